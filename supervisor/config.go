@@ -1,0 +1,219 @@
+package supervisor
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Words that [App.Restart] and [App.Rollout] may be.
+const (
+	RestartOnFailure = "on-failure" // a worker that exits 0 unasked has finished; anything else restarts it
+	RestartAlways    = "always"     // every exit restarts it
+	RestartNever     = "never"      // no exit restarts it
+
+	RolloutSurge     = "surge"      // the new worker becomes ready beside the old one, which drains then
+	RolloutStopFirst = "stop_first" // the old worker drains and exits, then the new one starts
+)
+
+// MaxWorkers is the most workers that one app can have.
+const MaxWorkers = 1024
+
+// Config says what one master supervises. [Load] reads it from a file, [Single] makes it from a command line, and a
+// program that embeds the supervisor builds it in Go: there a zero field means its default.
+type Config struct {
+	Name  string       // of the master, in its log; default: the only app's name, else "tine"
+	Apps  []App        // in the order of the file
+	Cache []CacheValue // values that the master keeps fresh and broadcasts to all workers
+	Log   Log
+
+	path string // of the file it was read from; empty when built in Go
+}
+
+// Path returns the file that the config was read from, or "" when it was built in Go.
+func (c *Config) Path() string { return c.path }
+
+// App is one program under supervision.
+type App struct {
+	Name         string            // a-z 0-9 . _ - ; starts with a letter or a digit
+	Command      []string          // program and arguments; looked up anew for each rollout
+	Dir          string            // working folder; from a file: the file's own folder unless given
+	Env          map[string]string // wins over EnvFiles, which win over the master's environment
+	EnvFiles     []string          // read anew for each rollout, in order; see ReadEnvFile
+	Listen       []string          // addresses; ":7000", "127.0.0.1:7000", "tcp6://[::1]:7000", "unix:/run/web.sock"
+	Workers      int               // 0: as many as AutoWorkers says
+	Restart      string            // RestartOnFailure (default), RestartAlways, RestartNever
+	Backoff      Backoff
+	StartLimit   int           // failures in a row before the app was ever ready, after which it gives up; default 5
+	ReadyTimeout time.Duration // from its start to ready; default 30s
+	DrainDelay   time.Duration // at most this long, kept-alive connections are told to close; default 1s
+	DrainTimeout time.Duration // for the requests in flight after that; default 30s
+	KillAfter    time.Duration // between SIGTERM and SIGKILL; default 5s
+
+	Rollout        string // RolloutSurge (default), RolloutStopFirst
+	MaxSurge       int    // workers above the target in a rollout with surge; default 1
+	MaxUnavailable int    // workers below the target in a rollout; default 0
+
+	GOMAXPROCS int   // for each worker; 0: the master decides; never overrides one that the environment sets
+	GOMEMLIMIT int64 // bytes for each worker; 0: 90 % of the memory limit / (workers + surge); -1: not set
+
+	complete bool // zero fields are meant as they are
+}
+
+// Backoff says how long a slot waits before it starts a worker again: the first time not at all, then Base, doubling
+// up to Max, each ±Jitter. A worker that has been ready for Reset makes its slot forget.
+type Backoff struct {
+	Base   time.Duration // default 100ms
+	Max    time.Duration // default 15s
+	Jitter float64       // 0 to 1; default 0.2
+	Reset  time.Duration // default 10s
+}
+
+// CacheValue is one cached value and the one place that it comes from: exactly one of Exec, File, SQL and Func is set.
+type CacheValue struct {
+	Key  string
+	Exec []string // its output is the value; from a file, a plain string runs as sh -c STRING
+	File string   // its content is the value
+	SQL  SQL
+	Func func(context.Context) (any, error) `yaml:"-"` // only in Go
+
+	Every   time.Duration     // from start to start; default 5s
+	Timeout time.Duration     // of one fetch; default 5s. A fetch longer than Every delays the next one
+	Jitter  float64           // share of Every, 0 to 1, by which each interval varies at random; default 0
+	Dir     string            // working folder of Exec
+	Env     map[string]string // of Exec, on top of the master's
+
+	complete bool
+}
+
+// SQL asks a database. One row with one column is the value itself; anything else is a JSON array of objects.
+type SQL struct {
+	Driver string // default "sqlite"
+	DSN    string // for sqlite a file name
+	Query  string
+}
+
+func (s SQL) isZero() bool { return s == SQL{} }
+
+// Log says how the master writes its log.
+type Log struct {
+	Format string // "auto" (default: text on a terminal, else JSON), "text", "json"
+	Level  string // "trace", "debug", "info" (default), "warn", "error"
+	File   string // default: standard error
+}
+
+const (
+	defaultStartLimit   = 5
+	defaultReadyTimeout = 30 * time.Second
+	defaultDrainDelay   = time.Second
+	defaultDrainTimeout = 30 * time.Second
+	defaultKillAfter    = 5 * time.Second
+	defaultMaxSurge     = 1
+	defaultCacheEvery   = 5 * time.Second
+	defaultCacheTimeout = 5 * time.Second
+)
+
+var defaultBackoff = Backoff{Base: 100 * time.Millisecond, Max: 15 * time.Second, Jitter: 0.2, Reset: 10 * time.Second}
+
+// NewApp returns an app with all defaults filled in. In an app made this way zero means zero (a DrainDelay of 0 is none),
+// whereas in an App literal it means the default.
+func NewApp(name string, command ...string) App {
+	a := App{Name: name, Command: command}
+	a.fill()
+	return a
+}
+
+// Single returns the config of one app, as `tine run -l :7000 -n 4 -- COMMAND` has it. An empty name is taken from the
+// command. The config is not validated yet.
+func Single(name string, listen []string, workers int, command []string) *Config {
+	if name == "" && len(command) > 0 {
+		name = appName(command[0])
+	}
+	a := NewApp(name, command...)
+	a.Listen, a.Workers = listen, workers
+	return &Config{Apps: []App{a}}
+}
+
+// appName makes a valid name of a command's path.
+func appName(command string) string {
+	name := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '.', r == '_', r == '-':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r - 'A' + 'a'
+		}
+		return '-'
+	}, filepath.Base(command))
+	if name = strings.TrimLeft(name, "._-"); name == "" {
+		return "app"
+	}
+	return name[:min(len(name), maxAppName)]
+}
+
+// WithDefaults returns a copy in which no field waits for its default.
+func (c *Config) WithDefaults() *Config {
+	out := *c
+	out.Apps = make([]App, len(c.Apps))
+	for i, a := range c.Apps {
+		a.fill()
+		out.Apps[i] = a
+	}
+	out.Cache = make([]CacheValue, len(c.Cache))
+	for i, v := range c.Cache {
+		v.fill()
+		out.Cache[i] = v
+	}
+	setDefault(&out.Log.Format, "auto")
+	setDefault(&out.Log.Level, "info")
+	if out.Name == "" {
+		out.Name = "tine"
+		if len(out.Apps) == 1 {
+			out.Name = out.Apps[0].Name
+		}
+	}
+	return &out
+}
+
+// fill sets the defaults, unless the app's zeros are meant.
+func (a *App) fill() {
+	setDefault(&a.Restart, RestartOnFailure)
+	setDefault(&a.Rollout, RolloutSurge)
+	if a.complete {
+		return
+	}
+	a.complete = true
+	if (a.Backoff == Backoff{}) {
+		a.Backoff = defaultBackoff
+	}
+	setDefault(&a.Backoff.Base, defaultBackoff.Base)
+	setDefault(&a.Backoff.Max, max(defaultBackoff.Max, a.Backoff.Base))
+	setDefault(&a.Backoff.Reset, defaultBackoff.Reset)
+	setDefault(&a.StartLimit, defaultStartLimit)
+	setDefault(&a.ReadyTimeout, defaultReadyTimeout)
+	setDefault(&a.DrainDelay, defaultDrainDelay)
+	setDefault(&a.DrainTimeout, defaultDrainTimeout)
+	setDefault(&a.KillAfter, defaultKillAfter)
+	setDefault(&a.MaxSurge, defaultMaxSurge)
+}
+
+// fill sets the defaults, unless the value's zeros are meant.
+func (v *CacheValue) fill() {
+	if !v.SQL.isZero() {
+		setDefault(&v.SQL.Driver, "sqlite")
+	}
+	if v.complete {
+		return
+	}
+	v.complete = true
+	setDefault(&v.Every, defaultCacheEvery)
+	setDefault(&v.Timeout, defaultCacheTimeout)
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

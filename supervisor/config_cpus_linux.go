@@ -1,0 +1,35 @@
+package supervisor
+
+import (
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// AutoWorkers returns how many workers an app has unless its config says so: one for each CPU that this process may run
+// on, as its affinity and the quotas of its control groups allow; at least 1.
+func AutoWorkers() int {
+	cpus := runtime.NumCPU()
+	var set unix.CPUSet
+	// Asked anew: the affinity may have changed since the runtime looked.
+	if err := unix.SchedGetaffinity(0, &set); err == nil && set.Count() > 0 {
+		cpus = set.Count()
+	}
+	quota, limited := cgroupCPUs(os.DirFS("/"))
+	return workersFor(cpus, quota, limited)
+}
+
+// MemoryLimit returns the memory limit of the control groups that this process is in; false: there is none.
+func MemoryLimit() (int64, bool) {
+	limit, limited := cgroupMemory(os.DirFS("/"))
+	if !limited {
+		return 0, false
+	}
+	// A limit above what the machine has is none.
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err == nil && uint64(limit) >= uint64(info.Totalram)*uint64(info.Unit) {
+		return 0, false
+	}
+	return limit, true
+}

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package supervisor
+
+import "runtime"
+
+// AutoWorkers returns how many workers an app has unless its config says so: one for each CPU.
+func AutoWorkers() int { return workersFor(runtime.NumCPU(), 0, false) }
+
+// MemoryLimit returns the memory limit of the control groups that this process is in; false: there is none.
+func MemoryLimit() (int64, bool) { return 0, false }

@@ -1,0 +1,512 @@
+package supervisor
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
+)
+
+// maxNodes bounds the work that aliases and merge keys can multiply.
+const maxNodes = 100_000
+
+// decoder turns the syntax tree into a Config. It does not stop at the first fault: it collects them, and remembers
+// where each value is so that later checks can point at it.
+type decoder struct {
+	file    string
+	dir     string
+	lines   []string
+	errs    []*ConfigError
+	values  map[string]place // by path
+	anchors map[string]ast.Node
+	budget  int
+}
+
+// place is a position in the file; the zero place is unknown.
+type place struct{ line, column int }
+
+func placeOfToken(t *token.Token) place {
+	if t == nil || t.Position == nil {
+		return place{}
+	}
+	return place{t.Position.Line, t.Position.Column}
+}
+
+func placeOfNode(n ast.Node) place {
+	switch v := n.(type) {
+	case nil:
+		return place{}
+	case *ast.MappingNode:
+		// The token of a block mapping is the colon behind its first key.
+		if !v.IsFlowStyle && len(v.Values) > 0 {
+			return placeOfNode(v.Values[0].Key)
+		}
+	case *ast.MappingValueNode:
+		return placeOfNode(v.Key)
+	case *ast.LiteralNode:
+		return placeOfToken(v.Start)
+	}
+	return placeOfToken(n.GetToken())
+}
+
+// placeOf finds the value at path, or what is nearest above it.
+func (d *decoder) placeOf(path string) place {
+	for path != "" {
+		if p, ok := d.values[path]; ok {
+			return p
+		}
+		path = path[:max(0, strings.LastIndexAny(path, ".["))]
+	}
+	return place{}
+}
+
+// reported tells whether the value at path, or what it is in, is known to be wrong already.
+func (d *decoder) reported(path string) bool {
+	for _, e := range d.errs {
+		if e.Path == path || (e.Path != "" && strings.HasPrefix(path, e.Path) && strings.ContainsRune(".[", rune(path[len(e.Path)]))) {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *decoder) fail(n ast.Node, path, format string, args ...any) {
+	d.failAt(placeOfNode(n), path, format, args...)
+}
+
+func (d *decoder) failAt(at place, path, format string, args ...any) {
+	e := &ConfigError{File: d.file, Line: at.line, Column: at.column, Path: path, Message: fmt.Sprintf(format, args...)}
+	if at.line >= 1 && at.line <= len(d.lines) {
+		e.Source = d.lines[at.line-1]
+	}
+	d.errs = append(d.errs, e)
+}
+
+// resolve follows anchors and aliases to the node that is meant; nil when there is none.
+func (d *decoder) resolve(path string, n ast.Node) ast.Node {
+	for range 32 {
+		switch v := n.(type) {
+		case *ast.AnchorNode:
+			n = v.Value
+		case *ast.AliasNode:
+			name := v.Value.GetToken().Value
+			target, ok := d.anchors[name]
+			if !ok {
+				d.fail(v, path, "no anchor &%s in this file", name)
+				return nil
+			}
+			n = target
+		case *ast.TagNode:
+			d.fail(v, path, "the tag %s has no meaning here: leave it out", v.Start.Value)
+			return nil
+		case *ast.NullNode:
+			return nil
+		default:
+			return n
+		}
+	}
+	d.fail(n, path, "alias points to itself")
+	return nil
+}
+
+// entry is one line of a section.
+type entry struct {
+	key   string
+	at    place
+	value ast.Node
+}
+
+// entries returns the lines of the section n, those of merge keys (<<) last.
+func (d *decoder) entries(path string, n ast.Node) []entry {
+	var own, merged []entry
+	seen := map[string]place{}
+	original := n
+	if n = d.resolve(path, n); n == nil {
+		return nil
+	}
+	var values []*ast.MappingValueNode
+	switch v := n.(type) {
+	case *ast.MappingNode:
+		values = v.Values
+	case *ast.MappingValueNode:
+		values = []*ast.MappingValueNode{v}
+	default:
+		d.fail(original, path, "%s is no section: write lines of KEY: VALUE below it", describe(n))
+		return nil
+	}
+	for _, v := range values {
+		if d.budget--; d.budget < 0 {
+			if d.budget == -1 {
+				d.fail(v, path, "aliases make the file too large")
+			}
+			return nil
+		}
+		if v.Key.IsMergeKey() {
+			merged = append(merged, d.merge(path, v.Value)...)
+			continue
+		}
+		at := placeOfNode(v.Key)
+		key, ok := keyText(v.Key)
+		if !ok {
+			d.failAt(at, path, "the key must be a plain word")
+			continue
+		}
+		if first, twice := seen[key]; twice {
+			d.failAt(at, join(path, key), "is here twice: first in line %d", first.line)
+			continue
+		}
+		seen[key] = at
+		own = append(own, entry{key, at, v.Value})
+	}
+	for _, e := range merged {
+		if _, set := seen[e.key]; !set {
+			seen[e.key] = e.at
+			own = append(own, e)
+		}
+	}
+	return own
+}
+
+// merge returns the lines that a merge key brings: of one section, or of each in a list, the first one winning.
+func (d *decoder) merge(path string, n ast.Node) []entry {
+	// The depth of merges in merges is bounded by the budget: a cycle spends it.
+	if d.budget--; d.budget < 0 {
+		return nil
+	}
+	if list, ok := d.resolve(path, n).(*ast.SequenceNode); ok {
+		var all []entry
+		for _, v := range list.Values {
+			all = append(all, d.entries(path, v)...)
+		}
+		return all
+	}
+	return d.entries(path, n)
+}
+
+func keyText(n ast.Node) (string, bool) {
+	switch n := n.(type) {
+	case *ast.AnchorNode:
+		return keyText(n.Value)
+	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.NullNode:
+		return n.GetToken().Value, true
+	}
+	return "", false
+}
+
+// join appends a key to a path. A key with a dot is quoted, so that each path means one place.
+func join(path, key string) string {
+	if strings.ContainsAny(key, ".[ ") || key == "" {
+		key = strconv.Quote(key)
+	}
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+func index(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
+
+// field decodes the value of one key.
+type field struct {
+	key    string
+	decode func(path string, n ast.Node)
+}
+
+// section decodes the lines of n, each of which must be one of the fields.
+func (d *decoder) section(path string, n ast.Node, fields []field, ignore func(key string) bool) {
+lines:
+	for _, e := range d.entries(path, n) {
+		at := join(path, e.key)
+		for _, f := range fields {
+			if f.key == e.key {
+				d.values[at] = d.valuePlace(e)
+				f.decode(at, e.value)
+				continue lines
+			}
+		}
+		if ignore != nil && ignore(e.key) {
+			continue
+		}
+		known := make([]string, len(fields))
+		for i, f := range fields {
+			known[i] = f.key
+		}
+		if s := suggest(e.key, known); s != "" {
+			d.failAt(e.at, at, "unknown key %q: did you mean %s?", e.key, s)
+		} else {
+			d.failAt(e.at, at, "unknown key %q: the keys here are %s", e.key, strings.Join(known, ", "))
+		}
+	}
+}
+
+// valuePlace is where the value of e is; that of its key when it has none or starts in a later line.
+func (d *decoder) valuePlace(e entry) place {
+	at := placeOfNode(e.value)
+	if at.line != e.at.line {
+		return e.at
+	}
+	return at
+}
+
+// describe shows a node in an error message.
+func describe(n ast.Node) string {
+	switch v := n.(type) {
+	case nil, *ast.NullNode:
+		return "nothing"
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return "a section"
+	case *ast.SequenceNode:
+		return "a list"
+	case *ast.StringNode:
+		return shorten(v.Value)
+	case *ast.LiteralNode:
+		return shorten(v.Value.Value)
+	default:
+		if t := n.GetToken(); t != nil {
+			return t.Value
+		}
+		return "this"
+	}
+}
+
+// shorten quotes text for a message.
+func shorten(text string) string {
+	if r := []rune(text); len(r) > 60 {
+		return strconv.Quote(string(r[:57])) + "..."
+	}
+	return strconv.Quote(text)
+}
+
+// text decodes a scalar of any kind as it is written.
+func (d *decoder) text(path string, n ast.Node) (string, bool) {
+	original := n
+	n = d.resolve(path, n)
+	switch v := n.(type) {
+	case nil:
+		if !d.reported(path) {
+			d.failAt(d.placeOf(path), path, "has no value: write one, or remove the key")
+		}
+	case *ast.StringNode:
+		return v.Value, true
+	case *ast.LiteralNode:
+		return v.Value.Value, true
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+		return n.GetToken().Value, true
+	default:
+		d.fail(original, path, "%s is no text", describe(n))
+	}
+	return "", false
+}
+
+func (d *decoder) textInto(to *string) func(string, ast.Node) {
+	return func(path string, n ast.Node) {
+		if s, ok := d.text(path, n); ok {
+			if strings.ContainsRune(s, 0) {
+				d.fail(n, path, "contains a zero byte")
+				return
+			}
+			*to = s
+		}
+	}
+}
+
+// words decodes one text or a list of them. each, when set, changes every one of them.
+func (d *decoder) list(to *[]string, each func(string) string) func(string, ast.Node) {
+	return func(path string, n ast.Node) {
+		add := func(path string, n ast.Node) {
+			if s, ok := d.text(path, n); ok {
+				if each != nil {
+					s = each(s)
+				}
+				*to = append(*to, s)
+			}
+		}
+		if list, ok := d.resolve(path, n).(*ast.SequenceNode); ok {
+			for i, v := range list.Values {
+				d.values[index(path, i)] = placeOfNode(v)
+				add(index(path, i), v)
+			}
+			return
+		}
+		add(path, n)
+	}
+}
+
+// env decodes a section of variables.
+func (d *decoder) env(to *map[string]string) func(string, ast.Node) {
+	return func(path string, n ast.Node) {
+		*to = map[string]string{}
+		for _, e := range d.entries(path, n) {
+			at := join(path, e.key)
+			d.values[at] = d.valuePlace(e)
+			if d.resolve(at, e.value) == nil {
+				// A variable may be empty.
+				(*to)[e.key] = ""
+				continue
+			}
+			if s, ok := d.text(at, e.value); ok {
+				(*to)[e.key] = s
+			}
+		}
+	}
+}
+
+func (d *decoder) duration(to *time.Duration) func(string, ast.Node) {
+	return func(path string, n ast.Node) {
+		resolved := d.resolve(path, n)
+		switch v := resolved.(type) {
+		case *ast.StringNode:
+			value, err := parseDuration(v.Value)
+			if err != nil {
+				d.fail(n, path, "%v", err)
+				return
+			}
+			*to = value
+		case *ast.IntegerNode, *ast.FloatNode:
+			if text := resolved.GetToken().Value; text != "0" {
+				d.fail(n, path, "%s has no unit: write %ss for seconds, or %sms", text, text, text)
+				return
+			}
+			*to = 0
+		default:
+			if !d.reported(path) {
+				d.failAt(d.placeOf(path), path, "%s is no duration: write 30s, 1m30s or 500ms", describe(resolved))
+			}
+		}
+	}
+}
+
+// parseDuration reads 30s, 1m30s or 500ms.
+func parseDuration(text string) (time.Duration, error) {
+	value, err := time.ParseDuration(text)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("%s is no duration: write 30s, 1m30s or 500ms", shorten(text))
+	case value < 0:
+		return 0, fmt.Errorf("%s is negative", text)
+	}
+	return value, nil
+}
+
+// integer decodes a number from least to most, or the word auto (0) when that is allowed.
+func (d *decoder) integer(to *int, least, most int, auto bool) func(string, ast.Node) {
+	want := fmt.Sprintf("write %d to %d", least, most)
+	if auto {
+		want = fmt.Sprintf("write auto or %d to %d", least, most)
+	}
+	return func(path string, n ast.Node) {
+		n2 := d.resolve(path, n)
+		if s, ok := n2.(*ast.StringNode); ok && auto && s.Value == "auto" {
+			*to = 0
+			return
+		}
+		i, ok := n2.(*ast.IntegerNode)
+		if !ok {
+			if !d.reported(path) {
+				d.failAt(d.placeOf(path), path, "%s is no whole number: %s", describe(n2), want)
+			}
+			return
+		}
+		value := int64(math.MaxInt64)
+		switch v := i.Value.(type) {
+		case int64:
+			value = v
+		case uint64:
+			value = int64(min(v, math.MaxInt64))
+		}
+		if value < 0 {
+			d.fail(n, path, "%s is negative: %s", i.Token.Value, want)
+			return
+		}
+		if value < int64(least) || value > int64(most) {
+			d.fail(n, path, "%s is out of range: %s", i.Token.Value, want)
+			return
+		}
+		*to = int(value)
+	}
+}
+
+// share decodes a number from 0 to 1.
+func (d *decoder) share(to *float64) func(string, ast.Node) {
+	return func(path string, n ast.Node) {
+		n2 := d.resolve(path, n)
+		var value float64
+		switch v := n2.(type) {
+		case *ast.FloatNode:
+			value = v.Value
+		case *ast.IntegerNode:
+			value, _ = strconv.ParseFloat(v.Token.Value, 64)
+		default:
+			if !d.reported(path) {
+				d.failAt(d.placeOf(path), path, "%s is no number: write 0 to 1, such as 0.2", describe(n2))
+			}
+			return
+		}
+		if !(value >= 0 && value <= 1) {
+			d.fail(n, path, "%s is out of range: write 0 to 1, such as 0.2", n2.GetToken().Value)
+			return
+		}
+		*to = value
+	}
+}
+
+// bytes decodes a size such as 512MiB, or the words auto (0) and off (-1).
+func (d *decoder) bytes(to *int64) func(string, ast.Node) {
+	return func(path string, n ast.Node) {
+		s, ok := d.text(path, n)
+		if !ok {
+			return
+		}
+		value, err := parseBytes(s)
+		if err != nil {
+			d.fail(n, path, "%v", err)
+			return
+		}
+		*to = value
+	}
+}
+
+func parseBytes(text string) (int64, error) {
+	switch text {
+	case "auto":
+		return 0, nil
+	case "off":
+		return -1, nil
+	}
+	number, unit := text, int64(1)
+	for _, u := range []struct {
+		name string
+		size int64
+	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"B", 1}} {
+		if n, ok := strings.CutSuffix(text, u.name); ok {
+			number, unit = n, u.size
+			break
+		}
+	}
+	value, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
+	if err != nil || value <= 0 || value > math.MaxInt64/unit {
+		return 0, fmt.Errorf("%s is no size: write auto, off, or bytes such as 512MiB", shorten(text))
+	}
+	return value * unit, nil
+}
+
+// path makes a path of the file absolute.
+func (d *decoder) absolute(path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(d.dir, path)
+}
+
+func (d *decoder) pathInto(to *string) func(string, ast.Node) {
+	read := d.textInto(to)
+	return func(path string, n ast.Node) {
+		read(path, n)
+		*to = d.absolute(*to)
+	}
+}

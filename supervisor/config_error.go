@@ -1,0 +1,107 @@
+package supervisor
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// maxConfigErrors bounds what one Load or Validate reports: past it, the cause is one thing and not twenty.
+const maxConfigErrors = 20
+
+// ConfigError is one fault of a config, with the place where it is.
+type ConfigError struct {
+	File    string // empty for a config built in Go
+	Line    int    // from 1; 0: unknown
+	Column  int    // from 1
+	Path    string // such as apps.web.drain_timeout; empty: the whole file
+	Message string // what is wrong and what to write instead
+	Source  string // the text of the line
+}
+
+// Summary is the error in one line.
+func (e *ConfigError) Summary() string {
+	var b strings.Builder
+	switch {
+	case e.File != "" && e.Line > 0:
+		fmt.Fprintf(&b, "%s:%d:%d: ", e.File, e.Line, e.Column)
+	case e.File != "":
+		fmt.Fprintf(&b, "%s: ", e.File)
+	}
+	if e.Path != "" {
+		fmt.Fprintf(&b, "%s: ", e.Path)
+	}
+	b.WriteString(e.Message)
+	return b.String()
+}
+
+// Error is the summary, then the line of the file with a pointer to the place.
+func (e *ConfigError) Error() string {
+	if e.Line == 0 || e.Source == "" {
+		return e.Summary()
+	}
+	number := fmt.Sprintf("%4d", e.Line)
+	return fmt.Sprintf("%s\n%s | %s\n%s | %s^", e.Summary(), number, e.Source, strings.Repeat(" ", len(number)), e.indent())
+}
+
+// indent is as wide as the source before the column. Tabs stay tabs, so that the pointer is right at any tab width.
+func (e *ConfigError) indent() string {
+	var b strings.Builder
+	column := 1
+	for _, r := range e.Source {
+		if column >= e.Column {
+			break
+		}
+		if r == '\t' {
+			b.WriteByte('\t')
+		} else {
+			b.WriteByte(' ')
+		}
+		column++
+	}
+	for ; column < e.Column && column < 200; column++ {
+		b.WriteByte(' ')
+	}
+	return b.String()
+}
+
+// ConfigErrors is all that is wrong with a config, in the order of the file.
+type ConfigErrors struct {
+	Errors []*ConfigError // at most 20
+	More   int            // how many there are besides
+}
+
+func (e *ConfigErrors) Error() string {
+	texts := make([]string, 0, len(e.Errors)+1)
+	for _, one := range e.Errors {
+		texts = append(texts, one.Error())
+	}
+	if e.More > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", e.More))
+	}
+	return strings.Join(texts, "\n")
+}
+
+// Unwrap lets errors.As find a *ConfigError.
+func (e *ConfigErrors) Unwrap() []error {
+	errs := make([]error, len(e.Errors))
+	for i, one := range e.Errors {
+		errs[i] = one
+	}
+	return errs
+}
+
+// joinConfigErrors sorts, bounds and returns the errors, or nil when there is none.
+func joinConfigErrors(errs []*ConfigError) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(errs, func(a, b *ConfigError) int {
+		if a.Line != b.Line {
+			return a.Line - b.Line
+		}
+		return a.Column - b.Column
+	})
+	more := max(0, len(errs)-maxConfigErrors)
+	return &ConfigErrors{Errors: errs[:len(errs)-more], More: more}
+}

@@ -1,0 +1,243 @@
+package supervisor
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	maxAppName = 63
+	maxKey     = 255 // ipc.MaxKey
+)
+
+var appNamePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
+
+// Validate checks a config that was built in Go; [Load] has done it for one from a file. The error is a
+// *[ConfigErrors] that names all that is wrong.
+func (c *Config) Validate() error {
+	var errs []*ConfigError
+	for _, p := range problems(c.WithDefaults()) {
+		errs = append(errs, &ConfigError{File: c.path, Path: p.path, Message: p.message})
+	}
+	return joinConfigErrors(errs)
+}
+
+// problem is a fault at a path of a config.
+type problem struct{ path, message string }
+
+type checker struct{ found []problem }
+
+func (c *checker) fail(path, format string, args ...any) {
+	c.found = append(c.found, problem{path, fmt.Sprintf(format, args...)})
+}
+
+// problems returns what is wrong with a config that has its defaults.
+func problems(c *Config) []problem {
+	var ck checker
+	if len(c.Apps) == 0 {
+		ck.fail("apps", "no app to run: write a name below apps, and a command below that")
+	}
+	names := map[string]bool{}
+	var taken []claim
+	for i, a := range c.Apps {
+		path := join("apps", a.Name)
+		if a.Name == "" {
+			path = index("apps", i)
+		}
+		switch {
+		case len(a.Name) > maxAppName:
+			ck.fail(path, "the name has %d characters, the most is %d", len(a.Name), maxAppName)
+		case !appNamePattern.MatchString(a.Name):
+			ck.fail(path, "%q is no name for an app: use a-z 0-9 . _ - and begin with a letter or a digit", a.Name)
+		case names[a.Name]:
+			ck.fail(path, "two apps have this name")
+		}
+		names[a.Name] = true
+		ck.app(path, a)
+		taken = ck.listen(path, a, taken)
+	}
+	keys := map[string]bool{}
+	for i, v := range c.Cache {
+		path := join("cache", v.Key)
+		if v.Key == "" {
+			path = index("cache", i)
+		}
+		if keys[v.Key] {
+			ck.fail(path, "two values have this key")
+		}
+		keys[v.Key] = true
+		ck.cacheValue(path, v)
+	}
+	ck.oneOf("log.format", c.Log.Format, "auto", "text", "json")
+	ck.oneOf("log.level", c.Log.Level, "trace", "debug", "info", "warn", "error")
+	return ck.found
+}
+
+func (c *checker) app(path string, a App) {
+	if len(a.Command) == 0 || a.Command[0] == "" {
+		c.fail(join(path, "command"), "no command: write the program to run, such as [./server, -v]")
+	}
+	for i, w := range a.Command {
+		if strings.ContainsRune(w, 0) {
+			c.fail(index(join(path, "command"), i), "contains a zero byte")
+		}
+	}
+	c.env(join(path, "env"), a.Env)
+	for i, f := range a.EnvFiles {
+		if f == "" {
+			c.fail(index(join(path, "env_file"), i), "is empty: write the path of a file")
+		}
+	}
+	c.between(join(path, "workers"), a.Workers, 0, MaxWorkers)
+	c.oneOf(join(path, "restart"), a.Restart, RestartOnFailure, RestartAlways, RestartNever)
+	c.oneOf(join(path, "rollout"), a.Rollout, RolloutSurge, RolloutStopFirst)
+
+	backoff := join(path, "backoff")
+	c.positive(join(backoff, "base"), a.Backoff.Base)
+	c.positive(join(backoff, "max"), a.Backoff.Max)
+	c.share(join(backoff, "jitter"), a.Backoff.Jitter)
+	c.notNegative(join(backoff, "reset"), a.Backoff.Reset)
+	if a.Backoff.Base > 0 && a.Backoff.Max > 0 && a.Backoff.Max < a.Backoff.Base {
+		c.fail(join(backoff, "max"), "%s is less than the base of %s", a.Backoff.Max, a.Backoff.Base)
+	}
+	c.between(join(path, "start_limit"), a.StartLimit, 1, 1_000_000)
+	c.positive(join(path, "ready_timeout"), a.ReadyTimeout)
+	c.notNegative(join(path, "drain_delay"), a.DrainDelay)
+	c.notNegative(join(path, "drain_timeout"), a.DrainTimeout)
+	c.positive(join(path, "kill_after"), a.KillAfter)
+	c.between(join(path, "max_surge"), a.MaxSurge, 1, MaxWorkers)
+	c.between(join(path, "max_unavailable"), a.MaxUnavailable, 0, MaxWorkers)
+	c.between(join(path, "gomaxprocs"), a.GOMAXPROCS, 0, 65536)
+	if a.GOMEMLIMIT < -1 {
+		c.fail(join(path, "gomemlimit"), "%d is negative", a.GOMEMLIMIT)
+	}
+}
+
+// listen checks the addresses of an app against those of the apps before it, and returns all of them.
+func (c *checker) listen(path string, a App, taken []claim) []claim {
+	for i, text := range a.Listen {
+		at := join(path, "listen")
+		if len(a.Listen) > 1 {
+			at = index(at, i)
+		}
+		claim, err := parseClaim(text)
+		if err != nil {
+			c.fail(at, "%v", err)
+			continue
+		}
+		claim.text, claim.app = text, a.Name
+		for _, other := range taken {
+			if !claim.overlaps(other) {
+				continue
+			}
+			who := "app " + other.app
+			if other.app == a.Name {
+				who = "this app"
+			}
+			if text == other.text {
+				c.fail(at, "%s is in use twice: %s has it already", text, who)
+			} else {
+				c.fail(at, "%s is in use twice: it overlaps with %s, which %s has already", text, other.text, who)
+			}
+			break
+		}
+		taken = append(taken, claim)
+	}
+	return taken
+}
+
+func (c *checker) cacheValue(path string, v CacheValue) {
+	switch {
+	case v.Key == "":
+		c.fail(path, "the key is empty")
+	case len(v.Key) > maxKey:
+		c.fail(path, "the key has %d bytes, the most is %d", len(v.Key), maxKey)
+	}
+	var sources []string
+	for _, s := range []struct {
+		name string
+		set  bool
+	}{{"exec", len(v.Exec) > 0}, {"file", v.File != ""}, {"sql", !v.SQL.isZero()}, {"func", v.Func != nil}} {
+		if s.set {
+			sources = append(sources, s.name)
+		}
+	}
+	switch len(sources) {
+	case 0:
+		c.fail(path, "no source: write one of exec, file or sql")
+	case 1:
+	default:
+		c.fail(join(path, sources[1]), "two sources for one value: keep %s or %s", sources[0], strings.Join(sources[1:], " or "))
+	}
+	if !v.SQL.isZero() {
+		at := join(path, "sql")
+		c.oneOf(join(at, "driver"), v.SQL.Driver, "sqlite")
+		if v.SQL.DSN == "" {
+			c.fail(at, "no dsn: write the file of the database")
+		}
+		if strings.TrimSpace(v.SQL.Query) == "" {
+			c.fail(at, "no query")
+		}
+	}
+	if v.Every < 10*time.Millisecond {
+		c.fail(join(path, "every"), "%s is too often: the least is 10ms", v.Every)
+	}
+	c.positive(join(path, "timeout"), v.Timeout)
+	c.share(join(path, "jitter"), v.Jitter)
+	c.env(join(path, "env"), v.Env)
+}
+
+func (c *checker) env(path string, env map[string]string) {
+	for _, k := range slices.Sorted(maps.Keys(env)) {
+		if err := checkEnvName(k); err != nil {
+			c.fail(join(path, k), "%v", err)
+		} else if strings.ContainsRune(env[k], 0) {
+			c.fail(join(path, k), "contains a zero byte")
+		}
+	}
+}
+
+func (c *checker) oneOf(path, word string, allowed ...string) {
+	if slices.Contains(allowed, word) {
+		return
+	}
+	if s := suggest(word, allowed); s != "" {
+		c.fail(path, "%s is not known: did you mean %s?", shorten(word), s)
+		return
+	}
+	c.fail(path, "%s is not known: write %s", shorten(word), strings.Join(allowed, ", "))
+}
+
+func (c *checker) between(path string, n, least, most int) {
+	switch {
+	case n < 0:
+		c.fail(path, "%d is negative: write %d to %d", n, least, most)
+	case n < least || n > most:
+		c.fail(path, "%d is out of range: write %d to %d", n, least, most)
+	}
+}
+
+func (c *checker) share(path string, f float64) {
+	if !(f >= 0 && f <= 1) {
+		c.fail(path, "%v is out of range: write 0 to 1, such as 0.2", f)
+	}
+}
+
+func (c *checker) positive(path string, d time.Duration) {
+	switch {
+	case d < 0:
+		c.fail(path, "%s is negative", d)
+	case d == 0:
+		c.fail(path, "must be more than 0")
+	}
+}
+
+func (c *checker) notNegative(path string, d time.Duration) {
+	if d < 0 {
+		c.fail(path, "%s is negative", d)
+	}
+}
