@@ -1,0 +1,83 @@
+package proc
+
+import (
+	"bytes"
+	"os"
+	"time"
+)
+
+const (
+	smallBuffer = 4 << 10
+	// idleReads is how many reads in a row must have fitted into a small buffer before a large one is given back.
+	idleReads = 32
+)
+
+// pump turns one stream of a process into lines. Its buffer holds one line, starts small, grows while the process prints
+// much, and is bounded by the longest line that is delivered in one piece.
+type pump struct {
+	file    *os.File
+	deliver LineFunc
+	max     int
+	last    lastLine
+}
+
+func (p *pump) run() {
+	defer p.file.Close()
+	limit := p.max + 1 // one more, so that a line of exactly max bytes is whole
+	buf := make([]byte, min(smallBuffer, limit))
+	held := 0     // bytes in buf that are not delivered
+	long := false // the line that they belong to has been delivered in part
+	calm := 0
+	for {
+		n, err := p.file.Read(buf[held:])
+		full := held+n == len(buf)
+		seen := held // there is no newline before this
+		held += n
+		rest := buf[:held]
+		for {
+			i := bytes.IndexByte(rest[seen:], '\n')
+			if i < 0 {
+				break
+			}
+			p.line(rest[:seen+i], long, false)
+			rest, seen, long = rest[seen+i+1:], 0, false
+		}
+		if len(rest) == limit {
+			p.line(rest[:p.max], long, true)
+			rest, long = rest[p.max:], true
+		}
+		if err != nil {
+			if len(rest) > 0 || long {
+				p.line(rest, long, false)
+			}
+			return
+		}
+
+		calm++
+		if full || n > smallBuffer/2 || len(rest) > smallBuffer/2 {
+			calm = 0
+		}
+		switch {
+		case full && len(buf) < limit:
+			grown := make([]byte, min(2*len(buf), limit))
+			held = copy(grown, rest)
+			buf = grown
+		case calm == idleReads && len(buf) > smallBuffer:
+			small := make([]byte, smallBuffer)
+			held = copy(small, rest)
+			buf = small
+		default:
+			held = copy(buf, rest)
+		}
+	}
+}
+
+func (p *pump) line(line []byte, continued, more bool) {
+	if !continued {
+		p.last.add(line)
+	}
+	p.deliver(line, more)
+}
+
+// stop ends the pump although somebody still holds the other end of its pipe.
+func (p *pump) stop() { _ = p.file.SetReadDeadline(time.Unix(1, 0)) }

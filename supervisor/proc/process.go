@@ -1,0 +1,164 @@
+package proc
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Process is a started program: the leader of a process group.
+type Process struct {
+	pid   int
+	pumps [2]*pump // stdout, stderr; nil where nobody listens
+
+	mu     sync.Mutex // held while signalling and while reaping, so that the pid is ours during both
+	reaped bool
+
+	exit       Exit // set before exited is closed
+	exited     chan struct{}
+	outputDone chan struct{}
+}
+
+// Exit is how a process ended.
+type Exit struct {
+	Code         int            // exit code; -1 if a signal ended it
+	Signal       syscall.Signal // 0: it exited
+	User, System time.Duration  // CPU time, with that of its children that it waited for
+	MaxRSS       int64          // largest resident size in bytes; on Linux never less than this process had at the start
+	// LastLine is the reason in the program's own words, if it gave one: the headline of a Go crash, else the last line on
+	// stderr that is not blank, else that on stdout; at most 1 KiB. It is final once OutputDone is closed.
+	LastLine string
+}
+
+// String is the exit in words: "exit code 3", "signal killed".
+func (e Exit) String() string {
+	if e.Signal != 0 {
+		return "signal " + e.Signal.String()
+	}
+	return fmt.Sprintf("exit code %d", e.Code)
+}
+
+// PID of the leader, and the id of its group.
+func (p *Process) PID() int { return p.pid }
+
+// Exited is closed when the leader has ended, its group was killed, and the leader is reaped.
+func (p *Process) Exited() <-chan struct{} { return p.exited }
+
+// Exit waits for the end of the process and tells how it was.
+func (p *Process) Exit() Exit {
+	<-p.exited
+	e := p.exit
+	for _, pump := range p.pumps { // stderr comes last and wins
+		if pump != nil {
+			if line := pump.last.line(); line != "" {
+				e.LastLine = line
+			}
+		}
+	}
+	return e
+}
+
+// OutputDone is closed when no line follows: both streams are at their end, or [OutputGrace] after the exit, whichever
+// is first. A LineFunc that blocks beyond that may still be in its call.
+func (p *Process) OutputDone() <-chan struct{} { return p.outputDone }
+
+// Terminate sends SIGTERM to the whole group.
+func (p *Process) Terminate() error { return p.signal(syscall.SIGTERM) }
+
+// Kill sends SIGKILL to the whole group.
+func (p *Process) Kill() error { return p.signal(syscall.SIGKILL) }
+
+func (p *Process) signal(sig syscall.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reaped {
+		return os.ErrProcessDone
+	}
+	err := syscall.Kill(-p.pid, sig)
+	if errors.Is(err, syscall.ESRCH) {
+		return os.ErrProcessDone
+	}
+	if err != nil {
+		return fmt.Errorf("cannot send %s to process group %d: %w", sig, p.pid, err)
+	}
+	return nil
+}
+
+// run starts the goroutines of a process that was just started: a pump for each stream, and one that waits.
+func (p *Process) run(pidfd int) {
+	var pumping sync.WaitGroup
+	for _, pump := range p.pumps {
+		if pump != nil {
+			pumping.Go(pump.run)
+		}
+	}
+	drained := make(chan struct{})
+	go func() {
+		pumping.Wait()
+		close(drained)
+	}()
+	go func() {
+		awaitExit(p.pid, pidfd)
+		p.reap()
+		close(p.exited)
+		p.awaitOutput(drained)
+		close(p.outputDone)
+	}()
+}
+
+func (p *Process) awaitOutput(drained <-chan struct{}) {
+	grace := time.NewTimer(OutputGrace)
+	defer grace.Stop()
+	select {
+	case <-drained:
+	case <-grace.C:
+		for _, pump := range p.pumps {
+			if pump != nil {
+				pump.stop()
+			}
+		}
+	}
+}
+
+// reap ends the group of a leader that has exited, and only then gives its id back to the system.
+func (p *Process) reap() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// An error means that the group is empty, or that its members changed their user: nothing more can be done about them.
+	_ = syscall.Kill(-p.pid, syscall.SIGKILL)
+
+	var status syscall.WaitStatus
+	var usage syscall.Rusage
+	var err error
+	for {
+		if _, err = syscall.Wait4(p.pid, &status, 0, &usage); err != syscall.EINTR {
+			break
+		}
+	}
+	p.reaped = true
+	if err != nil {
+		// Somebody else in this process waits for every child: how it ended is lost, that it ended is certain.
+		p.exit = Exit{Code: -1}
+		return
+	}
+	p.exit = Exit{
+		Code:   status.ExitStatus(),
+		User:   time.Duration(usage.Utime.Nano()),
+		System: time.Duration(usage.Stime.Nano()),
+		MaxRSS: usage.Maxrss * maxRSSUnit,
+	}
+	if status.Signaled() {
+		p.exit.Signal = status.Signal()
+	}
+}
+
+func (p *Process) closePumps() {
+	for _, pump := range p.pumps {
+		if pump != nil {
+			pump.file.Close()
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package proc
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// DefaultMaxLine is the longest line that a [LineFunc] gets in one piece when [Options.MaxLine] is 0.
+const DefaultMaxLine = 64 << 10
+
+// OutputGrace is how long after the exit of a process its pipes may stay open: only a process that left the group can
+// still hold them.
+const OutputGrace = 500 * time.Millisecond
+
+// LineFunc gets what a process prints, one line at a time without its newline, bytes as they were written. A line longer
+// than MaxLine comes in pieces: more says that the line goes on in the next call. It is called from one goroutine for
+// each stream. It may block, which holds up the process that prints and nobody else. line is valid during the call.
+type LineFunc func(line []byte, more bool)
+
+// Options of [Start].
+type Options struct {
+	Files          []*os.File // become descriptors 3, 4, ... of the process; they stay the caller's
+	Stdout, Stderr LineFunc   // nil: to /dev/null
+	MaxLine        int        // 0: DefaultMaxLine
+}
+
+// Start runs c as the leader of a new process group. When it returns without error the program has been executed: a
+// missing interpreter or a file for another architecture is an error here, not an exit. Running into a limit of the
+// system is a [*LimitError].
+func Start(c Command, o Options) (*Process, error) {
+	if len(c.Args) == 0 {
+		return nil, fmt.Errorf("cannot start %s: Args is empty", c.Path)
+	}
+	p, err := start(c, o)
+	if err != nil {
+		return nil, fmt.Errorf("cannot start %s: %w", c.Path, asLimit(err))
+	}
+	return p, nil
+}
+
+func start(c Command, o Options) (_ *Process, err error) {
+	if o.MaxLine <= 0 {
+		o.MaxLine = DefaultMaxLine
+	}
+	null, err := syscall.Open(os.DevNull, syscall.O_RDWR|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open %s: %w", os.DevNull, err)
+	}
+	defer syscall.Close(null)
+
+	p := &Process{exited: make(chan struct{}), outputDone: make(chan struct{})}
+	fds := make([]uintptr, 1, 3+len(o.Files))
+	fds[0] = uintptr(null)
+	for i, fn := range []LineFunc{o.Stdout, o.Stderr} {
+		if fn == nil {
+			fds = append(fds, uintptr(null))
+			continue
+		}
+		r, w, err := outputPipe()
+		if err != nil {
+			p.closePumps()
+			return nil, fmt.Errorf("cannot make a pipe for its output: %w", err)
+		}
+		defer syscall.Close(w)
+		p.pumps[i] = &pump{file: r, deliver: fn, max: o.MaxLine}
+		fds = append(fds, uintptr(w))
+	}
+	for _, f := range o.Files {
+		fd, err := descriptor(f)
+		if err != nil {
+			p.closePumps()
+			return nil, err
+		}
+		fds = append(fds, fd)
+	}
+
+	keepInherited()
+	pidfd := -1
+	p.pid, err = syscall.ForkExec(c.Path, c.Args, &syscall.ProcAttr{Dir: c.Dir, Env: c.Env, Files: fds, Sys: attributes(&pidfd)})
+	runtime.KeepAlive(o.Files)
+	if err != nil {
+		p.closePumps()
+		return nil, explain(err, c)
+	}
+	p.run(pidfd)
+	return p, nil
+}
+
+// descriptor reads the number of f without touching its mode: f.Fd() may clear O_NONBLOCK on the description, which a
+// listening socket shares with every worker that accepts on it.
+func descriptor(f *os.File) (fd uintptr, err error) {
+	raw, err := f.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(n uintptr) { fd = n })
+	}
+	if err != nil {
+		return 0, fmt.Errorf("cannot pass on %s: %w", f.Name(), err)
+	}
+	return fd, nil
+}
+
+// explain adds to an error of exec what its bare number does not say.
+func explain(err error, c Command) error {
+	switch {
+	case errors.Is(err, syscall.ENOENT):
+		if _, e := os.Stat(c.Dir); c.Dir != "" && e != nil {
+			return fmt.Errorf("working folder %s: %w", c.Dir, bare(e))
+		}
+		if _, e := os.Stat(c.Path); e == nil {
+			return fmt.Errorf("the interpreter or loader that it names is missing: %w", err)
+		}
+	case errors.Is(err, syscall.ENOEXEC):
+		return fmt.Errorf("neither a program for this machine nor a script with a #! line: %w", err)
+	case errors.Is(err, syscall.ETXTBSY):
+		return fmt.Errorf("the file is being written: %w", err)
+	case errors.Is(err, syscall.E2BIG):
+		return fmt.Errorf("arguments and environment are too large: %w", err)
+	}
+	return err
+}

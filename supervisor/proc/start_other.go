@@ -1,0 +1,29 @@
+//go:build !linux
+
+package proc
+
+import (
+	"os"
+	"syscall"
+)
+
+func attributes(*int) *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+// keepInherited has no cheap equivalent here: what this process inherited without close-on-exec reaches the workers.
+func keepInherited() {}
+
+func outputPipe() (*os.File, int, error) {
+	var fds [2]int
+	syscall.ForkLock.RLock()
+	err := syscall.Pipe(fds[:])
+	if err == nil {
+		syscall.CloseOnExec(fds[0])
+		syscall.CloseOnExec(fds[1])
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return nil, -1, err
+	}
+	_ = syscall.SetNonblock(fds[0], true)
+	return os.NewFile(uintptr(fds[0]), "output"), fds[1], nil
+}

@@ -1,0 +1,52 @@
+package proc
+
+import (
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+const maxRSSUnit = 1 << 10
+
+// awaitExit returns when the child has ended, and leaves it to be reaped. With a pidfd, which it closes, it costs no
+// thread; without (before Linux 5.4) it blocks one.
+func awaitExit(pid, pidfd int) {
+	if pidfd >= 0 {
+		_ = syscall.SetNonblock(pidfd, true)
+		f := os.NewFile(uintptr(pidfd), "pidfd")
+		defer f.Close()
+		if awaitPidfd(f) {
+			return
+		}
+	}
+	for {
+		if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != unix.EINTR {
+			return
+		}
+	}
+}
+
+// awaitPidfd is false if this kernel or a sandbox cannot do it.
+func awaitPidfd(f *os.File) (ended bool) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return false
+	}
+	err = raw.Read(func(fd uintptr) bool {
+		for {
+			var info unix.Siginfo
+			err := unix.Waitid(unix.P_PIDFD, int(fd), &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
+			switch {
+			case err == unix.EINTR:
+				continue
+			case err == unix.EAGAIN, err == nil && info.Signo == 0:
+				return false // still running: wait until the pidfd is readable
+			}
+			// ECHILD: somebody else has reaped it.
+			ended = err == nil || err == unix.ECHILD
+			return true
+		}
+	})
+	return err == nil && ended
+}

@@ -1,0 +1,31 @@
+//go:build !linux
+
+package proc
+
+import (
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+var maxRSSUnit = map[bool]int64{true: 1, false: 1 << 10}[runtime.GOOS == "darwin"]
+
+// awaitExit returns when the child has ended, and leaves it to be reaped. It blocks a thread.
+func awaitExit(pid, _ int) {
+	queue, err := unix.Kqueue()
+	if err != nil {
+		return // reaping waits instead; the group is then killed one step later
+	}
+	defer unix.Close(queue)
+	unix.CloseOnExec(queue)
+	var ev unix.Kevent_t
+	unix.SetKevent(&ev, pid, unix.EVFILT_PROC, unix.EV_ADD|unix.EV_ONESHOT)
+	ev.Fflags = unix.NOTE_EXIT
+	out := make([]unix.Kevent_t, 1)
+	for {
+		// ESRCH from the registration: it is a zombie already.
+		if _, err := unix.Kevent(queue, []unix.Kevent_t{ev}, out, nil); err != unix.EINTR {
+			return
+		}
+	}
+}
