@@ -1,0 +1,83 @@
+package pool
+
+func (p *Pool) start() {
+	switch p.phase {
+	case idle:
+		p.phase = running
+	case running:
+		p.impossible(nil, "start: started already")
+	case stopping, killing:
+		p.ignore("start")
+	}
+}
+
+func (p *Pool) scale(n int) {
+	n = clamp(n, 0, MaxSlots)
+	switch p.phase {
+	case idle, running:
+		if n == p.want {
+			return
+		}
+		p.want = n
+		p.record(Record{Kind: KindScaled, Slots: n})
+	case stopping, killing:
+		p.ignore("scale")
+	}
+}
+
+func (p *Pool) roll(reason string) {
+	if reason == "" {
+		reason = "rollout"
+	}
+	switch p.phase {
+	case idle:
+		p.record(Record{Kind: KindIgnored, Reason: "roll: not started"})
+	case running:
+		if p.queued == "" { // ten wishes during a rollout are one: what it would take from disk is the same
+			p.queued = reason
+			if p.rollout.active() {
+				p.record(Record{Kind: KindRolloutQueued, Reason: reason})
+			}
+		}
+	case stopping, killing:
+		p.ignore("roll")
+	}
+}
+
+func (p *Pool) reconfigure(cfg Config) {
+	switch p.phase {
+	case idle, running:
+		cfg.FirstID, cfg.Seed = p.cfg.FirstID, p.cfg.Seed
+		p.cfg = cfg.normal()
+		p.record(Record{Kind: KindReconfigured})
+		p.scale(p.cfg.Workers)
+	case stopping, killing:
+		p.ignore("reconfigure")
+	}
+}
+
+func (p *Pool) stop() {
+	switch p.phase {
+	case idle, running:
+		p.phase = stopping
+		p.record(Record{Kind: KindStopping, Reason: "stop"})
+	case stopping:
+		p.kill()
+	case killing:
+		p.ignore("stop")
+	}
+}
+
+func (p *Pool) kill() {
+	switch p.phase {
+	case idle, running, stopping:
+		p.phase = killing
+		p.record(Record{Kind: KindStopping, Reason: "kill"})
+	case killing:
+		p.ignore("kill")
+	}
+}
+
+func (p *Pool) ignore(command string) {
+	p.record(Record{Kind: KindIgnored, Reason: command + ": " + p.phase.String()})
+}

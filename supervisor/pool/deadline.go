@@ -1,0 +1,104 @@
+package pool
+
+import "time"
+
+var never time.Time
+
+// Deadline is when the pool wants a Tick at the latest: always after the last Step. Zero if it waits for no time.
+func (p *Pool) Deadline() time.Time {
+	if p.phase == idle || p.phase == done {
+		return never
+	}
+	var first time.Time
+	at := func(t time.Time) {
+		// Only what is still to come: what is past and not done yet waits for something other than time.
+		if t.After(p.now) && (first.IsZero() || t.Before(first)) {
+			first = t
+		}
+	}
+	for _, s := range p.slots {
+		for _, w := range s.workers {
+			at(w.due)
+		}
+		if p.phase != running {
+			continue
+		}
+		at(p.forgetAt(s))
+		if p.wanted(s) && !s.finished && p.lacks(s) {
+			at(s.retryAt)
+		}
+	}
+	return first
+}
+
+// lacks: something would be spawned here, were it time.
+func (p *Pool) lacks(s *slot) bool {
+	w := s.keeper()
+	return w == nil && s.starting() == nil || w != nil && w.recycle != ""
+}
+
+// forgetAt is when the slot's failures are forgotten: it was ready, and without another failure, for long enough.
+func (p *Pool) forgetAt(s *slot) time.Time {
+	w := s.keeper()
+	if w == nil || s.failures == 0 {
+		return never
+	}
+	since := w.readyAt
+	if s.failedAt.After(since) {
+		since = s.failedAt
+	}
+	return since.Add(p.cfg.Backoff.Reset)
+}
+
+func (p *Pool) passed(t time.Time) bool { return !t.IsZero() && !t.After(p.now) }
+
+// expire takes in the facts that time alone has brought. No wait is zero, so what begins here is not due here.
+func (p *Pool) expire() {
+	for _, s := range p.slots {
+		for i := 0; i < len(s.workers); {
+			w := s.workers[i]
+			if p.passed(w.due) {
+				p.overdue(w)
+			}
+			if w.state != StateGone {
+				i++ // else the next worker has moved here
+			}
+		}
+		if p.passed(p.forgetAt(s)) {
+			s.failures = 0
+		}
+	}
+}
+
+// overdue moves a worker on that did not do in time what its state is for.
+func (p *Pool) overdue(w *worker) {
+	took := p.now.Sub(w.since)
+	switch w.state {
+	case StateStarting:
+		p.recordOf(w, Record{Kind: KindReadyTimeout, Took: took})
+		p.force(w, term, "ready timeout")
+		p.fail(w, CodeGaveUp, "ready timeout")
+	case StateDraining:
+		p.recordOf(w, Record{Kind: KindDrainTimeout, Took: took})
+		p.force(w, term, "drain timeout")
+	case StateKilling:
+		if w.owed < kill {
+			p.recordOf(w, Record{Kind: KindKilling, Reason: w.why, Took: took})
+			p.force(w, kill, w.why)
+			return
+		}
+		// Not even SIGKILL ends a process in uninterruptible sleep. It must not hold up the slot or the stop.
+		p.recordOf(w, Record{Kind: KindAbandoned, Reason: w.why, Took: took})
+		w.enter(StateGone, p.now, never)
+		w.slot.remove(w)
+		p.abandoned = append(p.abandoned, w)
+	case StateReady, StateGone:
+		panic("pool: nothing is due in state " + w.state.String())
+	}
+}
+
+// force takes a worker to killing, or from SIGTERM to SIGKILL there. settle sends the signal.
+func (p *Pool) force(w *worker, f force, why string) {
+	w.owed, w.why = f, why
+	w.enter(StateKilling, p.now, p.now.Add(p.cfg.KillAfter))
+}

@@ -1,0 +1,62 @@
+// Package pool decides everything about the workers of one app, and does nothing itself.
+//
+//	           facts and commands                         orders
+//	shell ───────────────────────────▶  Pool.Step  ───────────────────▶ shell
+//	(processes, sockets, clock)          │     ▲                        spawn, drain, signal, open, steer, retire,
+//	                                     ▼     │                        resolve, record, done
+//	                                  Deadline: when it wants a Tick
+//
+// The pool has no goroutine, no clock and no lock: one loop feeds it events and carries out the effects. So all that a
+// supervisor can get wrong is in plain functions over plain data, and every story can be told in a test to the
+// millisecond: see testdata.
+//
+// # A step
+//
+// Each Step has three parts, always in this order:
+//
+//	learn      the event changes facts                      fact.go, command.go
+//	expire     the time that has passed changes facts       deadline.go
+//	reconcile  facts and wishes are compared, and the       reconcile.go, turn.go, rollout.go
+//	           difference is ordered
+//
+// No event orders anything by itself, so two events that meet cannot contradict each other. Counts are asked of the facts
+// and never kept beside them.
+//
+// # Workers and slots
+//
+// A slot is a position 0..N-1 with sockets of its own. A worker is one process in it, and each goes one way:
+//
+//	           Ready           Drain, Leaving
+//	starting ─────────▶ ready ─────────▶ draining
+//	   │                                    │
+//	   │ ready timeout, unwanted            │ drain timeout
+//	   └────────────────▶ killing ◀─────────┘          Exited from anywhere ─────▶ gone
+//	                   SIGTERM, SIGKILL  ───── nothing helps: abandoned ─────────▶ gone
+//
+// State sits on the worker. What must outlive it sits on the slot: failures in a row, when to try again, whether its work
+// is finished, and the generation of the last worker that was ready there.
+//
+// A slot has one worker, and two only while one takes over from the other:
+//
+//	surge        old  ready ──────────────── drain ──▶ gone       a rollout, or a recycled worker
+//	             new       starting ── ready ────────────────▶
+//
+//	leaving      old  ready ─ draining ──────────────▶ gone       the old one went of its own accord
+//	             new          starting ── ready ─────────────▶
+//
+//	stop first   old  ready ─ drain ──▶ gone
+//	             new                    starting ── ready ───▶
+//
+// # Generations
+//
+// Workers start with generation 1. Each Roll makes the next number the target and has the shell Resolve it, so what is on
+// disk is read once a rollout. A slot is rolled when a worker of the target was ready in it. A crash in a slot that is not
+// rolled yet restarts its old generation; a new slot gets that of the last completed rollout, unless its turn is at once.
+// The first worker of the target that fails before it was ready aborts the rollout: what is rolled and what is old both stay.
+//
+// # Every wait is bounded
+//
+// Starting, draining, SIGTERM and SIGKILL have their times, and a process that outlives all of them is abandoned: it holds up
+// neither its slot nor the stop. This holds also for an order to spawn that is never answered. If the process does appear
+// later, it gets its signal then; after Done, ending what Spawned still reports is the shell's part.
+package pool

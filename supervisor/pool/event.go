@@ -1,0 +1,74 @@
+package pool
+
+// WorkerID names one process incarnation for ever. It only grows, also across the workers of all slots; PIDs are
+// shown to people and never used to match.
+type WorkerID uint64
+
+// An Event is a fact that the shell observed, or a command that somebody gave it.
+//
+// The facts of one worker arrive in order: Spawned, Ready, Exited, or SpawnFailed alone. Ready, Leaving and Recycle come
+// from the worker's channel and may also be late, after the worker was told to go or is gone.
+type Event interface{ event() }
+
+// Facts about a worker.
+type (
+	// Spawned: the process exists.
+	Spawned struct {
+		ID  WorkerID
+		PID int
+	}
+	// SpawnFailed: there never was a process.
+	SpawnFailed struct {
+		ID  WorkerID
+		Err string
+	}
+	// Ready: the worker accepts connections.
+	Ready struct{ ID WorkerID }
+	// Leaving: the worker drains of its own accord, for example because a person sent it SIGTERM.
+	Leaving struct {
+		ID     WorkerID
+		Reason string
+	}
+	// Exited: the process has ended and is reaped. Signal is 0 if it ended by itself.
+	Exited struct {
+		ID           WorkerID
+		Code, Signal int
+	}
+	// Recycle: the worker shall be replaced when its turn comes, for example because its channel broke.
+	Recycle struct {
+		ID     WorkerID
+		Reason string
+	}
+)
+
+// Commands.
+type (
+	// Start opens the slots and spawns all workers. Once, first.
+	Start struct{}
+	// Scale sets the number of slots wanted; it is clamped to 0..MaxSlots.
+	Scale struct{ N int }
+	// Roll replaces all workers by ones of a new generation. During a rollout, any number of them queue one more.
+	Roll struct{ Reason string }
+	// Reconfigure replaces the configuration, but for FirstID and Seed. Waits that already run keep their length.
+	Reconfigure struct{ Config Config }
+	// Stop drains and ends everything. A second one is Kill.
+	Stop struct{}
+	// Kill ends everything at once.
+	Kill struct{}
+	// Tick says what time it is: due at Deadline.
+	Tick struct{}
+)
+
+func (Spawned) event()     {}
+func (SpawnFailed) event() {}
+func (Ready) event()       {}
+func (Leaving) event()     {}
+func (Exited) event()      {}
+func (Recycle) event()     {}
+func (Start) event()       {}
+func (Scale) event()       {}
+func (Roll) event()        {}
+func (Reconfigure) event() {}
+func (Stop) event()        {}
+func (Kill) event()        {}
+func (Tick) event()        {}

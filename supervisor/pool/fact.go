@@ -1,0 +1,226 @@
+package pool
+
+import "strconv"
+
+// The functions in this file say what a fact about a worker means in each of its states. A nil worker has sent its
+// last fact: it exited, or was never spawned.
+
+// find returns the worker, or nil if it is gone; known is false if there never was one.
+func (p *Pool) find(id WorkerID) (w *worker, known bool) {
+	return p.workers[id], id >= p.cfg.FirstID && id < p.nextID
+}
+
+func (p *Pool) spawned(ev Spawned) {
+	w, _ := p.find(ev.ID)
+	if w == nil || w.pid != 0 || ev.PID <= 0 {
+		p.impossible(w, "spawned: unknown, a second time, or without a PID")
+		return
+	}
+	switch w.state {
+	case StateStarting, StateKilling, StateGone:
+		// Where it is unwanted by now, even abandoned, there is at last somebody to send the signal to that it is owed:
+		// else its process would run on with nobody knowing.
+		w.pid = ev.PID
+		p.recordOf(w, Record{Kind: KindSpawned, Took: p.now.Sub(w.ordered)})
+	case StateReady, StateDraining:
+		p.impossible(w, "spawned: has served without a PID")
+	}
+}
+
+func (p *Pool) spawnFailed(ev SpawnFailed) {
+	w, _ := p.find(ev.ID)
+	if w == nil || w.pid != 0 {
+		p.impossible(w, "spawn failed: unknown, or has a PID")
+		return
+	}
+	switch w.state {
+	case StateStarting:
+		p.recordOf(w, Record{Kind: KindSpawnFailed, Reason: ev.Err, Took: p.now.Sub(w.ordered)})
+		p.bury(w)
+		p.fail(w, CodeGaveUp, "spawn failed: "+ev.Err)
+	case StateKilling, StateGone:
+		// Not wanted any more: that it failed is as good as an exit.
+		p.recordOf(w, Record{Kind: KindSpawnFailed, Reason: ev.Err, Took: p.now.Sub(w.ordered)})
+		p.bury(w)
+	case StateReady, StateDraining:
+		p.impossible(w, "spawn failed: has served")
+	}
+}
+
+func (p *Pool) becameReady(ev Ready) {
+	w, known := p.find(ev.ID)
+	if w == nil {
+		if !known {
+			p.impossible(w, "ready: unknown")
+		}
+		return // Late: the channel was read after the exit was seen.
+	}
+	switch w.state {
+	case StateStarting:
+		if w.pid == 0 {
+			p.impossible(w, "ready: not spawned")
+			return
+		}
+		p.recordOf(w, Record{Kind: KindReady, Took: p.now.Sub(w.ordered)})
+		w.readyAt = p.now
+		w.enter(StateReady, p.now, never)
+		w.slot.generation = w.generation
+		w.slot.finished = false
+		p.served = true
+	case StateReady:
+		// A worker may say it twice; once is enough.
+	case StateDraining, StateKilling, StateGone:
+		// Late: it crossed with our order to go, which stands.
+	}
+}
+
+func (p *Pool) leaving(ev Leaving) {
+	w, known := p.find(ev.ID)
+	if w == nil {
+		if !known {
+			p.impossible(w, "leaving: unknown")
+		}
+		return // Late: the channel was read after the exit was seen.
+	}
+	switch w.state {
+	case StateStarting:
+		if w.pid == 0 {
+			p.impossible(w, "leaving: not spawned")
+			return
+		}
+		// It gives up before it was ready, so it has nothing to drain: it only gets the time to end by itself.
+		p.drain(w, ev.Reason)
+		p.fail(w, CodeGaveUp, "left while starting: "+ev.Reason)
+	case StateReady:
+		// Nobody here asked for it, so it counts in the slot's history, where a second one in a row has to wait: a
+		// program that leaves as soon as it is ready must not be respawned in a hot loop.
+		p.drain(w, ev.Reason)
+		p.fail(w, 0, ev.Reason)
+	case StateDraining, StateKilling, StateGone:
+		// It says itself what it was told to do.
+	}
+}
+
+func (p *Pool) exited(ev Exited) {
+	w, _ := p.find(ev.ID)
+	if w == nil {
+		p.impossible(w, "exited: unknown, or a second time")
+		return
+	}
+	if w.pid == 0 {
+		p.impossible(w, "exited: not spawned")
+	}
+	reason, code := exit(ev)
+	state := w.state
+	p.recordOf(w, Record{Kind: KindExited, Reason: reason, Code: ev.Code, Signal: ev.Signal, Took: p.now.Sub(w.since)})
+	p.bury(w)
+	switch state {
+	case StateStarting, StateReady:
+		if code == 0 && p.cfg.Restart != RestartAlways {
+			p.complete(w)
+		} else {
+			p.fail(w, code, reason)
+		}
+	case StateDraining, StateKilling, StateGone:
+		// Asked for, or its failure is noted already: how it went is for the record only.
+	}
+}
+
+func (p *Pool) recycle(ev Recycle) {
+	w, known := p.find(ev.ID)
+	if w == nil {
+		if !known {
+			p.impossible(w, "recycle: unknown")
+		}
+		return // Late: it is gone, which is what was wanted.
+	}
+	reason := ev.Reason
+	if reason == "" {
+		reason = "recycle"
+	}
+	if p.phase != running {
+		p.ignore("recycle") // All are on their way out.
+		return
+	}
+	switch w.state {
+	case StateStarting:
+		// There is nothing to keep until a successor is ready, and it will never be ready itself: a failed start.
+		p.recordOf(w, Record{Kind: KindRecycle, Reason: reason, Took: p.now.Sub(w.since)})
+		p.force(w, term, reason)
+		p.fail(w, CodeGaveUp, reason)
+	case StateReady:
+		if w.recycle == "" {
+			p.recordOf(w, Record{Kind: KindRecycle, Reason: reason, Took: p.now.Sub(w.since)})
+			w.recycle = reason
+		}
+	case StateDraining, StateKilling, StateGone:
+		// On its way out.
+	}
+}
+
+// fail notes in the slot's history that a worker went, or is going, unasked. The worker is out of starting and ready.
+func (p *Pool) fail(w *worker, code int, reason string) {
+	s := w.slot
+	s.failures++
+	s.failedAt = p.now
+	s.retryAt = p.now.Add(p.delay(s.failures))
+	p.judge(w, reason)
+	if p.cfg.Restart == RestartNever {
+		if p.code == 0 {
+			p.code = code
+		}
+		p.complete(w)
+		return
+	}
+	if s.vacant() {
+		p.recordOf(w, Record{Kind: KindBackoff, Reason: reason, Delay: s.retryAt.Sub(p.now), Failures: s.failures})
+	}
+}
+
+// complete notes that a worker has done its work.
+func (p *Pool) complete(w *worker) {
+	s := w.slot
+	p.judge(w, "finished while starting")
+	if s.vacant() { // else the other worker of a surge goes on
+		s.finished = true
+		p.recordOf(w, Record{Kind: KindFinished})
+	}
+}
+
+// judge ends the slot's turn, and the rollout, with a worker that never was ready.
+func (p *Pool) judge(w *worker, reason string) {
+	if w.wasReady() {
+		return
+	}
+	w.slot.replacing = ""
+	if p.rollout.active() && w.generation == p.rollout.generation && p.rollout.failure == "" {
+		p.rollout.failure = "worker " + strconv.FormatUint(uint64(w.id), 10) + ": " + reason
+	}
+}
+
+// drain begins the time that a worker has to finish and exit.
+func (p *Pool) drain(w *worker, reason string) {
+	p.recordOf(w, Record{Kind: KindDraining, Reason: reason, Took: p.now.Sub(w.since)})
+	w.enter(StateDraining, p.now, p.now.Add(p.cfg.DrainDelay+p.cfg.DrainTimeout))
+}
+
+// bury forgets a worker.
+func (p *Pool) bury(w *worker) {
+	w.enter(StateGone, p.now, never)
+	w.slot.remove(w)
+	delete(p.workers, w.id)
+	for i := range p.abandoned {
+		if p.abandoned[i] == w {
+			p.abandoned = append(p.abandoned[:i], p.abandoned[i+1:]...)
+			break
+		}
+	}
+}
+
+// exit describes how a process ended, and gives the code that a shell would.
+func exit(ev Exited) (reason string, code int) {
+	if ev.Signal != 0 {
+		return "signal " + strconv.Itoa(ev.Signal), 128 + ev.Signal
+	}
+	return "exit code " + strconv.Itoa(ev.Code), ev.Code
+}

@@ -1,0 +1,112 @@
+package pool
+
+import "time"
+
+type phase uint8
+
+const (
+	idle     phase = iota // before Start
+	running               //
+	stopping              // everything drains
+	killing               // everything is killed at once
+	done                  // Done was given
+)
+
+var phaseNames = [...]string{"idle", "running", "stopping", "killing", "done"}
+
+func (ph phase) String() string { return phaseNames[ph] }
+
+// Pool decides for one app. It is not safe for concurrent use: one loop owns it.
+type Pool struct {
+	cfg   Config
+	phase phase
+	now   time.Time // of the last Step
+
+	want    int     // slots wanted
+	steered int     // slots that the shell was told to steer to
+	slots   []*slot // open ones by number; those from want on are being retired
+
+	workers   map[WorkerID]*worker // those in slots, and the abandoned
+	abandoned []*worker            // gone for us, but their Exited has not come
+	nextID    WorkerID
+
+	generation int // of the last completed rollout: what a new slot starts with
+	newest     int // the highest generation ever begun: an aborted one's number is not used again
+	rollout    rollout
+	queued     string // reason of the one rollout that follows; empty: none
+
+	served bool // a worker of this app was ready once
+	code   int  // the first exit code other than 0, where nothing is restarted
+	end    Done // what will be said at the end
+
+	rand    uint64
+	effects []Effect // of the Step under way
+}
+
+// New returns a pool that does nothing until its first Step, which should be Start.
+func New(cfg Config) *Pool {
+	cfg = cfg.normal()
+	return &Pool{
+		cfg:        cfg,
+		want:       cfg.Workers,
+		workers:    make(map[WorkerID]*worker),
+		nextID:     cfg.FirstID,
+		generation: 1,
+		newest:     1,
+		end:        Done{Code: CodeStopped, Reason: "stopped"},
+		rand:       cfg.Seed,
+	}
+}
+
+// Step takes in one event and returns what to do about it, in order. The slice belongs to the caller. After Done it
+// returns nothing.
+//
+// The event comes before what time has brought: a worker whose Ready arrives together with its timeout is ready.
+func (p *Pool) Step(now time.Time, ev Event) []Effect {
+	if p.phase == done {
+		return nil
+	}
+	p.now = now
+	p.learn(ev)
+	p.expire()
+	p.reconcile()
+	effects := p.effects
+	p.effects = nil
+	return effects
+}
+
+func (p *Pool) emit(e Effect) { p.effects = append(p.effects, e) }
+
+// learn turns an event into facts. Nothing is decided here but what the fact itself means; reconcile does the rest.
+func (p *Pool) learn(ev Event) {
+	switch ev := ev.(type) {
+	case Tick:
+		// The time is all that it says.
+	case Spawned:
+		p.spawned(ev)
+	case SpawnFailed:
+		p.spawnFailed(ev)
+	case Ready:
+		p.becameReady(ev)
+	case Leaving:
+		p.leaving(ev)
+	case Exited:
+		p.exited(ev)
+	case Recycle:
+		p.recycle(ev)
+	case Start:
+		p.start()
+	case Scale:
+		p.scale(ev.N)
+	case Roll:
+		p.roll(ev.Reason)
+	case Reconfigure:
+		p.reconfigure(ev.Config)
+	case Stop:
+		p.stop()
+	case Kill:
+		p.kill()
+	default:
+		p.impossible(nil, "unknown event")
+	}
+}

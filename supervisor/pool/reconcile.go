@@ -1,0 +1,205 @@
+package pool
+
+// reconcile compares what is with what is wanted and orders the difference. It is the only place that decides to spawn,
+// drain, signal, open and retire. Doing it again at once orders nothing more.
+func (p *Pool) reconcile() {
+	switch p.phase {
+	case idle, done:
+		return
+	case running:
+		p.giveUp()
+	case stopping, killing:
+	}
+	if p.phase == running {
+		p.open()
+		p.rollouts()
+		p.turns()
+		p.rollouts() // with its last turn a rollout ends
+		p.turns()    // and the queued one gets its first
+	} else if p.rollout.active() {
+		p.recordRollout(KindRolloutCancelled, "stop")
+		p.dropRollout()
+	}
+	for _, s := range p.slots {
+		p.settle(s)
+	}
+	for _, s := range p.slots {
+		for _, w := range s.workers {
+			p.pay(w)
+		}
+	}
+	for _, w := range p.abandoned {
+		p.pay(w)
+	}
+	p.retire()
+	p.finish()
+}
+
+// wanted: the slot shall have a worker.
+func (p *Pool) wanted(s *slot) bool { return p.phase == running && s.number < p.want }
+
+// giveUp ends an app whose start has failed too often.
+func (p *Pool) giveUp() {
+	if p.served || p.cfg.StartLimit == 0 || p.cfg.Restart == RestartNever {
+		return
+	}
+	failures, last := 0, (*slot)(nil)
+	for _, s := range p.slots {
+		failures += s.failures
+		if last == nil || s.failedAt.After(last.failedAt) {
+			last = s
+		}
+	}
+	if failures < p.cfg.StartLimit {
+		return
+	}
+	p.phase = stopping
+	p.end = Done{Code: CodeGaveUp, Reason: "no worker became ready"}
+	p.record(Record{Kind: KindGaveUp, Reason: p.end.Reason, Failures: failures})
+}
+
+// open makes the slots that are missing and steers to those that are wanted: before the others drain.
+func (p *Pool) open() {
+	for len(p.slots) < p.want {
+		s := &slot{number: len(p.slots), generation: p.generation}
+		p.slots = append(p.slots, s)
+		p.emit(OpenSlot{Slot: s.number})
+	}
+	if p.steered != p.want {
+		p.steered = p.want
+		p.emit(Steer{Slots: p.want})
+	}
+}
+
+// settle brings the workers of a slot to what is wanted.
+func (p *Pool) settle(s *slot) {
+	keeper := s.keeper()
+	for _, w := range s.workers {
+		switch w.state {
+		case StateStarting:
+			if why := p.unwanted(w); why != "" {
+				p.recordOf(w, Record{Kind: KindTerminating, Reason: why, Took: p.now.Sub(w.since)})
+				p.force(w, term, why)
+			}
+		case StateReady:
+			why, handover := p.leave(w, keeper)
+			if why == "" {
+				break
+			}
+			p.emit(Drain{
+				ID: w.id, Slot: s.number, Reason: why, Handover: handover,
+				Delay: p.cfg.DrainDelay, Timeout: p.cfg.DrainTimeout,
+			})
+			p.drain(w, why)
+		case StateDraining, StateKilling, StateGone:
+		}
+		if p.phase == killing && w.owed < kill {
+			p.recordOf(w, Record{Kind: KindKilling, Reason: "stop at once", Took: p.now.Sub(w.since)})
+			p.force(w, kill, "stop at once")
+		}
+	}
+	if p.wanted(s) && p.vacancy(s) {
+		p.spawn(s)
+	}
+}
+
+// unwanted is why a starting worker shall not become ready; empty: it shall.
+func (p *Pool) unwanted(w *worker) string {
+	s := w.slot
+	switch {
+	case p.phase != running:
+		return "stop"
+	case !p.wanted(s):
+		return "scaled down"
+	case w.generation != p.generationFor(s):
+		if s.replacing != "" {
+			return s.replacing
+		}
+		return "rollout aborted"
+	case s.ready() != nil && s.replacing == "":
+		return "not needed"
+	}
+	return ""
+}
+
+// leave is why a ready worker shall drain, and whether it hands its sockets over; empty: it shall stay.
+func (p *Pool) leave(w, keeper *worker) (why string, handover bool) {
+	s := w.slot
+	switch {
+	case p.phase != running:
+		return "stop", false
+	case !p.wanted(s):
+		return "scaled down", false
+	case w != keeper:
+		if s.replacing != "" {
+			return s.replacing, true
+		}
+		return "replaced", true
+	case p.cfg.StopFirst && s.replacing != "" && p.need(s) != "":
+		return s.replacing, false
+	}
+	return "", false
+}
+
+// vacancy: a worker shall be spawned in the slot now.
+func (p *Pool) vacancy(s *slot) bool {
+	if s.starting() != nil || len(s.workers) == 2 || len(s.workers) == 1 && p.cfg.StopFirst {
+		return false
+	}
+	for _, w := range s.workers {
+		if w.state == StateKilling && !w.wasReady() {
+			return false // It never took over from anybody, so this is no surge: one at a time.
+		}
+	}
+	if s.ready() != nil {
+		return s.replacing != "" && p.need(s) != "" // the surge
+	}
+	if s.replacing != "" && p.stale(s) {
+		return true // A rollout fills finished slots too, and waits for no backoff.
+	}
+	return !s.finished && !s.retryAt.After(p.now)
+}
+
+func (p *Pool) spawn(s *slot) {
+	w := &worker{id: p.nextID, slot: s, generation: p.generationFor(s), ordered: p.now}
+	w.enter(StateStarting, p.now, p.now.Add(p.cfg.ReadyTimeout))
+	p.nextID++
+	p.workers[w.id] = w
+	s.workers = append(s.workers, w)
+	s.finished = false
+	p.emit(Spawn{ID: w.id, Slot: s.number, Generation: w.generation})
+}
+
+// pay sends a worker the signal that it is owed, as soon as there is a process to send it to.
+func (p *Pool) pay(w *worker) {
+	if w.owed > w.sent && w.pid != 0 {
+		w.sent = w.owed
+		p.emit(Signal{ID: w.id, Kill: w.owed == kill, Reason: w.why})
+	}
+}
+
+// retire closes empty slots that are not wanted, last first: a slot in the middle cannot be closed.
+func (p *Pool) retire() {
+	for n := len(p.slots) - 1; n >= p.want && len(p.slots[n].workers) == 0; n-- {
+		p.slots = p.slots[:n]
+		p.emit(Record{Kind: KindRetired, Slot: n})
+		p.emit(RetireSlot{Slot: n})
+	}
+}
+
+// finish says Done when nothing is left to wait for.
+func (p *Pool) finish() {
+	for _, s := range p.slots {
+		if len(s.workers) > 0 || p.phase == running && !s.finished {
+			return
+		}
+	}
+	if p.phase == running {
+		if len(p.slots) == 0 {
+			return // Scaled to nothing: the app rests.
+		}
+		p.end = Done{Code: p.code, Reason: "all workers have finished"}
+	}
+	p.phase = done
+	p.emit(p.end)
+}

@@ -1,0 +1,82 @@
+package pool
+
+import "time"
+
+// rollout is the replacement of all workers by ones of a new generation. The zero value is none.
+type rollout struct {
+	generation int
+	reason     string
+	began      time.Time
+	failure    string // what aborts it; empty: nothing so far
+}
+
+func (r rollout) active() bool { return r.generation != 0 }
+
+// stale: the rollout has not come to this slot yet. A slot is rolled when a worker of the new generation was ready in it;
+// what becomes of that one later is the slot's ordinary life.
+func (p *Pool) stale(s *slot) bool { return p.rollout.active() && s.generation < p.rollout.generation }
+
+// generationFor is what a worker spawned in the slot now would get.
+func (p *Pool) generationFor(s *slot) int {
+	if s.replacing != "" && p.stale(s) {
+		return p.rollout.generation
+	}
+	return s.generation
+}
+
+// roll out: abort, end and begin rollouts as the facts say.
+func (p *Pool) rollouts() {
+	if p.rollout.failure != "" {
+		p.abort()
+	}
+	for { // more than once only where there is no slot to roll
+		if p.rollout.active() {
+			if !p.rolled() {
+				return
+			}
+			p.recordRollout(KindRolloutDone, p.rollout.reason)
+			p.generation = p.rollout.generation
+			p.rollout = rollout{}
+		}
+		if p.queued == "" {
+			return
+		}
+		p.newest++
+		p.rollout = rollout{generation: p.newest, reason: p.queued, began: p.now}
+		p.queued = ""
+		p.recordRollout(KindRolloutBegin, p.rollout.reason)
+		p.emit(Resolve{Generation: p.rollout.generation, Reason: p.rollout.reason})
+	}
+}
+
+// rolled: every slot is, and the last old worker is gone.
+func (p *Pool) rolled() bool {
+	for _, s := range p.slots {
+		if p.wanted(s) && (p.stale(s) || s.replacing != "") {
+			return false
+		}
+	}
+	return true
+}
+
+// abort keeps what is rolled and what is old. settle ends the workers of the new generation that are starting, because no
+// slot has its turn any more that would want them.
+func (p *Pool) abort() {
+	p.recordRollout(KindRolloutAborted, p.rollout.failure)
+	p.dropRollout()
+}
+
+func (p *Pool) dropRollout() {
+	p.rollout = rollout{}
+	if p.queued != "" {
+		p.record(Record{Kind: KindRolloutDropped, Reason: p.queued})
+		p.queued = ""
+	}
+	for _, s := range p.slots {
+		s.replacing = ""
+	}
+}
+
+func (p *Pool) recordRollout(k Kind, reason string) {
+	p.record(Record{Kind: k, Reason: reason, Generation: p.rollout.generation, Took: p.now.Sub(p.rollout.began)})
+}

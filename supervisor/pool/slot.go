@@ -1,0 +1,74 @@
+package pool
+
+import "time"
+
+// SlotState is derived from a slot's workers and history, never stored.
+type SlotState uint8
+
+const (
+	SlotVacant  SlotState = iota // no worker that serves or is about to
+	SlotFilled                   // a worker is ready or starting
+	SlotBackoff                  // vacant until a time
+)
+
+var slotStateNames = [...]string{"vacant", "filled", "backoff"}
+
+func (s SlotState) String() string               { return slotStateNames[s] }
+func (s SlotState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// slot is a position of the app. It outlives its workers and keeps what must be remembered of them.
+type slot struct {
+	number  int
+	workers []*worker // not gone, oldest first, at most two
+
+	generation int       // of the last worker that was ready here: restarts use it
+	failures   int       // in a row
+	failedAt   time.Time // the last of them
+	retryAt    time.Time // not before
+	finished   bool      // vacant for good, unless a rollout fills it again
+
+	// replacing is why this slot has its turn in the replacement queue; empty: it has none.
+	replacing string
+}
+
+func (s *slot) in(state State) *worker {
+	for _, w := range s.workers {
+		if w.state == state {
+			return w
+		}
+	}
+	return nil
+}
+
+func (s *slot) ready() *worker    { return s.in(StateReady) }
+func (s *slot) starting() *worker { return s.in(StateStarting) }
+func (s *slot) vacant() bool      { return s.ready() == nil && s.starting() == nil }
+
+// newest ready worker: the one that stays when there are two.
+func (s *slot) keeper() *worker {
+	for i := len(s.workers) - 1; i >= 0; i-- {
+		if s.workers[i].state == StateReady {
+			return s.workers[i]
+		}
+	}
+	return nil
+}
+
+func (s *slot) remove(w *worker) {
+	for i := range s.workers {
+		if s.workers[i] == w {
+			s.workers = append(s.workers[:i], s.workers[i+1:]...)
+			return
+		}
+	}
+}
+
+func (s *slot) state(now time.Time) SlotState {
+	switch {
+	case !s.vacant():
+		return SlotFilled
+	case !s.finished && now.Before(s.retryAt):
+		return SlotBackoff
+	}
+	return SlotVacant
+}

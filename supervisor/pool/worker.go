@@ -1,0 +1,57 @@
+package pool
+
+import "time"
+
+// State is that of a worker. It only goes down this list; each step but the first may be skipped.
+type State uint8
+
+const (
+	StateNone     State = iota // no worker: in records about something else
+	StateStarting              // spawn ordered; due: the ready timeout
+	StateReady                 // accepts connections; nothing is due
+	StateDraining              // finishes what it has; due: SIGTERM
+	StateKilling               // owed SIGTERM, then SIGKILL; due: the next step
+	StateGone                  // no process, or one that we gave up on
+)
+
+var stateNames = [...]string{"", "starting", "ready", "draining", "killing", "gone"}
+
+func (s State) String() string               { return stateNames[s] }
+func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// force is how hard a worker is being ended.
+type force uint8
+
+const (
+	noForce force = iota
+	term
+	kill
+)
+
+// worker is one process incarnation, or the order for one.
+type worker struct {
+	id         WorkerID
+	slot       *slot
+	generation int
+	pid        int // 0: Spawned has not arrived
+	state      State
+	ordered    time.Time // the Spawn
+	readyAt    time.Time // zero: never was
+	since      time.Time // in this state
+	due        time.Time // when time itself moves it on; zero: never
+
+	recycle string // why it shall be replaced when its turn comes; empty: it shall not
+
+	// A worker is owed a signal from the moment of the decision, but gets it only once it has a PID.
+	owed, sent force
+	why        string // of what is owed
+}
+
+func (w *worker) wasReady() bool { return !w.readyAt.IsZero() }
+
+// active: it serves, or is about to.
+func (w *worker) active() bool { return w.state == StateStarting || w.state == StateReady }
+
+func (w *worker) enter(s State, now time.Time, due time.Time) {
+	w.state, w.since, w.due = s, now, due
+}
