@@ -1,0 +1,82 @@
+package ipc
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// FromEnv opens the channel that the master left to this process. It returns (nil, nil) when there is none: the program was
+// started by hand.
+//
+// The variable is removed from the environment in any case, so that children of the worker do not take the channel for
+// theirs, and the descriptor is closed on exec. A descriptor that is not a connected Unix stream socket is left alone: it
+// belongs to somebody else.
+func FromEnv() (*Conn, error) {
+	v, ok := os.LookupEnv(EnvChannel)
+	if !ok {
+		return nil, nil
+	}
+	os.Unsetenv(EnvChannel)
+	fd, err := strconv.Atoi(v)
+	if err != nil || fd < 3 {
+		return nil, fmt.Errorf("cannot use %s=%q: the number of an inherited descriptor, at least 3, is needed", EnvChannel, v)
+	}
+	if err := verifyChannel(fd); err != nil {
+		return nil, fmt.Errorf("cannot use %s=%d: %w", EnvChannel, fd, err)
+	}
+	unix.CloseOnExec(fd)
+	f := os.NewFile(uintptr(fd), "channel")
+	defer f.Close() // newConn duplicates it
+	c, err := newConn(f)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use %s=%d: %w", EnvChannel, fd, err)
+	}
+	return c, nil
+}
+
+func verifyChannel(fd int) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return fmt.Errorf("descriptor %d is not open (%w): was the variable inherited from another process?", fd, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return fmt.Errorf("descriptor %d is %s, a Unix stream socket is needed: was the variable inherited from another process?", fd, fileKind(uint32(st.Mode)))
+	}
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return fmt.Errorf("descriptor %d: getsockname: %w", fd, err)
+	}
+	if _, ok := sa.(*unix.SockaddrUnix); !ok {
+		return fmt.Errorf("descriptor %d is a network socket (%T), a Unix stream socket is needed", fd, sa)
+	}
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil {
+		return fmt.Errorf("descriptor %d: SO_TYPE: %w", fd, err)
+	}
+	if kind != unix.SOCK_STREAM {
+		return fmt.Errorf("descriptor %d is a Unix socket of type %d, a stream socket (%d) is needed", fd, kind, unix.SOCK_STREAM)
+	}
+	if _, err := unix.Getpeername(fd); err != nil {
+		return fmt.Errorf("descriptor %d is a Unix stream socket without a peer: %w", fd, err)
+	}
+	return nil
+}
+
+func fileKind(mode uint32) string {
+	switch mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return "a regular file"
+	case unix.S_IFIFO:
+		return "a pipe"
+	case unix.S_IFDIR:
+		return "a folder"
+	case unix.S_IFCHR:
+		return "a character device"
+	case unix.S_IFBLK:
+		return "a block device"
+	}
+	return fmt.Sprintf("a file of mode %#o", mode)
+}

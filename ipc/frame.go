@@ -1,0 +1,150 @@
+package ipc
+
+import (
+	"os"
+	"time"
+)
+
+// Frame is one of the structs below, passed by value.
+//
+// A frame with a *Payload owns one reference to it, and one with files owns these: Conn.Write leaves both with the
+// caller, Outbox.Send takes them over, Conn.Read hands them to the reader. Discard gives back whatever a frame owns.
+//
+// A nil *Payload is written as an empty one; Read never returns nil.
+type Frame interface{ frameType() Type }
+
+// Hello is the first frame in each direction. The worker fills Protocol, PID and Library; the master answers with its own
+// Protocol, PID and Library and with who the worker is.
+type Hello struct {
+	Protocol   int    `json:"protocol"`
+	PID        int    `json:"pid"`
+	Library    string `json:"library,omitempty"`
+	App        string `json:"app,omitempty"`
+	Worker     uint64 `json:"worker,omitempty"`
+	Generation uint64 `json:"generation,omitempty"`
+}
+
+// Snapshot announces that exactly Count Set frames follow, which together are all cached values at Epoch.
+type Snapshot struct {
+	Epoch uint64 `json:"epoch"`
+	Count int    `json:"count"`
+}
+
+// Assign gives the worker a slot and its listening sockets: one file for each listener, in the same order.
+type Assign struct {
+	Slot         int
+	Listeners    []Listener
+	Files        []*os.File
+	DrainDelay   time.Duration
+	DrainTimeout time.Duration
+}
+
+// Listener says what a listening socket is bound to. Network is tcp, tcp4, tcp6 or unix.
+type Listener struct {
+	Network string `json:"network"`
+	Address string `json:"address"`
+}
+
+// Ready says that the worker serves the slot that it was assigned.
+type Ready struct{}
+
+// Set is a change of a cached value. From the master: ID is 0 and Epoch orders the changes. From a worker: a request to
+// publish, Epoch is 0, and the Reply with the same ID carries the new epoch in decimal digits.
+type Set struct {
+	ID        uint64
+	Epoch     uint64
+	Key       string
+	ChangedAt time.Time
+	Payload   *Payload
+}
+
+// Delete removes a cached value; ID and Epoch are as in Set.
+type Delete struct {
+	ID    uint64
+	Epoch uint64
+	Key   string
+}
+
+// Ack says that the worker has applied every change up to Epoch.
+type Ack struct{ Epoch uint64 }
+
+// Message is a note without an answer.
+type Message struct {
+	Topic   string
+	Payload *Payload
+}
+
+// Call asks for a Reply with the same ID. Each side numbers its own calls (and its publishing Sets and Deletes).
+// After Timeout the caller no longer waits; 0 means that it does not say.
+type Call struct {
+	ID      uint64
+	Method  string
+	Timeout time.Duration
+	Payload *Payload
+}
+
+// Reply answers a Call, or a Set or Delete with an ID. Error is empty on success.
+type Reply struct {
+	ID      uint64
+	Error   string
+	Payload *Payload
+}
+
+// Drain orders the worker to finish and exit. With Handover a successor already accepts on the same sockets, so the
+// worker stops accepting at once; without it goes on for Delay and then until the queue is empty.
+type Drain struct {
+	Reason   string
+	Handover bool
+	Delay    time.Duration
+	Timeout  time.Duration
+}
+
+// Bye says that the worker is about to exit on purpose. Cut is how many requests it had to cut off.
+type Bye struct {
+	Reason string `json:"reason,omitempty"`
+	Cut    int    `json:"cut,omitempty"`
+}
+
+func (Hello) frameType() Type    { return TypeHello }
+func (Snapshot) frameType() Type { return TypeSnapshot }
+func (Assign) frameType() Type   { return TypeAssign }
+func (Ready) frameType() Type    { return TypeReady }
+func (Set) frameType() Type      { return TypeSet }
+func (Delete) frameType() Type   { return TypeDelete }
+func (Ack) frameType() Type      { return TypeAck }
+func (Message) frameType() Type  { return TypeMessage }
+func (Call) frameType() Type     { return TypeCall }
+func (Reply) frameType() Type    { return TypeReply }
+func (Drain) frameType() Type    { return TypeDrain }
+func (Bye) frameType() Type      { return TypeBye }
+
+// TypeOf returns the number of the frame, for logs.
+func TypeOf(f Frame) Type { return f.frameType() }
+
+// Discard releases the payload and closes the files that f owns. It is for frames that are not passed on.
+func Discard(f Frame) {
+	if p := payloadOf(f); p != nil {
+		p.Release()
+	}
+	if a, ok := f.(Assign); ok {
+		for _, file := range a.Files {
+			if file != nil {
+				file.Close()
+			}
+		}
+	}
+}
+
+func payloadOf(f Frame) *Payload {
+	switch f := f.(type) {
+	case Set:
+		return f.Payload
+	case Message:
+		return f.Payload
+	case Call:
+		return f.Payload
+	case Reply:
+		return f.Payload
+	}
+	return nil
+}

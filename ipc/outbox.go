@@ -1,0 +1,381 @@
+package ipc
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// OutboxOptions bounds an Outbox. Zero values take the default in brackets.
+type OutboxOptions struct {
+	MaxFrames int           // frames of Send that may wait before the next Send is refused [1024]
+	MaxBytes  int           // the same for the bytes of their inline payloads [4 MiB]
+	Stuck     time.Duration // after how long without progress the peer counts as stuck [1 s]
+
+	// OnStuck is told once for each stall, from the outbox's goroutine. It must not wait for anything; calling Close is
+	// allowed.
+	OnStuck func(waiting time.Duration)
+}
+
+// maxLargeUnread is how many payloads in descriptors an Outbox lets the peer leave unread. The socket's buffer would take
+// hundreds of them, each keeping its memory alive, and that is where a peer that does not read would make memory grow.
+const maxLargeUnread = 2
+
+// Outbox is the queue in front of a Conn with one goroutine that writes it out. No method waits for the peer.
+//
+// Frames leave in the order in which they were sent. There are two ways in:
+//
+//	Send       notes, calls, orders: each one counts. Full when MaxFrames or MaxBytes wait: ErrFull
+//	SendValue  states: only the newest of a key counts. Never full: at most one waits for each key
+type Outbox struct {
+	conn *Conn
+	opts OutboxOptions
+	done chan struct{}
+	stop chan struct{} // closed by Close: ends a wait
+
+	mu       sync.Mutex
+	wake     sync.Cond
+	first    *entry
+	last     *entry
+	values   map[string]*entry // those of SendValue that wait
+	queued   int               // all that wait
+	flying   int               // taken by the writer and not written yet
+	frames   int               // of Send
+	bytes    int               // of Send
+	closed   bool              // take nothing more, drop what waits
+	flushing bool              // take nothing more, write what waits
+	flushFor time.Duration
+	timer    *time.Timer
+	err      error
+}
+
+// entry is a frame that waits.
+type entry struct {
+	frame      Frame
+	key        string // of SendValue
+	bytes      int
+	prev, next *entry
+}
+
+// NewOutbox starts the writer. The owner ends it with Close or CloseAfterFlush, also after Done.
+func NewOutbox(c *Conn, opts OutboxOptions) *Outbox {
+	if opts.MaxFrames <= 0 {
+		opts.MaxFrames = 1024
+	}
+	if opts.MaxBytes <= 0 {
+		opts.MaxBytes = 4 << 20
+	}
+	if opts.Stuck <= 0 {
+		opts.Stuck = time.Second
+	}
+	if opts.OnStuck == nil {
+		opts.OnStuck = func(time.Duration) {}
+	}
+	o := &Outbox{conn: c, opts: opts, done: make(chan struct{}), stop: make(chan struct{}), values: map[string]*entry{}}
+	o.wake.L = &o.mu
+	go o.run()
+	return o
+}
+
+// Send queues all of fs or none. It is refused with ErrFull when MaxFrames or MaxBytes are already waiting; a call that is
+// accepted is taken whole, so that a snapshot of any size fits. It takes over payloads and files in any case.
+func (o *Outbox) Send(fs ...Frame) error {
+	if err := o.send(fs); err != nil {
+		for _, f := range fs {
+			if f != nil {
+				Discard(f)
+			}
+		}
+		return err
+	}
+	return nil
+}
+
+func (o *Outbox) send(fs []Frame) error {
+	for _, f := range fs {
+		if err := check(f); err != nil {
+			return err
+		}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed || o.flushing {
+		return ErrClosed
+	}
+	if o.frames >= o.opts.MaxFrames || o.bytes >= o.opts.MaxBytes {
+		return fmt.Errorf("%w: %d frames with %d bytes wait, at most %d and %d", ErrFull, o.frames, o.bytes, o.opts.MaxFrames, o.opts.MaxBytes)
+	}
+	for _, f := range fs {
+		e := &entry{frame: f, bytes: payloadOf(f).inlineLen()}
+		o.frames++
+		o.bytes += e.bytes
+		o.push(e)
+	}
+	o.wake.Signal()
+	return nil
+}
+
+// SendValue queues a Set or Delete. A change of the same key that still waits is dropped and the new one goes to the end, so
+// that epochs stay in order. It takes over the payload in any case.
+func (o *Outbox) SendValue(f Frame) error {
+	if err := o.sendValue(f); err != nil {
+		if f != nil {
+			Discard(f)
+		}
+		return err
+	}
+	return nil
+}
+
+func (o *Outbox) sendValue(f Frame) error {
+	if err := check(f); err != nil {
+		return err
+	}
+	var key string
+	switch f := f.(type) {
+	case Set:
+		key = f.Key
+	case Delete:
+		key = f.Key
+	default:
+		return fmt.Errorf("cannot send %s as a value: only set and delete are", f.frameType())
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed || o.flushing {
+		return ErrClosed
+	}
+	if old := o.values[key]; old != nil {
+		o.remove(old)
+		Discard(old.frame)
+	}
+	e := &entry{frame: f, key: key}
+	o.values[key] = e
+	o.push(e)
+	o.wake.Signal()
+	return nil
+}
+
+// Pending is the number of frames that have not been handed to the kernel.
+func (o *Outbox) Pending() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.queued + o.flying
+}
+
+// Close drops what waits and closes the Conn. It does not wait for the writer: see Done. Calling it again does nothing.
+func (o *Outbox) Close() {
+	o.shut(nil)
+	o.conn.Close()
+}
+
+// CloseAfterFlush takes nothing more, writes what waits for at most d, and then closes the Conn. It returns at once: see
+// Done.
+func (o *Outbox) CloseAfterFlush(d time.Duration) {
+	o.mu.Lock()
+	if o.closed || o.flushing {
+		ended := o.closed
+		o.mu.Unlock()
+		if ended { // also after the writer ended by itself: the Conn is still to be closed
+			o.conn.Close()
+		}
+		return
+	}
+	o.flushing, o.flushFor = true, d
+	o.timer = time.AfterFunc(d, o.expire)
+	o.wake.Signal()
+	o.mu.Unlock()
+}
+
+func (o *Outbox) expire() {
+	o.mu.Lock()
+	left := o.queued + o.flying
+	o.mu.Unlock()
+	var err error
+	if left > 0 {
+		err = fmt.Errorf("cannot flush outbox within %s: %d frames are left", o.flushFor, left)
+	}
+	o.shut(err)
+	o.conn.Close()
+}
+
+// Done is closed when the writer has ended.
+func (o *Outbox) Done() <-chan struct{} { return o.done }
+
+// Err says why the writer ended; nil while it runs and when it was closed on purpose with nothing left to flush.
+func (o *Outbox) Err() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err
+}
+
+// shut drops what waits and tells the writer to end. The first cause stays.
+func (o *Outbox) shut(cause error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return
+	}
+	o.closed, o.err = true, cause
+	if o.timer != nil {
+		o.timer.Stop()
+	}
+	close(o.stop)
+	for e := o.first; e != nil; e = e.next {
+		Discard(e.frame)
+	}
+	o.first, o.last, o.queued, o.frames, o.bytes = nil, nil, 0, 0, 0
+	clear(o.values)
+	o.wake.Signal()
+}
+
+func (o *Outbox) push(e *entry) {
+	e.prev = o.last
+	if o.last == nil {
+		o.first = e
+	} else {
+		o.last.next = e
+	}
+	o.last = e
+	o.queued++
+}
+
+func (o *Outbox) remove(e *entry) {
+	if e.prev == nil {
+		o.first = e.next
+	} else {
+		e.prev.next = e.next
+	}
+	if e.next == nil {
+		o.last = e.prev
+	} else {
+		e.next.prev = e.prev
+	}
+	o.queued--
+	if e.key != "" {
+		delete(o.values, e.key)
+	} else {
+		o.frames--
+		o.bytes -= e.bytes
+	}
+}
+
+func (o *Outbox) run() {
+	defer close(o.done)
+	var batch []Frame
+	var flushed bool
+	unread := 0 // large payloads written since the peer was last seen to have read everything
+	for {
+		var large bool
+		batch, large, flushed = o.take(batch[:0], unread)
+		if large {
+			if !o.awaitReading() {
+				return
+			}
+			unread = 0
+			continue
+		}
+		if len(batch) == 0 {
+			break
+		}
+		if p := payloadOf(batch[0]); p != nil && p.large() {
+			unread++
+		}
+		err := o.write(batch)
+		for i, f := range batch {
+			Discard(f)
+			batch[i] = nil
+		}
+		o.mu.Lock()
+		o.flying = 0
+		closing := o.closed || o.flushing
+		o.mu.Unlock()
+		if err != nil {
+			// The Conn stays open: what the peer wrote before it ended can still be read.
+			o.shut(err)
+			if closing {
+				o.conn.Close()
+			}
+			return
+		}
+	}
+	if flushed {
+		o.shut(nil)
+		o.conn.Close()
+	}
+}
+
+// take waits for frames and moves the next write's worth of them to batch: one with descriptors, or as many without as
+// fit batchBytes. An empty batch means the end; blocked means that the next one must wait for the peer to read.
+func (o *Outbox) take(batch []Frame, unread int) (_ []Frame, blocked, flushed bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.first == nil && !o.closed && !o.flushing {
+		o.wake.Wait()
+	}
+	if o.closed {
+		return batch, false, false
+	}
+	size := 0
+	for e := o.first; e != nil; e = o.first {
+		p := payloadOf(e.frame)
+		large := p != nil && p.large()
+		if large && unread >= maxLargeUnread && len(batch) == 0 {
+			return batch, true, false
+		}
+		alone := descriptorCount(e.frame) > 0
+		size += sizeHint(e.frame)
+		if len(batch) > 0 && (alone || size > batchBytes) {
+			break
+		}
+		o.remove(e)
+		o.flying++
+		batch = append(batch, e.frame)
+		if alone {
+			break
+		}
+	}
+	return batch, false, len(batch) == 0
+}
+
+// awaitReading waits until the peer has read everything. The kernel tells only when there is room, not when there is nothing
+// left, so this asks it again and again, more and more seldom. False: the outbox was closed.
+func (o *Outbox) awaitReading() bool {
+	start := time.Now()
+	told := false
+	pause := 100 * time.Microsecond
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for o.conn.unread() > 0 {
+		select {
+		case <-o.stop:
+			return false
+		case <-timer.C:
+		}
+		if waiting := time.Since(start); !told && waiting >= o.opts.Stuck {
+			told = true
+			o.opts.OnStuck(waiting)
+		}
+		pause = min(2*pause, 20*time.Millisecond)
+		timer.Reset(pause)
+	}
+	return true
+}
+
+func (o *Outbox) write(batch []Frame) error {
+	buf := writeBuffers.Get().(*[]byte)
+	defer writeBuffers.Put(buf)
+	b := (*buf)[:0]
+	var err error
+	for _, f := range batch {
+		if b, err = appendFrame(b, f); err != nil {
+			return err
+		}
+	}
+	*buf = b[:0]
+	fds, err := descriptors(batch[0])
+	if err != nil {
+		return err
+	}
+	return o.conn.send(b, fds, o.opts.Stuck, o.opts.OnStuck)
+}

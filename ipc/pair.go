@@ -1,0 +1,34 @@
+package ipc
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Pair makes a channel: the master's end, and the file that becomes the worker's descriptor. The caller closes child
+// after the worker has been started; the end of the worker is seen only then.
+func Pair() (parent *Conn, child *os.File, err error) {
+	// The lock keeps a fork at the same time from inheriting the two, where they cannot be made close-on-exec at once.
+	syscall.ForkLock.RLock()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err == nil {
+		unix.CloseOnExec(fds[0])
+		unix.CloseOnExec(fds[1])
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot make a channel: socketpair: %w", err)
+	}
+	own := os.NewFile(uintptr(fds[0]), "channel of the master")
+	child = os.NewFile(uintptr(fds[1]), "channel of the worker")
+	parent, err = newConn(own)
+	own.Close() // newConn duplicated it
+	if err != nil {
+		child.Close()
+		return nil, nil, fmt.Errorf("cannot make a channel: %w", err)
+	}
+	return parent, child, nil
+}
