@@ -1,0 +1,153 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+)
+
+// link is the reading side of the channel. One goroutine owns it; it never runs code of the user and never waits for
+// anything but the channel, so that the master's frames are always taken at once.
+type link struct {
+	w        *Worker
+	conn     *ipc.Conn
+	greeted  bool
+	attached chan error      // one result: the handshake is over
+	complete bool            // the handshake is over
+	missing  int             // sets of the snapshot that are still to come; -1: no snapshot yet
+	seen     map[string]bool // keys in the snapshot that is being received
+}
+
+func (w *Worker) attach(conn *ipc.Conn) error {
+	w.box = ipc.NewOutbox(conn, ipc.OutboxOptions{})
+	w.link = &link{w: w, conn: conn, attached: make(chan error, 1), missing: -1}
+	if err := w.box.Send(hello()); err != nil {
+		return fmt.Errorf("cannot send the hello: %w", err)
+	}
+	go w.link.read()
+	t := time.NewTimer(attachTimeout)
+	defer t.Stop()
+	select {
+	case err := <-w.link.attached:
+		if err == nil {
+			go w.applyLoop()
+		}
+		return err
+	case <-t.C:
+		return fmt.Errorf("the master did not complete the handshake within %v", attachTimeout)
+	}
+}
+
+func (l *link) read() {
+	for {
+		f, err := l.conn.Read()
+		if err == nil {
+			err = l.handle(f)
+		}
+		if err == nil {
+			continue
+		}
+		if !l.complete {
+			l.attached <- err
+			return
+		}
+		l.w.lost(err)
+		return
+	}
+}
+
+func (l *link) handle(f ipc.Frame) error {
+	w := l.w
+	if !l.greeted {
+		h, ok := f.(ipc.Hello)
+		if !ok {
+			ipc.Discard(f)
+			return fmt.Errorf("the master's first frame is %T instead of a hello", f)
+		}
+		if h.Protocol != ipc.Protocol {
+			return fmt.Errorf("the master speaks protocol %d, this worker %d: build both from compatible versions", h.Protocol, ipc.Protocol)
+		}
+		w.app, w.id, w.generation = h.App, h.Worker, h.Generation
+		l.greeted = true
+		return nil
+	}
+	switch f := f.(type) {
+	case ipc.Snapshot:
+		l.seen = make(map[string]bool, f.Count)
+		l.missing = f.Count
+		w.store.reached(f.Epoch)
+		if f.Count == 0 {
+			l.snapshotComplete()
+		}
+	case ipc.Set:
+		w.store.set(f.Key, f.Epoch, f.ChangedAt, f.Payload)
+		if l.missing > 0 {
+			l.seen[f.Key] = true
+			if l.missing--; l.missing == 0 {
+				l.snapshotComplete()
+			}
+		}
+	case ipc.Delete:
+		w.store.delete(f.Key, f.Epoch)
+	case ipc.Assign:
+		w.assign(f)
+	case ipc.Message:
+		w.received(f)
+	case ipc.Call:
+		w.called(f)
+	case ipc.Reply:
+		w.calls.answer(f)
+	case ipc.Drain:
+		w.drain.begin(w, order{reason: f.Reason, handover: f.Handover, delay: f.Delay, timeout: f.Timeout})
+	default:
+		ipc.Discard(f) // not meant for workers
+	}
+	return nil
+}
+
+// snapshotComplete forgets what an earlier snapshot had and this one has not.
+func (l *link) snapshotComplete() {
+	l.w.store.keepOnly(l.seen)
+	l.seen = nil
+	if !l.complete {
+		l.complete = true
+		l.attached <- nil
+	}
+}
+
+// lost is told once that the channel has ended.
+func (w *Worker) lost(err error) {
+	select {
+	case <-w.over:
+		return // it was this side that closed it
+	default:
+	}
+	w.orphan1.Do(func() {
+		log := w.opts.logger.With("app", w.app, "slot", w.Slot(), "worker", w.id, "pid", os.Getpid())
+		if violation := (*ipc.ProtocolError)(nil); errors.As(err, &violation) {
+			log.Error("the channel to the master is unusable; serving on without it", "error", err)
+		} else {
+			log.Warn("the master has vanished; serving on")
+		}
+		close(w.orphaned)
+		w.box.Close()
+		w.calls.fail(ErrOrphaned)
+		if w.opts.orphan == OrphanDrain {
+			go w.drainOrphan()
+		}
+	})
+}
+
+func (w *Worker) drainOrphan() {
+	t := time.NewTimer(w.opts.orphanGrace)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		o := w.drain.usual("orphaned", false)
+		w.drain.begin(w, o)
+	case <-w.over:
+	}
+}

@@ -1,0 +1,55 @@
+package worker
+
+import (
+	"errors"
+	"runtime"
+
+	"github.com/tinehq/tine/ipc"
+)
+
+// largeBlob is the size from which a superseded mapping is worth a garbage collection.
+const largeBlob = 1 << 20
+
+// Blob is a cached value that is not copied: from 64 KiB on, all workers map the same memory. The bytes are read-only;
+// writing to them faults. They stay valid, and in memory, as long as the Blob or a copy of it is reachable, so keep
+// the Blob while working on them:
+//
+//	b, _ := table.Get()
+//	data, err := b.Bytes()
+//	…
+//	runtime.KeepAlive(b)
+type Blob struct{ ref *blobRef }
+
+type blobRef struct {
+	payload *ipc.Payload
+	bytes   []byte
+	err     error
+}
+
+// errNoBlob answers for the zero Blob.
+var errNoBlob = errors.New("there is no value")
+
+func newBlob(e entry) Blob {
+	r := &blobRef{payload: e.payload}
+	r.bytes, r.err = e.bytes()
+	if e.payload != nil {
+		runtime.AddCleanup(r, func(p *ipc.Payload) { p.Release() }, e.payload.Retain())
+	}
+	return Blob{r}
+}
+
+// Len is the number of bytes.
+func (b Blob) Len() int {
+	if b.ref == nil || b.ref.payload == nil {
+		return 0
+	}
+	return b.ref.payload.Len()
+}
+
+// Bytes returns the mapped bytes.
+func (b Blob) Bytes() ([]byte, error) {
+	if b.ref == nil {
+		return nil, errNoBlob
+	}
+	return b.ref.bytes, b.ref.err
+}

@@ -1,0 +1,286 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+)
+
+// callTimeout bounds a call or publish whose context has no deadline.
+const callTimeout = 30 * time.Second
+
+// maxServing bounds how many calls of the master are being answered at a time; more of them wait in the dispatcher.
+const maxServing = 64
+
+// RemoteError is the error with which the other side answered.
+type RemoteError struct{ Message string }
+
+func (e *RemoteError) Error() string { return e.Message }
+
+// calls are those that wait for a reply.
+type calls struct {
+	mu      sync.Mutex
+	last    uint64
+	waiting map[uint64]chan answer
+	ended   error // set once: no reply will come any more
+}
+
+type answer struct {
+	data []byte
+	err  error
+}
+
+func (c *calls) add() (uint64, chan answer, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended != nil {
+		return 0, nil, c.ended
+	}
+	if c.waiting == nil {
+		c.waiting = map[uint64]chan answer{}
+	}
+	c.last++
+	ch := make(chan answer, 1)
+	c.waiting[c.last] = ch
+	return c.last, ch, nil
+}
+
+func (c *calls) remove(id uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.waiting, id)
+}
+
+// answer takes over the reply's reference. A reply that nobody waits for any more is dropped.
+func (c *calls) answer(f ipc.Reply) {
+	c.mu.Lock()
+	ch := c.waiting[f.ID]
+	delete(c.waiting, f.ID)
+	c.mu.Unlock()
+	if ch != nil {
+		a := answer{}
+		if f.Error != "" {
+			a.err = &RemoteError{f.Error}
+		} else {
+			a.data, a.err = copied(f.Payload)
+		}
+		ch <- a
+	}
+	ipc.Discard(f)
+}
+
+func (c *calls) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended == nil {
+		c.ended = err
+	}
+	for id, ch := range c.waiting {
+		delete(c.waiting, id)
+		ch <- answer{err: err}
+	}
+}
+
+// roundTrip sends the frame that build makes of an ID and p, and waits for its reply. It takes over p's reference.
+func (w *Worker) roundTrip(ctx context.Context, p *ipc.Payload, build func(id uint64) ipc.Frame) ([]byte, error) {
+	id, ch, err := w.calls.add()
+	if err != nil {
+		if p != nil {
+			p.Release()
+		}
+		return nil, err
+	}
+	defer w.calls.remove(id)
+	if err := w.send(build(id)); err != nil {
+		return nil, err
+	}
+	select {
+	case a := <-ch:
+		return a.data, a.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Call asks the master's handler of method and stores the answer in out, which may be nil. in and out go by the rules of
+// [Cached]. A context without a deadline gets one of 30 s. A worker that stands alone asks its own handler.
+func (w *Worker) Call(ctx context.Context, method string, in, out any) error {
+	if err := w.call(ctx, method, in, out); err != nil {
+		return fmt.Errorf("cannot call %q: %w", method, err)
+	}
+	return nil
+}
+
+func (w *Worker) call(ctx context.Context, method string, in, out any) error {
+	ctx, cancel := bounded(ctx, callTimeout)
+	defer cancel()
+	var data []byte
+	if !w.attached {
+		fn := w.handlers.method(method)
+		if fn == nil {
+			return ErrAlone
+		}
+		raw, err := encode(in)
+		if err != nil {
+			return err
+		}
+		res, err := fn(ctx, raw)
+		if err != nil {
+			return &RemoteError{err.Error()}
+		}
+		if data, err = encode(res); err != nil {
+			return err
+		}
+	} else {
+		p, err := payload(in)
+		if err != nil {
+			return err
+		}
+		deadline, _ := ctx.Deadline()
+		data, err = w.roundTrip(ctx, p, func(id uint64) ipc.Frame {
+			return ipc.Call{ID: id, Method: method, Timeout: time.Until(deadline), Payload: p}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if out == nil {
+		return nil
+	}
+	return decodeBytes(data, out)
+}
+
+// Handle has fn answer the master's calls of method. Calls run beside each other, each after the callbacks of
+// everything that arrived before it have returned.
+func (w *Worker) Handle(method string, fn HandlerFunc) { w.handlers.handle(method, fn) }
+
+func (w *Worker) called(f ipc.Call) {
+	release := func() { ipc.Discard(f) }
+	ok := w.dispatch.post(job{counted: true, drop: release, run: func() {
+		select {
+		case w.handlers.serving() <- struct{}{}:
+		case <-w.over:
+			release()
+			return
+		}
+		go func() {
+			defer func() { <-w.handlers.serving() }()
+			defer release()
+			w.reply(f.ID, func() (any, error) { return w.serveCall(f) })
+		}()
+	}})
+	if !ok {
+		release()
+		w.reply(f.ID, func() (any, error) {
+			return nil, fmt.Errorf("worker is busy: %d callbacks wait", maxCallbacks)
+		})
+	}
+}
+
+func (w *Worker) serveCall(f ipc.Call) (any, error) {
+	fn := w.handlers.method(f.Method)
+	if fn == nil {
+		return nil, fmt.Errorf("worker has no handler of %q", f.Method)
+	}
+	timeout := f.Timeout
+	if timeout <= 0 {
+		timeout = callTimeout
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	var in []byte
+	if f.Payload != nil {
+		var err error
+		if in, err = f.Payload.Bytes(); err != nil {
+			return nil, err
+		}
+	}
+	return fn(ctx, in)
+}
+
+func (w *Worker) reply(id uint64, fn func() (any, error)) {
+	r := ipc.Reply{ID: id}
+	v, err := fn()
+	if err == nil {
+		r.Payload, err = payload(v)
+	}
+	if err != nil {
+		r.Error = err.Error()
+		if r.Error == "" {
+			r.Error = "unknown error"
+		}
+	}
+	if err := w.send(r); err != nil && !errors.Is(err, ErrOrphaned) {
+		w.opts.logger.Warn("cannot answer a call of the master", "error", err)
+	}
+}
+
+// Publish sets the value named key for all workers and returns its epoch once the master has taken it. It does not wait
+// until the workers, this one included, have received it. A worker that stands alone sets it for itself.
+func (w *Worker) Publish(ctx context.Context, key string, v any) (epoch uint64, err error) {
+	p, err := payload(v)
+	if err == nil {
+		epoch, err = w.publish(ctx, key, p)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("cannot publish %q: %w", key, err)
+	}
+	return epoch, nil
+}
+
+// Unpublish deletes the value named key for all workers.
+func (w *Worker) Unpublish(ctx context.Context, key string) error {
+	if _, err := w.publish(ctx, key, nil); err != nil {
+		return fmt.Errorf("cannot unpublish %q: %w", key, err)
+	}
+	return nil
+}
+
+// publish takes over p's reference; nil deletes.
+func (w *Worker) publish(ctx context.Context, key string, p *ipc.Payload) (uint64, error) {
+	if err := checkKey(key); err != nil {
+		if p != nil {
+			p.Release()
+		}
+		return 0, err
+	}
+	now := time.Now()
+	if !w.attached {
+		epoch := w.store.next()
+		if p == nil {
+			w.store.delete(key, epoch)
+		} else {
+			w.store.set(key, epoch, now, p)
+		}
+		w.store.apply(w.dispatch.changed)
+		return epoch, nil
+	}
+	ctx, cancel := bounded(ctx, callTimeout)
+	defer cancel()
+	data, err := w.roundTrip(ctx, p, func(id uint64) ipc.Frame {
+		if p == nil {
+			return ipc.Delete{ID: id, Key: key}
+		}
+		return ipc.Set{ID: id, Key: key, ChangedAt: now, Payload: p}
+	})
+	if err != nil {
+		return 0, err
+	}
+	epoch, err := strconv.ParseUint(string(data), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("the master answered %.40q instead of an epoch", data)
+	}
+	return epoch, nil
+}
+
+func checkKey(key string) error {
+	if key == "" || len(key) > ipc.MaxKey {
+		return fmt.Errorf("key has %d bytes, must have 1 to %d", len(key), ipc.MaxKey)
+	}
+	return nil
+}

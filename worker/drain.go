@@ -1,0 +1,263 @@
+package worker
+
+import (
+	"context"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+)
+
+// order is one order to finish.
+type order struct {
+	reason   string
+	handover bool // somebody else accepts from the same sockets
+	delay    time.Duration
+	timeout  time.Duration
+	stay     bool // the process does not end with the drain
+}
+
+// drain is the end of a worker, in two phases.
+//
+// In the first, for at most the delay, everything is served as before, but each answer asks its client to take the next
+// request elsewhere, so that kept-alive connections end between requests and by the client's own hand. With a handover
+// no connection is accepted from the beginning; without one they are until the delay is over and the queue is empty.
+//
+// In the second the idle connections are closed, and requests may finish until the timeout. What is left then is cut
+// and counted.
+//
+// A later order cannot prolong an earlier one: each sets its own two timers, and the first of a kind wins.
+type drain struct {
+	begun   chan struct{} // the first order has come
+	closing chan struct{} // phase one is over
+	cutting chan struct{} // time is up
+	done    chan struct{} // all is over
+
+	mu       sync.Mutex
+	ordered  bool
+	used     bool // somebody has the listeners or waits for them
+	delay    time.Duration
+	timeout  time.Duration
+	servers  []*server
+	loops    sync.WaitGroup // of servers, each from before ordered
+	hooks    []func(context.Context)
+	timers   []*time.Timer
+	onceShut sync.Once
+	onceCut  sync.Once
+}
+
+func (d *drain) init(delay, timeout time.Duration) {
+	d.begun = make(chan struct{})
+	d.closing = make(chan struct{})
+	d.cutting = make(chan struct{})
+	d.done = make(chan struct{})
+	d.delay, d.timeout = delay, timeout
+}
+
+// setUsual keeps the limits for a drain that nobody gave any for.
+func (d *drain) setUsual(delay, timeout time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.delay, d.timeout = delay, timeout
+}
+
+func (d *drain) usual(reason string, handover bool) order {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return order{reason: reason, handover: handover, delay: d.delay, timeout: d.timeout}
+}
+
+func (d *drain) use() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.used = true
+}
+
+// add registers a server with n accept loops; each calls ended once. It answers false when a drain has begun.
+func (d *drain) add(s *server, n int) (ended func(), ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ordered {
+		return nil, false
+	}
+	d.servers = append(d.servers, s)
+	d.loops.Add(n)
+	return d.loops.Done, true
+}
+
+// OnDrain has fn called when the drain begins, beside all others. The worker counts as drained only when fn has
+// returned or its context has ended, which is when the time for the drain is up: finish here what the HTTP server does
+// not know of, like hijacked connections.
+func (w *Worker) OnDrain(fn func(ctx context.Context)) {
+	w.drain.mu.Lock()
+	defer w.drain.mu.Unlock()
+	w.drain.hooks = append(w.drain.hooks, fn)
+}
+
+// begin takes an order. The first starts the drain; a later one can only shorten it.
+func (d *drain) begin(w *Worker, o order) {
+	d.mu.Lock()
+	first := !d.ordered
+	d.ordered = true
+	d.timers = append(d.timers,
+		time.AfterFunc(o.delay, d.shut),
+		time.AfterFunc(o.delay+o.timeout, d.cut))
+	d.mu.Unlock()
+	if first {
+		close(d.begun)
+		go d.run(w, o)
+	} else if o.handover {
+		w.closeListeners()
+	}
+}
+
+func (d *drain) shut() { d.onceShut.Do(func() { close(d.closing) }) }
+func (d *drain) cut()  { d.onceCut.Do(func() { close(d.cutting) }) }
+
+func (d *drain) run(w *Worker, o order) {
+	start := time.Now()
+	log := w.opts.logger.With("app", w.app, "slot", w.Slot(), "worker", w.id, "pid", os.Getpid())
+
+	d.mu.Lock()
+	servers, hooks, used := d.servers, d.hooks, d.used
+	d.mu.Unlock()
+	for _, s := range servers {
+		s.load.requests.Add(drainingBit)
+	}
+
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-d.cutting:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	hooked := make(chan struct{})
+	go func() {
+		defer close(hooked)
+		var wg sync.WaitGroup
+		for _, fn := range hooks {
+			wg.Go(func() { fn(ctx) })
+		}
+		wg.Wait()
+	}()
+
+	if o.handover || !used {
+		w.closeListeners()
+		// Only when the accept loops have ended is every accepted connection known to its server.
+		d.wait(&d.loops)
+		for _, s := range servers {
+			s.quiet(d.closing, d.cutting)
+		}
+	} else {
+		d.pause(d.closing)
+		w.queuesEmpty(d.cutting)
+		w.closeListeners()
+		d.wait(&d.loops)
+	}
+
+	var (
+		wg  sync.WaitGroup
+		mu  sync.Mutex
+		cut int
+	)
+	for _, s := range servers {
+		wg.Go(func() {
+			n := s.finish(ctx)
+			mu.Lock()
+			cut += n
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	d.pause(hooked)
+
+	took := time.Since(start).Round(time.Millisecond)
+	if cut > 0 {
+		log.Warn("drained; the time was up for some requests", "reason", o.reason, "cut", cut, "took", took)
+	} else {
+		log.Debug("drained", "reason", o.reason, "took", took)
+	}
+	d.mu.Lock()
+	for _, t := range d.timers {
+		t.Stop()
+	}
+	d.mu.Unlock()
+	if w.box != nil {
+		_ = w.box.Send(ipc.Bye{Reason: o.reason, Cut: cut}) // without a master nobody needs it
+		w.overOnce.Do(func() { close(w.over) })
+		w.box.CloseAfterFlush(byeTimeout)
+		<-w.box.Done()
+	}
+	w.end()
+	close(d.done)
+	if !used && !o.stay {
+		// The program is still setting up, or never wanted to serve, so nothing of it waits for the drain: end as
+		// a program does that knows nothing of signals.
+		w.opts.exit(0)
+	}
+}
+
+// byeTimeout bounds how long a drained worker waits for a master that does not read.
+const byeTimeout = 250 * time.Millisecond
+
+// pause waits for ch, at most until time is up.
+func (d *drain) pause(ch <-chan struct{}) {
+	select {
+	case <-ch:
+	case <-d.cutting:
+	}
+}
+
+// wait waits for the accept loops. They end as soon as their listener is closed.
+func (d *drain) wait(wg *sync.WaitGroup) {
+	ended := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(ended)
+	}()
+	d.pause(ended)
+}
+
+// quiet waits until no connection is open or stop closes.
+func (s *server) quiet(stop, cut <-chan struct{}) {
+	for s.load.open() > 0 {
+		select {
+		case <-s.load.changed:
+		case <-stop:
+			return
+		case <-cut:
+			return
+		}
+	}
+}
+
+// finish closes what is idle, waits for the rest until ctx ends, and returns how many requests it had to cut.
+func (s *server) finish(ctx context.Context) (cut int) {
+	sctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = s.srv.Shutdown(sctx) // its error says only that ctx has ended
+	}()
+	// Shutdown looks for progress every 500 ms in the end, and knows nothing of hijacked connections; the counters
+	// tell at once. It is asked all the same because only it knows which connections are idle.
+	for s.load.open() > 0 || s.load.inFlight() > 0 {
+		select {
+		case <-s.load.changed:
+		case <-ctx.Done():
+			cut = s.load.inFlight()
+			cancel()
+			<-ended
+			s.srv.Close()
+			return cut
+		}
+	}
+	cancel()
+	<-ended
+	return 0
+}

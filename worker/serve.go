@@ -1,0 +1,139 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+)
+
+// load counts what a drain waits for. Requests are those in a handler. The one counter also tells a starting request
+// whether the worker drains, so that a request costs two atomic additions and nothing else.
+type load struct {
+	requests atomic.Int64 // plus drainingBit
+	conns    atomic.Int64
+	changed  chan struct{} // poked when one of them falls to zero in a drain
+}
+
+const drainingBit = 1 << 62
+
+func (l *load) poke() {
+	select {
+	case l.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (l *load) inFlight() int { return int(l.requests.Load() &^ drainingBit) }
+func (l *load) open() int     { return int(l.conns.Load()) }
+
+// politely is the handler around the program's own.
+type politely struct {
+	load *load
+	next http.Handler
+}
+
+func (p politely) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	if p.load.requests.Add(1)&drainingBit != 0 {
+		// The client takes its next request elsewhere. HTTP/2 makes a GOAWAY of it.
+		rw.Header().Set("Connection", "close")
+	}
+	defer p.done()
+	p.next.ServeHTTP(rw, r)
+}
+
+func (p politely) done() {
+	if p.load.requests.Add(-1) == drainingBit {
+		p.load.poke()
+	}
+}
+
+// server is an http.Server that this worker runs.
+type server struct {
+	srv  *http.Server
+	load load
+}
+
+// Serve answers requests with h on all listeners. It returns nil when a drain is over, ordered by the master or by
+// SIGTERM or SIGINT; main should then return. Use [Worker.ServeServer] to set time limits, TLS and the like.
+func (w *Worker) Serve(h http.Handler) error {
+	return w.ServeServer(&http.Server{Handler: h})
+}
+
+// ServeServer is Serve with a server of the program's own, on the given listeners (out of [Worker.Listeners]), or on
+// all without any. It speaks TLS, and with it HTTP/2, when the TLSConfig has certificates. It takes srv over: Handler
+// and ConnState are wrapped. It may be called several times with different servers and listeners.
+func (w *Worker) ServeServer(srv *http.Server, on ...net.Listener) error {
+	lns, err := w.Listeners()
+	switch {
+	case errors.Is(err, ErrDraining):
+		<-w.drain.done
+		return nil
+	case err != nil:
+		return fmt.Errorf("cannot serve: %w", err)
+	}
+	if len(on) > 0 {
+		lns = on
+	}
+	s := newServer(srv)
+	loopEnded, ok := w.drain.add(s, len(lns))
+	if !ok {
+		<-w.drain.done
+		return nil
+	}
+	ended := make(chan error, len(lns))
+	for _, ln := range lns {
+		go func() {
+			err := s.accept(ln)
+			loopEnded()
+			ended <- err
+		}()
+	}
+	w.autoReady()
+	select {
+	case <-w.drain.done:
+		return nil
+	case err := <-ended:
+		select {
+		case <-w.drain.begun:
+			<-w.drain.done
+			return nil
+		default:
+		}
+		return fmt.Errorf("cannot serve: %w", err)
+	}
+}
+
+func newServer(srv *http.Server) *server {
+	s := &server{srv: srv}
+	s.load.changed = make(chan struct{}, 1)
+	next := srv.Handler
+	if next == nil {
+		next = http.DefaultServeMux
+	}
+	srv.Handler = politely{&s.load, next}
+	hook := srv.ConnState
+	srv.ConnState = func(c net.Conn, st http.ConnState) {
+		switch st {
+		case http.StateNew:
+			s.load.conns.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			if s.load.conns.Add(-1) == 0 && s.load.requests.Load()&drainingBit != 0 {
+				s.load.poke()
+			}
+		}
+		if hook != nil {
+			hook(c, st)
+		}
+	}
+	return s
+}
+
+// accept hands the raw listener to the server: no wrapper sits between a connection and net/http.
+func (s *server) accept(ln net.Listener) error {
+	if c := s.srv.TLSConfig; c != nil && (len(c.Certificates) > 0 || c.GetCertificate != nil || c.GetConfigForClient != nil) {
+		return s.srv.ServeTLS(ln, "", "")
+	}
+	return s.srv.Serve(ln)
+}

@@ -1,0 +1,57 @@
+package worker
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+)
+
+// exitGrace is what main has left to return in after a drain was cut short by a second signal.
+const exitGrace = time.Second
+
+// watchSignals makes SIGTERM and SIGINT drain the worker. A second one, or one during a drain that the master ordered,
+// cuts it short.
+func (w *Worker) watchSignals() {
+	ch := make(chan os.Signal, 2)
+	signal.Notify(ch, syscall.SIGTERM, syscall.SIGINT)
+	go func() {
+		defer signal.Stop(ch)
+		for {
+			select {
+			case s := <-ch:
+				w.signalled(s.(syscall.Signal))
+			case <-w.over:
+				return
+			}
+		}
+	}()
+}
+
+func (w *Worker) signalled(s syscall.Signal) {
+	select {
+	case <-w.drain.begun:
+		w.drain.cut()
+		time.AfterFunc(exitGrace, func() { w.opts.exit(1) })
+		return
+	default:
+	}
+	name := "SIGTERM"
+	if s == syscall.SIGINT {
+		name = "SIGINT"
+	}
+	// The master holds the sockets, and its next worker finds in their queues what comes from now on. Without one
+	// they end with this process, so what is queued must be served first.
+	handover := w.attached
+	select {
+	case <-w.orphaned:
+		handover = false
+	default:
+	}
+	if handover {
+		_ = w.send(ipc.Bye{Reason: name}) // so that the replacement starts at once; without a master nobody needs it
+	}
+	w.drain.begin(w, w.drain.usual(name, handover))
+}

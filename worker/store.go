@@ -1,0 +1,235 @@
+package worker
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+)
+
+// store holds the newest raw form of every cached value and the list of those that somebody has yet to be told of.
+//
+// Two locks: mu is held for a few instructions only, so that the channel's reader never waits; applying is held while
+// values are decoded, which runs code of the user. A change that comes while an older one of the same key waits takes
+// its place, so what waits is bounded by the number of keys.
+type store struct {
+	mu    sync.Mutex
+	cells map[string]*cell
+	dirty []*cell
+	epoch uint64 // every change up to here has been received
+	wake  chan struct{}
+
+	applying sync.Mutex
+	gc       collector
+}
+
+type cell struct {
+	key string
+
+	// Guarded by store.mu. The cell owns one reference of the payload.
+	now   entry
+	dirty bool
+
+	// Guarded by store.applying.
+	readers []reader
+	watches []*watch
+}
+
+// entry is one state of one key.
+type entry struct {
+	present bool
+	epoch   uint64
+	changed time.Time
+	payload *ipc.Payload // nil: empty
+}
+
+func (e entry) len() int {
+	if e.payload == nil {
+		return 0
+	}
+	return e.payload.Len()
+}
+
+func (e entry) bytes() ([]byte, error) {
+	if e.payload == nil {
+		return nil, nil
+	}
+	return e.payload.Bytes()
+}
+
+func (e entry) retain() entry {
+	if e.payload != nil {
+		e.payload.Retain()
+	}
+	return e
+}
+
+func (e entry) release() {
+	if e.payload != nil {
+		e.payload.Release()
+	}
+}
+
+// reader is a Value that wants each new state. It answers false when nobody can look at it any more.
+type reader func(entry) (alive, superseded bool)
+
+func newStore() *store {
+	return &store{cells: map[string]*cell{}, wake: make(chan struct{}, 1)}
+}
+
+// cell must be called with mu held.
+func (s *store) cell(key string) *cell {
+	c := s.cells[key]
+	if c == nil {
+		c = &cell{key: key}
+		s.cells[key] = c
+	}
+	return c
+}
+
+func (s *store) change(key string, e entry) {
+	s.mu.Lock()
+	c := s.cell(key)
+	old := c.now
+	c.now = e
+	s.epoch = max(s.epoch, e.epoch)
+	if !c.dirty {
+		c.dirty = true
+		s.dirty = append(s.dirty, c)
+	}
+	s.mu.Unlock()
+	old.release()
+	s.poke()
+}
+
+func (s *store) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// set takes over the payload's reference.
+func (s *store) set(key string, epoch uint64, changed time.Time, p *ipc.Payload) {
+	s.change(key, entry{present: true, epoch: epoch, changed: changed, payload: p})
+}
+
+func (s *store) delete(key string, epoch uint64) {
+	s.change(key, entry{epoch: epoch, changed: time.Now()})
+}
+
+func (s *store) reached(epoch uint64) {
+	s.mu.Lock()
+	s.epoch = max(s.epoch, epoch)
+	s.mu.Unlock()
+	s.poke()
+}
+
+func (s *store) keepOnly(keys map[string]bool) {
+	s.mu.Lock()
+	var gone []string
+	for k, c := range s.cells {
+		if c.now.present && !keys[k] {
+			gone = append(gone, k)
+		}
+	}
+	epoch := s.epoch
+	s.mu.Unlock()
+	for _, k := range gone {
+		s.delete(k, epoch)
+	}
+}
+
+// next is the epoch of a change that is made here, in a worker that stands alone.
+func (s *store) next() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.epoch++
+	return s.epoch
+}
+
+// apply decodes what has changed and tells the watchers. It returns the epoch up to which everything is visible.
+func (s *store) apply(post func(*watch, change)) uint64 {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	for {
+		s.mu.Lock()
+		epoch, dirty := s.epoch, s.dirty
+		s.dirty = nil
+		news := make([]entry, len(dirty))
+		for i, c := range dirty {
+			c.dirty = false
+			news[i] = c.now.retain()
+		}
+		s.mu.Unlock()
+		if len(dirty) == 0 {
+			return epoch
+		}
+		for i, c := range dirty {
+			e := news[i]
+			live := c.readers[:0]
+			for _, r := range c.readers {
+				alive, large := r(e)
+				if alive {
+					live = append(live, r)
+				}
+				if large {
+					s.gc.want()
+				}
+			}
+			clear(c.readers[len(live):])
+			c.readers = live
+			for _, w := range c.watches {
+				post(w, change{key: c.key, entry: e.retain()})
+			}
+			e.release()
+		}
+	}
+}
+
+// subscribe adds a reader and shows it the present state.
+func (s *store) subscribe(key string, r reader) {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	s.mu.Lock()
+	c := s.cell(key)
+	e := c.now.retain()
+	s.mu.Unlock()
+	c.readers = append(c.readers, r)
+	r(e)
+	e.release()
+}
+
+// applyLoop makes received changes visible. It acknowledges once per round, that is once for all that came while the
+// round before was running.
+func (w *Worker) applyLoop() {
+	var acked uint64
+	for {
+		select {
+		case <-w.store.wake:
+		case <-w.over:
+			return
+		}
+		epoch := w.store.apply(w.dispatch.changed)
+		if epoch > acked && w.box.Send(ipc.Ack{Epoch: epoch}) == nil {
+			acked = epoch
+		}
+	}
+}
+
+// collector gives superseded mappings back: whether anybody still reads one is known to the garbage collector alone,
+// and a mapped file is not on the heap, so that it does not make the next collection come any sooner. One collection
+// is asked for per superseded large value, but at most one a second.
+type collector struct{ pending atomic.Bool }
+
+func (g *collector) want() {
+	if g.pending.Swap(true) {
+		return
+	}
+	time.AfterFunc(time.Second, func() {
+		g.pending.Store(false)
+		runtime.GC()
+	})
+}
