@@ -1,0 +1,53 @@
+# The two that matter on a fresh machine with Go: make run, make test.
+
+SHELL     := /bin/bash
+GO        ?= go
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS   := -s -w -X main.version=$(VERSION)
+FUZZTIME  ?= 20s
+CHAOSTIME ?= 60s
+SEED      ?= 0
+
+.DEFAULT_GOAL := help
+.PHONY: setup build run test race fuzz chaos bench lint fmt clean help
+
+help: ## show this
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## fetch what building and testing needs
+	@scripts/setup
+
+build: setup ## put tine and demo into bin/
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/tine ./cmd/demo
+
+run: build ## the demo service under Tine on :7000, as in the README
+	@bin/demo -setup -db demo.db
+	@exec bin/tine run -c cmd/demo/tine.yaml
+
+test: setup lint race ## every check: format, vet, staticcheck, import rules, all tests with -race
+
+lint: setup ## format, vet (linux and darwin), staticcheck
+	@out=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \
+	  if [ -n "$$out" ]; then echo "not formatted (make fmt):"; echo "$$out"; exit 1; fi
+	@$(GO) vet ./...
+	@for target in linux/arm64 darwin/arm64; do \
+	  CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build -o /dev/null ./... || { echo "does not build for $$target"; exit 1; }; done
+	@$(GO) tool staticcheck ./...
+
+race: setup ## all tests, real processes included, with the race detector
+	@scripts/race $(GO) test ./...
+
+fuzz: setup ## every fuzz test for FUZZTIME (20s)
+	@scripts/fuzz $(GO) $(FUZZTIME)
+
+chaos: build ## random rolls, scales and kills under load for CHAOSTIME (60s); SEED=n repeats a run
+	@$(GO) run ./scripts/chaos -for $(CHAOSTIME) -seed $(SEED)
+
+bench: build ## the figures, measured against peers in one run
+	@$(GO) run ./scripts/bench
+
+fmt: ## format
+	@gofmt -w $$(git ls-files '*.go')
+
+clean: ## remove what the others made
+	@rm -rf bin demo.db demo.db-wal demo.db-shm

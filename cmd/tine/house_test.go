@@ -1,0 +1,78 @@
+package main
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/tinehq/tine/"
+
+// rules says which packages of the module each package may depend on, directly or
+// not. A package that is not listed here fails the test, so that a new one is given
+// its place in the house before it is used.
+var rules = map[string][]string{
+	"ipc":               {},
+	"worker":            {"ipc"},
+	"supervisor/pool":   {},
+	"supervisor/proc":   {"ipc"},
+	"supervisor/listen": {"ipc"},
+	"supervisor/cache":  {"ipc"},
+	"supervisor":        {"ipc", "supervisor/pool", "supervisor/proc", "supervisor/listen", "supervisor/cache"},
+	"cmd/tine":          {"ipc", "supervisor", "supervisor/pool", "supervisor/proc", "supervisor/listen", "supervisor/cache"},
+	"cmd/demo":          {"ipc", "worker"},
+}
+
+// forbidden names what a package must not be able to reach in the standard library.
+var forbidden = map[string][]string{
+	"supervisor/pool": {"os", "net", "sync", "context", "os/exec", "syscall", "log"},
+}
+
+func list(t *testing.T, args ...string) []string {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list"}, args...)...)
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("cannot list packages: %v", err)
+	}
+	return strings.Fields(string(out))
+}
+
+func TestImportRules(t *testing.T) {
+	for _, path := range list(t, "./...") {
+		name := strings.TrimPrefix(path, module)
+		if strings.HasPrefix(name, "scripts/") {
+			continue
+		}
+		allowed, ok := rules[name]
+		if !ok {
+			t.Errorf("package %s has no rule here", name)
+			continue
+		}
+		for _, dep := range list(t, "-deps", "./"+name) {
+			own, ours := strings.CutPrefix(dep, module)
+			if ours && own != name && !slices.Contains(allowed, own) {
+				t.Errorf("%s must not depend on %s", name, own)
+			}
+		}
+		for _, dep := range list(t, "-f", "{{join .Imports \"\\n\"}}", "./"+name) {
+			if slices.Contains(forbidden[name], dep) {
+				t.Errorf("%s must not import %s", name, dep)
+			}
+		}
+	}
+}
+
+// TestIPCIsSmall: whoever writes a worker brings in no library but the kernel's.
+func TestIPCIsSmall(t *testing.T) {
+	for _, name := range []string{"ipc", "worker"} {
+		for _, dep := range list(t, "-deps", "./"+name) {
+			if strings.Contains(strings.Split(dep, "/")[0], ".") &&
+				!strings.HasPrefix(dep, module) && !strings.HasPrefix(dep, "golang.org/x/sys/") {
+				t.Errorf("%s depends on %s", name, dep)
+			}
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/tinehq/tine/supervisor"
+)
+
+// runFlags are the flags of tine run. Each is also read from the environment
+// variable of its name: --drain-timeout from TINE_DRAIN_TIMEOUT.
+type runFlags struct {
+	config                                            string
+	listen, cache                                     []string
+	workers                                           int
+	name, restart, rollout                            string
+	readyTimeout, drainDelay, drainTimeout, killAfter time.Duration
+	logFormat, logLevel, logFile                      string
+}
+
+// Flags that describe the one app of a command line: a config file says it all
+// itself.
+var appFlags = []string{"listen", "workers", "name", "cache", "restart", "rollout",
+	"ready-timeout", "drain-delay", "drain-timeout", "kill-after"}
+
+func newRun() *cobra.Command {
+	var f runFlags
+	d := supervisor.NewApp("defaults")
+	cmd := &cobra.Command{
+		Use:   "run -c FILE | run [-l ADDRESS] [-n WORKERS] -- COMMAND [ARG...]",
+		Short: "Run apps in the foreground until they end or are stopped",
+		Long: `Run apps in the foreground until they end or are stopped.
+
+Signals: USR2 rolls, HUP reads the config again, TTIN and TTOU add and remove a
+worker, USR1 reopens the log file; TERM, INT and QUIT stop gracefully, a second
+one stops at once. Each flag can be given as an environment variable too:
+--drain-timeout as TINE_DRAIN_TIMEOUT.`,
+		Example: `  tine run -c tine.yaml
+  tine run -l :7000 -n 4 -- ./server --verbose
+  tine run -l :7000 --cache 'users=exec:./count-users@5s' -- ./server`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := fromEnvironment(cmd.Flags(), os.LookupEnv); err != nil {
+				return err
+			}
+			load := func() (*supervisor.Config, error) { return f.load(cmd.Flags(), args) }
+			c, err := load()
+			if err != nil {
+				return err
+			}
+			var opts []supervisor.Option
+			if f.config != "" {
+				opts = append(opts, supervisor.WithReload(load))
+			}
+			return supervisor.Run(cmd.Context(), c, opts...)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVarP(&f.config, "config", "c", "", "config `FILE`")
+	flags.StringArrayVarP(&f.listen, "listen", "l", nil, "`ADDRESS` to serve, as :7000 or unix:/run/web.sock; may be repeated")
+	flags.IntVarP(&f.workers, "workers", "n", 0, "worker processes; 0: one per CPU")
+	flags.StringVar(&f.name, "name", "", "`NAME` of the app (default: the command's)")
+	flags.StringArrayVar(&f.cache, "cache", nil, "cached value, as `KEY=exec:COMMAND@5s`, KEY=file:PATH@5s or KEY=sql:sqlite:FILE:QUERY@5s; may be repeated")
+	flags.StringVar(&f.restart, "restart", d.Restart, "on-failure, always or never")
+	flags.StringVar(&f.rollout, "rollout", d.Rollout, "surge, or stop_first where there is no room for one worker more")
+	flags.DurationVar(&f.readyTimeout, "ready-timeout", d.ReadyTimeout, "from a worker's start to ready")
+	flags.DurationVar(&f.drainDelay, "drain-delay", d.DrainDelay, "at most so long kept-alive connections are asked to close")
+	flags.DurationVar(&f.drainTimeout, "drain-timeout", d.DrainTimeout, "after that, at most so long for requests in flight")
+	flags.DurationVar(&f.killAfter, "kill-after", d.KillAfter, "from SIGTERM to SIGKILL")
+	flags.StringVar(&f.logFormat, "log-format", "", "auto, text or json (default auto: text on a terminal)")
+	flags.StringVar(&f.logLevel, "log-level", "", "trace, debug, info, warn or error (default info)")
+	flags.StringVar(&f.logFile, "log-file", "", "`FILE` for the log and the workers' output; reopened on SIGUSR1")
+	return cmd
+}
+
+// load makes the config of the file or of the flags.
+func (f *runFlags) load(flags *pflag.FlagSet, args []string) (*supervisor.Config, error) {
+	c, err := f.source(flags, args)
+	if err != nil {
+		return nil, err
+	}
+	override(&c.Log.Format, f.logFormat)
+	override(&c.Log.Level, f.logLevel)
+	override(&c.Log.File, f.logFile)
+	return c, c.Validate()
+}
+
+func (f *runFlags) source(flags *pflag.FlagSet, args []string) (*supervisor.Config, error) {
+	if f.config != "" {
+		for _, name := range appFlags {
+			if flags.Changed(name) {
+				return nil, usageError{fmt.Errorf("--%s and a config file: say it in %s", name, f.config)}
+			}
+		}
+		if len(args) > 0 {
+			return nil, usageError{fmt.Errorf("a command (%s) and a config file: say it in %s", args[0], f.config)}
+		}
+		return supervisor.Load(f.config)
+	}
+	if len(args) == 0 {
+		return nil, usageError{errors.New("nothing to run: give a config with -c FILE, or a command after -- (see tine run --help)")}
+	}
+	c := supervisor.Single(f.name, f.listen, f.workers, args)
+	a := &c.Apps[0]
+	a.Restart, a.Rollout = f.restart, f.rollout
+	a.ReadyTimeout, a.DrainDelay, a.DrainTimeout, a.KillAfter = f.readyTimeout, f.drainDelay, f.drainTimeout, f.killAfter
+	for _, text := range f.cache {
+		v, err := supervisor.ParseCacheFlag(text)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		c.Cache = append(c.Cache, v)
+	}
+	return c, nil
+}
+
+func override(field *string, value string) {
+	if value != "" {
+		*field = value
+	}
+}
+
+// fromEnvironment sets each flag that was not given from its variable. With a
+// config file, those that describe an app are left alone: the file says it.
+func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) (err error) {
+	set := func(flag *pflag.Flag) {
+		name := "TINE_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+		value, ok := lookup(name)
+		if !ok || value == "" || flag.Changed || err != nil {
+			return
+		}
+		if bad := flags.Set(flag.Name, value); bad != nil {
+			err = usageError{fmt.Errorf("%s=%q in the environment: %w", name, value, bad)}
+		}
+	}
+	set(flags.Lookup("config"))
+	inFile := flags.Lookup("config").Value.String() != ""
+	flags.VisitAll(func(flag *pflag.Flag) {
+		if flag.Name == "help" || inFile && isAppFlag(flag.Name) {
+			return
+		}
+		set(flag)
+	})
+	return err
+}
+
+func isAppFlag(name string) bool {
+	for _, f := range appFlags {
+		if f == name {
+			return true
+		}
+	}
+	return false
+}

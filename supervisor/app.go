@@ -1,0 +1,119 @@
+package supervisor
+
+import (
+	"math/rand/v2"
+
+	"github.com/tinehq/tine/supervisor/listen"
+	"github.com/tinehq/tine/supervisor/pool"
+)
+
+// app is what the loop keeps for one app: the core that decides, the sockets and
+// processes that it decides about, and how each generation is started.
+type app struct {
+	name        string
+	config      App
+	pool        *pool.Pool
+	sockets     *listen.Set
+	members     map[pool.WorkerID]*member
+	generations map[int]*generation
+
+	lastExit  lastExit
+	everReady bool // all its workers were ready at the same time once
+	ended     bool
+	code      int    // of its end
+	reason    string // of its end
+}
+
+// lastExit is what the worker that ended last printed last: for the log line that
+// tells its end.
+type lastExit struct {
+	id    pool.WorkerID
+	words string
+}
+
+// openApp resolves the command and opens the sockets, so that what is wrong with
+// either is known before anything runs.
+func openApp(c App) (*app, error) {
+	g := newGeneration(c)
+	if _, err := g.resolve(); err != nil {
+		return nil, err
+	}
+	addresses, err := c.addresses()
+	if err != nil {
+		return nil, err
+	}
+	workers := c.workers()
+	sockets, err := listen.Open(addresses, workers)
+	if err != nil {
+		return nil, err
+	}
+	a := &app{
+		name:        c.Name,
+		config:      c,
+		pool:        pool.New(poolConfig(c)),
+		sockets:     sockets,
+		members:     map[pool.WorkerID]*member{},
+		generations: map[int]*generation{},
+	}
+	a.generations[a.pool.Status().Generation] = g
+	return a, nil
+}
+
+// workers is the number of slots that the config asks for.
+func (c App) workers() int {
+	if c.Workers > 0 {
+		return c.Workers
+	}
+	return AutoWorkers()
+}
+
+func (c App) addresses() ([]listen.Address, error) {
+	var all []listen.Address
+	for _, text := range c.Listen {
+		a, err := listen.Parse(text)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
+
+var restarts = map[string]pool.Restart{
+	RestartOnFailure: pool.RestartOnFailure,
+	RestartAlways:    pool.RestartAlways,
+	RestartNever:     pool.RestartNever,
+}
+
+func poolConfig(c App) pool.Config {
+	return pool.Config{
+		Workers:        c.workers(),
+		Restart:        restarts[c.Restart],
+		Backoff:        pool.Backoff(c.Backoff),
+		StartLimit:     c.StartLimit,
+		ReadyTimeout:   c.ReadyTimeout,
+		DrainDelay:     c.DrainDelay,
+		DrainTimeout:   c.DrainTimeout,
+		KillAfter:      c.KillAfter,
+		StopFirst:      c.Rollout == RolloutStopFirst,
+		MaxSurge:       c.MaxSurge,
+		MaxUnavailable: c.MaxUnavailable,
+		Seed:           rand.Uint64(),
+	}
+}
+
+// forget drops the generations that no slot starts again and no worker is of.
+func (a *app) forget(st pool.Status, next int) {
+	used := map[int]bool{st.Generation: true, next: true}
+	for _, slot := range st.Slots {
+		used[slot.Generation] = true
+		for _, w := range slot.Workers {
+			used[w.Generation] = true
+		}
+	}
+	for n := range a.generations {
+		if !used[n] {
+			delete(a.generations, n)
+		}
+	}
+}

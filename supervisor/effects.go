@@ -1,0 +1,91 @@
+package supervisor
+
+import (
+	"errors"
+	"os"
+
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/pool"
+)
+
+// carryOut does what an app's core has ordered. None of it waits; what can fail
+// later comes back as a fact.
+func (l *loop) carryOut(a *app, effect pool.Effect) {
+	switch e := effect.(type) {
+	case pool.Spawn:
+		l.spawn(a, e)
+	case pool.Drain:
+		l.drain(a.members[e.ID], e)
+	case pool.Signal:
+		l.signal(a.members[e.ID], e)
+	case pool.OpenSlot:
+		// Not now: spawn opens it, where a failure has somewhere to go.
+	case pool.Steer:
+		if err := a.sockets.Steer(e.Slots); err != nil {
+			l.logs.Warn().Str("app", a.name).Int("slots", e.Slots).Err(err).Msg("cannot steer; the kernel goes on to spread connections over all slots")
+		}
+	case pool.RetireSlot:
+		l.retire(a, e.Slot)
+	case pool.Resolve:
+		a.forget(a.pool.Status(), e.Generation)
+		a.generations[e.Generation] = newGeneration(a.config)
+	case pool.Record:
+		l.record(a, e)
+	case pool.Done:
+		l.appEnded(a, e.Code, e.Reason)
+	default:
+		panic("supervisor: effect without a hand to carry it out")
+	}
+}
+
+func (l *loop) spawn(a *app, e pool.Spawn) {
+	m := &member{app: a, id: e.ID, slot: e.Slot, generation: e.Generation}
+	g := a.generations[e.Generation]
+	err := a.sockets.OpenSlot(e.Slot)
+	l.s.wg.Go(func() {
+		if err != nil {
+			l.s.post(spawnFailed{app: a, id: e.ID, err: err})
+			return
+		}
+		l.s.launch(m, g)
+	})
+}
+
+// drain asks a native worker over its channel. One whose channel has ended can
+// only be asked by a signal.
+func (l *loop) drain(m *member, e pool.Drain) {
+	if m.outbox != nil {
+		err := m.outbox.Send(ipc.Drain{Reason: e.Reason, Handover: e.Handover, Delay: e.Delay, Timeout: e.Timeout})
+		if err == nil {
+			return
+		}
+		l.worker(l.logs.Warn(), m).Err(err).Msg("cannot tell worker to drain; sending SIGTERM")
+	}
+	l.kill(m, m.proc.Terminate)
+}
+
+func (l *loop) signal(m *member, e pool.Signal) {
+	if e.Kill {
+		l.kill(m, m.proc.Kill)
+		return
+	}
+	l.kill(m, m.proc.Terminate)
+}
+
+func (l *loop) kill(m *member, send func() error) {
+	if err := send(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		l.worker(l.logs.Error(), m).Err(err).Msg("cannot signal worker")
+	}
+}
+
+// retire closes the last slot's sockets. Its worker has emptied their queues while
+// the kernel steered new connections elsewhere; what is left there would be reset,
+// and is said.
+func (l *loop) retire(a *app, slot int) {
+	if n, err := a.sockets.Queue(slot); err == nil && n > 0 {
+		l.logs.Warn().Str("app", a.name).Int("slot", slot).Int("connections", n).Msg("slot closed with connections waiting; they are reset")
+	}
+	if err := a.sockets.CloseSlot(slot); err != nil {
+		l.logs.Error().Str("app", a.name).Int("slot", slot).Err(err).Msg("cannot close slot")
+	}
+}

@@ -1,0 +1,59 @@
+package supervisor
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/proc"
+)
+
+// channelFD is the descriptor that a worker finds its channel at: the first of
+// proc.Options.Files.
+const channelFD = 3
+
+// generation is how the workers of one rollout are started. The command, its
+// symlinks, the working folder, the environment and the env files are looked up
+// once, by the first worker of it that is started, so that every worker of a
+// generation is the same program even if the disk changes meanwhile.
+type generation struct {
+	resolve func() (proc.Command, error)
+}
+
+func newGeneration(c App) *generation {
+	return &generation{resolve: sync.OnceValues(func() (proc.Command, error) { return resolve(c) })}
+}
+
+func resolve(c App) (proc.Command, error) {
+	env, err := environment(c, os.Environ())
+	if err != nil {
+		return proc.Command{}, fmt.Errorf("cannot start app %s: %w", c.Name, err)
+	}
+	command, err := proc.Resolve(proc.Spec{Command: c.Command, Dir: c.Dir, Env: env})
+	if err != nil {
+		return proc.Command{}, fmt.Errorf("cannot start app %s: %w", c.Name, err)
+	}
+	return command, nil
+}
+
+// environment is what a worker of c finds, weakest first: the master's own less
+// what is meant for the master alone, Tine's defaults, the env files, env, the
+// channel.
+func environment(c App, master []string) ([]string, error) {
+	env := proc.ScrubEnv(master)
+	env = append(env, c.runtimeDefaults(env)...)
+	for _, path := range c.EnvFiles {
+		vars, err := ReadEnvFile(path)
+		if err != nil {
+			return nil, err
+		}
+		env = append(env, vars...)
+	}
+	for _, key := range sortedKeys(c.Env) {
+		env = append(env, key+"="+c.Env[key])
+	}
+	env = append(env, ipc.EnvChannel+"="+strconv.Itoa(channelFD))
+	return lastOfEach(env), nil
+}

@@ -1,0 +1,244 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/pool"
+)
+
+// endTimeout bounds the wait, after the last worker has gone, for the goroutines
+// that read its last output.
+const endTimeout = 2 * time.Second
+
+// loop is the one goroutine that owns everything below: it takes one message at a
+// time, gives the facts in it to the cores, and carries out what they order.
+// Nothing in it waits for a process, a disk or a network.
+type loop struct {
+	s    *Supervisor
+	logs *logs
+	apps []*app
+
+	store        cache.Store
+	jobs         map[string]*job // by key
+	snapshot     bool            // the sources had their first chance: workers may have the snapshot
+	wantSnapshot []*member       // said hello before that
+
+	dispatch  *dispatcher
+	stopping  bool
+	wakeup    *time.Timer
+	ctx       context.Context // of the sources; ends with the loop
+	cancel    context.CancelFunc
+	wasReady  bool
+	gaveUp    *app // the app whose giving up ends the rest
+	startedAt time.Time
+}
+
+func newLoop(s *Supervisor) *loop {
+	return &loop{s: s, jobs: map[string]*job{}, startedAt: time.Now()}
+}
+
+func (l *loop) run(ctx context.Context) (err error) {
+	config := l.s.config.WithDefaults()
+	l.logs, err = newLogs(config.Log, l.s.stdout, l.s.stderr)
+	if err != nil {
+		return err
+	}
+	l.s.logs = l.logs
+	defer l.logs.Close()
+	defer close(l.s.done)
+	if err := l.open(config); err != nil {
+		return err
+	}
+	defer l.closeSockets()
+
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	defer l.waitForGoroutines()
+	defer l.cancel()
+	defer l.store.Close()
+	l.dispatch = newDispatcher(l.s, l.logs)
+	defer l.dispatch.close()
+	signals := watchSignals(l.s)
+	defer signals.stop()
+
+	l.wakeup = time.NewTimer(time.Hour)
+	defer l.wakeup.Stop()
+	close(l.s.started)
+	l.startSources(config.Cache)
+	for _, a := range l.apps {
+		l.logs.Info().Str("app", a.name).Strs("listen", a.config.Listen).Int("workers", a.pool.Status().Wanted).Msg("starting")
+		l.step(a, pool.Start{})
+	}
+	stop := ctx.Done()
+	for !l.ended() {
+		l.setTimer()
+		select {
+		case m := <-l.s.inbox:
+			m.apply(l)
+		case <-l.wakeup.C:
+			for _, a := range l.apps {
+				if d := a.pool.Deadline(); !d.IsZero() && !d.After(time.Now()) {
+					l.step(a, pool.Tick{})
+				}
+			}
+		case <-stop:
+			stop = nil
+			stopOrder{reason: context.Cause(ctx).Error()}.apply(l)
+		}
+	}
+	return l.result()
+}
+
+// open opens every app, or none.
+func (l *loop) open(c *Config) error {
+	for _, config := range c.Apps {
+		a, err := openApp(config)
+		if err != nil {
+			l.closeSockets()
+			return err
+		}
+		l.apps = append(l.apps, a)
+	}
+	return nil
+}
+
+func (l *loop) closeSockets() {
+	for _, a := range l.apps {
+		a.sockets.Close()
+	}
+}
+
+// waitForGoroutines lets the readers and pumps of the workers end. One that does
+// not, because a stranger holds a worker's stdout open, is left to the process's
+// end.
+func (l *loop) waitForGoroutines() {
+	ended := make(chan struct{})
+	go func() { l.s.wg.Wait(); close(ended) }()
+	for {
+		select {
+		case <-ended:
+			return
+		case <-l.s.inbox:
+			// A fact that nobody will act on; taking it lets its poster end.
+		case <-time.After(endTimeout):
+			l.logs.Warn().Msg("a worker's output or channel is still open in another process; not waiting for it")
+			return
+		}
+	}
+}
+
+// step gives one event to an app's core and carries out the orders that follow.
+func (l *loop) step(a *app, ev pool.Event) {
+	for _, effect := range a.pool.Step(time.Now(), ev) {
+		l.carryOut(a, effect)
+	}
+}
+
+// setTimer arms the one timer for the earliest deadline of all cores.
+func (l *loop) setTimer() {
+	var next time.Time
+	for _, a := range l.apps {
+		if d := a.pool.Deadline(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
+			next = d
+		}
+	}
+	if next.IsZero() {
+		l.wakeup.Stop()
+		return
+	}
+	l.wakeup.Reset(time.Until(next))
+}
+
+func (l *loop) ended() bool {
+	for _, a := range l.apps {
+		if !a.ended {
+			return false
+		}
+	}
+	return true
+}
+
+// result is what Run returns: the give-up that ended the rest, else the first app
+// that ended with a code.
+func (l *loop) result() error {
+	for _, a := range append([]*app{l.gaveUp}, l.apps...) {
+		if a != nil && a.code != 0 {
+			return &ExitError{Code: a.code, App: a.name, Reason: a.reason}
+		}
+	}
+	return nil
+}
+
+// appEnded records the end of one app. An app that gave up takes the others with
+// it: whatever runs Tine should see that, and start all of it anew elsewhere.
+func (l *loop) appEnded(a *app, code int, reason string) {
+	a.ended, a.code, a.reason = true, code, reason
+	a.sockets.Close()
+	log := l.logs.Info()
+	if code != 0 {
+		log = l.logs.Error()
+	}
+	log.Str("app", a.name).Int("code", code).Str("reason", reason).Msg("app ended")
+	if code == 0 || l.stopping {
+		return
+	}
+	if l.gaveUp == nil {
+		l.gaveUp = a
+	}
+	stopOrder{reason: fmt.Sprintf("app %s ended with status %d", a.name, code)}.apply(l)
+}
+
+func (l *loop) find(name string) *app {
+	for _, a := range l.apps {
+		if a.name == name {
+			return a
+		}
+	}
+	return nil
+}
+
+// each calls f for the running app of that name, or for all of them for "".
+func (l *loop) each(name string, f func(*app)) {
+	for _, a := range l.apps {
+		if !a.ended && (name == "" || name == a.name) {
+			f(a)
+		}
+	}
+}
+
+// members yields the workers whose channel carries messages and values.
+func (l *loop) members() iter.Seq[*member] {
+	return func(yield func(*member) bool) {
+		for _, a := range l.apps {
+			for _, m := range a.members {
+				if m.subscribed && !yield(m) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// send queues frames for one worker. What cannot be queued because the worker does
+// not read is dropped and said: messages are not values, nobody keeps them.
+func (l *loop) send(m *member, frames ...ipc.Frame) {
+	if m.outbox == nil {
+		for _, f := range frames {
+			ipc.Discard(f)
+		}
+		return
+	}
+	if err := m.outbox.Send(frames...); err != nil {
+		l.worker(l.logs.Warn(), m).Err(err).Msg("message to worker dropped")
+	}
+}
+
+// worker adds to a log line which worker it speaks of.
+func (l *loop) worker(e *zerolog.Event, m *member) *zerolog.Event {
+	return e.Str("app", m.app.name).Int("slot", m.slot).Uint64("worker", uint64(m.id)).Int("pid", m.proc.PID())
+}

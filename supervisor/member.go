@@ -1,0 +1,165 @@
+package supervisor
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/proc"
+)
+
+// lastFrames bounds the wait, after a worker's exit, for frames that it sent
+// before: its Bye should be known when its end is judged.
+const lastFrames = 100 * time.Millisecond
+
+// lastWords bounds the wait, after a worker's exit, for the end of its output, so
+// that the log can say with the exit what it said last. The pipe is at its end in
+// microseconds unless a stranger holds it; a replacement should not wait for that.
+const lastWords = 5 * time.Millisecond
+
+// member is the master's view of one worker process. All fields belong to the
+// loop once spawned has been posted; the goroutines below only post.
+type member struct {
+	app        *app
+	id         pool.WorkerID
+	slot       int
+	generation int
+
+	proc   *proc.Process
+	conn   *ipc.Conn
+	outbox *ipc.Outbox // nil when the channel has ended
+
+	subscribed bool   // it holds the snapshot, so that changes go to it
+	assigned   bool   // it has its slot's sockets
+	ready      bool   // it said so
+	greeted    bool   // it got "Worker PID"
+	acked      uint64 // the epoch up to which it has applied all changes
+
+	calls    map[uint64]chan<- ipc.Reply // the master's calls that it has not answered
+	lastCall uint64
+	running  int // its own calls that are being answered
+}
+
+// launch starts the process of a Spawn effect and posts what came of it. It runs
+// in a goroutine of its own since an exec may wait for a disk.
+func (s *Supervisor) launch(m *member, g *generation) {
+	if err := s.start(m, g); err != nil {
+		s.post(spawnFailed{app: m.app, id: m.id, err: err})
+		return
+	}
+	if !s.post(spawned{m}) {
+		m.proc.Kill()
+		m.outbox.Close()
+		return
+	}
+	read := make(chan struct{})
+	s.wg.Go(func() { defer close(read); s.read(m) })
+	<-m.proc.Exited()
+	select {
+	case <-read:
+	case <-time.After(lastFrames):
+	}
+	select {
+	case <-m.proc.OutputDone():
+	case <-time.After(lastWords):
+	}
+	s.post(exited{m: m, exit: m.proc.Exit()})
+	<-m.proc.OutputDone()
+}
+
+func (s *Supervisor) start(m *member, g *generation) error {
+	command, err := g.resolve()
+	if err != nil {
+		return err
+	}
+	conn, child, err := ipc.Pair()
+	if err != nil {
+		return err
+	}
+	defer child.Close()
+	// The pumps may have a line before the PID that stands in front of it is known.
+	known := make(chan struct{})
+	var stdout, stderr proc.LineFunc
+	m.proc, err = proc.Start(command, proc.Options{
+		Files:  []*os.File{child},
+		Stdout: func(line []byte, more bool) { <-known; stdout(line, more) },
+		Stderr: func(line []byte, more bool) { <-known; stderr(line, more) },
+	})
+	if err != nil {
+		conn.Close()
+		return err
+	}
+	pid := m.proc.PID()
+	stdout = s.logs.output(s.logs.out, newOutputPrefix(m.app.name, m.slot, uint64(m.id), pid, "stdout"))
+	stderr = s.logs.output(s.logs.err, newOutputPrefix(m.app.name, m.slot, uint64(m.id), pid, "stderr"))
+	close(known)
+	m.conn = conn
+	m.outbox = ipc.NewOutbox(conn, ipc.OutboxOptions{
+		OnStuck: func(waiting time.Duration) { s.post(channelStuck{m, waiting}) },
+	})
+	return nil
+}
+
+// read posts each frame of the worker until its channel ends.
+func (s *Supervisor) read(m *member) {
+	for {
+		frame, err := m.conn.Read()
+		if err != nil {
+			var broken *ipc.ProtocolError
+			if !errors.As(err, &broken) {
+				// End of file, a reset when it died with unread frames, or our own close.
+				err = nil
+			}
+			s.post(channelEnded{m: m, err: err})
+			return
+		}
+		if !s.post(frameArrived{m, frame}) {
+			ipc.Discard(frame)
+			return
+		}
+	}
+}
+
+// dropChannel ends the channel from this side and fails the calls that wait.
+func (m *member) dropChannel(why string) {
+	if m.outbox == nil {
+		return
+	}
+	m.outbox.Close()
+	m.outbox, m.subscribed = nil, false
+	for id, answer := range m.calls {
+		answer <- ipc.Reply{ID: id, Error: why}
+	}
+	m.calls = nil
+}
+
+// call sends a Call and remembers who waits for its Reply. The answer channel has
+// room for one, so that the loop never waits for a caller that left.
+func (m *member) call(method string, timeout time.Duration, payload *ipc.Payload, answer chan<- ipc.Reply) {
+	m.lastCall++
+	if err := m.outbox.Send(ipc.Call{ID: m.lastCall, Method: method, Timeout: timeout, Payload: payload}); err != nil {
+		answer <- ipc.Reply{Error: err.Error()}
+		return
+	}
+	if m.calls == nil {
+		m.calls = map[uint64]chan<- ipc.Reply{}
+	}
+	if len(m.calls) >= maxWaitingCalls {
+		answer <- ipc.Reply{Error: "too many calls wait for this worker's answer"}
+		return
+	}
+	m.calls[m.lastCall] = answer
+}
+
+func (m *member) replied(r ipc.Reply) {
+	answer, ok := m.calls[r.ID]
+	if !ok {
+		// The caller's time was over; the answer is of no use to anyone.
+		ipc.Discard(r)
+		return
+	}
+	delete(m.calls, r.ID)
+	answer <- r
+}

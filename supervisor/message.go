@@ -1,0 +1,225 @@
+package supervisor
+
+import (
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/proc"
+)
+
+// message is anything that reaches the loop from another goroutine: a fact about
+// a worker, a result of a source, or somebody's command. apply runs in the loop
+// and must not wait for anything.
+type message interface{ apply(l *loop) }
+
+// Facts about one worker. They arrive in the order spawned (or spawnFailed),
+// any number of frameArrived, channelEnded, exited.
+type (
+	spawned struct{ m *member }
+
+	spawnFailed struct {
+		app *app
+		id  pool.WorkerID
+		err error
+	}
+
+	frameArrived struct {
+		m     *member
+		frame ipc.Frame
+	}
+
+	// channelEnded: err is nil at a clean end of file.
+	channelEnded struct {
+		m   *member
+		err error
+	}
+
+	// channelStillGone comes a moment after a clean end of file and asks whether
+	// the worker ended too, as it nearly always does.
+	channelStillGone struct{ m *member }
+
+	channelStuck struct {
+		m       *member
+		waiting time.Duration
+	}
+
+	exited struct {
+		m    *member
+		exit proc.Exit
+	}
+)
+
+// Commands, from the methods of Supervisor and from signals.
+type (
+	roll  struct{ app, reason string }
+	scale struct {
+		app string
+		to  int
+		by  int // used when not 0
+	}
+	stopOrder struct {
+		now    bool
+		reason string
+	}
+	applyConfig struct{ config *Config }
+	applyFailed struct{ err error }
+
+	setValue struct {
+		key, source string
+		payload     *ipc.Payload
+		answer      chan<- uint64
+	}
+	deleteValue struct {
+		key    string
+		answer chan<- uint64
+	}
+	broadcast struct {
+		topic   string
+		payload *ipc.Payload
+	}
+	callWorker struct {
+		app     string
+		worker  uint64
+		method  string
+		timeout time.Duration
+		payload *ipc.Payload
+		answer  chan<- ipc.Reply
+	}
+	getStatus struct{ answer chan<- Status }
+
+	sourceResult struct {
+		job    *job
+		result cache.Result
+	}
+	snapshotOverdue struct{}
+)
+
+func (f spawned) apply(l *loop) {
+	f.m.app.members[f.m.id] = f.m
+	l.step(f.m.app, pool.Spawned{ID: f.m.id, PID: f.m.proc.PID()})
+}
+
+func (f spawnFailed) apply(l *loop) {
+	l.step(f.app, pool.SpawnFailed{ID: f.id, Err: f.err.Error()})
+}
+
+func (f frameArrived) apply(l *loop) { l.frame(f.m, f.frame) }
+
+func (f channelEnded) apply(l *loop) {
+	f.m.dropChannel("the worker closed its channel")
+	if f.err == nil {
+		time.AfterFunc(time.Second, func() { l.s.post(channelStillGone{f.m}) })
+		return
+	}
+	l.worker(l.logs.Error(), f.m).Err(f.err).Msg("worker broke the channel's rules; replacing it")
+	l.step(f.m.app, pool.Recycle{ID: f.m.id, Reason: "broken channel: " + f.err.Error()})
+}
+
+func (f channelStillGone) apply(l *loop) {
+	if f.m.app.members[f.m.id] != f.m {
+		return
+	}
+	l.worker(l.logs.Warn(), f.m).Msg("worker closed its channel and runs on; replacing it")
+	l.step(f.m.app, pool.Recycle{ID: f.m.id, Reason: "closed its channel"})
+}
+
+func (f channelStuck) apply(l *loop) {
+	if f.m.app.members[f.m.id] == f.m {
+		l.worker(l.logs.Warn(), f.m).Dur("waiting_ms", f.waiting).Msg("worker does not read its channel; it will get the newest values when it does")
+	}
+}
+
+func (f exited) apply(l *loop) {
+	a := f.m.app
+	delete(a.members, f.m.id)
+	f.m.dropChannel("the worker ended")
+	a.lastExit = lastExit{id: f.m.id, words: f.exit.LastLine}
+	l.step(a, pool.Exited{ID: f.m.id, Code: f.exit.Code, Signal: int(f.exit.Signal)})
+}
+
+func (c roll) apply(l *loop) {
+	l.each(c.app, func(a *app) { l.step(a, pool.Roll{Reason: c.reason}) })
+}
+
+func (c scale) apply(l *loop) {
+	l.each(c.app, func(a *app) {
+		n := c.to
+		if c.by != 0 {
+			// One fewer than one is none, which is a stop: too much for a signal
+			// that is so easily sent once too often.
+			n = max(a.pool.Status().Wanted+c.by, 1)
+		}
+		l.step(a, pool.Scale{N: n})
+	})
+}
+
+func (c stopOrder) apply(l *loop) {
+	l.logs.Info().Str("reason", c.reason).Bool("again", l.stopping).Msg("stopping")
+	l.stopping = true
+	l.each("", func(a *app) {
+		if c.now {
+			l.step(a, pool.Kill{})
+		} else {
+			l.step(a, pool.Stop{})
+		}
+	})
+}
+
+func (c applyConfig) apply(l *loop) { l.applyConfig(c.config) }
+
+func (c applyFailed) apply(l *loop) {
+	l.logs.Error().Msgf("configuration not applied, everything runs on as it was: %v", c.err)
+}
+
+func (c setValue) apply(l *loop) { c.answer <- l.set(c.key, c.payload, c.source) }
+
+func (c deleteValue) apply(l *loop) { c.answer <- l.delete(c.key) }
+
+func (c broadcast) apply(l *loop) {
+	for m := range l.members() {
+		l.send(m, ipc.Message{Topic: c.topic, Payload: c.payload.Retain()})
+	}
+	c.payload.Release()
+}
+
+func (c callWorker) apply(l *loop) {
+	a := l.find(c.app)
+	if a == nil {
+		c.payload.Release()
+		c.answer <- ipc.Reply{Error: fmt.Sprintf("no app %q", c.app)}
+		return
+	}
+	m := a.members[pool.WorkerID(c.worker)]
+	if m == nil || !m.subscribed {
+		c.payload.Release()
+		c.answer <- ipc.Reply{Error: fmt.Sprintf("no worker %d that can be called", c.worker)}
+		return
+	}
+	m.call(c.method, c.timeout, c.payload, c.answer)
+}
+
+func (c getStatus) apply(l *loop) { c.answer <- l.status() }
+
+func (r sourceResult) apply(l *loop) { l.sourceResult(r.job, r.result) }
+
+func (snapshotOverdue) apply(l *loop) { l.releaseSnapshot() }
+
+// signalMessage is what a signal of the master means. ok is false for one that
+// means nothing to it.
+func signalMessage(sig syscall.Signal) (m message, ok bool) {
+	switch sig {
+	case syscall.SIGUSR2:
+		return roll{reason: "SIGUSR2"}, true
+	case syscall.SIGTTIN:
+		return scale{by: 1}, true
+	case syscall.SIGTTOU:
+		return scale{by: -1}, true
+	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT:
+		return stopOrder{reason: sig.String()}, true
+	}
+	return nil, false
+}

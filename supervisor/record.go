@@ -1,0 +1,80 @@
+package supervisor
+
+import (
+	"syscall"
+
+	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/pool"
+)
+
+// levels says how loud each kind of record is. What a person has to look into is a
+// warning or an error; what he expects after his own command is not.
+var levels = map[pool.Kind]zerolog.Level{
+	pool.KindSpawned:        zerolog.DebugLevel,
+	pool.KindSpawnFailed:    zerolog.ErrorLevel,
+	pool.KindReadyTimeout:   zerolog.ErrorLevel,
+	pool.KindDrainTimeout:   zerolog.WarnLevel,
+	pool.KindKilling:        zerolog.WarnLevel,
+	pool.KindAbandoned:      zerolog.ErrorLevel,
+	pool.KindBackoff:        zerolog.WarnLevel,
+	pool.KindRolloutAborted: zerolog.ErrorLevel,
+	pool.KindRolloutDropped: zerolog.WarnLevel,
+	pool.KindGaveUp:         zerolog.ErrorLevel,
+	pool.KindIgnored:        zerolog.WarnLevel,
+	pool.KindImpossible:     zerolog.ErrorLevel,
+}
+
+// record writes what a core recorded as one line, with the fields that its kind has.
+func (l *loop) record(a *app, r pool.Record) {
+	level, ok := levels[r.Kind]
+	if !ok {
+		level = zerolog.InfoLevel
+	}
+	if r.Kind == pool.KindExited && unasked(r) {
+		level = zerolog.ErrorLevel
+	}
+	e := l.logs.WithLevel(level).Str("app", a.name)
+	if r.Slot >= 0 {
+		e.Int("slot", r.Slot)
+	}
+	if r.ID != 0 {
+		e.Uint64("worker", uint64(r.ID)).Stringer("state", r.State)
+	}
+	if r.PID != 0 {
+		e.Int("pid", r.PID)
+	}
+	if r.Generation != 0 {
+		e.Int("generation", r.Generation)
+	}
+	if r.Reason != "" {
+		e.Str("reason", r.Reason)
+	}
+	if r.Took != 0 {
+		e.Dur("took_ms", r.Took)
+	}
+	if r.Delay != 0 {
+		e.Dur("delay_ms", r.Delay)
+	}
+	if r.Failures != 0 {
+		e.Int("failures", r.Failures)
+	}
+	switch r.Kind {
+	case pool.KindExited:
+		e.Int("code", r.Code)
+		if r.Signal != 0 {
+			e.Stringer("signal", syscall.Signal(r.Signal))
+		}
+		if m := a.lastExit; m.id == r.ID && m.words != "" && unasked(r) {
+			e.Str("last_words", m.words)
+		}
+	case pool.KindScaled:
+		e.Int("slots", r.Slots)
+	}
+	e.Msg(r.Kind.String())
+}
+
+// unasked says whether an exit needs explaining: nobody told this worker to go, or
+// it did not go as it was told.
+func unasked(r pool.Record) bool {
+	return (r.State == pool.StateStarting || r.State == pool.StateReady) && (r.Code != 0 || r.Signal != 0)
+}

@@ -1,0 +1,72 @@
+package supervisor
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// memoryShare is the part of the container's memory limit that the workers' heaps
+// may fill together before the garbage collector works harder: the rest is for
+// stacks, mappings and the master.
+const memoryShare = 0.9
+
+// runtimeDefaults sets what each worker's Go runtime would otherwise take from the
+// whole container, once for every worker: its CPUs and its memory. A value that
+// env already has is the user's and stays.
+func (c App) runtimeDefaults(env []string) []string {
+	var out []string
+	if !has(env, "GOMAXPROCS") {
+		out = append(out, "GOMAXPROCS="+strconv.Itoa(c.gomaxprocs()))
+	}
+	container, _ := MemoryLimit()
+	if limit := c.gomemlimit(container); limit > 0 && !has(env, "GOMEMLIMIT") {
+		out = append(out, "GOMEMLIMIT="+strconv.FormatInt(limit, 10))
+	}
+	return out
+}
+
+// gomaxprocs is how many threads of one worker run Go code at once.
+func (c App) gomaxprocs() int {
+	if c.GOMAXPROCS > 0 {
+		return c.GOMAXPROCS
+	}
+	return AutoWorkers()
+}
+
+// gomemlimit divides what the container has (0: no limit) by the most workers that
+// there are at once.
+func (c App) gomemlimit(container int64) int64 {
+	if c.GOMEMLIMIT != 0 || container <= 0 {
+		return max(c.GOMEMLIMIT, 0)
+	}
+	surge := c.MaxSurge
+	if c.Rollout == RolloutStopFirst {
+		surge = 0
+	}
+	return int64(float64(container) * memoryShare / float64(c.workers()+surge))
+}
+
+func has(env []string, key string) bool {
+	return slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, key+"=") })
+}
+
+// lastOfEach keeps the last assignment of each variable, where the last one wins,
+// and the order of first appearance.
+func lastOfEach(env []string) []string {
+	at := map[string]int{}
+	var out []string
+	for _, kv := range env {
+		key, _, _ := strings.Cut(kv, "=")
+		if i, ok := at[key]; ok {
+			out[i] = kv
+			continue
+		}
+		at[key] = len(out)
+		out = append(out, kv)
+	}
+	return out
+}
+
+func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

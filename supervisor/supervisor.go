@@ -1,0 +1,313 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/cache"
+)
+
+// ErrEnded is what every method of a Supervisor returns once Run has returned,
+// or before it was called.
+var ErrEnded = errors.New("the supervisor is not running")
+
+// ExitError is how Run reports an end that a process above should see in the
+// exit status.
+type ExitError struct {
+	Code   int    // 70: an app gave up starting; otherwise a worker's own exit code
+	App    string // the app that decided it
+	Reason string
+}
+
+func (e *ExitError) Error() string {
+	return fmt.Sprintf("app %s ended with status %d: %s", e.App, e.Code, e.Reason)
+}
+
+// Message is what a worker sent with worker.Send: a topic and bytes, with the
+// worker that it came from. No answer is expected.
+type Message struct {
+	App    string
+	Slot   int
+	Worker uint64
+	Topic  string
+	Data   []byte
+}
+
+// Caller names the worker that makes a call.
+type Caller struct {
+	App    string
+	Slot   int
+	Worker uint64
+}
+
+// CallHandler answers a worker's Call. What it returns is encoded as cached
+// values are: []byte and string as they are, anything else as JSON. It runs in a
+// goroutine of its own; ctx ends when the caller's time is over.
+type CallHandler func(ctx context.Context, from Caller, in []byte) (any, error)
+
+// Option changes how a Supervisor runs; what it runs is in the Config.
+type Option func(*options)
+
+type options struct {
+	stdout, stderr io.Writer
+	signals        bool
+	reload         func() (*Config, error)
+	onMessage      func(Message)
+	calls          map[string]CallHandler
+}
+
+// WithOutput sends the workers' output and the log to these instead of the
+// process's stdout and stderr. Both may be written to from another goroutine
+// until Run has returned.
+func WithOutput(stdout, stderr io.Writer) Option {
+	return func(o *options) { o.stdout, o.stderr = stdout, stderr }
+}
+
+// WithSignals makes the process's signals mean what the README's table says:
+// SIGUSR2 rolls, SIGTERM stops, and so on. A program that has a use of its own
+// for them leaves it out and calls the methods.
+func WithSignals() Option { return func(o *options) { o.signals = true } }
+
+// WithReload says where SIGHUP gets a new Config from. A Config that came from
+// Load reads its file again without it.
+func WithReload(load func() (*Config, error)) Option {
+	return func(o *options) { o.reload = load }
+}
+
+// OnMessage is called with every worker's messages, one after the other. Up to
+// 1,024 wait for it; what comes while so many wait is dropped and logged.
+func OnMessage(f func(Message)) Option { return func(o *options) { o.onMessage = f } }
+
+// OnCall answers the workers' calls of method. At most 64 calls of one worker run
+// at once; the next is answered with an error.
+func OnCall(method string, h CallHandler) Option {
+	return func(o *options) { o.calls[method] = h }
+}
+
+// Supervisor runs the apps of one Config. Its methods may be called from any
+// goroutine while Run runs; each of them is a message to Run's one goroutine, so
+// that nothing here is locked.
+type Supervisor struct {
+	config *Config
+	options
+	logs    *logs
+	inbox   chan message
+	started chan struct{} // closed when Run takes messages
+	done    chan struct{} // closed when Run takes no more
+	ready   chan struct{} // closed when every app was ready once
+	began   sync.Once
+	wg      sync.WaitGroup // every goroutine that posts to inbox
+}
+
+// inboxSize is how many facts wait for the loop before whoever posts the next one
+// waits too. Small: the loop is fast, and a worker that floods it should feel so.
+const inboxSize = 256
+
+// New checks c and prepares to run it. It starts nothing.
+func New(c *Config, opts ...Option) (*Supervisor, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Supervisor{
+		config:  c,
+		options: options{calls: map[string]CallHandler{}},
+		inbox:   make(chan message, inboxSize),
+		started: make(chan struct{}),
+		done:    make(chan struct{}),
+		ready:   make(chan struct{}),
+	}
+	for _, o := range opts {
+		o(&s.options)
+	}
+	return s, nil
+}
+
+// Run runs c as cmd/tine does, with signals, until all its apps have ended or ctx
+// is done. See [Supervisor.Run].
+func Run(ctx context.Context, c *Config, opts ...Option) error {
+	s, err := New(c, append([]Option{WithSignals()}, opts...)...)
+	if err != nil {
+		return err
+	}
+	return s.Run(ctx)
+}
+
+// Run starts the apps and returns when all of them have ended: nil when they were
+// stopped or have finished, *ExitError when one gave up or a worker's exit code
+// is to be passed on, another error when nothing could be started. When ctx is
+// done it stops them gracefully. It returns within the configured drain and kill
+// times, leaves no process and no goroutine, and can be called once.
+func (s *Supervisor) Run(ctx context.Context) error {
+	first := false
+	s.began.Do(func() { first = true })
+	if !first {
+		return errors.New("cannot run a Supervisor twice")
+	}
+	return newLoop(s).run(ctx)
+}
+
+// Ready is closed when every worker of every app has been ready at the same time
+// once.
+func (s *Supervisor) Ready() <-chan struct{} { return s.ready }
+
+// post hands m to the loop and waits while its inbox is full. It reports false
+// when Run has ended; m is then still the caller's.
+func (s *Supervisor) post(m message) bool {
+	select {
+	case s.inbox <- m:
+		return true
+	case <-s.done:
+		return false
+	}
+}
+
+// command hands c to the loop and waits for its answer.
+func command[A any](s *Supervisor, make func(answer chan<- A) message) (A, error) {
+	var none A
+	answer := newAnswer[A]()
+	if err := s.order(make(answer)); err != nil {
+		return none, err
+	}
+	select {
+	case a := <-answer:
+		return a, nil
+	case <-s.done:
+		return none, ErrEnded
+	}
+}
+
+func newAnswer[A any]() chan A { return make(chan A, 1) }
+
+// Set broadcasts a cached value to all workers and returns its epoch. []byte and
+// string are sent as they are, anything else as JSON; more than 64 KiB travels as
+// one shared mapping for all workers. A value equal to the last is not sent again
+// and keeps its epoch. It returns when the value is on its way, not when the
+// workers have it.
+func (s *Supervisor) Set(key string, value any) (epoch uint64, err error) {
+	payload, err := cache.Encode(value)
+	if err != nil {
+		return 0, fmt.Errorf("cannot set %q: %w", key, err)
+	}
+	return command(s, func(answer chan<- uint64) message {
+		return setValue{key: key, payload: payload, source: "set", answer: answer}
+	})
+}
+
+// Delete removes a cached value from the store and from all workers.
+func (s *Supervisor) Delete(key string) error {
+	_, err := command(s, func(answer chan<- uint64) message {
+		return deleteValue{key: key, answer: answer}
+	})
+	return err
+}
+
+// Broadcast sends a message to every worker of every app that is ready.
+func (s *Supervisor) Broadcast(topic string, value any) error {
+	payload, err := cache.Encode(value)
+	if err != nil {
+		return fmt.Errorf("cannot broadcast %q: %w", topic, err)
+	}
+	if err := s.order(broadcast{topic: topic, payload: payload}); err != nil {
+		payload.Release()
+		return err
+	}
+	return nil
+}
+
+// Call asks one worker for an answer, as worker.Handle gives it. It fails when
+// ctx is done, when the worker ends, or with the worker's own error.
+func (s *Supervisor) Call(ctx context.Context, app string, worker uint64, method string, in any) ([]byte, error) {
+	payload, err := cache.Encode(in)
+	if err != nil {
+		return nil, fmt.Errorf("cannot call %s of worker %d: %w", method, worker, err)
+	}
+	timeout := 30 * time.Second
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = time.Until(deadline)
+	} else {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	answer := make(chan ipc.Reply, 1)
+	err = s.order(callWorker{app: app, worker: worker, method: method, timeout: timeout, payload: payload, answer: answer})
+	if err != nil {
+		payload.Release()
+		return nil, err
+	}
+	select {
+	case r := <-answer:
+		return replyBytes(method, r)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("cannot call %s of worker %d: %w", method, worker, ctx.Err())
+	case <-s.done:
+		return nil, ErrEnded
+	}
+}
+
+func replyBytes(method string, r ipc.Reply) ([]byte, error) {
+	if r.Payload != nil {
+		defer r.Payload.Release()
+	}
+	if r.Error != "" {
+		return nil, fmt.Errorf("cannot call %s: %s", method, r.Error)
+	}
+	if r.Payload == nil {
+		return nil, nil
+	}
+	b, err := r.Payload.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the answer of %s: %w", method, err)
+	}
+	return append([]byte(nil), b...), nil
+}
+
+// Roll replaces all workers of app ("" for every app), one slot at a time, by what
+// is on disk now. It returns when the order is given; a second one during a
+// rollout queues one more.
+func (s *Supervisor) Roll(app, reason string) error {
+	return s.order(roll{app: app, reason: reason})
+}
+
+// Scale sets the number of app's workers ("" for every app).
+func (s *Supervisor) Scale(app string, workers int) error {
+	return s.order(scale{app: app, to: workers})
+}
+
+// Stop stops everything gracefully; called again, at once.
+func (s *Supervisor) Stop() error { return s.order(stopOrder{reason: "asked to"}) }
+
+// Kill stops everything at once: requests in flight are lost.
+func (s *Supervisor) Kill() error { return s.order(stopOrder{now: true, reason: "asked to, at once"}) }
+
+// Apply makes c the configuration that runs, as SIGHUP does: what needs no restart
+// takes effect at once, what does is rolled, apps that did not change are left
+// alone. An invalid c changes nothing.
+func (s *Supervisor) Apply(c *Config) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	return s.order(applyConfig{config: c})
+}
+
+// Status returns what runs now.
+func (s *Supervisor) Status() (Status, error) {
+	return command(s, func(answer chan<- Status) message { return getStatus{answer: answer} })
+}
+
+func (s *Supervisor) order(m message) error {
+	select {
+	case <-s.started:
+	default:
+		return ErrEnded
+	}
+	if !s.post(m) {
+		return ErrEnded
+	}
+	return nil
+}

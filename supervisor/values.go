@@ -1,0 +1,145 @@
+package supervisor
+
+import (
+	"context"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/cache"
+)
+
+// firstValues is how long the first workers wait for the first result of every
+// source. A slower one is broadcast when it comes, as every later value is.
+const firstValues = time.Second
+
+// job is one source that the master asks again and again.
+type job struct {
+	config  CacheValue
+	source  cache.Source
+	cancel  context.CancelFunc
+	fetched bool // it had its first result, good or bad
+	failing bool // its last result was bad: said once, not every few seconds
+}
+
+func (l *loop) startSources(values []CacheValue) {
+	for _, v := range values {
+		l.startSource(v)
+	}
+	if len(l.jobs) == 0 {
+		l.releaseSnapshot()
+		return
+	}
+	time.AfterFunc(firstValues, func() { l.s.post(snapshotOverdue{}) })
+}
+
+func (l *loop) startSource(v CacheValue) {
+	ctx, cancel := context.WithCancel(l.ctx)
+	j := &job{config: v, source: v.source(), cancel: cancel}
+	l.jobs[v.Key] = j
+	run := cache.Job{Key: v.Key, Source: j.source, Every: v.Every, Timeout: v.Timeout, Jitter: v.Jitter}
+	l.s.wg.Go(func() {
+		cache.RunJob(ctx, run, func(r cache.Result) {
+			if !l.s.post(sourceResult{j, r}) && r.Payload != nil {
+				r.Payload.Release()
+			}
+		})
+	})
+}
+
+func (l *loop) stopSource(key string) {
+	l.jobs[key].cancel()
+	delete(l.jobs, key)
+}
+
+// source makes of a section of the config what fetches it.
+func (v CacheValue) source() cache.Source {
+	switch {
+	case v.Func != nil:
+		return cache.Func(v.Func)
+	case len(v.Exec) > 0:
+		var env []string
+		for key, value := range v.Env {
+			env = append(env, key+"="+value)
+		}
+		return cache.Exec(v.Exec, v.Dir, env)
+	case v.File != "":
+		return cache.File(v.File)
+	default:
+		return cache.SQL(v.SQL.Driver, v.SQL.DSN, v.SQL.Query)
+	}
+}
+
+func (l *loop) sourceResult(j *job, r cache.Result) {
+	if l.jobs[r.Key] != j {
+		// Its source was taken out of the config while it was being asked.
+		if r.Payload != nil {
+			r.Payload.Release()
+		}
+		return
+	}
+	j.fetched = true
+	if r.Err != nil {
+		l.store.Fail(time.Now(), r.Key, r.Err)
+		if !j.failing {
+			l.logs.Warn().Str("key", r.Key).Err(r.Err).Dur("took_ms", r.Took).Msg("source failed; the last value stays")
+		}
+		j.failing = true
+	} else {
+		if j.failing {
+			l.logs.Info().Str("key", r.Key).Msg("source works again")
+		}
+		j.failing = false
+		l.set(r.Key, r.Payload, j.source.String())
+	}
+	if !l.snapshot && l.allFetched() {
+		l.releaseSnapshot()
+	}
+}
+
+func (l *loop) allFetched() bool {
+	for _, j := range l.jobs {
+		if !j.fetched {
+			return false
+		}
+	}
+	return true
+}
+
+// releaseSnapshot lets the workers that said hello have the values and a slot.
+func (l *loop) releaseSnapshot() {
+	l.snapshot = true
+	waiting := l.wantSnapshot
+	l.wantSnapshot = nil
+	for _, m := range waiting {
+		l.introduce(m)
+	}
+}
+
+// set stores a value and broadcasts it if it changed. It takes over payload and
+// returns the key's epoch.
+func (l *loop) set(key string, payload *ipc.Payload, source string) uint64 {
+	change, changed := l.store.Set(time.Now(), key, payload, source)
+	if changed {
+		l.spread(change)
+	}
+	return change.Epoch
+}
+
+func (l *loop) delete(key string) uint64 {
+	change, changed := l.store.Delete(time.Now(), key)
+	if changed {
+		l.spread(change)
+	}
+	return change.Epoch
+}
+
+// spread queues a change for every worker that has the snapshot. One that does not
+// read keeps one pending change a key and costs the others nothing.
+func (l *loop) spread(c cache.Change) {
+	for m := range l.members() {
+		if err := m.outbox.SendValue(c.Frame()); err != nil {
+			// Its channel has ended; the message that says so is on its way.
+			continue
+		}
+	}
+}
