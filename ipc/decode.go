@@ -83,7 +83,7 @@ func (d *decoder) frame(t Type) Frame {
 	case TypeHello:
 		var f Hello
 		d.json(&f)
-		d.failIf(check(f))
+		d.failIf(validate(f))
 		return f
 	case TypeSnapshot:
 		var f Snapshot
@@ -119,12 +119,12 @@ func (d *decoder) frame(t Type) Frame {
 		var w wireDrain
 		d.json(&w)
 		f := Drain(w)
-		d.failIf(check(f))
+		d.failIf(validate(f))
 		return f
 	case TypeBye:
 		var f Bye
 		d.json(&f)
-		d.failIf(check(f))
+		d.failIf(validate(f))
 		return f
 	}
 	return nil

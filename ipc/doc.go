@@ -1,2 +1,131 @@
-// Package ipc is the channel between the master and its workers.
+// Package ipc is the channel between the master and one worker: frames over a Unix stream socket, with descriptors beside
+// them. This page is the whole wire format, enough to write a worker in another language.
+//
+//	Conn     one end of the channel: Read and Write of whole frames
+//	Outbox   the bounded queue in front of a Conn, so that a peer that does not read never holds up the sender
+//	Payload  a byte string shared by reference count; over 64 KiB one memory file for all processes
+//
+// # Getting the channel
+//
+// The environment variable TINE_CHANNEL_FD holds the decimal number of an inherited descriptor, normally 3: a connected
+// Unix stream socket. Without the variable there is no master. A worker removes the variable from its environment and sets
+// FD_CLOEXEC on the descriptor, so that neither reaches its children.
+//
+// End of file, or ECONNRESET, on the channel is how each side learns of the other's end. It may come at any time.
+//
+// # Frames
+//
+// A frame is a header of 8 bytes, then the body. Numbers in the header are big-endian.
+//
+//	offset  size  field
+//	0       4     length of the body: 0 to 73728
+//	4       1     type, from the table below
+//	5       1     number of descriptors that travel with the frame: 0 to 64
+//	6       2     zero
+//
+// W is the worker, M the master. The column fds is the number of descriptors.
+//
+//	type  name      way   fds  body
+//	1     hello     both  0    JSON: protocol, pid, library, app, worker, generation
+//	2     snapshot  M>W   0    JSON: epoch, count
+//	3     assign    M>W   n    JSON: slot, listeners [{network, address}], drain_delay_ns, drain_timeout_ns
+//	4     ready     W>M   0    JSON: no fields
+//	5     set       both  0-1  id uvarint, epoch uvarint, changed i64, key string, payload
+//	6     delete    both  0    id uvarint, epoch uvarint, key string
+//	7     ack       W>M   0    epoch uvarint
+//	8     message   both  0-1  topic string, payload
+//	9     call      both  0-1  id uvarint, timeout uvarint, method string, payload
+//	10    reply     both  0-1  id uvarint, error string, payload
+//	11    drain     M>W   0    JSON: reason, handover, delay_ns, timeout_ns
+//	12    bye       W>M   0    JSON: reason, cut
+//
+// Fields of binary bodies follow each other without padding, and nothing may follow the last one:
+//
+//	uvarint  base 128, least significant group first, top bit set on all bytes but the last (as in Protocol Buffers), at
+//	         most 64 bits, in as few bytes as possible
+//	i64      8 bytes big-endian, two's complement: nanoseconds since 1970-01-01 UTC. 0: not known
+//	string   uvarint length, then that many bytes of UTF-8
+//	payload  one byte, then
+//	         0: all the rest of the body is the payload, at most 65536 bytes
+//	         1: uvarint length, 65537 to 1073741824; the bytes are in the one descriptor of the frame
+//
+// timeout is in nanoseconds, 0 when the caller does not say. JSON bodies are one object; fields that the reader does not
+// know are ignored, absent ones are zero, names that end in _ns are whole nanoseconds, and none is negative.
+//
+// # Descriptors
+//
+// Descriptors travel as SCM_RIGHTS with the first byte of their frame. The receiver puts what arrives into a queue, first
+// in, first out, and each frame takes as many as its header says. One sendmsg carries those of one frame only.
+//
+// The descriptors of assign are the listening sockets, one for each entry of listeners and in that order. They may be
+// non-blocking and are shared with the master and with other workers: never shutdown(2) them, and never change their flags.
+//
+// The descriptor of a payload is a memory file (memfd_create) of exactly the given length with the seals F_SEAL_SEAL,
+// F_SEAL_SHRINK, F_SEAL_GROW and F_SEAL_WRITE, open for reading. Map it with PROT_READ and MAP_PRIVATE: kernels before 6.7 refuse
+// MAP_SHARED. Where the system has no memory files it is a regular file without a name.
+//
+// # The conversation
+//
+//	worker                                   master
+//	  | hello {protocol, pid, library}         |
+//	  |--------------------------------------->|
+//	  |        hello {app, worker, generation} |
+//	  |<---------------------------------------|
+//	  |               snapshot {epoch, count}, |   all cached values; no other set
+//	  |                        set (count x)   |   comes between them
+//	  |<---------------------------------------|
+//	  | ack {epoch}                            |
+//	  |--------------------------------------->|
+//	  |                  assign {slot, ...} +fds   may come late: a standby waits for it
+//	  |<---------------------------------------|
+//	  | ready                                  |   after hello, snapshot and assign
+//	  |--------------------------------------->|
+//	  |        set, delete (epochs ascending)  |   each key's newest; older ones may be
+//	  |<---------------------------------------|   left out if the worker lags
+//	  | ack {epoch}                            |   one ack may cover many changes
+//	  |--------------------------------------->|
+//	  | set {id, epoch 0}: publish             |
+//	  |--------------------------------------->|
+//	  |              reply {id, payload "17"}  |   the new epoch in decimal digits
+//	  |<---------------------------------------|
+//	  | message, call / reply, both ways, at any time after the hellos
+//	  |<-------------------------------------->|
+//	  |                drain {handover, ...}   |
+//	  |<---------------------------------------|
+//	  | bye {reason, cut}                      |   also without a drain, when the worker
+//	  |--------------------------------------->|   leaves by itself; then it exits
+//
+// Changes from the master have id 0. A set or delete from a worker has epoch 0 and an id, and is answered by a reply; the change
+// itself comes back to it like to all others. Each side numbers what it asks for itself, from 1, so the same id may be in use
+// in both directions. A reply with an id that nobody waits for (any more) is ignored.
+//
+// The answer to drain: with handover a successor accepts on the same sockets, so stop accepting at once. Without, go on
+// accepting for delay_ns and then until accept finds nothing. Then finish what is in flight within timeout_ns, say bye with the
+// number of requests that had to be cut off, and exit with code 0.
+//
+// # Bounds
+//
+//	body                        73728 bytes
+//	key, topic, method, address 1 to 255 bytes; key, topic and method are UTF-8
+//	reason, error               4096 bytes; a sender cuts longer ones
+//	payload                     1 GiB, in the body up to 64 KiB
+//	descriptors                 64 a frame
+//	values in a snapshot        1048576
+//
+// What waits for a peer that does not read is bounded too. The sender keeps the newest change of each key and a limited number
+// of other frames, and has no more than two payloads in descriptors on their way unread: see Outbox.
+//
+// # Violations
+//
+// A malformed or oversized frame, a descriptor too few or too many, or a payload's file that is not as described ends the channel:
+// the reader closes it, with all descriptors that came, and reports a ProtocolError that names frame, field and value.
+// Nothing is guessed and nothing is skipped, because what follows on the stream has no known meaning. The master then
+// replaces the worker. A worker does as when the master ends.
+//
+// # Versioning
+//
+// Each hello carries the sender's version of this format, now 1. A worker offers the newest that it speaks; the master answers with
+// the newest that both speak, or closes the channel when there is none. Within one version new things come as new JSON
+// fields and as new types, and both are ignored by older readers: a frame of an unknown type is skipped by its length, and its
+// descriptors are closed. It must keep to the header's bounds all the same. Binary bodies never change within a version.
 package ipc

@@ -34,46 +34,45 @@ type (
 
 // check says whether f may go on the wire, so that a mistake is the sender's error and not the receiver's.
 func check(f Frame) error {
-	var err error
-	switch f := f.(type) {
-	case Hello:
-		err = check2(check1("protocol", f.Protocol), check1("PID", f.PID))
-	case Snapshot:
-		err = checkCount(f.Count)
-	case Assign:
-		err = checkAssign(wireAssign{f.Slot, f.Listeners, f.DrainDelay, f.DrainTimeout}, len(f.Files))
-		for i, file := range f.Files {
-			if file == nil && err == nil {
-				err = fmt.Errorf("file %d is nil", i)
-			}
-		}
-	case Ready, Ack, Reply:
-	case Set:
-		err = check2(checkName("key", f.Key), checkTime(f.ChangedAt))
-	case Delete:
-		err = checkName("key", f.Key)
-	case Message:
-		err = checkName("topic", f.Topic)
-	case Call:
-		err = check2(checkName("method", f.Method), checkDuration("timeout", f.Timeout))
-	case Drain:
-		err = check2(checkDuration("delay", f.Delay), checkDuration("timeout", f.Timeout))
-	case Bye:
-		err = check1("count of cut requests", f.Cut)
-	case nil:
+	if f == nil {
 		return fmt.Errorf("cannot send a nil frame")
-	default:
-		return fmt.Errorf("cannot send a %T: frames are passed by value", f)
 	}
-	if err == nil {
-		if p := payloadOf(f); p != nil && p.Len() > MaxPayload {
-			err = fmt.Errorf("payload of %d bytes, at most %d: %w", p.Len(), MaxPayload, ErrTooLarge)
-		}
-	}
-	if err != nil {
+	if err := validate(f); err != nil {
 		return fmt.Errorf("cannot send %s: %w", f.frameType(), err)
 	}
 	return nil
+}
+
+// validate holds for frames in both directions.
+func validate(f Frame) error {
+	switch f := f.(type) {
+	case Hello:
+		return check2(check1("protocol", f.Protocol), check1("PID", f.PID))
+	case Snapshot:
+		return checkCount(f.Count)
+	case Assign:
+		for i, file := range f.Files {
+			if file == nil {
+				return fmt.Errorf("file %d is nil", i)
+			}
+		}
+		return checkAssign(wireAssign{f.Slot, f.Listeners, f.DrainDelay, f.DrainTimeout}, len(f.Files))
+	case Ready, Ack, Reply:
+		return nil
+	case Set:
+		return check2(checkName("key", f.Key), checkTime(f.ChangedAt))
+	case Delete:
+		return checkName("key", f.Key)
+	case Message:
+		return checkName("topic", f.Topic)
+	case Call:
+		return check2(checkName("method", f.Method), checkDuration("timeout", f.Timeout))
+	case Drain:
+		return check2(checkDuration("delay", f.Delay), checkDuration("timeout", f.Timeout))
+	case Bye:
+		return check1("count of cut requests", f.Cut)
+	}
+	return fmt.Errorf("frames are passed by value, this is a %T", f)
 }
 
 func check2(a, b error) error {
@@ -141,6 +140,12 @@ func checkAssign(a wireAssign, files int) error {
 		default:
 			return fmt.Errorf("network %q of listener %d is none of tcp, tcp4, tcp6, unix", clip(l.Network), i)
 		}
+		if len(l.Address) == 0 || len(l.Address) > MaxKey {
+			return fmt.Errorf("address of listener %d has %d bytes, 1 to %d are allowed", i, len(l.Address), MaxKey)
+		}
+	}
+	if body, err := json.Marshal(a); err != nil || len(body) > MaxFrame { // addresses may grow when they are escaped
+		return fmt.Errorf("body of %d bytes, at most %d (%v)", len(body), MaxFrame, err)
 	}
 	return check2(checkDuration("drain delay", a.DrainDelay), checkDuration("drain timeout", a.DrainTimeout))
 }

@@ -132,13 +132,17 @@ func (o *Outbox) sendValue(f Frame) error {
 		return err
 	}
 	var key string
+	var id uint64
 	switch f := f.(type) {
 	case Set:
-		key = f.Key
+		key, id = f.Key, f.ID
 	case Delete:
-		key = f.Key
+		key, id = f.Key, f.ID
 	default:
 		return fmt.Errorf("cannot send %s as a value: only set and delete are", f.frameType())
+	}
+	if id != 0 {
+		return fmt.Errorf("cannot send %s %d of %q as a value: who waits for its reply would wait in vain if a newer one replaced it", f.frameType(), id, key)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -144,6 +144,7 @@ func (p *Payload) Bytes() ([]byte, error) {
 // Retain adds a reference and returns p.
 func (p *Payload) Retain() *Payload {
 	if p.refs.Add(1) <= 1 {
+		p.refs.Add(-1)
 		panic("ipc: Retain of a released payload")
 	}
 	return p
@@ -153,6 +154,7 @@ func (p *Payload) Retain() *Payload {
 func (p *Payload) Release() {
 	switch n := p.refs.Add(-1); {
 	case n < 0:
+		p.refs.Add(1)
 		panic("ipc: Release of a released payload")
 	case n == 0 && p.seg != nil:
 		p.stop.Stop()

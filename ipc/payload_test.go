@@ -1,0 +1,130 @@
+package ipc
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"testing/iotest"
+)
+
+func TestPayloadSizes(t *testing.T) {
+	keepsFDs(t)
+	for _, n := range []int{0, 1, 63, 64, InlineMax - 1, InlineMax, InlineMax + 1, segmentReads + 7, 3 << 20} {
+		b := pattern(n, 1)
+		p := newPayload(t, b)
+		q, err := ReadPayload(iotest.HalfReader(bytes.NewReader(b)), int64(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Len() != n || q.Len() != n || p.large() != (n > InlineMax) || q.large() != p.large() {
+			t.Errorf("%d bytes: lengths %d and %d, large %v and %v", n, p.Len(), q.Len(), p.large(), q.large())
+		}
+		if p.hash() != q.hash() {
+			t.Errorf("%d bytes: copied and streamed have different hashes", n)
+		}
+		if !p.Equal(q) || !q.Equal(p) || !p.Equal(p) {
+			t.Errorf("%d bytes: not equal to themselves", n)
+		}
+		if !bytes.Equal(content(t, p), b) || !bytes.Equal(content(t, q), b) {
+			t.Errorf("%d bytes: changed", n)
+		}
+		if n > 0 {
+			other := bytes.Clone(b)
+			other[n-1] ^= 1
+			o := newPayload(t, other)
+			if p.Equal(o) || o.Equal(p) {
+				t.Errorf("%d bytes: equal to others", n)
+			}
+			o.sum.Store(p.hash()) // a collision
+			if p.Equal(o) {
+				t.Errorf("%d bytes: equal by hash alone", n)
+			}
+			o.Release()
+		}
+		p.Release()
+		q.Release()
+	}
+}
+
+func TestPayloadIsACopy(t *testing.T) {
+	b := []byte("before")
+	p := newPayload(t, b)
+	copy(b, "after!")
+	if got := string(content(t, p)); got != "before" {
+		t.Errorf("changed with its source: %q", got)
+	}
+}
+
+func TestReadPayloadTooLarge(t *testing.T) {
+	keepsFDs(t)
+	for _, c := range []struct{ n, max int }{{1, 0}, {11, 10}, {InlineMax + 2, InlineMax + 1}, {InlineMax + 1, InlineMax}, {1 << 20, 1<<20 - 1}} {
+		if _, err := ReadPayload(bytes.NewReader(pattern(c.n, 0)), int64(c.max)); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("%d bytes, %d allowed: %v", c.n, c.max, err)
+		}
+	}
+	endless := &countingReader{}
+	if _, err := ReadPayload(endless, 1<<20); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("endless: %v", err)
+	}
+	if endless.n > 1<<20+1 {
+		t.Errorf("read %d bytes of an endless source", endless.n)
+	}
+}
+
+type countingReader struct{ n int }
+
+func (r *countingReader) Read(b []byte) (int, error) { r.n += len(b); return len(b), nil }
+
+func TestReadPayloadFails(t *testing.T) {
+	keepsFDs(t)
+	boom := errors.New("boom")
+	for _, n := range []int{0, 10, 1 << 20} {
+		r := io.MultiReader(bytes.NewReader(pattern(n, 0)), iotest.ErrReader(boom))
+		if _, err := ReadPayload(r, 1<<30); !errors.Is(err, boom) {
+			t.Errorf("after %d bytes: %v", n, err)
+		}
+	}
+}
+
+func TestPayloadReferences(t *testing.T) {
+	keepsFDs(t)
+	for _, n := range []int{10, InlineMax + 1} {
+		p := newPayload(t, pattern(n, 3))
+		var wg sync.WaitGroup
+		for range 16 {
+			p.Retain()
+			wg.Go(func() {
+				defer p.Release()
+				for range 50 {
+					q := p.Retain()
+					if b, err := q.Bytes(); err != nil || len(b) != n || b[n-1] != pattern(n, 3)[n-1] {
+						t.Errorf("%d bytes, %v", len(b), err)
+					}
+					q.Release()
+				}
+			})
+		}
+		p.Release()
+		wg.Wait()
+		for what, use := range map[string]func(){
+			"Bytes":   func() { _, _ = p.Bytes() },
+			"Retain":  func() { p.Retain() },
+			"Release": func() { p.Release() },
+			"Equal":   func() { p.Equal(p) },
+			"encode":  func() { _, _ = appendFrame(nil, Message{Topic: "t", Payload: p}); _, _ = descriptors(Message{Payload: p}) },
+		} {
+			if got := panicOf(use); !strings.Contains(got, "released payload") {
+				t.Errorf("%s of a released payload of %d bytes: panic %q", what, n, got)
+			}
+		}
+	}
+}
+
+func panicOf(f func()) (msg string) {
+	defer func() { msg, _ = recover().(string) }()
+	f()
+	return ""
+}
