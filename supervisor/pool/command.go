@@ -59,8 +59,8 @@ func (p *Pool) reconfigure(cfg Config) {
 func (p *Pool) stop() {
 	switch p.phase {
 	case idle, running:
-		p.phase = stopping
-		p.record(Record{Kind: KindStopping, Reason: "stop"})
+		p.phase, p.why = stopping, "stop"
+		p.record(Record{Kind: KindStopping, Reason: p.why})
 	case stopping:
 		p.kill()
 	case killing:
@@ -71,8 +71,8 @@ func (p *Pool) stop() {
 func (p *Pool) kill() {
 	switch p.phase {
 	case idle, running, stopping:
-		p.phase = killing
-		p.record(Record{Kind: KindStopping, Reason: "kill"})
+		p.phase, p.why = killing, "stop at once"
+		p.record(Record{Kind: KindStopping, Reason: p.why})
 	case killing:
 		p.ignore("kill")
 	}

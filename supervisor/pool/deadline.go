@@ -76,15 +76,15 @@ func (p *Pool) overdue(w *worker) {
 	switch w.state {
 	case StateStarting:
 		p.recordOf(w, Record{Kind: KindReadyTimeout, Took: took})
-		p.force(w, term, "ready timeout")
+		p.end(w, sigTerm, "ready timeout")
 		p.fail(w, CodeGaveUp, "ready timeout")
 	case StateDraining:
 		p.recordOf(w, Record{Kind: KindDrainTimeout, Took: took})
-		p.force(w, term, "drain timeout")
+		p.end(w, sigTerm, "drain timeout")
 	case StateKilling:
-		if w.owed < kill {
+		if w.owed < sigKill {
 			p.recordOf(w, Record{Kind: KindKilling, Reason: w.why, Took: took})
-			p.force(w, kill, w.why)
+			p.end(w, sigKill, w.why)
 			return
 		}
 		// Not even SIGKILL ends a process in uninterruptible sleep. It must not hold up the slot or the stop.
@@ -97,8 +97,8 @@ func (p *Pool) overdue(w *worker) {
 	}
 }
 
-// force takes a worker to killing, or from SIGTERM to SIGKILL there. settle sends the signal.
-func (p *Pool) force(w *worker, f force, why string) {
-	w.owed, w.why = f, why
+// end takes a worker to killing, or from SIGTERM to SIGKILL there. settle sends the signal.
+func (p *Pool) end(w *worker, s signal, why string) {
+	w.owed, w.why = s, why
 	w.enter(StateKilling, p.now, p.now.Add(p.cfg.KillAfter))
 }

@@ -146,7 +146,7 @@ func (p *Pool) recycle(ev Recycle) {
 	case StateStarting:
 		// There is nothing to keep until a successor is ready, and it will never be ready itself: a failed start.
 		p.recordOf(w, Record{Kind: KindRecycle, Reason: reason, Took: p.now.Sub(w.since)})
-		p.force(w, term, reason)
+		p.end(w, sigTerm, reason)
 		p.fail(w, CodeGaveUp, reason)
 	case StateReady:
 		if w.recycle == "" {
@@ -162,7 +162,7 @@ func (p *Pool) recycle(ev Recycle) {
 func (p *Pool) fail(w *worker, code int, reason string) {
 	s := w.slot
 	s.failures++
-	s.failedAt = p.now
+	s.failure, s.failedAt = reason, p.now
 	s.retryAt = p.now.Add(p.delay(s.failures))
 	p.judge(w, reason)
 	if p.cfg.Restart == RestartNever {
@@ -172,7 +172,7 @@ func (p *Pool) fail(w *worker, code int, reason string) {
 		p.complete(w)
 		return
 	}
-	if s.vacant() {
+	if p.wanted(s) && s.vacant() && s.retryAt.After(p.now) && !p.hopeless() {
 		p.recordOf(w, Record{Kind: KindBackoff, Reason: reason, Delay: s.retryAt.Sub(p.now), Failures: s.failures})
 	}
 }

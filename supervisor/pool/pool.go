@@ -35,9 +35,10 @@ type Pool struct {
 	rollout    rollout
 	queued     string // reason of the one rollout that follows; empty: none
 
-	served bool // a worker of this app was ready once
-	code   int  // the first exit code other than 0, where nothing is restarted
-	end    Done // what will be said at the end
+	served bool   // a worker of this app was ready once
+	code   int    // the first exit code other than 0, where nothing is restarted
+	why    string // it does not run any more
+	last   Done   // what will be said at the end
 
 	rand    uint64
 	effects []Effect // of the Step under way
@@ -53,7 +54,7 @@ func New(cfg Config) *Pool {
 		nextID:     cfg.FirstID,
 		generation: 1,
 		newest:     1,
-		end:        Done{Code: CodeStopped, Reason: "stopped"},
+		last:       Done{Code: CodeStopped, Reason: "stopped"},
 		rand:       cfg.Seed,
 	}
 }

@@ -3,22 +3,17 @@ package pool
 // reconcile compares what is with what is wanted and orders the difference. It is the only place that decides to spawn,
 // drain, signal, open and retire. Doing it again at once orders nothing more.
 func (p *Pool) reconcile() {
-	switch p.phase {
-	case idle, done:
+	if p.phase == idle {
 		return
-	case running:
-		p.giveUp()
-	case stopping, killing:
 	}
+	p.giveUp()
 	if p.phase == running {
 		p.open()
+		p.endTurns()
 		p.rollouts()
-		p.turns()
-		p.rollouts() // with its last turn a rollout ends
-		p.turns()    // and the queued one gets its first
-	} else if p.rollout.active() {
-		p.recordRollout(KindRolloutCancelled, "stop")
-		p.dropRollout()
+		p.giveTurns()
+	} else {
+		p.cancelRollout()
 	}
 	for _, s := range p.slots {
 		p.settle(s)
@@ -38,24 +33,34 @@ func (p *Pool) reconcile() {
 // wanted: the slot shall have a worker.
 func (p *Pool) wanted(s *slot) bool { return p.phase == running && s.number < p.want }
 
-// giveUp ends an app whose start has failed too often.
+// giveUp ends an app whose start is hopeless.
 func (p *Pool) giveUp() {
-	if p.served || p.cfg.StartLimit == 0 || p.cfg.Restart == RestartNever {
+	if !p.hopeless() {
 		return
 	}
-	failures, last := 0, (*slot)(nil)
+	var last *slot
 	for _, s := range p.slots {
-		failures += s.failures
 		if last == nil || s.failedAt.After(last.failedAt) {
 			last = s
 		}
 	}
-	if failures < p.cfg.StartLimit {
-		return
+	p.phase, p.why = stopping, "start gave up"
+	p.last = Done{Code: CodeGaveUp, Reason: "no worker became ready, the last failure: " + last.failure}
+	p.record(Record{Kind: KindGaveUp, Reason: p.last.Reason, Failures: p.failures()})
+}
+
+// hopeless: nobody was ever ready, and too many have tried.
+func (p *Pool) hopeless() bool {
+	return p.phase == running && !p.served && p.cfg.Restart != RestartNever &&
+		p.cfg.StartLimit > 0 && p.failures() >= p.cfg.StartLimit
+}
+
+// failures in a row, of all slots. Until somebody is ready there is nothing that would interrupt the row.
+func (p *Pool) failures() (n int) {
+	for _, s := range p.slots {
+		n += s.failures
 	}
-	p.phase = stopping
-	p.end = Done{Code: CodeGaveUp, Reason: "no worker became ready"}
-	p.record(Record{Kind: KindGaveUp, Reason: p.end.Reason, Failures: failures})
+	return n
 }
 
 // open makes the slots that are missing and steers to those that are wanted: before the others drain.
@@ -75,27 +80,29 @@ func (p *Pool) open() {
 func (p *Pool) settle(s *slot) {
 	keeper := s.keeper()
 	for _, w := range s.workers {
+		if p.phase == killing {
+			if w.owed < sigKill {
+				p.recordOf(w, Record{Kind: KindKilling, Reason: p.why, Took: p.now.Sub(w.since)})
+				p.end(w, sigKill, p.why)
+			}
+			continue
+		}
 		switch w.state {
 		case StateStarting:
 			if why := p.unwanted(w); why != "" {
 				p.recordOf(w, Record{Kind: KindTerminating, Reason: why, Took: p.now.Sub(w.since)})
-				p.force(w, term, why)
+				p.end(w, sigTerm, why)
 			}
 		case StateReady:
-			why, handover := p.leave(w, keeper)
-			if why == "" {
-				break
+			if why, handover := p.dismissal(w, keeper); why != "" {
+				p.drain(w, why)
+				p.emit(Drain{
+					ID: w.id, Slot: s.number, Reason: why, Handover: handover,
+					Delay: p.cfg.DrainDelay, Timeout: p.cfg.DrainTimeout,
+				})
 			}
-			p.emit(Drain{
-				ID: w.id, Slot: s.number, Reason: why, Handover: handover,
-				Delay: p.cfg.DrainDelay, Timeout: p.cfg.DrainTimeout,
-			})
-			p.drain(w, why)
 		case StateDraining, StateKilling, StateGone:
-		}
-		if p.phase == killing && w.owed < kill {
-			p.recordOf(w, Record{Kind: KindKilling, Reason: "stop at once", Took: p.now.Sub(w.since)})
-			p.force(w, kill, "stop at once")
+			// On its way out, in its own time.
 		}
 	}
 	if p.wanted(s) && p.vacancy(s) {
@@ -108,7 +115,7 @@ func (p *Pool) unwanted(w *worker) string {
 	s := w.slot
 	switch {
 	case p.phase != running:
-		return "stop"
+		return p.why
 	case !p.wanted(s):
 		return "scaled down"
 	case w.generation != p.generationFor(s):
@@ -122,12 +129,12 @@ func (p *Pool) unwanted(w *worker) string {
 	return ""
 }
 
-// leave is why a ready worker shall drain, and whether it hands its sockets over; empty: it shall stay.
-func (p *Pool) leave(w, keeper *worker) (why string, handover bool) {
+// dismissal is why a ready worker shall drain, and whether it hands its sockets over; empty: it shall stay.
+func (p *Pool) dismissal(w, keeper *worker) (why string, handover bool) {
 	s := w.slot
 	switch {
 	case p.phase != running:
-		return "stop", false
+		return p.why, false
 	case !p.wanted(s):
 		return "scaled down", false
 	case w != keeper:
@@ -174,7 +181,7 @@ func (p *Pool) spawn(s *slot) {
 func (p *Pool) pay(w *worker) {
 	if w.owed > w.sent && w.pid != 0 {
 		w.sent = w.owed
-		p.emit(Signal{ID: w.id, Kill: w.owed == kill, Reason: w.why})
+		p.emit(Signal{ID: w.id, Kill: w.owed == sigKill, Reason: w.why})
 	}
 }
 
@@ -198,8 +205,8 @@ func (p *Pool) finish() {
 		if len(p.slots) == 0 {
 			return // Scaled to nothing: the app rests.
 		}
-		p.end = Done{Code: p.code, Reason: "all workers have finished"}
+		p.last = Done{Code: p.code, Reason: "all workers have finished"}
 	}
 	p.phase = done
-	p.emit(p.end)
+	p.emit(p.last)
 }

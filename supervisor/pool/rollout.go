@@ -24,7 +24,7 @@ func (p *Pool) generationFor(s *slot) int {
 	return s.generation
 }
 
-// roll out: abort, end and begin rollouts as the facts say.
+// rollouts aborts, ends and begins them as the facts say.
 func (p *Pool) rollouts() {
 	if p.rollout.failure != "" {
 		p.abort()
@@ -66,6 +66,14 @@ func (p *Pool) abort() {
 	p.dropRollout()
 }
 
+func (p *Pool) cancelRollout() {
+	if p.rollout.active() {
+		p.recordRollout(KindRolloutCancelled, p.why)
+	}
+	p.dropRollout()
+}
+
+// dropRollout forgets the rollout, the queued one and all turns.
 func (p *Pool) dropRollout() {
 	p.rollout = rollout{}
 	if p.queued != "" {

@@ -23,7 +23,8 @@ type slot struct {
 
 	generation int       // of the last worker that was ready here: restarts use it
 	failures   int       // in a row
-	failedAt   time.Time // the last of them
+	failure    string    // the last of them
+	failedAt   time.Time // and when
 	retryAt    time.Time // not before
 	finished   bool      // vacant for good, unless a rollout fills it again
 

@@ -14,13 +14,19 @@ func (p *Pool) need(s *slot) string {
 	return ""
 }
 
-// turns ends the turns that are over and gives new ones as far as the budget goes.
-func (p *Pool) turns() {
-	under := 0
+// endTurns takes back the turns that are over: before the rollouts, because one ends with its last turn.
+func (p *Pool) endTurns() {
 	for _, s := range p.slots {
 		if s.replacing != "" && p.turnOver(s) {
 			s.replacing = ""
 		}
+	}
+}
+
+// giveTurns gives turns as far as the budget goes: after the rollouts, because one begins with its first turn.
+func (p *Pool) giveTurns() {
+	under := 0
+	for _, s := range p.slots {
 		if s.replacing != "" {
 			under++
 		}

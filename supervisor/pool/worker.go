@@ -19,13 +19,13 @@ var stateNames = [...]string{"", "starting", "ready", "draining", "killing", "go
 func (s State) String() string               { return stateNames[s] }
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// force is how hard a worker is being ended.
-type force uint8
+// signal is how a worker is being ended. They escalate.
+type signal uint8
 
 const (
-	noForce force = iota
-	term
-	kill
+	noSignal signal = iota
+	sigTerm
+	sigKill
 )
 
 // worker is one process incarnation, or the order for one.
@@ -43,7 +43,7 @@ type worker struct {
 	recycle string // why it shall be replaced when its turn comes; empty: it shall not
 
 	// A worker is owed a signal from the moment of the decision, but gets it only once it has a PID.
-	owed, sent force
+	owed, sent signal
 	why        string // of what is owed
 }
 

@@ -1,0 +1,268 @@
+package pool
+
+import (
+	"fmt"
+	"time"
+)
+
+// A checker stands between a test and a pool and holds, at every Step, what must be true of every pool whatever happens.
+// It knows the world only from the events and effects that pass through it.
+type checker struct {
+	pool     *Pool
+	cfg      Config
+	now      time.Time
+	procs    map[WorkerID]*proc
+	order    []*proc // by ID
+	open     int     // slots
+	steered  int
+	resolved map[int]bool
+	stopping bool
+	done     *Done
+}
+
+// proc is a worker as the world sees it.
+type proc struct {
+	id         WorkerID
+	slot       int
+	generation int
+	spawned    bool
+	ready      bool // was told and is not on its way out
+	served     bool // was ready once
+	leaving    bool // drains, or was signalled
+	termed     bool
+	killed     bool
+	gone       bool
+	abandoned  bool
+}
+
+func newChecker(cfg Config, now time.Time) *checker {
+	return &checker{
+		pool: New(cfg), cfg: cfg.normal(), now: now,
+		procs: map[WorkerID]*proc{}, resolved: map[int]bool{1: true},
+	}
+}
+
+// step feeds one event and returns the effects, or the first rule that was broken.
+func (c *checker) step(ev Event) ([]Effect, error) {
+	c.observe(ev)
+	effects := c.pool.Step(c.now, ev)
+	for i, e := range effects {
+		if c.done != nil {
+			return effects, fmt.Errorf("%#v after done", e)
+		}
+		if err := c.effect(e); err != nil {
+			return effects, fmt.Errorf("effect %d: %w", i, err)
+		}
+	}
+	if err := c.settled(); err != nil {
+		return effects, err
+	}
+	deadline := c.pool.Deadline()
+	if !deadline.IsZero() && !deadline.After(c.now) {
+		return effects, fmt.Errorf("deadline %v is not after now", deadline)
+	}
+	if again := c.pool.Step(c.now, Tick{}); len(again) > 0 {
+		return effects, fmt.Errorf("a second look at the same facts orders %#v", again)
+	}
+	if d := c.pool.Deadline(); !d.Equal(deadline) {
+		return effects, fmt.Errorf("a second look moves the deadline from %v to %v", deadline, d)
+	}
+	return effects, nil
+}
+
+// observe notes what the event tells.
+func (c *checker) observe(ev Event) {
+	switch ev := ev.(type) {
+	case Spawned:
+		c.procs[ev.ID].spawned = true
+	case SpawnFailed:
+		c.procs[ev.ID].end()
+	case Ready:
+		if p := c.procs[ev.ID]; !p.leaving && !p.gone {
+			p.ready, p.served = true, true
+		}
+	case Leaving:
+		if p := c.procs[ev.ID]; !p.gone {
+			p.ready, p.leaving = false, true
+		}
+	case Exited:
+		c.procs[ev.ID].end()
+	case Stop, Kill:
+		c.stopping = true
+	case Reconfigure:
+		if !c.stopping {
+			c.cfg = ev.Config.normal()
+		}
+	case Start, Scale, Roll, Recycle, Tick:
+	}
+}
+
+func (p *proc) end() { p.gone, p.ready = true, false }
+
+func (c *checker) effect(e Effect) error {
+	switch e := e.(type) {
+	case Spawn:
+		return c.spawn(e)
+	case Drain:
+		p := c.procs[e.ID]
+		if p == nil || !p.spawned || !p.ready || p.gone || p.slot != e.Slot {
+			return fmt.Errorf("%+v: not a ready worker of that slot: %+v", e, p)
+		}
+		p.ready, p.leaving = false, true
+		// Without a stop or a scale down, a worker is only drained when another is ready beside it; or, where stop
+		// comes first, within the budget.
+		if !c.stopping && e.Slot < c.steered {
+			if e.Handover != (c.ready(e.Slot) == 1) {
+				return fmt.Errorf("%+v: but %d others are ready there", e, c.ready(e.Slot))
+			}
+			if !e.Handover && !c.cfg.StopFirst {
+				return fmt.Errorf("%+v: leaves the slot without a ready worker", e)
+			}
+		} else if e.Handover {
+			return fmt.Errorf("%+v: to nobody", e)
+		}
+	case Signal:
+		p := c.procs[e.ID]
+		if p == nil || !p.spawned || p.gone && !p.abandoned {
+			return fmt.Errorf("%+v: no such process: %+v", e, p)
+		}
+		if p.killed || p.termed && !e.Kill {
+			return fmt.Errorf("%+v: a second time", e)
+		}
+		p.ready, p.leaving = false, true
+		p.termed, p.killed = true, e.Kill
+	case OpenSlot:
+		if e.Slot != c.open || e.Slot >= MaxSlots {
+			return fmt.Errorf("%+v: with %d slots open", e, c.open)
+		}
+		c.open++
+	case Steer:
+		if e.Slots > c.open || e.Slots == c.steered {
+			return fmt.Errorf("%+v: with %d slots open, %d steered to", e, c.open, c.steered)
+		}
+		c.steered = e.Slots
+	case RetireSlot:
+		if e.Slot != c.open-1 || e.Slot < c.steered || c.alive(e.Slot) > 0 {
+			return fmt.Errorf("%+v: with %d slots open, %d steered to, %d workers in it", e, c.open, c.steered, c.alive(e.Slot))
+		}
+		c.open--
+	case Resolve:
+		if c.resolved[e.Generation] {
+			return fmt.Errorf("%+v: a second time", e)
+		}
+		c.resolved[e.Generation] = true
+	case Record:
+		switch e.Kind {
+		case KindAbandoned:
+			c.procs[e.ID].end()
+			c.procs[e.ID].abandoned = true
+		case KindGaveUp:
+			c.stopping = true
+		case KindImpossible:
+			return fmt.Errorf("%+v", e)
+		}
+	case Done:
+		for _, p := range c.order {
+			if !p.gone {
+				return fmt.Errorf("done, but worker %d lives", p.id)
+			}
+		}
+		c.done = &e
+	}
+	return nil
+}
+
+func (c *checker) spawn(e Spawn) error {
+	if n := len(c.order); n > 0 && e.ID <= c.order[n-1].id {
+		return fmt.Errorf("%+v: the ID does not grow", e)
+	}
+	if c.stopping || e.Slot >= c.steered || e.Slot >= c.open {
+		return fmt.Errorf("%+v: nobody wants it", e)
+	}
+	if !c.resolved[e.Generation] {
+		return fmt.Errorf("%+v: the generation is not resolved", e)
+	}
+	if n := c.alive(e.Slot); n > 1 || n == 1 && c.cfg.StopFirst {
+		return fmt.Errorf("%+v: %d workers are in the slot", e, n)
+	}
+	for _, p := range c.order {
+		if p.slot == e.Slot && !p.gone && !p.served && !p.leaving {
+			return fmt.Errorf("%+v: worker %d is starting there", e, p.id)
+		}
+		if p.slot == e.Slot && !p.gone && !p.served && p.termed {
+			return fmt.Errorf("%+v: worker %d never served and is not gone", e, p.id)
+		}
+	}
+	p := &proc{id: e.ID, slot: e.Slot, generation: e.Generation}
+	c.procs[e.ID] = p
+	c.order = append(c.order, p)
+	return nil
+}
+
+// settled checks what must hold between Steps.
+func (c *checker) settled() error {
+	st := c.pool.Status()
+	if c.done != nil {
+		if !c.pool.Deadline().IsZero() {
+			return fmt.Errorf("done, but waits for %v", c.pool.Deadline())
+		}
+		return nil
+	}
+	waits, turns := false, 0
+	for _, s := range st.Slots {
+		if s.Replacing != "" {
+			turns++
+		}
+		if len(s.Workers) == 0 && st.Phase == "running" && !s.Finished && !s.Retiring && s.State != SlotBackoff {
+			return fmt.Errorf("slot %d is forgotten: %+v", s.Slot, s)
+		}
+		if s.State == SlotBackoff && st.Phase == "running" && !s.Retiring {
+			waits = true
+		}
+		for _, w := range s.Workers {
+			p := c.procs[w.ID]
+			if p == nil || p.gone || p.slot != s.Slot || p.ready != (w.State == StateReady) {
+				return fmt.Errorf("slot %d: status %+v, but it is %+v", s.Slot, w, p)
+			}
+			waits = waits || w.State != StateReady
+		}
+	}
+	if waits && c.pool.Deadline().IsZero() {
+		return fmt.Errorf("something waits for time, but there is no deadline: %+v", st)
+	}
+	budget := c.cfg.MaxSurge
+	if c.cfg.StopFirst {
+		budget = max(1, c.cfg.MaxUnavailable)
+	}
+	if turns > budget && !c.reconfigured() {
+		return fmt.Errorf("%d slots have their turn, the budget is %d", turns, budget)
+	}
+	if c.steered > c.open {
+		return fmt.Errorf("steers to %d slots of %d", c.steered, c.open)
+	}
+	return nil
+}
+
+// reconfigured: a smaller budget does not take back the turns that are given.
+func (c *checker) reconfigured() bool {
+	first := c.pool.cfg
+	return first.MaxSurge != c.cfg.MaxSurge || first.StopFirst != c.cfg.StopFirst || first.MaxUnavailable != c.cfg.MaxUnavailable
+}
+
+func (c *checker) alive(slot int) (n int) {
+	for _, p := range c.order {
+		if p.slot == slot && !p.gone {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *checker) ready(slot int) (n int) {
+	for _, p := range c.order {
+		if p.slot == slot && p.ready {
+			n++
+		}
+	}
+	return n
+}

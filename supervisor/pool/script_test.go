@@ -1,0 +1,361 @@
+package pool
+
+import (
+	"bufio"
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+var update = flag.Bool("update", false, "write what the pool does into the scripts: read the difference")
+
+// TestScripts plays the scripts in testdata/*.txtar. They are the specification of the pool. Each file of an archive is a
+// story of its own, with a new pool:
+//
+//	config KEY=VALUE ...       first line, optional: what differs from Default (and from two workers, no jitter)
+//	start                      the commands, as in event.go
+//	scale N   roll [REASON]   reconfigure KEY=VALUE ...   stop   kill
+//	spawned ID ...             facts; the PID is 100 + ID
+//	failed ID ...   ready ID ...   leaving ID ...   recycle ID ...
+//	exit ID ... [code=N] [signal=N]
+//	up ID ...                  spawned and ready
+//	wait DURATION              time goes by, with a tick at every deadline
+//	tick                       time goes on to the next deadline
+//	status                     prints what Status says
+//
+// A line that begins with # is a comment, an indented one is what the pool answers: effects as they are, records after a
+// dash. What a tick brings is preceded by the time since the start. Run with -update to write the answers.
+//
+// All steps pass through the checker, so each script also holds the rules that hold always.
+func TestScripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("cannot find scripts: %v", err)
+	}
+	for _, file := range files {
+		archive, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := false
+		for i := range archive.Files {
+			story := &archive.Files[i]
+			name := strings.TrimSuffix(filepath.Base(file), ".txtar") + "/" + story.Name
+			t.Run(name, func(t *testing.T) {
+				got := play(t, story.Data)
+				if bytes.Equal(got, story.Data) {
+					return
+				}
+				if *update {
+					story.Data, changed = got, true
+					return
+				}
+				t.Errorf("%s: the pool does something else:\n%s", file, difference(story.Data, got))
+			})
+		}
+		if changed {
+			if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// play runs one story and returns it with the answers that the pool gave.
+func play(t *testing.T, story []byte) []byte {
+	t.Helper()
+	cfg := Default()
+	cfg.Workers, cfg.Backoff.Jitter, cfg.Strict = 2, 0, true
+	begin := time.Unix(0, 0)
+	c := newChecker(cfg, begin)
+	var out bytes.Buffer
+	step := func(line string, ev Event) []Effect {
+		defer func() {
+			if r := recover(); r != nil {
+				t.Fatalf("%s: at %v: %v", line, c.now.Sub(begin), r)
+			}
+		}()
+		effects, err := c.step(ev)
+		if err != nil {
+			t.Errorf("%s: at %v: %v", line, c.now.Sub(begin), err)
+		}
+		return effects
+	}
+	tick := func(line string, at time.Time) {
+		c.now = at
+		prefix := at.Sub(begin).String() + " "
+		for _, e := range step(line, Tick{}) {
+			fmt.Fprintf(&out, "    %s%s\n", prefix, describe(e))
+		}
+	}
+
+	lines := bufio.NewScanner(bytes.NewReader(story))
+	for lines.Scan() {
+		line := lines.Text()
+		if strings.HasPrefix(line, " ") {
+			continue // what was answered last time
+		}
+		fmt.Fprintln(&out, line)
+		words := strings.Fields(line)
+		if len(words) == 0 || words[0][0] == '#' {
+			continue
+		}
+		switch args := words[1:]; words[0] {
+		case "config":
+			configure(t, &cfg, args)
+			c = newChecker(cfg, begin)
+		case "reconfigure":
+			configure(t, &cfg, args)
+			for _, e := range step(line, Reconfigure{cfg}) {
+				fmt.Fprintln(&out, "    "+describe(e))
+			}
+		case "wait":
+			d, err := time.ParseDuration(args[0])
+			if err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			until := c.now.Add(d)
+			for {
+				deadline := c.pool.Deadline()
+				if deadline.IsZero() || deadline.After(until) {
+					break
+				}
+				tick(line, deadline)
+			}
+			c.now = until
+		case "tick":
+			deadline := c.pool.Deadline()
+			if deadline.IsZero() {
+				fmt.Fprintln(&out, "    waits for nothing")
+				break
+			}
+			tick(line, deadline)
+		case "status":
+			status(&out, c)
+		default:
+			for _, ev := range events(t, words) {
+				for _, e := range step(line, ev) {
+					fmt.Fprintln(&out, "    "+describe(e))
+				}
+			}
+		}
+	}
+	return out.Bytes()
+}
+
+// events makes the events of one line: one for each ID.
+func events(t *testing.T, words []string) (evs []Event) {
+	t.Helper()
+	line := strings.Join(words, " ")
+	var ids []WorkerID
+	var rest []string
+	values := map[string]int{}
+	for _, word := range words[1:] {
+		key, value, is := strings.Cut(word, "=")
+		n, err := strconv.Atoi(value)
+		if is && err == nil {
+			values[key] = n
+			continue
+		}
+		if id, err := strconv.ParseUint(word, 10, 64); err == nil {
+			ids = append(ids, WorkerID(id))
+			continue
+		}
+		rest = append(rest, word)
+	}
+	reason := strings.Join(rest, " ")
+	switch words[0] {
+	case "start":
+		return []Event{Start{}}
+	case "scale":
+		n, err := strconv.Atoi(words[1])
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		return []Event{Scale{n}}
+	case "roll":
+		return []Event{Roll{reason}}
+	case "stop":
+		return []Event{Stop{}}
+	case "kill":
+		return []Event{Kill{}}
+	}
+	if len(ids) == 0 {
+		t.Fatalf("%s: no such command, or no ID", line)
+	}
+	for _, id := range ids {
+		switch words[0] {
+		case "spawned":
+			evs = append(evs, Spawned{id, 100 + int(id)})
+		case "up":
+			evs = append(evs, Spawned{id, 100 + int(id)}, Ready{id})
+		case "failed":
+			evs = append(evs, SpawnFailed{id, "no such file"})
+		case "ready":
+			evs = append(evs, Ready{id})
+		case "leaving":
+			evs = append(evs, Leaving{id, reason})
+		case "recycle":
+			evs = append(evs, Recycle{id, reason})
+		case "exit":
+			evs = append(evs, Exited{id, values["code"], values["signal"]})
+		default:
+			t.Fatalf("%s: no such command", line)
+		}
+	}
+	return evs
+}
+
+func configure(t *testing.T, cfg *Config, args []string) {
+	t.Helper()
+	for _, arg := range args {
+		key, value, _ := strings.Cut(arg, "=")
+		n, _ := strconv.Atoi(value)
+		d, _ := time.ParseDuration(value)
+		switch key {
+		case "workers":
+			cfg.Workers = n
+		case "restart":
+			cfg.Restart = map[string]Restart{"on-failure": RestartOnFailure, "always": RestartAlways, "never": RestartNever}[value]
+		case "start-limit":
+			cfg.StartLimit = n
+		case "ready-timeout":
+			cfg.ReadyTimeout = d
+		case "drain-timeout":
+			cfg.DrainTimeout = d
+		case "kill-after":
+			cfg.KillAfter = d
+		case "stop-first":
+			cfg.StopFirst = value == "true"
+		case "max-surge":
+			cfg.MaxSurge = n
+		case "max-unavailable":
+			cfg.MaxUnavailable = n
+		case "jitter":
+			cfg.Backoff.Jitter, _ = strconv.ParseFloat(value, 64)
+		case "backoff-max":
+			cfg.Backoff.Max = d
+		case "first-id":
+			cfg.FirstID = WorkerID(n)
+		default:
+			t.Fatalf("no such setting: %s", arg)
+		}
+	}
+}
+
+// describe writes an effect as one line.
+func describe(e Effect) string {
+	switch e := e.(type) {
+	case Spawn:
+		return fmt.Sprintf("spawn %d slot=%d gen=%d", e.ID, e.Slot, e.Generation)
+	case Drain:
+		if e.Handover {
+			return fmt.Sprintf("drain %d slot=%d handover (%s)", e.ID, e.Slot, e.Reason)
+		}
+		return fmt.Sprintf("drain %d slot=%d (%s)", e.ID, e.Slot, e.Reason)
+	case Signal:
+		if e.Kill {
+			return fmt.Sprintf("SIGKILL %d (%s)", e.ID, e.Reason)
+		}
+		return fmt.Sprintf("SIGTERM %d (%s)", e.ID, e.Reason)
+	case OpenSlot:
+		return fmt.Sprintf("open slot %d", e.Slot)
+	case Steer:
+		return fmt.Sprintf("steer to %d slots", e.Slots)
+	case RetireSlot:
+		return fmt.Sprintf("retire slot %d", e.Slot)
+	case Resolve:
+		return fmt.Sprintf("resolve gen=%d (%s)", e.Generation, e.Reason)
+	case Done:
+		return fmt.Sprintf("done %d (%s)", e.Code, e.Reason)
+	case Record:
+		return e.describe()
+	}
+	return fmt.Sprintf("%#v", e)
+}
+
+func (r Record) describe() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "- %s", r.Kind)
+	if r.ID != 0 {
+		fmt.Fprintf(&b, " worker=%d", r.ID)
+	}
+	if r.Slot >= 0 {
+		fmt.Fprintf(&b, " slot=%d", r.Slot)
+	}
+	if r.State != StateNone {
+		fmt.Fprintf(&b, " state=%s", r.State)
+	}
+	if r.Generation != 0 {
+		fmt.Fprintf(&b, " gen=%d", r.Generation)
+	}
+	if r.Kind == KindScaled {
+		fmt.Fprintf(&b, " slots=%d", r.Slots)
+	}
+	if r.Failures != 0 {
+		fmt.Fprintf(&b, " failures=%d", r.Failures)
+	}
+	if r.Kind == KindBackoff {
+		fmt.Fprintf(&b, " delay=%v", r.Delay)
+	}
+	if r.Took != 0 {
+		fmt.Fprintf(&b, " took=%v", r.Took)
+	}
+	if r.Reason != "" {
+		fmt.Fprintf(&b, " (%s)", r.Reason)
+	}
+	return b.String()
+}
+
+func status(out *bytes.Buffer, c *checker) {
+	st := c.pool.Status()
+	fmt.Fprintf(out, "    %s wanted=%d ready=%d gen=%d", st.Phase, st.Wanted, st.Ready, st.Generation)
+	if r := st.Rollout; r != nil {
+		fmt.Fprintf(out, " rollout=%d rolled=%d queued=%v", r.Generation, r.Rolled, r.Queued)
+	}
+	if d := c.pool.Deadline(); !d.IsZero() {
+		fmt.Fprintf(out, " deadline=+%v", d.Sub(c.now))
+	}
+	fmt.Fprintln(out)
+	for _, s := range st.Slots {
+		fmt.Fprintf(out, "    slot %d %s gen=%d", s.Slot, s.State, s.Generation)
+		if s.Failures > 0 {
+			fmt.Fprintf(out, " failures=%d", s.Failures)
+		}
+		if s.Finished {
+			fmt.Fprint(out, " finished")
+		}
+		if s.Retiring {
+			fmt.Fprint(out, " retiring")
+		}
+		if s.Replacing != "" {
+			fmt.Fprintf(out, " replacing (%s)", s.Replacing)
+		}
+		for _, w := range s.Workers {
+			fmt.Fprintf(out, ", worker %d %s gen=%d", w.ID, w.State, w.Generation)
+		}
+		fmt.Fprintln(out)
+	}
+	for _, w := range st.Abandoned {
+		fmt.Fprintf(out, "    abandoned: worker %d\n", w.ID)
+	}
+}
+
+// difference shows the first lines that differ, with what precedes them.
+func difference(want, got []byte) string {
+	w, g := strings.Split(string(want), "\n"), strings.Split(string(got), "\n")
+	i := 0
+	for i < len(w) && i < len(g) && w[i] == g[i] {
+		i++
+	}
+	from := max(0, i-3)
+	return fmt.Sprintf("expected:\n%s\ngot:\n%s", strings.Join(w[from:min(len(w), i+8)], "\n"), strings.Join(g[from:min(len(g), i+8)], "\n"))
+}
