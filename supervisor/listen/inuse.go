@@ -1,0 +1,67 @@
+package listen
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Holder is a process that has an address open.
+type Holder struct {
+	PID  int
+	Name string // as the system knows it; at most 15 bytes on Linux
+}
+
+// String is "name (PID 4711)".
+func (h Holder) String() string { return fmt.Sprintf("%s (PID %d)", h.Name, h.PID) }
+
+// InUseError says that somebody listens on an address already, and who.
+type InUseError struct {
+	Address string
+	Holders []Holder // by PID; empty if they cannot be seen from here
+
+	uids []int // of the sockets that are in the way, also where their processes cannot be seen
+}
+
+// maxNamed bounds the list in a message: a prefork server has one process a CPU.
+const maxNamed = 8
+
+func (e *InUseError) Error() string {
+	var b strings.Builder
+	b.WriteString("address already in use")
+	for i, h := range e.Holders[:min(len(e.Holders), maxNamed)] {
+		b.WriteString([]string{" by ", ", "}[min(i, 1)])
+		if h.PID == os.Getpid() {
+			b.WriteString("this process itself: ")
+		}
+		b.WriteString(h.String())
+	}
+	if more := len(e.Holders) - maxNamed; more > 0 {
+		fmt.Fprintf(&b, " and %d more", more)
+	}
+	if len(e.Holders) > 0 {
+		return b.String()
+	}
+	if me := os.Geteuid(); slices.ContainsFunc(e.uids, func(uid int) bool { return uid != me }) {
+		fmt.Fprintf(&b, " by a process of user id %d, which user id %d may not see", e.uids[0], me)
+	} else {
+		b.WriteString(" by a process that cannot be seen from here")
+	}
+	return b.String()
+}
+
+// Is makes errors.Is(err, syscall.EADDRINUSE) true.
+func (e *InUseError) Is(target error) bool { return target == unix.EADDRINUSE }
+
+// inUse finds out who is in the way, if that is what err says.
+func inUse(err error, ep endpoint) error {
+	if !errors.Is(err, unix.EADDRINUSE) {
+		return err
+	}
+	holders, uids := holdersOf(ep)
+	return &InUseError{Address: ep.String(), Holders: holders, uids: uids}
+}

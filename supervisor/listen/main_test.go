@@ -1,0 +1,180 @@
+package listen
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+const patience = 10 * time.Second
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func mustOpen(t *testing.T, slots int, addrs ...string) *Set {
+	t.Helper()
+	s, err := open(mustParse(t, addrs...), slots, !balances)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+func mustParse(t *testing.T, addrs ...string) (as []Address) {
+	t.Helper()
+	for _, text := range addrs {
+		a, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		as = append(as, a)
+	}
+	return as
+}
+
+// listeners makes what a worker makes of the sockets it is given.
+func listeners(t *testing.T, s *Set, slot int) []net.Listener {
+	t.Helper()
+	_, files, err := s.Share(slot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ls []net.Listener
+	for _, f := range files {
+		l, err := net.FileListener(f)
+		f.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if u, ok := l.(*net.UnixListener); ok {
+			u.SetUnlinkOnClose(false)
+		}
+		ls = append(ls, l)
+	}
+	return ls
+}
+
+// worker answers one byte, the number of its slot, to each connection.
+type worker struct {
+	slot      byte
+	listeners []net.Listener
+	accepting sync.WaitGroup
+	mu        sync.Mutex
+	answered  int
+	lost      int // connections that it could not answer
+}
+
+func startWorker(t *testing.T, s *Set, slot int) *worker {
+	w := &worker{slot: byte(slot), listeners: listeners(t, s, slot)}
+	for _, l := range w.listeners {
+		w.accepting.Go(func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				_, err = c.Write([]byte{w.slot})
+				c.Close()
+				w.mu.Lock()
+				if err != nil {
+					w.lost++
+				} else {
+					w.answered++
+				}
+				w.mu.Unlock()
+			}
+		})
+	}
+	t.Cleanup(w.stop)
+	return w
+}
+
+func (w *worker) stop() {
+	for _, l := range w.listeners {
+		l.Close()
+	}
+	w.accepting.Wait()
+}
+
+func (w *worker) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.answered
+}
+
+// ask connects and returns the slot that answered.
+func ask(a Address) (slot int, err error) {
+	network, addr := a.Network, a.Addr
+	if host, port, e := net.SplitHostPort(addr); e == nil && host == "" {
+		addr = net.JoinHostPort(map[bool]string{true: "::1", false: "127.0.0.1"}[network == "tcp6"], port)
+	}
+	c, err := net.DialTimeout(network, addr, patience)
+	if err != nil {
+		return -1, err
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	var b [1]byte
+	if _, err := c.Read(b[:]); err != nil {
+		return -1, err
+	}
+	return int(b[0]), nil
+}
+
+func askMany(t *testing.T, a Address, n int) map[int]int {
+	t.Helper()
+	counts := map[int]int{}
+	for range n {
+		slot, err := ask(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		counts[slot]++
+	}
+	return counts
+}
+
+// eventually polls what the kernel does not announce, and gives up after patience.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %s", patience, what)
+		}
+	}
+}
+
+func needBalance(t *testing.T) {
+	t.Helper()
+	if !balances {
+		t.Skip("SO_REUSEPORT does not balance on this system: slots share their sockets")
+	}
+}
+
+func needIPv6(t *testing.T) {
+	t.Helper()
+	l, err := net.Listen("tcp6", "[::1]:0")
+	if err != nil {
+		t.Skipf("no IPv6 here: %v", err)
+	}
+	l.Close()
+}
+
+func wantInUse(t *testing.T, err error) *InUseError {
+	t.Helper()
+	var used *InUseError
+	if !errors.As(err, &used) {
+		t.Fatalf("got error %v, want an InUseError", err)
+	}
+	return used
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}

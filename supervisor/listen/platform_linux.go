@@ -1,0 +1,34 @@
+package listen
+
+import (
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// balances: the kernel spreads connections over the sockets of a group.
+const balances = true
+
+func replace(from, to int) error { return unix.Dup3(from, to, unix.O_CLOEXEC) }
+
+// backlog is the longest accept queue that the system allows: while a slot's worker is replaced, connections wait there.
+func backlog() int {
+	text, err := os.ReadFile("/proc/sys/net/core/somaxconn")
+	if err == nil {
+		if n, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && n > 0 {
+			return n
+		}
+	}
+	return unix.SOMAXCONN
+}
+
+// tcpQueue reads the length of the accept queue: tcpi_unacked of a listening socket.
+func tcpQueue(fd int) (int, error) {
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return 0, err
+	}
+	return int(info.Unacked), nil
+}

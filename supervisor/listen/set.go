@@ -1,0 +1,221 @@
+package listen
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/tinehq/tine/ipc"
+)
+
+// Set is the sockets of one app: for each address one a slot, or one that all slots share. Its methods may be called from
+// several goroutines.
+type Set struct {
+	mu       sync.Mutex
+	groups   []*group
+	slots    int // slots 0..slots-1 are open
+	admitted int // of these, the first so many get new connections
+	closed   bool
+}
+
+var errClosed = errors.New("the sockets are closed")
+
+// Open takes all addresses, with sockets for slots 0..slots-1, or none of them. All these slots get connections at once:
+// they wait in the queues until a worker accepts. An address that anybody listens on is an [*InUseError].
+func Open(addrs []Address, slots int) (*Set, error) { return open(addrs, slots, !balances) }
+
+// open can be told to share where it would not have to, so that the ways of macOS are tested on Linux.
+func open(addrs []Address, slots int, share bool) (*Set, error) {
+	if slots < 1 {
+		return nil, fmt.Errorf("cannot listen with %d slots", slots)
+	}
+	s := &Set{}
+	for _, a := range addrs {
+		s.groups = append(s.groups, &group{address: a, shared: share || a.Network == "unix"})
+	}
+	for range slots {
+		if err := s.open(); err != nil {
+			s.close()
+			return nil, err
+		}
+		s.admitted = s.slots
+	}
+	return s, nil
+}
+
+// open adds a slot, which gets no connection as long as another is admitted.
+func (s *Set) open() error {
+	for i, g := range s.groups {
+		if err := g.open(s.slots, s.admitted); err != nil {
+			for _, done := range s.groups[:i] {
+				done.closeSlot(s.slots)
+			}
+			return fmt.Errorf("cannot listen on %s: %w", g.address, err)
+		}
+	}
+	s.slots++
+	s.admitted = max(s.admitted, 1)
+	return nil
+}
+
+// OpenSlot opens the sockets of the next slot; for one that is open it does nothing. A slot beside others gets no new
+// connection before a Steer admits it.
+func (s *Set) OpenSlot(slot int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return fmt.Errorf("cannot open slot %d: %w", slot, errClosed)
+	case slot < 0 || slot > s.slots:
+		return fmt.Errorf("cannot open slot %d: the next is %d", slot, s.slots)
+	case slot < s.slots:
+		return nil
+	}
+	if err := s.open(); err != nil {
+		return fmt.Errorf("cannot open slot %d: %w", slot, err)
+	}
+	return nil
+}
+
+// CloseSlot closes the sockets of the last slot, with every connection that waits in their queues unless a worker still
+// holds a duplicate. Closing slot 0 gives up the addresses until OpenSlot takes them again.
+func (s *Set) CloseSlot(slot int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return fmt.Errorf("cannot close slot %d: %w", slot, errClosed)
+	}
+	if slot != s.slots-1 || slot < 0 {
+		return fmt.Errorf("cannot close slot %d: the last of %d is to be closed first", slot, s.slots)
+	}
+	for _, g := range s.groups {
+		g.closeSlot(slot)
+	}
+	s.slots--
+	s.admitted = min(s.admitted, s.slots)
+	return nil
+}
+
+// Files are the sockets of a slot, one for each address. They are borrowed: valid until the slot is closed, not to be
+// closed or changed by the caller. They are not in the runtime's poller, so that connections do not wake this process.
+// It is empty for a slot that is not open.
+func (s *Set) Files(slot int) ([]ipc.Listener, []*os.File) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.files(slot)
+}
+
+func (s *Set) files(slot int) (ls []ipc.Listener, fs []*os.File) {
+	if slot < 0 || slot >= s.slots {
+		return nil, nil
+	}
+	for _, g := range s.groups {
+		ls = append(ls, ipc.Listener{Network: g.address.Network, Address: g.address.Addr})
+		fs = append(fs, g.socket(slot))
+	}
+	return ls, fs
+}
+
+// Share is like Files with duplicates that are the caller's: to give away with a frame that takes its files over.
+func (s *Set) Share(slot int) ([]ipc.Listener, []*os.File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ls, files := s.files(slot)
+	if ls == nil && len(s.groups) > 0 {
+		return nil, nil, fmt.Errorf("cannot share the sockets of slot %d: it is not open", slot)
+	}
+	var dups []*os.File
+	for _, f := range files {
+		d, err := duplicate(f)
+		if err != nil {
+			for _, d := range dups {
+				d.Close()
+			}
+			return nil, nil, fmt.Errorf("cannot share the sockets of slot %d: %w", slot, err)
+		}
+		dups = append(dups, d)
+	}
+	return ls, dups, nil
+}
+
+// Steer lets only slots below n get new connections; n of all open slots or more ends the steering. Connections that are
+// queued stay where they are. One slot always gets them: n below 1 is taken as 1. Addresses with a shared socket are not
+// affected.
+func (s *Set) Steer(n int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return fmt.Errorf("cannot steer to %d slots: %w", n, errClosed)
+	}
+	n = min(max(n, 1), s.slots)
+	s.admitted = n
+	var errs []error
+	for _, g := range s.groups {
+		if err := g.steer(n); err != nil {
+			errs = append(errs, fmt.Errorf("cannot steer %s to %d of %d slots: %w", g.address, n, s.slots, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Queue is the number of connections that wait for an accept in a slot. For a shared socket it counts what waits for
+// all slots, and any number as 1.
+func (s *Set) Queue(slot int) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slot < 0 || slot >= s.slots {
+		return 0, fmt.Errorf("cannot read the queue of slot %d: it is not open", slot)
+	}
+	sum := 0
+	for _, g := range s.groups {
+		n, err := g.queue(slot)
+		if err != nil {
+			return 0, fmt.Errorf("cannot read the queue of slot %d on %s: %w", slot, g.address, err)
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
+// Shared reports whether there is an address with one socket for all slots, so that Steer cannot keep every connection
+// from a slot.
+func (s *Set) Shared() bool {
+	return slices.ContainsFunc(s.groups, func(g *group) bool { return g.shared })
+}
+
+// Slots is the number of open slots.
+func (s *Set) Slots() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.slots
+}
+
+// Addresses are the addresses as they were asked for, with the real port in place of 0.
+func (s *Set) Addresses() []Address {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var as []Address
+	for _, g := range s.groups {
+		as = append(as, g.address)
+	}
+	return as
+}
+
+// Close closes all sockets and removes the files of Unix-domain ones that are still this Set's. Workers that hold
+// duplicates go on accepting.
+func (s *Set) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.close()
+}
+
+func (s *Set) close() {
+	for ; s.slots > 0; s.slots-- {
+		for _, g := range s.groups {
+			g.closeSlot(s.slots - 1)
+		}
+	}
+	s.admitted, s.closed = 0, true
+}

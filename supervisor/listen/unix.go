@@ -1,0 +1,142 @@
+package listen
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockTimeout bounds the wait for another process that is opening a socket in the same folder.
+const lockTimeout = 500 * time.Millisecond
+
+// socketFile is the file of a Unix-domain socket that this process has made.
+type socketFile struct {
+	path string
+	dev  uint64
+	ino  uint64
+}
+
+// listenUnix opens a Unix-domain socket. A file that a dead process left there is replaced. The folder is locked
+// meanwhile, so that of two that find the same dead file one does not remove what the other has just made.
+func listenUnix(a Address) (_ *os.File, _ socketFile, err error) {
+	path, err := filepath.Abs(a.Addr)
+	if err != nil {
+		return nil, socketFile{}, err
+	}
+	if len(path) > maxPath {
+		return nil, socketFile{}, fmt.Errorf("the path %s has %d bytes, a socket's may have %d", path, len(path), maxPath)
+	}
+	unlock, err := lockFolder(filepath.Dir(path))
+	if err != nil {
+		return nil, socketFile{}, err
+	}
+	defer unlock()
+
+	f, err := newSocket(unix.AF_UNIX, "listener "+path)
+	if err != nil {
+		return nil, socketFile{}, err
+	}
+	var file socketFile
+	err = control(f, func(fd int) error {
+		err := unix.Bind(fd, &unix.SockaddrUnix{Name: path})
+		if errors.Is(err, unix.EADDRINUSE) {
+			if err := removeDead(path); err != nil {
+				return err
+			}
+			err = unix.Bind(fd, &unix.SockaddrUnix{Name: path})
+		}
+		if err != nil {
+			return err
+		}
+		file = identify(path)
+		mode := a.Mode
+		if mode == 0 {
+			mode = DefaultMode
+		}
+		// Nobody can connect before listen, so nobody can under a mode that is too wide.
+		if err := os.Chmod(path, mode); err != nil {
+			return err
+		}
+		return unix.Listen(fd, backlog())
+	})
+	if err != nil {
+		file.remove()
+		f.Close()
+		return nil, socketFile{}, err
+	}
+	return f, file, nil
+}
+
+// removeDead removes the file of a socket that nobody listens on. Everything else stays and is an error.
+func removeDead(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return errors.New("a file is there that is not a socket")
+	}
+	f, err := newSocket(unix.AF_UNIX, "probe "+path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	err = control(f, func(fd int) error { return unix.Connect(fd, &unix.SockaddrUnix{Name: path}) })
+	if errors.Is(err, unix.ECONNREFUSED) {
+		return os.Remove(path)
+	}
+	// Connected, or the queue is full (EAGAIN), or it is not ours to connect to (EACCES): somebody is there.
+	holders, uids := holdersOfPath(path)
+	return &InUseError{Address: path, Holders: holders, uids: uids}
+}
+
+func lockFolder(folder string) (unlock func(), err error) {
+	f, err := os.Open(folder)
+	if err != nil {
+		return nil, err
+	}
+	deadline := time.Now().Add(lockTimeout)
+	for {
+		err := control(f, func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+		switch {
+		case err == nil:
+			return func() { f.Close() }, nil
+		case errors.Is(err, unix.EWOULDBLOCK) && time.Now().Before(deadline):
+			time.Sleep(5 * time.Millisecond)
+		case errors.Is(err, unix.EWOULDBLOCK):
+			f.Close()
+			return nil, fmt.Errorf("another process has held the lock on folder %s for %s", folder, lockTimeout)
+		default:
+			// A file system without locks: then only the rare race of two is not covered.
+			return func() { f.Close() }, nil
+		}
+	}
+}
+
+func identify(path string) socketFile {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return socketFile{}
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return socketFile{}
+	}
+	return socketFile{path: path, dev: uint64(st.Dev), ino: st.Ino}
+}
+
+// remove removes the file unless it has become somebody else's.
+func (f socketFile) remove() {
+	if f.path != "" && identify(f.path) == f {
+		os.Remove(f.path)
+	}
+}

@@ -1,0 +1,117 @@
+package listen
+
+import (
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestUnixSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.sock")
+	s := mustOpen(t, 2, "unix:"+path)
+	info, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := info.Mode(); got != fs.ModeSocket|0o600 {
+		t.Errorf("mode is %v, want a socket with 0600", got)
+	}
+	if !s.Shared() {
+		t.Error("Shared is false")
+	}
+	startWorker(t, s, 1)
+	if slot, err := ask(s.Addresses()[0]); err != nil || slot != 1 {
+		t.Errorf("answered by %d, %v; want the only one that accepts, 1", slot, err)
+	}
+
+	_, err = Open(mustParse(t, "unix:"+path), 1)
+	used := wantInUse(t, err)
+	if balances && (len(used.Holders) != 1 || used.Holders[0].PID != os.Getpid()) {
+		t.Errorf("holders are %v, want this process", used.Holders)
+	}
+	if slot, err := ask(s.Addresses()[0]); err != nil || slot != 1 {
+		t.Errorf("after another tried: answered by %d, %v; want 1", slot, err)
+	}
+
+	if err := s.CloseSlot(1); err != nil {
+		t.Fatal(err)
+	}
+	if !exists(path) {
+		t.Error("closing a slot that is not the last has removed the file")
+	}
+	s.Close()
+	if exists(path) {
+		t.Error("Close has left the file")
+	}
+}
+
+func TestUnixSocketMode(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.sock")
+	mustOpen(t, 1, "unix:"+path+"?mode=0666")
+	info, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := info.Mode().Perm(); got != 0o666 {
+		t.Errorf("mode is %v, want 0666", got)
+	}
+}
+
+func TestDeadSocketFileIsReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	l.Close()
+	s := mustOpen(t, 1, "unix:"+path)
+	startWorker(t, s, 0)
+	if _, err := ask(s.Addresses()[0]); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFileThatIsNoSocketStays(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.sock")
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(mustParse(t, "unix:"+path), 1)
+	if err == nil || !strings.Contains(err.Error(), "not a socket") {
+		t.Errorf("error %v, want that it is not a socket", err)
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "precious" {
+		t.Errorf("the file is %q, %v", text, err)
+	}
+}
+
+func TestFileThatBecameSomebodyElsesStays(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.sock")
+	s := mustOpen(t, 1, "unix:"+path)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	other := mustOpen(t, 1, "unix:"+path)
+	s.Close()
+	if !exists(path) {
+		t.Error("Close has removed the file of another")
+	}
+	other.Close()
+	if exists(path) {
+		t.Error("Close has left its own file")
+	}
+}
+
+func TestFailureOfOneAddressLeavesNoFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.sock")
+	if _, err := Open(mustParse(t, "unix:"+path, "192.0.2.1:1"), 1); err == nil {
+		t.Fatal("an address that does not exist was opened")
+	}
+	if exists(path) {
+		t.Error("the file of the first address was left")
+	}
+}
