@@ -17,6 +17,7 @@ type checker struct {
 	steered  int
 	resolved map[int]bool
 	stopping bool
+	turns    int // of slots, at the last Step
 	done     *Done
 }
 
@@ -234,19 +235,14 @@ func (c *checker) settled() error {
 	if c.cfg.StopFirst {
 		budget = max(1, c.cfg.MaxUnavailable)
 	}
-	if turns > budget && !c.reconfigured() {
+	if turns > budget && turns > c.turns { // a smaller budget does not take back the turns that are given
 		return fmt.Errorf("%d slots have their turn, the budget is %d", turns, budget)
 	}
+	c.turns = turns
 	if c.steered > c.open {
 		return fmt.Errorf("steers to %d slots of %d", c.steered, c.open)
 	}
 	return nil
-}
-
-// reconfigured: a smaller budget does not take back the turns that are given.
-func (c *checker) reconfigured() bool {
-	first := c.pool.cfg
-	return first.MaxSurge != c.cfg.MaxSurge || first.StopFirst != c.cfg.StopFirst || first.MaxUnavailable != c.cfg.MaxUnavailable
 }
 
 func (c *checker) alive(slot int) (n int) {

@@ -1,0 +1,208 @@
+package pool
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// situations bring worker 2, in slot 1 of two with worker 1 ready in slot 0, to every state that a worker can be in.
+var situations = []struct {
+	name   string
+	events string
+}{
+	{"ordered", "start/up 1"},
+	{"starting", "start/up 1/spawned 2"},
+	{"ready", "start/up 1 2"},
+	{"draining", "start/up 1 2/scale 1"},
+	{"killing", "start/up 1/spawned 2/scale 1"},
+	{"killing, no PID", "start/up 1/scale 1"},
+	{"abandoned", "start/up 1/spawned 2/scale 1/tick/tick"},
+	{"abandoned, no PID", "start/up 1/scale 1/tick/tick"},
+	{"exited", "start/up 1/spawned 2/scale 1/exit 2"},
+	{"failed", "start/up 1/scale 1/failed 2"},
+	{"unknown", "start/spawned 1/ready 1"},
+}
+
+// TestEveryEventInEveryState holds what each event does to a worker in each state: the state that follows, "-" if it is
+// forgotten, and "impossible" if the event cannot happen then. After the slash: what is ordered because of it, but records.
+func TestEveryEventInEveryState(t *testing.T) {
+	type row map[string]string
+	table := map[string]row{
+		"ordered": {
+			"spawned": "starting", "failed": "- / spawn 3 slot=1 gen=1", "ready": "impossible", "leaving": "impossible",
+			"exit": "impossible", "crash": "impossible", "recycle": "killing",
+		},
+		"starting": {
+			"spawned": "impossible", "failed": "impossible", "ready": "ready", "leaving": "draining / spawn 3 slot=1 gen=1",
+			"exit": "-", "crash": "- / spawn 3 slot=1 gen=1", "recycle": "killing / SIGTERM 2 (why)",
+		},
+		"ready": {
+			"spawned": "impossible", "failed": "impossible", "ready": "ready", "leaving": "draining / spawn 3 slot=1 gen=1",
+			"exit": "-", "crash": "- / spawn 3 slot=1 gen=1", "recycle": "ready / spawn 3 slot=1 gen=1",
+		},
+		"draining": {
+			"spawned": "impossible", "failed": "impossible", "ready": "draining", "leaving": "draining",
+			"exit": "- / retire slot 1", "crash": "- / retire slot 1", "recycle": "draining",
+		},
+		"killing": {
+			"spawned": "impossible", "failed": "impossible", "ready": "killing", "leaving": "killing",
+			"exit": "- / retire slot 1", "crash": "- / retire slot 1", "recycle": "killing",
+		},
+		"killing, no PID": {
+			"spawned": "killing / SIGTERM 2 (scaled down)", "failed": "- / retire slot 1", "ready": "killing",
+			"leaving": "killing", "exit": "impossible", "crash": "impossible", "recycle": "killing",
+		},
+		"abandoned": {
+			"spawned": "impossible", "failed": "impossible", "ready": "gone", "leaving": "gone",
+			"exit": "-", "crash": "-", "recycle": "gone",
+		},
+		"abandoned, no PID": {
+			"spawned": "gone / SIGKILL 2 (scaled down)", "failed": "-", "ready": "gone", "leaving": "gone",
+			"exit": "impossible", "crash": "impossible", "recycle": "gone",
+		},
+		"exited": {
+			"spawned": "impossible", "failed": "impossible", "ready": "-", "leaving": "-",
+			"exit": "impossible", "crash": "impossible", "recycle": "-",
+		},
+		"failed": {
+			"spawned": "impossible", "failed": "impossible", "ready": "-", "leaving": "-",
+			"exit": "impossible", "crash": "impossible", "recycle": "-",
+		},
+		"unknown": {
+			"spawned": "impossible", "failed": "impossible", "ready": "impossible", "leaving": "impossible",
+			"exit": "impossible", "crash": "impossible", "recycle": "impossible",
+		},
+	}
+	for _, situation := range situations {
+		id := WorkerID(2)
+		if situation.name == "unknown" {
+			id = 99
+		}
+		evs := map[string]Event{
+			"spawned": Spawned{id, 102}, "failed": SpawnFailed{id, "why"}, "ready": Ready{id}, "leaving": Leaving{id, "why"},
+			"exit": Exited{id, 0, 0}, "crash": Exited{id, 1, 0}, "recycle": Recycle{id, "why"},
+		}
+		for name, ev := range evs {
+			t.Run(situation.name+"/"+name, func(t *testing.T) {
+				p, now := arrange(t, situation.events, true)
+				got := outcome(p, id, now, ev)
+				if want := table[situation.name][name]; got != want {
+					t.Errorf("got %q, want %q", got, want)
+				}
+				if got != "impossible" {
+					return
+				}
+				// Where it counts, the same is only recorded, and what is served goes on.
+				p, now = arrange(t, situation.events, false)
+				effects := p.Step(now, ev)
+				if r, ok := effects[0].(Record); !ok || r.Kind != KindImpossible {
+					t.Errorf("not recorded: %v", effects)
+				}
+				if p.Status().Ready == 0 {
+					t.Errorf("nobody serves any more: %+v", p.Status())
+				}
+			})
+		}
+	}
+}
+
+// TestEveryCommandInEveryPhase holds the phase that each command leads to, and whether it was ignored or impossible.
+func TestEveryCommandInEveryPhase(t *testing.T) {
+	phases := map[string]string{
+		"idle": "", "running": "start/up 1/spawned 2", "stopping": "start/up 1/spawned 2/stop", "killing": "start/up 1/spawned 2/kill",
+		"done": "start/stop/failed 1/failed 2",
+	}
+	commands := map[string]Event{
+		"start": Start{}, "scale": Scale{3}, "roll": Roll{}, "reconfigure": Reconfigure{Default()}, "stop": Stop{}, "kill": Kill{}, "tick": Tick{},
+	}
+	table := map[string]map[string]string{
+		"idle": {
+			"start": "running", "scale": "idle", "roll": "idle ignored", "reconfigure": "idle", "stop": "done", "kill": "done", "tick": "idle",
+		},
+		"running": {
+			"start": "impossible", "scale": "running", "roll": "running", "reconfigure": "running", "stop": "stopping", "kill": "killing", "tick": "running",
+		},
+		"stopping": {
+			"start": "stopping ignored", "scale": "stopping ignored", "roll": "stopping ignored", "reconfigure": "stopping ignored",
+			"stop": "killing", "kill": "killing", "tick": "stopping",
+		},
+		"killing": {
+			"start": "killing ignored", "scale": "killing ignored", "roll": "killing ignored", "reconfigure": "killing ignored",
+			"stop": "killing ignored", "kill": "killing ignored", "tick": "killing",
+		},
+		"done": {
+			"start": "done", "scale": "done", "roll": "done", "reconfigure": "done", "stop": "done", "kill": "done", "tick": "done",
+		},
+	}
+	for phase, events := range phases {
+		for name, ev := range commands {
+			t.Run(phase+"/"+name, func(t *testing.T) {
+				p, now := arrange(t, events, true)
+				got := func() (got string) {
+					defer func() {
+						if recover() != nil {
+							got = "impossible"
+						}
+					}()
+					effects := p.Step(now, ev)
+					got = p.Status().Phase
+					for _, e := range effects {
+						if r, ok := e.(Record); ok && r.Kind == KindIgnored {
+							got += " ignored"
+						}
+					}
+					return got
+				}()
+				if want := table[phase][name]; got != want {
+					t.Errorf("got %q, want %q", got, want)
+				}
+			})
+		}
+	}
+}
+
+func arrange(t *testing.T, story string, strict bool) (*Pool, time.Time) {
+	t.Helper()
+	cfg := Default()
+	cfg.Workers, cfg.Strict = 2, strict
+	p, now := New(cfg), time.Unix(0, 0)
+	for _, line := range strings.Split(story, "/") {
+		words := strings.Fields(line)
+		if len(words) == 0 {
+			continue
+		}
+		if words[0] == "tick" {
+			now = p.Deadline()
+			p.Step(now, Tick{})
+			continue
+		}
+		for _, ev := range events(t, words) {
+			p.Step(now, ev)
+		}
+	}
+	return p, now
+}
+
+func outcome(p *Pool, id WorkerID, now time.Time, ev Event) (got string) {
+	defer func() {
+		if r := recover(); r != nil {
+			if !strings.HasPrefix(fmt.Sprint(r), "pool: impossible") {
+				panic(r)
+			}
+			got = "impossible"
+		}
+	}()
+	effects := p.Step(now, ev)
+	got = "-"
+	if w := p.workers[id]; w != nil {
+		got = w.state.String()
+	}
+	for _, e := range effects {
+		if _, ok := e.(Record); !ok {
+			got += " / " + describe(e)
+		}
+	}
+	return got
+}

@@ -1,0 +1,216 @@
+package pool
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// world is a shell that obeys the pool, with what may go wrong decided by bytes: when a spawn is answered and how, when a
+// process becomes ready, dies, or asks to leave, what commands come and when time goes by.
+type world struct {
+	*checker
+	calm   bool // nobody crashes, fails or leaves, and no slot goes: what the pool does is all that happens
+	warmed bool // all were ready once
+	want   int
+	cfg    Config
+}
+
+func newWorld(b byte, calm bool) *world {
+	cfg := Default()
+	cfg.Strict = true
+	cfg.Workers = int(b & 3)
+	cfg.StopFirst = b&4 != 0
+	cfg.MaxSurge = 1 + int(b>>3&1)
+	cfg.MaxUnavailable = int(b >> 4 & 3)
+	switch b >> 6 {
+	case 1:
+		cfg.Restart = RestartAlways
+	case 2:
+		cfg.Restart = RestartNever
+	}
+	if calm {
+		cfg.Workers++
+	}
+	return &world{checker: newChecker(cfg, time.Unix(0, 0)), cfg: cfg, calm: calm, want: cfg.Workers}
+}
+
+func (w *world) feed(ev Event) error {
+	if _, err := w.step(ev); err != nil {
+		return fmt.Errorf("%#v at %v: %w", ev, w.now.Sub(time.Unix(0, 0)), err)
+	}
+	return w.available()
+}
+
+// available: in a rollout without failures, no more than the budget is missing.
+func (w *world) available() error {
+	if !w.calm || w.stopping {
+		return nil
+	}
+	ready, missing := w.pool.Status().Ready, 0
+	w.warmed = w.warmed || ready >= w.want
+	if w.cfg.StopFirst {
+		missing = max(1, w.cfg.MaxUnavailable)
+	}
+	if w.warmed && ready < w.want-missing {
+		return fmt.Errorf("%d of %d are ready, %d may be missing", ready, w.want, missing)
+	}
+	return nil
+}
+
+// pick returns the n-th of the processes for which ok holds, counted round; nil if there is none.
+func (w *world) pick(n int, ok func(*proc) bool) *proc {
+	var some []*proc
+	for _, p := range w.order {
+		if ok(p) {
+			some = append(some, p)
+		}
+	}
+	if len(some) == 0 {
+		return nil
+	}
+	return some[n%len(some)]
+}
+
+func isPending(p *proc) bool   { return !p.spawned && !p.gone || !p.spawned && p.abandoned }
+func isAlive(p *proc) bool     { return p.spawned && (!p.gone || p.abandoned) }
+func isStarting(p *proc) bool  { return p.spawned && !p.gone && !p.served && !p.leaving }
+func isAsked(p *proc) bool     { return p.spawned && p.leaving && (!p.gone || p.abandoned) }
+func everSpawned(p *proc) bool { return p.spawned }
+
+// act does what two bytes say.
+func (w *world) act(op, arg byte) error {
+	n := int(arg)
+	one := func(ok func(*proc) bool, ev func(p *proc) Event) error {
+		if p := w.pick(n, ok); p != nil {
+			return w.feed(ev(p))
+		}
+		return nil
+	}
+	spawned := func(p *proc) Event { return Spawned{p.id, int(p.id)} }
+	ready := func(p *proc) Event { return Ready{p.id} }
+	if w.calm {
+		op = []byte{0, 1, 2, 3, 3, 4, 5, 9}[op%8]
+	}
+	switch op % 17 {
+	case 0:
+		return one(isPending, spawned)
+	case 1:
+		return one(isStarting, ready)
+	case 2: // who was asked goes
+		return one(isAsked, func(p *proc) Event { p.abandoned = false; return Exited{p.id, 0, 0} })
+	case 3: // time goes to the deadline, or not quite so far; in a calm world only if nobody is late by that
+		d := w.pool.Deadline()
+		if d.IsZero() {
+			w.now = w.now.Add(time.Duration(n) * time.Second)
+			return nil
+		}
+		if w.calm {
+			w.now = w.now.Add(min(d.Sub(w.now)-1, time.Duration(n)*time.Millisecond))
+			return nil
+		}
+		if arg&1 != 0 {
+			w.now = w.now.Add(d.Sub(w.now) * time.Duration(n) / 256)
+			return nil
+		}
+		w.now = d
+		return w.feed(Tick{})
+	case 4: // everybody does what it is there for
+		for _, p := range w.order {
+			var err error
+			switch {
+			case isPending(p) && !p.gone:
+				err = w.feed(spawned(p))
+			case isStarting(p):
+				err = w.feed(ready(p))
+			case isAsked(p) && !p.gone:
+				err = w.feed(Exited{p.id, 0, 0})
+			}
+			if err != nil || w.done != nil {
+				return err
+			}
+		}
+		return nil
+	case 5:
+		return w.feed(Roll{})
+	case 6:
+		return one(isPending, func(p *proc) Event { p.abandoned = false; return SpawnFailed{p.id, "no"} })
+	case 7:
+		return one(isAlive, func(p *proc) Event { p.abandoned = false; return Exited{p.id, 1, 0} })
+	case 8:
+		return one(isAlive, func(p *proc) Event { p.abandoned = false; return Exited{p.id, 0, n & 9} })
+	case 9: // also of those long gone
+		return one(everSpawned, func(p *proc) Event { return Recycle{p.id, "recycled"} })
+	case 10:
+		return one(everSpawned, func(p *proc) Event { return Leaving{p.id, "leaving"} })
+	case 11:
+		return one(everSpawned, ready)
+	case 12:
+		return w.feed(Scale{n % 5})
+	case 13:
+		cfg := w.cfg
+		cfg.Workers = n % 5
+		cfg.StopFirst = n&8 != 0
+		cfg.MaxSurge = n >> 4 & 3
+		cfg.ReadyTimeout = time.Duration(n) * time.Second
+		return w.feed(Reconfigure{cfg})
+	case 14:
+		if arg < 64 { // rarely, else every story is short
+			return w.feed(Stop{})
+		}
+	case 15:
+		if arg < 32 {
+			return w.feed(Kill{})
+		}
+	case 16: // time goes a little
+		w.now = w.now.Add(time.Duration(n) * 37 * time.Millisecond)
+	}
+	return nil
+}
+
+// shutdown stops the app in a world where nothing happens any more but time.
+func (w *world) shutdown() error {
+	if err := w.feed(Stop{}); err != nil {
+		return err
+	}
+	for ticks := 0; w.done == nil; ticks++ {
+		d := w.pool.Deadline()
+		if d.IsZero() {
+			return fmt.Errorf("stopping, but waits for nothing: %+v", w.pool.Status())
+		}
+		if ticks > 3*len(w.order) {
+			return fmt.Errorf("the stop does not end: %+v", w.pool.Status())
+		}
+		w.now = d
+		if err := w.feed(Tick{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// FuzzPool plays arbitrary stories. The first byte makes the configuration, the second the kind of world, and each
+// further pair is something that happens. The checker holds the rules; in the end a stop must end everything.
+func FuzzPool(f *testing.F) {
+	f.Add([]byte{3, 0})
+	f.Add([]byte{1, 0, 4, 0, 4, 0, 5, 0, 4, 0, 4, 0, 4, 0})
+	f.Add([]byte{7, 0, 4, 0, 4, 0, 5, 0, 7, 1, 4, 0, 8, 9, 4, 0, 14, 0})
+	f.Add([]byte{2, 1, 5, 0, 5, 0, 6, 0, 5, 0, 5, 0, 5, 0})
+	f.Add([]byte{3, 0, 4, 0, 4, 0, 12, 1, 12, 4, 3, 0, 3, 0, 3, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, story []byte) {
+		if len(story) < 2 || len(story) > 400 {
+			return
+		}
+		w := newWorld(story[0], story[1]&1 != 0)
+		err := w.feed(Start{})
+		for i := 2; i+1 < len(story) && err == nil && w.done == nil; i += 2 {
+			err = w.act(story[i], story[i+1])
+		}
+		if err == nil && w.done == nil {
+			err = w.shutdown()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+}
