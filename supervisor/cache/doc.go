@@ -1,0 +1,28 @@
+// Package cache keeps named values fresh in the master, to be broadcast to all workers.
+//
+//	Func  Exec  File  SQL        one Source a value
+//	  │     │     │     │
+//	  └─────┴──┬──┴─────┘
+//	         RunJob              one goroutine a value: interval, timeout, single flight
+//	           │ Result
+//	           ▼
+//	     (the supervisor's loop) ── also what workers publish
+//	           │
+//	           ▼
+//	         Store ──── Change ──► Frame for each worker's channel
+//	           └─────── Snapshot ► all values, for a worker that says hello
+//
+// A Source yields a payload: bytes, shared by reference count, in a sealed memory file when large. [Encode] defines
+// what a Go value looks like in it: []byte and string as they are, all else as JSON. Zero, false and "" are values.
+//
+// [RunJob] asks a Source at once and then every interval, measured from start to start, so that a slow answer does not
+// stretch it. A failure changes nothing but the status: the last value stays, and its age shows. As long as there is no
+// value yet, a failure is tried again soon: after 100 ms, doubling up to the interval. A fetch has a timeout; one that
+// does not even return then is left behind, is said to hang in each Result, and is never doubled.
+//
+// What comes from outside is bounded: a fetched value by [MaxFetched], the error text of a command by one line.
+//
+// [Store] counts changes by epoch, the version of the whole set. A value that is equal to the one before is no change: it
+// gets no epoch and is not sent again, only its age since it was confirmed begins anew. So for each key there are
+// two ages: since it changed, and since its source last confirmed it.
+package cache

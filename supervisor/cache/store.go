@@ -1,0 +1,144 @@
+package cache
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+)
+
+// Store holds the cached values of a master. The zero Store is empty and ready to use. It has no lock: one goroutine, the
+// supervisor's loop, owns it. Each change gets the next epoch, so that an epoch names a state of the whole set.
+type Store struct {
+	epoch  uint64
+	values map[string]*value
+}
+
+// value is a key that was set, or one that only failed so far.
+type value struct {
+	epoch     uint64       // of the last change; 0: never set
+	payload   *ipc.Payload // nil: never set
+	changedAt time.Time
+	checkedAt time.Time // the last time that its source confirmed it
+	source    string
+	failure   string // the last result, when that was an error
+}
+
+// Change is one new state of one key. Payload is the store's own reference, valid until the store's next method.
+type Change struct {
+	Key     string
+	Epoch   uint64
+	Payload *ipc.Payload // nil: deleted
+	At      time.Time
+}
+
+// Frame returns the frame that tells a worker, with a reference of its own to the payload for whoever gets it.
+func (c Change) Frame() ipc.Frame {
+	if c.Payload == nil {
+		return ipc.Delete{Epoch: c.Epoch, Key: c.Key}
+	}
+	return ipc.Set{Epoch: c.Epoch, Key: c.Key, ChangedAt: c.At, Payload: c.Payload.Retain()}
+}
+
+// Epoch is that of the last change of any key.
+func (s *Store) Epoch() uint64 { return s.epoch }
+
+// Set stores a value and takes over the reference to p. When the key has this very value already, it only becomes
+// fresh: the Change is then the earlier one, and the result false.
+func (s *Store) Set(now time.Time, key string, p *ipc.Payload, source string) (Change, bool) {
+	v := s.entry(key)
+	v.checkedAt, v.source, v.failure = now, source, ""
+	if v.payload != nil && v.payload.Equal(p) {
+		p.Release()
+		return Change{key, v.epoch, v.payload, v.changedAt}, false
+	}
+	if v.payload != nil {
+		v.payload.Release()
+	}
+	s.epoch++
+	v.epoch, v.payload, v.changedAt = s.epoch, p, now
+	return Change{key, v.epoch, p, now}, true
+}
+
+// Delete forgets a key. The result is false when it had no value.
+func (s *Store) Delete(now time.Time, key string) (Change, bool) {
+	v, ok := s.values[key]
+	delete(s.values, key)
+	if !ok || v.payload == nil {
+		return Change{Key: key, Epoch: s.epoch, At: now}, false
+	}
+	v.payload.Release()
+	s.epoch++
+	return Change{Key: key, Epoch: s.epoch, At: now}, true
+}
+
+// Fail notes that the key's source failed. The value stays as it is and grows old.
+func (s *Store) Fail(_ time.Time, key string, err error) { s.entry(key).failure = err.Error() }
+
+func (s *Store) entry(key string) *value {
+	v, ok := s.values[key]
+	if !ok {
+		if s.values == nil {
+			s.values = map[string]*value{}
+		}
+		v = &value{}
+		s.values[key] = v
+	}
+	return v
+}
+
+// Get returns the value of a key. The reference is the store's, valid until its next method.
+func (s *Store) Get(key string) (*ipc.Payload, bool) {
+	v, ok := s.values[key]
+	if !ok || v.payload == nil {
+		return nil, false
+	}
+	return v.payload, true
+}
+
+// Snapshot returns all values in the order of their epochs, each with a reference that the caller releases.
+func (s *Store) Snapshot() (epoch uint64, sets []ipc.Set) {
+	for key, v := range s.values {
+		if v.payload != nil {
+			sets = append(sets, ipc.Set{Epoch: v.epoch, Key: key, ChangedAt: v.changedAt, Payload: v.payload.Retain()})
+		}
+	}
+	slices.SortFunc(sets, func(a, b ipc.Set) int { return cmp.Compare(a.Epoch, b.Epoch) })
+	return s.epoch, sets
+}
+
+// ValueStatus is what is known about one key.
+type ValueStatus struct {
+	Key        string        `json:"key"`
+	Epoch      uint64        `json:"epoch"` // 0: no value yet
+	Bytes      int           `json:"bytes"`
+	Age        time.Duration `json:"age"`         // since the value changed
+	CheckedAge time.Duration `json:"checked_age"` // since its source confirmed it
+	Source     string        `json:"source"`
+	Error      string        `json:"error,omitempty"` // why it was not confirmed at the last attempt
+}
+
+// Status returns what is known about every key, in the order of the keys.
+func (s *Store) Status(now time.Time) []ValueStatus {
+	out := make([]ValueStatus, 0, len(s.values))
+	for key, v := range s.values {
+		st := ValueStatus{Key: key, Epoch: v.epoch, Source: v.source, Error: v.failure}
+		if v.payload != nil {
+			st.Bytes, st.Age, st.CheckedAge = v.payload.Len(), now.Sub(v.changedAt), now.Sub(v.checkedAt)
+		}
+		out = append(out, st)
+	}
+	slices.SortFunc(out, func(a, b ValueStatus) int { return cmp.Compare(a.Key, b.Key) })
+	return out
+}
+
+// Close releases all values and leaves the store empty.
+func (s *Store) Close() {
+	for _, v := range s.values {
+		if v.payload != nil {
+			v.payload.Release()
+		}
+	}
+	s.values = nil
+}
