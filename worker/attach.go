@@ -132,9 +132,9 @@ func (w *Worker) lost(err error) {
 		} else {
 			log.Warn("the master has vanished; serving on")
 		}
+		w.calls.fail(ErrOrphaned)
 		close(w.orphaned)
 		w.box.Close()
-		w.calls.fail(ErrOrphaned)
 		if w.opts.orphan == OrphanDrain {
 			go w.drainOrphan()
 		}

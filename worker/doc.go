@@ -21,16 +21,16 @@
 //
 // # A worker's life
 //
-//	      master                                worker
-//	        │  hello ◄──────────────────────────── Start
-//	        │  hello, snapshot, values ──────────► Start returns: Cached values are there
-//	        │  assign: slot, sockets ────────────► Listener, Serve go on    (a standby waits here)
-//	        │  ready ◄──────────────────────────── Serve accepts
-//	        │  set, delete ──────────────────────► decode once → Cached.Get, Watch
-//	        │  ack ◄────────────────────────────── everything up to this epoch is visible
-//	        │  message, call ◄───────────────────► Send/OnMessage, Call/Handle, Publish
-//	        │  drain ────────────────────────────► Draining closes, OnDrain runs
-//	        │  bye ◄────────────────────────────── Serve returns nil, main returns
+//	master                                worker
+//	  │  hello ◄──────────────────────────── Start
+//	  │  hello, snapshot, values ──────────► Start returns: Cached values are there
+//	  │  assign: slot, sockets ────────────► Listener, Serve go on    (a standby waits here)
+//	  │  ready ◄──────────────────────────── Serve accepts
+//	  │  set, delete ──────────────────────► decode once → Cached.Get, Watch
+//	  │  ack ◄────────────────────────────── everything up to this epoch is visible
+//	  │  message, call ◄───────────────────► Send/OnMessage, Call/Handle, Publish
+//	  │  drain ────────────────────────────► Draining closes, OnDrain runs
+//	  │  bye ◄────────────────────────────── Serve returns nil, main returns
 //
 // # Cached values
 //
@@ -49,7 +49,7 @@
 // any other; what outlives its handler belongs into [Worker.OnDrain]. A second signal cuts at once, and ends the
 // process within a second.
 //
-// A worker that gets SIGTERM from somebody else than its master tells the master first, which replaces it at once.
+// A worker that gets SIGTERM from somebody else than its master tells the master first, which replaces it at once; [Worker.Leave] does the same by hand.
 //
 // # Callbacks
 //

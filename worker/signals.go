@@ -42,6 +42,17 @@ func (w *Worker) signalled(s syscall.Signal) {
 	if s == syscall.SIGINT {
 		name = "SIGINT"
 	}
+	w.Leave(name)
+}
+
+// Leave begins a drain of the worker's own accord, as SIGTERM does: the master is told why and replaces the worker at
+// once. During a drain it does nothing.
+func (w *Worker) Leave(reason string) {
+	select {
+	case <-w.drain.begun:
+		return
+	default:
+	}
 	// The master holds the sockets, and its next worker finds in their queues what comes from now on. Without one
 	// they end with this process, so what is queued must be served first.
 	handover := w.attached
@@ -51,7 +62,7 @@ func (w *Worker) signalled(s syscall.Signal) {
 	default:
 	}
 	if handover {
-		_ = w.send(ipc.Bye{Reason: name}) // so that the replacement starts at once; without a master nobody needs it
+		_ = w.send(ipc.Bye{Reason: reason}) // so that the replacement starts at once; without a master nobody needs it
 	}
-	w.drain.begin(w, w.drain.usual(name, handover))
+	w.drain.begin(w, w.drain.usual(reason, handover))
 }

@@ -162,15 +162,14 @@ func (w *Worker) autoReady() {
 
 // send queues frames for the master and never waits.
 func (w *Worker) send(fs ...ipc.Frame) error {
-	err := w.box.Send(fs...)
-	if err == nil {
-		return nil
-	}
 	select {
 	case <-w.orphaned:
+		for _, f := range fs {
+			ipc.Discard(f)
+		}
 		return ErrOrphaned
 	default:
-		return err
+		return w.box.Send(fs...)
 	}
 }
 

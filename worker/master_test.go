@@ -1,0 +1,250 @@
+package worker
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc"
+)
+
+// patience bounds every wait of the tests.
+const patience = 10 * time.Second
+
+func TestMain(m *testing.M) {
+	if runChild() {
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// master is the other side, played by the test.
+type master struct {
+	t      *testing.T
+	conn   *ipc.Conn
+	frames chan ipc.Frame // what the worker sends, but acks
+	acks   chan uint64
+	ln     *net.TCPListener // the slot's socket, held open
+	exits  chan int         // codes with which the worker wanted to end the process
+	log    *logBuffer
+}
+
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// withMaster runs a worker in this process, attached to a master that is the test. values are its snapshot.
+func withMaster(t *testing.T, values map[string]any, opts ...Option) (*Worker, *master) {
+	t.Helper()
+	m := newMaster(t)
+	type result struct {
+		w   *Worker
+		err error
+	}
+	started := make(chan result, 1)
+	opts = append([]Option{
+		WithLogger(slog.New(slog.NewTextHandler(m.log, &slog.HandlerOptions{Level: slog.LevelDebug}))),
+		func(o *options) { o.exit = func(code int) { m.exits <- code } },
+	}, opts...)
+	go func() {
+		w, err := Start(opts...)
+		started <- result{w, err}
+	}()
+	h := expect[ipc.Hello](m)
+	if h.Protocol != ipc.Protocol || h.PID != os.Getpid() || h.Library == "" {
+		t.Fatalf("hello is %+v", h)
+	}
+	m.send(ipc.Hello{Protocol: ipc.Protocol, PID: 1, App: "web", Worker: 7, Generation: 3},
+		ipc.Snapshot{Epoch: uint64(len(values)), Count: len(values)})
+	epoch := uint64(0)
+	for k, v := range values {
+		epoch++
+		m.set(epoch, k, v)
+	}
+	r := <-started
+	if r.err != nil {
+		t.Fatal(r.err)
+	}
+	t.Cleanup(func() { r.w.Close() })
+	return r.w, m
+}
+
+func newMaster(t *testing.T) *master {
+	t.Helper()
+	parent, child, err := ipc.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd := duplicate(t, child)
+	child.Close()
+	t.Setenv(ipc.EnvChannel, strconv.Itoa(fd))
+	m := &master{t: t, conn: parent, frames: make(chan ipc.Frame, 4096), acks: make(chan uint64, 4096),
+		exits: make(chan int, 4), log: &logBuffer{}}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer close(m.frames)
+		for {
+			f, err := parent.Read()
+			if err != nil {
+				return
+			}
+			if a, ok := f.(ipc.Ack); ok {
+				m.acks <- a.Epoch
+				continue
+			}
+			m.frames <- f
+		}
+	}()
+	t.Cleanup(func() {
+		parent.Close()
+		<-ended
+		if m.ln != nil {
+			m.ln.Close()
+		}
+	})
+	return m
+}
+
+// duplicate returns a descriptor of its own for c, and leaves the flags of the description alone.
+func duplicate(t *testing.T, c syscall.Conn) (fd int) {
+	t.Helper()
+	rc, err := c.SyscallConn()
+	if err == nil {
+		cerr := rc.Control(func(old uintptr) { fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) })
+		err = errors.Join(err, cerr)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fd
+}
+
+func (m *master) send(fs ...ipc.Frame) {
+	m.t.Helper()
+	for _, f := range fs {
+		if err := m.conn.Write(f); err != nil {
+			m.t.Fatalf("master cannot write %T: %v", f, err)
+		}
+		ipc.Discard(f)
+	}
+}
+
+func (m *master) payload(v any) *ipc.Payload {
+	m.t.Helper()
+	p, err := payload(v)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return p
+}
+
+func (m *master) set(epoch uint64, key string, v any) {
+	m.t.Helper()
+	m.send(ipc.Set{Epoch: epoch, Key: key, ChangedAt: time.Now(), Payload: m.payload(v)})
+}
+
+// acked waits until the worker has made everything up to epoch visible.
+func (m *master) acked(epoch uint64) {
+	m.t.Helper()
+	late := time.After(patience)
+	for {
+		select {
+		case e := <-m.acks:
+			if e >= epoch {
+				return
+			}
+		case <-late:
+			m.t.Fatalf("epoch %d is not acknowledged", epoch)
+		}
+	}
+}
+
+// assign gives the worker slot 2 with one socket and returns its address.
+func (m *master) assign() string {
+	m.t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.ln = ln.(*net.TCPListener)
+	addr := ln.Addr().String()
+	m.send(ipc.Assign{
+		Slot: 2, DrainDelay: 20 * time.Millisecond, DrainTimeout: patience,
+		Listeners: []ipc.Listener{{Network: "tcp", Address: addr}},
+		Files:     []*os.File{os.NewFile(uintptr(duplicate(m.t, m.ln)), "slot")},
+	})
+	return addr
+}
+
+// expect returns the next frame, which must be an F.
+func expect[F ipc.Frame](m *master) F {
+	m.t.Helper()
+	select {
+	case f, ok := <-m.frames:
+		if !ok {
+			m.t.Fatalf("the worker closed the channel instead of sending a %T", *new(F))
+		}
+		g, ok := f.(F)
+		if !ok {
+			m.t.Fatalf("the worker sent %T %+v instead of a %T", f, f, g)
+		}
+		return g
+	case <-time.After(patience):
+		m.t.Fatalf("the worker sent no %T", *new(F))
+	}
+	panic("unreachable")
+}
+
+// wait waits for ch, bounded.
+func wait[T any](t *testing.T, what string, ch <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-ch:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("waited too long: %s", what)
+	}
+	panic("unreachable")
+}
+
+// within polls for what there is no event for.
+func within(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	late := time.After(patience)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("waited too long: %s", what)
+		}
+	}
+}
+
+func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }

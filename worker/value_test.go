@@ -1,0 +1,158 @@
+package worker
+
+import (
+	"bytes"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestCachedFalsyValuesAreValues(t *testing.T) {
+	w, _ := withMaster(t, map[string]any{"zero": 0, "no": false, "empty": "", "null": nil})
+	if v, ok := Cached[int](w, "zero").Get(); v != 0 || !ok {
+		t.Errorf("zero: %v %v", v, ok)
+	}
+	if v, ok := Cached[bool](w, "no").Get(); v || !ok {
+		t.Errorf("no: %v %v", v, ok)
+	}
+	if v, ok := Cached[string](w, "empty").Get(); v != "" || !ok {
+		t.Errorf("empty: %q %v", v, ok)
+	}
+	if v, ok := Cached[*int](w, "null").Get(); v != nil || !ok {
+		t.Errorf("null: %v %v", v, ok)
+	}
+	missing := Cached[int](w, "missing")
+	if v, ok := missing.Get(); v != 0 || ok || missing.Or(9) != 9 || missing.Info().Epoch != 0 {
+		t.Errorf("missing: %v %v %+v", v, ok, missing.Info())
+	}
+}
+
+func TestCachedFollowsChanges(t *testing.T) {
+	w, m := withMaster(t, map[string]any{"n": 1})
+	n, text, raw := Cached[int](w, "n"), Cached[string](w, "n"), Cached[[]byte](w, "n")
+	m.set(2, "n", 22)
+	m.acked(2)
+	if v, _ := n.Get(); v != 22 || n.Err() != nil || n.Info().Epoch != 2 || n.Info().Bytes != 2 {
+		t.Errorf("n is %d, %v, %+v", v, n.Err(), n.Info())
+	}
+	m.set(3, "n", "not a number")
+	m.acked(3)
+	if v, ok := n.Get(); v != 22 || !ok || n.Err() == nil || n.Info().Epoch != 2 {
+		t.Errorf("after garbage n is %d %v, %v, %+v", v, ok, n.Err(), n.Info())
+	}
+	if !strings.Contains(n.Err().Error(), `"n"`) {
+		t.Errorf("error does not name the value: %v", n.Err())
+	}
+	s, _ := text.Get()
+	b, _ := raw.Get()
+	if s != "not a number" || string(b) != s {
+		t.Errorf("raw forms are %q and %q", s, b)
+	}
+	m.send(deleted(4, "n"))
+	m.acked(4)
+	if v, ok := n.Get(); v != 0 || ok || n.Err() != nil || n.Info().Epoch != 4 {
+		t.Errorf("after delete n is %d %v, %v, %+v", v, ok, n.Err(), n.Info())
+	}
+}
+
+func TestCachedValuesOfOneKeyShareNothing(t *testing.T) {
+	w, m := withMaster(t, map[string]any{"list": []int{1, 2}})
+	a, b := Cached[[]int](w, "list"), Cached[[]int](w, "list")
+	m.set(2, "list", []int{3, 4})
+	m.acked(2)
+	x, _ := a.Get()
+	x[0] = 99
+	if y, _ := b.Get(); !slices.Equal(y, []int{3, 4}) {
+		t.Errorf("b is %v", y)
+	}
+}
+
+func TestDroppedValuesAreForgotten(t *testing.T) {
+	w, m := withMaster(t, map[string]any{"n": 1})
+	for range 100 {
+		Cached[int](w, "n")
+	}
+	keep := Cached[int](w, "n")
+	runtime.GC()
+	m.set(2, "n", 2)
+	m.acked(2)
+	w.store.applying.Lock()
+	defer w.store.applying.Unlock()
+	if n := len(w.store.cells["n"].readers); n > 2 { // the compiler may keep one more alive
+		t.Errorf("%d readers are left", n)
+	}
+	runtime.KeepAlive(keep)
+}
+
+func TestBlobIsMappedAndGoesAway(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("mappings are counted in /proc")
+	}
+	big := func(c byte) []byte { return bytes.Repeat([]byte{c}, 4<<20) }
+	w, m := withMaster(t, map[string]any{"table": big('a')})
+	v := Cached[Blob](w, "table")
+	first, _ := v.Get()
+	for i := range 10 {
+		m.set(uint64(i+2), "table", big(byte('b'+i)))
+		m.acked(uint64(i + 2))
+	}
+	last, ok := v.Get()
+	data, err := last.Bytes()
+	if err != nil || !ok || last.Len() != 4<<20 || data[0] != 'k' || data[len(data)-1] != 'k' {
+		t.Fatalf("newest: %v %v %d", ok, err, last.Len())
+	}
+	if old, err := first.Bytes(); err != nil || old[0] != 'a' || old[len(old)-1] != 'a' {
+		t.Errorf("the first one changed under its reader: %v", err)
+	}
+	runtime.KeepAlive(first)
+	first = Blob{}
+	within(t, "superseded mappings are gone", func() bool { return mappings(t) <= 1 })
+	if data, _ := last.Bytes(); data[1<<20] != 'k' {
+		t.Error("the newest is gone too")
+	}
+	runtime.KeepAlive(last)
+	if _, err := (Blob{}).Bytes(); err == nil || first.Len() != 0 {
+		t.Error("the zero Blob has bytes")
+	}
+}
+
+// mappings counts the shared mappings of memory files of 4 MiB in this process.
+func mappings(t *testing.T) int {
+	t.Helper()
+	b, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Count(string(b), "memfd:")
+}
+
+func TestCachedReadAllocatesNothing(t *testing.T) {
+	w, _ := withMaster(t, map[string]any{"n": 50})
+	v := Cached[int](w, "n")
+	if n := testing.AllocsPerRun(100, func() { v.Get() }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkCachedGet(b *testing.B) {
+	w, err := Start(WithLogger(quiet()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer w.Close()
+	if _, err := w.Publish(b.Context(), "n", 50); err != nil {
+		b.Fatal(err)
+	}
+	v := Cached[int](w, "n")
+	b.ReportAllocs()
+	sum := 0
+	for b.Loop() {
+		n, _ := v.Get()
+		sum += n
+	}
+	if sum == 0 {
+		b.Fatal("not read")
+	}
+}
