@@ -220,6 +220,9 @@ func (c *checker) settled() error {
 		if s.State == SlotBackoff && st.Phase == "running" && !s.Retiring {
 			waits = true
 		}
+		if c.ready(s.Slot) > 1 {
+			return fmt.Errorf("slot %d has two ready workers: %+v", s.Slot, s)
+		}
 		for _, w := range s.Workers {
 			p := c.procs[w.ID]
 			if p == nil || p.gone || p.slot != s.Slot || p.ready != (w.State == StateReady) {

@@ -123,8 +123,6 @@ func (p *Pool) unwanted(w *worker) string {
 			return s.replacing
 		}
 		return "rollout aborted"
-	case s.ready() != nil && s.replacing == "":
-		return "not needed"
 	}
 	return ""
 }
@@ -138,10 +136,7 @@ func (p *Pool) dismissal(w, keeper *worker) (why string, handover bool) {
 	case !p.wanted(s):
 		return "scaled down", false
 	case w != keeper:
-		if s.replacing != "" {
-			return s.replacing, true
-		}
-		return "replaced", true
+		return s.replacing, true // whoever has a successor had one because of its turn
 	case p.cfg.StopFirst && s.replacing != "" && p.need(s) != "":
 		return s.replacing, false
 	}

@@ -60,28 +60,34 @@ func (p *Pool) rolled() bool {
 }
 
 // abort keeps what is rolled and what is old. settle ends the workers of the new generation that are starting, because no
-// slot has its turn any more that would want them.
+// slot has its turn any more that would want them. A slot that is rolled keeps its turn until its old worker is gone.
 func (p *Pool) abort() {
 	p.recordRollout(KindRolloutAborted, p.rollout.failure)
-	p.dropRollout()
-}
-
-func (p *Pool) cancelRollout() {
-	if p.rollout.active() {
-		p.recordRollout(KindRolloutCancelled, p.why)
+	for _, s := range p.slots {
+		if p.stale(s) {
+			s.replacing = ""
+		}
 	}
 	p.dropRollout()
 }
 
-// dropRollout forgets the rollout, the queued one and all turns.
+// cancelRollout is the part of a stop: no turn matters any more.
+func (p *Pool) cancelRollout() {
+	if p.rollout.active() {
+		p.recordRollout(KindRolloutCancelled, p.why)
+	}
+	for _, s := range p.slots {
+		s.replacing = ""
+	}
+	p.dropRollout()
+}
+
+// dropRollout forgets the rollout and the queued one: that would most likely fail in the same way.
 func (p *Pool) dropRollout() {
 	p.rollout = rollout{}
 	if p.queued != "" {
 		p.record(Record{Kind: KindRolloutDropped, Reason: p.queued})
 		p.queued = ""
-	}
-	for _, s := range p.slots {
-		s.replacing = ""
 	}
 }
 

@@ -29,6 +29,7 @@ var update = flag.Bool("update", false, "write what the pool does into the scrip
 //	up ID ...                  spawned and ready
 //	wait DURATION              time goes by, with a tick at every deadline
 //	tick                       time goes on to the next deadline
+//	at DURATION COMMAND ...    so long after the start, with no tick before
 //	status                     prints what Status says
 //
 // A line that begins with # is a comment, an indented one is what the pool answers: effects as they are, records after a
@@ -107,6 +108,13 @@ func play(t *testing.T, story []byte) []byte {
 		words := strings.Fields(line)
 		if len(words) == 0 || words[0][0] == '#' {
 			continue
+		}
+		if words[0] == "at" { // before any tick
+			d, err := time.ParseDuration(words[1])
+			if err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			c.now, words = begin.Add(d), words[2:]
 		}
 		switch args := words[1:]; words[0] {
 		case "config":

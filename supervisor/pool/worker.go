@@ -49,9 +49,6 @@ type worker struct {
 
 func (w *worker) wasReady() bool { return !w.readyAt.IsZero() }
 
-// active: it serves, or is about to.
-func (w *worker) active() bool { return w.state == StateStarting || w.state == StateReady }
-
 func (w *worker) enter(s State, now time.Time, due time.Time) {
 	w.state, w.since, w.due = s, now, due
 }

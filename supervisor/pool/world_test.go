@@ -2,6 +2,7 @@ package pool
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 )
@@ -140,6 +141,9 @@ func (w *world) act(op, arg byte) error {
 	case 8:
 		return one(isAlive, func(p *proc) Event { p.abandoned = false; return Exited{p.id, 0, n & 9} })
 	case 9: // also of those long gone
+		if w.calm { // to recycle a starting one is a failure
+			return one(func(p *proc) bool { return p.ready }, func(p *proc) Event { return Recycle{p.id, "recycled"} })
+		}
 		return one(everSpawned, func(p *proc) Event { return Recycle{p.id, "recycled"} })
 	case 10:
 		return one(everSpawned, func(p *proc) Event { return Leaving{p.id, "leaving"} })
@@ -213,4 +217,27 @@ func FuzzPool(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestStories plays long stories of one seed each. A failing one is worth a script.
+func TestStories(t *testing.T) {
+	for seed := range uint64(400) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		w := newWorld(byte(random.Uint32()), seed%4 == 0)
+		err := w.feed(Start{})
+		for i := 0; i < 200 && err == nil && w.done == nil; i++ {
+			// Half of what happens is that all goes well, else nothing lives long enough to be interesting.
+			op := byte(random.Uint32())
+			if random.Uint32()&1 == 0 {
+				op = []byte{0, 1, 2, 4}[op&3]
+			}
+			err = w.act(op, byte(random.Uint32()))
+		}
+		if err == nil && w.done == nil {
+			err = w.shutdown()
+		}
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+	}
 }
