@@ -1,0 +1,79 @@
+package supervisor
+
+import (
+	"slices"
+	"strconv"
+	"testing"
+)
+
+func TestWorkersShareTheCPUs(t *testing.T) {
+	for _, c := range []struct{ workers, want int }{
+		{AutoWorkers(), 1},
+		{1, AutoWorkers()},
+		{AutoWorkers() + 1, 1},
+		{0, 1},
+	} {
+		if got := (App{Workers: c.workers}).gomaxprocs(); got != c.want {
+			t.Errorf("%d workers on %d CPUs: GOMAXPROCS %d each, want %d", c.workers, AutoWorkers(), got, c.want)
+		}
+	}
+	if got := (App{Workers: 9, GOMAXPROCS: 3}).gomaxprocs(); got != 3 {
+		t.Errorf("configured GOMAXPROCS 3 became %d", got)
+	}
+}
+
+func TestWorkersShareTheMemory(t *testing.T) {
+	const gib = 1 << 30
+	for name, c := range map[string]struct {
+		app       App
+		container int64
+		want      int64
+	}{
+		"no limit":        {App{Workers: 4, MaxSurge: 1}, 0, 0},
+		"with a surge":    {App{Workers: 4, MaxSurge: 1}, gib, 193273528},
+		"without a surge": {App{Workers: 4, MaxSurge: 1, Rollout: RolloutStopFirst}, gib, 241591910},
+		"configured":      {App{Workers: 4, MaxSurge: 1, GOMEMLIMIT: 77}, gib, 77},
+		"switched off":    {App{Workers: 4, MaxSurge: 1, GOMEMLIMIT: -1}, gib, 0},
+	} {
+		if got := c.app.gomemlimit(c.container); got != c.want {
+			t.Errorf("%s: GOMEMLIMIT %d, want %d", name, got, c.want)
+		}
+	}
+}
+
+func TestEnvironmentWeakestFirst(t *testing.T) {
+	file := writeFile(t, "KEY=file\nONLY_FILE=1\n")
+	c := App{Workers: 1, EnvFiles: []string{file}, Env: map[string]string{"KEY": "app"}}
+	env, err := environment(c, []string{"KEY=master", "ONLY_MASTER=1", "TINE_WORKERS=8", "NOTIFY_SOCKET=/x", "GOMAXPROCS=7"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"KEY=app", "ONLY_FILE=1", "ONLY_MASTER=1", "GOMAXPROCS=7", "TINE_CHANNEL_FD=3"} {
+		if !slices.Contains(env, want) {
+			t.Errorf("no %s in %q", want, env)
+		}
+	}
+	for _, leaked := range []string{"TINE_WORKERS=8", "NOTIFY_SOCKET=/x"} {
+		if slices.Contains(env, leaked) {
+			t.Errorf("the master's %s reached a worker", leaked)
+		}
+	}
+	keys := map[string]int{}
+	for _, kv := range env {
+		key, _, _ := cutEnv(kv)
+		if keys[key]++; keys[key] > 1 {
+			t.Errorf("%s stands there twice: which one a program takes is anybody's guess", key)
+		}
+	}
+}
+
+func TestGOMAXPROCSIsGivenWhereNobodySaysIt(t *testing.T) {
+	c := App{Workers: AutoWorkers() * 4}
+	env, err := environment(c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "GOMAXPROCS=" + strconv.Itoa(c.gomaxprocs()); !slices.Contains(env, want) {
+		t.Errorf("no %s in %q", want, env)
+	}
+}
