@@ -15,6 +15,10 @@ import (
 const (
 	// maxWaitingCalls bounds the calls of the master that one worker has not answered.
 	maxWaitingCalls = 1024
+	// maxKeys bounds the cached values that workers may add.
+	maxKeys = 10_000
+	// maxCallTime bounds how long a worker may give the master for an answer.
+	maxCallTime = 10 * time.Minute
 	// maxRunningCalls bounds the calls of one worker that are being answered at once.
 	maxRunningCalls = 64
 )
@@ -32,10 +36,8 @@ func (l *loop) frame(m *member, f ipc.Frame) {
 		l.hello(m, f)
 	case ipc.Ready:
 		l.memberReady(m)
-	case ipc.Ack:
-		m.acked = max(m.acked, min(f.Epoch, l.store.Epoch()))
 	case ipc.Set:
-		l.reply(m, f.ID, l.set(f.Key, f.Payload, fmt.Sprintf("worker %d", m.id)))
+		l.publish(m, f)
 	case ipc.Delete:
 		l.reply(m, f.ID, l.delete(f.Key))
 	case ipc.Message:
@@ -61,15 +63,19 @@ func (l *loop) breakChannel(m *member, why string) {
 // hello answers with who the worker is. The snapshot and the slot follow, at once
 // or when the sources have had their first chance.
 func (l *loop) hello(m *member, f ipc.Hello) {
-	if m.assigned {
+	switch {
+	case m.introduced:
 		l.breakChannel(m, "a second hello")
+		return
+	case f.Protocol < 1:
+		l.breakChannel(m, fmt.Sprintf("protocol version %d", f.Protocol))
 		return
 	}
 	l.send(m, ipc.Hello{
 		Protocol: ipc.Protocol, PID: os.Getpid(), Library: "tine",
 		App: m.app.name, Worker: uint64(m.id), Generation: uint64(m.generation),
 	})
-	m.assigned = true
+	m.introduced = true
 	if !l.snapshot {
 		l.wantSnapshot = append(l.wantSnapshot, m)
 		return
@@ -152,6 +158,17 @@ func (l *loop) bye(m *member, f ipc.Bye) {
 	l.step(m.app, pool.Leaving{ID: m.id, Reason: f.Reason})
 }
 
+// publish sets a value for a worker. Each key is kept until somebody deletes it, so
+// that their number is bounded here, where a program gone wrong could make them up.
+func (l *loop) publish(m *member, f ipc.Set) {
+	if _, known := l.store.Get(f.Key); !known && l.store.Len() >= maxKeys {
+		ipc.Discard(f)
+		l.send(m, ipc.Reply{ID: f.ID, Error: fmt.Sprintf("there are %d cached values already, no more can be published", maxKeys)})
+		return
+	}
+	l.reply(m, f.ID, l.set(f.Key, f.Payload, fmt.Sprintf("worker %d", m.id)))
+}
+
 // reply answers a publish with the epoch that it was given.
 func (l *loop) reply(m *member, id, epoch uint64) {
 	text, err := cache.Encode(epoch)
@@ -178,7 +195,7 @@ func (l *loop) call(m *member, f ipc.Call) {
 	m.running++
 	from := Caller{App: m.app.name, Slot: m.slot, Worker: uint64(m.id)}
 	l.s.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(l.ctx, f.Timeout)
+		ctx, cancel := context.WithTimeout(l.ctx, min(max(f.Timeout, 0), maxCallTime))
 		defer cancel()
 		r := answer(ctx, handle, from, f)
 		if !l.s.post(callAnswered{m, r}) {

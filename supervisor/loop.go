@@ -29,14 +29,15 @@ type loop struct {
 	snapshot     bool            // the sources had their first chance: workers may have the snapshot
 	wantSnapshot []*member       // said hello before that
 
-	dispatch  *dispatcher
-	stopping  bool
-	wakeup    *time.Timer
-	ctx       context.Context // of the sources; ends with the loop
-	cancel    context.CancelFunc
-	wasReady  bool
-	gaveUp    *app // the app whose giving up ends the rest
-	startedAt time.Time
+	dispatch   *dispatcher
+	stopping   bool
+	wakeup     *time.Timer
+	timerStale bool            // a core was stepped since it was set
+	ctx        context.Context // of the sources; ends with the loop
+	cancel     context.CancelFunc
+	wasReady   bool
+	gaveUp     *app // the app whose giving up ends the rest
+	startedAt  time.Time
 }
 
 func newLoop(s *Supervisor) *loop {
@@ -51,7 +52,6 @@ func (l *loop) run(ctx context.Context) (err error) {
 	}
 	l.s.logs = l.logs
 	defer l.logs.Close()
-	defer close(l.s.done)
 	if err := l.open(config); err != nil {
 		return err
 	}
@@ -69,6 +69,9 @@ func (l *loop) run(ctx context.Context) (err error) {
 	l.wakeup = time.NewTimer(time.Hour)
 	defer l.wakeup.Stop()
 	close(l.s.started)
+	// First of all that is deferred: whoever waits to post is then let go, and can
+	// be waited for.
+	defer close(l.s.done)
 	l.startSources(config.Cache)
 	for _, a := range l.apps {
 		l.logs.Info().Str("app", a.name).Strs("listen", a.config.Listen).Int("workers", a.pool.Status().Wanted).Msg("starting")
@@ -76,7 +79,9 @@ func (l *loop) run(ctx context.Context) (err error) {
 	}
 	stop := ctx.Done()
 	for !l.ended() {
-		l.setTimer()
+		if l.timerStale {
+			l.setTimer()
+		}
 		select {
 		case m := <-l.s.inbox:
 			m.apply(l)
@@ -119,21 +124,16 @@ func (l *loop) closeSockets() {
 func (l *loop) waitForGoroutines() {
 	ended := make(chan struct{})
 	go func() { l.s.wg.Wait(); close(ended) }()
-	for {
-		select {
-		case <-ended:
-			return
-		case <-l.s.inbox:
-			// A fact that nobody will act on; taking it lets its poster end.
-		case <-time.After(endTimeout):
-			l.logs.Warn().Msg("a worker's output or channel is still open in another process; not waiting for it")
-			return
-		}
+	select {
+	case <-ended:
+	case <-time.After(endTimeout):
+		l.logs.Warn().Msg("a worker's output or channel is still open in another process; not waiting for it")
 	}
 }
 
 // step gives one event to an app's core and carries out the orders that follow.
 func (l *loop) step(a *app, ev pool.Event) {
+	l.timerStale = true
 	for _, effect := range a.pool.Step(time.Now(), ev) {
 		l.carryOut(a, effect)
 	}
@@ -141,6 +141,7 @@ func (l *loop) step(a *app, ev pool.Event) {
 
 // setTimer arms the one timer for the earliest deadline of all cores.
 func (l *loop) setTimer() {
+	l.timerStale = false
 	var next time.Time
 	for _, a := range l.apps {
 		if d := a.pool.Deadline(); !d.IsZero() && (next.IsZero() || d.Before(next)) {

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"errors"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
@@ -31,11 +32,14 @@ type member struct {
 	conn   *ipc.Conn
 	outbox *ipc.Outbox // nil when the channel has ended
 
-	subscribed bool   // it holds the snapshot, so that changes go to it
-	assigned   bool   // it has its slot's sockets
-	ready      bool   // it said so
-	greeted    bool   // it got "Worker PID"
-	acked      uint64 // the epoch up to which it has applied all changes
+	introduced bool // its hello was answered
+	subscribed bool // it holds the snapshot, so that changes go to it
+	ready      bool // it said so
+	greeted    bool // it got "Worker PID"
+
+	// acked is the epoch up to which it has applied all changes. The one thing that
+	// its reader writes: an ack decides nothing, and there is one for each change.
+	acked atomic.Uint64
 
 	calls    map[uint64]chan<- ipc.Reply // the master's calls that it has not answered
 	lastCall uint64
@@ -114,6 +118,10 @@ func (s *Supervisor) read(m *member) {
 			}
 			s.post(channelEnded{m: m, err: err})
 			return
+		}
+		if ack, ok := frame.(ipc.Ack); ok {
+			m.acked.Store(ack.Epoch)
+			continue
 		}
 		if !s.post(frameArrived{m, frame}) {
 			ipc.Discard(frame)

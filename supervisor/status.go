@@ -38,7 +38,7 @@ func (l *loop) status() Status {
 			as.Listen = append(as.Listen, address.String())
 		}
 		for id, m := range a.members {
-			as.Acked[id] = m.acked
+			as.Acked[id] = min(m.acked.Load(), st.Epoch)
 		}
 		st.Apps = append(st.Apps, as)
 	}

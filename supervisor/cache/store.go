@@ -41,6 +41,9 @@ func (c Change) Frame() ipc.Frame {
 	return ipc.Set{Epoch: c.Epoch, Key: c.Key, ChangedAt: c.At, Payload: c.Payload.Retain()}
 }
 
+// Len is the number of keys, with those that only failed so far.
+func (s *Store) Len() int { return len(s.values) }
+
 // Epoch is that of the last change of any key.
 func (s *Store) Epoch() uint64 { return s.epoch }
 
