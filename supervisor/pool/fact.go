@@ -116,7 +116,9 @@ func (p *Pool) exited(ev Exited) {
 	p.bury(w)
 	switch state {
 	case StateStarting, StateReady:
-		if code == 0 && p.cfg.Restart != RestartAlways {
+		// Code 0 is no work done if it comes from a new generation that was not ready yet: else a bad version could
+		// finish an app that was fine.
+		if code == 0 && p.cfg.Restart != RestartAlways && !p.onTrial(w) {
 			p.complete(w)
 		} else {
 			p.fail(w, code, reason)
@@ -160,18 +162,21 @@ func (p *Pool) recycle(ev Recycle) {
 
 // fail notes in the slot's history that a worker went, or is going, unasked. The worker is out of starting and ready.
 func (p *Pool) fail(w *worker, code int, reason string) {
+	p.judge(w, reason)
 	s := w.slot
 	s.failures++
 	s.failure, s.failedAt = reason, p.now
-	s.retryAt = p.now.Add(p.delay(s.failures))
-	p.judge(w, reason)
+	if s.finished {
+		return // A rollout tried to fill it again. It stays what it was.
+	}
 	if p.cfg.Restart == RestartNever {
-		if p.code == 0 {
+		if s.vacant() && p.code == 0 {
 			p.code = code
 		}
 		p.complete(w)
 		return
 	}
+	s.retryAt = p.now.Add(p.delay(s.failures))
 	if p.wanted(s) && s.vacant() && s.retryAt.After(p.now) && !p.hopeless() {
 		p.recordOf(w, Record{Kind: KindBackoff, Reason: reason, Delay: s.retryAt.Sub(p.now), Failures: s.failures})
 	}
@@ -179,21 +184,21 @@ func (p *Pool) fail(w *worker, code int, reason string) {
 
 // complete notes that a worker has done its work.
 func (p *Pool) complete(w *worker) {
+	p.judge(w, "finished")
 	s := w.slot
-	p.judge(w, "finished while starting")
 	if s.vacant() { // else the other worker of a surge goes on
-		s.finished = true
+		s.finished, s.retryAt = true, never
 		p.recordOf(w, Record{Kind: KindFinished})
 	}
 }
 
-// judge ends the slot's turn, and the rollout, with a worker that never was ready.
+// judge ends the turn of a slot, and the rollout, whose new worker never was ready.
 func (p *Pool) judge(w *worker, reason string) {
 	if w.wasReady() {
 		return
 	}
 	w.slot.replacing = ""
-	if p.rollout.active() && w.generation == p.rollout.generation && p.rollout.failure == "" {
+	if p.onTrial(w) && p.rollout.failure == "" {
 		p.rollout.failure = "worker " + strconv.FormatUint(uint64(w.id), 10) + ": " + reason
 	}
 }

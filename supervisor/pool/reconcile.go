@@ -154,7 +154,7 @@ func (p *Pool) vacancy(s *slot) bool {
 		}
 	}
 	if s.ready() != nil {
-		return s.replacing != "" && p.need(s) != "" // the surge
+		return s.replacing != "" // the surge
 	}
 	if s.replacing != "" && p.stale(s) {
 		return true // A rollout fills finished slots too, and waits for no backoff.
@@ -168,7 +168,6 @@ func (p *Pool) spawn(s *slot) {
 	p.nextID++
 	p.workers[w.id] = w
 	s.workers = append(s.workers, w)
-	s.finished = false
 	p.emit(Spawn{ID: w.id, Slot: s.number, Generation: w.generation})
 }
 

@@ -16,6 +16,11 @@ func (r rollout) active() bool { return r.generation != 0 }
 // what becomes of that one later is the slot's ordinary life.
 func (p *Pool) stale(s *slot) bool { return p.rollout.active() && s.generation < p.rollout.generation }
 
+// onTrial: the rollout stands and falls with this worker.
+func (p *Pool) onTrial(w *worker) bool {
+	return p.rollout.active() && w.generation == p.rollout.generation && !w.wasReady()
+}
+
 // generationFor is what a worker spawned in the slot now would get.
 func (p *Pool) generationFor(s *slot) int {
 	if s.replacing != "" && p.stale(s) {

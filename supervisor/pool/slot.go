@@ -25,8 +25,8 @@ type slot struct {
 	failures   int       // in a row
 	failure    string    // the last of them
 	failedAt   time.Time // and when
-	retryAt    time.Time // not before
-	finished   bool      // vacant for good, unless a rollout fills it again
+	retryAt    time.Time // not before; zero when finished
+	finished   bool      // vacant for good, until a worker of a rollout is ready here
 
 	// replacing is why this slot has its turn in the replacement queue; empty: it has none.
 	replacing string
@@ -68,7 +68,7 @@ func (s *slot) state(now time.Time) SlotState {
 	switch {
 	case !s.vacant():
 		return SlotFilled
-	case !s.finished && now.Before(s.retryAt):
+	case now.Before(s.retryAt):
 		return SlotBackoff
 	}
 	return SlotVacant
