@@ -103,9 +103,14 @@ func (d *drain) begin(w *Worker, o order) {
 	d.timers = append(d.timers,
 		time.AfterFunc(o.delay, d.shut),
 		time.AfterFunc(o.delay+o.timeout, d.cut))
+	if first {
+		for _, s := range d.servers {
+			s.load.requests.Add(drainingBit)
+		}
+	}
 	d.mu.Unlock()
 	if first {
-		close(d.begun)
+		close(d.begun) // from here on every answer asks its client to go
 		go d.run(w, o)
 	} else if o.handover {
 		w.closeListeners()
@@ -122,10 +127,6 @@ func (d *drain) run(w *Worker, o order) {
 	d.mu.Lock()
 	servers, hooks, used := d.servers, d.hooks, d.used
 	d.mu.Unlock()
-	for _, s := range servers {
-		s.load.requests.Add(drainingBit)
-	}
-
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
