@@ -79,6 +79,14 @@ func (c App) addresses() ([]listen.Address, error) {
 	return all, nil
 }
 
+// listening is where the app listens, with the real port where the config says 0.
+func (a *app) listening() (all []string) {
+	for _, address := range a.sockets.Addresses() {
+		all = append(all, address.String())
+	}
+	return all
+}
+
 var restarts = map[string]pool.Restart{
 	RestartOnFailure: pool.RestartOnFailure,
 	RestartAlways:    pool.RestartAlways,

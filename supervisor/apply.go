@@ -45,7 +45,7 @@ func (l *loop) applyApp(config App) {
 			return
 		}
 		l.apps = append(l.apps, a)
-		l.logs.Info().Str("app", a.name).Strs("listen", config.Listen).Msg("starting")
+		l.logs.Info().Str("app", a.name).Strs("listen", a.listening()).Msg("starting")
 		l.step(a, pool.Start{})
 		return
 	}

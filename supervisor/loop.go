@@ -74,7 +74,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 	defer close(l.s.done)
 	l.startSources(config.Cache)
 	for _, a := range l.apps {
-		l.logs.Info().Str("app", a.name).Strs("listen", a.config.Listen).Int("workers", a.pool.Status().Wanted).Msg("starting")
+		l.logs.Info().Str("app", a.name).Strs("listen", a.listening()).Int("workers", a.pool.Status().Wanted).Msg("starting")
 		l.step(a, pool.Start{})
 	}
 	stop := ctx.Done()

@@ -33,10 +33,7 @@ func (l *loop) status() Status {
 		Epoch: l.store.Epoch(), Cache: l.store.Status(time.Now()),
 	}
 	for _, a := range l.apps {
-		as := AppStatus{Name: a.name, Status: a.pool.Status(), Acked: map[pool.WorkerID]uint64{}}
-		for _, address := range a.sockets.Addresses() {
-			as.Listen = append(as.Listen, address.String())
-		}
+		as := AppStatus{Name: a.name, Listen: a.listening(), Status: a.pool.Status(), Acked: map[pool.WorkerID]uint64{}}
 		for id, m := range a.members {
 			as.Acked[id] = min(m.acked.Load(), st.Epoch)
 		}
