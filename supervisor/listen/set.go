@@ -42,6 +42,11 @@ func open(addrs []Address, slots int, share bool) (*Set, error) {
 		}
 		s.admitted = s.slots
 	}
+	// Each slot joined behind a program that kept it out.
+	if err := s.Steer(slots); err != nil {
+		s.close()
+		return nil, err
+	}
 	return s, nil
 }
 

@@ -4,13 +4,29 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
+
+func TestAllSlotsGetConnectionsFromTheStart(t *testing.T) {
+	for _, n := range []int{1, 2, 4} {
+		s := mustOpen(t, n, "127.0.0.1:0", ":0")
+		for slot := range n {
+			startWorker(t, s, slot)
+		}
+		for _, a := range s.Addresses() {
+			if counts := askMany(t, a, 60); len(counts) != n {
+				t.Errorf("%s was answered by %v, want %d slots", a, counts, n)
+			}
+		}
+	}
+}
 
 func TestSteer(t *testing.T) {
 	s := mustOpen(t, 4, "127.0.0.1:0", ":0")
@@ -34,6 +50,26 @@ func TestSteer(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Another program that shares by SO_REUSEPORT is in the way like any other.
+func TestGroupOfAnotherIsInTheWay(t *testing.T) {
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) {
+			for _, option := range []int{unix.SO_REUSEADDR, unix.SO_REUSEPORT} {
+				if err := setFlag(int(fd), unix.SOL_SOCKET, option, true); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}}
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, err = Open(mustParse(t, l.Addr().String()), 2)
+	wantInUse(t, err)
 }
 
 func TestIndexIsTheOrderOfListen(t *testing.T) {
@@ -225,6 +261,46 @@ func TestNoRightToThePort(t *testing.T) {
 			t.Errorf("error %v, want that the permission is missing", err)
 		}
 	})
+}
+
+// When a supervisor was killed its workers still hold the address: the next one says who they are.
+func TestHoldersAreTheWorkersOfADeadSupervisor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.sock")
+	s := mustOpen(t, 1, "127.0.0.1:0", "unix:"+path)
+	addrs := s.Addresses()
+	_, files, err := s.Share(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	orphan := exec.Command("sleep", "1000")
+	orphan.ExtraFiles = files
+	if err := orphan.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer orphan.Wait()
+	defer orphan.Process.Kill()
+	for _, f := range files {
+		f.Close()
+	}
+	keep := filepath.Join(filepath.Dir(path), "kept.sock")
+	if err := os.Link(path, keep); err != nil { // a supervisor that is killed does not remove it
+		t.Fatal(err)
+	}
+	s.Close()
+	if err := os.Rename(keep, path); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addrs {
+		_, err := Open([]Address{a}, 1)
+		used := wantInUse(t, err)
+		want := Holder{PID: orphan.Process.Pid, Name: "sleep"}
+		if len(used.Holders) != 1 || used.Holders[0] != want {
+			t.Errorf("%s: holders are %v, want %v", a, used.Holders, want)
+		}
+		if text := fmt.Sprintf("cannot listen on %s: address already in use by sleep (PID %d)", a, want.PID); err.Error() != text {
+			t.Errorf("error %q, want %q", err, text)
+		}
+	}
 }
 
 func TestHolderOfAnotherUser(t *testing.T) {

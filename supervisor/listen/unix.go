@@ -101,6 +101,9 @@ func removeDead(path string) error {
 
 func lockFolder(folder string) (unlock func(), err error) {
 	f, err := os.Open(folder)
+	if errors.Is(err, fs.ErrPermission) {
+		return func() {}, nil // a folder may be written to that may not be read
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,264 @@
+package proc
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// pumped sends pieces through a pump and returns what it delivers.
+func pumped(t testing.TB, max int, pieces ...[]byte) *output {
+	t.Helper()
+	r, w, err := outputPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := newOutput()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		(&pump{file: r, deliver: out.line, max: max}).run()
+	}()
+	for _, p := range pieces {
+		for len(p) > 0 {
+			n, err := syscall.Write(w, p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p = p[n:]
+		}
+	}
+	syscall.Close(w)
+	await(t, done, "the end of the pump")
+	return out
+}
+
+func TestLines(t *testing.T) {
+	big := strings.Repeat("0123456789abcdef", 1000) // 16,000 bytes
+	for _, c := range []struct {
+		name  string
+		max   int
+		in    string
+		lines []string
+		more  string // one letter a line
+	}{
+		{"nothing", 100, "", nil, ""},
+		{"one", 100, "a\n", []string{"a"}, "-"},
+		{"several", 100, "a\nb\n\nc\n", []string{"a", "b", "", "c"}, "----"},
+		{"the last has no newline", 100, "a\nb", []string{"a", "b"}, "--"},
+		{"only a newline", 100, "\n", []string{""}, "-"},
+		{"carriage returns stay", 100, "a\r\n", []string{"a\r"}, "-"},
+		{"rubbish stays", 100, "\x00\xff\xfe\x1b[31m\n", []string{"\x00\xff\xfe\x1b[31m"}, "-"},
+		{"just the longest", 4, "abcd\n", []string{"abcd"}, "-"},
+		{"just the longest, last", 4, "abcd", []string{"abcd"}, "-"},
+		{"one too long", 4, "abcde\n", []string{"abcd", "e"}, "m-"},
+		{"two pieces", 4, "abcdefgh\n", []string{"abcd", "efgh"}, "m-"},
+		{"three pieces, last", 4, "abcdefghi", []string{"abcd", "efgh", "i"}, "mm-"},
+		{"a long one among others", 4, "a\nabcdef\nb\n", []string{"a", "abcd", "ef", "b"}, "-m--"},
+		{"grows", 64 << 10, big + "\n" + big + big + "\nx\n", []string{big, big + big, "x"}, "---"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out := pumped(t, c.max, []byte(c.in))
+			var more strings.Builder
+			for _, m := range out.parts {
+				more.WriteString(map[bool]string{true: "m", false: "-"}[m])
+			}
+			if strings.Join(out.lines, "|") != strings.Join(c.lines, "|") || len(out.lines) != len(c.lines) || more.String() != c.more {
+				t.Errorf("got %d lines %.200q %s, want %d %.200q %s", len(out.lines), out.lines, more.String(), len(c.lines), c.lines, c.more)
+			}
+		})
+	}
+}
+
+// What goes in comes out, whatever the pieces are in which it comes, and no piece is longer than allowed.
+func FuzzLines(f *testing.F) {
+	f.Add([]byte("a\nbc\n\n"), uint16(3), uint64(1))
+	f.Add(bytes.Repeat([]byte("x"), 10000), uint16(4096), uint64(2))
+	f.Add([]byte("\x00\xff\n\r\n"), uint16(1), uint64(3))
+	f.Fuzz(func(t *testing.T, in []byte, max uint16, seed uint64) {
+		if max == 0 {
+			max = 1
+		}
+		r := rand.New(rand.NewPCG(seed, 0))
+		var pieces [][]byte
+		for rest := in; len(rest) > 0; {
+			n := 1 + r.IntN(len(rest))
+			pieces, rest = append(pieces, rest[:n]), rest[n:]
+		}
+		out := pumped(t, int(max), pieces...)
+		var joined []byte
+		for i, l := range out.lines {
+			if len(l) > int(max) || strings.Contains(l, "\n") {
+				t.Fatalf("line %d has %d bytes, at most %d are allowed: %q", i, len(l), max, l)
+			}
+			joined = append(joined, l...)
+			if !out.parts[i] {
+				joined = append(joined, '\n')
+			}
+		}
+		want := in
+		if len(in) > 0 && in[len(in)-1] != '\n' {
+			want = append(bytes.Clone(in), '\n')
+		}
+		if !bytes.Equal(joined, want) {
+			t.Fatalf("got %q, want %q", joined, want)
+		}
+	})
+}
+
+// A reader that is slower than the writer holds up the writer: memory stays.
+func TestSlowReaderHoldsUpTheWriterOnly(t *testing.T) {
+	block := make(chan struct{})
+	started := make(chan struct{})
+	lines := 0
+	p := mustStart(t, child(t, "flood", "200"), Options{Stdout: func(line []byte, more bool) {
+		if lines == 0 {
+			close(started)
+			<-block
+		}
+		if len(line) != 99 || more {
+			t.Errorf("line %d has %d bytes", lines, len(line))
+		}
+		lines++
+	}})
+	await(t, started, "the first line")
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	select {
+	case <-p.Exited():
+		t.Fatal("200 MB were printed although nobody read them")
+	case <-time.After(100 * time.Millisecond):
+	}
+	at := time.Now()
+	close(block)
+	if e := exitOf(t, p); e.Code != 0 {
+		t.Fatal(e)
+	}
+	took := time.Since(at)
+	runtime.ReadMemStats(&after)
+	if lines != 2_000_000 {
+		t.Errorf("%d lines, want 2,000,000", lines)
+	}
+	if grown := int64(after.TotalAlloc - before.TotalAlloc); grown > 4<<20 {
+		t.Errorf("%d bytes were allocated for 200 MB of output", grown)
+	}
+	t.Logf("200 MB in 2,000,000 lines in %s (%.0f MB/s)", took, 200/took.Seconds())
+}
+
+func TestLargeBufferIsGivenBack(t *testing.T) {
+	r, w, err := outputPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan int, 1)
+	room := 0 // of the buffer behind the line that came last
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		(&pump{file: r, max: 1 << 20, deliver: func(line []byte, _ bool) {
+			room = cap(line)
+			got <- len(line)
+		}}).run()
+	}()
+	defer func() {
+		syscall.Close(w)
+		await(t, done, "the end of the pump")
+	}()
+	send := func(n int) {
+		t.Helper()
+		f := append(bytes.Repeat([]byte("x"), n), '\n')
+		go func() {
+			for len(f) > 0 {
+				n, err := syscall.Write(w, f)
+				if err != nil {
+					return
+				}
+				f = f[n:]
+			}
+		}()
+		select {
+		case m := <-got:
+			if m != n {
+				t.Fatalf("got a line of %d bytes, want %d", m, n)
+			}
+		case <-time.After(patience):
+			t.Fatal("no line")
+		}
+	}
+	send(900_000)
+	for range 2 * idleReads {
+		send(10)
+	}
+	if room > smallBuffer {
+		t.Errorf("the buffer still has %d bytes", room)
+	}
+	send(900_000)
+}
+
+func TestLastLine(t *testing.T) {
+	for _, c := range []struct{ name, script, want string }{
+		{"nothing", "exit 1", ""},
+		{"stdout", "echo a; echo b", "b"},
+		{"stderr wins", "echo out1 >&1; echo err >&2; echo out2", "err"},
+		{"blank lines do not count", "echo why >&2; echo >&2; echo '  ' >&2", "why"},
+		{"no newline", "printf why >&2", "why"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			drop := func([]byte, bool) {}
+			if e := exitOf(t, mustStart(t, shell(t, c.script), Options{Stdout: drop, Stderr: drop})); e.LastLine != c.want {
+				t.Errorf("got %q, want %q", e.LastLine, c.want)
+			}
+		})
+	}
+	t.Run("long", func(t *testing.T) {
+		var l lastLine
+		l.add([]byte(strings.Repeat("x", 5000)))
+		if got := len(l.line()); got != maxLastLine {
+			t.Errorf("kept %d bytes, want %d", got, maxLastLine)
+		}
+	})
+	t.Run("a crash in Go", func(t *testing.T) {
+		drop := func([]byte, bool) {}
+		e := exitOf(t, mustStart(t, child(t, "crash"), Options{Stdout: drop, Stderr: drop}))
+		if want := "panic: runtime error: invalid memory address or nil pointer dereference"; e.LastLine != want || e.Code != 2 {
+			t.Errorf("got %s, %q; want code 2, %q", e, e.LastLine, want)
+		}
+	})
+	t.Run("not a crash", func(t *testing.T) {
+		var l lastLine
+		for _, s := range []string{"panic: not really", "goes on", "goroutine 1 is fine", "the end"} {
+			l.add([]byte(s))
+		}
+		if got := l.line(); got != "the end" {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+func BenchmarkLines(b *testing.B) {
+	r, w, err := outputPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out := os.NewFile(uintptr(w), "w")
+	block := bytes.Repeat(append(bytes.Repeat([]byte("x"), 99), '\n'), 100)
+	b.SetBytes(int64(len(block)))
+	go func() {
+		defer out.Close()
+		for range b.N {
+			out.Write(block)
+		}
+	}()
+	n := 0
+	b.ResetTimer()
+	(&pump{file: r, max: DefaultMaxLine, deliver: func([]byte, bool) { n++ }}).run()
+	if n != b.N*100 {
+		b.Fatalf("%d lines, want %d", n, b.N*100)
+	}
+}
