@@ -178,6 +178,9 @@ func appendFrame(dst []byte, f Frame) ([]byte, error) {
 	case Snapshot:
 		dst, err = appendJSON(dst, f)
 	case Assign:
+		if f.Listeners == nil {
+			f.Listeners = []Listener{} // a list in JSON too, not null
+		}
 		dst, err = appendJSON(dst, wireAssign{f.Slot, f.Listeners, f.DrainDelay, f.DrainTimeout})
 	case Ready:
 		dst = append(dst, '{', '}')

@@ -114,7 +114,10 @@ func TestPayloadReferences(t *testing.T) {
 			"Retain":  func() { p.Retain() },
 			"Release": func() { p.Release() },
 			"Equal":   func() { p.Equal(p) },
-			"encode":  func() { _, _ = appendFrame(nil, Message{Topic: "t", Payload: p}); _, _ = descriptors(Message{Payload: p}) },
+			"encode": func() {
+				_, _ = appendFrame(nil, Message{Topic: "t", Payload: p})
+				_, _ = descriptors(Message{Payload: p})
+			},
 		} {
 			if got := panicOf(use); !strings.Contains(got, "released payload") {
 				t.Errorf("%s of a released payload of %d bytes: panic %q", what, n, got)
