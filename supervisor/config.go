@@ -45,7 +45,7 @@ type App struct {
 	Workers      int               // 0: as many as AutoWorkers says
 	Restart      string            // RestartOnFailure (default), RestartAlways, RestartNever
 	Backoff      Backoff
-	StartLimit   int           // failures in a row before the app was ever ready, after which it gives up; default 5
+	StartLimit   int           // failures in a row before the app was ever ready, after which it gives up; default 5. See NewApp for 0: never
 	ReadyTimeout time.Duration // from its start to ready; default 30s
 	DrainDelay   time.Duration // at most this long, kept-alive connections are told to close; default 1s
 	DrainTimeout time.Duration // for the requests in flight after that; default 30s

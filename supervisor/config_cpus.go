@@ -139,12 +139,3 @@ func workersFor(cpus int, quota float64, limited bool) int {
 	}
 	return min(max(cpus, 1), MaxWorkers)
 }
-
-// goMemLimit is what each of n processes may use for Go's heap and stacks when all of them have limit: 90 %, shared.
-// It is 0 when there is nothing to say.
-func goMemLimit(limit int64, limited bool, processes int) int64 {
-	if !limited || processes < 1 {
-		return 0
-	}
-	return limit / 10 * 9 / int64(processes)
-}

@@ -24,7 +24,9 @@ type decoder struct {
 	errs    []*ConfigError
 	values  map[string]place // by path
 	anchors map[string]ast.Node
-	budget  int
+	meant   map[string]bool   // paths of keys that are there, but misspelt
+	merging map[ast.Node]bool // the sections that merge keys are bringing in right now
+	budget  int               // of sections' lines; below 0: given up
 }
 
 // place is a position in the file; the zero place is unknown.
@@ -67,6 +69,9 @@ func (d *decoder) placeOf(path string) place {
 
 // reported tells whether the value at path, or what it is in, is known to be wrong already.
 func (d *decoder) reported(path string) bool {
+	if d.meant[path] {
+		return true
+	}
 	for _, e := range d.errs {
 		if e.Path == path || (e.Path != "" && strings.HasPrefix(path, e.Path) && strings.ContainsRune(".[", rune(path[len(e.Path)]))) {
 			return true
@@ -174,18 +179,25 @@ func (d *decoder) entries(path string, n ast.Node) []entry {
 
 // merge returns the lines that a merge key brings: of one section, or of each in a list, the first one winning.
 func (d *decoder) merge(path string, n ast.Node) []entry {
-	// The depth of merges in merges is bounded by the budget: a cycle spends it.
-	if d.budget--; d.budget < 0 {
+	target := d.resolve(path, n)
+	if target == nil {
 		return nil
 	}
-	if list, ok := d.resolve(path, n).(*ast.SequenceNode); ok {
-		var all []entry
-		for _, v := range list.Values {
-			all = append(all, d.entries(path, v)...)
-		}
-		return all
+	if d.merging[target] {
+		d.fail(n, path, "merges itself")
+		return nil
 	}
-	return d.entries(path, n)
+	d.merging[target] = true
+	defer delete(d.merging, target)
+	list, ok := target.(*ast.SequenceNode)
+	if !ok {
+		return d.entries(path, target)
+	}
+	var all []entry
+	for _, v := range list.Values {
+		all = append(all, d.merge(path, v)...)
+	}
+	return all
 }
 
 func keyText(n ast.Node) (string, bool) {
@@ -237,6 +249,7 @@ lines:
 			known[i] = f.key
 		}
 		if s := suggest(e.key, known); s != "" {
+			d.meant[join(path, s)] = true
 			d.failAt(e.at, at, "unknown key %q: did you mean %s?", e.key, s)
 		} else {
 			d.failAt(e.at, at, "unknown key %q: the keys here are %s", e.key, strings.Join(known, ", "))
@@ -315,7 +328,7 @@ func (d *decoder) textInto(to *string) func(string, ast.Node) {
 	}
 }
 
-// words decodes one text or a list of them. each, when set, changes every one of them.
+// list decodes one text or a list of them. each, when set, changes every one of them.
 func (d *decoder) list(to *[]string, each func(string) string) func(string, ast.Node) {
 	return func(path string, n ast.Node) {
 		add := func(path string, n ast.Node) {
@@ -495,7 +508,7 @@ func parseBytes(text string) (int64, error) {
 	return value * unit, nil
 }
 
-// path makes a path of the file absolute.
+// absolute makes a path of the file absolute.
 func (d *decoder) absolute(path string) string {
 	if path == "" || filepath.IsAbs(path) {
 		return path

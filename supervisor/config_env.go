@@ -3,9 +3,7 @@ package supervisor
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 	"strings"
 )
 
@@ -148,41 +146,4 @@ func checkEnvName(name string) error {
 		return fmt.Errorf("%s is reserved: names that begin with TINE_ belong to the master", name)
 	}
 	return nil
-}
-
-// Environ returns the environment of the app's workers on top of base: the variables of base, of the env files and of
-// Env, later ones winning. It reads the env files, so it is asked anew for each rollout.
-func (a *App) Environ(base []string) ([]string, error) {
-	env := slices.Clone(base)
-	for _, f := range a.EnvFiles {
-		more, err := ReadEnvFile(f)
-		if err != nil {
-			return nil, err
-		}
-		env = append(env, more...)
-	}
-	return mergeEnv(env, a.Env), nil
-}
-
-// Environ returns the environment of the value's command on top of base.
-func (v *CacheValue) Environ(base []string) []string { return mergeEnv(base, v.Env) }
-
-// mergeEnv appends more to base and keeps the last of each name, at the place of the first.
-func mergeEnv(base []string, more map[string]string) []string {
-	all := slices.Clone(base)
-	for _, k := range slices.Sorted(maps.Keys(more)) {
-		all = append(all, k+"="+more[k])
-	}
-	where := make(map[string]int, len(all))
-	out := all[:0]
-	for _, kv := range all {
-		name, _, _ := strings.Cut(kv, "=")
-		if i, ok := where[name]; ok {
-			out[i] = kv
-			continue
-		}
-		where[name] = len(out)
-		out = append(out, kv)
-	}
-	return out
 }

@@ -49,6 +49,8 @@ func parseConfig(name, dir string, text []byte) (*Config, error) {
 		lines:   strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n"),
 		values:  map[string]place{},
 		anchors: map[string]ast.Node{},
+		meant:   map[string]bool{},
+		merging: map[ast.Node]bool{},
 		budget:  maxNodes,
 	}
 	root, ok := d.parse(text)
@@ -57,7 +59,9 @@ func parseConfig(name, dir string, text []byte) (*Config, error) {
 	}
 	c := d.config(root)
 	for _, p := range problems(c.WithDefaults()) {
-		if !d.reported(p.path) {
+		// What follows from a fault that is told already helps nobody.
+		follows := d.budget < 0 || d.reported(p.path) || p.path == "apps" && len(d.errs) > 0
+		if !follows {
 			d.failAt(d.placeOf(p.path), p.path, "%s", p.message)
 		}
 	}

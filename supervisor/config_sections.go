@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"path/filepath"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -63,7 +62,7 @@ func (d *decoder) app(path, name string, n ast.Node) App {
 				a.Backoff.Max = max(a.Backoff.Max, a.Backoff.Base)
 			}
 		}},
-		{"start_limit", d.integer(&a.StartLimit, 1, 1_000_000, false)},
+		{"start_limit", d.integer(&a.StartLimit, 0, 1_000_000, false)},
 		{"ready_timeout", d.duration(&a.ReadyTimeout)},
 		{"drain_delay", d.duration(&a.DrainDelay)},
 		{"drain_timeout", d.duration(&a.DrainTimeout)},
@@ -97,10 +96,11 @@ func (d *decoder) command(path string, n ast.Node, to *[]string) {
 
 // absoluteSocket makes the path of a Unix-domain address absolute.
 func (d *decoder) absoluteSocket(address string) string {
-	if path, ok := strings.CutPrefix(address, "unix:"); ok && path != "" && !strings.HasPrefix(path, "@") && !strings.HasPrefix(path, "/") {
-		return "unix:" + filepath.Join(d.dir, path)
+	path, ok := strings.CutPrefix(address, "unix:")
+	if path = strings.TrimPrefix(path, "//"); !ok || path == "" || path[0] == '/' || path[0] == '@' {
+		return address
 	}
-	return address
+	return "unix:" + d.absolute(path)
 }
 
 func (d *decoder) cacheValue(path, key string, n ast.Node) CacheValue {

@@ -7,12 +7,11 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tinehq/tine/ipc"
 )
 
-const (
-	maxAppName = 63
-	maxKey     = 255 // ipc.MaxKey
-)
+const maxAppName = 63
 
 var appNamePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
 
@@ -100,11 +99,11 @@ func (c *checker) app(path string, a App) {
 	c.positive(join(backoff, "base"), a.Backoff.Base)
 	c.positive(join(backoff, "max"), a.Backoff.Max)
 	c.share(join(backoff, "jitter"), a.Backoff.Jitter)
-	c.notNegative(join(backoff, "reset"), a.Backoff.Reset)
+	c.positive(join(backoff, "reset"), a.Backoff.Reset)
 	if a.Backoff.Base > 0 && a.Backoff.Max > 0 && a.Backoff.Max < a.Backoff.Base {
 		c.fail(join(backoff, "max"), "%s is less than the base of %s", a.Backoff.Max, a.Backoff.Base)
 	}
-	c.between(join(path, "start_limit"), a.StartLimit, 1, 1_000_000)
+	c.between(join(path, "start_limit"), a.StartLimit, 0, 1_000_000)
 	c.positive(join(path, "ready_timeout"), a.ReadyTimeout)
 	c.notNegative(join(path, "drain_delay"), a.DrainDelay)
 	c.notNegative(join(path, "drain_timeout"), a.DrainTimeout)
@@ -129,7 +128,7 @@ func (c *checker) listen(path string, a App, taken []claim) []claim {
 			c.fail(at, "%v", err)
 			continue
 		}
-		claim.text, claim.app = text, a.Name
+		claim.app = a.Name
 		for _, other := range taken {
 			if !claim.overlaps(other) {
 				continue
@@ -154,8 +153,8 @@ func (c *checker) cacheValue(path string, v CacheValue) {
 	switch {
 	case v.Key == "":
 		c.fail(path, "the key is empty")
-	case len(v.Key) > maxKey:
-		c.fail(path, "the key has %d bytes, the most is %d", len(v.Key), maxKey)
+	case len(v.Key) > ipc.MaxKey:
+		c.fail(path, "the key has %d bytes, the most is %d", len(v.Key), ipc.MaxKey)
 	}
 	var sources []string
 	for _, s := range []struct {

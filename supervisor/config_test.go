@@ -1,0 +1,315 @@
+package supervisor
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+// TestConfigErrors holds the exact text of every error in testdata/config/*.txtar: a tine.yaml and what is said of it.
+// UPDATE_GOLDEN=1 writes them anew.
+func TestConfigErrors(t *testing.T) {
+	files, err := filepath.Glob("testdata/config/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no test data: %v", err)
+	}
+	for _, name := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			a, err := txtar.ParseFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(a.Files) != 2 {
+				t.Fatalf("%d files in the archive, want tine.yaml and want", len(a.Files))
+			}
+			_, err = parseConfig("tine.yaml", "/etc/tine", a.Files[0].Data)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			got := err.Error() + "\n"
+			if os.Getenv("UPDATE_GOLDEN") != "" {
+				a.Files[1].Data = []byte(got)
+				if err := os.WriteFile(name, txtar.Format(a), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if want := string(a.Files[1].Data); got != want {
+				t.Errorf("got:\n%s\nwant:\n%s", got, want)
+			}
+		})
+	}
+}
+
+func load(t *testing.T, dir, text string) *Config {
+	t.Helper()
+	c, err := parseConfig("tine.yaml", dir, []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestConfigEverything(t *testing.T) {
+	c := load(t, "/srv/tine", `
+name: shop
+x-common: &common
+  restart: always
+  env: {MODE: test}
+  workers: 9
+log: {format: json, level: debug, file: log/tine.log}
+cache:
+  usersCount:
+    sql: {dsn: shop.db, query: SELECT count(*) FROM users}
+    every: 1m
+    timeout: 2s
+    jitter: 0.1
+  version: {file: VERSION}
+  load: {exec: 'uptime | cut -d, -f3', dir: /tmp, env: {LANG: C}}
+  list: {exec: [./list, -v]}
+apps:
+  web:
+    <<: *common
+    command: ./bin/web -db "my shop.db" ''
+    dir: current
+    env: {PORT: 7000, DEBUG: true, EMPTY: , TEXT: "a b"}
+    env_file: [.env, /etc/web.env]
+    listen: [":7000", "unix:run/web.sock"]
+    workers: 4
+    backoff: {base: 1s, max: 1m, jitter: 0, reset: 1h}
+    start_limit: 3
+    ready_timeout: 1m30s
+    drain_delay: 0s
+    drain_timeout: 0
+    kill_after: 500ms
+    rollout: stop_first
+    max_surge: 2
+    max_unavailable: 1
+    gomaxprocs: 2
+    gomemlimit: 512MiB
+  mail:
+    command: [mail, --queue, 5]
+    workers: auto
+    gomaxprocs: auto
+    gomemlimit: off
+    listen: :2525
+`)
+	want := &Config{
+		Name: "shop",
+		Apps: []App{{
+			Name: "web", Command: []string{"/srv/tine/bin/web", "-db", "my shop.db", ""}, Dir: "/srv/tine/current",
+			Env:      map[string]string{"PORT": "7000", "DEBUG": "true", "EMPTY": "", "TEXT": "a b"},
+			EnvFiles: []string{"/srv/tine/.env", "/etc/web.env"}, Listen: []string{":7000", "unix:/srv/tine/run/web.sock"},
+			Workers: 4, Restart: RestartAlways, Backoff: Backoff{Base: time.Second, Max: time.Minute, Reset: time.Hour},
+			StartLimit: 3, ReadyTimeout: 90 * time.Second, KillAfter: 500 * time.Millisecond, Rollout: RolloutStopFirst,
+			MaxSurge: 2, MaxUnavailable: 1, GOMAXPROCS: 2, GOMEMLIMIT: 512 << 20, complete: true,
+		}, {
+			Name: "mail", Command: []string{"mail", "--queue", "5"}, Dir: "/srv/tine", Listen: []string{":2525"},
+			Restart: RestartOnFailure, Backoff: defaultBackoff, StartLimit: 5, ReadyTimeout: 30 * time.Second,
+			DrainDelay: time.Second, DrainTimeout: 30 * time.Second, KillAfter: 5 * time.Second, Rollout: RolloutSurge,
+			MaxSurge: 1, GOMEMLIMIT: -1, complete: true,
+		}},
+		Cache: []CacheValue{
+			{Key: "usersCount", SQL: SQL{"sqlite", "/srv/tine/shop.db", "SELECT count(*) FROM users"},
+				Every: time.Minute, Timeout: 2 * time.Second, Jitter: 0.1, Dir: "/srv/tine", complete: true},
+			{Key: "version", File: "/srv/tine/VERSION", Every: 5 * time.Second, Timeout: 5 * time.Second, Dir: "/srv/tine", complete: true},
+			{Key: "load", Exec: []string{"sh", "-c", "uptime | cut -d, -f3"}, Every: 5 * time.Second, Timeout: 5 * time.Second,
+				Dir: "/tmp", Env: map[string]string{"LANG": "C"}, complete: true},
+			{Key: "list", Exec: []string{"/srv/tine/list", "-v"}, Every: 5 * time.Second, Timeout: 5 * time.Second, Dir: "/srv/tine", complete: true},
+		},
+		Log: Log{Format: "json", Level: "debug", File: "/srv/tine/log/tine.log"},
+	}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got\n%+v\nwant\n%+v", c, want)
+	}
+}
+
+func TestConfigSmallest(t *testing.T) {
+	c := load(t, "/srv", "apps: {web: {command: server}}")
+	want := (&Config{Apps: []App{{Name: "web", Command: []string{"server"}, Dir: "/srv"}}}).WithDefaults()
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got\n%+v\nwant\n%+v", c, want)
+	}
+	if c.Name != "web" || c.Log != (Log{Format: "auto", Level: "info"}) {
+		t.Errorf("got name %q and log %+v", c.Name, c.Log)
+	}
+}
+
+func TestConfigAcceptsAddressesThatDoNotCollide(t *testing.T) {
+	load(t, "/", `
+apps:
+  a:
+    command: x
+    listen: ["tcp4://:1", "tcp6://:1", "127.0.0.1:2", "127.0.0.2:2", "[::1]:2", "localhost:3", ":0", ":0", unix:a, unix:b]
+`)
+}
+
+func TestConfigLineEndingsAndByteOrderMark(t *testing.T) {
+	_, err := parseConfig("f", "/", []byte("apps:\r\n  web:\r\n    command: x\r\n    workers: no\r\n"))
+	if err == nil || !strings.Contains(err.Error(), "f:4:14") || strings.Contains(err.Error(), "\r") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "tine.yaml")
+	if _, err := Load(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := Load(dir); err == nil {
+		t.Error("loaded a folder")
+	}
+	if err := os.WriteFile(path, []byte("apps: {web: {command: ./x}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Path() != path || c.Apps[0].Command[0] != filepath.Join(dir, "x") {
+		t.Errorf("got %+v", c)
+	}
+	if err := os.WriteFile(path, []byte("apps: {web: {comand: ./x}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Load(path)
+	var one *ConfigError
+	if !errors.As(err, &one) {
+		t.Fatalf("got %v", err)
+	}
+	if one.File != path || one.Line != 1 || one.Column != 14 || one.Path != "apps.web.comand" {
+		t.Errorf("got %+v", one)
+	}
+}
+
+func TestValidateInGo(t *testing.T) {
+	good := &Config{Apps: []App{{Name: "web", Command: []string{"server"}}}, Cache: []CacheValue{{Key: "k", File: "f"}}}
+	if err := good.Validate(); err != nil {
+		t.Error(err)
+	}
+	if good.Apps[0].Restart != "" {
+		t.Error("Validate changed the config")
+	}
+	bad := &Config{
+		Apps: []App{
+			{Name: "web", Command: []string{"server"}, DrainDelay: -time.Second, Listen: []string{":1"}, Workers: 1025},
+			{Name: "web", Listen: []string{"0.0.0.0:1"}, GOMEMLIMIT: -2, MaxSurge: -1},
+			{},
+		},
+		Cache: []CacheValue{{Key: strings.Repeat("k", 256), File: "f"}, {Key: "a"}, {Key: "a", File: "f"}, {}},
+	}
+	err := bad.Validate()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{
+		"apps.web.drain_delay: -1s is negative",
+		"apps.web.workers: 1025 is out of range: write 0 to 1024",
+		"apps.web: two apps have this name",
+		"apps.web.command: no command",
+		"apps.web.listen: 0.0.0.0:1 is in use twice: it overlaps with :1, which this app has already",
+		"apps.web.gomemlimit: -2 is negative",
+		"apps.web.max_surge: -1 is negative",
+		`apps[2]: "" is no name for an app`,
+		"the key has 256 bytes, the most is 255",
+		"cache.a: no source",
+		"cache.a: two values have this key",
+		"cache[3]: the key is empty",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in:\n%v", want, err)
+		}
+	}
+}
+
+func TestZeroMeansZeroInNewApp(t *testing.T) {
+	a := NewApp("web", "server")
+	a.DrainDelay, a.StartLimit = 0, 0
+	got := (&Config{Apps: []App{a, {Name: "b"}}}).WithDefaults().Apps
+	if got[0].DrainDelay != 0 || got[0].StartLimit != 0 {
+		t.Errorf("zero became %s, %d", got[0].DrainDelay, got[0].StartLimit)
+	}
+	if got[1].DrainDelay != time.Second || got[1].StartLimit != 5 {
+		t.Errorf("defaults are %s, %d", got[1].DrainDelay, got[1].StartLimit)
+	}
+}
+
+func TestSingle(t *testing.T) {
+	for command, want := range map[string]string{
+		"./bin/demo": "demo", "My Server.exe": "my-server.exe", "/": "app", "-.x": "x", strings.Repeat("x", 100): strings.Repeat("x", 63),
+	} {
+		c := Single("", []string{":7000"}, 4, []string{command, "-v"})
+		if c.Apps[0].Name != want {
+			t.Errorf("%s: the name is %q, want %q", command, c.Apps[0].Name, want)
+		}
+		if err := c.Validate(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := Single("", nil, 0, nil).Validate(); err == nil || !strings.Contains(err.Error(), "no command") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestSuggest(t *testing.T) {
+	known := []string{"command", "dir", "env", "env_file", "listen", "workers", "drain_delay", "drain_timeout"}
+	for word, want := range map[string]string{
+		"comand": "command", "Command": "command", "worker": "workers", "lsiten": "listen", "drain-delay": "drain_delay",
+		"draintimeout": "drain_timeout", "cwd": "dir", "port": "listen", "instances": "workers", "banana": "", "x": "", "": "",
+		strings.Repeat("x", 1000): "",
+	} {
+		if got := suggest(word, known); got != want {
+			t.Errorf("%.20s: suggested %q, want %q", word, got, want)
+		}
+	}
+}
+
+func TestSplitWords(t *testing.T) {
+	for text, want := range map[string][]string{
+		"":                          nil,
+		"  a  b\tc\n":               {"a", "b", "c"},
+		`a 'b c' "d e"f`:            {"a", "b c", "d ef"},
+		`a "" ''`:                   {"a", "", ""},
+		`a\ b "\"\\\$\x" '\'`:       {"a b", `"\$\x`, `\`},
+		`sh -c 'exec a | b > $c'`:   {"sh", "-c", "exec a | b > $c"},
+		`./web -rate=~1 #1 {a,b} é`: {"./web", "-rate=~1", "#1", "{a,b}", "é"},
+	} {
+		got, err := splitWords(text)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: got %q, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"a | b", "a > b", "a $b", `a "$b"`, "a &", "a; b", "a *.go", "a `b`", `a "b`, "a 'b", `a \`} {
+		if got, err := splitWords(text); err == nil {
+			t.Errorf("%q: got %q", text, got)
+		}
+	}
+}
+
+func FuzzConfig(f *testing.F) {
+	files, _ := filepath.Glob("testdata/config/*.txtar")
+	for _, name := range files {
+		if a, err := txtar.ParseFile(name); err == nil {
+			f.Add(string(a.Files[0].Data))
+		}
+	}
+	f.Add("a: &a [*a]\napps: *a")
+	f.Add("apps: &a {<<: [*a, *a, *a]}")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := parseConfig("tine.yaml", "/etc/tine", []byte(text))
+		if err != nil {
+			_ = err.Error()
+			return
+		}
+		if err := c.Validate(); err != nil {
+			t.Errorf("what was loaded is not valid: %v", err)
+		}
+	})
+}
