@@ -17,7 +17,9 @@ type checker struct {
 	steered  int
 	resolved map[int]bool
 	stopping bool
-	turns    int // of slots, at the last Step
+	turns    int         // of slots, at the last Step
+	loops    map[int]int // spawns in each slot with no time and no command between them
+	looped   time.Time
 	done     *Done
 }
 
@@ -39,7 +41,7 @@ type proc struct {
 func newChecker(cfg Config, now time.Time) *checker {
 	return &checker{
 		pool: New(cfg), cfg: cfg.normal(), now: now,
-		procs: map[WorkerID]*proc{}, resolved: map[int]bool{1: true},
+		procs: map[WorkerID]*proc{}, resolved: map[int]bool{1: true}, loops: map[int]int{},
 	}
 }
 
@@ -95,6 +97,14 @@ func (c *checker) observe(ev Event) {
 			c.cfg = ev.Config.normal()
 		}
 	case Start, Scale, Roll, Recycle, Tick:
+	}
+	switch ev.(type) {
+	case Scale, Roll, Recycle, Reconfigure:
+		clear(c.loops)
+	}
+	if !c.now.Equal(c.looped) {
+		c.looped = c.now
+		clear(c.loops)
 	}
 }
 
@@ -193,6 +203,10 @@ func (c *checker) spawn(e Spawn) error {
 		if p.slot == e.Slot && !p.gone && !p.served && p.termed {
 			return fmt.Errorf("%+v: worker %d never served and is not gone", e, p.id)
 		}
+	}
+	// One for the rollout under way, one for the queued one, and for each a first restart at once.
+	if c.loops[e.Slot]++; c.loops[e.Slot] > 4 {
+		return fmt.Errorf("%+v: the %dth in this instant", e, c.loops[e.Slot])
 	}
 	p := &proc{id: e.ID, slot: e.Slot, generation: e.Generation}
 	c.procs[e.ID] = p

@@ -87,17 +87,22 @@ func (p *Pool) overdue(w *worker) {
 			p.end(w, sigKill, w.why)
 			return
 		}
-		// Not even SIGKILL ends a process in uninterruptible sleep. It must not hold up the slot or the stop.
 		p.recordOf(w, Record{Kind: KindAbandoned, Reason: w.why, Took: took})
-		w.enter(StateGone, p.now, never)
-		w.slot.remove(w)
-		p.abandoned = append(p.abandoned, w)
+		p.abandon(w)
 	case StateReady, StateGone:
 		panic("pool: nothing is due in state " + w.state.String())
 	}
 }
 
-// end takes a worker to killing, or from SIGTERM to SIGKILL there. settle sends the signal.
+// abandon treats a worker as gone that may exist: not even SIGKILL ends a process in uninterruptible sleep, and it must hold
+// up neither its slot nor the stop. Its last fact may still come.
+func (p *Pool) abandon(w *worker) {
+	w.enter(StateGone, p.now, never)
+	w.slot.remove(w)
+	p.abandoned = append(p.abandoned, w)
+}
+
+// end takes a worker to killing, or from SIGTERM to SIGKILL there. reconcile pays it the signal.
 func (p *Pool) end(w *worker, s signal, why string) {
 	w.owed, w.why = s, why
 	w.enter(StateKilling, p.now, p.now.Add(p.cfg.KillAfter))

@@ -116,9 +116,7 @@ func (p *Pool) exited(ev Exited) {
 	p.bury(w)
 	switch state {
 	case StateStarting, StateReady:
-		// Code 0 is no work done if it comes from a new generation that was not ready yet: else a bad version could
-		// finish an app that was fine.
-		if code == 0 && p.cfg.Restart != RestartAlways && !p.onTrial(w) {
+		if code == 0 && p.cfg.Restart != RestartAlways && !p.replaces(w) {
 			p.complete(w)
 		} else {
 			p.fail(w, code, reason)
@@ -169,6 +167,7 @@ func (p *Pool) fail(w *worker, code int, reason string) {
 	if s.finished {
 		return // A rollout tried to fill it again. It stays what it was.
 	}
+	s.retryAt = p.now.Add(p.delay(s.failures))
 	if p.cfg.Restart == RestartNever {
 		if s.vacant() && p.code == 0 {
 			p.code = code
@@ -176,7 +175,6 @@ func (p *Pool) fail(w *worker, code int, reason string) {
 		p.complete(w)
 		return
 	}
-	s.retryAt = p.now.Add(p.delay(s.failures))
 	if p.wanted(s) && s.vacant() && s.retryAt.After(p.now) && !p.hopeless() {
 		p.recordOf(w, Record{Kind: KindBackoff, Reason: reason, Delay: s.retryAt.Sub(p.now), Failures: s.failures})
 	}
@@ -184,12 +182,17 @@ func (p *Pool) fail(w *worker, code int, reason string) {
 
 // complete notes that a worker has done its work.
 func (p *Pool) complete(w *worker) {
-	p.judge(w, "finished")
 	s := w.slot
 	if s.vacant() { // else the other worker of a surge goes on
 		s.finished, s.retryAt = true, never
 		p.recordOf(w, Record{Kind: KindFinished})
 	}
+}
+
+// replaces: the worker was to take over but was never ready. Its exit code 0 is no work done, but a failure like any other:
+// else a bad version could finish an app that was fine.
+func (p *Pool) replaces(w *worker) bool {
+	return p.onTrial(w) || w.slot.ready() != nil // beside a ready one there is nobody but its successor
 }
 
 // judge ends the turn of a slot, and the rollout, whose new worker never was ready.
@@ -209,17 +212,12 @@ func (p *Pool) drain(w *worker, reason string) {
 	w.enter(StateDraining, p.now, p.now.Add(p.cfg.DrainDelay+p.cfg.DrainTimeout))
 }
 
-// bury forgets a worker.
+// bury forgets a worker that no fact can come from any more, but late ones from its channel.
 func (p *Pool) bury(w *worker) {
 	w.enter(StateGone, p.now, never)
 	w.slot.remove(w)
 	delete(p.workers, w.id)
-	for i := range p.abandoned {
-		if p.abandoned[i] == w {
-			p.abandoned = append(p.abandoned[:i], p.abandoned[i+1:]...)
-			break
-		}
-	}
+	p.abandoned = without(p.abandoned, w)
 }
 
 // exit describes how a process ended, and gives the code that a shell would.

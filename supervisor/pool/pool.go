@@ -27,7 +27,7 @@ type Pool struct {
 	slots   []*slot // open ones by number; those from want on are being retired
 
 	workers   map[WorkerID]*worker // those in slots, and the abandoned
-	abandoned []*worker            // gone for us, but their Exited has not come
+	abandoned []*worker            // treated as gone, but their last fact has not come
 	nextID    WorkerID
 
 	generation int // of the last completed rollout: what a new slot starts with

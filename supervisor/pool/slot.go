@@ -1,6 +1,9 @@
 package pool
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // SlotState is derived from a slot's workers and history, never stored.
 type SlotState uint8
@@ -45,7 +48,7 @@ func (s *slot) ready() *worker    { return s.in(StateReady) }
 func (s *slot) starting() *worker { return s.in(StateStarting) }
 func (s *slot) vacant() bool      { return s.ready() == nil && s.starting() == nil }
 
-// newest ready worker: the one that stays when there are two.
+// keeper is the newest ready worker: the one that stays when there are two.
 func (s *slot) keeper() *worker {
 	for i := len(s.workers) - 1; i >= 0; i-- {
 		if s.workers[i].state == StateReady {
@@ -55,13 +58,13 @@ func (s *slot) keeper() *worker {
 	return nil
 }
 
-func (s *slot) remove(w *worker) {
-	for i := range s.workers {
-		if s.workers[i] == w {
-			s.workers = append(s.workers[:i], s.workers[i+1:]...)
-			return
-		}
+func (s *slot) remove(w *worker) { s.workers = without(s.workers, w) }
+
+func without(workers []*worker, w *worker) []*worker {
+	if i := slices.Index(workers, w); i >= 0 {
+		return slices.Delete(workers, i, i+1)
 	}
+	return workers
 }
 
 func (s *slot) state(now time.Time) SlotState {
