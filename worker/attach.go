@@ -28,7 +28,7 @@ func (w *Worker) attach(conn *ipc.Conn) error {
 		return fmt.Errorf("cannot send the hello: %w", err)
 	}
 	go w.link.read()
-	t := time.NewTimer(attachTimeout)
+	t := time.NewTimer(w.opts.attach)
 	defer t.Stop()
 	select {
 	case err := <-w.link.attached:
@@ -37,7 +37,7 @@ func (w *Worker) attach(conn *ipc.Conn) error {
 		}
 		return err
 	case <-t.C:
-		return fmt.Errorf("the master did not complete the handshake within %v", attachTimeout)
+		return fmt.Errorf("the master did not complete the handshake within %v", w.opts.attach)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tinehq/tine/ipc"
 )
@@ -42,6 +43,14 @@ func TestStartRefusesAMasterThatItCannotUnderstand(t *testing.T) {
 			t.Error("no error though the master has gone")
 		}
 	})
+}
+
+func TestStartDoesNotWaitForEver(t *testing.T) {
+	newMaster(t) // which says nothing
+	_, err := Start(WithLogger(quiet()), func(o *options) { o.attach = 20 * time.Millisecond })
+	if err == nil || !strings.Contains(err.Error(), "within 20ms") {
+		t.Errorf("error is %v", err)
+	}
 }
 
 func TestStandbyServesWhenItGetsASlot(t *testing.T) {

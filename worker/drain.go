@@ -88,7 +88,8 @@ func (d *drain) add(s *server, n int) (ended func(), ok bool) {
 
 // OnDrain has fn called when the drain begins, beside all others. The worker counts as drained only when fn has
 // returned or its context has ended, which is when the time for the drain is up: finish here what the HTTP server does
-// not know of, like hijacked connections.
+// not know of, like connections that outlive their handler. Register at the start: a function that comes when the drain
+// has begun is not called.
 func (w *Worker) OnDrain(fn func(ctx context.Context)) {
 	w.drain.mu.Lock()
 	defer w.drain.mu.Unlock()

@@ -18,7 +18,8 @@ type options struct {
 	delay       time.Duration
 	timeout     time.Duration
 
-	exit func(code int) // os.Exit, but for tests
+	exit   func(code int) // os.Exit, but for tests
+	attach time.Duration  // attachTimeout, but for tests
 }
 
 // What a worker does when the order to drain does not say otherwise: the same numbers as the master's defaults.
@@ -28,7 +29,7 @@ const (
 )
 
 func defaults() options {
-	o := options{logger: slog.Default(), timeout: defaultDrainTimeout, exit: os.Exit, listen: []string{":8080"}}
+	o := options{logger: slog.Default(), timeout: defaultDrainTimeout, exit: os.Exit, attach: attachTimeout, listen: []string{":8080"}}
 	if p := os.Getenv("PORT"); p != "" {
 		o.listen = []string{":" + p}
 	}

@@ -44,7 +44,7 @@ type watch struct {
 
 // Watch calls fn with the present state of the value named key, if there is one, and then with every change; changes
 // that come while fn runs are merged into the newest. When fn is called, every [Value] of that key already shows the
-// change or a newer one. stop ends it: no call begins after it has returned.
+// change or a newer one. stop ends it; a call that is being made goes on.
 func (w *Worker) Watch(key string, fn func(Change)) (stop func()) {
 	s := w.store
 	s.applying.Lock()

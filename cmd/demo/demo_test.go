@@ -281,35 +281,65 @@ func TestCommand(t *testing.T) {
 	}
 }
 
+// process is the program in a process of its own, on a Unix socket.
+type process struct {
+	*exec.Cmd
+	client *http.Client
+}
+
+func spawn(t *testing.T) *process {
+	t.Helper()
+	sock := t.TempDir() + "/s"
+	cmd := exec.Command(os.Args[0], "-listen", "unix:"+sock)
+	cmd.Env = append(os.Environ(), "DEMO_TEST_MAIN=1")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	guard := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+	line, _ := bufio.NewReader(out).ReadString('\n')
+	if want := fmt.Sprintf("Started process %d\n", cmd.Process.Pid); line != want {
+		t.Errorf("said %q", line)
+	}
+	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", sock)
+	}}
+	t.Cleanup(func() {
+		tr.CloseIdleConnections()
+		cmd.Process.Kill()
+		cmd.Wait()
+		guard.Stop()
+	})
+	return &process{cmd, &http.Client{Transport: tr, Timeout: patience}}
+}
+
 func TestFaultsEndTheProcess(t *testing.T) {
 	for path, code := range map[string]int{"/crash?code=7": 7, "/panic": 2} {
-		cmd := exec.Command(os.Args[0], "-listen", "unix:"+t.TempDir()+"/s")
-		sock := strings.TrimPrefix(cmd.Args[2], "unix:")
-		cmd.Env = append(os.Environ(), "DEMO_TEST_MAIN=1")
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		guard := time.AfterFunc(patience, func() { cmd.Process.Kill() })
-		line, _ := bufio.NewReader(out).ReadString('\n')
-		if want := fmt.Sprintf("Started process %d\n", cmd.Process.Pid); line != want {
-			t.Errorf("said %q", line)
-		}
-		tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", sock)
-		}}
-		if res, err := (&http.Client{Transport: tr, Timeout: patience}).Get("http://demo" + path); err == nil {
+		p := spawn(t)
+		if res, err := p.client.Get("http://demo" + path); err == nil {
 			res.Body.Close()
 			t.Errorf("%s was answered with %s", path, res.Status)
 		}
-		tr.CloseIdleConnections()
-		cmd.Wait()
-		guard.Stop()
-		if got := cmd.ProcessState.ExitCode(); got != code {
+		p.Wait()
+		if got := p.ProcessState.ExitCode(); got != code {
 			t.Errorf("%s: exit %d", path, got)
+		}
+	}
+}
+
+func TestHangKeepsEveryLaterRequestWaiting(t *testing.T) {
+	p := spawn(t)
+	p.client.Timeout = 100 * time.Millisecond
+	for _, path := range []string{"/hang", "/"} {
+		res, err := p.client.Get("http://demo" + path)
+		if err == nil {
+			res.Body.Close()
+			t.Errorf("%s was answered with %s", path, res.Status)
+		} else if !os.IsTimeout(err) {
+			t.Errorf("%s: %v", path, err)
 		}
 	}
 }
