@@ -7,9 +7,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -306,8 +306,8 @@ func TestCloseEndsReadAndWrite(t *testing.T) {
 			}
 		}
 	})
-	for a.unread() < InlineMax { // until the writer has begun
-		time.Sleep(time.Millisecond)
+	if runtime.GOOS == "linux" {
+		waitFor(t, "writing", func() bool { return a.unread() > InlineMax })
 	}
 	a.Close()
 	a.Close()

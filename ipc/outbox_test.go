@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func newOutbox(t testing.TB, c *Conn, opts OutboxOptions) *Outbox {
@@ -18,21 +20,52 @@ func newOutbox(t testing.TB, c *Conn, opts OutboxOptions) *Outbox {
 	return o
 }
 
-// fill makes the outbox's writer wait for its peer: what is sent afterwards stays in the queue.
+// fill makes the outbox's writer wait for its peer, so that what is sent afterwards stays in the queue. It returns how many
+// messages the peer has to read first; the last one of them is the writer's.
 func fill(t testing.TB, o *Outbox) (filled int) {
 	t.Helper()
-	p := newPayload(t, pattern(InlineMax, 0))
-	defer p.Release()
-	for full := o.conn.unread() > 0; !full; filled++ {
-		if err := o.Send(Message{Topic: "fill", Payload: p.Retain()}); err != nil {
-			t.Fatal(err)
+	frame, err := appendFrame(nil, Message{Topic: "fill", Payload: newPayload(t, pattern(1000, 0))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rc, err := o.conn.sock.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// So short a frame is taken whole or not at all.
+	if err := rc.Control(func(fd uintptr) {
+		for {
+			n, err := unix.Write(int(fd), frame)
+			if err == unix.EAGAIN {
+				return
+			}
+			if err != nil || n != len(frame) {
+				t.Errorf("wrote %d of %d bytes: %v", n, len(frame), err)
+				return
+			}
+			filled++
 		}
-		// Either the writer gets rid of it, or it waits with the socket full.
-		for until := time.Now().Add(50 * time.Millisecond); o.Pending() > 0 && !full; full = time.Now().After(until) {
-			runtime.Gosched()
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Send(Message{Topic: "fill"}); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the writer taking the frame", func() bool {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		return o.queued == 0 && o.flying == 1
+	})
+	return filled + 1
+}
+
+func waitFor(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for until := time.Now().Add(patience); !ok(); runtime.Gosched() {
+		if time.Now().After(until) {
+			t.Fatalf("%s did not happen within %s", what, patience)
 		}
 	}
-	return filled
 }
 
 func skip(t testing.TB, c *Conn, n int) {
@@ -103,6 +136,7 @@ func TestOutboxFull(t *testing.T) {
 	}
 	next[Set](t, b)
 
+	waitFor(t, "writing", func() bool { return o.Pending() == 0 })
 	filled = fill(t, o)
 	if err := o.Send(Message{Topic: "t", Payload: newPayload(t, make([]byte, 5000))}); err != nil {
 		t.Errorf("one large call is taken whole: %v", err)
@@ -229,9 +263,7 @@ func TestLargeValuesUnread(t *testing.T) {
 			t.Fatal(err)
 		}
 		if e <= maxLargeUnread {
-			for until := time.Now().Add(patience); o.Pending() > 0 && time.Now().Before(until); {
-				runtime.Gosched()
-			}
+			waitFor(t, "writing", func() bool { return o.Pending() == 0 })
 		}
 	}
 	await(t, "report of the stall", stuck)
@@ -259,6 +291,7 @@ func TestOutboxStuck(t *testing.T) {
 	stuck := make(chan time.Duration, 10)
 	o := newOutbox(t, a, OutboxOptions{Stuck: 100 * time.Millisecond, OnStuck: func(d time.Duration) { stuck <- d }})
 	for range 2 {
+		waitFor(t, "writing", func() bool { return o.Pending() == 0 })
 		filled := fill(t, o)
 		if d := await(t, "report of the stall", stuck); d < 100*time.Millisecond || d > patience {
 			t.Errorf("reported a stall of %s", d)

@@ -110,7 +110,9 @@ func ReadPayload(r io.Reader, max int64) (*Payload, error) {
 var segmentBuffers = sync.Pool{New: func() any { b := make([]byte, segmentReads); return &b }}
 
 func newHeapPayload(b []byte) *Payload {
-	p := &Payload{n: len(b), heap: append(make([]byte, 0, len(b)), b...)}
+	own := make([]byte, len(b))
+	copy(own, b)
+	p := &Payload{n: len(b), heap: own}
 	p.refs.Store(1)
 	return p
 }
