@@ -39,8 +39,11 @@ func (p *Pool) lacks(s *slot) bool {
 
 // forgetAt is when the slot's failures are forgotten: it was ready, and without another failure, for long enough.
 func (p *Pool) forgetAt(s *slot) time.Time {
+	if s.failures == 0 {
+		return never
+	}
 	w := s.keeper()
-	if w == nil || s.failures == 0 {
+	if w == nil {
 		return never
 	}
 	since := w.readyAt

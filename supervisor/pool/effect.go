@@ -99,14 +99,14 @@ const (
 	KindFinished              // the slot's work is done
 	KindScaled                // Slots are wanted from now on
 	KindRetired               // the slot's sockets are closed
-	KindRolloutBegin          //
+	KindRolloutBegin          // Resolve follows
 	KindRolloutDone           // Took since it began, the last drain included
 	KindRolloutAborted        // Reason: the failure. What is rolled stays
 	KindRolloutQueued         // one more will follow
 	KindRolloutDropped        // the queued one will not follow
 	KindRolloutCancelled      // by a stop
-	KindReconfigured          //
-	KindStopping              //
+	KindReconfigured          // from here on, for waits that begin
+	KindStopping              // Reason: stop, or stop at once
 	KindGaveUp                // no worker was ever ready
 	KindIgnored               // a command that makes no sense now; Reason
 	KindImpossible            // an event that cannot happen: a bug in the shell

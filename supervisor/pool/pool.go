@@ -6,7 +6,7 @@ type phase uint8
 
 const (
 	idle     phase = iota // before Start
-	running               //
+	running               // slots are kept filled
 	stopping              // everything drains
 	killing               // everything is killed at once
 	done                  // Done was given

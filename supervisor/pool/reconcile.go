@@ -18,11 +18,6 @@ func (p *Pool) reconcile() {
 	for _, s := range p.slots {
 		p.settle(s)
 	}
-	for _, s := range p.slots {
-		for _, w := range s.workers {
-			p.pay(w)
-		}
-	}
 	for _, w := range p.abandoned {
 		p.pay(w)
 	}
@@ -66,7 +61,7 @@ func (p *Pool) failures() (n int) {
 // open makes the slots that are missing and steers to those that are wanted: before the others drain.
 func (p *Pool) open() {
 	for len(p.slots) < p.want {
-		s := &slot{number: len(p.slots), generation: p.generation}
+		s := &slot{number: len(p.slots), workers: make([]*worker, 0, 2), generation: p.generation}
 		p.slots = append(p.slots, s)
 		p.emit(OpenSlot{Slot: s.number})
 	}
@@ -81,32 +76,43 @@ func (p *Pool) settle(s *slot) {
 	keeper := s.keeper()
 	for _, w := range s.workers {
 		if p.phase == killing {
-			if w.owed < sigKill {
-				p.recordOf(w, Record{Kind: KindKilling, Reason: p.why, Took: p.now.Sub(w.since)})
-				p.end(w, sigKill, p.why)
-			}
-			continue
+			p.killOff(w)
+		} else {
+			p.dismiss(w, keeper)
 		}
-		switch w.state {
-		case StateStarting:
-			if why := p.unwanted(w); why != "" {
-				p.recordOf(w, Record{Kind: KindTerminating, Reason: why, Took: p.now.Sub(w.since)})
-				p.end(w, sigTerm, why)
-			}
-		case StateReady:
-			if why, handover := p.dismissal(w, keeper); why != "" {
-				p.drain(w, why)
-				p.emit(Drain{
-					ID: w.id, Slot: s.number, Reason: why, Handover: handover,
-					Delay: p.cfg.DrainDelay, Timeout: p.cfg.DrainTimeout,
-				})
-			}
-		case StateDraining, StateKilling, StateGone:
-			// On its way out, in its own time.
-		}
+		p.pay(w)
 	}
 	if p.wanted(s) && p.vacancy(s) {
 		p.spawn(s)
+	}
+}
+
+// dismiss sends away a worker that shall not stay, as gently as its state allows.
+func (p *Pool) dismiss(w, keeper *worker) {
+	switch w.state {
+	case StateStarting:
+		if why := p.unwanted(w); why != "" {
+			p.recordOf(w, Record{Kind: KindTerminating, Reason: why, Took: p.now.Sub(w.since)})
+			p.end(w, sigTerm, why)
+		}
+	case StateReady:
+		if why, handover := p.surplus(w, keeper); why != "" {
+			p.drain(w, why)
+			p.emit(Drain{
+				ID: w.id, Slot: w.slot.number, Reason: why, Handover: handover,
+				Delay: p.cfg.DrainDelay, Timeout: p.cfg.DrainTimeout,
+			})
+		}
+	case StateDraining, StateKilling, StateGone:
+		// On its way out, in its own time.
+	}
+}
+
+// killOff ends a worker at once, whatever it does.
+func (p *Pool) killOff(w *worker) {
+	if w.owed < sigKill {
+		p.recordOf(w, Record{Kind: KindKilling, Reason: p.why, Took: p.now.Sub(w.since)})
+		p.end(w, sigKill, p.why)
 	}
 }
 
@@ -127,8 +133,8 @@ func (p *Pool) unwanted(w *worker) string {
 	return ""
 }
 
-// dismissal is why a ready worker shall drain, and whether it hands its sockets over; empty: it shall stay.
-func (p *Pool) dismissal(w, keeper *worker) (why string, handover bool) {
+// surplus is why a ready worker shall drain, and whether it hands its sockets over; empty: it shall stay.
+func (p *Pool) surplus(w, keeper *worker) (why string, handover bool) {
 	s := w.slot
 	switch {
 	case p.phase != running:
