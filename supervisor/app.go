@@ -16,6 +16,7 @@ type app struct {
 	sockets     *listen.Set
 	members     map[pool.WorkerID]*member
 	generations map[int]*generation
+	steered     int // slots below it shall get new connections
 
 	lastExit  lastExit
 	everReady bool // all its workers were ready at the same time once

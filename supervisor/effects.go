@@ -21,9 +21,8 @@ func (l *loop) carryOut(a *app, effect pool.Effect) {
 	case pool.OpenSlot:
 		// Not now: spawn opens it, where a failure has somewhere to go.
 	case pool.Steer:
-		if err := a.sockets.Steer(e.Slots); err != nil {
-			l.logs.Warn().Str("app", a.name).Int("slots", e.Slots).Err(err).Msg("cannot steer; the kernel goes on to spread connections over all slots")
-		}
+		a.steered = e.Slots
+		l.steer(a)
 	case pool.RetireSlot:
 		l.retire(a, e.Slot)
 	case pool.Resolve:
@@ -41,7 +40,11 @@ func (l *loop) carryOut(a *app, effect pool.Effect) {
 func (l *loop) spawn(a *app, e pool.Spawn) {
 	m := &member{app: a, id: e.ID, slot: e.Slot, generation: e.Generation}
 	g := a.generations[e.Generation]
+	before := a.sockets.Slots()
 	err := a.sockets.OpenSlot(e.Slot)
+	if a.sockets.Slots() > before {
+		l.steer(a) // it was ordered before the slot was there to be admitted
+	}
 	l.s.wg.Go(func() {
 		if err != nil {
 			l.s.post(spawnFailed{app: a, id: e.ID, err: err})
@@ -49,6 +52,13 @@ func (l *loop) spawn(a *app, e pool.Spawn) {
 		}
 		l.s.launch(m, g)
 	})
+}
+
+// steer lets only the slots that the core wants get new connections.
+func (l *loop) steer(a *app) {
+	if err := a.sockets.Steer(a.steered); err != nil {
+		l.logs.Warn().Str("app", a.name).Int("slots", a.steered).Err(err).Msg("cannot steer; the kernel goes on to spread connections over all slots")
+	}
 }
 
 // drain asks a native worker over its channel. One whose channel has ended can
