@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The test binary plays three parts, told apart by the name that it is started by:
+//
+//	tine.test   the tests
+//	tine        run(args), as the real command: what it does is seen by the race detector
+//	member      a worker that can be told to misbehave (member_test.go)
+//
+// so that nothing has to be built and every test is about real processes.
+var (
+	tinePath   string
+	memberPath string
+)
+
+func TestMain(m *testing.M) {
+	switch name := filepath.Base(os.Args[0]); {
+	case name == "tine":
+		os.Exit(run(os.Args[1:]))
+	case name == "member", os.Getenv("MEMBER_CONTROL") != "": // also by a name that a test has given it
+		os.Exit(memberMain())
+	}
+	testscript.Main(parts{m}, map[string]func(){
+		"tine": func() { os.Exit(run(os.Args[1:])) },
+	})
+}
+
+// parts puts the three names on disk around the tests.
+type parts struct{ m *testing.M }
+
+func (p parts) Run() int {
+	dir, err := os.MkdirTemp("", "tine-test-")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		err = os.Chmod(dir, 0o755) // other users start it too
+	}
+	if err == nil {
+		tinePath, err = part(dir, "tine")
+	}
+	if err == nil {
+		memberPath, err = part(dir, "member")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "cannot prepare the tests:", err)
+		return 1
+	}
+	// The race detector would otherwise hold up each exit for a second, and a race in
+	// a child shall be an exit status that no test takes for a good one.
+	os.Setenv("GORACE", "atexit_sleep_ms=0 halt_on_error=1")
+	return p.m.Run()
+}
+
+// part gives the test binary another name: no link, because a program knows itself
+// by what its links lead to.
+func part(dir, name string) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, name)
+	if os.Link(self, path) == nil {
+		return path, nil
+	}
+	b, err := os.ReadFile(self)
+	if err != nil {
+		return "", err
+	}
+	return path, os.WriteFile(path, b, 0o755)
+}

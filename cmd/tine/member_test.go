@@ -1,0 +1,244 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/tinehq/tine/worker"
+)
+
+// memberMain is the worker of these tests. Its environment says how it starts:
+//
+//	MEMBER_CONTROL=DIR     serve everything on DIR/PID.sock too, to be asked in person
+//	MEMBER_ALONE=ADDR      where to listen when there is no master
+//	MEMBER_GATE=FIFO       wait in the start until somebody opens FIFO for writing
+//	MEMBER_EXIT=CODE       exit before attaching
+//	MEMBER_NEVER_READY=1   attach but never say ready
+//	MEMBER_DONE_AFTER=FIFO exit 0 unasked when somebody opens FIFO for writing
+//	MEMBER_MODE=TEXT       told in the answers
+//
+// and requests to its own socket say how it goes on: see routes.
+func memberMain() int {
+	m := &member{channel: -1}
+	if fd, err := strconv.Atoi(os.Getenv("TINE_CHANNEL_FD")); err == nil {
+		m.channel, _ = syscall.Dup(fd)
+		syscall.CloseOnExec(m.channel)
+	}
+	gate(os.Getenv("MEMBER_GATE"))
+	if text := os.Getenv("MEMBER_EXIT"); text != "" {
+		code, _ := strconv.Atoi(text)
+		fmt.Fprintln(os.Stderr, "told to exit at the start")
+		return code
+	}
+	opts := []worker.Option{worker.WithListen(os.Getenv("MEMBER_ALONE"))}
+	if os.Getenv("MEMBER_NEVER_READY") != "" {
+		opts = append(opts, worker.WithManualReady())
+	}
+	w, err := worker.Start(opts...)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "member:", err)
+		return 1
+	}
+	m.w = w
+	w.OnMessage(func(msg worker.Message) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.messages = append(m.messages, msg.Topic+"="+string(msg.Data))
+	})
+	if dir := os.Getenv("MEMBER_CONTROL"); dir != "" {
+		ln, err := net.Listen("unix", controlPath(dir, os.Getpid()))
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "member:", err)
+			return 1
+		}
+		go http.Serve(ln, m.routes())
+	}
+	if fifo := os.Getenv("MEMBER_DONE_AFTER"); fifo != "" {
+		go func() { gate(fifo); os.Exit(0) }()
+	}
+	if err := w.Serve(m.routes()); err != nil {
+		fmt.Fprintln(os.Stderr, "member:", err)
+		return 1
+	}
+	return 0
+}
+
+func controlPath(dir string, pid int) string {
+	return filepath.Join(dir, strconv.Itoa(pid)+".sock")
+}
+
+// gate waits until somebody has the FIFO open for writing.
+func gate(fifo string) {
+	if fifo == "" {
+		return
+	}
+	if f, err := os.Open(fifo); err == nil {
+		f.Close()
+	}
+}
+
+type member struct {
+	w       *worker.Worker
+	channel int // a duplicate of its end, to break rules with
+
+	mu       sync.Mutex
+	messages []string
+	values   map[string]*worker.Value[string]
+}
+
+// about is the answer to "/".
+type about struct {
+	PID, Slot          int
+	Worker, Generation uint64
+	App, Mode, Program string
+}
+
+func (m *member) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(rw http.ResponseWriter, r *http.Request) {
+		exe, _ := os.Executable()
+		json.NewEncoder(rw).Encode(about{
+			PID: os.Getpid(), Slot: m.w.Slot(), Worker: m.w.ID(), Generation: m.w.Generation(),
+			App: m.w.App(), Mode: os.Getenv("MEMBER_MODE"), Program: exe,
+		})
+	})
+	mux.HandleFunc("/slow", func(rw http.ResponseWriter, r *http.Request) {
+		ms, _ := strconv.Atoi(r.FormValue("ms"))
+		fmt.Fprint(rw, ".") // so that who waits for it knows that the request has begun
+		http.NewResponseController(rw).Flush()
+		time.Sleep(time.Duration(ms) * time.Millisecond)
+		fmt.Fprint(rw, ".")
+	})
+	mux.HandleFunc("/upload", func(rw http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		if err != nil {
+			return
+		}
+		fmt.Fprint(rw, n)
+	})
+	mux.HandleFunc("/events", m.events)
+	mux.HandleFunc("/ws", m.echo)
+	mux.HandleFunc("/value", func(rw http.ResponseWriter, r *http.Request) {
+		v := m.value(r.FormValue("key"))
+		text, ok := v.Get()
+		if !ok {
+			http.Error(rw, "no such value", http.StatusNotFound)
+			return
+		}
+		fmt.Fprintf(rw, "%d %s", v.Info().Epoch, text)
+	})
+	mux.HandleFunc("/publish", m.publish)
+	mux.HandleFunc("/messages", func(rw http.ResponseWriter, r *http.Request) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		fmt.Fprint(rw, strings.Join(m.messages, "\n"))
+	})
+	mux.HandleFunc("/env", func(rw http.ResponseWriter, r *http.Request) { fmt.Fprint(rw, os.Getenv(r.FormValue("name"))) })
+	mux.HandleFunc("/exit", func(rw http.ResponseWriter, r *http.Request) {
+		code, _ := strconv.Atoi(r.FormValue("code"))
+		os.Exit(code)
+	})
+	mux.HandleFunc("/print", func(rw http.ResponseWriter, r *http.Request) {
+		to := os.Stdout
+		if r.FormValue("to") == "stderr" {
+			to = os.Stderr
+		}
+		io.Copy(to, r.Body)
+	})
+	mux.HandleFunc("/grandchild", func(rw http.ResponseWriter, r *http.Request) {
+		c := exec.Command("sleep", "600")
+		if err := c.Start(); err != nil {
+			http.Error(rw, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		fmt.Fprint(rw, c.Process.Pid)
+	})
+	mux.HandleFunc("/garbage", func(rw http.ResponseWriter, r *http.Request) {
+		b := bytes.Repeat([]byte{0xff}, 64)
+		if r.FormValue("kind") == "oversized" {
+			b = append(binary.BigEndian.AppendUint32(nil, 512<<20), 8, 0, 0, 0) // a message of 512 MiB
+		}
+		if _, err := syscall.Write(m.channel, b); err != nil {
+			http.Error(rw, err.Error(), http.StatusInternalServerError)
+		}
+	})
+	return mux
+}
+
+func (m *member) value(key string) *worker.Value[string] {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.values == nil {
+		m.values = map[string]*worker.Value[string]{}
+	}
+	if m.values[key] == nil {
+		m.values[key] = worker.Cached[string](m.w, key)
+	}
+	return m.values[key]
+}
+
+// publish sets keys k0..k19 in turn: from= to, of size= bytes each. It answers the last epoch.
+func (m *member) publish(rw http.ResponseWriter, r *http.Request) {
+	from, _ := strconv.Atoi(r.FormValue("from"))
+	to, _ := strconv.Atoi(r.FormValue("to"))
+	size, _ := strconv.Atoi(r.FormValue("size"))
+	var epoch uint64
+	for i := from; i < to; i++ {
+		text := strconv.Itoa(i)
+		var err error
+		epoch, err = m.w.Publish(r.Context(), "k"+strconv.Itoa(i%20), text+strings.Repeat(" ", max(size-len(text), 0)))
+		if err != nil {
+			http.Error(rw, err.Error(), http.StatusInternalServerError)
+			return
+		}
+	}
+	fmt.Fprint(rw, epoch)
+}
+
+// events is a stream that ends politely when the worker drains, unless rude=1.
+func (m *member) events(rw http.ResponseWriter, r *http.Request) {
+	draining := m.w.Draining()
+	if r.FormValue("rude") != "" {
+		draining = nil
+	}
+	rw.Header().Set("Content-Type", "text/event-stream")
+	fmt.Fprintf(rw, "data: %d\n\n", os.Getpid())
+	http.NewResponseController(rw).Flush()
+	select {
+	case <-draining:
+		fmt.Fprint(rw, "event: bye\n\n")
+	case <-r.Context().Done():
+	}
+}
+
+func (m *member) echo(rw http.ResponseWriter, r *http.Request) {
+	c, err := websocket.Accept(rw, r, nil)
+	if err != nil {
+		return
+	}
+	defer c.CloseNow()
+	go func() {
+		for {
+			kind, data, err := c.Read(r.Context())
+			if err != nil || c.Write(r.Context(), kind, data) != nil {
+				return
+			}
+		}
+	}()
+	<-m.w.Draining()
+	c.Close(websocket.StatusGoingAway, "draining")
+}

@@ -1,0 +1,358 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestTenRolls: ten SIGUSR2 in a row are the rollout that begins and one more.
+func TestTenRolls(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	gatePath := dir + "/gate" // missing at first: no gate
+	write(t, dir, "tine.yaml", `
+apps:
+  web:
+    command: [$MEMBER]
+    env: {MEMBER_GATE: "$DIR/gate"}
+    listen: ["127.0.0.1:0"]
+    workers: 2
+    $FAST
+`)
+	m := startIn(t, dir, []string{"run", "-c", "tine.yaml"})
+	m.await(is("all workers are ready"))
+	l := m.load(4)
+	fifo(t, dir, "gate") // the first new worker waits: all ten come during its rollout
+	mark := m.mark()
+	m.signal(syscall.SIGUSR2)
+	m.awaitFrom(mark, is("rollout begin"))
+	for range 9 {
+		m.signal(syscall.SIGUSR2)
+	}
+	m.awaitFrom(mark, is("rollout queued"))
+	openGate(t, gatePath)
+	m.awaitFrom(mark, func(e event) bool { return e.Message == "rollout done" && e.Generation == 3 })
+	l.lossless(t)
+	m.stop()
+	if n := len(m.since(mark, is("rollout begin"))); n != 2 {
+		t.Errorf("%d rollouts, want 2", n)
+	}
+	if n := len(m.since(mark, is("spawned"))); n != 4 {
+		t.Errorf("%d workers were started, want 4", n)
+	}
+}
+
+// TestRollThenStop: the stop wins, whatever the rollout has started.
+func TestRollThenStop(t *testing.T) {
+	t.Parallel()
+	for range 5 { // at once, and thus at different moments of the rollout
+		m := startReady(t, twoWorkers)
+		m.signal(syscall.SIGUSR2)
+		m.signal(syscall.SIGTERM)
+		m.ended(0)
+		if n := len(m.since(0, is("rollout done"))); n > 0 {
+			t.Error("the rollout was finished before the stop")
+		}
+	}
+	// In the middle of one.
+	m := startReady(t, twoWorkers)
+	mark := m.mark()
+	m.signal(syscall.SIGUSR2)
+	m.awaitFrom(mark, is("spawned"))
+	m.signal(syscall.SIGTERM)
+	m.ended(0)
+	m.awaitFrom(mark, is("rollout cancelled"))
+}
+
+// TestStopFinishesRequests: a request in flight at SIGTERM gets its whole answer.
+func TestStopFinishesRequests(t *testing.T) {
+	t.Parallel()
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT} {
+		m := startReady(t, oneWorker)
+		answer := m.slow(t, 300)
+		m.signal(sig)
+		if text, err := answer(); err != nil || !strings.HasSuffix(text, "..") {
+			t.Errorf("%s cut a request: %v %q", sig, err, text)
+		}
+		m.ended(0)
+	}
+}
+
+// slow begins a request of so many milliseconds; it is in its handler when slow
+// returns. The answer is waited for by the function that it returns.
+func (m *tine) slow(t *testing.T, ms int) (answer func() (string, error)) {
+	t.Helper()
+	return begun(t, m.address(), fmt.Sprintf("GET /slow?ms=%d HTTP/1.0\r\nHost: x\r\n\r\n", ms))
+}
+
+// TestStopTwice: the second one stops at once.
+func TestStopTwice(t *testing.T) {
+	t.Parallel()
+	m := startReady(t, `
+apps:
+  web:
+    command: [$MEMBER]
+    listen: ["127.0.0.1:0"]
+    workers: 2
+    drain_delay: 50ms
+    drain_timeout: 60s
+    kill_after: 60s
+`)
+	answer := m.slow(t, 60_000)
+	mark := m.mark()
+	m.signal(syscall.SIGTERM)
+	m.awaitFrom(mark, is("stopping"))
+	began := time.Now()
+	m.signal(syscall.SIGTERM)
+	m.ended(0)
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("the stop at once took %s", took)
+	}
+	if text, err := answer(); err == nil && strings.HasSuffix(text, "..") {
+		t.Error("the request in flight was answered?")
+	}
+}
+
+// TestReloadBroken: the error has its line, and all runs on.
+func TestReloadBroken(t *testing.T) {
+	t.Parallel()
+	m := startReady(t, twoWorkers)
+	before := fmt.Sprint(m.workers(""))
+	for _, c := range []struct{ config, line, word string }{
+		{"apps:\n  web:\n    comand: [x]\n", "tine.yaml:3", "command"},
+		{"apps:\n  web:\n    command: [x]\n    drain_delay: soon\n", "tine.yaml:4", "soon"},
+		{"apps: [\n", "tine.yaml:", ""},
+		{"", "tine.yaml", ""},
+	} {
+		write(t, m.dir, "tine.yaml", c.config)
+		mark := m.mark()
+		m.signal(syscall.SIGHUP)
+		e := m.awaitFrom(mark, func(e event) bool { return e.Level == "error" })
+		for _, w := range []string{"configuration not applied", c.line, c.word} {
+			if !strings.Contains(e.Message, w) {
+				t.Errorf("the message does not say %q: %s", w, e.Message)
+			}
+		}
+	}
+	if err := os.Remove(filepath.Join(m.dir, "tine.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	mark := m.mark()
+	m.signal(syscall.SIGHUP)
+	m.awaitFrom(mark, func(e event) bool { return e.Level == "error" && strings.Contains(e.Message, "tine.yaml") })
+	if now := fmt.Sprint(m.workers("")); now != before {
+		t.Errorf("workers %s, want the old ones %s", now, before)
+	}
+	m.who()
+	m.stop()
+}
+
+// TestReloadWithoutAFile: there is nothing to read again, which is said.
+func TestReloadWithoutAFile(t *testing.T) {
+	t.Parallel()
+	m := startIn(t, folder(t), []string{"run", "-l", "127.0.0.1:0", "-n", "1", "--drain-delay", "50ms", "--", memberPath})
+	m.await(is("all workers are ready"))
+	m.signal(syscall.SIGHUP)
+	m.await(func(e event) bool { return e.Level == "error" && strings.Contains(e.Message, "no config file") })
+	m.who()
+	m.stop()
+}
+
+// TestReload changes a config in every way that can be applied, under load.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	write(t, dir, "value.txt", "one")
+	write(t, dir, "other.txt", "two")
+	write(t, dir, "tine.yaml", `
+apps:
+  web:
+    command: [$MEMBER]
+    listen: ["127.0.0.1:0"]
+    workers: 2
+    $FAST
+cache:
+  v: {file: value.txt, every: 50ms}
+`)
+	m := startIn(t, dir, []string{"run", "-c", "tine.yaml"})
+	m.await(is("all workers are ready"))
+	address := m.address()
+	l := m.load(4)
+	reload := func(config string) (mark int) {
+		t.Helper()
+		write(t, dir, "tine.yaml", config)
+		mark = m.mark()
+		m.signal(syscall.SIGHUP)
+		m.awaitFrom(mark, is("configuration applied"))
+		return mark
+	}
+
+	// Nothing changed: nothing happens.
+	before := fmt.Sprint(m.workers("web"))
+	b, err := os.ReadFile(dir + "/tine.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reload(string(b))
+	if now := fmt.Sprint(m.workers("web")); now != before {
+		t.Errorf("workers %s after a reload without a change, want %s", now, before)
+	}
+
+	// More workers, at once and without a rollout.
+	mark := reload(`
+apps:
+  web:
+    command: [$MEMBER]
+    listen: ["127.0.0.1:0"]
+    workers: 3
+    $FAST
+cache:
+  v: {file: value.txt, every: 50ms}
+`)
+	m.awaitFrom(mark, is("ready"))
+	if n := len(m.since(mark, is("rollout begin"))); n > 0 {
+		t.Error("a change of scale has rolled")
+	}
+
+	// Fewer workers, another environment, which rolls, another source, and one more app.
+	mark = reload(`
+apps:
+  web:
+    command: [$MEMBER]
+    env: {MEMBER_MODE: changed}
+    listen: ["127.0.0.1:0"]
+    workers: 2
+    $FAST
+  more:
+    command: [$MEMBER]
+    listen: ["127.0.0.1:0"]
+    workers: 1
+    $FAST
+cache:
+  v: {file: other.txt, every: 50ms}
+`)
+	m.awaitFrom(mark, func(e event) bool { return e.Message == "rollout done" && e.App == "web" })
+	m.awaitFrom(mark, func(e event) bool { return e.Message == "ready" && e.App == "more" })
+	m.awaitFrom(mark, is("retired"))
+	workers := m.workers("web")
+	if len(workers) != 2 {
+		t.Errorf("%d workers, want 2", len(workers))
+	}
+	for _, pid := range workers {
+		if a := parseAbout(t, m.mustAsk(pid, "/")); a.Mode != "changed" {
+			t.Errorf("worker %d has mode %q", pid, a.Mode)
+		}
+		eventually(t, "the value comes from the new source", func() bool {
+			v, err := m.ask(pid, "/value?key=v")
+			return err == nil && strings.HasSuffix(v, " two")
+		})
+	}
+	if text, err := fetch(fresh, "http://"+m.addresses("more")[0]+"/"); err != nil || parseAbout(t, text).App != "more" {
+		t.Errorf("the new app does not answer: %v %s", err, text)
+	}
+
+	// The app is taken out again, with its address; the first is not touched.
+	before = fmt.Sprint(m.workers("web"))
+	mark = reload(`
+apps:
+  web:
+    command: [$MEMBER]
+    env: {MEMBER_MODE: changed}
+    listen: ["127.0.0.1:0"]
+    workers: 2
+    $FAST
+`)
+	m.awaitFrom(mark, func(e event) bool { return e.Message == "app ended" && e.App == "more" })
+	if _, err := fetch(fresh, "http://"+m.addresses("more")[0]+"/"); err == nil {
+		t.Error("an app that was taken out still answers")
+	}
+	if now := fmt.Sprint(m.workers("web")); now != before {
+		t.Errorf("workers %s, want the untouched %s", now, before)
+	}
+	eventually(t, "a value whose source is gone is gone", func() bool {
+		_, err := m.ask(m.workers("web")[0], "/value?key=v")
+		return err != nil && strings.Contains(err.Error(), "404")
+	})
+	if m.address() != address {
+		t.Error("the address has changed")
+	}
+	l.lossless(t)
+	m.stop()
+}
+
+// TestScaleBySignals: SIGTTIN adds a worker, SIGTTOU takes one away, never the last.
+func TestScaleBySignals(t *testing.T) {
+	t.Parallel()
+	m := startReady(t, oneWorker)
+	l := m.load(4)
+	mark := m.mark()
+	m.signal(syscall.SIGTTIN)
+	e := m.awaitFrom(mark, is("ready"))
+	if e.Slot != 1 {
+		t.Errorf("the new worker is in slot %d, want 1", e.Slot)
+	}
+	eventually(t, "the new worker gets connections", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.pids[e.PID] })
+	mark = m.mark()
+	m.signal(syscall.SIGTTOU)
+	m.awaitFrom(mark, is("exited", e.PID))
+	m.awaitFrom(mark, is("retired"))
+	mark = m.mark()
+	m.signal(syscall.SIGTTOU)
+	m.roll() // passes through the loop after it
+	if n := len(m.since(mark, is("scaled"))); n > 0 {
+		t.Error("the last worker was scaled away")
+	}
+	l.lossless(t)
+	m.stop()
+}
+
+// TestReopenLog: after a rotation SIGUSR1 makes the log go on in a new file, and
+// nothing is lost between.
+func TestReopenLog(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	write(t, dir, "tine.yaml", `
+apps:
+  web:
+    command: [$MEMBER]
+    listen: ["127.0.0.1:0"]
+    workers: 1
+    $FAST
+log: {file: "$DIR/tine.log"}
+`)
+	m := startIn(t, dir, []string{"run", "-c", "tine.yaml"})
+	logged := func(name, what string) bool {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		return err == nil && strings.Contains(string(b), what)
+	}
+	eventually(t, "the log is in its file", func() bool { return logged("tine.log", "all workers are ready") })
+	if err := os.Rename(dir+"/tine.log", dir+"/tine.log.1"); err != nil {
+		t.Fatal(err)
+	}
+	m.signal(syscall.SIGUSR1)
+	eventually(t, "the log goes on in a new file", func() bool { return logged("tine.log", "log file reopened") })
+	m.signal(syscall.SIGUSR2)
+	eventually(t, "it has what follows", func() bool { return logged("tine.log", "rollout done") })
+	if logged("tine.log.1", "rollout done") {
+		t.Error("the old file still grows")
+	}
+	// A folder that is gone: the old file stays in use.
+	if err := os.Rename(dir+"/tine.log", dir+"/tine.log.2"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(dir+"/tine.log", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	m.signal(syscall.SIGUSR1)
+	eventually(t, "the failure is told in the old file", func() bool { return logged("tine.log.2", "not reopened") })
+	m.signal(syscall.SIGTERM)
+	m.ended(0)
+	if !logged("tine.log.2", "app ended") {
+		t.Error("the last lines are missing")
+	}
+}
