@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,8 +34,8 @@ var (
 // Conn is one end of a channel: a Unix stream socket in the runtime's poller. One goroutine may read while others write and
 // while any closes it.
 type Conn struct {
-	sock   *net.UnixConn
-	closed atomic.Bool
+	sock  *net.UnixConn
+	close func() error
 
 	wmu   sync.Mutex // a frame is never written into the middle of another
 	timed bool       // a write deadline is left from an Outbox
@@ -61,7 +60,9 @@ func newConn(f *os.File) (*Conn, error) {
 		c.Close()
 		return nil, fmt.Errorf("%s is a %s socket, a Unix stream socket is needed", f.Name(), c.LocalAddr().Network())
 	}
-	return &Conn{sock: sock}, nil
+	conn := &Conn{sock: sock}
+	conn.close = sync.OnceValue(conn.closeOnce)
+	return conn, nil
 }
 
 // Read returns the next frame, whose payload and files are the caller's. Frames of unknown types are skipped.
@@ -274,11 +275,10 @@ func (c *Conn) send(b []byte, fds []int, stuck time.Duration, onStuck func(time.
 }
 
 // Close ends both directions at once; a Read or Write that waits returns. What came but was not read is dropped, with its
-// descriptors. Calling it again does nothing.
-func (c *Conn) Close() error {
-	if c.closed.Swap(true) {
-		return nil
-	}
+// descriptors. Calling it again does nothing more; when any call has returned, all is closed.
+func (c *Conn) Close() error { return c.close() }
+
+func (c *Conn) closeOnce() error {
 	err := c.sock.Close()
 	c.rmu.Lock()
 	defer c.rmu.Unlock()

@@ -44,6 +44,7 @@ type Outbox struct {
 	bytes    int               // of Send
 	closed   bool              // take nothing more, drop what waits
 	flushing bool              // take nothing more, write what waits
+	purpose  bool              // the owner wants the Conn closed
 	flushFor time.Duration
 	timer    *time.Timer
 	err      error
@@ -169,6 +170,9 @@ func (o *Outbox) Pending() int {
 
 // Close drops what waits and closes the Conn. It does not wait for the writer: see Done. Calling it again does nothing.
 func (o *Outbox) Close() {
+	o.mu.Lock()
+	o.purpose = true
+	o.mu.Unlock()
 	o.shut(nil)
 	o.conn.Close()
 }
@@ -177,6 +181,7 @@ func (o *Outbox) Close() {
 // Done.
 func (o *Outbox) CloseAfterFlush(d time.Duration) {
 	o.mu.Lock()
+	o.purpose = true
 	if o.closed || o.flushing {
 		ended := o.closed
 		o.mu.Unlock()
@@ -203,7 +208,7 @@ func (o *Outbox) expire() {
 	o.conn.Close()
 }
 
-// Done is closed when the writer has ended.
+// Done is closed when the writer has ended; after Close or CloseAfterFlush the Conn is then closed too.
 func (o *Outbox) Done() <-chan struct{} { return o.done }
 
 // Err says why the writer ended; nil while it runs and when it was closed on purpose with nothing left to flush.
@@ -266,13 +271,24 @@ func (o *Outbox) remove(e *entry) {
 
 func (o *Outbox) run() {
 	defer close(o.done)
+	o.writeOut()
+	o.mu.Lock()
+	purpose := o.purpose
+	o.mu.Unlock()
+	// When the channel broke, the Conn stays open: what the peer wrote before it ended can still be read.
+	if purpose {
+		o.conn.Close()
+	}
+}
+
+// writeOut writes until the outbox is closed, is flushed, or cannot write.
+func (o *Outbox) writeOut() {
 	var batch []Frame
-	var flushed bool
 	unread := 0 // large payloads written since the peer was last seen to have read everything
 	for {
-		var large bool
-		batch, large, flushed = o.take(batch[:0], unread)
-		if large {
+		var blocked bool
+		batch, blocked = o.take(batch[:0], unread)
+		if blocked {
 			if !o.awaitReading() {
 				return
 			}
@@ -280,7 +296,8 @@ func (o *Outbox) run() {
 			continue
 		}
 		if len(batch) == 0 {
-			break
+			o.shut(nil)
+			return
 		}
 		if p := payloadOf(batch[0]); p != nil && p.large() {
 			unread++
@@ -292,40 +309,31 @@ func (o *Outbox) run() {
 		}
 		o.mu.Lock()
 		o.flying = 0
-		closing := o.closed || o.flushing
 		o.mu.Unlock()
 		if err != nil {
-			// The Conn stays open: what the peer wrote before it ended can still be read.
 			o.shut(err)
-			if closing {
-				o.conn.Close()
-			}
 			return
 		}
-	}
-	if flushed {
-		o.shut(nil)
-		o.conn.Close()
 	}
 }
 
 // take waits for frames and moves the next write's worth of them to batch: one with descriptors, or as many without as
 // fit batchBytes. An empty batch means the end; blocked means that the next one must wait for the peer to read.
-func (o *Outbox) take(batch []Frame, unread int) (_ []Frame, blocked, flushed bool) {
+func (o *Outbox) take(batch []Frame, unread int) (_ []Frame, blocked bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for o.first == nil && !o.closed && !o.flushing {
 		o.wake.Wait()
 	}
 	if o.closed {
-		return batch, false, false
+		return batch, false
 	}
 	size := 0
 	for e := o.first; e != nil; e = o.first {
 		p := payloadOf(e.frame)
 		large := p != nil && p.large()
 		if large && unread >= maxLargeUnread && len(batch) == 0 {
-			return batch, true, false
+			return batch, true
 		}
 		alone := descriptorCount(e.frame) > 0
 		size += sizeHint(e.frame)
@@ -339,7 +347,7 @@ func (o *Outbox) take(batch []Frame, unread int) (_ []Frame, blocked, flushed bo
 			break
 		}
 	}
-	return batch, false, len(batch) == 0
+	return batch, false
 }
 
 // awaitReading waits until the peer has read everything. The kernel tells only when there is room, not when there is nothing
