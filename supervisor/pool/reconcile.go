@@ -185,9 +185,9 @@ func (p *Pool) pay(w *worker) {
 	}
 }
 
-// retire closes empty slots that are not wanted, last first: a slot in the middle cannot be closed.
+// retire closes empty slots that nothing is steered to, last first: a slot in the middle cannot be closed.
 func (p *Pool) retire() {
-	for n := len(p.slots) - 1; n >= p.want && len(p.slots[n].workers) == 0; n-- {
+	for n := len(p.slots) - 1; n >= p.steered && len(p.slots[n].workers) == 0; n-- {
 		p.slots = p.slots[:n]
 		p.emit(Record{Kind: KindRetired, Slot: n})
 		p.emit(RetireSlot{Slot: n})
