@@ -36,7 +36,7 @@
 //	8     message   both  0-1  topic string, payload
 //	9     call      both  0-1  id uvarint, timeout uvarint, method string, payload
 //	10    reply     both  0-1  id uvarint, error string, payload
-//	11    drain     M>W   0    JSON: reason, handover, delay_ns, timeout_ns
+//	11    drain     M>W   0    JSON: reason, handover, linger, delay_ns, timeout_ns
 //	12    bye       W>M   0    JSON: reason, cut
 //
 // Fields of binary bodies follow each other without padding, and nothing may follow the last one:
@@ -100,7 +100,8 @@
 // in both directions. A reply with an id that nobody waits for (any more) is ignored.
 //
 // The answer to drain: with handover a successor accepts on the same sockets, so stop accepting at once. Without, go on
-// accepting for delay_ns and then until accept finds nothing. Then finish what is in flight within timeout_ns, say bye with the
+// accepting until no connection is left, at most for delay_ns (with linger for all of it), and then until accept finds
+// nothing. Then finish what is in flight within timeout_ns, say bye with the
 // number of requests that had to be cut off, and exit with code 0.
 //
 // # Bounds

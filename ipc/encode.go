@@ -27,6 +27,7 @@ type (
 	wireDrain struct {
 		Reason   string        `json:"reason,omitempty"`
 		Handover bool          `json:"handover"`
+		Linger   bool          `json:"linger,omitempty"`
 		Delay    time.Duration `json:"delay_ns"`
 		Timeout  time.Duration `json:"timeout_ns"`
 	}
@@ -209,7 +210,7 @@ func appendFrame(dst []byte, f Frame) ([]byte, error) {
 		dst = appendString(dst, clip(f.Error))
 		dst = appendPayload(dst, f.Payload)
 	case Drain:
-		dst, err = appendJSON(dst, wireDrain{clip(f.Reason), f.Handover, f.Delay, f.Timeout})
+		dst, err = appendJSON(dst, wireDrain{clip(f.Reason), f.Handover, f.Linger, f.Delay, f.Timeout})
 	case Bye:
 		f.Reason = clip(f.Reason)
 		dst, err = appendJSON(dst, f)

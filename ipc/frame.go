@@ -91,10 +91,13 @@ type Reply struct {
 }
 
 // Drain orders the worker to finish and exit. With Handover a successor already accepts on the same sockets, so the
-// worker stops accepting at once; without it goes on for Delay and then until the queue is empty.
+// worker stops accepting at once. Without it goes on until no connection is left, at most for Delay, and then until the
+// queue is empty. With Linger it does so for the whole Delay: connections whose handshake has begun are still to come to
+// sockets that will be closed, while new ones are steered elsewhere.
 type Drain struct {
 	Reason   string
 	Handover bool
+	Linger   bool
 	Delay    time.Duration
 	Timeout  time.Duration
 }

@@ -90,7 +90,7 @@ func FuzzRoundTrip(f *testing.F) {
 			Message{s, p},
 			Call{id, s, d, p},
 			Reply{id, u, p},
-			Drain{clip(u), flag, d, time.Duration(id >> 1)},
+			Drain{clip(u), flag, !flag, d, time.Duration(id >> 1)},
 			Bye{clip(u), int(n)},
 		}
 		fr := all[int(typ)%len(all)]

@@ -47,7 +47,7 @@ func (l *loop) spawn(a *app, e pool.Spawn) {
 	}
 	l.s.wg.Go(func() {
 		if err != nil {
-			l.s.post(spawnFailed{app: a, id: e.ID, err: err})
+			l.s.post(spawnFailed{app: a, id: e.ID, err: nameLimit(err)})
 			return
 		}
 		l.s.launch(m, g)
@@ -65,7 +65,7 @@ func (l *loop) steer(a *app) {
 // only be asked by a signal.
 func (l *loop) drain(m *member, e pool.Drain) {
 	if m.outbox != nil {
-		err := m.outbox.Send(ipc.Drain{Reason: e.Reason, Handover: e.Handover, Delay: e.Delay, Timeout: e.Timeout})
+		err := m.outbox.Send(ipc.Drain{Reason: e.Reason, Handover: e.Handover, Linger: e.Linger, Delay: e.Delay, Timeout: e.Timeout})
 		if err == nil {
 			return
 		}

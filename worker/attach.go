@@ -101,7 +101,7 @@ func (l *link) handle(f ipc.Frame) error {
 	case ipc.Reply:
 		w.calls.answer(f)
 	case ipc.Drain:
-		w.drain.begin(w, order{reason: f.Reason, handover: f.Handover, delay: f.Delay, timeout: f.Timeout})
+		w.drain.begin(w, order{reason: f.Reason, handover: f.Handover, linger: f.Linger, delay: f.Delay, timeout: f.Timeout})
 	default:
 		ipc.Discard(f) // not meant for workers
 	}

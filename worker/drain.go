@@ -13,6 +13,7 @@ import (
 type order struct {
 	reason   string
 	handover bool // somebody else accepts from the same sockets
+	linger   bool // without: accept for the whole delay
 	delay    time.Duration
 	timeout  time.Duration
 	stay     bool // the process does not end with the drain
@@ -22,7 +23,8 @@ type order struct {
 //
 // In the first, for at most the delay, everything is served as before, but each answer asks its client to take the next
 // request elsewhere, so that kept-alive connections end between requests and by the client's own hand. With a handover
-// no connection is accepted from the beginning; without one they are until the delay is over and the queue is empty.
+// no connection is accepted from the beginning; without one they are until none is open (or, to linger, until the delay
+// is over) and the queue is empty.
 //
 // In the second the idle connections are closed, and requests may finish until the timeout. What is left then is cut
 // and counted.
@@ -155,7 +157,12 @@ func (d *drain) run(w *Worker, o order) {
 			s.quiet(d.closing, d.cutting)
 		}
 	} else {
-		d.pause(d.closing)
+		if o.linger {
+			d.pause(d.closing)
+		}
+		for _, s := range servers {
+			s.quiet(d.closing, d.cutting)
+		}
 		w.queuesEmpty(d.cutting)
 		w.closeListeners()
 		d.wait(&d.loops)

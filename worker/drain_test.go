@@ -183,9 +183,31 @@ func TestDrainHandoverLeavesTheQueueToTheMaster(t *testing.T) {
 	s.returned()
 }
 
-func TestDrainWithoutHandoverAcceptsForTheDelay(t *testing.T) {
+func TestDrainWithoutHandoverEndsWithTheLastConnection(t *testing.T) {
 	s := serving(t, hello200)
-	s.m.send(ipc.Drain{Delay: 200 * time.Millisecond, Timeout: patience})
+	idle := dial(t, s.addr)
+	idle.write(hi)
+	if _, body := idle.answer(); body != "hello" {
+		t.Fatal(body)
+	}
+	s.m.send(ipc.Drain{Delay: time.Hour, Timeout: patience})
+	wait(t, "draining", s.Draining())
+	// As long as one connection is open, others are accepted.
+	other := dial(t, s.addr)
+	other.write(hi)
+	if _, body := other.answer(); body != "hello" {
+		t.Fatal(body)
+	}
+	idle.write(hi)
+	if res, _ := idle.answer(); !res.Close {
+		t.Error("the kept-alive connection was not asked to close")
+	}
+	s.returned() // long before the hour is over
+}
+
+func TestDrainLingersForTheDelay(t *testing.T) {
+	s := serving(t, hello200)
+	s.m.send(ipc.Drain{Linger: true, Delay: 200 * time.Millisecond, Timeout: patience})
 	wait(t, "draining", s.Draining())
 	c := dial(t, s.addr)
 	c.write(hi)

@@ -12,11 +12,17 @@ import (
 // exitGrace is what main has left to return in after a drain was cut short by a second signal.
 const exitGrace = time.Second
 
-// watchSignals makes SIGTERM and SIGINT drain the worker. A second one, or one during a drain that the master ordered,
-// cuts it short.
+// watchSignals makes SIGTERM and SIGINT drain the worker, and SIGPIPE harmless. A second of the former, or one during a
+// drain that the master ordered, cuts it short.
 func (w *Worker) watchSignals() {
 	ch := make(chan os.Signal, 2)
 	signal.Notify(ch, syscall.SIGTERM, syscall.SIGINT)
+	if w.attached {
+		// The master reads what this process prints. Go ends a program that prints to a pipe without a reader unless
+		// somebody asked for SIGPIPE, and a worker has to survive its master, to its own last line. (To ignore the
+		// signal instead would be inherited by children.)
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	}
 	go func() {
 		defer signal.Stop(ch)
 		for {

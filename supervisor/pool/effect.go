@@ -18,6 +18,7 @@ type (
 		Slot     int
 		Reason   string
 		Handover bool // a successor accepts on the slot's sockets, so stop accepting at once
+		Linger   bool // the slot's sockets will be closed: accept for all of Delay what was on its way to them
 		// What the worker may take: it goes on accepting for Delay if there is no successor, then has Timeout to finish.
 		Delay, Timeout time.Duration
 	}

@@ -99,7 +99,8 @@ func (p *Pool) dismiss(w, keeper *worker) {
 		if why, handover := p.surplus(w, keeper); why != "" {
 			p.drain(w, why)
 			p.emit(Drain{
-				ID: w.id, Slot: w.slot.number, Reason: why, Handover: handover,
+				ID: w.id, Slot: w.slot.number, Reason: why,
+				Handover: handover, Linger: p.phase == running && !p.wanted(w.slot),
 				Delay: p.cfg.DrainDelay, Timeout: p.cfg.DrainTimeout,
 			})
 		}

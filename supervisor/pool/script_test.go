@@ -268,6 +268,9 @@ func describe(e Effect) string {
 		if e.Handover {
 			return fmt.Sprintf("drain %d slot=%d handover (%s)", e.ID, e.Slot, e.Reason)
 		}
+		if e.Linger {
+			return fmt.Sprintf("drain %d slot=%d linger (%s)", e.ID, e.Slot, e.Reason)
+		}
 		return fmt.Sprintf("drain %d slot=%d (%s)", e.ID, e.Slot, e.Reason)
 	case Signal:
 		if e.Kill {
