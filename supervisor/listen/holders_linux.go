@@ -11,14 +11,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
-)
 
-// lookTimeout bounds the search for the holders of an address on a machine with many processes.
-const lookTimeout = 300 * time.Millisecond
+	"golang.org/x/sys/unix"
+)
 
 // holdersOf finds who listens on an endpoint: the inodes of the sockets in the way from the kernel's table, then the
 // processes that have one open. Other users' processes are visible to root only.
-func holdersOf(ep endpoint) (holders []Holder, uids []int) {
+func holdersOf(ep endpoint) *InUseError {
+	e := &InUseError{Address: ep.String()}
 	inodes := map[string]bool{}
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		rows(table, func(f []string) {
@@ -30,22 +30,29 @@ func holdersOf(ep endpoint) (holders []Holder, uids []int) {
 				return
 			}
 			inodes[f[9]] = true
-			if uid, err := strconv.Atoi(f[7]); err == nil && !slices.Contains(uids, uid) {
-				uids = append(uids, uid)
+			if uid, err := strconv.Atoi(f[7]); err == nil && !slices.Contains(e.uids, uid) {
+				e.uids = append(e.uids, uid)
 			}
 		})
 	}
-	return processes(inodes), uids
+	var complete bool
+	e.Holders, complete = processes(inodes)
+	e.late = !complete
+	return e
 }
 
-func holdersOfPath(path string) (holders []Holder, uids []int) {
+func holdersOfPath(path string) *InUseError {
+	e := &InUseError{Address: path}
 	inodes := map[string]bool{}
 	rows("/proc/net/unix", func(f []string) {
 		if len(f) >= 8 && strings.Join(f[7:], " ") == path {
 			inodes[f[6]] = true
 		}
 	})
-	return processes(inodes), nil
+	var complete bool
+	e.Holders, complete = processes(inodes)
+	e.late = !complete
+	return e
 }
 
 func rows(path string, each func(fields []string)) {
@@ -91,9 +98,10 @@ func (ep endpoint) conflicts(ip netip.Addr) bool {
 	return ep.ip.IsUnspecified() || ip.IsUnspecified() || ep.ip.WithZone("").Unmap() == ip.Unmap()
 }
 
-func processes(inodes map[string]bool) (found []Holder) {
+// processes finds who has one of the sockets open. complete is false if it ran out of time.
+func processes(inodes map[string]bool) (found []Holder, complete bool) {
 	if len(inodes) == 0 {
-		return nil
+		return nil, true
 	}
 	links := make(map[string]bool, len(inodes))
 	for inode := range inodes {
@@ -102,30 +110,50 @@ func processes(inodes map[string]bool) (found []Holder) {
 	deadline := time.Now().Add(lookTimeout)
 	all, err := os.ReadDir("/proc")
 	if err != nil {
-		return nil
+		return nil, true
 	}
+	complete = true
 	for _, p := range all {
 		pid, err := strconv.Atoi(p.Name())
 		if err != nil {
 			continue
 		}
 		if time.Now().After(deadline) {
+			complete = false
 			break
 		}
 		folder := filepath.Join("/proc", p.Name())
-		fds, err := os.ReadDir(filepath.Join(folder, "fd"))
-		if err != nil {
-			continue
-		}
-		for _, fd := range fds {
-			link, err := os.Readlink(filepath.Join(folder, "fd", fd.Name()))
-			if err == nil && links[link] {
-				name, _ := os.ReadFile(filepath.Join(folder, "comm"))
-				found = append(found, Holder{PID: pid, Name: strings.TrimSpace(string(name))})
-				break
-			}
+		if holds(filepath.Join(folder, "fd"), links) {
+			name, _ := os.ReadFile(filepath.Join(folder, "comm"))
+			found = append(found, Holder{PID: pid, Name: strings.TrimSpace(string(name))})
 		}
 	}
 	slices.SortFunc(found, func(a, b Holder) int { return a.PID - b.PID })
+	return found, complete
+}
+
+// holds tells whether one of the descriptors in a folder of /proc is one of links.
+func holds(folder string, links map[string]bool) bool {
+	f, err := os.Open(folder)
+	if err != nil {
+		return false // another user's
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	if err != nil {
+		return false
+	}
+	found := false
+	_ = control(f, func(fd int) error {
+		var link [64]byte // longer ones are not of sockets
+		for _, name := range names {
+			n, err := unix.Readlinkat(fd, name, link[:])
+			if err == nil && links[string(link[:n])] {
+				found = true
+				break
+			}
+		}
+		return nil
+	})
 	return found
 }

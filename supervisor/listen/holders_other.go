@@ -4,6 +4,6 @@ package listen
 
 // The tables of the system that tell who holds a socket cannot be read here without its own tools.
 
-func holdersOf(endpoint) ([]Holder, []int) { return nil, nil }
+func holdersOf(ep endpoint) *InUseError { return &InUseError{Address: ep.String()} }
 
-func holdersOfPath(string) ([]Holder, []int) { return nil, nil }
+func holdersOfPath(path string) *InUseError { return &InUseError{Address: path} }

@@ -165,6 +165,14 @@ func needIPv6(t *testing.T) {
 	l.Close()
 }
 
+// lookFor changes how long the holders of an address are looked for until the end of the test.
+func lookFor(t *testing.T, d time.Duration) {
+	t.Helper()
+	before := lookTimeout
+	lookTimeout = d
+	t.Cleanup(func() { lookTimeout = before })
+}
+
 func wantInUse(t *testing.T, err error) *InUseError {
 	t.Helper()
 	var used *InUseError

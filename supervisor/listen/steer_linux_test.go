@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -48,6 +50,44 @@ func TestSteer(t *testing.T) {
 			if len(counts) != want {
 				t.Errorf("steered to %d: %s was answered by %v, want %d slots", n, a, counts, want)
 			}
+		}
+	}
+}
+
+// Of several that start at the same moment exactly one may win: with SO_REUSEPORT set from the beginning all would.
+func TestOneOfManyWins(t *testing.T) {
+	lookFor(t, 0)
+	free := mustOpen(t, 1, "127.0.0.1:0")
+	addr := free.Addresses()[0]
+	free.Close()
+	for round := range 20 {
+		var mu sync.Mutex
+		var won []*Set
+		var all sync.WaitGroup
+		begin := make(chan struct{})
+		for range 4 {
+			all.Go(func() {
+				<-begin
+				s, err := Open([]Address{addr}, 2)
+				if err != nil {
+					var used *InUseError
+					if !errors.As(err, &used) {
+						t.Errorf("got error %v, want an InUseError", err)
+					}
+					return
+				}
+				mu.Lock()
+				won = append(won, s)
+				mu.Unlock()
+			})
+		}
+		close(begin)
+		all.Wait()
+		for _, s := range won {
+			s.Close()
+		}
+		if len(won) != 1 {
+			t.Fatalf("round %d: %d have the address, want 1", round, len(won))
 		}
 	}
 }
@@ -265,6 +305,7 @@ func TestNoRightToThePort(t *testing.T) {
 
 // When a supervisor was killed its workers still hold the address: the next one says who they are.
 func TestHoldersAreTheWorkersOfADeadSupervisor(t *testing.T) {
+	lookFor(t, patience)
 	path := filepath.Join(t.TempDir(), "x.sock")
 	s := mustOpen(t, 1, "127.0.0.1:0", "unix:"+path)
 	addrs := s.Addresses()
@@ -304,6 +345,7 @@ func TestHoldersAreTheWorkersOfADeadSupervisor(t *testing.T) {
 }
 
 func TestHolderOfAnotherUser(t *testing.T) {
+	lookFor(t, patience)
 	s := mustOpen(t, 1, "127.0.0.1:0")
 	asNobody(t, func() {
 		_, err := Open(s.Addresses(), 1)

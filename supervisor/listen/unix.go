@@ -95,8 +95,7 @@ func removeDead(path string) error {
 		return os.Remove(path)
 	}
 	// Connected, or the queue is full (EAGAIN), or it is not ours to connect to (EACCES): somebody is there.
-	holders, uids := holdersOfPath(path)
-	return &InUseError{Address: path, Holders: holders, uids: uids}
+	return holdersOfPath(path)
 }
 
 func lockFolder(folder string) (unlock func(), err error) {

@@ -10,6 +10,7 @@ import (
 )
 
 func TestUnixSocket(t *testing.T) {
+	lookFor(t, patience)
 	path := filepath.Join(t.TempDir(), "x.sock")
 	s := mustOpen(t, 2, "unix:"+path)
 	info, err := os.Lstat(path)
