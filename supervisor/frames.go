@@ -97,7 +97,7 @@ func (l *loop) introduce(m *member) {
 	}
 	listeners, files, err := m.app.sockets.Share(m.slot)
 	if err != nil {
-		l.breakChannel(m, err.Error())
+		l.breakChannel(m, nameLimit(err).Error())
 		return
 	}
 	frames = append(frames, ipc.Assign{

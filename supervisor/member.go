@@ -3,7 +3,9 @@ package supervisor
 import (
 	"errors"
 	"os"
+	"strconv"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
@@ -50,7 +52,7 @@ type member struct {
 // in a goroutine of its own since an exec may wait for a disk.
 func (s *Supervisor) launch(m *member, g *generation) {
 	if err := s.start(m, g); err != nil {
-		s.post(spawnFailed{app: m.app, id: m.id, err: err})
+		s.post(spawnFailed{app: m.app, id: m.id, err: nameLimit(err)})
 		return
 	}
 	if !s.post(spawned{m}) {
@@ -71,6 +73,20 @@ func (s *Supervisor) launch(m *member, g *generation) {
 	}
 	s.post(exited{m: m, exit: m.proc.Exit()})
 	<-m.proc.OutputDone()
+}
+
+// nameLimit says which limit it is that a person has to raise. What proc reports
+// says it already.
+func nameLimit(err error) error {
+	var named *proc.LimitError
+	if errors.As(err, &named) || !errors.Is(err, syscall.EMFILE) {
+		return err
+	}
+	var l syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) != nil {
+		return err
+	}
+	return &proc.LimitError{Limit: "RLIMIT_NOFILE", Value: strconv.FormatUint(l.Cur, 10), Err: err}
 }
 
 func (s *Supervisor) start(m *member, g *generation) error {
