@@ -1,0 +1,58 @@
+// Command chaos runs Tine with the demo under load, does to it at random what
+// operators and accidents do, and fails if one request is lost that Tine promises
+// to keep.
+//
+//	        seed
+//	         ├──────────────▶ monkey: USR2, TTIN, TTOU, HUP to the master;
+//	         │                        KILL, TERM, STOP+CONT to workers
+//	         ▼                          │ kills, with the connections that died
+//	32 clients ── every failure ──▶ judge ◀── master: its log, its processes
+//	                                    │
+//	                                    ▼
+//	                       table, lost requests, exit status
+//
+// # Load
+//
+// A quarter of the clients each: a connection per request or kept alive, closed
+// loop or 1,000 requests a second in all. They get /, /slow and /stream and post
+// uploads of 1 byte to 256 KiB, some of them piece by piece, and look at each answer
+// to the last byte: the status, the hash of what they sent, the end of a stream, a
+// cached value not older than 10 s. Nothing is ever sent twice.
+//
+// # What is promised
+//
+// A request begins when a client decides to send it; from there on exactly one
+// thing becomes of it. Every outcome but a complete and right answer is a failure:
+// a refused connection, a reset, an end before or in the answer, a wrong answer, no
+// answer in 20 s.
+//
+//  1. Rolling restarts, scaling, new and broken configs, SIGTERM to a worker and
+//     stopping one for up to a second cost no request, on new connections and on
+//     kept-alive ones.
+//  2. kill -9 of a worker may fail the requests that were in flight in it, and no
+//     others. Which those are is not the clients' word but the kernel's: the worker is
+//     stopped first, its established connections are read from the kernel, then it
+//     is killed. A failure is excused only if its connection is one of these, and
+//     the request had begun before the last of the process was gone and had not ended
+//     before the kill. A connection in the queue of the worker's slot is not
+//     among them: it waits for the successor and must be served.
+//  3. A server may close a kept-alive connection between two requests, and a client
+//     sees that before it sends the next one and connects anew. That is no failure. But
+//     a connection that breaks under a request that was sent on it is one, also if it
+//     had been idle, as long as it was idle for less than drain_delay. Who idles
+//     longer must expect to be closed at any moment; should a request meet just that
+//     moment, it is counted as late and excused.
+//  4. In the end SIGTERM comes under load. Each request that had begun is
+//     answered; none begins after it.
+//
+// Beyond requests: the master ends with status 0 in bounded time and leaves no
+// process; before that, at rest with as many workers as in the beginning, it has as
+// many descriptors as then and no more than a bound of memory and threads, all
+// workers serve, and its log has no line that tells of a bug.
+//
+// # Repeating a run
+//
+// The seed determines what is done, in which order and after which pauses, and what
+// the clients send. Which worker is hit depends on which there are at that time, and
+// so on the machine; the same seed repeats the kind of run, not every interleaving.
+package main

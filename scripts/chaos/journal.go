@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// journal remembers what happened when: what was done, and what the master said to
+// it. It is what a lost request is explained from.
+type journal struct {
+	started time.Time
+	print   io.Writer // nil: nowhere
+
+	mu    sync.Mutex
+	lines []line
+}
+
+type line struct {
+	at   time.Time
+	text string
+}
+
+func newJournal(verbose bool, out io.Writer) *journal {
+	j := &journal{started: time.Now()}
+	if verbose {
+		j.print = out
+	}
+	return j
+}
+
+// act notes what the monkey does, said what the master writes.
+func (j *journal) act(format string, args ...any) { j.add("▶ " + fmt.Sprintf(format, args...)) }
+func (j *journal) said(text string)               { j.add("  " + text) }
+
+func (j *journal) add(text string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	l := line{time.Now(), text}
+	j.lines = append(j.lines, l)
+	if j.print != nil {
+		fmt.Fprintln(j.print, j.format(l))
+	}
+}
+
+func (j *journal) format(l line) string { return j.stamp(l.at) + " " + l.text }
+
+// stamp is a time as this run counts it.
+func (j *journal) stamp(t time.Time) string { return fmt.Sprintf("%9.4f", t.Sub(j.started).Seconds()) }
+
+// around returns the lines from one time to another.
+func (j *journal) around(from, to time.Time) (found []string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, l := range j.lines {
+		if !l.at.Before(from) && !l.at.After(to) {
+			found = append(found, j.format(l))
+		}
+	}
+	return found
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+)
+
+// log reads what the master and its workers write.
+type log struct {
+	journal *journal
+	ended   chan struct{}
+
+	mu      sync.Mutex
+	slots   int // wanted, by the last line that told
+	kinds   map[string]int
+	strange []error
+	trace   int // lines of a crash that are still to be kept
+}
+
+func newLog(j *journal) *log {
+	return &log{journal: j, ended: make(chan struct{}), slots: workers, kinds: map[string]int{}}
+}
+
+// entry is a line of the master's log.
+type entry struct {
+	Level   string  `json:"level"`
+	Message string  `json:"message"`
+	Stream  string  `json:"stream"` // of a worker's output
+	Slot    *int    `json:"slot"`
+	Worker  uint64  `json:"worker"`
+	PID     int     `json:"pid"`
+	State   string  `json:"state"`
+	Reason  string  `json:"reason"`
+	Error   string  `json:"error"`
+	Slots   int     `json:"slots"`
+	Took    float64 `json:"took_ms"`
+}
+
+// bugs are beginnings of lines that no action here explains.
+var bugs = []string{
+	"impossible", "abandoned", "killing", "drain timeout", "ready timeout", "finished", "gave up", "requests cut off",
+	"slot closed with connections waiting", "worker broke the channel's rules", "worker closed its channel and runs on",
+	"cannot ", "log lines lost", "message to worker dropped", "a worker's output or channel is still open",
+}
+
+// crashes are parts of lines that begin a Go program's last words.
+var crashes = []string{"WARNING: DATA RACE", "panic: ", "fatal error: "}
+
+func (l *log) read(r io.ReadCloser) {
+	defer close(l.ended)
+	defer r.Close()
+	in := bufio.NewReader(r)
+	for {
+		text, err := in.ReadString('\n')
+		if text = strings.TrimSpace(text); text != "" {
+			l.line(text)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (l *log) line(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range crashes {
+		if strings.Contains(text, c) {
+			l.trace = 40
+		}
+	}
+	if l.trace > 0 {
+		l.trace--
+		l.strange = append(l.strange, fmt.Errorf("crash: %s", text))
+	}
+	var e entry
+	if json.Unmarshal([]byte(text), &e) != nil {
+		l.journal.said(text)
+		return
+	}
+	if e.Stream != "" {
+		return // a worker's chatter
+	}
+	l.kinds[e.Message]++
+	if e.Message == "scaled" {
+		l.slots = e.Slots
+	}
+	said := e.String()
+	l.journal.said(said)
+	for _, b := range bugs {
+		if strings.HasPrefix(e.Message, b) {
+			l.strange = append(l.strange, fmt.Errorf("the log says, at %s: %s", strings.TrimSpace(l.journal.stamp(time.Now())), said))
+		}
+	}
+}
+
+func (e entry) String() string {
+	var b strings.Builder
+	b.WriteString(e.Message)
+	add := func(name string, v any, there bool) {
+		if there {
+			fmt.Fprintf(&b, " %s=%v", name, v)
+		}
+	}
+	if e.Slot != nil {
+		add("slot", *e.Slot, true)
+	}
+	add("worker", e.Worker, e.Worker != 0)
+	add("pid", e.PID, e.PID != 0)
+	add("state", e.State, e.State != "")
+	add("reason", e.Reason, e.Reason != "")
+	add("error", e.Error, e.Error != "")
+	add("slots", e.Slots, e.Slots != 0)
+	add("took", fmt.Sprintf("%.0fms", e.Took), e.Took != 0)
+	return b.String()
+}
+
+// wanted is how many workers the master wants.
+func (l *log) wanted() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.slots
+}
+
+func (l *log) seen(message string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.kinds[message]
+}
+
+func (l *log) counts() map[string]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.kinds)
+}
+
+// complaints are the lines that tell of a bug, after the log has ended.
+func (l *log) complaints() []error {
+	select {
+	case <-l.ended:
+	case <-time.After(stopLimit):
+		return []error{fmt.Errorf("the log is still open %v after the master's end", stopLimit)}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.strange
+}

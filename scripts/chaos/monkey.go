@@ -1,0 +1,210 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// monkey does to the master and its workers what it likes, when it likes.
+type monkey struct {
+	master  *master
+	journal *journal
+	judge   *judge
+	kill    bool
+	steps   *rand.Rand // what comes next, and when
+	rand    *rand.Rand // of the one step
+
+	told    map[int]bool // the workers that got SIGTERM
+	counts  map[string]int
+	stopped sync.WaitGroup // workers that are to be continued
+}
+
+type action struct {
+	weight int // its share of the steps
+	do     func(*monkey)
+}
+
+var actions = []action{
+	{5, (*monkey).roll},
+	{1, (*monkey).burst},
+	{2, (*monkey).grow},
+	{2, (*monkey).shrink},
+	{5, (*monkey).killOne},
+	{1, (*monkey).killTwo},
+	{2, (*monkey).terminate},
+	{2, (*monkey).pauseOne},
+	{2, (*monkey).reload},
+	{1, (*monkey).reloadBroken},
+}
+
+func (k *monkey) did(what string) { k.counts[what]++ }
+
+const maxPause = 700 * time.Millisecond
+
+// play goes on for d, or until somebody interrupts.
+func (k *monkey) play(d time.Duration, interrupted <-chan os.Signal) {
+	k.counts, k.told = map[string]int{}, map[int]bool{}
+	defer k.stopped.Wait()
+	total := 0
+	for _, a := range actions {
+		total += a.weight
+	}
+	end := time.After(d)
+	for {
+		// A step has its own numbers, so that the next one does not depend on what
+		// this one found.
+		pause := 20*time.Millisecond + time.Duration(k.steps.Int64N(int64(maxPause)))
+		n := k.steps.IntN(total)
+		k.rand = rand.New(rand.NewPCG(k.steps.Uint64(), 2))
+		select {
+		case <-time.After(pause):
+		case <-end:
+			return
+		case <-interrupted:
+			k.journal.act("interrupted")
+			return
+		}
+		for _, a := range actions {
+			if n -= a.weight; n < 0 {
+				a.do(k)
+				break
+			}
+		}
+	}
+}
+
+func (k *monkey) roll() {
+	k.did("SIGUSR2")
+	k.journal.act("SIGUSR2")
+	k.master.signal(syscall.SIGUSR2)
+}
+
+func (k *monkey) burst() {
+	n := 2 + k.rand.IntN(9)
+	k.did("SIGUSR2, in bursts")
+	k.journal.act("SIGUSR2 %d times", n)
+	for range n {
+		k.master.signal(syscall.SIGUSR2)
+		time.Sleep(time.Duration(k.rand.IntN(int(5 * time.Millisecond))))
+	}
+}
+
+func (k *monkey) grow() {
+	if n := k.master.wanted(); n < 2*workers {
+		k.did("SIGTTIN")
+		k.journal.act("SIGTTIN, from %d workers", n)
+		k.master.signal(syscall.SIGTTIN)
+	}
+}
+
+func (k *monkey) shrink() {
+	if n := k.master.wanted(); n > workers/2 {
+		k.did("SIGTTOU")
+		k.journal.act("SIGTTOU, from %d workers", n)
+		k.master.signal(syscall.SIGTTOU)
+	}
+}
+
+// pickOne chooses a worker: starting, ready or draining, whatever there is.
+func (k *monkey) pickOne() *victim {
+	all := k.master.workers()
+	if len(all) == 0 {
+		return nil
+	}
+	return openVictim(all[k.rand.IntN(len(all))], k.master.demo)
+}
+
+func (k *monkey) killOne() { k.killSome(1) }
+func (k *monkey) killTwo() { k.killSome(2) }
+
+func (k *monkey) killSome(n int) {
+	if !k.kill {
+		return
+	}
+	var wg sync.WaitGroup
+	for range n {
+		v := k.pickOne()
+		if v == nil {
+			continue
+		}
+		k.did("kill -9 of a worker")
+		wg.Go(func() {
+			defer v.close()
+			d, err := v.kill(k.master.port)
+			if err != nil {
+				k.journal.act("kill -9 of %d: %v", v.pid, err)
+				return
+			}
+			k.judge.killed(d)
+			k.journal.act("kill -9 of %d: had %d connections, gone after %v", v.pid, len(d.held), d.until.Sub(d.from).Round(10*time.Microsecond))
+		})
+	}
+	wg.Wait()
+}
+
+// terminate asks a worker once: a second SIGTERM means that it shall go at once.
+func (k *monkey) terminate() {
+	v := k.pickOne()
+	if v == nil {
+		return
+	}
+	defer v.close()
+	if k.told[v.pid] {
+		return
+	}
+	k.told[v.pid] = true
+	k.did("SIGTERM of a worker")
+	k.journal.act("SIGTERM of worker %d", v.pid)
+	v.signal(syscall.SIGTERM)
+}
+
+func (k *monkey) pauseOne() {
+	v := k.pickOne()
+	if v == nil {
+		return
+	}
+	d := time.Duration(k.rand.Int64N(int64(time.Second)))
+	k.did("SIGSTOP of a worker")
+	k.journal.act("SIGSTOP of worker %d for %v", v.pid, d.Round(time.Millisecond))
+	v.signal(syscall.SIGSTOP)
+	k.stopped.Go(func() {
+		defer v.close()
+		time.Sleep(d)
+		v.signal(syscall.SIGCONT)
+		k.journal.act("SIGCONT of worker %d", v.pid)
+	})
+}
+
+func (k *monkey) reload() {
+	n := workers
+	if k.rand.IntN(2) == 0 {
+		n = 2 + k.rand.IntN(2*workers-1)
+	}
+	change := k.rand.IntN(1000)
+	k.did("SIGHUP, new config")
+	k.journal.act("SIGHUP with %d workers and CHAOS=%d", n, change)
+	if err := k.master.configure(n, fmt.Sprint(change)); err != nil {
+		k.journal.act("cannot write the config: %v", err)
+		return
+	}
+	k.master.signal(syscall.SIGHUP)
+}
+
+var broken = []string{
+	"apps: [", "apps: {web: {listen: 7}}\n", "aps: {}\n", "", "apps: {web: {command: [./demo], workers: -3}}\n", "\x00\xff",
+}
+
+func (k *monkey) reloadBroken() {
+	text := broken[k.rand.IntN(len(broken))]
+	k.did("SIGHUP, broken config")
+	k.journal.act("SIGHUP with the config %q", text)
+	if err := k.master.writeConfig(text); err != nil {
+		k.journal.act("cannot write the config: %v", err)
+		return
+	}
+	k.master.signal(syscall.SIGHUP)
+}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// sourceAddress gives each client an address, and so all ports, of its own: what
+// rests in TIME_WAIT then does not run them out of ports.
+func sourceAddress(client int) netip.Addr {
+	return netip.AddrFrom4([4]byte{127, 0, 1, byte(client + 1)})
+}
+
+// processesOf returns the PIDs that execute the file.
+func processesOf(file string) (pids []int) {
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		if exe, err := os.Readlink(filepath.Join("/proc", e.Name(), "exe")); err == nil && exe == file {
+			pids = append(pids, pid)
+		}
+	}
+	slices.Sort(pids)
+	return pids
+}
+
+func readHealth(pid int) (h health, err error) {
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		return h, err
+	}
+	h.files = len(files)
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return h, err
+	}
+	for line := range strings.Lines(string(status)) {
+		name, value, _ := strings.Cut(line, ":")
+		value = strings.TrimSuffix(strings.TrimSpace(value), " kB")
+		switch name {
+		case "VmRSS":
+			h.rss, err = strconv.Atoi(value)
+		case "Threads":
+			h.threads, err = strconv.Atoi(value)
+		}
+		if err != nil {
+			return h, err
+		}
+	}
+	return h, nil
+}
+
+// victim is a worker that something is done to. It is held by a pidfd, so that no
+// signal can meet another process that got its number.
+type victim struct {
+	pid int
+	fd  int
+}
+
+// openVictim returns nil if the process has gone meanwhile.
+func openVictim(pid int, exe string) *victim {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil
+	}
+	v := &victim{pid: pid, fd: fd}
+	// Only now is it sure that the number still stands for a worker.
+	if is, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err != nil || is != exe {
+		v.close()
+		return nil
+	}
+	return v
+}
+
+func (v *victim) close() { unix.Close(v.fd) }
+
+func (v *victim) signal(s syscall.Signal) { _ = unix.PidfdSendSignal(v.fd, s, nil, 0) }
+
+var errGone = errors.New("it had gone by itself")
+
+// kill stops the worker, reads from the kernel which connections to the port it has,
+// kills it, and waits until nothing of it is left.
+func (v *victim) kill(port uint16) (*kill, error) {
+	v.signal(syscall.SIGSTOP)
+	err := until(2*time.Second, v.isStopped)
+	var held map[netip.AddrPort]bool
+	if err == nil {
+		held, err = v.connections(port)
+	}
+	if err != nil {
+		v.signal(syscall.SIGCONT)
+		return nil, err
+	}
+	d := &kill{pid: v.pid, from: time.Now(), held: held}
+	v.signal(syscall.SIGKILL)
+	d.until = d.from.Add(5 * time.Second)
+	poll := []unix.PollFd{{Fd: int32(v.fd), Events: unix.POLLIN}}
+	for time.Now().Before(d.until) {
+		// A pidfd is readable when the last thread has gone, and with it the last
+		// holder of the descriptors.
+		if n, _ := unix.Poll(poll, 100); n == 1 {
+			d.until = time.Now()
+			break
+		}
+	}
+	return d, nil
+}
+
+// isStopped is nil when every thread is: from then on the worker neither accepts nor answers.
+func (v *victim) isStopped() error {
+	dir := fmt.Sprintf("/proc/%d/task", v.pid)
+	threads, err := os.ReadDir(dir)
+	if err != nil || len(threads) == 0 {
+		return errGone
+	}
+	for _, t := range threads {
+		stat, err := os.ReadFile(filepath.Join(dir, t.Name(), "stat"))
+		if err != nil {
+			continue // a thread that has just ended
+		}
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		switch rest[:1] {
+		case "T":
+		case "Z", "X":
+			return errGone
+		default:
+			return fmt.Errorf("thread %s is %s after SIGSTOP", t.Name(), rest[:1])
+		}
+	}
+	return nil
+}
+
+// connections are the clients' ends of the process's connections to the port.
+func (v *victim) connections(port uint16) (map[netip.AddrPort]bool, error) {
+	inodes := map[uint32]bool{}
+	dir := fmt.Sprintf("/proc/%d/fd", v.pid)
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, errGone
+	}
+	for _, f := range files {
+		link, err := os.Readlink(filepath.Join(dir, f.Name()))
+		if err != nil {
+			continue
+		}
+		if n, ok := strings.CutPrefix(link, "socket:["); ok {
+			inode, err := strconv.ParseUint(strings.TrimSuffix(n, "]"), 10, 32)
+			if err != nil {
+				return nil, fmt.Errorf("cannot read the inode in %q: %w", link, err)
+			}
+			inodes[uint32(inode)] = true
+		}
+	}
+	held := map[netip.AddrPort]bool{}
+	err = eachConnection(port, func(inode uint32, peer netip.AddrPort) {
+		if inodes[inode] {
+			held[peer] = true
+		}
+	})
+	return held, err
+}
+
+// eachConnection asks the kernel (sock_diag) for all IPv4 connections to a local port
+// that somebody may hold: of the many that rest in TIME_WAIT it speaks not.
+func eachConnection(port uint16, f func(inode uint32, peer netip.AddrPort)) error {
+	fail := func(err error) error { return fmt.Errorf("cannot list the connections to port %d: %w", port, err) }
+	const (
+		listen   = 1 << 10
+		timeWait = 1 << 6
+	)
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_INET_DIAG)
+	if err != nil {
+		return fail(err)
+	}
+	defer unix.Close(fd)
+	req := make([]byte, 16+56) // nlmsghdr, inet_diag_req_v2
+	ne := binary.NativeEndian
+	ne.PutUint32(req[0:], uint32(len(req)))
+	ne.PutUint16(req[4:], unix.SOCK_DIAG_BY_FAMILY)
+	ne.PutUint16(req[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
+	req[16], req[17] = unix.AF_INET, unix.IPPROTO_TCP
+	ne.PutUint32(req[20:], ^uint32(listen|timeWait)) // states
+	binary.BigEndian.PutUint16(req[24:], port)
+	if err := unix.Sendto(fd, req, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return fail(err)
+	}
+	buf := make([]byte, 64<<10)
+	for {
+		n, _, err := unix.Recvfrom(fd, buf, 0)
+		if err != nil {
+			return fail(err)
+		}
+		messages, err := syscall.ParseNetlinkMessage(buf[:n])
+		if err != nil {
+			return fail(err)
+		}
+		for _, m := range messages {
+			switch {
+			case m.Header.Type == unix.NLMSG_DONE:
+				return nil
+			case m.Header.Type == unix.NLMSG_ERROR:
+				return fail(syscall.Errno(-int32(ne.Uint32(m.Data))))
+			case len(m.Data) >= 72 && binary.BigEndian.Uint16(m.Data[4:]) == port:
+				addr := netip.AddrFrom4([4]byte(m.Data[24:28]))
+				f(ne.Uint32(m.Data[68:]), netip.AddrPortFrom(addr, binary.BigEndian.Uint16(m.Data[6:])))
+			}
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/tinehq/tine/scripts/internal/rawhttp"
+)
+
+// memoryBound is how much the master may have grown, in KiB.
+const memoryBound = 32 << 10
+
+// report is all that a run found.
+type report struct {
+	options       options
+	journal       *journal
+	judge         *judge
+	started       time.Time
+	before, after health
+	load          [kinds]counts
+	monkey        map[string]int
+	log           map[string]int
+	stopTook      time.Duration
+	problems      []error
+}
+
+func (r *report) problem(err error) {
+	if err == nil {
+		return
+	}
+	r.problems = append(r.problems, err)
+	r.journal.add("✗ " + err.Error())
+}
+
+// compare is an error if the master has grown.
+func (r *report) compare() error {
+	b, a := r.before, r.after
+	switch {
+	case a.files > b.files:
+		return fmt.Errorf("the master has %d open files at rest, %d in the beginning", a.files, b.files)
+	case a.threads > b.threads+32:
+		return fmt.Errorf("the master has %d threads at rest, %d in the beginning", a.threads, b.threads)
+	case !r.options.race && a.rss > b.rss+memoryBound:
+		return fmt.Errorf("the master has %d MiB at rest, %d in the beginning", a.rss>>10, b.rss>>10)
+	}
+	return nil
+}
+
+func (r *report) passed() bool {
+	lost, _, _ := r.judge.verdict()
+	return len(lost) == 0 && len(r.problems) == 0
+}
+
+// shownLosses bounds the stories that are told; the table counts all.
+const shownLosses = 5
+
+func (r *report) print(out io.Writer) {
+	lost, inFlight, late := r.judge.verdict()
+	lostOf := [kinds]int{}
+	for _, f := range lost {
+		lostOf[f.kind]++
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(w, "\nclients\trequests\tconnections\tclosed idle\tp50\tp99\tmax\tfailed\tlost\t\n")
+	var all counts
+	for k := range kinds {
+		r.row(w, k.String(), &r.load[k], lostOf[k])
+		all.add(&r.load[k])
+	}
+	slices.Sort(all.latencies)
+	r.row(w, "all", &all, len(lost))
+	w.Flush()
+
+	fmt.Fprintf(out, "\nfailures     %d in flight in killed workers (excused; %d workers killed with %d connections), %d late (excused), %d lost\n",
+		inFlight, len(r.judge.kills), r.judge.held(), late, len(lost))
+	fmt.Fprintf(out, "outcomes     %s\n", outcomes(&all))
+	fmt.Fprintf(out, "done         %s\n", list(r.monkey))
+	log := map[string]int{}
+	for _, k := range []string{"ready", "exited", "rollout done", "rollout aborted", "rollout queued", "scaled", "retired", "backoff", "configuration applied"} {
+		log[k] = r.log[k]
+	}
+	fmt.Fprintf(out, "log          %s\n", list(log))
+	fmt.Fprintf(out, "master       files %d → %d, threads %d → %d, memory %.1f → %.1f MiB, stopped in %v\n", r.before.files, r.after.files,
+		r.before.threads, r.after.threads, float64(r.before.rss)/1024, float64(r.after.rss)/1024, r.stopTook.Round(time.Millisecond))
+
+	for _, f := range lost[:min(len(lost), shownLosses)] {
+		fmt.Fprintf(out, "\n%s", r.judge.explain(f))
+	}
+	for _, err := range r.problems {
+		fmt.Fprintf(out, "\nPROBLEM %v\n", err)
+	}
+	verdict := "PASS"
+	if !r.passed() {
+		verdict = "FAIL"
+	}
+	fmt.Fprintf(out, "\n%s: seed %d, %v, %d requests, %d lost, %d problems\n", verdict, r.options.seed,
+		time.Since(r.started).Round(100*time.Millisecond), all.requests, len(lost), len(r.problems))
+}
+
+func (r *report) row(w io.Writer, name string, c *counts, lost int) {
+	at := func(p float64) time.Duration {
+		if len(c.latencies) == 0 {
+			return 0
+		}
+		return c.latencies[int(p*float64(len(c.latencies)-1))].Round(10 * time.Microsecond)
+	}
+	fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%v\t%v\t%v\t%d\t%d\t\n", name, c.requests, c.connections, c.closedIdle, at(.5), at(.99), at(1),
+		c.requests-c.outcomes[rawhttp.OK], lost)
+}
+
+func outcomes(c *counts) string {
+	var parts []string
+	for _, o := range rawhttp.Outcomes() {
+		if n := c.outcomes[o]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %v", n, o))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func list(m map[string]int) string {
+	var parts []string
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		parts = append(parts, fmt.Sprintf("%d %s", m[k], k))
+	}
+	return strings.Join(parts, ", ")
+}
