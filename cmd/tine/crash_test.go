@@ -19,6 +19,11 @@ apps:
     $FAST
 `
 
+var (
+	twoCalm = strings.Replace(twoWorkers, "$FAST", "$CALM", 1)
+	oneCalm = strings.Replace(oneWorker, "$FAST", "$CALM", 1)
+)
+
 const oneWorker = `
 apps:
   web:
@@ -31,7 +36,7 @@ apps:
 // TestKillReadyWorker: what it was answering is lost, nothing else.
 func TestKillReadyWorker(t *testing.T) {
 	t.Parallel()
-	m := startReady(t, twoWorkers)
+	m := startReady(t, twoCalm)
 	victim := m.workers("")[0]
 	mark := m.mark()
 	syscall.Kill(victim, syscall.SIGKILL)
@@ -143,7 +148,7 @@ func TestKillTwice(t *testing.T) {
 // that one with it, and the rollout goes on.
 func TestKillDrainingWorker(t *testing.T) {
 	t.Parallel()
-	m := startReady(t, oneWorker)
+	m := startReady(t, oneCalm)
 	old := m.workers("")[0]
 	c := dial(t, m.address())
 	fmt.Fprintf(c, "GET /slow?ms=60000 HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -265,7 +270,7 @@ func TestCrashWithCode(t *testing.T) {
 // TestTermToAWorker: it drains while its successor serves.
 func TestTermToAWorker(t *testing.T) {
 	t.Parallel()
-	m := startReady(t, oneWorker)
+	m := startReady(t, oneCalm)
 	old := m.workers("")[0]
 	c := dial(t, m.address())
 	fmt.Fprintf(c, "GET /slow?ms=500 HTTP/1.0\r\nHost: x\r\n\r\n")
@@ -293,7 +298,7 @@ func TestTermToAWorker(t *testing.T) {
 func TestMasterKilled(t *testing.T) {
 	t.Skip("SKIPPED: package worker does not yet keep SIGPIPE away from a worker whose master has vanished")
 	t.Parallel()
-	m := startReady(t, twoWorkers)
+	m := startReady(t, twoCalm)
 	address, workers := m.address(), values(m.workers(""))
 	l := m.load(4)
 	m.signal(syscall.SIGKILL)

@@ -69,6 +69,7 @@ at a time with no lost request.`,
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {
+	cmd.SuggestionsMinimumDistance = 2 // cobra's own default, which it sets only where it answers itself
 	err := fmt.Errorf("unknown command %q for %s", name, cmd.CommandPath())
 	if near := cmd.SuggestionsFor(name); len(near) > 0 {
 		err = fmt.Errorf("%w: did you mean %q?", err, near[0])

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,22 +10,26 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// The test binary plays three parts, told apart by the name that it is started by:
+// The test binary plays these parts, told apart by the name that it is started by:
 //
 //	tine.test   the tests
 //	tine        run(args), as the real command: what it does is seen by the race detector
+//	limit       sets a limit of another process of its user (limits_test.go)
 //	member      a worker that can be told to misbehave (member_test.go)
 //
 // so that nothing has to be built and every test is about real processes.
 var (
 	tinePath   string
 	memberPath string
+	limitPath  string
 )
 
 func TestMain(m *testing.M) {
 	switch name := filepath.Base(os.Args[0]); {
 	case name == "tine":
 		os.Exit(run(os.Args[1:]))
+	case name == "limit":
+		os.Exit(limitMain(os.Args[1:]))
 	case name == "member", os.Getenv("MEMBER_CONTROL") != "": // also by a name that a test has given it
 		os.Exit(memberMain())
 	}
@@ -33,7 +38,7 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// parts puts the three names on disk around the tests.
+// parts puts the names on disk around the tests.
 type parts struct{ m *testing.M }
 
 func (p parts) Run() int {
@@ -48,6 +53,9 @@ func (p parts) Run() int {
 	if err == nil {
 		memberPath, err = part(dir, "member")
 	}
+	if err == nil {
+		limitPath, err = part(dir, "limit")
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "cannot prepare the tests:", err)
 		return 1
@@ -55,6 +63,8 @@ func (p parts) Run() int {
 	// The race detector would otherwise hold up each exit for a second, and a race in
 	// a child shall be an exit status that no test takes for a good one.
 	os.Setenv("GORACE", "atexit_sleep_ms=0 halt_on_error=1")
+	// The tests wait more than they compute; a flag on the command line still wins.
+	_ = flag.Set("test.parallel", "8")
 	return p.m.Run()
 }
 

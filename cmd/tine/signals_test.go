@@ -22,7 +22,7 @@ apps:
     env: {MEMBER_GATE: "$DIR/gate"}
     listen: ["127.0.0.1:0"]
     workers: 2
-    $FAST
+    $CALM
 `)
 	m := startIn(t, dir, []string{"run", "-c", "tine.yaml"})
 	m.await(is("all workers are ready"))
@@ -175,7 +175,7 @@ apps:
     command: [$MEMBER]
     listen: ["127.0.0.1:0"]
     workers: 2
-    $FAST
+    $CALM
 cache:
   v: {file: value.txt, every: 50ms}
 `)
@@ -210,7 +210,7 @@ apps:
     command: [$MEMBER]
     listen: ["127.0.0.1:0"]
     workers: 3
-    $FAST
+    $CALM
 cache:
   v: {file: value.txt, every: 50ms}
 `)
@@ -227,12 +227,12 @@ apps:
     env: {MEMBER_MODE: changed}
     listen: ["127.0.0.1:0"]
     workers: 2
-    $FAST
+    $CALM
   more:
     command: [$MEMBER]
     listen: ["127.0.0.1:0"]
     workers: 1
-    $FAST
+    $CALM
 cache:
   v: {file: other.txt, every: 50ms}
 `)
@@ -265,7 +265,7 @@ apps:
     env: {MEMBER_MODE: changed}
     listen: ["127.0.0.1:0"]
     workers: 2
-    $FAST
+    $CALM
 `)
 	m.awaitFrom(mark, func(e event) bool { return e.Message == "app ended" && e.App == "more" })
 	if _, err := fetch(fresh, "http://"+m.addresses("more")[0]+"/"); err == nil {
@@ -288,7 +288,7 @@ apps:
 // TestScaleBySignals: SIGTTIN adds a worker, SIGTTOU takes one away, never the last.
 func TestScaleBySignals(t *testing.T) {
 	t.Parallel()
-	m := startReady(t, oneWorker)
+	m := startReady(t, oneCalm)
 	l := m.load(4)
 	mark := m.mark()
 	m.signal(syscall.SIGTTIN)

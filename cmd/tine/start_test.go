@@ -161,7 +161,7 @@ apps:
     command: [./program]
     listen: ["127.0.0.1:0"]
     workers: 2
-    $FAST
+    $CALM
 `)
 	m := startIn(t, dir, []string{"run", "-c", "tine.yaml"})
 	m.await(is("all workers are ready"))
@@ -286,7 +286,7 @@ apps:
     listen: ["127.0.0.1:0"]
     workers: 2
     ready_timeout: 2s
-    $FAST
+    $CALM
 `)
 			m := startIn(t, dir, []string{"run", "-c", "tine.yaml"})
 			m.await(is("all workers are ready"))

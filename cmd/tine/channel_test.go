@@ -1,0 +1,133 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestBrokenChannel: a worker that writes what is no frame, or one that is too large,
+// is replaced, under load and without a lost request; the log says why, and the other
+// workers are not touched.
+func TestBrokenChannel(t *testing.T) {
+	for kind, words := range map[string][]string{
+		"garbage":   {"broke the channel's rules"},
+		"oversized": {"broke the channel's rules", "536870912"},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			m := startReady(t, twoCalm)
+			bad, good := m.workers("")[0], m.workers("")[1]
+			l := m.load(4)
+			mark := m.mark()
+			m.mustAsk(bad, "/garbage?kind="+kind)
+			e := m.awaitFrom(mark, func(e event) bool { return strings.Contains(e.Message, words[0]) })
+			if e.PID != bad || e.Level != "error" || e.Slot != 0 || e.App != "web" {
+				t.Errorf("the line does not name the worker: %s", e.Raw)
+			}
+			for _, w := range words {
+				if !strings.Contains(e.Raw, w) {
+					t.Errorf("the line does not say %q: %s", w, e.Raw)
+				}
+			}
+			m.awaitFrom(mark, is("exited", bad))
+			m.awaitFrom(mark, is("ready"))
+			if now := m.workers("")[1]; now != good {
+				t.Errorf("the other worker was replaced by %d", now)
+			}
+			l.lossless(t)
+			m.stop()
+		})
+	}
+}
+
+// TestOutput: each line of a worker has its name, JSON passes byte for byte, and what
+// is no text cannot break the log.
+func TestOutput(t *testing.T) {
+	t.Parallel()
+	m := startReady(t, oneWorker)
+	pid := m.workers("")[0]
+	object := `{"level":"warn", "msg":"mine" ,"n":1}`
+	m.mustAsk(pid, "/print?to=stderr", "plain \"words\"\n"+object+"\n\xff\x00\x1b[31m\n")
+	e := m.await(is(`plain "words"`))
+	if e.App != "web" || e.Slot != 0 || e.PID != pid || e.Stream != "stderr" {
+		t.Errorf("the line does not name its worker: %s", e.Raw)
+	}
+	m.await(func(e event) bool { return e.Raw == object })
+	e = m.await(func(e event) bool { return strings.Contains(e.Raw, `[31m`) })
+	if !json.Valid([]byte(e.Raw)) || e.Message != "\ufffd\x00\x1b[31m" {
+		t.Errorf("bytes that are no text: %s", e.Raw)
+	}
+
+	// Standard output goes to standard output, and a long line is not lost.
+	long := strings.Repeat("x", 200_000)
+	m.mustAsk(pid, "/print", long+"\nend of output\n")
+	var text string
+	eventually(t, "stdout has it", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		text = m.stdout.String()
+		return strings.Contains(text, "end of output")
+	})
+	if n := strings.Count(text, "x"); n != len(long) {
+		t.Errorf("%d of %d bytes of a long line", n, len(long))
+	}
+	m.stop()
+}
+
+// TestOutputAsText has the prefix for people.
+func TestOutputAsText(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	m := startIn(t, dir, []string{"run", "-l", "127.0.0.1:0", "-n", "1", "--name", "shop", "--drain-delay", "50ms", "--log-format", "text", "--", memberPath})
+	e := m.await(func(e event) bool { return strings.Contains(e.Raw, "all workers are ready") })
+	if strings.HasPrefix(e.Raw, "{") || strings.Contains(e.Raw, "\x1b") {
+		t.Errorf("not text without colours: %q", e.Raw)
+	}
+	pids := m.processes()
+	for _, pid := range pids {
+		if pid == m.pid {
+			continue
+		}
+		m.mustAsk(pid, "/print?to=stderr", "hello\n{\"a\": 1}\n")
+		m.await(func(e event) bool { return e.Raw == fmt.Sprintf("shop/0[%d] hello", pid) })
+		m.await(func(e event) bool { return e.Raw == fmt.Sprintf("shop/0[%d] {\"a\": 1}", pid) })
+	}
+	m.signal(syscall.SIGTERM)
+	if code := m.wait(patience); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+}
+
+// TestGrandchildren end with their worker, however it ends.
+func TestGrandchildren(t *testing.T) {
+	t.Parallel()
+	m := startReady(t, twoWorkers)
+	child := func(pid int) int {
+		n, err := strconv.Atoi(m.mustAsk(pid, "/grandchild"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	first := m.workers("")[0]
+	crashed := child(first)
+	mark := m.mark()
+	syscall.Kill(first, syscall.SIGKILL)
+	m.awaitFrom(mark, is("exited", first))
+	eventually(t, "the grandchild of a worker that was killed ends", func() bool { return gone(crashed) })
+	m.awaitFrom(mark, is("ready"))
+
+	rolled := child(m.workers("")[1])
+	m.roll()
+	eventually(t, "the grandchild of a worker that was replaced ends", func() bool { return gone(rolled) })
+
+	last := child(m.workers("")[0])
+	m.stop()
+	if !gone(last) {
+		t.Error("the grandchild outlives the stop")
+	}
+}
