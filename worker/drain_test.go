@@ -411,6 +411,36 @@ func TestUnaskedSignalTellsTheMasterFirst(t *testing.T) {
 	}
 }
 
+// TestSIGTERMDuringAnOrderedDrain: an operator's kill and a rollout meet. The request in flight is no worse off.
+func TestSIGTERMDuringAnOrderedDrain(t *testing.T) {
+	in, out := make(chan struct{}), make(chan struct{})
+	s := serving(t, func(rw http.ResponseWriter, _ *http.Request) {
+		close(in)
+		<-out
+		fmt.Fprint(rw, "finished")
+	})
+	c := dial(t, s.addr)
+	c.write(hi)
+	wait(t, "request runs", in)
+	s.m.send(ipc.Drain{Reason: "rollout", Handover: true, Delay: time.Millisecond, Timeout: patience})
+	wait(t, "draining", s.Draining())
+	if err := syscall.Kill(syscall.Getpid(), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-s.drain.cutting:
+		t.Fatal("the first signal cut the drain")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(out)
+	if _, body := c.answer(); body != "finished" {
+		t.Errorf("got %q", body)
+	}
+	if bye := s.returned(); bye.Cut != 0 {
+		t.Errorf("cut %d", bye.Cut)
+	}
+}
+
 func TestServerOfTheProgram(t *testing.T) {
 	w, m := withMaster(t, nil)
 	addr := m.assign()

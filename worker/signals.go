@@ -12,8 +12,8 @@ import (
 // exitGrace is what main has left to return in after a drain was cut short by a second signal.
 const exitGrace = time.Second
 
-// watchSignals makes SIGTERM and SIGINT drain the worker, and SIGPIPE harmless. A second of the former, or one during a
-// drain that the master ordered, cuts it short.
+// watchSignals makes SIGTERM and SIGINT drain the worker, and SIGPIPE harmless. The first of the former during a drain
+// that the master ordered asks for what is being done already; the second, or one when the time is up, cuts it short.
 func (w *Worker) watchSignals() {
 	ch := make(chan os.Signal, 2)
 	signal.Notify(ch, syscall.SIGTERM, syscall.SIGINT)
@@ -25,10 +25,10 @@ func (w *Worker) watchSignals() {
 	}
 	go func() {
 		defer signal.Stop(ch)
-		for {
+		for again := false; ; again = true {
 			select {
 			case s := <-ch:
-				w.signalled(s.(syscall.Signal))
+				w.signalled(s.(syscall.Signal), again)
 			case <-w.over:
 				return
 			}
@@ -36,13 +36,16 @@ func (w *Worker) watchSignals() {
 	}()
 }
 
-func (w *Worker) signalled(s syscall.Signal) {
+func (w *Worker) signalled(s syscall.Signal, again bool) {
 	select {
-	case <-w.drain.begun:
+	case <-w.drain.cutting:
+		again = true
+	default:
+	}
+	if again {
 		w.drain.cut()
 		time.AfterFunc(exitGrace, func() { w.opts.exit(1) })
 		return
-	default:
 	}
 	name := "SIGTERM"
 	if s == syscall.SIGINT {
