@@ -155,10 +155,17 @@ func TestKillDrainingWorker(t *testing.T) {
 	if _, err := c.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
-	l := m.load(2)
 	mark := m.mark()
 	m.signal(syscall.SIGUSR2)
 	m.awaitFrom(mark, is("draining", old))
+	others := 0 // in a row, so that it is sure that the old one accepts no more
+	eventually(t, "the old worker has handed over", func() bool {
+		if others++; m.who().PID == old {
+			others = 0
+		}
+		return others == 20
+	})
+	l := m.load(2)
 	syscall.Kill(old, syscall.SIGKILL)
 	if e := m.awaitFrom(mark, is("exited", old)); e.State != "draining" {
 		t.Errorf("killed while draining, told as %q", e.State)
@@ -167,10 +174,7 @@ func TestKillDrainingWorker(t *testing.T) {
 	if n := len(m.since(mark, is("spawned"))); n != 1 {
 		t.Errorf("%d workers were started, want 1: a draining worker has its successor", n)
 	}
-	// Only the request in flight was in it: the kept-alive ones were idle.
-	for _, err := range l.end() {
-		t.Errorf("a request that was not in the killed worker failed: %v", err)
-	}
+	l.lossless(t) // none of these was in it
 	m.stop()
 }
 
@@ -295,9 +299,7 @@ func TestTermToAWorker(t *testing.T) {
 }
 
 // TestMasterKilled: the workers serve on; a new tine says who holds the address.
-func TestMasterKilled(t *testing.T) {
-	t.Skip("SKIPPED: package worker does not yet keep SIGPIPE away from a worker whose master has vanished")
-	t.Parallel()
+func TestMasterKilled(t *testing.T) { // not parallel: see refused
 	m := startReady(t, twoCalm)
 	address, workers := m.address(), values(m.workers(""))
 	l := m.load(4)

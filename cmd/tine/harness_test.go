@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -153,8 +152,13 @@ func startReady(t *testing.T, config string, opts ...option) *tine {
 
 func startIn(t *testing.T, dir string, args []string, opts ...option) *tine {
 	t.Helper()
+	return startProgram(t, dir, tinePath, args, opts...)
+}
+
+func startProgram(t *testing.T, dir, program string, args []string, opts ...option) *tine {
+	t.Helper()
 	m := &tine{t: t, dir: dir, news: make(chan struct{}), exited: make(chan struct{})}
-	m.cmd = exec.Command(tinePath, args...)
+	m.cmd = exec.Command(program, args...)
 	m.cmd.Dir = dir
 	m.cmd.Env = append(os.Environ(), "MEMBER_CONTROL="+dir, "TINE_LOG_LEVEL=debug")
 	for _, o := range opts {
@@ -634,5 +638,3 @@ func values(m map[int]int) []int {
 	slices.Sort(all)
 	return all
 }
-
-func query(s string) string { return url.QueryEscape(s) }
