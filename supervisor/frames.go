@@ -152,6 +152,7 @@ func (l *loop) greet(a *app) {
 }
 
 func (l *loop) bye(m *member, f ipc.Bye) {
+	m.left = true
 	if f.Cut > 0 {
 		l.worker(l.logs.Warn(), m).Int("requests", f.Cut).Str("reason", f.Reason).Msg("requests cut off at the end of the drain")
 	}

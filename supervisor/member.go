@@ -38,6 +38,7 @@ type member struct {
 	subscribed bool // it holds the snapshot, so that changes go to it
 	ready      bool // it said so
 	greeted    bool // it got "Worker PID"
+	left       bool // it said Bye: that its channel ends is in order
 
 	// acked is the epoch up to which it has applied all changes. The one thing that
 	// its reader writes: an ack decides nothing, and there is one for each change.

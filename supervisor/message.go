@@ -120,8 +120,8 @@ func (f channelEnded) apply(l *loop) {
 }
 
 func (f channelStillGone) apply(l *loop) {
-	if f.m.app.members[f.m.id] != f.m {
-		return
+	if f.m.app.members[f.m.id] != f.m || f.m.left {
+		return // gone; or on its way, in the time that its drain has
 	}
 	l.worker(l.logs.Warn(), f.m).Msg("worker closed its channel and runs on; replacing it")
 	l.step(f.m.app, pool.Recycle{ID: f.m.id, Reason: "closed its channel"})
