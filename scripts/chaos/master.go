@@ -54,6 +54,8 @@ func startMaster(o options, dir string, j *journal) (*master, error) {
 	}
 	m.cmd = exec.Command(m.tine, "run", "-c", m.configFile(), "--log-format", "json", "--log-level", "debug")
 	m.cmd.Stdout, m.cmd.Stderr = w, w
+	// A program with the race detector sleeps for a second before it exits.
+	m.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	// A Ctrl-C in the terminal is for this program, which then stops the master.
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	err = m.cmd.Start()
