@@ -72,7 +72,7 @@ func (l *loop) applyApp(config App) {
 // startedDifferently says whether a worker of b is another process than one of a.
 func startedDifferently(a, b App) bool {
 	return !slices.Equal(a.Command, b.Command) || a.Dir != b.Dir || !maps.Equal(a.Env, b.Env) ||
-		!slices.Equal(a.EnvFiles, b.EnvFiles) || a.GOMAXPROCS != b.GOMAXPROCS || a.GOMEMLIMIT != b.GOMEMLIMIT
+		!slices.Equal(a.EnvFiles, b.EnvFiles) || a.GOMAXPROCS != b.GOMAXPROCS || a.GOMEMLIMIT != b.GOMEMLIMIT || a.CPUAffinity != b.CPUAffinity
 }
 
 // applySources ends the sources that are gone or changed and starts those that are

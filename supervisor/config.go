@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Words that [App.Restart] and [App.Rollout] may be.
+// Words that [App.Restart], [App.Rollout] and [App.CPUAffinity] may be.
 const (
 	RestartOnFailure = "on-failure" // a worker that exits 0 unasked has finished; anything else restarts it
 	RestartAlways    = "always"     // every exit restarts it
@@ -15,6 +15,9 @@ const (
 
 	RolloutSurge     = "surge"      // the new worker becomes ready beside the old one, which drains then
 	RolloutStopFirst = "stop_first" // the old worker drains and exits, then the new one starts
+
+	CPUAffinityAuto = "auto" // each worker on a CPU of its own, where that is fair
+	CPUAffinityOff  = "off"  // the kernel moves workers as it likes
 )
 
 // MaxWorkers is the most workers that one app can have.
@@ -57,6 +60,10 @@ type App struct {
 
 	GOMAXPROCS int   // for each worker; 0: the master decides; never overrides one that the environment sets
 	GOMEMLIMIT int64 // bytes for each worker; 0: 90 % of the memory limit / (workers + surge); -1: not set
+
+	// CPUAffinity is CPUAffinityAuto (default) or CPUAffinityOff. Auto gives each worker one CPU of its own, where the
+	// workers are a multiple of the CPUs and no quota says that the CPUs are shared.
+	CPUAffinity string
 
 	complete bool // zero fields are meant as they are
 }
@@ -180,6 +187,7 @@ func (c *Config) WithDefaults() *Config {
 func (a *App) fill() {
 	setDefault(&a.Restart, RestartOnFailure)
 	setDefault(&a.Rollout, RolloutSurge)
+	setDefault(&a.CPUAffinity, CPUAffinityAuto)
 	if a.complete {
 		return
 	}

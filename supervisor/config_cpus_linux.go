@@ -20,6 +20,21 @@ func AutoWorkers() int {
 	return workersFor(cpus, quota, limited)
 }
 
+// allowedCPUs lists the CPUs that this process may run on.
+func allowedCPUs() []int {
+	var set unix.CPUSet
+	if unix.SchedGetaffinity(0, &set) != nil {
+		return nil
+	}
+	var cpus []int
+	for cpu := 0; len(cpus) < set.Count(); cpu++ {
+		if set.IsSet(cpu) {
+			cpus = append(cpus, cpu)
+		}
+	}
+	return cpus
+}
+
 // MemoryLimit returns the memory limit of the control groups that this process is in; false: there is none.
 func MemoryLimit() (int64, bool) {
 	limit, limited := cgroupMemory(os.DirFS("/"))

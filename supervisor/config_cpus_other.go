@@ -9,3 +9,6 @@ func AutoWorkers() int { return workersFor(runtime.NumCPU(), 0, false) }
 
 // MemoryLimit returns the memory limit of the control groups that this process is in; false: there is none.
 func MemoryLimit() (int64, bool) { return 0, false }
+
+// allowedCPUs lists the CPUs that workers can be bound to: none where the system does not let one choose.
+func allowedCPUs() []int { return nil }

@@ -72,6 +72,7 @@ func (d *decoder) app(path, name string, n ast.Node) App {
 		{"max_unavailable", d.integer(&a.MaxUnavailable, 0, MaxWorkers, false)},
 		{"gomaxprocs", d.integer(&a.GOMAXPROCS, 1, 65536, true)},
 		{"gomemlimit", d.bytes(&a.GOMEMLIMIT)},
+		{"cpu_affinity", d.textInto(&a.CPUAffinity)},
 	}, nil)
 	return a
 }

@@ -93,6 +93,7 @@ apps:
     max_unavailable: 1
     gomaxprocs: 2
     gomemlimit: 512MiB
+    cpu_affinity: off
   mail:
     command: [mail, --queue, 5]
     workers: auto
@@ -108,12 +109,12 @@ apps:
 			EnvFiles: []string{"/srv/tine/.env", "/etc/web.env"}, Listen: []string{":7000", "unix:/srv/tine/run/web.sock"},
 			Workers: 4, Restart: RestartAlways, Backoff: Backoff{Base: time.Second, Max: time.Minute, Reset: time.Hour},
 			StartLimit: 3, ReadyTimeout: 90 * time.Second, KillAfter: 500 * time.Millisecond, Rollout: RolloutStopFirst,
-			MaxSurge: 2, MaxUnavailable: 1, GOMAXPROCS: 2, GOMEMLIMIT: 512 << 20, complete: true,
+			MaxSurge: 2, MaxUnavailable: 1, GOMAXPROCS: 2, GOMEMLIMIT: 512 << 20, CPUAffinity: "off", complete: true,
 		}, {
 			Name: "mail", Command: []string{"mail", "--queue", "5"}, Dir: "/srv/tine", Listen: []string{":2525"},
 			Restart: RestartOnFailure, Backoff: defaultBackoff, StartLimit: 5, ReadyTimeout: 30 * time.Second,
 			DrainDelay: time.Second, DrainTimeout: 30 * time.Second, KillAfter: 5 * time.Second, Rollout: RolloutSurge,
-			MaxSurge: 1, GOMEMLIMIT: -1, complete: true,
+			MaxSurge: 1, GOMEMLIMIT: -1, CPUAffinity: CPUAffinityAuto, complete: true,
 		}},
 		Cache: []CacheValue{
 			{Key: "usersCount", SQL: SQL{"sqlite", "/srv/tine/shop.db", "SELECT count(*) FROM users"},

@@ -94,6 +94,7 @@ func (c *checker) app(path string, a App) {
 	c.between(join(path, "workers"), a.Workers, 0, MaxWorkers)
 	c.oneOf(join(path, "restart"), a.Restart, RestartOnFailure, RestartAlways, RestartNever)
 	c.oneOf(join(path, "rollout"), a.Rollout, RolloutSurge, RolloutStopFirst)
+	c.oneOf(join(path, "cpu_affinity"), a.CPUAffinity, CPUAffinityAuto, CPUAffinityOff)
 
 	backoff := join(path, "backoff")
 	c.positive(join(backoff, "base"), a.Backoff.Base)

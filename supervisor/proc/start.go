@@ -26,6 +26,10 @@ type Options struct {
 	Files          []*os.File // become descriptors 3, 4, ... of the process; they stay the caller's
 	Stdout, Stderr LineFunc   // nil: to /dev/null
 	MaxLine        int        // 0: DefaultMaxLine
+
+	// CPUs are those that the process is bound to; nil: it may run where the caller may. Best effort: a system that
+	// refuses, or none of them being there, is not an error.
+	CPUs []int
 }
 
 // Start runs c as the leader of a new process group. When it returns without error the program has been executed: a
@@ -80,7 +84,9 @@ func start(c Command, o Options) (_ *Process, err error) {
 
 	keepInherited()
 	pidfd := -1
-	p.pid, err = syscall.ForkExec(c.Path, c.Args, &syscall.ProcAttr{Dir: c.Dir, Env: c.Env, Files: fds, Sys: attributes(&pidfd)})
+	bound(o.CPUs, func() {
+		p.pid, err = syscall.ForkExec(c.Path, c.Args, &syscall.ProcAttr{Dir: c.Dir, Env: c.Env, Files: fds, Sys: attributes(&pidfd)})
+	})
 	runtime.KeepAlive(o.Files)
 	if err != nil {
 		p.closePumps()
