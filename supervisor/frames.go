@@ -148,7 +148,7 @@ func (l *loop) greet(a *app) {
 	}
 	l.wasReady = true
 	close(l.s.ready)
-	l.logs.Info().Dur("took_ms", time.Since(l.startedAt)).Msg("all workers are ready")
+	l.logs.Info().Float64("took_ms", ms(time.Since(l.startedAt))).Msg("all workers are ready")
 }
 
 func (l *loop) bye(m *member, f ipc.Bye) {

@@ -119,6 +119,9 @@ func (l *logs) lostNotice(n int, why error) []byte {
 	return fmt.Appendf(nil, "%d log lines lost: %s\n", n, reason)
 }
 
+// ms is a duration as log lines have it: milliseconds, to the microsecond.
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
 // outputPrefix is what stands before each line of one worker's stream.
 type outputPrefix struct {
 	text []byte // "web/2[4711] "

@@ -129,7 +129,7 @@ func (f channelStillGone) apply(l *loop) {
 
 func (f channelStuck) apply(l *loop) {
 	if f.m.app.members[f.m.id] == f.m {
-		l.worker(l.logs.Warn(), f.m).Dur("waiting_ms", f.waiting).Msg("worker does not read its channel; it will get the newest values when it does")
+		l.worker(l.logs.Warn(), f.m).Float64("waiting_ms", ms(f.waiting)).Msg("worker does not read its channel; it will get the newest values when it does")
 	}
 }
 

@@ -46,14 +46,14 @@ func (l *loop) record(a *app, r pool.Record) {
 	if r.Generation != 0 {
 		e.Int("generation", r.Generation)
 	}
-	if r.Reason != "" {
+	if r.Reason != "" && r.Kind != pool.KindExited { // there it says what code and signal do
 		e.Str("reason", r.Reason)
 	}
 	if r.Took != 0 {
-		e.Dur("took_ms", r.Took)
+		e.Float64("took_ms", ms(r.Took))
 	}
 	if r.Delay != 0 {
-		e.Dur("delay_ms", r.Delay)
+		e.Float64("delay_ms", ms(r.Delay))
 	}
 	if r.Failures != 0 {
 		e.Int("failures", r.Failures)

@@ -81,7 +81,7 @@ func (l *loop) sourceResult(j *job, r cache.Result) {
 	if r.Err != nil {
 		l.store.Fail(time.Now(), r.Key, r.Err)
 		if !j.failing {
-			l.logs.Warn().Str("key", r.Key).Err(r.Err).Dur("took_ms", r.Took).Msg("source failed; the last value stays")
+			l.logs.Warn().Str("key", r.Key).Err(r.Err).Float64("took_ms", ms(r.Took)).Msg("source failed; the last value stays")
 		}
 		j.failing = true
 	} else {
