@@ -178,6 +178,39 @@ func TestKillDrainingWorker(t *testing.T) {
 	m.stop()
 }
 
+// TestKillStartingWorkerOfARollout is a failed start like any other: the rollout stops,
+// the old workers stay, and the next SIGUSR2 begins anew.
+func TestKillStartingWorkerOfARollout(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	write(t, dir, "tine.yaml", `
+apps:
+  web:
+    command: [$MEMBER]
+    env: {MEMBER_GATE: "$DIR/gate"}
+    listen: ["127.0.0.1:0"]
+    workers: 2
+    $CALM
+`)
+	m := startIn(t, dir, []string{"run", "-c", "tine.yaml"})
+	m.await(is("all workers are ready"))
+	before := m.workers("")
+	fifo(t, dir, "gate")
+	l := m.load(4)
+	mark := m.mark()
+	m.signal(syscall.SIGUSR2)
+	e := m.awaitFrom(mark, is("spawned"))
+	syscall.Kill(e.PID, syscall.SIGKILL)
+	m.awaitFrom(mark, is("rollout aborted"))
+	if now := m.workers(""); fmt.Sprint(now) != fmt.Sprint(before) {
+		t.Errorf("workers %v, want the old ones %v", now, before)
+	}
+	openGate(t, dir+"/gate")
+	m.roll()
+	l.lossless(t)
+	m.stop()
+}
+
 // TestStoppedWorker: SIGSTOP freezes one; the others serve, and a stop of the master
 // ends in bounded time all the same.
 func TestStoppedWorker(t *testing.T) {
