@@ -25,7 +25,7 @@ import (
 
 // patience bounds every wait for something that must happen. It is long, because
 // nothing here is about speed unless the test says so, and passes only in a failure.
-const patience = 15 * time.Second
+const patience = 30 * time.Second
 
 // fast are the times of an app that a test does not care about, at the indent of
 // an app's keys.

@@ -107,7 +107,7 @@ func TestBadSources(t *testing.T) {
 	for key, bad := range scripts {
 		first, timeout := dir+"/"+key, 200*time.Millisecond
 		if key == "large" {
-			timeout = patience // it shall fail by its size
+			timeout = 2 * patience // it shall fail by its size
 		}
 		c.Cache = append(c.Cache, supervisor.CacheValue{
 			Key:   key,
