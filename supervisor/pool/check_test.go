@@ -13,14 +13,22 @@ type checker struct {
 	now      time.Time
 	procs    map[WorkerID]*proc
 	order    []*proc // by ID
-	open     int     // slots
+	slots    []room  // open ones
 	steered  int
+	served   bool // somebody was ready once
 	resolved map[int]bool
 	stopping bool
 	turns    int         // of slots, at the last Step
 	loops    map[int]int // spawns in each slot with no time and no command between them
 	looped   time.Time
 	done     *Done
+}
+
+// room is a slot as the world sees it.
+type room struct {
+	swept    bool // since it was steered to
+	sweeps   int  // spawned since then
+	finished bool
 }
 
 // proc is a worker as the world sees it.
@@ -32,6 +40,7 @@ type proc struct {
 	ready      bool // was told and is not on its way out
 	served     bool // was ready once
 	leaving    bool // drains, or was signalled
+	lingers    bool // sweeps the slot, if it ends well
 	termed     bool
 	killed     bool
 	gone       bool
@@ -83,13 +92,18 @@ func (c *checker) observe(ev Event) {
 	case Ready:
 		if p := c.procs[ev.ID]; !p.leaving && !p.gone {
 			p.ready, p.served = true, true
+			c.served, c.slots[p.slot].finished = true, false
 		}
 	case Leaving:
 		if p := c.procs[ev.ID]; !p.gone {
 			p.ready, p.leaving = false, true
 		}
 	case Exited:
-		c.procs[ev.ID].end()
+		p := c.procs[ev.ID]
+		if p.lingers && !p.gone && ev.Code == 0 && ev.Signal == 0 {
+			c.slots[p.slot].swept = true
+		}
+		p.end()
 	case Stop, Kill:
 		c.stopping = true
 	case Reconfigure:
@@ -119,7 +133,10 @@ func (c *checker) effect(e Effect) error {
 		if p == nil || !p.spawned || !p.ready || p.gone || p.slot != e.Slot {
 			return fmt.Errorf("%+v: not a ready worker of that slot: %+v", e, p)
 		}
-		p.ready, p.leaving = false, true
+		p.ready, p.leaving, p.lingers = false, true, e.Linger
+		if e.Linger != (!c.stopping && e.Slot >= c.steered) {
+			return fmt.Errorf("%+v: with %d slots steered to", e, c.steered)
+		}
 		// Without a stop or a scale down, a worker is only drained when another is ready beside it; or, where stop
 		// comes first, within the budget.
 		if !c.stopping && e.Slot < c.steered {
@@ -143,20 +160,26 @@ func (c *checker) effect(e Effect) error {
 		p.ready, p.leaving = false, true
 		p.termed, p.killed = true, e.Kill
 	case OpenSlot:
-		if e.Slot != c.open || e.Slot >= MaxSlots {
-			return fmt.Errorf("%+v: with %d slots open", e, c.open)
+		if e.Slot != len(c.slots) || e.Slot >= MaxSlots {
+			return fmt.Errorf("%+v: with %d slots open", e, len(c.slots))
 		}
-		c.open++
+		c.slots = append(c.slots, room{})
 	case Steer:
-		if e.Slots > c.open || e.Slots == c.steered {
-			return fmt.Errorf("%+v: with %d slots open, %d steered to", e, c.open, c.steered)
+		if e.Slots > len(c.slots) || e.Slots == c.steered {
+			return fmt.Errorf("%+v: with %d slots open, %d steered to", e, len(c.slots), c.steered)
+		}
+		for n := c.steered; n < e.Slots; n++ {
+			c.takeBack(n)
 		}
 		c.steered = e.Slots
 	case RetireSlot:
-		if e.Slot != c.open-1 || e.Slot < c.steered || c.alive(e.Slot) > 0 {
-			return fmt.Errorf("%+v: with %d slots open, %d steered to, %d workers in it", e, c.open, c.steered, c.alive(e.Slot))
+		if e.Slot != len(c.slots)-1 || e.Slot < c.steered || c.alive(e.Slot) > 0 {
+			return fmt.Errorf("%+v: with %d slots open, %d steered to, %d workers in it", e, len(c.slots), c.steered, c.alive(e.Slot))
 		}
-		c.open--
+		if c.unswept(e.Slot) {
+			return fmt.Errorf("%+v: unswept: %+v", e, c.slots[e.Slot])
+		}
+		c.slots = c.slots[:e.Slot]
 	case Resolve:
 		if c.resolved[e.Generation] {
 			return fmt.Errorf("%+v: a second time", e)
@@ -164,6 +187,8 @@ func (c *checker) effect(e Effect) error {
 		c.resolved[e.Generation] = true
 	case Record:
 		switch e.Kind {
+		case KindFinished:
+			c.slots[e.Slot].finished = true
 		case KindAbandoned:
 			c.procs[e.ID].end()
 			c.procs[e.ID].abandoned = true
@@ -187,8 +212,14 @@ func (c *checker) spawn(e Spawn) error {
 	if n := len(c.order); n > 0 && e.ID <= c.order[n-1].id {
 		return fmt.Errorf("%+v: the ID does not grow", e)
 	}
-	if c.stopping || e.Slot >= c.steered || e.Slot >= c.open {
+	if c.stopping || e.Slot >= len(c.slots) {
 		return fmt.Errorf("%+v: nobody wants it", e)
+	}
+	if e.Slot >= c.steered {
+		if c.alive(e.Slot) > 0 || !c.unswept(e.Slot) {
+			return fmt.Errorf("%+v: nobody wants it, with %d workers there: %+v", e, c.alive(e.Slot), c.slots[e.Slot])
+		}
+		c.slots[e.Slot].sweeps++
 	}
 	if !c.resolved[e.Generation] {
 		return fmt.Errorf("%+v: the generation is not resolved", e)
@@ -228,10 +259,11 @@ func (c *checker) settled() error {
 		if s.Replacing != "" {
 			turns++
 		}
-		if len(s.Workers) == 0 && st.Phase == "running" && !s.Finished && !s.Retiring && s.State != SlotBackoff {
+		if len(s.Workers) == 0 && st.Phase == "running" && !s.Finished && s.State != SlotBackoff &&
+			(!s.Retiring || c.unswept(s.Slot)) {
 			return fmt.Errorf("slot %d is forgotten: %+v", s.Slot, s)
 		}
-		if s.State == SlotBackoff && st.Phase == "running" && !s.Retiring {
+		if s.State == SlotBackoff && st.Phase == "running" && (!s.Retiring || len(s.Workers) == 0 && c.unswept(s.Slot)) {
 			waits = true
 		}
 		if c.ready(s.Slot) > 1 {
@@ -256,10 +288,26 @@ func (c *checker) settled() error {
 		return fmt.Errorf("%d slots have their turn, the budget is %d", turns, budget)
 	}
 	c.turns = turns
-	if c.steered > c.open {
-		return fmt.Errorf("steers to %d slots of %d", c.steered, c.open)
+	if c.steered > len(c.slots) {
+		return fmt.Errorf("steers to %d slots of %d", c.steered, len(c.slots))
 	}
 	return nil
+}
+
+// unswept: a slot that is not steered to any more cannot be retired while no worker lives in it; one shall be spawned.
+func (c *checker) unswept(slot int) bool {
+	r := c.slots[slot]
+	return c.served && !c.stopping && !r.swept && !r.finished && r.sweeps < maxSweeps && c.cfg.Restart != RestartNever
+}
+
+// takeBack: connections come to the slot again, and those who linger there may not see them.
+func (c *checker) takeBack(slot int) {
+	c.slots[slot].swept, c.slots[slot].sweeps = false, 0
+	for _, p := range c.order {
+		if p.slot == slot {
+			p.lingers = false
+		}
+	}
 }
 
 func (c *checker) alive(slot int) (n int) {

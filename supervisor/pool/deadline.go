@@ -24,7 +24,7 @@ func (p *Pool) Deadline() time.Time {
 			continue
 		}
 		at(p.forgetAt(s))
-		if p.wanted(s) && p.lacks(s) {
+		if p.wanted(s) && p.lacks(s) || p.lacksSweep(s) {
 			at(s.retryAt)
 		}
 	}

@@ -34,7 +34,7 @@
 //	                   SIGTERM, SIGKILL  ───── nothing helps: abandoned ─────────▶ gone
 //
 // State sits on the worker. What must outlive it sits on the slot: failures in a row, when to try again, whether its work
-// is finished, and the generation of the last worker that was ready there.
+// is finished, the generation of the last worker that was ready there, and whether it is swept.
 //
 // A slot has one worker, and two only while one takes over from the other:
 //
@@ -47,11 +47,26 @@
 //	stop first   old  ready ─ drain ──▶ gone
 //	             new                    starting ── ready ───▶
 //
+// # Slots that go
+//
+// Connections wait in the queues of a slot's sockets, and are reset when the sockets are closed. So a slot that is scaled
+// away is swept before it is retired (sweep.go):
+//
+//	wanted ── Steer, Drain with Linger ──▶ swept by its worker ── exit code 0 ──▶ RetireSlot
+//	                                            │        ▲
+//	   killed, died before, failed to start ────┴─ Spawn ┘  maxSweeps times, then it is retired all the same
+//
+// A worker that is only starting is kept until it is ready, and sweeps then. Before any worker of the app was ever ready, and in
+// a stop, nothing is swept; a slot whose work is finished is not either, and with RestartNever nobody is spawned for it. If
+// the slot is wanted again, it is as if it had never been gone: a starting worker stays, and whoever lingers there has swept
+// nothing that counts.
+//
 // # Generations
 //
 // Workers start with generation 1. Each Roll makes the next number the target and has the shell Resolve it, so what is on
 // disk is read once a rollout. A slot is rolled when a worker of the target was ready in it. A crash in a slot that is not
-// rolled yet restarts its old generation; a new slot gets that of the last completed rollout, unless its turn is at once.
+// rolled yet restarts its old generation; a new slot, or one that is wanted again, gets that of the last completed rollout,
+// unless its turn is at once.
 // The first worker of the target that fails before it was ready aborts the rollout: what is rolled and what is old both stay.
 //
 // # Every wait is bounded

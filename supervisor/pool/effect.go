@@ -18,7 +18,9 @@ type (
 		Slot     int
 		Reason   string
 		Handover bool // a successor accepts on the slot's sockets, so stop accepting at once
-		Linger   bool // the slot's sockets will be closed: accept for all of Delay what was on its way to them
+		// Linger: the slot's sockets will be closed, so accept for all of Delay what was on its way to them, and empty
+		// their queues. Exit code 0 says that this was done; after any other end another worker is spawned to do it.
+		Linger bool
 		// What the worker may take: it goes on accepting for Delay if there is no successor, then has Timeout to finish.
 		Delay, Timeout time.Duration
 	}
@@ -32,7 +34,8 @@ type (
 	OpenSlot struct{ Slot int }
 	// Steer lets only slots < Slots get new connections. 0 when the app is scaled to nothing.
 	Steer struct{ Slots int }
-	// RetireSlot closes the sockets of the last slot, which no worker uses any more.
+	// RetireSlot closes the sockets of the last slot, which no worker uses any more. One that was told to Linger
+	// has emptied their queues, if it could: what waits there all the same is lost. See "Slots that go".
 	RetireSlot struct{ Slot int }
 	// Resolve has the command, folder and environment looked up anew for a generation. It precedes the first Spawn of
 	// that generation. Generation 1 is resolved before Start, without being asked. If it fails, the shell answers the
@@ -99,6 +102,7 @@ const (
 	KindBackoff               // the slot is tried again after Delay
 	KindFinished              // the slot's work is done
 	KindScaled                // Slots are wanted from now on
+	KindSweeping              // a worker is spawned only to empty the queues of a slot that goes
 	KindRetired               // the slot's sockets are closed
 	KindRolloutBegin          // Resolve follows
 	KindRolloutDone           // Took since it began, the last drain included
@@ -129,6 +133,7 @@ var kindNames = [...]string{
 	KindBackoff:          "backoff",
 	KindFinished:         "finished",
 	KindScaled:           "scaled",
+	KindSweeping:         "sweeping",
 	KindRetired:          "retired",
 	KindRolloutBegin:     "rollout begin",
 	KindRolloutDone:      "rollout done",

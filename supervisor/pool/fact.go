@@ -113,6 +113,9 @@ func (p *Pool) exited(ev Exited) {
 	reason, code := exit(ev)
 	state := w.state
 	p.recordOf(w, Record{Kind: KindExited, Reason: reason, Code: ev.Code, Signal: ev.Signal, Took: p.now.Sub(w.since)})
+	if w == w.slot.sweep.by && code == 0 {
+		w.slot.sweep.done = true
+	}
 	p.bury(w)
 	switch state {
 	case StateStarting, StateReady:
@@ -175,7 +178,7 @@ func (p *Pool) fail(w *worker, code int, reason string) {
 		p.complete(w)
 		return
 	}
-	if p.wanted(s) && s.vacant() && s.retryAt.After(p.now) && !p.hopeless() {
+	if (p.wanted(s) || p.needsSweep(s)) && s.vacant() && s.retryAt.After(p.now) && !p.hopeless() {
 		p.recordOf(w, Record{Kind: KindBackoff, Reason: reason, Delay: s.retryAt.Sub(p.now), Failures: s.failures})
 	}
 }

@@ -58,8 +58,13 @@ func (p *Pool) failures() (n int) {
 	return n
 }
 
-// open makes the slots that are missing and steers to those that are wanted: before the others drain.
+// open takes back the slots that were not retired yet, makes those that are missing, and steers to all that are wanted:
+// before the others drain.
 func (p *Pool) open() {
+	for n := p.steered; n < min(p.want, len(p.slots)); n++ {
+		s := p.slots[n]
+		s.sweep, s.generation = sweep{}, max(s.generation, p.generation) // it may have missed a rollout
+	}
 	for len(p.slots) < p.want {
 		s := &slot{number: len(p.slots), workers: make([]*worker, 0, 2), generation: p.generation}
 		p.slots = append(p.slots, s)
@@ -82,8 +87,11 @@ func (p *Pool) settle(s *slot) {
 		}
 		p.pay(w)
 	}
-	if p.wanted(s) && p.vacancy(s) {
+	switch {
+	case p.wanted(s) && p.vacancy(s):
 		p.spawn(s)
+	case p.lacksSweep(s) && !s.retryAt.After(p.now):
+		p.spawnSweep(s)
 	}
 }
 
@@ -97,10 +105,14 @@ func (p *Pool) dismiss(w, keeper *worker) {
 		}
 	case StateReady:
 		if why, handover := p.surplus(w, keeper); why != "" {
+			linger := p.phase == running && !p.wanted(w.slot)
+			if linger {
+				w.slot.sweep.by = w
+			}
 			p.drain(w, why)
 			p.emit(Drain{
 				ID: w.id, Slot: w.slot.number, Reason: why,
-				Handover: handover, Linger: p.phase == running && !p.wanted(w.slot),
+				Handover: handover, Linger: linger,
 				Delay: p.cfg.DrainDelay, Timeout: p.cfg.DrainTimeout,
 			})
 		}
@@ -124,10 +136,16 @@ func (p *Pool) unwanted(w *worker) string {
 	case p.phase != running:
 		return p.why
 	case !p.wanted(s):
+		if p.shallSweep(w) {
+			return ""
+		}
 		return "scaled down"
 	case w.generation != p.generationFor(s):
-		if s.replacing != "" {
+		switch {
+		case s.replacing != "":
 			return s.replacing
+		case w.generation < s.generation:
+			return "missed a rollout"
 		}
 		return "rollout aborted"
 	}
@@ -186,9 +204,9 @@ func (p *Pool) pay(w *worker) {
 	}
 }
 
-// retire closes empty slots that nothing is steered to, last first: a slot in the middle cannot be closed.
+// retire closes swept and empty slots that nothing is steered to, last first: a slot in the middle cannot be closed.
 func (p *Pool) retire() {
-	for n := len(p.slots) - 1; n >= p.steered && len(p.slots[n].workers) == 0; n-- {
+	for n := len(p.slots) - 1; n >= p.steered && len(p.slots[n].workers) == 0 && !p.lacksSweep(p.slots[n]); n-- {
 		p.slots = p.slots[:n]
 		p.emit(Record{Kind: KindRetired, Slot: n})
 		p.emit(RetireSlot{Slot: n})

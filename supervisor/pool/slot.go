@@ -24,12 +24,14 @@ type slot struct {
 	number  int
 	workers []*worker // not gone, oldest first, at most two
 
-	generation int       // of the last worker that was ready here: restarts use it
+	generation int       // restarts use it: of the last worker that was ready here, or later if rollouts were missed
 	failures   int       // in a row
 	failure    string    // the last of them
 	failedAt   time.Time // and when
 	retryAt    time.Time // not before; zero when finished
 	finished   bool      // vacant for good, until a worker of a rollout is ready here
+
+	sweep sweep // before it is retired
 
 	// replacing is why this slot has its turn in the replacement queue; empty: it has none.
 	replacing string
@@ -58,7 +60,12 @@ func (s *slot) keeper() *worker {
 	return nil
 }
 
-func (s *slot) remove(w *worker) { s.workers = without(s.workers, w) }
+func (s *slot) remove(w *worker) {
+	s.workers = without(s.workers, w)
+	if s.sweep.by == w {
+		s.sweep.by = nil
+	}
+}
 
 func without(workers []*worker, w *worker) []*worker {
 	if i := slices.Index(workers, w); i >= 0 {

@@ -16,12 +16,14 @@ var situations = []struct {
 	{"starting", "start/up 1/spawned 2"},
 	{"ready", "start/up 1 2"},
 	{"draining", "start/up 1 2/scale 1"},
-	{"killing", "start/up 1/spawned 2/scale 1"},
-	{"killing, no PID", "start/up 1/scale 1"},
-	{"abandoned", "start/up 1/spawned 2/scale 1/tick/tick"},
-	{"abandoned, no PID", "start/up 1/scale 1/tick/tick"},
-	{"exited", "start/up 1/spawned 2/scale 1/exit 2"},
-	{"failed", "start/up 1/scale 1/failed 2"},
+	{"ordered, to sweep", "start/up 1/scale 1"},
+	{"starting, to sweep", "start/up 1/spawned 2/scale 1"},
+	{"killing", "start/up 1 2/scale 1/tick"},
+	{"killing, no PID", "start/up 1/recycle 2"},
+	{"abandoned", "start/up 1 2/scale 1/tick/tick/tick"},
+	{"abandoned, no PID", "start/up 1/recycle 2/tick/tick"},
+	{"exited", "start/up 1 2/scale 1/exit 2"},
+	{"failed", "start/up 1/failed 2"},
 	{"unknown", "start/spawned 1/ready 1"},
 }
 
@@ -44,14 +46,23 @@ func TestEveryEventInEveryState(t *testing.T) {
 		},
 		"draining": {
 			"spawned": "impossible", "failed": "impossible", "ready": "draining", "leaving": "draining",
-			"exit": "- / retire slot 1", "crash": "- / retire slot 1", "recycle": "draining",
+			"exit": "- / retire slot 1", "crash": "- / spawn 3 slot=1 gen=1", "recycle": "draining",
+		},
+		"ordered, to sweep": {
+			"spawned": "starting", "failed": "- / spawn 3 slot=1 gen=1", "ready": "impossible", "leaving": "impossible",
+			"exit": "impossible", "crash": "impossible", "recycle": "killing",
+		},
+		"starting, to sweep": {
+			"spawned": "impossible", "failed": "impossible", "ready": "draining / drain 2 slot=1 linger (scaled down)",
+			"leaving": "draining", "exit": "- / retire slot 1", "crash": "- / spawn 3 slot=1 gen=1",
+			"recycle": "killing / SIGTERM 2 (why)",
 		},
 		"killing": {
 			"spawned": "impossible", "failed": "impossible", "ready": "killing", "leaving": "killing",
-			"exit": "- / retire slot 1", "crash": "- / retire slot 1", "recycle": "killing",
+			"exit": "- / retire slot 1", "crash": "- / spawn 3 slot=1 gen=1", "recycle": "killing",
 		},
 		"killing, no PID": {
-			"spawned": "killing / SIGTERM 2 (scaled down)", "failed": "- / retire slot 1", "ready": "killing",
+			"spawned": "killing / SIGTERM 2 (recycle)", "failed": "- / spawn 3 slot=1 gen=1", "ready": "killing",
 			"leaving": "killing", "exit": "impossible", "crash": "impossible", "recycle": "killing",
 		},
 		"abandoned": {
@@ -59,7 +70,7 @@ func TestEveryEventInEveryState(t *testing.T) {
 			"exit": "-", "crash": "-", "recycle": "gone",
 		},
 		"abandoned, no PID": {
-			"spawned": "gone / SIGKILL 2 (scaled down)", "failed": "-", "ready": "gone", "leaving": "gone",
+			"spawned": "gone / SIGKILL 2 (recycle)", "failed": "-", "ready": "gone", "leaving": "gone",
 			"exit": "impossible", "crash": "impossible", "recycle": "gone",
 		},
 		"exited": {
