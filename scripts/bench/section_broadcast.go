@@ -16,8 +16,7 @@ const fanoutWorkers = 32
 
 // latencies, endurance and copies are what the program fanout prints.
 type latencies struct {
-	NS     []int64 `json:"ns"`
-	Values int     `json:"values"`
+	NS []int64 `json:"ns"`
 }
 
 type endurance struct {
@@ -46,7 +45,7 @@ func (b *bench) broadcast() error {
 		{"64 KiB", 64 << 10, 40 * time.Millisecond, 8},
 	} {
 		var tine, other []int64
-		for range b.times(4, 1) {
+		for range b.times(3, 1) {
 			l, err := b.fanoutLatency(v.bytes, v.pause)
 			if err != nil {
 				return err
@@ -77,9 +76,6 @@ func (b *bench) broadcast() error {
 
 func (b *bench) fanoutLatency(size int, pause time.Duration) (l latencies, err error) {
 	err = b.fanout(&l, "latency", "-values", strconv.Itoa(b.times(100, 30)), "-bytes", strconv.Itoa(size), "-pause", pause.String())
-	if err == nil && len(l.NS) < l.Values*9/10 {
-		err = fmt.Errorf("only %d of %d values were seen by all workers", len(l.NS), l.Values)
-	}
 	return l, err
 }
 

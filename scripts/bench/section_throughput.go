@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// throughput has every peer answer the same two loads in turns. The prefork by hand is there twice: with the settings
-// that Tine gives its workers, which shows what Tine itself costs, and as one would write it first.
+// throughput has every peer answer the same two loads in turns. The prefork by hand is there several times: with the
+// settings that Tine gives its workers, which shows what Tine itself costs, as one would write it first, and with each
+// worker kept on one CPU.
 func (b *bench) throughput() error {
 	n := runtime.NumCPU()
 	t, err := b.serve(b.tine(0), n)
@@ -28,6 +29,9 @@ func (b *bench) throughput() error {
 	others := []command{renamed(b.prefork(n, same), "prefork by hand, same settings"), b.single()}
 	if same != naive {
 		others = append(others, renamed(b.prefork(n, naive), "prefork by hand, GOMAXPROCS=1"))
+	}
+	if pinned := (runtimeOf{procs: 1, pinned: true}); same != pinned {
+		others = append(others, renamed(b.prefork(n, pinned), "prefork by hand, pinned"))
 	}
 	if b.has("node", "throughput of Node cluster") {
 		others = append(others, b.node(n))

@@ -27,7 +27,7 @@ type master struct {
 // report is what one worker has seen.
 type report struct {
 	PID   int
-	Times map[int]int64 // number of the value: nanoseconds from before Set to the worker's callback
+	Times map[int]int64 // number of the value: when the worker's callback saw it
 	Last  int           // the newest number
 	Sum   uint64        // of the large value's bytes, all of which were read
 }
@@ -88,26 +88,28 @@ func (m *master) collect(ctx context.Context, last int) (map[int]report, error) 
 	}
 }
 
-// text is value number n as it is sent: the worker finds in it when it was set.
+// text is value number n as it is sent.
 func text(n, size int, padding []byte) []byte {
-	b := fmt.Appendf(make([]byte, 0, max(size, 48)), "%d %d ", n, clock())
+	b := fmt.Appendf(make([]byte, 0, max(size, 24)), "%d ", n)
 	if len(b) < size {
 		b = append(b, padding[:size-len(b)]...)
 	}
 	return b
 }
 
-// latencies are, for each value that every worker has seen, those of the last one.
+// latencies are, for each value, from before Set until the last worker had seen it or a newer one.
 type latencies struct {
-	NS     []int64 `json:"ns"`
-	Values int     `json:"values"`
+	NS []int64 `json:"ns"`
 }
 
 func (m *master) latency(ctx context.Context, values, size int, pause time.Duration) (any, error) {
 	padding := noise(size)
+	set := make([]int64, values+1)
 	for n := 1; n <= values; n++ {
 		time.Sleep(pause)
-		if _, err := m.s.Set(key, text(n, size, padding)); err != nil {
+		value := text(n, size, padding)
+		set[n] = clock()
+		if _, err := m.s.Set(key, value); err != nil {
 			return nil, err
 		}
 	}
@@ -115,19 +117,17 @@ func (m *master) latency(ctx context.Context, values, size int, pause time.Durat
 	if err != nil {
 		return nil, err
 	}
-	out := latencies{Values: values}
-	for n := 1; n <= values; n++ {
-		last, complete := int64(0), true
-		for _, r := range reports {
-			t, ok := r.Times[n]
-			complete = complete && ok
-			last = max(last, t)
-		}
-		if complete {
-			out.NS = append(out.NS, last)
+	last := make([]int64, values+1)
+	for _, r := range reports {
+		var at int64
+		for n := values; n >= 1; n-- {
+			if t, ok := r.Times[n]; ok {
+				at = t
+			}
+			last[n] = max(last[n], at-set[n])
 		}
 	}
-	return out, nil
+	return latencies{NS: last[1:]}, nil
 }
 
 // endurance is how setting values for a while went.

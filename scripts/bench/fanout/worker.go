@@ -49,12 +49,11 @@ func work() error {
 
 // value notes when a value was seen, and reads all of a large one in its mapping.
 func (s *seen) value(raw []byte, now int64, blob *worker.Value[worker.Blob]) {
-	head := bytes.SplitN(raw[:min(len(raw), 64)], []byte(" "), 3)
-	if len(head) < 3 {
+	head, _, _ := bytes.Cut(raw[:min(len(raw), 24)], []byte(" "))
+	n, err := strconv.Atoi(string(head))
+	if err != nil {
 		return
 	}
-	n, _ := strconv.Atoi(string(head[0]))
-	at, _ := strconv.ParseInt(string(head[1]), 10, 64)
 	var sum uint64
 	if len(raw) > 1<<20 {
 		b, _ := blob.Get()
@@ -66,7 +65,7 @@ func (s *seen) value(raw []byte, now int64, blob *worker.Value[worker.Blob]) {
 	defer s.mu.Unlock()
 	s.report.Last, s.report.Sum = n, sum
 	if len(s.report.Times) < 1000 { // a report must stay small
-		s.report.Times[n] = now - at
+		s.report.Times[n] = now
 	}
 }
 

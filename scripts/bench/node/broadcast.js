@@ -22,7 +22,7 @@ if (cluster.isPrimary) {
       }
       if (++reports === count) {
         const ns = last.filter((_, i) => seen[i] === count)
-        console.log(JSON.stringify({ ns, values }))
+        console.log(JSON.stringify({ ns }))
         for (const w of Object.values(cluster.workers)) w.process.kill()
         process.exit(0)
       }
