@@ -29,7 +29,7 @@ type order struct {
 // In the second the idle connections are closed, and requests may finish until the timeout. What is left then is cut
 // and counted.
 //
-// A later order cannot prolong an earlier one: each sets its own two timers, and the first of a kind wins.
+// A later order cannot prolong an earlier one: each counts its own two times, and the first of a kind wins.
 type drain struct {
 	begun   chan struct{} // the first order has come
 	closing chan struct{} // phase one is over
@@ -103,15 +103,14 @@ func (d *drain) begin(w *Worker, o order) {
 	d.mu.Lock()
 	first := !d.ordered
 	d.ordered = true
-	d.timers = append(d.timers,
-		time.AfterFunc(o.delay, d.shut),
-		time.AfterFunc(o.delay+o.timeout, d.cut))
+	d.timers = append(d.timers, time.AfterFunc(o.delay+o.timeout, d.cut))
 	if first {
 		for _, s := range d.servers {
 			s.load.requests.Add(drainingBit)
 		}
 	}
 	d.mu.Unlock()
+	go newCountdown(o.delay).count(d.done, d.shut)
 	if first {
 		close(d.begun) // from here on every answer asks its client to go
 		go d.run(w, o)
