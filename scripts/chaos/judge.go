@@ -80,7 +80,7 @@ func (j *judge) killed(k *kill) {
 
 // verdict sorts the failures: lost ones that Tine had promised to keep, those in
 // flight in a killed worker, and late ones.
-func (j *judge) verdict() (lost []failure, inFlight, late int) {
+func (j *judge) verdict() (lost, late []failure, inFlight int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, f := range j.failures {
@@ -93,12 +93,12 @@ func (j *judge) verdict() (lost []failure, inFlight, late int) {
 		case broken && slices.ContainsFunc(j.kills, func(k *kill) bool { return k.excuses(&f.request) }):
 			inFlight++
 		case broken && f.nth > 1 && f.idle >= drainDelay && f.answer.FirstByte.IsZero():
-			late++
+			late = append(late, f)
 		default:
 			lost = append(lost, f)
 		}
 	}
-	return lost, inFlight, late
+	return lost, late, inFlight
 }
 
 // held is how many connections the killed workers had.

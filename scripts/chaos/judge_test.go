@@ -49,8 +49,8 @@ func TestVerdict(t *testing.T) {
 				f.answer.FirstByte = at(c.begun)
 			}
 			j.failed(f)
-			lost, inFlight, late := j.verdict()
-			got := fmt.Sprint(len(lost), inFlight, late)
+			lost, late, inFlight := j.verdict()
+			got := fmt.Sprint(len(lost), inFlight, len(late))
 			if want := map[string]string{"lost": "1 0 0", "in flight": "0 1 0", "late": "0 0 1"}[c.want]; got != want {
 				t.Errorf("lost, in flight, late: %s, want %s", got, want)
 			}

@@ -60,7 +60,7 @@ func (r *report) passed() bool {
 const shownLosses = 5
 
 func (r *report) print(out io.Writer) {
-	lost, inFlight, late := r.judge.verdict()
+	lost, late, inFlight := r.judge.verdict()
 	lostOf := [kinds]int{}
 	for _, f := range lost {
 		lostOf[f.kind]++
@@ -77,7 +77,7 @@ func (r *report) print(out io.Writer) {
 	w.Flush()
 
 	fmt.Fprintf(out, "\nfailures     %d in flight in killed workers (excused; %d workers killed with %d connections), %d late (excused), %d lost\n",
-		inFlight, len(r.judge.kills), r.judge.held(), late, len(lost))
+		inFlight, len(r.judge.kills), r.judge.held(), len(late), len(lost))
 	fmt.Fprintf(out, "outcomes     %s\n", outcomes(&all))
 	fmt.Fprintf(out, "done         %s\n", list(r.monkey))
 	log := map[string]int{}
@@ -88,6 +88,9 @@ func (r *report) print(out io.Writer) {
 	fmt.Fprintf(out, "master       files %d → %d, threads %d → %d, memory %.1f → %.1f MiB, stopped in %v\n", r.before.files, r.after.files,
 		r.before.threads, r.after.threads, float64(r.before.rss)/1024, float64(r.after.rss)/1024, r.stopTook.Round(time.Millisecond))
 
+	for _, f := range late {
+		fmt.Fprintf(out, "late         %v, after %v of idleness\n", &f, f.idle.Round(time.Millisecond))
+	}
 	for _, f := range lost[:min(len(lost), shownLosses)] {
 		fmt.Fprintf(out, "\n%s", r.judge.explain(f))
 	}
