@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 )
 
 // log reads what the master and its workers write.
@@ -118,7 +119,12 @@ func (e entry) String() string {
 	add("error", e.Error, e.Error != "")
 	add("slots", e.Slots, e.Slots != 0)
 	add("took", fmt.Sprintf("%.0fms", e.Took), e.Took != 0)
-	return b.String()
+	return strings.Map(func(r rune) rune { // a broken config is quoted in the log with what makes it broken
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '·'
+	}, b.String())
 }
 
 // wanted is how many workers the master wants.
