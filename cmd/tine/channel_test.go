@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -34,11 +36,24 @@ func TestBrokenChannel(t *testing.T) {
 
 func TestBrokenChannelLosesNothing(t *testing.T) {
 	t.Parallel()
-	drainAloneLoses(t)
 	m := startReady(t, twoCalm)
 	l := m.load(4)
 	m.breakChannel(m.workers("")[0], "garbage")
 	l.lossless(t)
+	m.stop()
+}
+
+// TestClosedChannel: a worker that gives up its channel and runs on can be told
+// nothing any more, so it is replaced.
+func TestClosedChannel(t *testing.T) {
+	t.Parallel()
+	m := startReady(t, twoWorkers)
+	bad := m.workers("")[0]
+	mark := m.mark()
+	m.mustAsk(bad, "/garbage?kind=closed")
+	m.awaitFrom(mark, func(e event) bool { return strings.Contains(e.Message, "closed its channel") && e.PID == bad })
+	m.awaitFrom(mark, func(e event) bool { return e.Message == "ready" && e.Slot == 0 })
+	m.awaitFrom(mark, is("exited", bad))
 	m.stop()
 }
 

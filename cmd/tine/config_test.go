@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -115,17 +117,11 @@ func TestStopFirst(t *testing.T) {
 
 func TestStopFirstLosesNothing(t *testing.T) {
 	t.Parallel()
-	drainAloneLoses(t)
 	m := startReady(t, stopFirst)
 	l := m.load(4)
 	m.roll()
 	l.lossless(t)
 	m.stop()
-}
-
-// drainAloneLoses skips a test until its reason is gone.
-func drainAloneLoses(t *testing.T) {
-	t.Skip("SKIPPED: in a drain without a successor package worker drops what it has accepted last")
 }
 
 // TestSeveralApps live side by side: each its own address and workers, rolls one after
@@ -181,7 +177,6 @@ apps:
 // TestSeveralAddresses of one app are all served, before, during and after a rollout.
 func TestSeveralAddresses(t *testing.T) {
 	t.Parallel()
-	t.Skip("SKIPPED: package worker has a data race when it serves on several listeners")
 	m := startReady(t, `
 apps:
   web:

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -36,6 +38,8 @@ func (m *tine) limit(which int, soft uint64) {
 		m.t.Fatalf("cannot set a limit: %v: %s", err, out)
 	}
 }
+
+func init() { roles["limit"] = limitMain }
 
 func limitMain(args []string) int {
 	pid, _ := strconv.Atoi(args[0])

@@ -17,7 +17,11 @@ import (
 //	limit       sets a limit of another process of its user (limits_test.go)
 //	member      a worker that can be told to misbehave (member_test.go)
 //
-// so that nothing has to be built and every test is about real processes.
+// so that nothing has to be built and every test is about real processes. Those tests
+// look into /proc and are for Linux.
+var roles = map[string]func(args []string) int{"tine": run, "member": memberMain}
+
+// Where it is found under each name.
 var (
 	tinePath   string
 	memberPath string
@@ -25,13 +29,12 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	switch name := filepath.Base(os.Args[0]); {
-	case name == "tine":
-		os.Exit(run(os.Args[1:]))
-	case name == "limit":
-		os.Exit(limitMain(os.Args[1:]))
-	case name == "member", os.Getenv("MEMBER_CONTROL") != "": // also by a name that a test has given it
-		os.Exit(memberMain())
+	name := filepath.Base(os.Args[0])
+	if play, ok := roles[name]; ok {
+		os.Exit(play(os.Args[1:]))
+	}
+	if os.Getenv("MEMBER_CONTROL") != "" { // a worker by a name that a test has given it
+		os.Exit(memberMain(nil))
 	}
 	testscript.Main(parts{m}, map[string]func(){
 		"tine": func() { os.Exit(run(os.Args[1:])) },

@@ -32,7 +32,7 @@ import (
 //	MEMBER_MODE=TEXT       told in the answers
 //
 // and requests to its own socket say how it goes on: see routes.
-func memberMain() int {
+func memberMain([]string) int {
 	m := &member{channel: -1}
 	if fd, err := strconv.Atoi(os.Getenv("TINE_CHANNEL_FD")); err == nil {
 		m.channel, _ = syscall.Dup(fd)
@@ -168,6 +168,10 @@ func (m *member) routes() http.Handler {
 		fmt.Fprint(rw, c.Process.Pid)
 	})
 	mux.HandleFunc("/garbage", func(rw http.ResponseWriter, r *http.Request) {
+		if r.FormValue("kind") == "closed" {
+			syscall.Shutdown(m.channel, syscall.SHUT_RDWR)
+			return
+		}
 		b := bytes.Repeat([]byte{0xff}, 64)
 		if r.FormValue("kind") == "oversized" {
 			b = append(binary.BigEndian.AppendUint32(nil, 512<<20), 8, 0, 0, 0) // a message of 512 MiB
