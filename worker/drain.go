@@ -243,8 +243,18 @@ func (s *server) quiet(stop, cut <-chan struct{}) {
 	}
 }
 
+// firstRequest is how long a client may take, from its connection's acceptance at the end of a drain, to send a request.
+const firstRequest = time.Second
+
 // finish closes what is idle, waits for the rest until ctx ends, and returns how many requests it had to cut.
 func (s *server) finish(ctx context.Context) (cut int) {
+	// Once Shutdown was called, net/http drops every request that it has read and not handed over: also the first one of
+	// a connection that was accepted just before. This closes what is idle and drops nothing, so that each connection
+	// that is left can send the request that is on its way.
+	s.srv.SetKeepAlivesEnabled(false)
+	arriving, enough := context.WithTimeout(ctx, firstRequest)
+	s.quiet(arriving.Done(), ctx.Done())
+	enough()
 	sctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan struct{})

@@ -441,6 +441,29 @@ func TestSIGTERMDuringAnOrderedDrain(t *testing.T) {
 	}
 }
 
+// TestDrainWaitsForTheFirstRequest: net/http drops a request that it reads after Shutdown was called, so a connection
+// that was accepted last is given time to send one.
+func TestDrainWaitsForTheFirstRequest(t *testing.T) {
+	s := serving(t, hello200)
+	c := dial(t, s.addr)
+	s.drain.mu.Lock()
+	load := &s.drain.servers[0].load
+	s.drain.mu.Unlock()
+	for deadline := time.Now().Add(patience); load.open() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not accepted")
+		}
+	}
+	s.m.send(ipc.Drain{Handover: true, Delay: time.Millisecond, Timeout: patience})
+	wait(t, "draining", s.Draining())
+	time.Sleep(50 * time.Millisecond) // the client takes its time, far beyond the delay
+	c.write(hi)
+	if res, body := c.answer(); body != "hello" || !res.Close {
+		t.Errorf("%q, close %v", body, res.Close)
+	}
+	s.returned()
+}
+
 func TestServerOfTheProgram(t *testing.T) {
 	w, m := withMaster(t, nil)
 	addr := m.assign()

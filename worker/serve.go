@@ -52,6 +52,7 @@ func (p politely) done() {
 // server is an http.Server that this worker runs.
 type server struct {
 	srv  *http.Server
+	tls  bool // decided once: net/http writes to the TLSConfig when it serves
 	load load
 }
 
@@ -107,6 +108,9 @@ func (w *Worker) ServeServer(srv *http.Server, on ...net.Listener) error {
 
 func newServer(srv *http.Server) *server {
 	s := &server{srv: srv}
+	if c := srv.TLSConfig; c != nil {
+		s.tls = len(c.Certificates) > 0 || c.GetCertificate != nil || c.GetConfigForClient != nil
+	}
 	s.load.changed = make(chan struct{}, 1)
 	next := srv.Handler
 	if next == nil {
@@ -132,7 +136,7 @@ func newServer(srv *http.Server) *server {
 
 // accept hands the raw listener to the server: no wrapper sits between a connection and net/http.
 func (s *server) accept(ln net.Listener) error {
-	if c := s.srv.TLSConfig; c != nil && (len(c.Certificates) > 0 || c.GetCertificate != nil || c.GetConfigForClient != nil) {
+	if s.tls {
 		return s.srv.ServeTLS(ln, "", "")
 	}
 	return s.srv.Serve(ln)
