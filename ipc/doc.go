@@ -67,9 +67,9 @@
 // # The conversation
 //
 //	worker                                   master
-//	  | hello {protocol, pid, library}         |
+//	  | hello {protocol, pid, library}         |   the hellos cross: neither waits for
 //	  |--------------------------------------->|
-//	  |        hello {app, worker, generation} |
+//	  |        hello {app, worker, generation} |   the other's
 //	  |<---------------------------------------|
 //	  |               snapshot {epoch, count}, |   all cached values; no other set
 //	  |                        set (count x)   |   comes between them

@@ -38,7 +38,7 @@ func (l *loop) carryOut(a *app, effect pool.Effect) {
 }
 
 func (l *loop) spawn(a *app, e pool.Spawn) {
-	m := &member{app: a, id: e.ID, slot: e.Slot, generation: e.Generation, cpus: a.config.cpus(e.Slot, allowedCPUs(), AutoWorkers())}
+	m := &member{app: a, id: e.ID, slot: e.Slot, generation: e.Generation}
 	g := a.generations[e.Generation]
 	before := a.sockets.Slots()
 	err := a.sockets.OpenSlot(e.Slot)

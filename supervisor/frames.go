@@ -60,22 +60,24 @@ func (l *loop) breakChannel(m *member, why string) {
 	l.step(m.app, pool.Recycle{ID: m.id, Reason: "broken channel: " + why})
 }
 
-// hello answers with who the worker is. The snapshot and the slot follow, at once
-// or when the sources have had their first chance.
 func (l *loop) hello(m *member, f ipc.Hello) {
 	switch {
-	case m.introduced:
+	case m.greeting:
 		l.breakChannel(m, "a second hello")
-		return
 	case f.Protocol < 1:
 		l.breakChannel(m, fmt.Sprintf("protocol version %d", f.Protocol))
-		return
 	}
+	m.greeting = true
+}
+
+// welcome tells a new worker who it is. The snapshot and the slot follow, at once
+// or when the sources have had their first chance. Nothing waits for the worker's
+// own hello: it finds everything on its channel when it is there.
+func (l *loop) welcome(m *member) {
 	l.send(m, ipc.Hello{
 		Protocol: ipc.Protocol, PID: os.Getpid(), Library: "tine",
 		App: m.app.name, Worker: uint64(m.id), Generation: uint64(m.generation),
 	})
-	m.introduced = true
 	if !l.snapshot {
 		l.wantSnapshot = append(l.wantSnapshot, m)
 		return
@@ -109,8 +111,8 @@ func (l *loop) introduce(m *member) {
 }
 
 func (l *loop) memberReady(m *member) {
-	if !m.subscribed {
-		l.breakChannel(m, "ready before the snapshot was sent")
+	if !m.subscribed || !m.greeting {
+		l.breakChannel(m, "ready before its hello or before the snapshot was sent")
 		return
 	}
 	if m.ready {

@@ -15,27 +15,43 @@ import (
 const channelFD = 3
 
 // generation is how the workers of one rollout are started. The command, its
-// symlinks, the working folder, the environment and the env files are looked up
-// once, by the first worker of it that is started, so that every worker of a
-// generation is the same program even if the disk changes meanwhile.
+// symlinks, the working folder, the environment, the env files and the CPUs are
+// looked up once, by the first worker of it that is started, so that every worker
+// of a generation is the same program even if the disk changes meanwhile.
 type generation struct {
-	resolve func() (proc.Command, error)
+	resolve func() (recipe, error)
+}
+
+// recipe is what came of the look-up.
+type recipe struct {
+	command proc.Command
+	cpus    func(slot int) []int // that the worker of a slot is bound to; nil: none
 }
 
 func newGeneration(c App) *generation {
-	return &generation{resolve: sync.OnceValues(func() (proc.Command, error) { return resolve(c) })}
+	return &generation{resolve: sync.OnceValues(func() (recipe, error) {
+		r, err := resolve(c)
+		if err != nil {
+			return recipe{}, fmt.Errorf("cannot start app %s: %w", c.Name, err)
+		}
+		return r, nil
+	})}
 }
 
-func resolve(c App) (proc.Command, error) {
+func resolve(c App) (recipe, error) {
 	env, err := environment(c, os.Environ())
 	if err != nil {
-		return proc.Command{}, fmt.Errorf("cannot start app %s: %w", c.Name, err)
+		return recipe{}, err
 	}
 	command, err := proc.Resolve(proc.Spec{Command: c.Command, Dir: c.Dir, Env: env})
 	if err != nil {
-		return proc.Command{}, fmt.Errorf("cannot start app %s: %w", c.Name, err)
+		return recipe{}, err
 	}
-	return command, nil
+	allowed, quota := allowedCPUs(), AutoWorkers()
+	return recipe{
+		command: command,
+		cpus:    func(slot int) []int { return c.cpus(slot, allowed, quota) },
+	}, nil
 }
 
 // environment is what a worker of c finds, weakest first: the master's own less

@@ -29,14 +29,13 @@ type member struct {
 	id         pool.WorkerID
 	slot       int
 	generation int
-	cpus       []int // that it is bound to; nil: none
 
 	proc   *proc.Process
 	conn   *ipc.Conn
 	outbox *ipc.Outbox // nil when the channel has ended
 
-	introduced bool // its hello was answered
-	subscribed bool // it holds the snapshot, so that changes go to it
+	greeting   bool // it said hello
+	subscribed bool // the snapshot is on its way, so that changes go to it too
 	ready      bool // it said so
 	greeted    bool // it got "Worker PID"
 	left       bool // it said Bye: that its channel ends is in order
@@ -65,16 +64,20 @@ func (s *Supervisor) launch(m *member, g *generation) {
 	read := make(chan struct{})
 	s.wg.Go(func() { defer close(read); s.read(m) })
 	<-m.proc.Exited()
-	select {
-	case <-read:
-	case <-time.After(lastFrames):
-	}
-	select {
-	case <-m.proc.OutputDone():
-	case <-time.After(lastWords):
+	if m.proc.Exit().Signal != syscall.SIGKILL {
+		// Who is killed says nothing at the end; its replacement need not wait for it.
+		within(read, lastFrames)
+		within(m.proc.OutputDone(), lastWords)
 	}
 	s.post(exited{m: m, exit: m.proc.Exit()})
 	<-m.proc.OutputDone()
+}
+
+func within(done <-chan struct{}, d time.Duration) {
+	select {
+	case <-done:
+	case <-time.After(d):
+	}
 }
 
 // nameLimit says which limit it is that a person has to raise. What proc reports
@@ -92,7 +95,7 @@ func nameLimit(err error) error {
 }
 
 func (s *Supervisor) start(m *member, g *generation) error {
-	command, err := g.resolve()
+	recipe, err := g.resolve()
 	if err != nil {
 		return err
 	}
@@ -104,8 +107,8 @@ func (s *Supervisor) start(m *member, g *generation) error {
 	// The pumps may have a line before the PID that stands in front of it is known.
 	known := make(chan struct{})
 	var stdout, stderr proc.LineFunc
-	m.proc, err = proc.Start(command, proc.Options{
-		CPUs:   m.cpus,
+	m.proc, err = proc.Start(recipe.command, proc.Options{
+		CPUs:   recipe.cpus(m.slot),
 		Files:  []*os.File{child},
 		Stdout: func(line []byte, more bool) { <-known; stdout(line, more) },
 		Stderr: func(line []byte, more bool) { <-known; stderr(line, more) },

@@ -100,6 +100,7 @@ type (
 
 func (f spawned) apply(l *loop) {
 	f.m.app.members[f.m.id] = f.m
+	l.welcome(f.m)
 	l.step(f.m.app, pool.Spawned{ID: f.m.id, PID: f.m.proc.PID()})
 }
 

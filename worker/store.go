@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -202,19 +203,34 @@ func (s *store) subscribe(key string, r reader) {
 	e.release()
 }
 
-// applyLoop makes received changes visible. It acknowledges once per round, that is once for all that came while the
-// round before was running.
+// ackDelay is how long an ack waits, so that one covers all changes of a burst and is not in the way of the last
+// worker's change: the master would be woken by every worker in the middle of its fan-out.
+const ackDelay = 5 * time.Millisecond
+
+// applyLoop makes received changes visible and acknowledges them a little later.
 func (w *Worker) applyLoop() {
-	var acked uint64
+	var applied, acked uint64
+	ack := time.NewTimer(0)
+	defer ack.Stop()
 	for {
 		select {
 		case <-w.store.wake:
+			if applied == acked {
+				ack.Reset(ackDelay)
+			}
+			applied = w.store.apply(w.dispatch.changed)
+		case <-ack.C:
+			if applied == acked {
+				break
+			}
+			switch err := w.box.Send(ipc.Ack{Epoch: applied}); {
+			case err == nil:
+				acked = applied
+			case errors.Is(err, ipc.ErrFull):
+				ack.Reset(ackDelay)
+			}
 		case <-w.over:
 			return
-		}
-		epoch := w.store.apply(w.dispatch.changed)
-		if epoch > acked && w.box.Send(ipc.Ack{Epoch: epoch}) == nil {
-			acked = epoch
 		}
 	}
 }
