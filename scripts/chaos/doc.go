@@ -50,6 +50,12 @@
 // many descriptors as then and no more than a bound of memory and threads, all
 // workers serve, and its log has no line that tells of a bug.
 //
+// With -long there are answers that begin before a drain and end after its delay. HTTP
+// leaves a server no way to say in the middle of such an answer that the connection
+// will be closed after it, so a client that sends its next request at once, before it
+// sees the end, loses that one when the server closes. No other request here outlasts
+// the delay.
+//
 // # Repeating a run
 //
 // The seed determines what is done, in which order and after which pauses, and what

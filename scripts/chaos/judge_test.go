@@ -79,10 +79,10 @@ func TestChecks(t *testing.T) {
 		}
 	}
 	stream := "0 from process 9\n1 from process 9\n2 from process 9\nend\n"
-	if pid, err := checkStream([]byte(stream)); err != nil || pid != 9 {
+	if pid, err := checkStream([]byte(stream), 3); err != nil || pid != 9 {
 		t.Errorf("stream: %d %v", pid, err)
 	}
-	if _, err := checkStream([]byte(stream[:len(stream)-5])); err == nil {
+	if _, err := checkStream([]byte(stream[:len(stream)-5]), 3); err == nil {
 		t.Error("a stream without its end passes")
 	}
 	if checkUpload([]byte("3 00\n"), []byte("abc")) == nil {

@@ -31,7 +31,7 @@ func (k clientKind) open() bool { return k == newOpen || k == keptOpen }
 
 // load is the clients. They run from startLoad or resume until stop or lastRequest.
 type load struct {
-	seed    uint64
+	long    bool
 	address string
 	judge   *judge
 	id      atomic.Int64
@@ -39,10 +39,10 @@ type load struct {
 	clients []*client
 }
 
-func startLoad(seed uint64, address string, j *judge) *load {
-	l := &load{seed: seed, address: address, judge: j}
+func startLoad(o options, address string, j *judge) *load {
+	l := &load{long: o.long, address: address, judge: j}
 	for i := range clients {
-		c := &client{load: l, number: i, kind: clientKind(i) % kinds, rand: rand.New(rand.NewPCG(seed, uint64(i+100)))}
+		c := &client{load: l, number: i, kind: clientKind(i) % kinds, rand: rand.New(rand.NewPCG(o.seed, uint64(i+100)))}
 		c.source = sourceAddress(i)
 		l.clients = append(l.clients, c)
 	}
@@ -163,7 +163,7 @@ func (c *client) hangUp() {
 
 // one sends one request and writes down what became of it.
 func (c *client) one(r *request) {
-	w := pick(c.rand)
+	w := pick(c.rand, c.load.long)
 	w.Close = !c.kind.kept()
 	r.method, r.path = w.Method, w.Path
 	deadline := r.begun.Add(answerLimit)

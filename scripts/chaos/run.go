@@ -23,6 +23,7 @@ type options struct {
 	duration      time.Duration
 	seed          uint64
 	verbose, kill bool
+	long          bool // answers that outlast a drain's delay too
 	race          bool // the master is built with the race detector: its memory says nothing
 	tine, demo    string
 	out           io.Writer
@@ -52,7 +53,7 @@ func run(o options) (*report, error) {
 	}
 
 	judge := &judge{journal: j}
-	load := startLoad(o.seed, m.address, judge)
+	load := startLoad(o, m.address, judge)
 	monkey := &monkey{master: m, journal: j, judge: judge, kill: o.kill, steps: rand.New(rand.NewPCG(o.seed, 1))}
 	monkey.play(o.duration, o.interrupted)
 	load.stop()

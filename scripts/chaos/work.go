@@ -33,7 +33,9 @@ type work struct {
 	check func(body []byte) (pid int, err error)
 }
 
-func pick(r *rand.Rand) work {
+// pick draws a request; long: also of those whose answer begins before a drain and
+// ends after its delay.
+func pick(r *rand.Rand, long bool) work {
 	get := func(path string, check func([]byte) (int, error)) work {
 		return work{Request: rawhttp.Request{Method: "GET", Path: path}, check: check}
 	}
@@ -43,8 +45,10 @@ func pick(r *rand.Rand) work {
 			check: func(answer []byte) (int, error) { return 0, checkUpload(answer, body) }}
 	}
 	switch n := r.IntN(1000); {
+	case n < 4 && long:
+		return get("/stream?s=1.4", func(b []byte) (int, error) { return checkStream(b, 14) })
 	case n < 10:
-		return get("/stream?s=0.3", checkStream)
+		return get("/stream?s=0.3", func(b []byte) (int, error) { return checkStream(b, 3) })
 	case n < 25:
 		return get("/slow?ms="+strconv.Itoa(20+r.IntN(400)), checkIndex)
 	case n < 35:
@@ -94,9 +98,9 @@ func checkUpload(answer, body []byte) error {
 	return nil
 }
 
-func checkStream(body []byte) (pid int, err error) {
-	if lines := bytes.Split(body, []byte("\n")); len(lines) != 5 || string(lines[3]) != "end" {
-		return 0, fmt.Errorf("stream %q has not 3 lines and an end", body)
+func checkStream(body []byte, n int) (pid int, err error) {
+	if lines := bytes.Split(body, []byte("\n")); len(lines) != n+2 || string(lines[n]) != "end" {
+		return 0, fmt.Errorf("stream %q has not %d lines and an end", body, n)
 	}
 	_, err = fmt.Sscanf(string(body), "0 from process %d", &pid)
 	return pid, err
