@@ -21,6 +21,10 @@ type monkey struct {
 	told    map[int]bool // the workers that got SIGTERM
 	counts  map[string]int
 	stopped sync.WaitGroup // workers that are to be continued
+
+	// A worker that is continued while it is being killed would accept what the list
+	// of its connections has not.
+	killing sync.RWMutex // held for reading by a kill, for writing by a SIGCONT
 }
 
 type action struct {
@@ -126,15 +130,23 @@ func (k *monkey) killSome(n int) {
 		return
 	}
 	var wg sync.WaitGroup
+	last := 0
 	for range n {
 		v := k.pickOne()
 		if v == nil {
 			continue
 		}
+		if v.pid == last {
+			v.close()
+			continue
+		}
+		last = v.pid
 		k.did("kill -9 of a worker")
 		wg.Go(func() {
 			defer v.close()
+			k.killing.RLock()
 			d, err := v.kill(k.master.port)
+			k.killing.RUnlock()
 			if err != nil {
 				k.journal.act("kill -9 of %d: %v", v.pid, err)
 				return
@@ -174,7 +186,9 @@ func (k *monkey) pauseOne() {
 	k.stopped.Go(func() {
 		defer v.close()
 		time.Sleep(d)
+		k.killing.Lock()
 		v.signal(syscall.SIGCONT)
+		k.killing.Unlock()
 		k.journal.act("SIGCONT of worker %d", v.pid)
 	})
 }
