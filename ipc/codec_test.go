@@ -124,7 +124,7 @@ func malformed() []struct {
 		{TypeSet, uv(1) + uv(2) + at + uv(1) + "k", "ends before the payload"},
 		{TypeSet, uv(1) + uv(2) + at + uv(1) + "k\x02", "payload kind 2"},
 		{TypeSet, uv(1) + uv(2) + at + uv(1) + "k\x01", "ends inside payload length"},
-		{TypeSet, uv(1) + uv(2) + at + uv(1) + "k\x01" + uv(InlineMax), "payload of 65536 bytes in a descriptor"},
+		{TypeSet, uv(1) + uv(2) + at + uv(1) + "k\x01" + uv(0), "payload of 0 bytes in a descriptor"},
 		{TypeSet, uv(1) + uv(2) + at + uv(1) + "k\x01" + uv(MaxPayload+1), "payload of 1073741825 bytes in a descriptor"},
 		{TypeSet, uv(1) + uv(2) + at + uv(1) + "k\x01" + uv(1<<20), "with 0 descriptors"},
 		{TypeMessage, uv(1) + "t\x00" + strings.Repeat("x", InlineMax+1), "inline payload of 65537 bytes"},

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,6 +36,7 @@ var (
 // while any closes it.
 type Conn struct {
 	sock  *net.UnixConn
+	raw   syscall.RawConn // of sock
 	close func() error
 
 	wmu   sync.Mutex // a frame is never written into the middle of another
@@ -60,7 +62,12 @@ func newConn(f *os.File) (*Conn, error) {
 		c.Close()
 		return nil, fmt.Errorf("%s is a %s socket, a Unix stream socket is needed", f.Name(), c.LocalAddr().Network())
 	}
-	conn := &Conn{sock: sock}
+	raw, err := sock.SyscallConn()
+	if err != nil {
+		c.Close()
+		return nil, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	conn := &Conn{sock: sock, raw: raw}
 	conn.close = sync.OnceValue(conn.closeOnce)
 	return conn, nil
 }
@@ -236,15 +243,17 @@ func (c *Conn) Write(f Frame) error {
 func (c *Conn) send(b []byte, fds []int, stuck time.Duration, onStuck func(time.Duration)) error {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
+	n, err := c.attempt(b, fds)
+	if err != nil || n == len(b) {
+		return err
+	}
+	// Only what has to wait pays for a timer.
 	var oob []byte
-	if len(fds) > 0 {
+	if len(fds) > 0 && n == 0 {
 		oob = unix.UnixRights(fds...)
 	}
+	b = b[n:]
 	watch := stuck > 0 && onStuck != nil
-	if !watch && c.timed {
-		c.timed = false
-		_ = c.sock.SetWriteDeadline(time.Time{})
-	}
 	since := time.Now()
 	for len(b) > 0 {
 		if watch {
@@ -272,6 +281,35 @@ func (c *Conn) send(b []byte, fds []int, stuck time.Duration, onStuck func(time.
 		}
 	}
 	return nil
+}
+
+// attempt makes one sendmsg, with wmu held. 0 without an error: there is no room.
+func (c *Conn) attempt(b []byte, fds []int) (n int, err error) {
+	if c.timed {
+		c.timed = false
+		_ = c.sock.SetWriteDeadline(time.Time{})
+	}
+	var oob []byte
+	if len(fds) > 0 {
+		oob = unix.UnixRights(fds...)
+	}
+	cerr := c.raw.Write(func(fd uintptr) bool {
+		for {
+			n, err = unix.SendmsgN(int(fd), b, oob, nil, 0)
+			if err != unix.EINTR {
+				return true
+			}
+		}
+	})
+	switch {
+	case cerr != nil:
+		return 0, fmt.Errorf("cannot write frame: %w", cerr)
+	case err == unix.EAGAIN:
+		return 0, nil
+	case err != nil:
+		return 0, fmt.Errorf("cannot write frame: %w", os.NewSyscallError("sendmsg", err))
+	}
+	return n, nil
 }
 
 // Close ends both directions at once; a Read or Write that waits returns. What came but was not read is dropped, with its

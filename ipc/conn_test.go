@@ -175,7 +175,7 @@ func TestShortReads(t *testing.T) {
 func TestManySizes(t *testing.T) {
 	keepsFDs(t)
 	a, b := channel(t)
-	sizes := []int{0, 1, 10, smallBuffer - 30, smallBuffer, smallBuffer + 1, 20000, InlineMax, InlineMax + 1, 100000, 3, 40000, 7}
+	sizes := []int{0, 1, 10, smallBuffer - 30, smallBuffer, smallBuffer + 1, 12000, HeapMax, HeapMax + 1, 100000, 3, 15000, 7}
 	sent := async(func() error {
 		for i := range 400 {
 			n := sizes[(i*7+i/13)%len(sizes)]
@@ -212,7 +212,7 @@ func TestWritersDoNotMix(t *testing.T) {
 	const writers, each = 4, 50
 	errs := make(chan error, writers)
 	for w := range writers {
-		p := newPayload(t, pattern(InlineMax, byte(w)))
+		p := newPayload(t, pattern(HeapMax, byte(w)))
 		go func() {
 			var err error
 			for i := 0; i < each && err == nil; i++ {
@@ -225,7 +225,7 @@ func TestWritersDoNotMix(t *testing.T) {
 	for range writers * each {
 		c := next[Call](t, b)
 		w := c.Method[0] - 'a'
-		if c.ID != seen[w] || string(content(t, c.Payload)) != string(pattern(InlineMax, w)) {
+		if c.ID != seen[w] || string(content(t, c.Payload)) != string(pattern(HeapMax, w)) {
 			t.Fatalf("writer %d: call %d mixed up", w, c.ID)
 		}
 		seen[w]++
@@ -239,7 +239,7 @@ func TestWritersDoNotMix(t *testing.T) {
 
 func TestIdleBufferIsSmall(t *testing.T) {
 	a, b := channel(t)
-	if err := a.Write(Message{Topic: "t", Payload: newPayload(t, pattern(InlineMax, 1))}); err != nil {
+	if err := a.Write(Message{Topic: "t", Payload: newPayload(t, pattern(HeapMax, 1))}); err != nil {
 		t.Fatal(err)
 	}
 	next[Message](t, b)
@@ -298,7 +298,7 @@ func TestCloseEndsReadAndWrite(t *testing.T) {
 	keepsFDs(t)
 	a, _ := channel(t)
 	reading := async(func() error { _, err := a.Read(); return err })
-	p := newPayload(t, pattern(InlineMax, 0))
+	p := newPayload(t, pattern(HeapMax, 0))
 	writing := async(func() error {
 		for {
 			if err := a.Write(Message{Topic: "t", Payload: p}); err != nil {
@@ -307,7 +307,7 @@ func TestCloseEndsReadAndWrite(t *testing.T) {
 		}
 	})
 	if runtime.GOOS == "linux" {
-		waitFor(t, "writing", func() bool { return a.unread() > InlineMax })
+		waitFor(t, "writing", func() bool { return a.unread() > HeapMax })
 	}
 	a.Close()
 	a.Close()

@@ -256,8 +256,8 @@ func (d *decoder) payload() *Payload {
 		if d.err != nil {
 			return nil
 		}
-		if n <= InlineMax || n > MaxPayload {
-			d.fail("payload of %d bytes in a descriptor, %d to %d are allowed", n, InlineMax+1, MaxPayload)
+		if n == 0 || n > MaxPayload {
+			d.fail("payload of %d bytes in a descriptor, 1 to %d are allowed", n, MaxPayload)
 			return nil
 		}
 		if len(d.fds) != 1 {

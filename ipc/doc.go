@@ -3,7 +3,7 @@
 //
 //	Conn     one end of the channel: Read and Write of whole frames
 //	Outbox   the bounded queue in front of a Conn, so that a peer that does not read never holds up the sender
-//	Payload  a byte string shared by reference count; over 64 KiB one memory file for all processes
+//	Payload  a byte string shared by reference count; over 32 KiB one memory file for all processes
 //
 // # Getting the channel
 //
@@ -47,7 +47,7 @@
 //	string   uvarint length, then that many bytes of UTF-8
 //	payload  one byte, then
 //	         0: all the rest of the body is the payload, at most 65536 bytes
-//	         1: uvarint length, 65537 to 1073741824; the bytes are in the one descriptor of the frame
+//	         1: uvarint length, 1 to 1073741824; the bytes are in the one descriptor of the frame
 //
 // timeout is in nanoseconds, 0 when the caller does not say. JSON bodies are one object; fields that the reader does not
 // know are ignored, absent ones are zero, names that end in _ns are whole nanoseconds, and none is negative.
@@ -109,7 +109,8 @@
 //	body                        73728 bytes
 //	key, topic, method, address 1 to 255 bytes; key, topic and method are UTF-8
 //	reason, error               4096 bytes; a sender cuts longer ones
-//	payload                     1 GiB, in the body up to 64 KiB
+//	payload                     1 GiB, in the body up to 64 KiB (a sender that has many receivers does better
+//	                            with a descriptor from 32 KiB on)
 //	descriptors                 64 a frame
 //	values in a snapshot        1048576
 //

@@ -80,7 +80,7 @@ func TestOutboxOrder(t *testing.T) {
 	a, b := channel(t)
 	o := newOutbox(t, a, OutboxOptions{MaxFrames: 1 << 20})
 	const n = 3000
-	big := newPayload(t, pattern(InlineMax+1, 1))
+	big := newPayload(t, pattern(HeapMax+1, 1))
 	defer big.Release()
 	sent := async(func() error {
 		for i := range n {
@@ -259,7 +259,7 @@ func TestLargeValuesUnread(t *testing.T) {
 	o := newOutbox(t, a, OutboxOptions{Stuck: 20 * time.Millisecond, OnStuck: func(d time.Duration) { stuck <- d }})
 	before := openFDs(t)
 	for e := 1; e <= 50; e++ {
-		if err := o.SendValue(Set{Epoch: uint64(e), Key: "big", Payload: newPayload(t, pattern(InlineMax+1, byte(e)))}); err != nil {
+		if err := o.SendValue(Set{Epoch: uint64(e), Key: "big", Payload: newPayload(t, pattern(HeapMax+1, byte(e)))}); err != nil {
 			t.Fatal(err)
 		}
 		if e <= maxLargeUnread {
@@ -272,7 +272,7 @@ func TestLargeValuesUnread(t *testing.T) {
 	}
 	for _, want := range []uint64{1, 2, 50} {
 		s := next[Set](t, b)
-		if s.Epoch != want || !bytes.Equal(content(t, s.Payload), pattern(InlineMax+1, byte(want))) {
+		if s.Epoch != want || !bytes.Equal(content(t, s.Payload), pattern(HeapMax+1, byte(want))) {
 			t.Errorf("epoch %d, wanted %d", s.Epoch, want)
 		}
 		s.Payload.Release()
@@ -320,9 +320,9 @@ func TestCloseWhileStuck(t *testing.T) {
 		started := make(chan struct{})
 		o = NewOutbox(a, OutboxOptions{Stuck: 10 * time.Millisecond, OnStuck: func(time.Duration) { <-started; o.Close() }})
 		close(started)
-		p := newPayload(t, pattern(InlineMax, 0))
+		p := newPayload(t, pattern(HeapMax, 0))
 		if large {
-			p = newPayload(t, pattern(InlineMax+1, 0))
+			p = newPayload(t, pattern(HeapMax+1, 0))
 		}
 		for range 20 {
 			if err := o.Send(Message{Topic: "t", Payload: p.Retain()}); err != nil {

@@ -15,7 +15,7 @@ import (
 
 // Payload is an immutable byte string that is shared by counting references.
 //
-// Up to InlineMax bytes it lives on the heap. A larger one is a sealed memory file, so that one copy serves all
+// Up to HeapMax bytes it lives on the heap. A larger one is a sealed memory file, so that one copy serves all
 // processes; it is mapped read-only when somebody first asks for its bytes, and unmapped and closed when the last
 // reference is released. Use after that is a mistake in the program and panics.
 //
@@ -29,6 +29,11 @@ type Payload struct {
 	seg  *segment
 	stop runtime.Cleanup
 }
+
+// HeapMax is where a memory file becomes cheaper for many receivers than a copy for each: a mapping costs each of them
+// about as much as copying this many bytes twice, and no garbage. The wire format leaves a sender the choice up to
+// InlineMax.
+const HeapMax = 32 << 10
 
 // segment is what a large payload holds of the operating system. It is apart from Payload so that the cleanup of a
 // forgotten payload can reach it.
@@ -50,7 +55,7 @@ func NewPayload(b []byte) (*Payload, error) {
 	if len(b) > MaxPayload {
 		return nil, fmt.Errorf("cannot make a payload of %d bytes, at most %d: %w", len(b), MaxPayload, ErrTooLarge)
 	}
-	if len(b) <= InlineMax {
+	if len(b) <= HeapMax {
 		p := newHeapPayload(b)
 		p.sum.Store(maphash.Bytes(seed, b))
 		return p, nil
@@ -66,20 +71,20 @@ func NewPayload(b []byte) (*Payload, error) {
 	return w.finish()
 }
 
-// ReadPayload reads r to its end. What goes past InlineMax is streamed into the memory file and never is on the heap as
+// ReadPayload reads r to its end. What goes past HeapMax is streamed into the memory file and never is on the heap as
 // a whole. More than max bytes, or than MaxPayload, gives an error that wraps ErrTooLarge.
 func ReadPayload(r io.Reader, max int64) (*Payload, error) {
 	if max > MaxPayload {
 		max = MaxPayload
 	}
-	first, err := io.ReadAll(io.LimitReader(r, InlineMax+1))
+	first, err := io.ReadAll(io.LimitReader(r, HeapMax+1))
 	if err != nil {
 		return nil, fmt.Errorf("cannot read payload: %w", err)
 	}
 	if int64(len(first)) > max {
 		return nil, fmt.Errorf("cannot read payload of over %d bytes: %w", max, ErrTooLarge)
 	}
-	if len(first) <= InlineMax {
+	if len(first) <= HeapMax {
 		return NewPayload(first)
 	}
 	w, err := newSegmentWriter()
@@ -217,9 +222,7 @@ func (s *segment) bytes() ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.view == nil && s.err == nil {
-		// Private, because kernels before 6.7 refuse a shared mapping of a write-sealed file. Pages that nobody writes
-		// are shared all the same.
-		s.view, s.err = unix.Mmap(s.fd, 0, s.n, unix.PROT_READ, unix.MAP_PRIVATE)
+		s.view, s.err = unix.Mmap(s.fd, 0, s.n, unix.PROT_READ, mapFlags(s.n))
 	}
 	return s.view, s.err
 }

@@ -12,14 +12,14 @@ import (
 
 func TestPayloadSizes(t *testing.T) {
 	keepsFDs(t)
-	for _, n := range []int{0, 1, 63, 64, InlineMax - 1, InlineMax, InlineMax + 1, segmentReads + 7, 3 << 20} {
+	for _, n := range []int{0, 1, 63, 64, HeapMax - 1, HeapMax, HeapMax + 1, segmentReads + 7, 3 << 20} {
 		b := pattern(n, 1)
 		p := newPayload(t, b)
 		q, err := ReadPayload(iotest.HalfReader(bytes.NewReader(b)), int64(n))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p.Len() != n || q.Len() != n || p.large() != (n > InlineMax) || q.large() != p.large() {
+		if p.Len() != n || q.Len() != n || p.large() != (n > HeapMax) || q.large() != p.large() {
 			t.Errorf("%d bytes: lengths %d and %d, large %v and %v", n, p.Len(), q.Len(), p.large(), q.large())
 		}
 		if p.hash() != q.hash() {
@@ -60,7 +60,7 @@ func TestPayloadIsACopy(t *testing.T) {
 
 func TestReadPayloadTooLarge(t *testing.T) {
 	keepsFDs(t)
-	for _, c := range []struct{ n, max int }{{1, 0}, {11, 10}, {InlineMax + 2, InlineMax + 1}, {InlineMax + 1, InlineMax}, {1 << 20, 1<<20 - 1}} {
+	for _, c := range []struct{ n, max int }{{1, 0}, {11, 10}, {HeapMax + 2, HeapMax + 1}, {HeapMax + 1, HeapMax}, {1 << 20, 1<<20 - 1}} {
 		if _, err := ReadPayload(bytes.NewReader(pattern(c.n, 0)), int64(c.max)); !errors.Is(err, ErrTooLarge) {
 			t.Errorf("%d bytes, %d allowed: %v", c.n, c.max, err)
 		}
@@ -91,7 +91,7 @@ func TestReadPayloadFails(t *testing.T) {
 
 func TestPayloadReferences(t *testing.T) {
 	keepsFDs(t)
-	for _, n := range []int{10, InlineMax + 1} {
+	for _, n := range []int{10, HeapMax + 1} {
 		p := newPayload(t, pattern(n, 3))
 		var wg sync.WaitGroup
 		for range 16 {

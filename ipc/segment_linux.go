@@ -41,3 +41,15 @@ func verifySegment(fd int, n int64) error {
 	}
 	return nil
 }
+
+// mapFlags of a segment of n bytes. A small one is mapped with all its pages at once: each fault would cost more than
+// the page. Private, because kernels before 6.7 refuse a shared mapping of a write-sealed file; pages that nobody writes
+// are shared all the same.
+func mapFlags(n int) int {
+	if n <= populateMax {
+		return unix.MAP_PRIVATE | unix.MAP_POPULATE
+	}
+	return unix.MAP_PRIVATE
+}
+
+const populateMax = 1 << 20

@@ -184,7 +184,7 @@ func command[A any](s *Supervisor, make func(answer chan<- A) message) (A, error
 func newAnswer[A any]() chan A { return make(chan A, 1) }
 
 // Set broadcasts a cached value to all workers and returns its epoch. []byte and
-// string are sent as they are, anything else as JSON; more than 64 KiB travels as
+// string are sent as they are, anything else as JSON; more than 32 KiB travels as
 // one shared mapping for all workers. A value equal to the last is not sent again
 // and keeps its epoch. It returns when the value is on its way, not when the
 // workers have it.

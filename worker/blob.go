@@ -10,7 +10,7 @@ import (
 // largeBlob is the size from which a superseded mapping is worth a garbage collection.
 const largeBlob = 1 << 20
 
-// Blob is a cached value that is not copied: from 64 KiB on, all workers map the same memory. The bytes are read-only;
+// Blob is a cached value that is not copied: over 32 KiB, all workers map the same memory. The bytes are read-only;
 // writing to them faults. They stay valid, and in memory, as long as the Blob or a copy of it is reachable, so keep
 // the Blob while working on them:
 //
