@@ -78,12 +78,12 @@ func (s *execSource) Fetch(ctx context.Context) (*ipc.Payload, error) {
 	var readErr error
 	var lastLine string
 	readers.Go(func() {
-		value, readErr = ipc.ReadPayload(&trimmed{from: untilDeadline{stdout}}, s.limit)
+		value, readErr = ipc.ReadPayload(&trimmed{from: readToDeadline(stdout)}, s.limit)
 		if readErr != nil {
 			g.kill()
 		}
 	})
-	readers.Go(func() { lastLine = tail(untilDeadline{stderr}) })
+	readers.Go(func() { lastLine = tail(readToDeadline(stderr)) })
 
 	exited := make(chan error, 1)
 	go func() {
@@ -170,15 +170,47 @@ func withoutMasters(env []string) []string {
 	return out
 }
 
-// untilDeadline reads a pipe whose deadline means that nothing more is wanted.
-type untilDeadline struct{ *os.File }
+// untilDeadline reads a pipe until its deadline, and then only what is in it already: a deadline that is over fails every
+// read, also of what was there long before, and this process may not have run since.
+type untilDeadline struct {
+	*os.File
+	late *int // bytes that were read after the deadline
+}
+
+// maxLate bounds these: whoever still writes then may never stop. No pipe holds more without privilege.
+const maxLate = 1 << 20
+
+func readToDeadline(f *os.File) io.Reader { return untilDeadline{f, new(int)} }
 
 func (r untilDeadline) Read(b []byte) (int, error) {
 	n, err := r.File.Read(b)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = io.EOF
+	if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return n, err
 	}
-	return n, err
+	raw, err := r.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	b = b[:min(len(b), maxLate-*r.late)]
+	n = 0
+	var readErr error
+	err = raw.Control(func(fd uintptr) {
+		for {
+			if n, readErr = syscall.Read(int(fd), b); readErr != syscall.EINTR {
+				return
+			}
+		}
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case readErr == syscall.EAGAIN || readErr == nil && n <= 0:
+		return 0, io.EOF
+	case readErr != nil:
+		return 0, readErr
+	}
+	*r.late += n
+	return n, nil
 }
 
 // trimmed passes on everything but one newline at the very end, as a stream: a value may be large.
