@@ -160,13 +160,15 @@ func ExampleWorker_Listener() {
 
 func ExampleWorker_ServeServer() {
 	w := start()
-	go func() {
-		w.Leave("the example is over")
-	}()
-	err := w.ServeServer(&http.Server{
+	lns, err := w.Listeners()
+	if err != nil {
+		log.Fatal(err)
+	}
+	go w.Leave("the example is over") // or the master's order, or SIGTERM
+	err = w.ServeServer(&http.Server{
 		Handler:           http.NotFoundHandler(),
 		ReadHeaderTimeout: 5 * time.Second,
-	})
+	}, lns...)
 	fmt.Println(err)
 	// Output: <nil>
 }
