@@ -106,7 +106,7 @@ func (d *drain) begin(w *Worker, o order) {
 	d.timers = append(d.timers, time.AfterFunc(o.delay+o.timeout, d.cut))
 	if first {
 		for _, s := range d.servers {
-			s.load.requests.Add(drainingBit)
+			s.load.beginDrain()
 		}
 	}
 	d.mu.Unlock()
@@ -174,6 +174,7 @@ func (d *drain) run(w *Worker, o order) {
 	)
 	for _, s := range servers {
 		wg.Go(func() {
+			s.outlast(ctx, o)
 			n := s.finish(ctx)
 			mu.Lock()
 			cut += n
@@ -238,6 +239,34 @@ func (s *server) quiet(stop, cut <-chan struct{}) {
 		case <-stop:
 			return
 		case <-cut:
+			return
+		}
+	}
+}
+
+// outlast gives the connections of answers that began before the drain a first phase of their own. Such an answer cannot
+// say any more that its connection closes; were it closed right behind the answer, a client that sends its next request
+// in that very moment would lose it. The worker has to stay for the answer anyway. Streams that only end when they are
+// told to must not prolong the drain by its whole timeout, though: half of it is the most.
+func (s *server) outlast(ctx context.Context, o order) {
+	ctx, enough := context.WithTimeout(ctx, o.timeout/2)
+	defer enough()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for s.load.open() > 0 {
+		var quiet <-chan time.Time
+		if s.load.early.Load() <= 0 {
+			left := time.Until(time.Unix(0, s.load.earlyEnd.Load()).Add(o.delay))
+			if left <= 0 {
+				return
+			}
+			timer.Reset(left)
+			quiet = timer.C
+		}
+		select {
+		case <-s.load.changed:
+		case <-quiet:
+		case <-ctx.Done():
 			return
 		}
 	}

@@ -441,6 +441,37 @@ func TestSIGTERMDuringAnOrderedDrain(t *testing.T) {
 	}
 }
 
+// TestDrainAfterALongAnswer: an answer that began before the drain and outlasts its first phase is followed, on the same
+// connection, by a request whose answer then says that it was the last.
+func TestDrainAfterALongAnswer(t *testing.T) {
+	in, out := make(chan struct{}, 1), make(chan struct{})
+	s := serving(t, func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/long" {
+			rw.WriteHeader(200)
+			rw.(http.Flusher).Flush() // the head is gone: it cannot announce anything any more
+			in <- struct{}{}
+			<-out
+		}
+		io.WriteString(rw, "hello")
+	})
+	c := dial(t, s.addr)
+	c.write("GET /long HTTP/1.1\r\nHost: x\r\n\r\n")
+	wait(t, "request runs", in)
+	const delay = 200 * time.Millisecond
+	s.m.send(ipc.Drain{Handover: true, Delay: delay, Timeout: patience})
+	wait(t, "draining", s.Draining())
+	time.Sleep(delay + 50*time.Millisecond)
+	close(out)
+	if res, _ := c.answer(); res.Close {
+		t.Error("the answer that began before the drain knew of it")
+	}
+	c.write(hi)
+	if res, body := c.answer(); body != "hello" || !res.Close {
+		t.Errorf("%q, close %v", body, res.Close)
+	}
+	s.returned()
+}
+
 // TestDrainWaitsForTheFirstRequest: net/http drops a request that it reads after Shutdown was called, so a connection
 // that was accepted last is given time to send one.
 func TestDrainWaitsForTheFirstRequest(t *testing.T) {

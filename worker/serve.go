@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+	"time"
 )
 
 // load counts what a drain waits for. Requests are those in a handler. The one counter also tells a starting request
@@ -13,6 +14,8 @@ import (
 type load struct {
 	requests atomic.Int64 // plus drainingBit
 	conns    atomic.Int64
+	early    atomic.Int64  // requests that began before the drain, whose answers could not ask the client to go
+	earlyEnd atomic.Int64  // when the last of them ended, in Unix nanoseconds
 	changed  chan struct{} // poked when one of them falls to zero in a drain
 }
 
@@ -25,6 +28,11 @@ func (l *load) poke() {
 	}
 }
 
+// beginDrain makes every answer from here on ask its client to go.
+func (l *load) beginDrain() {
+	l.early.Add(l.requests.Add(drainingBit) &^ drainingBit)
+}
+
 func (l *load) inFlight() int { return int(l.requests.Load() &^ drainingBit) }
 func (l *load) open() int     { return int(l.conns.Load()) }
 
@@ -35,16 +43,25 @@ type politely struct {
 }
 
 func (p politely) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	if p.load.requests.Add(1)&drainingBit != 0 {
+	early := p.load.requests.Add(1)&drainingBit == 0
+	if !early {
 		// The client takes its next request elsewhere. HTTP/2 makes a GOAWAY of it.
 		rw.Header().Set("Connection", "close")
 	}
-	defer p.done()
+	defer p.done(early)
 	p.next.ServeHTTP(rw, r)
 }
 
-func (p politely) done() {
-	if p.load.requests.Add(-1) == drainingBit {
+func (p politely) done(early bool) {
+	left := p.load.requests.Add(-1)
+	if left&drainingBit == 0 {
+		return
+	}
+	if early {
+		p.load.earlyEnd.Store(time.Now().UnixNano())
+		p.load.early.Add(-1)
+	}
+	if early || left == drainingBit {
 		p.load.poke()
 	}
 }
@@ -65,6 +82,9 @@ func (w *Worker) Serve(h http.Handler) error {
 // ServeServer is Serve with a server of the program's own, on the given listeners (out of [Worker.Listeners]), or on
 // all without any. It speaks TLS, and with it HTTP/2, when the TLSConfig has certificates. It takes srv over: Handler
 // and ConnState are wrapped. It may be called several times with different servers and listeners.
+//
+// What srv.RegisterOnShutdown was given runs late in a drain, after up to half its timeout. Streams that shall end early
+// end by [Worker.Draining] or [Worker.OnDrain].
 func (w *Worker) ServeServer(srv *http.Server, on ...net.Listener) error {
 	lns, err := w.Listeners()
 	switch {
