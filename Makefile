@@ -35,7 +35,7 @@ lint: setup ## format, vet (linux and darwin), staticcheck
 	@$(GO) tool staticcheck ./...
 
 race: setup ## all tests, real processes included, with the race detector
-	@scripts/race $(GO) test ./...
+	@scripts/race
 
 fuzz: setup ## every fuzz test for FUZZTIME (20s)
 	@scripts/fuzz $(GO) $(FUZZTIME)
