@@ -17,6 +17,8 @@ type checker struct {
 	steered  int
 	served   bool // somebody was ready once
 	resolved map[int]bool
+	started  bool
+	asked    bool // for a rollout that has not begun
 	stopping bool
 	turns    int         // of slots, at the last Step
 	loops    map[int]int // spawns in each slot with no time and no command between them
@@ -110,7 +112,11 @@ func (c *checker) observe(ev Event) {
 		if !c.stopping {
 			c.cfg = ev.Config.normal()
 		}
-	case Start, Scale, Roll, Recycle, Tick:
+	case Start:
+		c.started = true
+	case Roll:
+		c.asked = c.asked || c.started && !c.stopping
+	case Scale, Recycle, Tick:
 	}
 	switch ev.(type) {
 	case Scale, Roll, Recycle, Reconfigure:
@@ -194,6 +200,16 @@ func (c *checker) effect(e Effect) error {
 			c.procs[e.ID].abandoned = true
 		case KindGaveUp:
 			c.stopping = true
+		case KindRolloutBegin:
+			if !c.asked {
+				return fmt.Errorf("%+v: nobody asked for it", e)
+			}
+			c.asked = false
+		case KindRolloutDropped:
+			if !c.asked || !c.stopping {
+				return fmt.Errorf("%+v: only a stop drops what was asked for", e)
+			}
+			c.asked = false
 		case KindImpossible:
 			return fmt.Errorf("%+v", e)
 		}
@@ -235,7 +251,8 @@ func (c *checker) spawn(e Spawn) error {
 			return fmt.Errorf("%+v: worker %d never served and is not gone", e, p.id)
 		}
 	}
-	// One for the rollout under way, one for the queued one, and for each a first restart at once.
+	// One for the rollout under way, one for the queued one that follows even its failure, and for each a first restart at
+	// once.
 	if c.loops[e.Slot]++; c.loops[e.Slot] > 4 {
 		return fmt.Errorf("%+v: the %dth in this instant", e, c.loops[e.Slot])
 	}
@@ -253,6 +270,9 @@ func (c *checker) settled() error {
 			return fmt.Errorf("done, but waits for %v", c.pool.Deadline())
 		}
 		return nil
+	}
+	if c.asked && st.Phase == "running" && st.Rollout == nil {
+		return fmt.Errorf("a rollout was asked for and is forgotten: %+v", st)
 	}
 	waits, turns := false, 0
 	for _, s := range st.Slots {

@@ -107,8 +107,8 @@ const (
 	KindRolloutBegin          // Resolve follows
 	KindRolloutDone           // Took since it began, the last drain included
 	KindRolloutAborted        // Reason: the failure. What is rolled stays
-	KindRolloutQueued         // one more will follow
-	KindRolloutDropped        // the queued one will not follow
+	KindRolloutQueued         // one more will follow, also if the one under way aborts
+	KindRolloutDropped        // the queued one will not follow: by a stop
 	KindRolloutCancelled      // by a stop
 	KindReconfigured          // from here on, for waits that begin
 	KindStopping              // Reason: stop, or stop at once

@@ -49,8 +49,18 @@ func (p *Pool) rollouts() {
 		p.newest++
 		p.rollout = rollout{generation: p.newest, reason: p.queued, began: p.now}
 		p.queued = ""
+		p.takeTurns()
 		p.recordRollout(KindRolloutBegin, p.rollout.reason)
 		p.emit(Resolve{Generation: p.rollout.generation, Reason: p.rollout.reason})
+	}
+}
+
+// takeTurns makes the turns that are under way the new rollout's: an aborted one or a recycled worker may have left some.
+func (p *Pool) takeTurns() {
+	for _, s := range p.slots {
+		if s.replacing != "" {
+			s.replacing = p.need(s)
+		}
 	}
 }
 
@@ -66,6 +76,9 @@ func (p *Pool) rolled() bool {
 
 // abort keeps what is rolled and what is old. settle ends the workers of the new generation that are starting, because no
 // slot has its turn any more that would want them. A slot that is rolled keeps its turn until its old worker is gone.
+//
+// The queued rollout stays and begins at once: it reads the disk anew and may be the cure, which is often why somebody
+// asked for it. Nobody asks in the pool's name, so one that fails again ends there.
 func (p *Pool) abort() {
 	p.recordRollout(KindRolloutAborted, p.rollout.failure)
 	for _, s := range p.slots {
@@ -73,7 +86,7 @@ func (p *Pool) abort() {
 			s.replacing = ""
 		}
 	}
-	p.dropRollout()
+	p.rollout = rollout{}
 }
 
 // cancelRollout is the part of a stop: no turn matters any more.
@@ -84,11 +97,6 @@ func (p *Pool) cancelRollout() {
 	for _, s := range p.slots {
 		s.replacing = ""
 	}
-	p.dropRollout()
-}
-
-// dropRollout forgets the rollout and the queued one: that would most likely fail in the same way.
-func (p *Pool) dropRollout() {
 	p.rollout = rollout{}
 	if p.queued != "" {
 		p.record(Record{Kind: KindRolloutDropped, Reason: p.queued})
