@@ -26,8 +26,13 @@ func (e *LimitError) Error() string {
 // Unwrap gives the error of the system.
 func (e *LimitError) Unwrap() error { return e.Err }
 
-// asLimit names the limit behind err, if there is one.
-func asLimit(err error) error {
+// AsLimit names the limit behind err, if there is one and it is not named yet. err comes from starting a process or from
+// opening or duplicating a descriptor in this process: elsewhere EAGAIN means something else.
+func AsLimit(err error) error {
+	var named *LimitError
+	if errors.As(err, &named) {
+		return err
+	}
 	limit := &LimitError{Err: err}
 	switch {
 	case errors.Is(err, syscall.EMFILE):

@@ -41,7 +41,7 @@ func Start(c Command, o Options) (*Process, error) {
 	}
 	p, err := start(c, o)
 	if err != nil {
-		return nil, fmt.Errorf("cannot start %s: %w", c.Path, asLimit(err))
+		return nil, fmt.Errorf("cannot start %s: %w", c.Path, AsLimit(err))
 	}
 	return p, nil
 }
