@@ -13,16 +13,37 @@ type app struct {
 	name        string
 	config      App
 	pool        *pool.Pool
-	sockets     *listen.Set
+	sockets     *sockets
 	members     map[pool.WorkerID]*member
 	generations map[int]*generation
 	steered     int // slots below it shall get new connections
 
 	lastExit  lastExit
 	everReady bool // all its workers were ready at the same time once
+	added     bool // by a config that was applied later
+	leaving   bool // it was told to stop
 	ended     bool
 	code      int    // of its end
 	reason    string // of its end
+
+	// replaces is the app that leaves when this one is ready: it had the same
+	// addresses under another name, or is an earlier one of the same name.
+	replaces *app
+}
+
+// sockets are shared by an app and the one that replaces it: whoever ends last
+// closes them.
+type sockets struct {
+	*listen.Set
+	users int
+}
+
+func (s *sockets) shared() bool { return s.users > 1 }
+
+func (s *sockets) release() {
+	if s.users--; s.users == 0 {
+		s.Close()
+	}
 }
 
 // lastExit is what the worker that ended last printed last: for the log line that
@@ -33,30 +54,35 @@ type lastExit struct {
 }
 
 // openApp resolves the command and opens the sockets, so that what is wrong with
-// either is known before anything runs.
-func openApp(c App) (*app, error) {
+// either is known before anything runs. It may wait for a disk or a name server.
+// The sockets of an app that it replaces are used as they are; the caller counts.
+func openApp(c App, replaces *app) (*app, error) {
 	g := newGeneration(c)
 	if _, err := g.resolve(); err != nil {
-		return nil, err
-	}
-	addresses, err := c.addresses()
-	if err != nil {
-		return nil, err
-	}
-	workers := c.workers()
-	sockets, err := listen.Open(addresses, workers)
-	if err != nil {
 		return nil, err
 	}
 	a := &app{
 		name:        c.Name,
 		config:      c,
 		pool:        pool.New(poolConfig(c)),
-		sockets:     sockets,
+		replaces:    replaces,
 		members:     map[pool.WorkerID]*member{},
 		generations: map[int]*generation{},
 	}
 	a.generations[a.pool.Status().Generation] = g
+	if replaces != nil {
+		a.sockets = replaces.sockets
+		return a, nil
+	}
+	addresses, err := c.addresses()
+	if err != nil {
+		return nil, err
+	}
+	set, err := listen.Open(addresses, c.workers())
+	if err != nil {
+		return nil, err
+	}
+	a.sockets = &sockets{Set: set}
 	return a, nil
 }
 

@@ -1,6 +1,8 @@
 package supervisor
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -8,47 +10,156 @@ import (
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
-// applyConfig makes a validated config the one that runs. Each app is compared on
-// its own: what can change under running workers does so now, what a worker is
-// started with is rolled, and an app that is as it was is not touched.
+// plan is what a new config changes. First everything that it adds is opened, in a
+// goroutine because that may wait; only when all of it is there anything changes.
+type plan struct {
+	config    *Config
+	newcomers []newcomer
+	added     []*app // the newcomers that are open
+}
+
+// newcomer is an app to open, with the one whose sockets it takes over, or nil.
+type newcomer struct {
+	config   App
+	replaces *app
+}
+
+// applyConfig begins to make a validated config the one that runs. While an earlier
+// one is being opened, it waits; of several that wait the newest counts.
 func (l *loop) applyConfig(c *Config) {
 	if l.stopping {
 		l.logs.Warn().Msg("configuration not applied: stopping")
 		return
 	}
-	c = c.WithDefaults()
-	for _, a := range l.apps {
-		if !a.ended && !slices.ContainsFunc(c.Apps, func(n App) bool { return n.Name == a.name }) {
-			l.logs.Info().Str("app", a.name).Msg("app is no longer in the config; stopping it")
-			l.step(a, pool.Stop{})
-		}
-	}
-	for _, config := range c.Apps {
-		l.applyApp(config)
-	}
-	l.applySources(c.Cache)
-	l.logs.setLevel(c.Log.Level)
-	l.logs.Info().Str("file", c.Path()).Msg("configuration applied")
-}
-
-func (l *loop) applyApp(config App) {
-	a := l.find(config.Name)
-	if a != nil && a.ended {
-		// Its name is free again.
-		l.apps = slices.DeleteFunc(l.apps, func(x *app) bool { return x == a })
-		a = nil
-	}
-	if a == nil {
-		a, err := openApp(config)
-		if err != nil {
-			l.logs.Error().Str("app", config.Name).Err(err).Msg("app not started")
-			return
-		}
-		l.apps = append(l.apps, a)
-		l.logs.Info().Str("app", a.name).Strs("listen", a.listening()).Msg("starting")
-		l.step(a, pool.Start{})
+	if l.opening {
+		l.nextConfig = c
 		return
 	}
+	l.opening = true
+	p := &plan{config: c.WithDefaults()}
+	for _, config := range p.config.Apps {
+		if l.find(config.Name) == nil {
+			p.newcomers = append(p.newcomers, newcomer{config, l.predecessor(p.config, config)})
+		}
+	}
+	l.s.wg.Go(func() {
+		err := p.open()
+		if !l.s.post(appsOpened{p, err}) {
+			p.close()
+		}
+	})
+}
+
+// predecessor is the app on the very addresses of a new one that goes because of
+// the same config, or is going already.
+func (l *loop) predecessor(c *Config, config App) *app {
+	for _, a := range l.apps {
+		goes := a.leaving || !slices.ContainsFunc(c.Apps, func(n App) bool { return n.Name == a.name })
+		if !a.ended && goes && len(config.Listen) > 0 && slices.Equal(a.config.Listen, config.Listen) {
+			return a
+		}
+	}
+	return nil
+}
+
+func (p *plan) open() error {
+	for _, n := range p.newcomers {
+		a, err := openApp(n.config, n.replaces)
+		if err != nil {
+			p.close()
+			return err
+		}
+		a.added = true
+		p.added = append(p.added, a)
+	}
+	return nil
+}
+
+// close gives back what was opened for a plan that is not carried out.
+func (p *plan) close() {
+	for _, a := range p.added {
+		if a.replaces == nil {
+			a.sockets.Close()
+		}
+	}
+	p.added = nil
+}
+
+// opened carries out a plan whose newcomers could all be opened.
+func (l *loop) opened(p *plan, err error) {
+	l.opening = false
+	if err == nil {
+		err = l.outdated(p)
+	}
+	if err != nil {
+		p.close()
+		applyFailed{err}.apply(l)
+	} else {
+		l.carryThrough(p)
+	}
+	if c := l.nextConfig; c != nil {
+		l.nextConfig = nil
+		l.applyConfig(c)
+	}
+}
+
+// outdated says what has come in between that makes a plan impossible.
+func (l *loop) outdated(p *plan) error {
+	if l.stopping {
+		return errors.New("stopping")
+	}
+	for _, a := range p.added {
+		if a.replaces != nil && a.replaces.ended {
+			return fmt.Errorf("app %s has ended meanwhile and its addresses are closed: apply the configuration again", a.replaces.name)
+		}
+	}
+	return nil
+}
+
+// carryThrough changes what runs into what the config says. Each app is compared on
+// its own: what can change under running workers does so now, what a worker is
+// started with is rolled, and an app that is as it was is not touched.
+func (l *loop) carryThrough(p *plan) {
+	for _, config := range p.config.Apps {
+		if a := l.find(config.Name); a != nil {
+			l.change(a, config)
+		}
+	}
+	for _, a := range l.apps {
+		switch {
+		case a.ended || a.leaving || slices.ContainsFunc(p.config.Apps, func(n App) bool { return n.Name == a.name }):
+		case slices.ContainsFunc(p.added, func(n *app) bool { return n.replaces == a }):
+			l.logs.Info().Str("app", a.name).Msg("app is no longer in the config; stopping it when its successor is ready")
+		default:
+			l.logs.Info().Str("app", a.name).Msg("app is no longer in the config; stopping it")
+			l.leave(a)
+		}
+	}
+	l.apps = slices.DeleteFunc(l.apps, func(a *app) bool { return a.ended && a.code == 0 })
+	for _, a := range p.added {
+		a.sockets.users++
+		l.apps = append(l.apps, a)
+		l.start(a)
+	}
+	l.applySources(p.config.Cache)
+	l.logs.setLevel(p.config.Log.Level)
+	if n := p.config.Log; n.File != l.logConfig.File || n.Format != l.logConfig.Format {
+		l.logs.Warn().Msg("the log stays where it is: a new file or format takes effect when Tine is started again")
+	}
+	l.logs.Info().Str("file", p.config.Path()).Msg("configuration applied")
+}
+
+// succeed lets the app that a replaces leave, now that a serves on its addresses.
+func (l *loop) succeed(a *app) {
+	if old := a.replaces; old != nil {
+		a.replaces = nil
+		if !old.ended {
+			l.leave(old)
+		}
+	}
+}
+
+func (l *loop) change(a *app, config App) {
 	old := a.config
 	if !slices.Equal(old.Listen, config.Listen) {
 		l.logs.Warn().Str("app", a.name).Strs("listen", old.Listen).Msg("the app keeps its addresses: new ones take effect when Tine is started again")

@@ -92,6 +92,9 @@ func (l *loop) kill(m *member, send func() error) {
 // the kernel steered new connections elsewhere; what is left there would be reset,
 // and is said.
 func (l *loop) retire(a *app, slot int) {
+	if a.sockets.shared() {
+		return // The other app still has workers on it; its end closes what is left over.
+	}
 	if n, err := a.sockets.Queue(slot); err == nil && n > 0 {
 		l.logs.Warn().Str("app", a.name).Int("slot", slot).Int("connections", n).Msg("slot closed with connections waiting; they are reset")
 	}

@@ -2,9 +2,12 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
@@ -19,8 +22,13 @@ const (
 	maxKeys = 10_000
 	// maxCallTime bounds how long a worker may give the master for an answer.
 	maxCallTime = 10 * time.Minute
+	// usualCallTime is for a worker's call that does not say how long it may take.
+	usualCallTime = 30 * time.Second
 	// maxRunningCalls bounds the calls of one worker that are being answered at once.
 	maxRunningCalls = 64
+	// introduceAgain is the pause before the next attempt to share sockets for which
+	// this process had no descriptor.
+	introduceAgain = 200 * time.Millisecond
 )
 
 // frame acts on one frame of a worker. What a worker may not send, or not now,
@@ -31,6 +39,11 @@ func (l *loop) frame(m *member, f ipc.Frame) {
 		ipc.Discard(f)
 		return
 	}
+	if _, hello := f.(ipc.Hello); !hello && !m.greeting {
+		ipc.Discard(f)
+		l.breakChannel(m, fmt.Sprintf("%T before its hello", f))
+		return
+	}
 	switch f := f.(type) {
 	case ipc.Hello:
 		l.hello(m, f)
@@ -39,7 +52,7 @@ func (l *loop) frame(m *member, f ipc.Frame) {
 	case ipc.Set:
 		l.publish(m, f)
 	case ipc.Delete:
-		l.reply(m, f.ID, l.delete(f.Key))
+		l.replyEpoch(m, f.ID, l.delete(f.Key))
 	case ipc.Message:
 		l.dispatch.message(m, f)
 	case ipc.Call:
@@ -91,16 +104,26 @@ func (l *loop) introduce(m *member) {
 	if m.app.members[m.id] != m || m.outbox == nil {
 		return
 	}
+	// The sockets first: it is they that this process may have no descriptors for.
+	listeners, files, err := m.app.sockets.Share(m.slot)
+	switch {
+	case outOfFiles(err):
+		// Not this worker's fault. Its ready timeout bounds the attempts.
+		if !m.delayed {
+			m.delayed = true
+			l.worker(l.logs.Error(), m).Err(nameLimit(err)).Msg("cannot give worker its sockets; trying again")
+		}
+		time.AfterFunc(introduceAgain, func() { l.s.post(introduceNow{m}) })
+		return
+	case err != nil:
+		l.breakChannel(m, err.Error())
+		return
+	}
 	epoch, sets := l.store.Snapshot()
 	frames := make([]ipc.Frame, 0, len(sets)+2)
 	frames = append(frames, ipc.Snapshot{Epoch: epoch, Count: len(sets)})
 	for _, s := range sets {
 		frames = append(frames, s)
-	}
-	listeners, files, err := m.app.sockets.Share(m.slot)
-	if err != nil {
-		l.breakChannel(m, nameLimit(err).Error())
-		return
 	}
 	frames = append(frames, ipc.Assign{
 		Slot: m.slot, Listeners: listeners, Files: files,
@@ -108,6 +131,22 @@ func (l *loop) introduce(m *member) {
 	})
 	m.subscribed = true
 	l.send(m, frames...)
+}
+
+// introduceNow is the next attempt after one that had no descriptors.
+type introduceNow struct{ m *member }
+
+func (i introduceNow) apply(l *loop) { l.introduce(i.m) }
+
+// outOfFiles says whether err is for the want of something that all of this process
+// shares, and that may be there a moment later.
+func outOfFiles(err error) bool {
+	for _, limit := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS} {
+		if errors.Is(err, limit) {
+			return true
+		}
+	}
+	return false
 }
 
 func (l *loop) memberReady(m *member) {
@@ -123,13 +162,14 @@ func (l *loop) memberReady(m *member) {
 	l.greet(m.app)
 }
 
-// greet sends "Worker PID" once to each worker when all of an app are ready.
+// greet sends "Worker PID" once to each worker when all of an app are ready. Who
+// exits or is not wanted any more may be the last that the others waited for.
 func (l *loop) greet(a *app) {
-	st := a.pool.Status()
-	if st.Ready < st.Wanted {
+	if !a.ended && !allReady(a.pool.Status()) {
 		return
 	}
-	a.everReady = true
+	a.everReady = a.everReady || !a.ended
+	l.succeed(a)
 	for _, m := range a.members {
 		if m.ready && !m.greeted && m.outbox != nil {
 			m.greeted = true
@@ -143,14 +183,35 @@ func (l *loop) greet(a *app) {
 	if l.wasReady {
 		return
 	}
+	some := false
 	for _, a := range l.apps {
-		if !a.everReady {
+		if !a.everReady && !a.ended {
 			return
 		}
+		some = some || a.everReady
+	}
+	if !some || l.stopping {
+		return
 	}
 	l.wasReady = true
 	close(l.s.ready)
 	l.logs.Info().Float64("took_ms", ms(time.Since(l.startedAt))).Msg("all workers are ready")
+}
+
+// allReady says whether each slot that has not finished has a ready worker, and that
+// there is one.
+func allReady(st pool.Status) bool {
+	ready := 0
+	for _, slot := range st.Slots {
+		switch {
+		case slot.Finished || slot.Retiring:
+		case slices.ContainsFunc(slot.Workers, func(w pool.WorkerStatus) bool { return w.State == pool.StateReady }):
+			ready++
+		default:
+			return false
+		}
+	}
+	return ready > 0
 }
 
 func (l *loop) bye(m *member, f ipc.Bye) {
@@ -162,24 +223,45 @@ func (l *loop) bye(m *member, f ipc.Bye) {
 }
 
 // publish sets a value for a worker. Each key is kept until somebody deletes it, so
-// that their number is bounded here, where a program gone wrong could make them up.
+// that what they cost is bounded here, where a program gone wrong could make them up.
 func (l *loop) publish(m *member, f ipc.Set) {
-	if _, known := l.store.Get(f.Key); !known && l.store.Len() >= maxKeys {
+	_, known := l.store.Get(f.Key)
+	err := l.published.admit(f.Key, f.Payload)
+	if !known && l.store.Len() >= maxKeys {
+		err = fmt.Errorf("there are %d cached values already, no more can be published", maxKeys)
+	}
+	if err != nil {
 		ipc.Discard(f)
-		l.send(m, ipc.Reply{ID: f.ID, Error: fmt.Sprintf("there are %d cached values already, no more can be published", maxKeys)})
+		l.reply(m, ipc.Reply{ID: f.ID, Error: err.Error()})
 		return
 	}
-	l.reply(m, f.ID, l.set(f.Key, f.Payload, fmt.Sprintf("worker %d", m.id)))
+	epoch := l.set(f.Key, f.Payload, fmt.Sprintf("worker %d", m.id))
+	if kept, ok := l.store.Get(f.Key); ok {
+		l.published.add(f.Key, kept)
+	}
+	l.replyEpoch(m, f.ID, epoch)
 }
 
-// reply answers a publish with the epoch that it was given.
-func (l *loop) reply(m *member, id, epoch uint64) {
+// replyEpoch answers a publish with the epoch that it was given.
+func (l *loop) replyEpoch(m *member, id, epoch uint64) {
 	text, err := cache.Encode(epoch)
 	if err != nil {
-		l.send(m, ipc.Reply{ID: id, Error: err.Error()})
+		l.reply(m, ipc.Reply{ID: id, Error: err.Error()})
 		return
 	}
-	l.send(m, ipc.Reply{ID: id, Payload: text})
+	l.reply(m, ipc.Reply{ID: id, Payload: text})
+}
+
+// reply answers what a worker asked. One that asks and asks and does not read would
+// wait for answers that were dropped: it is not a worker any more.
+func (l *loop) reply(m *member, r ipc.Reply) {
+	if m.outbox == nil {
+		ipc.Discard(r)
+		return
+	}
+	if err := m.outbox.Send(r); errors.Is(err, ipc.ErrFull) {
+		l.breakChannel(m, "it asks and does not read the answers: "+err.Error())
+	}
 }
 
 // call answers a worker's call in a goroutine of its own.
@@ -188,27 +270,45 @@ func (l *loop) call(m *member, f ipc.Call) {
 	switch {
 	case !ok:
 		ipc.Discard(f)
-		l.send(m, ipc.Reply{ID: f.ID, Error: fmt.Sprintf("the master knows no method %q", f.Method)})
+		l.reply(m, ipc.Reply{ID: f.ID, Error: fmt.Sprintf("the master knows no method %q", f.Method)})
 		return
 	case m.running >= maxRunningCalls:
 		ipc.Discard(f)
-		l.send(m, ipc.Reply{ID: f.ID, Error: fmt.Sprintf("%d calls of this worker are running already", m.running)})
+		l.reply(m, ipc.Reply{ID: f.ID, Error: fmt.Sprintf("%d calls of this worker are running already", m.running)})
 		return
 	}
 	m.running++
 	from := Caller{App: m.app.name, Slot: m.slot, Worker: uint64(m.id)}
 	l.s.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(l.ctx, min(max(f.Timeout, 0), maxCallTime))
+		ctx, cancel := context.WithTimeout(l.ctx, callTime(f.Timeout))
 		defer cancel()
-		r := answer(ctx, handle, from, f)
+		r := l.logs.answer(ctx, handle, from, f)
 		if !l.s.post(callAnswered{m, r}) {
 			ipc.Discard(r)
 		}
 	})
 }
 
-func answer(ctx context.Context, handle CallHandler, from Caller, f ipc.Call) ipc.Reply {
+// callTime is how long the answer to a worker's call may take; 0 is a worker that
+// does not say.
+func callTime(asked time.Duration) time.Duration {
+	if asked <= 0 {
+		return usualCallTime
+	}
+	return min(asked, maxCallTime)
+}
+
+// answer runs the user's handler. One that panics has only its own call to lose, not
+// all workers of all apps.
+func (l *logs) answer(ctx context.Context, handle CallHandler, from Caller, f ipc.Call) (r ipc.Reply) {
 	defer ipc.Discard(f)
+	defer func() {
+		if p := recover(); p != nil {
+			l.panicked(p).Str("app", from.App).Int("slot", from.Slot).Uint64("worker", from.Worker).
+				Str("method", f.Method).Msg("OnCall's handler panicked; its caller gets an error")
+			r = ipc.Reply{ID: f.ID, Error: fmt.Sprintf("the handler of %q panicked: %v", f.Method, p)}
+		}
+	}()
 	in, err := f.Payload.Bytes()
 	if err != nil {
 		return ipc.Reply{ID: f.ID, Error: err.Error()}
@@ -233,5 +333,5 @@ type callAnswered struct {
 
 func (c callAnswered) apply(l *loop) {
 	c.m.running--
-	l.send(c.m, c.reply)
+	l.reply(c.m, c.reply)
 }

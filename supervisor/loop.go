@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -25,12 +28,17 @@ type loop struct {
 	apps []*app
 
 	store        cache.Store
+	published    published       // what of it workers have set
 	jobs         map[string]*job // by key
 	snapshot     bool            // the sources had their first chance: workers may have the snapshot
 	wantSnapshot []*member       // said hello before that
 
 	dispatch   *dispatcher
 	stopping   bool
+	asked      bool    // a person has asked to stop
+	opening    bool    // the apps that a new config adds are being opened
+	nextConfig *Config // came meanwhile: the newest counts
+	logConfig  Log     // what the log was opened with
 	wakeup     *time.Timer
 	timerStale bool            // a core was stepped since it was set
 	ctx        context.Context // of the sources; ends with the loop
@@ -46,12 +54,20 @@ func newLoop(s *Supervisor) *loop {
 
 func (l *loop) run(ctx context.Context) (err error) {
 	config := l.s.config.WithDefaults()
+	l.logConfig = config.Log
 	l.logs, err = newLogs(config.Log, l.s.stdout, l.s.stderr)
 	if err != nil {
 		return err
 	}
+	if name := l.s.config.Name; name != "" {
+		l.logs.Logger = l.logs.With().Str("master", name).Logger()
+	}
 	l.s.logs = l.logs
 	defer l.logs.Close()
+	// Who reads the log may go away; that must not take the service along.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	signals := watchSignals(l.s)
+	defer signals.stop()
 	if err := l.open(config); err != nil {
 		return err
 	}
@@ -63,8 +79,6 @@ func (l *loop) run(ctx context.Context) (err error) {
 	defer l.store.Close()
 	l.dispatch = newDispatcher(l.s, l.logs)
 	defer l.dispatch.close()
-	signals := watchSignals(l.s)
-	defer signals.stop()
 
 	l.wakeup = time.NewTimer(time.Hour)
 	defer l.wakeup.Stop()
@@ -74,8 +88,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 	defer close(l.s.done)
 	l.startSources(config.Cache)
 	for _, a := range l.apps {
-		l.logs.Info().Str("app", a.name).Strs("listen", a.listening()).Int("workers", a.pool.Status().Wanted).Msg("starting")
-		l.step(a, pool.Start{})
+		l.start(a)
 	}
 	stop := ctx.Done()
 	for !l.ended() {
@@ -102,11 +115,12 @@ func (l *loop) run(ctx context.Context) (err error) {
 // open opens every app, or none.
 func (l *loop) open(c *Config) error {
 	for _, config := range c.Apps {
-		a, err := openApp(config)
+		a, err := openApp(config, nil)
 		if err != nil {
 			l.closeSockets()
 			return err
 		}
+		a.sockets.users++
 		l.apps = append(l.apps, a)
 	}
 	return nil
@@ -114,7 +128,22 @@ func (l *loop) open(c *Config) error {
 
 func (l *loop) closeSockets() {
 	for _, a := range l.apps {
-		a.sockets.Close()
+		if !a.ended {
+			a.sockets.release()
+		}
+	}
+}
+
+func (l *loop) start(a *app) {
+	l.logs.Info().Str("app", a.name).Strs("listen", a.listening()).Int("workers", a.pool.Status().Wanted).Msg("starting")
+	l.step(a, pool.Start{})
+}
+
+// leave stops an app gracefully, once: a core takes a second stop for one at once.
+func (l *loop) leave(a *app) {
+	if !a.leaving {
+		a.leaving = true
+		l.step(a, pool.Stop{})
 	}
 }
 
@@ -124,10 +153,21 @@ func (l *loop) closeSockets() {
 func (l *loop) waitForGoroutines() {
 	ended := make(chan struct{})
 	go func() { l.s.wg.Wait(); close(ended) }()
-	select {
-	case <-ended:
-	case <-time.After(endTimeout):
-		l.logs.Warn().Msg("a worker's output or channel is still open in another process; not waiting for it")
+	timeout := time.After(endTimeout)
+	for {
+		select {
+		case m := <-l.s.inbox:
+			// Posted at the very end. Of all facts only this one needs somebody.
+			if f, ok := m.(spawned); ok {
+				f.m.proc.Kill()
+				f.m.outbox.Close()
+			}
+		case <-ended:
+			return
+		case <-timeout:
+			l.logs.Warn().Msg("a worker's output or channel is still open in another process; not waiting for it")
+			return
+		}
 	}
 }
 
@@ -175,28 +215,47 @@ func (l *loop) result() error {
 	return nil
 }
 
-// appEnded records the end of one app. An app that gave up takes the others with
-// it: whatever runs Tine should see that, and start all of it anew elsewhere.
+// appEnded records the end of one app. In the start an app that fails takes the
+// others with it: whatever runs Tine should see that, and start all of it anew
+// elsewhere. Later, or when it was added to what runs, the others run on.
 func (l *loop) appEnded(a *app, code int, reason string) {
 	a.ended, a.code, a.reason = true, code, reason
-	a.sockets.Close()
+	l.closeSurplus(a)
+	a.sockets.release()
 	log := l.logs.Info()
 	if code != 0 {
 		log = l.logs.Error()
 	}
 	log.Str("app", a.name).Int("code", code).Str("reason", reason).Msg("app ended")
-	if code == 0 || l.stopping {
+	if code == 0 || l.stopping || l.wasReady || a.added {
 		return
 	}
 	if l.gaveUp == nil {
 		l.gaveUp = a
 	}
-	stopOrder{reason: fmt.Sprintf("app %s ended with status %d", a.name, code)}.apply(l)
+	stopOrder{own: true, reason: fmt.Sprintf("app %s ended with status %d", a.name, code)}.apply(l)
 }
 
+// closeSurplus closes the slots that only a, which has ended, had workers in: those
+// that the app on the same sockets does not want.
+func (l *loop) closeSurplus(a *app) {
+	for _, b := range l.apps {
+		if b == a || b.ended || b.sockets != a.sockets {
+			continue
+		}
+		for slot := b.sockets.Slots() - 1; slot >= max(b.steered, 1); slot-- {
+			if err := b.sockets.CloseSlot(slot); err != nil {
+				l.logs.Error().Str("app", b.name).Int("slot", slot).Err(err).Msg("cannot close slot")
+				return
+			}
+		}
+	}
+}
+
+// find returns the app of that name that is to stay, or nil.
 func (l *loop) find(name string) *app {
 	for _, a := range l.apps {
-		if a.name == name {
+		if a.name == name && !a.ended && !a.leaving {
 			return a
 		}
 	}
@@ -234,9 +293,23 @@ func (l *loop) send(m *member, frames ...ipc.Frame) {
 		}
 		return
 	}
-	if err := m.outbox.Send(frames...); err != nil {
-		l.worker(l.logs.Warn(), m).Err(err).Msg("message to worker dropped")
+	err := m.outbox.Send(frames...)
+	if err != nil {
+		m.dropped++
 	}
+	if m.dropped > 0 && time.Since(m.saidAt) >= time.Second {
+		l.sayDropped(m)
+	}
+}
+
+// sayDropped says how many messages to a worker were dropped since that was last
+// said. Whoever floods a worker that does not read must not flood the log as well.
+func (l *loop) sayDropped(m *member) {
+	if m.dropped == 0 {
+		return
+	}
+	l.worker(l.logs.Warn(), m).Int("messages", m.dropped).Msg("messages to worker dropped: it does not read its channel")
+	m.dropped, m.saidAt = 0, time.Now()
 }
 
 // worker adds to a log line which worker it speaks of.

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -63,10 +64,17 @@ type (
 	}
 	stopOrder struct {
 		now    bool
+		own    bool // the master's own, not a person's
 		reason string
 	}
 	applyConfig struct{ config *Config }
 	applyFailed struct{ err error }
+	// appsOpened: what a new config adds is ready to be started; nothing has
+	// changed yet.
+	appsOpened struct {
+		plan *plan
+		err  error
+	}
 
 	setValue struct {
 		key, source string
@@ -89,6 +97,11 @@ type (
 		payload *ipc.Payload
 		answer  chan<- ipc.Reply
 	}
+	cancelCall struct {
+		app    string
+		worker uint64
+		answer chan<- ipc.Reply // which call it is
+	}
 	getStatus struct{ answer chan<- Status }
 
 	sourceResult struct {
@@ -99,6 +112,12 @@ type (
 )
 
 func (f spawned) apply(l *loop) {
+	if f.m.app.ended {
+		// The core has said its last word: nobody else would end this process.
+		f.m.proc.Kill()
+		f.m.dropChannel("the app has ended")
+		return
+	}
 	f.m.app.members[f.m.id] = f.m
 	l.welcome(f.m)
 	l.step(f.m.app, pool.Spawned{ID: f.m.id, PID: f.m.proc.PID()})
@@ -116,7 +135,11 @@ func (f channelEnded) apply(l *loop) {
 		time.AfterFunc(time.Second, func() { l.s.post(channelStillGone{f.m}) })
 		return
 	}
-	l.worker(l.logs.Error(), f.m).Err(f.err).Msg("worker broke the channel's rules; replacing it")
+	said := "worker broke the channel's rules; replacing it"
+	if lost := (*ipc.LostFilesError)(nil); errors.As(f.err, &lost) {
+		said = "channel to worker is unusable by a limit of the master; replacing the worker"
+	}
+	l.worker(l.logs.Error(), f.m).Err(f.err).Msg(said)
 	l.step(f.m.app, pool.Recycle{ID: f.m.id, Reason: "broken channel: " + f.err.Error()})
 }
 
@@ -139,7 +162,9 @@ func (f exited) apply(l *loop) {
 	delete(a.members, f.m.id)
 	f.m.dropChannel("the worker ended")
 	a.lastExit = lastExit{id: f.m.id, words: f.exit.LastLine}
+	l.sayDropped(f.m)
 	l.step(a, pool.Exited{ID: f.m.id, Code: f.exit.Code, Signal: int(f.exit.Signal)})
+	l.greet(a)
 }
 
 func (c roll) apply(l *loop) {
@@ -155,22 +180,27 @@ func (c scale) apply(l *loop) {
 			n = max(a.pool.Status().Wanted+c.by, 1)
 		}
 		l.step(a, pool.Scale{N: n})
+		l.greet(a)
 	})
 }
 
 func (c stopOrder) apply(l *loop) {
-	l.logs.Info().Str("reason", c.reason).Bool("again", l.stopping).Msg("stopping")
+	now := c.now || l.asked && !c.own
+	l.logs.Info().Str("reason", c.reason).Bool("at_once", now).Msg("stopping")
 	l.stopping = true
+	l.asked = l.asked || !c.own
 	l.each("", func(a *app) {
-		if c.now {
+		if now {
 			l.step(a, pool.Kill{})
 		} else {
-			l.step(a, pool.Stop{})
+			l.leave(a)
 		}
 	})
 }
 
 func (c applyConfig) apply(l *loop) { l.applyConfig(c.config) }
+
+func (c appsOpened) apply(l *loop) { l.opened(c.plan, c.err) }
 
 func (c applyFailed) apply(l *loop) {
 	l.logs.Error().Msgf("configuration not applied, everything runs on as it was: %v", c.err)
@@ -201,6 +231,14 @@ func (c callWorker) apply(l *loop) {
 		return
 	}
 	m.call(c.method, c.timeout, c.payload, c.answer)
+}
+
+func (c cancelCall) apply(l *loop) {
+	if a := l.find(c.app); a != nil {
+		if m := a.members[pool.WorkerID(c.worker)]; m != nil {
+			m.cancel(c.answer)
+		}
+	}
 }
 
 func (c getStatus) apply(l *loop) { c.answer <- l.status() }

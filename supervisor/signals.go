@@ -5,11 +5,15 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 // signalWatch turns the process's signals into messages until it is stopped.
 type signalWatch struct {
+	s       *Supervisor
 	signals chan os.Signal
+	reload  chan struct{} // SIGHUP; one may wait
+	reopen  chan struct{} // SIGUSR1; one may wait
 	ended   chan struct{}
 }
 
@@ -17,50 +21,88 @@ type signalWatch struct {
 // Go's meaning; SIGURG is the Go runtime's own and SIGWINCH is of no concern to
 // anyone who has no screen.
 func watchSignals(s *Supervisor) *signalWatch {
-	w := &signalWatch{signals: make(chan os.Signal, 64), ended: make(chan struct{})}
-	if !s.signals {
+	w := &signalWatch{
+		s: s, signals: make(chan os.Signal, 64), ended: make(chan struct{}),
+		reload: make(chan struct{}, 1), reopen: make(chan struct{}, 1),
+	}
+	if !s.options.signals {
 		close(w.ended)
 		return w
 	}
 	signal.Notify(w.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP,
 		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTTIN, syscall.SIGTTOU)
-	go func() {
-		defer close(w.ended)
-		for sig := range w.signals {
-			s.signalled(sig.(syscall.Signal))
-		}
-	}()
+	go w.run()
 	return w
 }
 
-// stop gives the signals back their default meaning and ends the watch.
+// stop gives the signals back their default meaning and ends the watch. A reload or
+// reopen that hangs on its disk is not waited for.
 func (w *signalWatch) stop() {
 	signal.Stop(w.signals)
 	close(w.signals)
-	<-w.ended
+	select {
+	case <-w.ended:
+	case <-time.After(endTimeout):
+	}
 }
 
-// signalled runs in the watch's goroutine, where waiting for a disk is allowed.
-func (s *Supervisor) signalled(sig syscall.Signal) {
-	switch sig {
-	case syscall.SIGHUP:
-		c, err := s.loadAgain()
-		if err != nil {
-			s.post(applyFailed{err})
-			return
-		}
-		s.post(applyConfig{config: c})
-	case syscall.SIGUSR1:
-		if err := s.logs.Reopen(); err != nil {
-			s.logs.Error().Err(err).Msg("log file not reopened; the old one stays in use")
-			return
-		}
-		s.logs.Info().Msg("log file reopened")
-	default:
-		if m, ok := signalMessage(sig); ok {
-			s.post(m)
+// run never waits for a disk: a stop has to get through while a config file hangs.
+func (w *signalWatch) run() {
+	defer close(w.ended)
+	loaded, reopened := forEach(w.reload, w.s.loadConfig), forEach(w.reopen, w.s.reopenLog)
+	for sig := range w.signals {
+		switch sig {
+		case syscall.SIGHUP:
+			request(w.reload)
+		case syscall.SIGUSR1:
+			request(w.reopen)
+		default:
+			if m, ok := signalMessage(sig.(syscall.Signal)); ok {
+				w.s.post(m)
+			}
 		}
 	}
+	close(w.reload)
+	close(w.reopen)
+	<-loaded
+	<-reopened
+}
+
+// request asks for one more. One that waits already will see what this one means.
+func request(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// forEach does something for each request, in a goroutine that ends with them.
+func forEach(requests <-chan struct{}, do func()) (ended <-chan struct{}) {
+	c := make(chan struct{})
+	go func() {
+		defer close(c)
+		for range requests {
+			do()
+		}
+	}()
+	return c
+}
+
+func (s *Supervisor) loadConfig() {
+	c, err := s.loadAgain()
+	if err != nil {
+		s.post(applyFailed{err})
+		return
+	}
+	s.post(applyConfig{config: c})
+}
+
+func (s *Supervisor) reopenLog() {
+	if err := s.logs.Reopen(); err != nil {
+		s.logs.Error().Err(err).Msg("log file not reopened; the old one stays in use")
+		return
+	}
+	s.logs.Info().Msg("log file reopened")
 }
 
 // loadAgain reads the config that SIGHUP asks for.

@@ -159,6 +159,11 @@ func (s *Supervisor) Ready() <-chan struct{} { return s.ready }
 // when Run has ended; m is then still the caller's.
 func (s *Supervisor) post(m message) bool {
 	select {
+	case <-s.done:
+		return false
+	default:
+	}
+	select {
 	case s.inbox <- m:
 		return true
 	case <-s.done:
@@ -244,6 +249,7 @@ func (s *Supervisor) Call(ctx context.Context, app string, worker uint64, method
 	case r := <-answer:
 		return replyBytes(method, r)
 	case <-ctx.Done():
+		s.post(cancelCall{app: app, worker: worker, answer: answer})
 		return nil, fmt.Errorf("cannot call %s of worker %d: %w", method, worker, ctx.Err())
 	case <-s.done:
 		return nil, ErrEnded
