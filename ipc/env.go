@@ -3,7 +3,9 @@ package ipc
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,6 +37,26 @@ func FromEnv() (*Conn, error) {
 		return nil, fmt.Errorf("cannot use %s=%d: %w", EnvChannel, fd, err)
 	}
 	return c, nil
+}
+
+// ScrubEnv returns env without the variables that were meant for this process alone: a child that found them would
+// notify the wrong supervisor, take descriptors that it does not have, or believe itself to be an upgrade in progress.
+// What Tine tells a worker is added afterwards. env is left as it is.
+func ScrubEnv(env []string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
+		key, _, _ := strings.Cut(kv, "=")
+		return private(key)
+	})
+}
+
+func private(key string) bool {
+	switch key {
+	case "LISTEN_FDS", "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDNAMES", // systemd: sockets
+		"NOTIFY_SOCKET", "MAINPID", "FDSTORE", // systemd: readiness
+		"NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_UNIQUE_ID": // Node: a parent's channel
+		return true
+	}
+	return strings.HasPrefix(key, "TINE_") || strings.HasPrefix(key, "WATCHDOG_") || strings.HasPrefix(key, "TABLEFLIP_")
 }
 
 func verifyChannel(fd int) error {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -170,5 +171,19 @@ func TestInherited(t *testing.T) {
 	a.Close()
 	if werr := cmd.Wait(); err != nil || werr != nil {
 		t.Errorf("%v, %v: %s", err, werr, out.String())
+	}
+}
+
+func TestScrubEnv(t *testing.T) {
+	in := []string{"PATH=/bin", "TINE_CHANNEL_FD=3", "TINE_LISTEN=:1", "LISTEN_FDS=1", "LISTEN_PID=2", "LISTEN_FDNAMES=x", "NOTIFY_SOCKET=@x",
+		"WATCHDOG_USEC=1", "WATCHDOG_PID=1", "TABLEFLIP_HAS_PARENT_7DIU3=yes", "NODE_CHANNEL_FD=4", "NODE_UNIQUE_ID=1",
+		"MAINPID=1", "LISTEN=:1", "NODE_ENV=production", "MY_TINE_X=1", "odd", "=x"}
+	want := []string{"PATH=/bin", "LISTEN=:1", "NODE_ENV=production", "MY_TINE_X=1", "odd", "=x"}
+	copied := slices.Clone(in)
+	if got := ScrubEnv(in); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if !slices.Equal(in, copied) {
+		t.Error("ScrubEnv has changed its argument")
 	}
 }

@@ -56,9 +56,9 @@ func resolve(c App) (recipe, error) {
 
 // environment is what a worker of c finds, weakest first: the master's own less
 // what is meant for the master alone, Tine's defaults, the env files, env, the
-// channel.
+// channel. Where a variable comes more than once, proc.Resolve takes the last.
 func environment(c App, master []string) ([]string, error) {
-	env := proc.ScrubEnv(master)
+	env := ipc.ScrubEnv(master)
 	env = append(env, c.runtimeDefaults(env)...)
 	for _, path := range c.EnvFiles {
 		vars, err := ReadEnvFile(path)
@@ -71,5 +71,5 @@ func environment(c App, master []string) ([]string, error) {
 		env = append(env, key+"="+c.Env[key])
 	}
 	env = append(env, ipc.EnvChannel+"="+strconv.Itoa(channelFD))
-	return lastOfEach(env), nil
+	return env, nil
 }

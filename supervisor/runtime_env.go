@@ -67,21 +67,4 @@ func has(env []string, key string) bool {
 	return slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, key+"=") })
 }
 
-// lastOfEach keeps the last assignment of each variable, where the last one wins,
-// and the order of first appearance.
-func lastOfEach(env []string) []string {
-	at := map[string]int{}
-	var out []string
-	for _, kv := range env {
-		key, _, _ := strings.Cut(kv, "=")
-		if i, ok := at[key]; ok {
-			out[i] = kv
-			continue
-		}
-		at[key] = len(out)
-		out = append(out, kv)
-	}
-	return out
-}
-
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+
+	"github.com/tinehq/tine/supervisor/proc"
 )
 
 func TestWorkersShareTheCPUs(t *testing.T) {
@@ -73,6 +75,11 @@ func TestEnvironmentWeakestFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	command, err := proc.Resolve(proc.Spec{Command: []string{"/bin/sh"}, Env: env})
+	if err != nil {
+		t.Fatal(err)
+	}
+	env = command.Env
 	for _, want := range []string{"KEY=app", "ONLY_FILE=1", "ONLY_MASTER=1", "GOMAXPROCS=7", "TINE_CHANNEL_FD=3"} {
 		if !slices.Contains(env, want) {
 			t.Errorf("no %s in %q", want, env)

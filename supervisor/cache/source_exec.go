@@ -63,7 +63,7 @@ func (s *execSource) Fetch(ctx context.Context) (*ipc.Payload, error) {
 	// No CommandContext and no io.Writer for the output: os/exec would kill the leader alone, and wait for grandchildren.
 	cmd := exec.Command(s.command[0], s.command[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, stdoutEnd, stderrEnd
-	cmd.Env = append(withoutMasters(os.Environ()), s.env...)
+	cmd.Env = append(ipc.ScrubEnv(os.Environ()), s.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	err = cmd.Start()
 	stdoutEnd.Close()
@@ -153,21 +153,6 @@ func (g *group) close() {
 	defer g.mu.Unlock()
 	_ = syscall.Kill(-g.pid, syscall.SIGKILL)
 	g.reaped = true
-}
-
-// withoutMasters removes the variables that are meant for the master itself: its channel, sockets and watchdog.
-func withoutMasters(env []string) []string {
-	var out []string
-	for _, kv := range env {
-		name, _, _ := strings.Cut(kv, "=")
-		switch {
-		case strings.HasPrefix(name, "TINE_"), strings.HasPrefix(name, "LISTEN_"), strings.HasPrefix(name, "WATCHDOG_"),
-			name == "NOTIFY_SOCKET", name == "NODE_CHANNEL_FD":
-		default:
-			out = append(out, kv)
-		}
-	}
-	return out
 }
 
 // untilDeadline reads a pipe until its deadline, and then only what is in it already: a deadline that is over fails every

@@ -47,14 +47,16 @@ func TestExecCannotStart(t *testing.T) {
 func TestExecFolderAndEnvironment(t *testing.T) {
 	t.Setenv("TINE_CHANNEL_FD", "3")
 	t.Setenv("NOTIFY_SOCKET", "/x")
+	t.Setenv("MAINPID", "1")
+	t.Setenv("LISTEN_ADDRESS", ":1") // a program's own
 	t.Setenv("SHARED", "master")
 	t.Setenv("OTHER", "master")
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := Exec([]string{"sh", "-c", "pwd; echo $SHARED $OTHER $TINE_CHANNEL_FD$NOTIFY_SOCKET"}, dir, []string{"SHARED=own"})
-	check(t, s, dir+"\nown master", "")
+	s := Exec([]string{"sh", "-c", "pwd; echo $SHARED $OTHER $TINE_CHANNEL_FD$NOTIFY_SOCKET$MAINPID$LISTEN_ADDRESS"}, dir, []string{"SHARED=own"})
+	check(t, s, dir+"\nown master :1", "")
 }
 
 func TestExecInheritsNoDescriptors(t *testing.T) {

@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/proc"
 )
 
 func Example() {
 	command, err := proc.Resolve(proc.Spec{
 		Command: []string{"sh", "-c", "echo working; echo out of cheese >&2; exit 3"},
-		Env:     proc.ScrubEnv(os.Environ()),
+		Env:     ipc.ScrubEnv(os.Environ()),
 	})
 	if err != nil {
 		fmt.Println(err)
