@@ -3,6 +3,7 @@ package supervisor
 import (
 	"errors"
 	"os"
+	"slices"
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -54,16 +55,26 @@ func (l *loop) spawn(a *app, e pool.Spawn) {
 	})
 }
 
-// steer lets only the slots that the core wants get new connections.
+// steer lets only slots get new connections that the core wants and that have a
+// worker to serve them. What waits in the queue of another one waits for its next
+// worker; who connects now need not. With no such slot all that are wanted get them.
 func (l *loop) steer(a *app) {
-	if err := a.sockets.Steer(a.steered); err != nil {
-		l.logs.Warn().Str("app", a.name).Int("slots", a.steered).Err(err).Msg("cannot steer; the kernel goes on to spread connections over all slots")
+	a.steerDue = false
+	live := a.live()
+	if slices.Equal(live, a.admitted) && a.sockets.Slots() == a.slots {
+		return
+	}
+	a.admitted, a.slots = live, a.sockets.Slots()
+	if err := a.sockets.SteerTo(live); err != nil {
+		l.logs.Warn().Str("app", a.name).Ints("slots", live).Err(err).Msg("cannot steer; the kernel goes on to spread connections over all slots")
 	}
 }
 
 // drain asks a native worker over its channel. One whose channel has ended can
 // only be asked by a signal.
 func (l *loop) drain(m *member, e pool.Drain) {
+	m.drains = true
+	m.app.steerDue = true
 	if m.outbox != nil {
 		err := m.outbox.Send(ipc.Drain{Reason: e.Reason, Handover: e.Handover, Linger: e.Linger, Delay: e.Delay, Timeout: e.Timeout})
 		if err == nil {

@@ -95,6 +95,15 @@ func (l *loop) run(ctx context.Context) (err error) {
 		if l.timerStale {
 			l.setTimer()
 		}
+		if len(l.s.inbox) == 0 {
+			// Once for all that came together: at a start every worker's ready would
+			// change it.
+			for _, a := range l.apps {
+				if a.steerDue && !a.ended {
+					l.steer(a)
+				}
+			}
+		}
 		select {
 		case m := <-l.s.inbox:
 			m.apply(l)

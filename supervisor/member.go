@@ -2,6 +2,8 @@ package supervisor
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"os"
 	"strconv"
 	"sync/atomic"
@@ -37,12 +39,17 @@ type member struct {
 	greeting   bool // it said hello
 	subscribed bool // the snapshot is on its way, so that changes go to it too
 	ready      bool // it said so
+	drains     bool // it was told to, or does so of its own accord
 	greeted    bool // it got "Worker PID"
 	left       bool // it said Bye: that its channel ends is in order
 
 	// acked is the epoch up to which it has applied all changes. The one thing that
 	// its reader writes: an ack decides nothing, and there is one for each change.
 	acked atomic.Uint64
+
+	delayed bool      // it waits for its sockets, which this process has no descriptors for
+	dropped int       // messages to it that were dropped and not said yet
+	saidAt  time.Time // when that was said last
 
 	calls    map[uint64]chan<- ipc.Reply // the master's calls that it has not answered
 	lastCall uint64
@@ -134,7 +141,8 @@ func (s *Supervisor) read(m *member) {
 		frame, err := m.conn.Read()
 		if err != nil {
 			var broken *ipc.ProtocolError
-			if !errors.As(err, &broken) {
+			var lost *ipc.LostFilesError
+			if !errors.As(err, &broken) && !errors.As(err, &lost) {
 				// End of file, a reset when it died with unread frames, or our own close.
 				err = nil
 			}
@@ -144,6 +152,9 @@ func (s *Supervisor) read(m *member) {
 		if ack, ok := frame.(ipc.Ack); ok {
 			m.acked.Store(ack.Epoch)
 			continue
+		}
+		if set, ok := frame.(ipc.Set); ok {
+			set.Payload.Prepare() // here, where a large value holds up its own worker only
 		}
 		if !s.post(frameArrived{m, frame}) {
 			ipc.Discard(frame)
@@ -168,6 +179,11 @@ func (m *member) dropChannel(why string) {
 // call sends a Call and remembers who waits for its Reply. The answer channel has
 // room for one, so that the loop never waits for a caller that left.
 func (m *member) call(method string, timeout time.Duration, payload *ipc.Payload, answer chan<- ipc.Reply) {
+	if len(m.calls) >= maxWaitingCalls {
+		payload.Release()
+		answer <- ipc.Reply{Error: fmt.Sprintf("%d calls wait for this worker's answer already", len(m.calls))}
+		return
+	}
 	m.lastCall++
 	if err := m.outbox.Send(ipc.Call{ID: m.lastCall, Method: method, Timeout: timeout, Payload: payload}); err != nil {
 		answer <- ipc.Reply{Error: err.Error()}
@@ -176,11 +192,13 @@ func (m *member) call(method string, timeout time.Duration, payload *ipc.Payload
 	if m.calls == nil {
 		m.calls = map[uint64]chan<- ipc.Reply{}
 	}
-	if len(m.calls) >= maxWaitingCalls {
-		answer <- ipc.Reply{Error: "too many calls wait for this worker's answer"}
-		return
-	}
 	m.calls[m.lastCall] = answer
+}
+
+// cancel forgets a call whose caller has given up: what is never answered must not
+// keep the worker from being called. The handler runs on and its answer is dropped.
+func (m *member) cancel(answer chan<- ipc.Reply) {
+	maps.DeleteFunc(m.calls, func(_ uint64, a chan<- ipc.Reply) bool { return a == answer })
 }
 
 func (m *member) replied(r ipc.Reply) {

@@ -98,7 +98,6 @@ type (
 		answer  chan<- ipc.Reply
 	}
 	cancelCall struct {
-		app    string
 		worker uint64
 		answer chan<- ipc.Reply // which call it is
 	}
@@ -160,6 +159,7 @@ func (f channelStuck) apply(l *loop) {
 func (f exited) apply(l *loop) {
 	a := f.m.app
 	delete(a.members, f.m.id)
+	a.steerDue = true
 	f.m.dropChannel("the worker ended")
 	a.lastExit = lastExit{id: f.m.id, words: f.exit.LastLine}
 	l.sayDropped(f.m)
@@ -234,7 +234,7 @@ func (c callWorker) apply(l *loop) {
 }
 
 func (c cancelCall) apply(l *loop) {
-	if a := l.find(c.app); a != nil {
+	for _, a := range l.apps { // find passes over those that are stopping
 		if m := a.members[pool.WorkerID(c.worker)]; m != nil {
 			m.cancel(c.answer)
 		}

@@ -19,8 +19,8 @@ func (g *group) socket(slot int) *os.File {
 }
 
 // open adds the socket of the next slot. The first claims the address; a further one joins behind a program that picks
-// among the first admitted, or, with admitted as many as there are, behind one that does not know it.
-func (g *group) open(slot, admitted int) error {
+// among the admitted.
+func (g *group) open(slot int, admitted []int) error {
 	if slot > 0 && g.shared {
 		return nil
 	}
@@ -32,7 +32,7 @@ func (g *group) open(slot, admitted int) error {
 	return nil
 }
 
-func (g *group) listen(slot, admitted int) (*os.File, error) {
+func (g *group) listen(slot int, admitted []int) (*os.File, error) {
 	if g.address.Network == "unix" {
 		f, file, err := listenUnix(g.address)
 		g.file = file
@@ -68,14 +68,14 @@ func (g *group) closeSlot(slot int) {
 	g.sockets = g.sockets[:slot]
 }
 
-func (g *group) steer(n int) error {
+func (g *group) steer(slots []int) error {
 	if g.shared || len(g.sockets) == 0 {
 		return nil
 	}
-	if n >= len(g.sockets) {
+	if len(slots) >= len(g.sockets) {
 		return unsteer(g.sockets[0])
 	}
-	return steer(g.sockets[0], n)
+	return steer(g.sockets[0], slots)
 }
 
 func (g *group) queue(slot int) (n int, err error) {

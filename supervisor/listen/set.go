@@ -15,8 +15,8 @@ import (
 type Set struct {
 	mu       sync.Mutex
 	groups   []*group
-	slots    int // slots 0..slots-1 are open
-	admitted int // of these, the first so many get new connections
+	slots    int   // slots 0..slots-1 are open
+	admitted []int // of these, those that get new connections, ascending
 	closed   bool
 }
 
@@ -40,7 +40,7 @@ func open(addrs []Address, slots int, share bool) (*Set, error) {
 			s.close()
 			return nil, err
 		}
-		s.admitted = s.slots
+		s.admitted = first(s.slots)
 	}
 	// Each slot joined behind a program that kept it out.
 	if err := s.Steer(slots); err != nil {
@@ -61,7 +61,9 @@ func (s *Set) open() error {
 		}
 	}
 	s.slots++
-	s.admitted = max(s.admitted, 1)
+	if len(s.admitted) == 0 {
+		s.admitted = first(1)
+	}
 	return nil
 }
 
@@ -99,19 +101,12 @@ func (s *Set) CloseSlot(slot int) error {
 		g.closeSlot(slot)
 	}
 	s.slots--
-	s.admitted = min(s.admitted, s.slots)
+	s.admitted = slices.DeleteFunc(s.admitted, func(n int) bool { return n >= s.slots })
 	return nil
 }
 
-// Files are the sockets of a slot, one for each address. They are borrowed: valid until the slot is closed, not to be
-// closed or changed by the caller. They are not in the runtime's poller, so that connections do not wake this process.
-// It is empty for a slot that is not open.
-func (s *Set) Files(slot int) ([]ipc.Listener, []*os.File) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.files(slot)
-}
-
+// files are the sockets of a slot, one for each address; none for a slot that is not open. They are not in the runtime's
+// poller, so that connections do not wake this process.
 func (s *Set) files(slot int) (ls []ipc.Listener, fs []*os.File) {
 	if slot < 0 || slot >= s.slots {
 		return nil, nil
@@ -123,7 +118,8 @@ func (s *Set) files(slot int) (ls []ipc.Listener, fs []*os.File) {
 	return ls, fs
 }
 
-// Share is like Files with duplicates that are the caller's: to give away with a frame that takes its files over.
+// Share gives duplicates of the sockets of a slot, one for each address. They are the caller's, to give away with a frame
+// that takes its files over, and are not in the runtime's poller, so that connections do not wake this process.
 func (s *Set) Share(slot int) ([]ipc.Listener, []*os.File, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -148,21 +144,41 @@ func (s *Set) Share(slot int) ([]ipc.Listener, []*os.File, error) {
 // Steer lets only slots below n get new connections; n of all open slots or more ends the steering. Connections that are
 // queued stay where they are. One slot always gets them: n below 1 is taken as 1. Addresses with a shared socket are not
 // affected.
-func (s *Set) Steer(n int) error {
+func (s *Set) Steer(n int) error { return s.SteerTo(first(max(n, 1))) }
+
+// SteerTo lets only the given slots get new connections, as [Set.Steer] does the first so many. Those that are not open
+// do not count, and when none is left all get them: somebody may come who serves.
+func (s *Set) SteerTo(slots []int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return fmt.Errorf("cannot steer to %d slots: %w", n, errClosed)
+		return fmt.Errorf("cannot steer to slots %v: %w", slots, errClosed)
 	}
-	n = min(max(n, 1), s.slots)
-	s.admitted = n
+	s.admitted = nil
+	for slot := range s.slots {
+		if slices.Contains(slots, slot) {
+			s.admitted = append(s.admitted, slot)
+		}
+	}
+	if len(s.admitted) == 0 {
+		s.admitted = first(s.slots)
+	}
 	var errs []error
 	for _, g := range s.groups {
-		if err := g.steer(n); err != nil {
-			errs = append(errs, fmt.Errorf("cannot steer %s to %d of %d slots: %w", g.address, n, s.slots, err))
+		if err := g.steer(s.admitted); err != nil {
+			errs = append(errs, fmt.Errorf("cannot steer %s to slots %v of %d: %w", g.address, s.admitted, s.slots, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// first are the slots 0..n-1.
+func first(n int) []int {
+	slots := make([]int, n)
+	for i := range slots {
+		slots[i] = i
+	}
+	return slots
 }
 
 // Queue is the number of connections that wait for an accept in a slot. For a shared socket it counts what waits for
@@ -182,12 +198,6 @@ func (s *Set) Queue(slot int) (int, error) {
 		sum += n
 	}
 	return sum, nil
-}
-
-// Shared reports whether there is an address with one socket for all slots, so that Steer cannot keep every connection
-// from a slot.
-func (s *Set) Shared() bool {
-	return slices.ContainsFunc(s.groups, func(g *group) bool { return g.shared })
 }
 
 // Slots is the number of open slots.
@@ -222,5 +232,5 @@ func (s *Set) close() {
 			g.closeSlot(s.slots - 1)
 		}
 	}
-	s.admitted, s.closed = 0, true
+	s.admitted, s.closed = nil, true
 }

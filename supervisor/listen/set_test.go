@@ -19,7 +19,7 @@ func TestOnePortForAllSlots(t *testing.T) {
 			t.Fatalf("address %d is %s, want a real port", i, a)
 		}
 		for slot := range 4 {
-			ls, files := s.Files(slot)
+			ls, files := s.files(slot)
 			if len(ls) != 2 || len(files) != 2 {
 				t.Fatalf("slot %d has %d listeners and %d files, want 2", slot, len(ls), len(files))
 			}
@@ -67,7 +67,7 @@ func TestSlotsAreOpenedInOrderAndClosedLastFirst(t *testing.T) {
 		t.Errorf("after slot 0 was given up and taken again: answered by %d, %v", slot, err)
 	}
 	w.stop()
-	if ls, files := s.Files(1); ls != nil || files != nil {
+	if ls, files := s.files(1); ls != nil || files != nil {
 		t.Errorf("a slot that is not open has files: %v", ls)
 	}
 	s.Close()
@@ -255,8 +255,8 @@ func TestSharedSlots(t *testing.T) {
 	}
 	defer s.Close()
 	addr := s.Addresses()[0]
-	if !s.Shared() {
-		t.Error("Shared is false")
+	if !s.groups[0].shared {
+		t.Error("each slot has a socket of its own")
 	}
 	if err := s.OpenSlot(2); err != nil {
 		t.Fatal(err)
@@ -369,7 +369,7 @@ func TestManySlots(t *testing.T) {
 	if got := s.Slots(); got != 64 {
 		t.Errorf("%d slots, want 64", got)
 	}
-	_, files := s.Files(63)
+	_, files := s.files(63)
 	if len(files) != 1 || !strings.Contains(files[0].Name(), strconv.Itoa(int(s.groups[0].at.port))) {
 		t.Errorf("files of slot 63: %v, want one that names its port", files)
 	}

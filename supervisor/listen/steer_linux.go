@@ -12,23 +12,32 @@ import (
 // linux/filter.h.
 const loadRandom = 0xfffff000 + 56
 
-// pick is the program that picks one of the first n sockets of a group at random, for each new connection.
-func pick(n int) []unix.SockFilter {
-	return []unix.SockFilter{
+// pick is the program that picks one of the given sockets of a group at random, for each new connection. Where they are
+// the first so many, the number drawn is the answer; else it is looked up, one comparison after the other: two
+// instructions a slot, of 4,096 that a program may have.
+func pick(slots []int) []unix.SockFilter {
+	program := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: loadRandom},
-		{Code: unix.BPF_ALU | unix.BPF_MOD | unix.BPF_K, K: uint32(n)},
-		{Code: unix.BPF_RET | unix.BPF_A},
+		{Code: unix.BPF_ALU | unix.BPF_MOD | unix.BPF_K, K: uint32(len(slots))},
 	}
+	if slots[len(slots)-1] != len(slots)-1 {
+		for i, slot := range slots {
+			program = append(program,
+				unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: uint32(i), Jf: 1},
+				unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: uint32(slot)})
+		}
+	}
+	return append(program, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_A})
 }
 
 // steer puts the program on the whole group that member belongs to, in place of one that is there. It needs no
 // privilege.
-func steer(member *os.File, n int) error {
-	return control(member, func(fd int) error { return attach(fd, n) })
+func steer(member *os.File, slots []int) error {
+	return control(member, func(fd int) error { return attach(fd, slots) })
 }
 
-func attach(fd, n int) error {
-	program := pick(n)
+func attach(fd int, slots []int) error {
+	program := pick(slots)
 	err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF,
 		&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
 	if err != nil {
@@ -56,6 +65,6 @@ func found(fd int) {
 	if setFlag(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, true) != nil {
 		return
 	}
-	_ = attach(fd, 1)
+	_ = attach(fd, first(1))
 	_ = setFlag(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, false)
 }

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -168,7 +169,7 @@ func TestNewSlotGetsNothingBeforeItIsAdmitted(t *testing.T) {
 // first moment.
 func TestFirstSocketHasAGroup(t *testing.T) {
 	s := mustOpen(t, 1, "127.0.0.1:0")
-	if err := steer(s.groups[0].socket(0), 1); err != nil {
+	if err := steer(s.groups[0].socket(0), first(1)); err != nil {
 		t.Skipf("this kernel needs a second socket first, and a connection may reach it early: %v", err)
 	}
 }
@@ -200,7 +201,7 @@ func TestClosingTheLastKeepsTheRest(t *testing.T) {
 
 func TestSocketsAreNonBlockingAndCloseOnExec(t *testing.T) {
 	s := mustOpen(t, 2, "127.0.0.1:0", "unix:"+filepath.Join(t.TempDir(), "x.sock"))
-	_, files := s.Files(1)
+	_, files := s.files(1)
 	_, dups, err := s.Share(1)
 	if err != nil {
 		t.Fatal(err)
@@ -229,7 +230,7 @@ func TestSocketsAreNonBlockingAndCloseOnExec(t *testing.T) {
 // Connections must not wake the supervisor: none of its sockets may be in the poller of its runtime.
 func TestSocketsAreNotInThePoller(t *testing.T) {
 	s := mustOpen(t, 2, "127.0.0.1:0", "unix:"+filepath.Join(t.TempDir(), "x.sock"))
-	_, files := s.Files(1)
+	_, files := s.files(1)
 	_, dups, err := s.Share(1)
 	if err != nil {
 		t.Fatal(err)
@@ -373,6 +374,46 @@ func asNobody(t *testing.T, do func()) {
 		do()
 	}()
 	<-done
+}
+
+// TestSteerTo has slots in the middle that get nothing.
+func TestSteerTo(t *testing.T) {
+	s := mustOpen(t, 5, "127.0.0.1:0")
+	for _, slots := range [][]int{{1, 3}, {4}, {0, 2, 4}, {2, 9}} {
+		if err := s.SteerTo(slots); err != nil {
+			t.Fatal(err)
+		}
+		before := make([]int, 5)
+		for i := range before {
+			before[i], _ = s.Queue(i)
+		}
+		const n = 60
+		for range n {
+			c, err := net.Dial("tcp", s.Addresses()[0].Addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+		}
+		got := 0
+		for i := range before {
+			after, err := s.Queue(i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := after - before[i]; slices.Contains(slots, i) {
+				if d == 0 {
+					t.Errorf("steered to %v: slot %d got nothing", slots, i)
+				}
+				got += d
+			} else if d != 0 {
+				t.Errorf("steered to %v: slot %d got %d", slots, i, d)
+			}
+		}
+		if got != n {
+			t.Errorf("steered to %v: %d of %d connections", slots, got, n)
+		}
+	}
 }
 
 func BenchmarkSteer(b *testing.B) {

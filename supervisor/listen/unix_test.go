@@ -20,8 +20,8 @@ func TestUnixSocket(t *testing.T) {
 	if got := info.Mode(); got != fs.ModeSocket|0o600 {
 		t.Errorf("mode is %v, want a socket with 0600", got)
 	}
-	if !s.Shared() {
-		t.Error("Shared is false")
+	if !s.groups[0].shared {
+		t.Error("each slot has a socket of its own")
 	}
 	startWorker(t, s, 1)
 	if slot, err := ask(s.Addresses()[0]); err != nil || slot != 1 {
