@@ -121,9 +121,6 @@ func (Reply) frameType() Type    { return TypeReply }
 func (Drain) frameType() Type    { return TypeDrain }
 func (Bye) frameType() Type      { return TypeBye }
 
-// TypeOf returns the number of the frame, for logs.
-func TypeOf(f Frame) Type { return f.frameType() }
-
 // Discard releases the payload and closes the files that f owns. It is for frames that are not passed on.
 func Discard(f Frame) {
 	if p := payloadOf(f); p != nil {

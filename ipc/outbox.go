@@ -161,8 +161,8 @@ func (o *Outbox) sendValue(f Frame) error {
 	return nil
 }
 
-// Pending is the number of frames that have not been handed to the kernel.
-func (o *Outbox) Pending() int {
+// pending is the number of frames that have not been handed to the kernel.
+func (o *Outbox) pending() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.queued + o.flying

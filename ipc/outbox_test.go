@@ -136,7 +136,7 @@ func TestOutboxFull(t *testing.T) {
 	}
 	next[Set](t, b)
 
-	waitFor(t, "writing", func() bool { return o.Pending() == 0 })
+	waitFor(t, "writing", func() bool { return o.pending() == 0 })
 	filled = fill(t, o)
 	if err := o.Send(Message{Topic: "t", Payload: newPayload(t, make([]byte, 5000))}); err != nil {
 		t.Errorf("one large call is taken whole: %v", err)
@@ -172,7 +172,7 @@ func TestUpdatesWhilePeerDoesNotRead(t *testing.T) {
 	a, b := channel(t)
 	o := newOutbox(t, a, OutboxOptions{})
 	filled := fill(t, o)
-	inFlight := o.Pending()
+	inFlight := o.pending()
 	const keys, updates = 7, 10_000
 	for e := 1; e <= updates; e++ {
 		key := fmt.Sprint("key", e*e%keys)
@@ -185,7 +185,7 @@ func TestUpdatesWhilePeerDoesNotRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := o.Pending() - inFlight; n > keys {
+		if n := o.pending() - inFlight; n > keys {
 			t.Fatalf("%d frames wait for %d keys", n, keys)
 		}
 	}
@@ -263,7 +263,7 @@ func TestLargeValuesUnread(t *testing.T) {
 			t.Fatal(err)
 		}
 		if e <= maxLargeUnread {
-			waitFor(t, "writing", func() bool { return o.Pending() == 0 })
+			waitFor(t, "writing", func() bool { return o.pending() == 0 })
 		}
 	}
 	await(t, "report of the stall", stuck)
@@ -291,7 +291,7 @@ func TestOutboxStuck(t *testing.T) {
 	stuck := make(chan time.Duration, 10)
 	o := newOutbox(t, a, OutboxOptions{Stuck: 100 * time.Millisecond, OnStuck: func(d time.Duration) { stuck <- d }})
 	for range 2 {
-		waitFor(t, "writing", func() bool { return o.Pending() == 0 })
+		waitFor(t, "writing", func() bool { return o.pending() == 0 })
 		filled := fill(t, o)
 		if d := await(t, "report of the stall", stuck); d < 100*time.Millisecond || d > patience {
 			t.Errorf("reported a stall of %s", d)
@@ -337,8 +337,8 @@ func TestCloseWhileStuck(t *testing.T) {
 		if err := o.SendValue(Set{Key: "k", Payload: text(t, "x")}); !errors.Is(err, ErrClosed) {
 			t.Errorf("send after close: %v", err)
 		}
-		if o.Err() != nil || o.Pending() != 0 {
-			t.Errorf("after close: %v, %d pending", o.Err(), o.Pending())
+		if o.Err() != nil || o.pending() != 0 {
+			t.Errorf("after close: %v, %d pending", o.Err(), o.pending())
 		}
 		p.Release()
 		if got := panicOf(func() { p.Retain() }); got == "" {

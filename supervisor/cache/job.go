@@ -36,9 +36,6 @@ type Result struct {
 	Payload *ipc.Payload
 	Err     error
 	Took    time.Duration
-	// Hanging is for how long a fetch has not returned though its timeout is over; else 0. What it may return in the
-	// end is thrown away, and no other fetch begins before.
-	Hanging time.Duration
 }
 
 // RunJob fetches now and then every interval, and posts each result, until ctx is done. It returns then even if a fetch hangs;
@@ -139,15 +136,15 @@ func (r *runner) round(ctx context.Context) {
 	}
 }
 
-// hangs posts that the fetch which is out does not return.
+// hangs posts that the fetch which is out does not return though its timeout is over. What it may return in the end is
+// thrown away, and no other fetch begins before.
 func (r *runner) hangs() {
 	took := time.Since(r.out.started)
 	hanging := max(took-r.Timeout, 1)
 	r.post(Result{
-		Key:     r.Key,
-		Err:     fmt.Errorf("%w, and the source hangs for %s since", timedOut{r.Timeout}, hanging.Round(time.Second/10)),
-		Took:    took,
-		Hanging: hanging,
+		Key:  r.Key,
+		Err:  fmt.Errorf("%w, and the source hangs for %s since", timedOut{r.Timeout}, hanging.Round(time.Second/10)),
+		Took: took,
 	})
 }
 

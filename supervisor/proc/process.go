@@ -24,10 +24,8 @@ type Process struct {
 
 // Exit is how a process ended.
 type Exit struct {
-	Code         int            // exit code; -1 if a signal ended it
-	Signal       syscall.Signal // 0: it exited
-	User, System time.Duration  // CPU time, with that of its children that it waited for
-	MaxRSS       int64          // largest resident size in bytes; on Linux never less than this process had at the start
+	Code   int            // exit code; -1 if a signal ended it
+	Signal syscall.Signal // 0: it exited
 	// LastLine is the reason in the program's own words, if it gave one: the headline of a Go crash, else the last line on
 	// stderr that is not blank, else that on stdout; at most 1 KiB. It is final once OutputDone is closed.
 	LastLine string
@@ -131,10 +129,9 @@ func (p *Process) reap() {
 	_ = syscall.Kill(-p.pid, syscall.SIGKILL)
 
 	var status syscall.WaitStatus
-	var usage syscall.Rusage
 	var err error
 	for {
-		if _, err = syscall.Wait4(p.pid, &status, 0, &usage); err != syscall.EINTR {
+		if _, err = syscall.Wait4(p.pid, &status, 0, nil); err != syscall.EINTR {
 			break
 		}
 	}
@@ -144,12 +141,7 @@ func (p *Process) reap() {
 		p.exit = Exit{Code: -1}
 		return
 	}
-	p.exit = Exit{
-		Code:   status.ExitStatus(),
-		User:   time.Duration(usage.Utime.Nano()),
-		System: time.Duration(usage.Stime.Nano()),
-		MaxRSS: usage.Maxrss * maxRSSUnit,
-	}
+	p.exit = Exit{Code: status.ExitStatus()}
 	if status.Signaled() {
 		p.exit.Signal = status.Signal()
 	}

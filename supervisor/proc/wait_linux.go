@@ -7,8 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const maxRSSUnit = 1 << 10
-
 // awaitExit returns when the child has ended, and leaves it to be reaped. With a pidfd, which it closes, it costs no
 // thread; without (before Linux 5.4) it blocks one.
 func awaitExit(pid, pidfd int) {

@@ -3,12 +3,8 @@
 package proc
 
 import (
-	"runtime"
-
 	"golang.org/x/sys/unix"
 )
-
-var maxRSSUnit = map[bool]int64{true: 1, false: 1 << 10}[runtime.GOOS == "darwin"]
 
 // awaitExit returns when the child has ended, and leaves it to be reaped. It blocks a thread.
 func awaitExit(pid, _ int) {
