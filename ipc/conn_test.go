@@ -91,27 +91,6 @@ func TestAssignCarriesSockets(t *testing.T) {
 	}
 }
 
-func TestDupIsIndependent(t *testing.T) {
-	keepsFDs(t)
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	d, err := Dup(w)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.Close()
-	if _, err := d.Write([]byte("x")); err != nil {
-		t.Error(err)
-	}
-	d.Close()
-	if _, err := Dup(d); err == nil {
-		t.Error("duplicated a closed file")
-	}
-}
-
 func TestLargePayloadIsOneFile(t *testing.T) {
 	keepsFDs(t)
 	a, b := channel(t)

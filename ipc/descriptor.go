@@ -2,24 +2,9 @@ package ipc
 
 import (
 	"fmt"
-	"os"
 
 	"golang.org/x/sys/unix"
 )
-
-// Dup duplicates f without touching the flags that all holders of the description share. It is for handing a borrowed
-// file to Outbox.Send, which closes what it is given.
-func Dup(f *os.File) (*os.File, error) {
-	fd, err := fileDescriptor(f)
-	if err != nil {
-		return nil, fmt.Errorf("cannot duplicate %s: %w", f.Name(), err)
-	}
-	n, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		return nil, fmt.Errorf("cannot duplicate %s: %w", f.Name(), err)
-	}
-	return os.NewFile(uintptr(n), f.Name()), nil
-}
 
 func closeAll(fds []int) {
 	for _, fd := range fds {
