@@ -145,6 +145,7 @@ func (c *Conn) fill() error {
 	if c.oob == nil {
 		c.oob = make([]byte, unix.CmsgSpace(4*MaxFDs))
 	}
+	queued := len(c.fds)
 	n, oobn, flags, _, err := c.sock.ReadMsgUnix(c.buf[c.w:], c.oob)
 	if oobn > 0 {
 		if ferr := c.takeFDs(c.oob[:oobn]); ferr != nil {
@@ -152,7 +153,10 @@ func (c *Conn) fill() error {
 		}
 	}
 	if flags&unix.MSG_CTRUNC != 0 {
-		return violation("stream", "descriptors were lost: more than %d came at once, or this process has no free descriptor (RLIMIT_NOFILE)", MaxFDs)
+		if len(c.fds)-queued >= MaxFDs {
+			return violation("stream", "descriptors were lost: more than %d came at once", MaxFDs)
+		}
+		return newLostFilesError()
 	}
 	if n > 0 {
 		c.w += n

@@ -82,3 +82,38 @@ func TestOutOfDescriptors(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// TestNoDescriptorLeft: when this process has none free for what a peer sends, the error says so and does not blame the peer.
+func TestNoDescriptorLeft(t *testing.T) {
+	a, b := channel(t)
+	p := newPayload(t, pattern(1<<20, 1))
+	defer p.Release()
+	if err := a.Write(Message{Topic: "t", Payload: p}); err != nil {
+		t.Fatal(err)
+	}
+	free, err := unix.FcntlInt(uintptr(p.descriptor()), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(free)
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	none := limit
+	none.Cur = uint64(free)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	f, err := b.Read()
+	if rerr := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); rerr != nil {
+		t.Fatal(rerr)
+	}
+	var lost *LostFilesError
+	if !errors.As(err, &lost) || lost.Limit != "RLIMIT_NOFILE" || lost.Value != none.Cur {
+		t.Errorf("read %v, error %v", f, err)
+	}
+	if violation := (*ProtocolError)(nil); errors.As(err, &violation) {
+		t.Errorf("the peer is blamed: %v", err)
+	}
+}

@@ -3,6 +3,8 @@ package ipc
 import (
 	"errors"
 	"fmt"
+
+	"golang.org/x/sys/unix"
 )
 
 var (
@@ -27,4 +29,24 @@ func (e *ProtocolError) Error() string {
 
 func violation(frame, format string, args ...any) *ProtocolError {
 	return &ProtocolError{Frame: frame, Problem: fmt.Sprintf(format, args...)}
+}
+
+// LostFilesError says that descriptors which the peer sent could not be taken in, for a limit of this process.
+// The peer has done nothing wrong, but the channel is unusable after it: frames have lost their descriptors.
+type LostFilesError struct {
+	Limit string // its name
+	Value uint64
+}
+
+func (e *LostFilesError) Error() string {
+	return fmt.Sprintf("descriptors were lost: this process has none free (%s is %d)", e.Limit, e.Value)
+}
+
+func newLostFilesError() error {
+	e := &LostFilesError{Limit: "RLIMIT_NOFILE"}
+	var l unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) == nil {
+		e.Value = l.Cur
+	}
+	return e
 }

@@ -186,6 +186,16 @@ func (p *Payload) Equal(q *Payload) bool {
 	return a != 0 && a == b && sameSegments(p.seg, q.seg)
 }
 
+// Prepare computes now what the first Equal of a received payload would: a program that compares in a place where it must
+// not wait does this before.
+func (p *Payload) Prepare() {
+	p.mustLive()
+	p.hash()
+}
+
+// Mapped says whether the payload holds a descriptor, as large ones do.
+func (p *Payload) Mapped() bool { return p.large() }
+
 func (p *Payload) mustLive() {
 	if p.refs.Load() <= 0 {
 		panic("ipc: use of a released payload")

@@ -131,3 +131,24 @@ func panicOf(f func()) (msg string) {
 	f()
 	return ""
 }
+
+// TestPrepare: what was received is compared without reading it all once more.
+func TestPrepare(t *testing.T) {
+	for _, size := range []int{100, 1 << 20} {
+		a, b := channel(t)
+		p := newPayload(t, pattern(size, 1))
+		if err := a.Write(Message{Topic: "t", Payload: p}); err != nil {
+			t.Fatal(err)
+		}
+		q := next[Message](t, b).Payload
+		q.Prepare()
+		if q.sum.Load() == 0 || q.sum.Load() != p.hash() {
+			t.Errorf("%d bytes: sum %#x, want %#x", size, q.sum.Load(), p.hash())
+		}
+		if q.Mapped() != (size > HeapMax) {
+			t.Errorf("%d bytes: mapped %v", size, q.Mapped())
+		}
+		p.Release()
+		q.Release()
+	}
+}
