@@ -24,10 +24,21 @@ func newDispatcher(s *Supervisor, logs *logs) *dispatcher {
 	go func() {
 		defer close(d.ended)
 		for m := range d.queue {
-			d.handler(m)
+			d.hand(m)
 		}
 	}()
 	return d
+}
+
+// hand calls the handler. One that panics loses its message and nothing else.
+func (d *dispatcher) hand(m Message) {
+	defer func() {
+		if p := recover(); p != nil {
+			d.logs.panicked(p).Str("app", m.App).Int("slot", m.Slot).Uint64("worker", m.Worker).
+				Str("topic", m.Topic).Msg("OnMessage panicked; the message is lost")
+		}
+	}()
+	d.handler(m)
 }
 
 // message queues one message of a worker, or drops it when the handler is too far

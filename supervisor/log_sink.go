@@ -39,6 +39,7 @@ type sink struct {
 
 	destMu sync.Mutex // held over a write, so that Reopen never closes under it
 	dest   io.Writer
+	over   bool                      // nothing more is written
 	reopen func() (io.Writer, error) // nil: the destination is not ours to reopen
 }
 
@@ -98,14 +99,23 @@ func (s *sink) Reopen() error {
 	s.destMu.Lock()
 	defer s.destMu.Unlock()
 	old := s.dest
-	s.dest = dest
-	if c, ok := old.(io.Closer); ok {
+	if s.over {
+		old = dest
+	} else {
+		s.dest = dest
+	}
+	return closeIt(old)
+}
+
+func closeIt(w io.Writer) error {
+	if c, ok := w.(io.Closer); ok {
 		return c.Close()
 	}
 	return nil
 }
 
-// Close writes what is pending, for at most d, and ends the sink's goroutine. A
+// Close writes what is pending, for at most d, says what was lost at the very end,
+// ends the sink's goroutine and closes a destination that the sink has opened. A
 // destination that does not take it in that time keeps the goroutine, which then
 // ends with the process.
 func (s *sink) Close(d time.Duration) error {
@@ -130,7 +140,9 @@ func (s *sink) run() {
 			s.ready.Wait()
 		}
 		if len(s.pending) == 0 {
+			lost, why := s.dropped, s.lastErr
 			s.mu.Unlock()
+			s.end(lost, why)
 			return
 		}
 		batch, lines := s.pending, s.lines
@@ -156,6 +168,18 @@ func (s *sink) run() {
 	}
 }
 
+// end says what no later line will say, and closes what the sink opened.
+func (s *sink) end(lost int, why error) {
+	// A destination that still refuses cannot be told anything.
+	_ = s.deliver(nil, lost, why)
+	s.destMu.Lock()
+	defer s.destMu.Unlock()
+	s.over = true
+	if s.reopen != nil {
+		_ = closeIt(s.dest)
+	}
+}
+
 // deliver writes the notice of earlier losses, if any, before the batch: a
 // reader then finds the gap where it is.
 func (s *sink) deliver(batch []byte, lost int, why error) error {
@@ -165,6 +189,9 @@ func (s *sink) deliver(batch []byte, lost int, why error) error {
 		if _, err := s.dest.Write(s.notice(lost, why)); err != nil {
 			return err
 		}
+	}
+	if len(batch) == 0 {
+		return nil
 	}
 	_, err := s.dest.Write(batch)
 	return err

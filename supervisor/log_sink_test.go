@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -129,4 +130,50 @@ func TestSinkCloseIsBounded(t *testing.T) {
 	}
 	close(g.open)
 	<-s.finished
+}
+
+// closing is a destination that notes that it was closed.
+type closing struct {
+	gate
+	closed int
+}
+
+func (c *closing) Close() error { c.closed++; return nil }
+
+func TestSinkClosesWhatItOpened(t *testing.T) {
+	for _, own := range []bool{true, false} {
+		c := &closing{}
+		var reopen func() (io.Writer, error)
+		if own {
+			reopen = func() (io.Writer, error) { return c, nil }
+		}
+		s := newSink(c, reopen, lostNotice)
+		s.Write([]byte("last words\n"))
+		if err := s.Close(5 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if c.closed > 1 || own != (c.closed == 1) || c.String() != "last words\n" {
+			t.Errorf("own %v: closed %d times, got %q", own, c.closed, c)
+		}
+	}
+}
+
+// TestSinkSaysWhatWasLostAtTheEnd, when no other line follows.
+func TestSinkSaysWhatWasLostAtTheEnd(t *testing.T) {
+	g := &gate{open: make(chan struct{}), seen: make(chan struct{}, 1)}
+	s := newSink(g, nil, lostNotice)
+	g.fail(errors.New("no space left on device"))
+	s.Write([]byte("lost\n"))
+	closed := make(chan error)
+	go func() { closed <- s.Close(5 * time.Second) }()
+	g.open <- struct{}{}
+	<-g.seen
+	g.fail(nil)
+	close(g.open)
+	if err := <-closed; err != nil {
+		t.Fatal(err)
+	}
+	if got, want := g.String(), "lost 1: no space left on device\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }

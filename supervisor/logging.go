@@ -2,12 +2,15 @@ package supervisor
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rs/zerolog"
 )
@@ -119,19 +122,25 @@ func (l *logs) lostNotice(n int, why error) []byte {
 	return fmt.Appendf(nil, "%d log lines lost: %s\n", n, reason)
 }
 
+// panicked begins the line that tells of a panic in the user's code, from within the
+// function that recovered.
+func (l *logs) panicked(p any) *zerolog.Event {
+	return l.Error().Str("panic", fmt.Sprint(p)).Str("stack", string(debug.Stack()))
+}
+
 // ms is a duration as log lines have it: milliseconds, to the microsecond.
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // outputPrefix is what stands before each line of one worker's stream.
 type outputPrefix struct {
 	text []byte // "web/2[4711] "
-	json []byte // the head of a JSON object that ends where the message begins
+	json []byte // the middle of a JSON object, between the time and the message
 }
 
 func newOutputPrefix(app string, slot int, worker uint64, pid int, stream string) outputPrefix {
 	return outputPrefix{
 		text: fmt.Appendf(nil, "%s/%d[%d] ", app, slot, pid),
-		json: fmt.Appendf(nil, `{"level":"info","app":%q,"slot":%d,"worker":%d,"pid":%d,"stream":%q,"message":`, app, slot, worker, pid, stream),
+		json: fmt.Appendf(nil, `","app":%q,"slot":%d,"worker":%d,"pid":%d,"stream":%q,"message":`, app, slot, worker, pid, stream),
 	}
 }
 
@@ -140,25 +149,32 @@ func newOutputPrefix(app string, slot int, worker uint64, pid int, stream string
 // any other is given the worker's name, in the format that the log is in.
 func (l *logs) output(dest *sink, p outputPrefix) func(line []byte, more bool) {
 	continued := false
+	var head []byte
 	return func(line []byte, more bool) {
 		whole := !continued && !more
 		continued = more
 		switch {
 		case !l.json:
 			dest.Line(p.text, line, newline)
-		case whole && looksLikeJSONObject(line):
+		case whole && isJSONObject(line):
 			dest.Line(line, newline)
 		default:
-			dest.Line(p.json, appendJSONString(nil, line), closeObject)
+			head = time.Now().AppendFormat(append(head[:0], openObject...), logTime)
+			dest.Line(head, p.json, appendJSONString(nil, line), closeObject)
 		}
 	}
 }
 
-var newline, closeObject = []byte("\n"), []byte("}\n")
+var (
+	newline     = []byte("\n")
+	openObject  = []byte(`{"level":"info","time":"`)
+	closeObject = []byte("}\n")
+)
 
-func looksLikeJSONObject(line []byte) bool {
+// isJSONObject looks at the ends before it reads all: most lines are none.
+func isJSONObject(line []byte) bool {
 	line = bytes.TrimSpace(line)
-	return len(line) >= 2 && line[0] == '{' && line[len(line)-1] == '}'
+	return len(line) >= 2 && line[0] == '{' && line[len(line)-1] == '}' && utf8.Valid(line) && json.Valid(line)
 }
 
 // appendJSONString quotes what a program printed, which need not be text: bytes

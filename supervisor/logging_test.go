@@ -48,25 +48,29 @@ func TestOutputAsText(t *testing.T) {
 
 func TestOutputAsJSON(t *testing.T) {
 	own := `{"msg": "mine",  "n":1}`
-	got := logged(t, "json", own, "a \"b\"\x00\xff\t\u2028", `{"cut":…`, `"in two"}`)
+	got := logged(t, "json", own, "a \"b\"\x00\xff\t\u2028", `{"cut":…`, `"in two"}`, "{not json}", "{\"a\":\"\xff\"}")
 	lines := strings.Split(strings.TrimSuffix(got, "\n"), "\n")
-	if len(lines) != 4 {
-		t.Fatalf("%d lines, want 4: %q", len(lines), got)
+	if len(lines) != 6 {
+		t.Fatalf("%d lines, want 6: %q", len(lines), got)
 	}
 	if lines[0] != own {
 		t.Errorf("a worker's JSON line became %q", lines[0])
 	}
-	messages := []string{1: "a \"b\"\x00\uFFFD\t\u2028", 2: `{"cut":`, 3: `"in two"}`}
-	for i := 1; i < 4; i++ {
+	messages := []string{1: "a \"b\"\x00\uFFFD\t\u2028", 2: `{"cut":`, 3: `"in two"}`, 4: "{not json}", 5: "{\"a\":\"\uFFFD\"}"}
+	for i := 1; i < 6; i++ {
 		var line struct {
 			App, Stream, Message string
 			Slot, Worker, PID    int
+			Time                 time.Time
 		}
 		if err := json.Unmarshal([]byte(lines[i]), &line); err != nil {
 			t.Fatalf("%q: %v", lines[i], err)
 		}
 		if line.App != "web" || line.Slot != 2 || line.Worker != 7 || line.PID != 4711 || line.Stream != "stdout" {
 			t.Errorf("%q does not say whose it is", lines[i])
+		}
+		if time.Since(line.Time).Abs() > time.Minute {
+			t.Errorf("no time of day in %q", lines[i])
 		}
 		if line.Message != messages[i] {
 			t.Errorf("message %q, want %q", line.Message, messages[i])

@@ -249,7 +249,7 @@ func (s *Supervisor) Call(ctx context.Context, app string, worker uint64, method
 	case r := <-answer:
 		return replyBytes(method, r)
 	case <-ctx.Done():
-		s.post(cancelCall{app: app, worker: worker, answer: answer})
+		s.post(cancelCall{worker: worker, answer: answer})
 		return nil, fmt.Errorf("cannot call %s of worker %d: %w", method, worker, ctx.Err())
 	case <-s.done:
 		return nil, ErrEnded

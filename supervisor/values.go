@@ -2,7 +2,10 @@ package supervisor
 
 import (
 	"context"
+	"fmt"
+	"reflect"
 	"time"
+	"unsafe"
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
@@ -118,6 +121,7 @@ func (l *loop) releaseSnapshot() {
 // set stores a value and broadcasts it if it changed. It takes over payload and
 // returns the key's epoch.
 func (l *loop) set(key string, payload *ipc.Payload, source string) uint64 {
+	l.published.forget(key) // publish adds its own again
 	change, changed := l.store.Set(time.Now(), key, payload, source)
 	if changed {
 		l.spread(change)
@@ -126,6 +130,7 @@ func (l *loop) set(key string, payload *ipc.Payload, source string) uint64 {
 }
 
 func (l *loop) delete(key string) uint64 {
+	l.published.forget(key)
 	change, changed := l.store.Delete(time.Now(), key)
 	if changed {
 		l.spread(change)
@@ -142,4 +147,80 @@ func (l *loop) spread(c cache.Change) {
 			continue
 		}
 	}
+}
+
+const (
+	// maxPublished bounds the bytes of all values that workers have set.
+	maxPublished = 1 << 30
+	// maxMapped bounds those of them that cost this process, and each worker, a
+	// descriptor.
+	maxMapped = 128
+)
+
+// published is what the values that workers have set cost. A key belongs to who set
+// it last: what the master set itself does not count.
+type published struct {
+	values map[string]cost
+	total  cost
+}
+
+type cost struct {
+	bytes  int64
+	mapped int
+}
+
+func costOf(p *ipc.Payload) cost {
+	c := cost{bytes: int64(p.Len())}
+	if p.Mapped() {
+		c.mapped = 1
+	}
+	return c
+}
+
+// admit says why payload may not become key's value.
+func (p *published) admit(key string, payload *ipc.Payload) error {
+	next, old := costOf(payload), p.values[key]
+	if bytes := p.total.bytes - old.bytes + next.bytes; bytes > maxPublished {
+		return fmt.Errorf("the values that workers have published would come to %d bytes, at most %d", bytes, maxPublished)
+	}
+	if n := p.total.mapped - old.mapped + next.mapped; n > maxMapped && next.mapped > 0 {
+		return fmt.Errorf("workers have published %d values of over %d bytes already, no more can be", p.total.mapped, ipc.HeapMax)
+	}
+	return nil
+}
+
+// add notes that key's value is payload; forget comes first.
+func (p *published) add(key string, payload *ipc.Payload) {
+	if p.values == nil {
+		p.values = map[string]cost{}
+	}
+	c := costOf(payload)
+	p.values[key] = c
+	p.total.bytes += c.bytes
+	p.total.mapped += c.mapped
+}
+
+func (p *published) forget(key string) {
+	c := p.values[key]
+	delete(p.values, key)
+	p.total.bytes -= c.bytes
+	p.total.mapped -= c.mapped
+}
+
+// sameSource says whether b asks what a asks, so that what runs may go on. Functions
+// are the same when they are one value: two closures of the same code may ask for
+// different things.
+func sameSource(a, b CacheValue) bool {
+	if !sameFunc(a.Func, b.Func) {
+		return false
+	}
+	a.Func, b.Func = nil, nil
+	return reflect.DeepEqual(a, b)
+}
+
+// sameFunc compares what two function values point to, which is one thing for a
+// function and another for each closure. (reflect's Pointer is that of the code,
+// which closures share.)
+func sameFunc[F any](a, b F) bool {
+	return *(*unsafe.Pointer)(unsafe.Pointer(&a)) == *(*unsafe.Pointer)(unsafe.Pointer(&b))
 }

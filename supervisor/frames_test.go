@@ -1,0 +1,225 @@
+package supervisor
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/proc"
+)
+
+// stage is a loop that nobody runs, with one app and one worker that never reads.
+type stage struct {
+	*loop
+	m   *member
+	log *bytes.Buffer
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	s, err := New(Single("web", nil, 1, []string{"true"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &bytes.Buffer{}
+	l := newLoop(s)
+	if l.logs, err = newLogs(Log{Format: "json"}, nil, log); err != nil {
+		t.Fatal(err)
+	}
+	s.logs = l.logs
+	conn, child, err := ipc.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &app{name: "web", pool: pool.New(poolConfig(NewApp("web", "true"))), members: map[pool.WorkerID]*member{}}
+	m := &member{app: a, id: 1, proc: &proc.Process{}, conn: conn, greeting: true, subscribed: true}
+	m.outbox = ipc.NewOutbox(conn, ipc.OutboxOptions{})
+	box := m.outbox
+	a.members[1] = m
+	l.apps = append(l.apps, a)
+	t.Cleanup(func() {
+		box.Close()
+		<-box.Done()
+		child.Close()
+		l.store.Close()
+		l.logs.Close()
+	})
+	return &stage{l, m, log}
+}
+
+// said ends the log and returns it.
+func (s *stage) said() string {
+	s.logs.Close()
+	return s.log.String()
+}
+
+func encoded(t *testing.T, v any) *ipc.Payload {
+	t.Helper()
+	p, err := cache.Encode(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestFloodDoesNotFloodTheLog: dropped messages are counted and not told one by one.
+func TestFloodDoesNotFloodTheLog(t *testing.T) {
+	s := newStage(t)
+	const n = 20_000
+	text := strings.Repeat("x", 4096)
+	for range n {
+		s.send(s.m, ipc.Message{Topic: "t", Payload: encoded(t, text)})
+	}
+	if s.m.outbox == nil {
+		t.Fatal("a worker that does not read messages lost its channel")
+	}
+	s.sayDropped(s.m)
+	log := s.said()
+	if lines := strings.Count(log, "\n"); lines < 1 || lines > 60 {
+		t.Errorf("%d log lines: %.2000s", lines, log)
+	}
+	if !strings.Contains(log, `"messages":1,`) {
+		t.Errorf("the first one is not told at once: %.2000s", log)
+	}
+}
+
+// TestUnreadAnswersEndTheChannel: who asks and does not read the answers is replaced.
+func TestUnreadAnswersEndTheChannel(t *testing.T) {
+	s := newStage(t)
+	for range 1_000_000 {
+		s.frame(s.m, ipc.Call{ID: 1, Method: "none", Payload: encoded(t, "")})
+		if s.m.outbox == nil {
+			break
+		}
+	}
+	if s.m.outbox != nil {
+		t.Fatal("the channel is still open")
+	}
+	if log := s.said(); strings.Count(log, "does not read the answers") == 0 || strings.Count(log, "\n") > 10 {
+		t.Errorf("log: %.2000s", log)
+	}
+}
+
+func TestNothingComesBeforeTheHello(t *testing.T) {
+	for _, f := range []ipc.Frame{
+		ipc.Ready{}, ipc.Bye{}, ipc.Delete{ID: 1, Key: "k"},
+		ipc.Set{ID: 1, Key: "k", Payload: encoded(t, "v")},
+		ipc.Call{ID: 1, Method: "m", Payload: encoded(t, "v")},
+		ipc.Message{Topic: "t", Payload: encoded(t, "v")},
+	} {
+		s := newStage(t)
+		s.m.greeting = false
+		s.frame(s.m, f)
+		if s.m.outbox != nil {
+			t.Errorf("%T was taken before the hello", f)
+		}
+		if s.store.Len() > 0 {
+			t.Errorf("%T took effect before the hello", f)
+		}
+	}
+}
+
+func TestCallTime(t *testing.T) {
+	for asked, want := range map[time.Duration]time.Duration{
+		0: 30 * time.Second, -1: 30 * time.Second, time.Millisecond: time.Millisecond, time.Hour: 10 * time.Minute,
+	} {
+		if got := callTime(asked); got != want {
+			t.Errorf("%s gives %s, want %s", asked, got, want)
+		}
+	}
+}
+
+// TestPanicOfAHandler ends nothing: its caller gets an error, and the log the stack.
+func TestPanicOfAHandler(t *testing.T) {
+	s := newStage(t)
+	handle := func(context.Context, Caller, []byte) (any, error) { panic("no such luck") }
+	r := s.logs.answer(context.Background(), handle, Caller{App: "web"}, ipc.Call{ID: 7, Method: "m", Payload: encoded(t, "")})
+	if r.ID != 7 || !strings.Contains(r.Error, "no such luck") {
+		t.Errorf("answer %+v", r)
+	}
+
+	s.s.onMessage = func(m Message) {
+		if m.Topic == "bad" {
+			panic("worse luck")
+		}
+	}
+	d := newDispatcher(s.s, s.logs)
+	d.message(s.m, ipc.Message{Topic: "bad", Payload: encoded(t, "")})
+	d.message(s.m, ipc.Message{Topic: "good", Payload: encoded(t, "")})
+	d.close()
+	log := s.said()
+	for _, want := range []string{"no such luck", "worse luck", "frames_test.go"} {
+		if !strings.Contains(log, want) {
+			t.Errorf("no %q in the log: %s", want, log)
+		}
+	}
+}
+
+// TestAbandonedCallsMakeRoom: a worker that never answers can be called for ever, as
+// callers give up, but has no more than so many calls at a time.
+func TestAbandonedCallsMakeRoom(t *testing.T) {
+	s := newStage(t)
+	var answers []chan ipc.Reply
+	for range maxWaitingCalls / 2 {
+		c := make(chan ipc.Reply, 1)
+		callWorker{app: "web", worker: 1, method: "m", payload: encoded(t, ""), answer: c}.apply(s.loop)
+		answers = append(answers, c)
+	}
+	for _, c := range answers {
+		cancelCall{worker: 1, answer: c}.apply(s.loop)
+	}
+	if n := len(s.m.calls); n != 0 {
+		t.Fatalf("%d calls are kept whose callers have given up", n)
+	}
+
+	s.m.calls = map[uint64]chan<- ipc.Reply{}
+	for i := range uint64(maxWaitingCalls) {
+		s.m.calls[1<<32+i] = nil
+	}
+	last := s.m.lastCall
+	c := make(chan ipc.Reply, 1)
+	callWorker{app: "web", worker: 1, method: "m", payload: encoded(t, ""), answer: c}.apply(s.loop)
+	if r := <-c; r.Error == "" || s.m.lastCall != last {
+		t.Errorf("one call too many was sent: %+v", r)
+	}
+	s.m.calls = nil
+}
+
+func TestAllReady(t *testing.T) {
+	ready := pool.SlotStatus{Workers: []pool.WorkerStatus{{State: pool.StateDraining}, {State: pool.StateReady}}}
+	starting := pool.SlotStatus{Workers: []pool.WorkerStatus{{State: pool.StateStarting}}}
+	finished, retiring := pool.SlotStatus{Finished: true}, starting
+	retiring.Retiring = true
+	for _, c := range []struct {
+		slots []pool.SlotStatus
+		want  bool
+	}{
+		{nil, false},
+		{[]pool.SlotStatus{ready, ready}, true},
+		{[]pool.SlotStatus{ready, starting}, false},
+		{[]pool.SlotStatus{finished, ready}, true},
+		{[]pool.SlotStatus{finished, finished}, false},
+		{[]pool.SlotStatus{ready, retiring}, true},
+	} {
+		if got := allReady(pool.Status{Slots: c.slots}); got != c.want {
+			t.Errorf("%+v: %v", c.slots, got)
+		}
+	}
+}
+
+func TestOutOfFiles(t *testing.T) {
+	if err := fmt.Errorf("cannot share: %w", syscall.EMFILE); !outOfFiles(err) {
+		t.Errorf("%v is a matter of the master", err)
+	}
+	if outOfFiles(errors.New("not open")) || outOfFiles(nil) {
+		t.Error("anything is taken for a lack of descriptors")
+	}
+}
