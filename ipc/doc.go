@@ -126,8 +126,9 @@
 //
 // # Versioning
 //
-// Each hello carries the sender's version of this format, now 1. A worker offers the newest that it speaks; the master answers with
-// the newest that both speak, or closes the channel when there is none. Within one version new things come as new JSON
+// Each hello carries the sender's version of this format, now 1; 0 is a violation. The hellos cross, so nothing is
+// negotiated: the master speaks one version, and says which. A worker that does not speak it ends, with a message that names
+// both versions, before it takes in anything else. Within one version new things come as new JSON
 // fields and as new types, and both are ignored by older readers: a frame of an unknown type is skipped by its length, and its
 // descriptors are closed. It must keep to the header's bounds all the same. Binary bodies never change within a version.
 package ipc
