@@ -43,13 +43,15 @@
 // A drain begins by order of the master (rollout, scaling, stop) or by SIGTERM or SIGINT, and has two phases. In the
 // first, for at most the delay, requests are served as ever, but each answer carries "Connection: close" (HTTP/2:
 // GOAWAY), so that clients move their kept-alive connections without ever seeing one close under a request. If another
-// worker has taken over the sockets, no connection is accepted any more; otherwise they are accepted for the whole
-// delay and until the queue is empty. In the second phase idle connections are closed and requests may finish, for at
-// most the timeout; then what is left is cut, counted and logged. Handlers of hijacked connections are waited for like
-// any other; what outlives its handler belongs into [Worker.OnDrain]. A second signal cuts at once, and ends the
-// process within a second.
+// worker has taken over the sockets, no connection is accepted any more; otherwise they are accepted until the last open
+// one has ended, at most for the delay, and then until the queue is empty. Only where the sockets are to be closed
+// afterwards, in a slot that is scaled away, is it all of the delay. In the second phase idle connections are closed and
+// requests may finish, for at most the timeout; then what is left is cut, counted and logged. Handlers of hijacked
+// connections are waited for like any other; what outlives its handler belongs into [Worker.OnDrain]. A second signal
+// cuts at once, and ends the process within a second.
 //
-// A worker that gets SIGTERM from somebody else than its master tells the master first, which replaces it at once; [Worker.Leave] does the same by hand.
+// A worker that gets SIGTERM from somebody else than its master tells the master first, which replaces it at once;
+// [Worker.Leave] does the same by hand.
 //
 // # Callbacks
 //
