@@ -166,10 +166,14 @@ func (l *loop) memberReady(m *member) {
 // greet sends "Worker PID" once to each worker when all of an app are ready. Who
 // exits or is not wanted any more may be the last that the others waited for.
 func (l *loop) greet(a *app) {
-	if !a.ended && !allReady(a.pool.Status()) {
+	if a.ended { // nothing of it is left that the others would wait for
+		l.greeted()
 		return
 	}
-	a.everReady = a.everReady || !a.ended
+	if !allReady(a.pool.Status()) {
+		return
+	}
+	a.everReady = true
 	l.succeed(a)
 	for _, m := range a.members {
 		if m.ready && !m.greeted && m.outbox != nil {
@@ -181,6 +185,11 @@ func (l *loop) greet(a *app) {
 			l.send(m, ipc.Message{Topic: "greeting", Payload: text})
 		}
 	}
+	l.greeted()
+}
+
+// greeted closes Ready when the last app has been ready.
+func (l *loop) greeted() {
 	if l.wasReady {
 		return
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
 )
@@ -221,5 +222,41 @@ func TestOutOfFiles(t *testing.T) {
 	}
 	if outOfFiles(errors.New("not open")) || outOfFiles(nil) {
 		t.Error("anything is taken for a lack of descriptors")
+	}
+}
+
+// TestReadyWithoutTheOneThatFinished: a worker that exits 0 before all are ready is
+// not waited for.
+func TestReadyWithoutTheOneThatFinished(t *testing.T) {
+	s := newStage(t)
+	a := s.m.app
+	config := NewApp("web", "true")
+	config.Workers = 2
+	a.pool = pool.New(poolConfig(config))
+	set, err := listen.Open(nil, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.sockets = &sockets{Set: set, users: 1}
+	other := &member{app: a, id: 2, slot: 1, proc: s.m.proc}
+	a.members[2] = other
+	s.wakeup = time.NewTimer(time.Hour)
+	for _, e := range []pool.Event{pool.Start{}, pool.Spawned{ID: 1, PID: 11}, pool.Spawned{ID: 2, PID: 12}} {
+		a.pool.Step(time.Now(), e)
+	}
+	s.memberReady(s.m)
+	select {
+	case <-s.s.ready:
+		t.Fatal("ready with one of two")
+	default:
+	}
+	exited{m: other}.apply(s.loop)
+	select {
+	case <-s.s.ready:
+	default:
+		t.Errorf("not ready: %+v", a.pool.Status())
+	}
+	if !s.m.greeted {
+		t.Error("the worker that is left was not greeted")
 	}
 }
