@@ -16,7 +16,8 @@ type dispatcher struct {
 	handler func(Message)
 	queue   chan Message
 	ended   chan struct{}
-	dropped int
+	dropped int       // messages that were dropped and not said yet
+	saidAt  time.Time // when that was said last
 }
 
 func newDispatcher(s *Supervisor, logs *logs) *dispatcher {
@@ -58,16 +59,25 @@ func (d *dispatcher) message(m *member, f ipc.Message) {
 	message := Message{App: m.app.name, Slot: m.slot, Worker: uint64(m.id), Topic: f.Topic, Data: append([]byte(nil), data...)}
 	select {
 	case d.queue <- message:
-		d.dropped = 0
 	default:
-		if d.dropped++; d.dropped == 1 || d.dropped%dispatchSize == 0 {
-			d.logs.Warn().Int("messages", d.dropped).Msg("messages from workers dropped: OnMessage is too slow")
-		}
+		d.dropped++
 	}
+	if time.Since(d.saidAt) >= time.Second {
+		d.sayDropped()
+	}
+}
+
+func (d *dispatcher) sayDropped() {
+	if d.dropped == 0 {
+		return
+	}
+	d.logs.Warn().Int("messages", d.dropped).Msg("messages from workers dropped: OnMessage is too slow")
+	d.dropped, d.saidAt = 0, time.Now()
 }
 
 // close ends the goroutine, which first hands over what is queued.
 func (d *dispatcher) close() {
+	d.sayDropped()
 	close(d.queue)
 	select {
 	case <-d.ended:

@@ -15,6 +15,7 @@ import (
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
+	"golang.org/x/sys/unix"
 )
 
 // stage is a loop that nobody runs, with one app and one worker that never reads.
@@ -258,5 +259,68 @@ func TestReadyWithoutTheOneThatFinished(t *testing.T) {
 	}
 	if !s.m.greeted {
 		t.Error("the worker that is left was not greeted")
+	}
+}
+
+// TestSlowOnMessageDoesNotFloodTheLog, also when it takes one now and then.
+func TestSlowOnMessageDoesNotFloodTheLog(t *testing.T) {
+	s := newStage(t)
+	next := make(chan struct{})
+	s.s.onMessage = func(Message) { <-next }
+	d := newDispatcher(s.s, s.logs)
+	for i := range 10 * dispatchSize {
+		d.message(s.m, ipc.Message{Topic: "t", Payload: encoded(t, "")})
+		if i%2 == 0 { // so that half of them find no room
+			next <- struct{}{}
+		}
+	}
+	close(next)
+	d.close()
+	if log := s.said(); strings.Count(log, "\n") > 60 || !strings.Contains(log, "OnMessage is too slow") {
+		t.Errorf("%d lines: %.1000s", strings.Count(log, "\n"), log)
+	}
+}
+
+// TestSocketsAreSharedWhenThereAreDescriptorsAgain: until then the worker is not
+// blamed.
+func TestSocketsAreSharedWhenThereAreDescriptorsAgain(t *testing.T) {
+	s := newStage(t)
+	set, err := listen.Open([]listen.Address{{Network: "tcp", Addr: "127.0.0.1:0"}}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	s.m.app.sockets = &sockets{Set: set, users: 1}
+	s.m.subscribed = false
+	free, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(free)
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	none := limit
+	none.Cur = uint64(free)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	s.introduce(s.m)
+	again := <-s.s.inbox
+	again.apply(s.loop)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if s.m.outbox == nil || s.m.subscribed {
+		t.Fatalf("the worker is blamed, or has what was not there: %s", s.said())
+	}
+	again = <-s.s.inbox
+	again.apply(s.loop)
+	if !s.m.subscribed {
+		t.Error("the worker has not got its sockets")
+	}
+	if log := s.said(); strings.Count(log, "RLIMIT_NOFILE") != 1 {
+		t.Errorf("the log does not name the limit once: %s", log)
 	}
 }
