@@ -197,7 +197,10 @@ log: {file: disk/tine.log}
 		}
 	}
 	m.signal(syscall.SIGUSR2)
-	time.Sleep(100 * time.Millisecond) // lines about the rollout, which nobody can read
+	eventually(t, "it rolls, with lines that nobody can read", func() bool {
+		text, err := fetch(fresh, "http://"+address+"/")
+		return err == nil && parseAbout(t, text).Generation == 2
+	})
 	if err := os.Remove(disk + "/junk"); err != nil {
 		t.Fatal(err)
 	}
