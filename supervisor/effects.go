@@ -7,6 +7,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/proc"
 )
 
 // carryOut does what an app's core has ordered. None of it waits; what can fail
@@ -48,7 +49,7 @@ func (l *loop) spawn(a *app, e pool.Spawn) {
 	}
 	l.s.wg.Go(func() {
 		if err != nil {
-			l.s.post(spawnFailed{app: a, id: e.ID, err: nameLimit(err)})
+			l.s.post(spawnFailed{app: a, id: e.ID, err: proc.AsLimit(err)})
 			return
 		}
 		l.s.launch(m, g)

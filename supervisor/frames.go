@@ -13,6 +13,7 @@ import (
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/proc"
 )
 
 const (
@@ -111,7 +112,7 @@ func (l *loop) introduce(m *member) {
 		// Not this worker's fault. Its ready timeout bounds the attempts.
 		if !m.delayed {
 			m.delayed = true
-			l.worker(l.logs.Error(), m).Err(nameLimit(err)).Msg("cannot give worker its sockets; trying again")
+			l.worker(l.logs.Error(), m).Err(proc.AsLimit(err)).Msg("cannot give worker its sockets; trying again")
 		}
 		time.AfterFunc(introduceAgain, func() { l.s.post(introduceNow{m}) })
 		return

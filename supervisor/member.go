@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"strconv"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -60,7 +59,7 @@ type member struct {
 // in a goroutine of its own since an exec may wait for a disk.
 func (s *Supervisor) launch(m *member, g *generation) {
 	if err := s.start(m, g); err != nil {
-		s.post(spawnFailed{app: m.app, id: m.id, err: nameLimit(err)})
+		s.post(spawnFailed{app: m.app, id: m.id, err: proc.AsLimit(err)})
 		return
 	}
 	if !s.post(spawned{m}) {
@@ -85,20 +84,6 @@ func within(done <-chan struct{}, d time.Duration) {
 	case <-done:
 	case <-time.After(d):
 	}
-}
-
-// nameLimit says which limit it is that a person has to raise. What proc reports
-// says it already.
-func nameLimit(err error) error {
-	var named *proc.LimitError
-	if errors.As(err, &named) || !errors.Is(err, syscall.EMFILE) {
-		return err
-	}
-	var l syscall.Rlimit
-	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) != nil {
-		return err
-	}
-	return &proc.LimitError{Limit: "RLIMIT_NOFILE", Value: strconv.FormatUint(l.Cur, 10), Err: err}
 }
 
 func (s *Supervisor) start(m *member, g *generation) error {
