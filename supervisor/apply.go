@@ -38,7 +38,7 @@ func (l *loop) applyConfig(c *Config) {
 	l.opening = true
 	p := &plan{config: c.WithDefaults()}
 	for _, config := range p.config.Apps {
-		if l.find(config.Name) == nil {
+		if l.find(config.Name) == nil && !l.done(config) {
 			p.newcomers = append(p.newcomers, newcomer{config, l.predecessor(p.config, config)})
 		}
 	}
@@ -135,7 +135,7 @@ func (l *loop) carryThrough(p *plan) {
 			l.leave(a)
 		}
 	}
-	l.apps = slices.DeleteFunc(l.apps, func(a *app) bool { return a.ended && a.code == 0 })
+	l.apps = slices.DeleteFunc(l.apps, func(a *app) bool { return a.ended && a.leaving })
 	for _, a := range p.added {
 		a.sockets.users++
 		l.apps = append(l.apps, a)
@@ -165,7 +165,7 @@ func (l *loop) change(a *app, config App) {
 		l.logs.Warn().Str("app", a.name).Strs("listen", old.Listen).Msg("the app keeps its addresses: new ones take effect when Tine is started again")
 		config.Listen = old.Listen
 	}
-	if reflect.DeepEqual(old, config) {
+	if reflect.DeepEqual(old, config) && !a.unrolled(config) {
 		return
 	}
 	a.config = config
@@ -175,9 +175,25 @@ func (l *loop) change(a *app, config App) {
 		next.Workers = a.pool.Status().Wanted
 	}
 	l.step(a, pool.Reconfigure{Config: next})
-	if startedDifferently(old, config) {
+	if startedDifferently(old, config) || a.unrolled(config) {
 		l.step(a, pool.Roll{Reason: "config"})
 	}
+}
+
+// unrolled says whether the workers were started with something else than config
+// has, and no rollout is under way that may change it: the last one was aborted.
+func (a *app) unrolled(config App) bool {
+	st := a.pool.Status()
+	g := a.generations[st.Generation]
+	return st.Rollout == nil && g != nil && startedDifferently(g.config, config)
+}
+
+// done is whether an app of this very config has run and ended by itself: it is not
+// started again because another app's config has changed.
+func (l *loop) done(config App) bool {
+	return slices.ContainsFunc(l.apps, func(a *app) bool {
+		return a.ended && !a.leaving && a.name == config.Name && reflect.DeepEqual(a.config, config)
+	})
 }
 
 // startedDifferently says whether a worker of b is another process than one of a.
@@ -191,7 +207,7 @@ func startedDifferently(a, b App) bool {
 func (l *loop) applySources(values []CacheValue) {
 	for key, j := range l.jobs {
 		i := slices.IndexFunc(values, func(v CacheValue) bool { return v.Key == key })
-		if i >= 0 && reflect.DeepEqual(values[i], j.config) {
+		if i >= 0 && sameSource(values[i], j.config) {
 			continue
 		}
 		l.stopSource(key)

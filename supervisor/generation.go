@@ -19,6 +19,7 @@ const channelFD = 3
 // looked up once, by the first worker of it that is started, so that every worker
 // of a generation is the same program even if the disk changes meanwhile.
 type generation struct {
+	config  App
 	resolve func() (recipe, error)
 }
 
@@ -29,7 +30,7 @@ type recipe struct {
 }
 
 func newGeneration(c App) *generation {
-	return &generation{resolve: sync.OnceValues(func() (recipe, error) {
+	return &generation{config: c, resolve: sync.OnceValues(func() (recipe, error) {
 		r, err := resolve(c)
 		if err != nil {
 			return recipe{}, fmt.Errorf("cannot start app %s: %w", c.Name, err)

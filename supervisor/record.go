@@ -67,6 +67,10 @@ func (l *loop) record(a *app, r pool.Record) {
 		if m := a.lastExit; m.id == r.ID && m.words != "" && unasked(r) {
 			e.Str("last_words", m.words)
 		}
+	case pool.KindReadyTimeout:
+		if m := a.members[r.ID]; m != nil && !m.greeting {
+			e.Str("hint", "it never said hello on its channel: does the program call worker.Start?")
+		}
 	case pool.KindScaled:
 		e.Int("slots", r.Slots)
 	}

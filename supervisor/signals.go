@@ -98,6 +98,10 @@ func (s *Supervisor) loadConfig() {
 }
 
 func (s *Supervisor) reopenLog() {
+	if s.logs.err.reopen == nil {
+		s.logs.Info().Msg("no log file to reopen: the log goes to where Tine was started")
+		return
+	}
 	if err := s.logs.Reopen(); err != nil {
 		s.logs.Error().Err(err).Msg("log file not reopened; the old one stays in use")
 		return

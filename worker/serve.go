@@ -97,6 +97,9 @@ func (w *Worker) ServeServer(srv *http.Server, on ...net.Listener) error {
 	if len(on) > 0 {
 		lns = on
 	}
+	if len(lns) == 0 {
+		w.opts.logger.Warn("serving on no address: give the app one with tine run -l, or with listen in its config", "app", w.app)
+	}
 	s := newServer(srv)
 	loopEnded, ok := w.drain.add(s, len(lns))
 	if !ok {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"os"
 	"os/exec"
@@ -253,4 +254,43 @@ func (m *tine) startedPID(log string) int {
 		m.t.Fatalf("no pid in %s", log)
 	}
 	return pid
+}
+
+// TestLogReaderGoesAway: whoever reads the log crashes, and the service must not notice.
+func TestLogReaderGoesAway(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(tinePath, "run", "-l", address, "-n", "2", "--drain-delay", "50ms", "--", memberPath)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, w, w
+	cmd.Env = append(os.Environ(), "MEMBER_CONTROL="+dir)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() { cmd.Process.Kill() })
+	lines := bufio.NewScanner(r)
+	for lines.Scan() && !strings.Contains(lines.Text(), "all workers are ready") {
+	}
+	r.Close()
+	cmd.Process.Signal(syscall.SIGUSR2)
+	eventually(t, "it rolls", func() bool {
+		text, err := fetch(fresh, "http://"+address+"/")
+		return err == nil && parseAbout(t, text).Generation == 2
+	})
+	cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("it ended with %v", err)
+		}
+	case <-time.After(patience):
+		t.Error("it did not stop")
+	}
 }

@@ -45,8 +45,9 @@ func run(args []string) int {
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "tine",
-		Short: "One worker process per CPU on one address, restarted, refreshed and replaced with no lost request",
+		Use:     "tine",
+		Version: versionText(),
+		Short:   "One worker process per CPU on one address, restarted, refreshed and replaced with no lost request",
 		Long: `Tine keeps one worker process per CPU on one address. It restarts those that
 crash, broadcasts cached values to all of them, and on SIGUSR2 replaces them one
 at a time with no lost request.`,

@@ -59,8 +59,10 @@ one stops at once. Each flag can be given as an environment variable too:
 			return supervisor.Run(cmd.Context(), c, opts...)
 		},
 	}
+	cmd.DisableFlagsInUseLine = true
 	flags := cmd.Flags()
 	flags.SortFlags = false
+	flags.SetInterspersed(false) // what follows the command is the command's
 	flags.StringVarP(&f.config, "config", "c", "", "config `FILE`")
 	flags.StringArrayVarP(&f.listen, "listen", "l", nil, "`ADDRESS` to serve, as :7000 or unix:/run/web.sock; may be repeated")
 	flags.IntVarP(&f.workers, "workers", "n", 0, "worker processes; 0: one per CPU")
