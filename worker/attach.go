@@ -127,7 +127,9 @@ func (w *Worker) lost(err error) {
 	}
 	w.orphan1.Do(func() {
 		log := w.opts.logger.With("app", w.app, "slot", w.Slot(), "worker", w.id, "pid", os.Getpid())
-		if violation := (*ipc.ProtocolError)(nil); errors.As(err, &violation) {
+		var violation *ipc.ProtocolError
+		var files *ipc.LostFilesError
+		if errors.As(err, &violation) || errors.As(err, &files) {
 			log.Error("the channel to the master is unusable; serving on without it", "error", err)
 		} else {
 			log.Warn("the master has vanished; serving on")
