@@ -13,7 +13,7 @@ import (
 type order struct {
 	reason   string
 	handover bool // somebody else accepts from the same sockets
-	linger   bool // without: accept for the whole delay
+	linger   bool // nobody else does: accept for the whole delay, not only while a connection is open
 	delay    time.Duration
 	timeout  time.Duration
 	stay     bool // the process does not end with the drain
