@@ -15,7 +15,6 @@ type link struct {
 	w        *Worker
 	conn     *ipc.Conn
 	greeted  bool
-	attached chan error      // one result: the handshake is over
 	complete bool            // the handshake is over
 	missing  int             // sets of the snapshot that are still to come; -1: no snapshot yet
 	seen     map[string]bool // keys in the snapshot that is being received
@@ -23,39 +22,43 @@ type link struct {
 
 func (w *Worker) attach(conn *ipc.Conn) error {
 	w.box = ipc.NewOutbox(conn, ipc.OutboxOptions{})
-	w.link = &link{w: w, conn: conn, attached: make(chan error, 1), missing: -1}
-	if err := w.box.Send(hello()); err != nil {
+	w.link = &link{w: w, conn: conn, missing: -1}
+	// No frame of the handshake is handed to another goroutine: all of it is there
+	// already as a rule, and a program's start is what a crash costs.
+	if err := conn.Write(hello()); err != nil {
 		return fmt.Errorf("cannot send the hello: %w", err)
 	}
-	go w.link.read()
-	t := time.NewTimer(w.opts.attach)
-	defer t.Stop()
-	select {
-	case err := <-w.link.attached:
-		if err == nil {
-			go w.applyLoop()
+	late := time.AfterFunc(w.opts.attach, func() { conn.Close() })
+	for !w.link.complete {
+		if err := w.link.next(); err != nil {
+			if !late.Stop() {
+				err = fmt.Errorf("the master did not complete the handshake within %v", w.opts.attach)
+			}
+			return err
 		}
-		return err
-	case <-t.C:
+	}
+	if !late.Stop() {
 		return fmt.Errorf("the master did not complete the handshake within %v", w.opts.attach)
 	}
+	go w.link.read()
+	go w.applyLoop()
+	return nil
+}
+
+func (l *link) next() error {
+	f, err := l.conn.Read()
+	if err != nil {
+		return err
+	}
+	return l.handle(f)
 }
 
 func (l *link) read() {
 	for {
-		f, err := l.conn.Read()
-		if err == nil {
-			err = l.handle(f)
-		}
-		if err == nil {
-			continue
-		}
-		if !l.complete {
-			l.attached <- err
+		if err := l.next(); err != nil {
+			l.w.lost(err)
 			return
 		}
-		l.w.lost(err)
-		return
 	}
 }
 
@@ -112,10 +115,7 @@ func (l *link) handle(f ipc.Frame) error {
 func (l *link) snapshotComplete() {
 	l.w.store.keepOnly(l.seen)
 	l.seen = nil
-	if !l.complete {
-		l.complete = true
-		l.attached <- nil
-	}
+	l.complete = true
 }
 
 // lost is told once that the channel has ended.
