@@ -75,13 +75,18 @@ func TestDroppedValuesAreForgotten(t *testing.T) {
 		Cached[int](w, "n")
 	}
 	keep := Cached[int](w, "n")
-	runtime.GC()
-	m.set(2, "n", 2)
-	m.acked(2)
-	w.store.applying.Lock()
-	defer w.store.applying.Unlock()
-	if n := len(w.store.cells["n"].readers); n > 2 { // the compiler may keep one more alive
-		t.Errorf("%d readers are left", n)
+	left := 101
+	// A collection that other tests keep busy may see them only the next time.
+	for epoch := uint64(2); left > 2 && epoch < 50; epoch++ { // the compiler may keep one more alive
+		runtime.GC()
+		m.set(epoch, "n", int(epoch))
+		m.acked(epoch)
+		w.store.applying.Lock()
+		left = len(w.store.cells["n"].readers)
+		w.store.applying.Unlock()
+	}
+	if left > 2 {
+		t.Errorf("%d readers are left", left)
 	}
 	runtime.KeepAlive(keep)
 }
