@@ -14,17 +14,17 @@ const exitGrace = time.Second
 
 // watchSignals makes SIGTERM and SIGINT drain the worker, and SIGPIPE harmless. The first of the former during a drain
 // that the master ordered asks for what is being done already; the second, or one when the time is up, cuts it short.
+//
+// To ask for them takes the runtime up to a millisecond, which a worker that replaces a dead one does not have. Under a
+// master it is done beside the rest of the start, and before the worker says ready; alone nobody says when it is.
 func (w *Worker) watchSignals() {
-	ch := make(chan os.Signal, 2)
-	signal.Notify(ch, syscall.SIGTERM, syscall.SIGINT)
-	if w.attached {
-		// The master reads what this process prints. Go ends a program that prints to a pipe without a reader unless
-		// somebody asked for SIGPIPE, and a worker has to survive its master, to its own last line. (To ignore the
-		// signal instead would be inherited by children.)
-		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	}
+	listening := make(chan struct{})
+	w.signals = listening
 	go func() {
+		ch := make(chan os.Signal, 2)
 		defer signal.Stop(ch)
+		w.askForSignals(ch)
+		close(listening)
 		for again := false; ; again = true {
 			select {
 			case s := <-ch:
@@ -34,6 +34,19 @@ func (w *Worker) watchSignals() {
 			}
 		}
 	}()
+	if !w.attached {
+		<-listening
+	}
+}
+
+func (w *Worker) askForSignals(ch chan<- os.Signal) {
+	signal.Notify(ch, syscall.SIGTERM, syscall.SIGINT)
+	if w.attached {
+		// The master reads what this process prints. Go ends a program that prints to a pipe without a reader unless
+		// somebody asked for SIGPIPE, and a worker has to survive its master, to its own last line. (To ignore the
+		// signal instead would be inherited by children.)
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	}
 }
 
 func (w *Worker) signalled(s syscall.Signal, again bool) {

@@ -57,7 +57,8 @@ type Worker struct {
 	drain    drain
 	orphaned chan struct{}
 	orphan1  sync.Once
-	over     chan struct{} // no goroutine of the worker outlives this for long
+	signals  <-chan struct{} // closed when the process's signals come here
+	over     chan struct{}   // no goroutine of the worker outlives this for long
 	overOnce sync.Once
 }
 
@@ -145,6 +146,7 @@ func (w *Worker) Ready() error {
 	}
 	w.readyOnce.Do(func() {
 		if w.attached {
+			<-w.signals // a worker that is ready drains when it is told to
 			w.readyErr = w.send(ipc.Ready{})
 		}
 	})
