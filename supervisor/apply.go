@@ -54,12 +54,17 @@ func (l *loop) applyConfig(c *Config) {
 // the same config, or is going already.
 func (l *loop) predecessor(c *Config, config App) *app {
 	for _, a := range l.apps {
-		goes := a.leaving || !slices.ContainsFunc(c.Apps, func(n App) bool { return n.Name == a.name })
+		goes := a.leaving || !c.names(a)
 		if !a.ended && goes && len(config.Listen) > 0 && slices.Equal(a.config.Listen, config.Listen) {
 			return a
 		}
 	}
 	return nil
+}
+
+// names says whether c has an app of a's name.
+func (c *Config) names(a *app) bool {
+	return slices.ContainsFunc(c.Apps, func(n App) bool { return n.Name == a.name })
 }
 
 func (p *plan) open() error {
@@ -127,7 +132,7 @@ func (l *loop) carryThrough(p *plan) {
 	}
 	for _, a := range l.apps {
 		switch {
-		case a.ended || a.leaving || slices.ContainsFunc(p.config.Apps, func(n App) bool { return n.Name == a.name }):
+		case a.ended || a.leaving || p.config.names(a):
 		case slices.ContainsFunc(p.added, func(n *app) bool { return n.replaces == a }):
 			l.logs.Info().Str("app", a.name).Msg("app is no longer in the config; stopping it when its successor is ready")
 		default:

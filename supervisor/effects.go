@@ -45,7 +45,7 @@ func (l *loop) spawn(a *app, e pool.Spawn) {
 	before := a.sockets.Slots()
 	err := a.sockets.OpenSlot(e.Slot)
 	if a.sockets.Slots() > before {
-		l.steer(a) // it was ordered before the slot was there to be admitted
+		a.steerDue = true // it was ordered before the slot was there to be admitted
 	}
 	l.s.wg.Go(func() {
 		if err != nil {

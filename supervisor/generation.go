@@ -40,6 +40,8 @@ func newGeneration(c App) *generation {
 }
 
 func resolve(c App) (recipe, error) {
+	// Counted once: every spawn asks how many share the CPUs.
+	c.Workers = c.workers()
 	env, err := environment(c, os.Environ())
 	if err != nil {
 		return recipe{}, err

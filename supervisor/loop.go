@@ -31,7 +31,7 @@ type loop struct {
 	published    published       // what of it workers have set
 	jobs         map[string]*job // by key
 	snapshot     bool            // the sources had their first chance: workers may have the snapshot
-	wantSnapshot []*member       // said hello before that
+	wantSnapshot []*member       // were spawned before that
 
 	dispatch   *dispatcher
 	stopping   bool

@@ -108,7 +108,8 @@ func (l *loop) allFetched() bool {
 	return true
 }
 
-// releaseSnapshot lets the workers that said hello have the values and a slot.
+// releaseSnapshot lets the workers that were spawned meanwhile have the values and a
+// slot.
 func (l *loop) releaseSnapshot() {
 	l.snapshot = true
 	waiting := l.wantSnapshot
