@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Words that [App.Restart], [App.Rollout] and [App.CPUAffinity] may be.
+// Words that [App.Restart], [App.Rollout], [App.CPUAffinity], [App.Policy], [App.Steering] and [App.OnOverload] may be.
 const (
 	RestartOnFailure = "on-failure" // a worker that exits 0 unasked has finished; anything else restarts it
 	RestartAlways    = "always"     // every exit restarts it
@@ -18,6 +18,21 @@ const (
 
 	CPUAffinityAuto = "auto" // each worker on a CPU of its own, where that is fair
 	CPUAffinityOff  = "off"  // the kernel moves workers as it likes
+
+	PolicyLeast      = "least"       // the worker with the fewest busy connections
+	PolicyRoundRobin = "round-robin" // each in turn
+	PolicyRandom     = "random"      // any
+	PolicyHash       = "hash"        // by the addresses and ports of both ends: the same connection, the same worker
+	PolicyClientIP   = "client-ip"   // by the client's address: the same client, the same worker, also after a rollout
+	PolicyCPU        = "cpu"         // the worker on the CPU that the connection arrived on; needs CPUAffinityAuto
+
+	SteeringAuto = "auto" // the best kind that this machine has
+	SteeringEBPF = "ebpf" // a program in the kernel that counts; needs CAP_BPF
+	SteeringCBPF = "cbpf" // a program in the kernel that the master replaces; needs no privilege
+	SteeringHash = "hash" // the kernel's own hash: what Policy says has no effect
+
+	OverloadQueue  = "queue"  // connections wait until a worker takes them
+	OverloadRefuse = "refuse" // new connections are refused at once, in the kernel; needs steering by ebpf
 )
 
 // MaxWorkers is the most workers that one app can have.
@@ -64,6 +79,38 @@ type App struct {
 	// CPUAffinity is CPUAffinityAuto (default) or CPUAffinityOff. Auto gives each worker one CPU of its own, where the
 	// workers are a multiple of the CPUs and no quota says that the CPUs are shared.
 	CPUAffinity string
+
+	// Policy says which worker gets a new connection: PolicyLeast (default), PolicyRoundRobin, PolicyRandom, PolicyHash,
+	// PolicyClientIP or PolicyCPU. A worker that starts, drains or is stalled gets none while another can take it. What a
+	// kind of steering cannot do exactly it does as well as it can.
+	Policy string
+	// Steering is the best kind to use: SteeringAuto (default), SteeringEBPF, SteeringCBPF or SteeringHash. Where the
+	// machine does not have that kind the next one takes its place, in this order.
+	Steering string
+	// OnOverload says what happens to new connections while every worker is full: OverloadQueue (default) or
+	// OverloadRefuse, which needs OverloadAt. Where the kernel cannot refuse, they wait.
+	OnOverload string
+	OverloadAt int // busy connections at which a worker is full, 0 to 1,000,000; 0 (default): never
+
+	// StallTimeout is how long a worker may be stalled (it has connections and does not move) until it is asked for its
+	// goroutines and replaced. From the first moment on it gets no new connection. At least 10ms; default 30s. See NewApp
+	// for 0: never replaced.
+	StallTimeout time.Duration
+	// RequestTimeout is how long one request may be in flight until its worker is asked for its goroutines and replaced. At
+	// least 10ms; 0 (default): for ever.
+	RequestTimeout time.Duration
+	MaxRequests    int           // a worker is replaced after this many requests, 0 to 1,000,000,000; 0 (default): never
+	MaxAge         time.Duration // a worker is replaced after this time of being ready, at least 1s; 0 (default): never
+	MaxRSS         int64         // bytes of resident memory at which a worker is replaced, at least 1 MiB; 0 (default): never
+	// RecycleJitter is the share, 0 to 1, by which MaxRequests and MaxAge vary at random from worker to worker, so that
+	// they do not all come due at once; default 0.1. See NewApp for 0: none.
+	RecycleJitter float64
+	// Standby is how many workers more are started and initialised without a slot, 0 to MaxWorkers, to take the place of
+	// one that ends; default 0.
+	Standby int
+	// DumpDir is the folder for the goroutines of stalled workers; it is made, with mode 0700, when it is not there.
+	// Default: the folder of the log file, else a folder in the temporary folder. From a file: relative to the file's own.
+	DumpDir string
 
 	complete bool // zero fields are meant as they are
 }
@@ -117,8 +164,16 @@ const (
 	defaultDrainTimeout = 30 * time.Second
 	defaultKillAfter    = 5 * time.Second
 	defaultMaxSurge     = 1
+	defaultStallTimeout = 30 * time.Second
+	defaultJitter       = 0.1
 	defaultCacheEvery   = 5 * time.Second
 	defaultCacheTimeout = 5 * time.Second
+
+	maxOverloadAt  = 1_000_000
+	maxMaxRequests = 1_000_000_000
+	leastTimeout   = 10 * time.Millisecond
+	leastMaxAge    = time.Second
+	leastMaxRSS    = 1 << 20
 )
 
 var defaultBackoff = Backoff{Base: 100 * time.Millisecond, Max: 15 * time.Second, Jitter: 0.2, Reset: 10 * time.Second}
@@ -188,6 +243,9 @@ func (a *App) fill() {
 	setDefault(&a.Restart, RestartOnFailure)
 	setDefault(&a.Rollout, RolloutSurge)
 	setDefault(&a.CPUAffinity, CPUAffinityAuto)
+	setDefault(&a.Policy, PolicyLeast)
+	setDefault(&a.Steering, SteeringAuto)
+	setDefault(&a.OnOverload, OverloadQueue)
 	if a.complete {
 		return
 	}
@@ -204,6 +262,8 @@ func (a *App) fill() {
 	setDefault(&a.DrainTimeout, defaultDrainTimeout)
 	setDefault(&a.KillAfter, defaultKillAfter)
 	setDefault(&a.MaxSurge, defaultMaxSurge)
+	setDefault(&a.StallTimeout, defaultStallTimeout)
+	setDefault(&a.RecycleJitter, defaultJitter)
 }
 
 // fill sets the defaults, unless the value's zeros are meant.

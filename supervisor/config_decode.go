@@ -369,12 +369,31 @@ func (d *decoder) env(to *map[string]string) func(string, ast.Node) {
 	}
 }
 
+const someDuration = "write 30s, 1m30s or 500ms"
+
 func (d *decoder) duration(to *time.Duration) func(string, ast.Node) {
+	return d.durationAs(to, someDuration)
+}
+
+// optional decodes a duration, or the word off (0).
+func (d *decoder) optional(to *time.Duration) func(string, ast.Node) {
+	read := d.durationAs(to, "write off, 30s, 1m30s or 500ms")
+	return func(path string, n ast.Node) {
+		if s, ok := d.resolve(path, n).(*ast.StringNode); ok && s.Value == "off" {
+			*to = 0
+			return
+		}
+		read(path, n)
+	}
+}
+
+// durationAs decodes a duration; want says in its messages what to write.
+func (d *decoder) durationAs(to *time.Duration, want string) func(string, ast.Node) {
 	return func(path string, n ast.Node) {
 		resolved := d.resolve(path, n)
 		switch v := resolved.(type) {
 		case *ast.StringNode:
-			value, err := parseDuration(v.Value)
+			value, err := parseDuration(v.Value, want)
 			if err != nil {
 				d.fail(n, path, "%v", err)
 				return
@@ -388,33 +407,33 @@ func (d *decoder) duration(to *time.Duration) func(string, ast.Node) {
 			*to = 0
 		default:
 			if !d.reported(path) {
-				d.failAt(d.placeOf(path), path, "%s is no duration: write 30s, 1m30s or 500ms", describe(resolved))
+				d.failAt(d.placeOf(path), path, "%s is no duration: %s", describe(resolved), want)
 			}
 		}
 	}
 }
 
 // parseDuration reads 30s, 1m30s or 500ms.
-func parseDuration(text string) (time.Duration, error) {
+func parseDuration(text, want string) (time.Duration, error) {
 	value, err := time.ParseDuration(text)
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("%s is no duration: write 30s, 1m30s or 500ms", shorten(text))
+		return 0, fmt.Errorf("%s is no duration: %s", shorten(text), want)
 	case value < 0:
 		return 0, fmt.Errorf("%s is negative", text)
 	}
 	return value, nil
 }
 
-// integer decodes a number from least to most, or the word auto (0) when that is allowed.
-func (d *decoder) integer(to *int, least, most int, auto bool) func(string, ast.Node) {
+// integer decodes a number from least to most, or word (0) when there is one.
+func (d *decoder) integer(to *int, least, most int, word string) func(string, ast.Node) {
 	want := fmt.Sprintf("write %d to %d", least, most)
-	if auto {
-		want = fmt.Sprintf("write auto or %d to %d", least, most)
+	if word != "" {
+		want = fmt.Sprintf("write %s or %d to %d", word, max(least, 1), most)
 	}
 	return func(path string, n ast.Node) {
 		n2 := d.resolve(path, n)
-		if s, ok := n2.(*ast.StringNode); ok && auto && s.Value == "auto" {
+		if s, ok := n2.(*ast.StringNode); ok && word != "" && s.Value == word {
 			*to = 0
 			return
 		}
@@ -491,6 +510,43 @@ func parseBytes(text string) (int64, error) {
 	case "off":
 		return -1, nil
 	}
+	value, ok := bytesOf(text)
+	if !ok || value == 0 {
+		return 0, fmt.Errorf("%s is no size: write auto, off, or bytes such as 512MiB", shorten(text))
+	}
+	return value, nil
+}
+
+// size decodes a size such as 512MiB, or the word off (0).
+func (d *decoder) size(to *int64) func(string, ast.Node) {
+	return func(path string, n ast.Node) {
+		s, ok := d.text(path, n)
+		if !ok {
+			return
+		}
+		value, err := ParseSize(s)
+		if err != nil {
+			d.fail(n, path, "%v", err)
+			return
+		}
+		*to = value
+	}
+}
+
+// ParseSize reads a number of bytes as a config file has it: 1048576, 512KiB, 256MiB, 2GiB, 1TiB. The word off is 0.
+func ParseSize(text string) (int64, error) {
+	if text == "off" {
+		return 0, nil
+	}
+	value, ok := bytesOf(text)
+	if !ok {
+		return 0, fmt.Errorf("%s is no size: write off, or bytes such as 512MiB", shorten(text))
+	}
+	return value, nil
+}
+
+// bytesOf reads a number of bytes that fits and is not negative.
+func bytesOf(text string) (int64, bool) {
 	number, unit := text, int64(1)
 	for _, u := range []struct {
 		name string
@@ -502,10 +558,10 @@ func parseBytes(text string) (int64, error) {
 		}
 	}
 	value, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
-	if err != nil || value <= 0 || value > math.MaxInt64/unit {
-		return 0, fmt.Errorf("%s is no size: write auto, off, or bytes such as 512MiB", shorten(text))
+	if err != nil || value < 0 || value > math.MaxInt64/unit {
+		return 0, false
 	}
-	return value * unit, nil
+	return value * unit, true
 }
 
 // absolute makes a path of the file absolute.

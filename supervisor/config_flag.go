@@ -36,7 +36,7 @@ func parseCacheFlag(text string) (CacheValue, error) {
 		return v, fmt.Errorf("no source: %s", want)
 	}
 	if at := strings.LastIndexByte(value, '@'); at >= 0 && at+1 < len(value) && isDigit(value[at+1]) {
-		every, err := parseDuration(value[at+1:])
+		every, err := parseDuration(value[at+1:], someDuration)
 		if err != nil {
 			return v, err
 		}

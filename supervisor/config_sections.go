@@ -48,7 +48,7 @@ func (d *decoder) app(path, name string, n ast.Node) App {
 		{"env", d.env(&a.Env)},
 		{"env_file", d.list(&a.EnvFiles, d.absolute)},
 		{"listen", d.list(&a.Listen, d.absoluteSocket)},
-		{"workers", d.integer(&a.Workers, 1, MaxWorkers, true)},
+		{"workers", d.integer(&a.Workers, 1, MaxWorkers, "auto")},
 		{"restart", d.textInto(&a.Restart)},
 		{"backoff", func(path string, n ast.Node) {
 			d.section(path, n, []field{
@@ -62,17 +62,29 @@ func (d *decoder) app(path, name string, n ast.Node) App {
 				a.Backoff.Max = max(a.Backoff.Max, a.Backoff.Base)
 			}
 		}},
-		{"start_limit", d.integer(&a.StartLimit, 0, 1_000_000, false)},
+		{"start_limit", d.integer(&a.StartLimit, 0, 1_000_000, "")},
 		{"ready_timeout", d.duration(&a.ReadyTimeout)},
 		{"drain_delay", d.duration(&a.DrainDelay)},
 		{"drain_timeout", d.duration(&a.DrainTimeout)},
 		{"kill_after", d.duration(&a.KillAfter)},
 		{"rollout", d.textInto(&a.Rollout)},
-		{"max_surge", d.integer(&a.MaxSurge, 1, MaxWorkers, false)},
-		{"max_unavailable", d.integer(&a.MaxUnavailable, 0, MaxWorkers, false)},
-		{"gomaxprocs", d.integer(&a.GOMAXPROCS, 1, 65536, true)},
+		{"max_surge", d.integer(&a.MaxSurge, 1, MaxWorkers, "")},
+		{"max_unavailable", d.integer(&a.MaxUnavailable, 0, MaxWorkers, "")},
+		{"gomaxprocs", d.integer(&a.GOMAXPROCS, 1, 65536, "auto")},
 		{"gomemlimit", d.bytes(&a.GOMEMLIMIT)},
 		{"cpu_affinity", d.textInto(&a.CPUAffinity)},
+		{"policy", d.textInto(&a.Policy)},
+		{"steering", d.textInto(&a.Steering)},
+		{"on_overload", d.textInto(&a.OnOverload)},
+		{"overload_at", d.integer(&a.OverloadAt, 0, maxOverloadAt, "off")},
+		{"stall_timeout", d.optional(&a.StallTimeout)},
+		{"request_timeout", d.optional(&a.RequestTimeout)},
+		{"max_requests", d.integer(&a.MaxRequests, 0, maxMaxRequests, "off")},
+		{"max_age", d.optional(&a.MaxAge)},
+		{"max_rss", d.size(&a.MaxRSS)},
+		{"recycle_jitter", d.share(&a.RecycleJitter)},
+		{"standby", d.integer(&a.Standby, 0, MaxWorkers, "off")},
+		{"dump_dir", d.pathInto(&a.DumpDir)},
 	}, nil)
 	return a
 }

@@ -12,6 +12,14 @@ var otherWords = map[string]string{
 	"interval": "every", "period": "every", "refresh": "every", "logging": "log", "loglevel": "level",
 	"services": "apps", "programs": "apps", "strategy": "rollout", "grace": "drain_timeout",
 	"shutdown_timeout": "drain_timeout", "stop_timeout": "drain_timeout", "start_timeout": "ready_timeout",
+	"balance": "policy", "balancing": "policy", "load_balancing": "policy", "algorithm": "policy", "lb": "policy",
+	"watchdog": "stall_timeout", "hang_timeout": "stall_timeout", "harakiri": "request_timeout", "timeout": "request_timeout",
+	"max_connections": "overload_at", "overload": "on_overload", "max_lifetime": "max_age", "max_uptime": "max_age",
+	"max_memory": "max_rss", "max_memory_restart": "max_rss", "memory_limit": "max_rss", "reload_on_rss": "max_rss",
+	"max_requests_jitter": "recycle_jitter", "spare": "standby", "spares": "standby", "warm": "standby",
+	"leastconn": "least", "least_conn": "least", "least_connections": "least", "rr": "round-robin",
+	"ip_hash": "client-ip", "source": "client-ip", "sticky": "client-ip", "none": "hash", "kernel": "hash", "best": "auto",
+	"reject": "refuse", "drop": "refuse", "shed": "refuse", "wait": "queue",
 	"command": "exec", "shell": "exec", "path": "file", "database": "dsn", "values": "cache",
 }
 

@@ -94,12 +94,32 @@ apps:
     gomaxprocs: 2
     gomemlimit: 512MiB
     cpu_affinity: off
+    policy: client-ip
+    steering: ebpf
+    on_overload: refuse
+    overload_at: 100
+    stall_timeout: off
+    request_timeout: 15s
+    max_requests: 100000
+    max_age: 15m
+    max_rss: 256MiB
+    recycle_jitter: 0
+    standby: 2
+    dump_dir: dumps
   mail:
     command: [mail, --queue, 5]
     workers: auto
     gomaxprocs: auto
     gomemlimit: off
     listen: :2525
+    policy: cpu
+    overload_at: off
+    stall_timeout: 10ms
+    request_timeout: off
+    max_requests: off
+    max_age: 0
+    max_rss: off
+    standby: 0
 `)
 	want := &Config{
 		Name: "shop",
@@ -109,12 +129,16 @@ apps:
 			EnvFiles: []string{"/srv/tine/.env", "/etc/web.env"}, Listen: []string{":7000", "unix:/srv/tine/run/web.sock"},
 			Workers: 4, Restart: RestartAlways, Backoff: Backoff{Base: time.Second, Max: time.Minute, Reset: time.Hour},
 			StartLimit: 3, ReadyTimeout: 90 * time.Second, KillAfter: 500 * time.Millisecond, Rollout: RolloutStopFirst,
-			MaxSurge: 2, MaxUnavailable: 1, GOMAXPROCS: 2, GOMEMLIMIT: 512 << 20, CPUAffinity: "off", complete: true,
+			MaxSurge: 2, MaxUnavailable: 1, GOMAXPROCS: 2, GOMEMLIMIT: 512 << 20, CPUAffinity: "off",
+			Policy: PolicyClientIP, Steering: SteeringEBPF, OnOverload: OverloadRefuse, OverloadAt: 100,
+			RequestTimeout: 15 * time.Second, MaxRequests: 100_000, MaxAge: 15 * time.Minute, MaxRSS: 256 << 20, Standby: 2,
+			DumpDir: "/srv/tine/dumps", complete: true,
 		}, {
 			Name: "mail", Command: []string{"mail", "--queue", "5"}, Dir: "/srv/tine", Listen: []string{":2525"},
 			Restart: RestartOnFailure, Backoff: defaultBackoff, StartLimit: 5, ReadyTimeout: 30 * time.Second,
 			DrainDelay: time.Second, DrainTimeout: 30 * time.Second, KillAfter: 5 * time.Second, Rollout: RolloutSurge,
-			MaxSurge: 1, GOMEMLIMIT: -1, CPUAffinity: CPUAffinityAuto, complete: true,
+			MaxSurge: 1, GOMEMLIMIT: -1, CPUAffinity: CPUAffinityAuto, Policy: PolicyCPU, Steering: SteeringAuto,
+			OnOverload: OverloadQueue, StallTimeout: 10 * time.Millisecond, RecycleJitter: 0.1, complete: true,
 		}},
 		Cache: []CacheValue{
 			{Key: "usersCount", SQL: SQL{"sqlite", "/srv/tine/shop.db", "SELECT count(*) FROM users"},
@@ -203,6 +227,7 @@ func TestValidateInGo(t *testing.T) {
 			{Name: "web", Command: []string{"server"}, DrainDelay: -time.Second, Listen: []string{":1"}, Workers: 1025},
 			{Name: "web", Listen: []string{"0.0.0.0:1"}, GOMEMLIMIT: -2, MaxSurge: -1},
 			{},
+			{Name: "b", Command: []string{"x"}, StallTimeout: -1, MaxRSS: -1, MaxRequests: -1, RecycleJitter: 2, Standby: -1, DumpDir: "\x00"},
 		},
 		Cache: []CacheValue{{Key: strings.Repeat("k", 256), File: "f"}, {Key: "a"}, {Key: "a", File: "f"}, {}},
 	}
@@ -220,6 +245,12 @@ func TestValidateInGo(t *testing.T) {
 		"apps.web.max_surge: -1 is negative",
 		`apps[2]: "" is no name for an app`,
 		"the key has 256 bytes, the most is 255",
+		"apps.b.stall_timeout: -1ns is negative",
+		"apps.b.max_rss: -1 is negative",
+		"apps.b.max_requests: -1 is negative",
+		"apps.b.recycle_jitter: 2 is out of range",
+		"apps.b.standby: -1 is negative",
+		"apps.b.dump_dir: contains a zero byte",
 		"cache.a: no source",
 		"cache.a: two values have this key",
 		"cache[3]: the key is empty",
@@ -232,13 +263,13 @@ func TestValidateInGo(t *testing.T) {
 
 func TestZeroMeansZeroInNewApp(t *testing.T) {
 	a := NewApp("web", "server")
-	a.DrainDelay, a.StartLimit = 0, 0
+	a.DrainDelay, a.StartLimit, a.StallTimeout, a.RecycleJitter = 0, 0, 0, 0
 	got := (&Config{Apps: []App{a, {Name: "b"}}}).WithDefaults().Apps
-	if got[0].DrainDelay != 0 || got[0].StartLimit != 0 {
-		t.Errorf("zero became %s, %d", got[0].DrainDelay, got[0].StartLimit)
-	}
-	if got[1].DrainDelay != time.Second || got[1].StartLimit != 5 {
-		t.Errorf("defaults are %s, %d", got[1].DrainDelay, got[1].StartLimit)
+	for i, want := range []App{{}, {DrainDelay: time.Second, StartLimit: 5, StallTimeout: 30 * time.Second, RecycleJitter: 0.1}} {
+		g := got[i]
+		if g.DrainDelay != want.DrainDelay || g.StartLimit != want.StartLimit || g.StallTimeout != want.StallTimeout || g.RecycleJitter != want.RecycleJitter {
+			t.Errorf("app %d has %s, %d, %s, %v, want %+v", i, g.DrainDelay, g.StartLimit, g.StallTimeout, g.RecycleJitter, want)
+		}
 	}
 }
 
@@ -256,6 +287,19 @@ func TestSingle(t *testing.T) {
 	}
 	if err := Single("", nil, 0, nil).Validate(); err == nil || !strings.Contains(err.Error(), "no command") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestParseSize(t *testing.T) {
+	for text, want := range map[string]int64{"off": 0, "0": 0, "1": 1, "7B": 7, "512 KiB": 512 << 10, "256MiB": 256 << 20, "2GiB": 2 << 30, "1TiB": 1 << 40} {
+		if got, err := ParseSize(text); got != want || err != nil {
+			t.Errorf("%s: got %d, %v, want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "auto", "-1", "1.5GiB", "256MB", "MiB", "9223372036854775808", "8388608TiB"} {
+		if got, err := ParseSize(text); err == nil {
+			t.Errorf("%q: got %d", text, got)
+		}
 	}
 }
 

@@ -115,6 +115,48 @@ func (c *checker) app(path string, a App) {
 	if a.GOMEMLIMIT < -1 {
 		c.fail(join(path, "gomemlimit"), "%d is negative", a.GOMEMLIMIT)
 	}
+	c.steering(path, a)
+	c.recycling(path, a)
+}
+
+// steering checks which worker gets a connection, and what happens when none can take it.
+func (c *checker) steering(path string, a App) {
+	policy := join(path, "policy")
+	c.oneOf(policy, a.Policy, PolicyLeast, PolicyRoundRobin, PolicyRandom, PolicyHash, PolicyClientIP, PolicyCPU)
+	if a.Policy == PolicyCPU && a.CPUAffinity == CPUAffinityOff {
+		c.fail(policy, "cpu needs each worker on a CPU of its own: write cpu_affinity: auto")
+	}
+	c.oneOf(join(path, "steering"), a.Steering, SteeringAuto, SteeringEBPF, SteeringCBPF, SteeringHash)
+	overload := join(path, "on_overload")
+	c.oneOf(overload, a.OnOverload, OverloadQueue, OverloadRefuse)
+	c.between(join(path, "overload_at"), a.OverloadAt, 0, maxOverloadAt)
+	if a.OnOverload == OverloadRefuse {
+		switch {
+		case a.OverloadAt == 0:
+			c.fail(overload, "refuse needs to know when a worker is full: write overload_at: 100 for 100 busy connections")
+		case a.Steering == SteeringCBPF, a.Steering == SteeringHash:
+			c.fail(overload, "refuse needs ebpf, and steering is %s: write steering: auto", a.Steering)
+		}
+	}
+}
+
+// recycling checks when a worker is replaced that did not end by itself.
+func (c *checker) recycling(path string, a App) {
+	c.atLeast(join(path, "stall_timeout"), a.StallTimeout, leastTimeout)
+	c.atLeast(join(path, "request_timeout"), a.RequestTimeout, leastTimeout)
+	c.between(join(path, "max_requests"), a.MaxRequests, 0, maxMaxRequests)
+	c.atLeast(join(path, "max_age"), a.MaxAge, leastMaxAge)
+	switch {
+	case a.MaxRSS < 0:
+		c.fail(join(path, "max_rss"), "%d is negative", a.MaxRSS)
+	case a.MaxRSS > 0 && a.MaxRSS < leastMaxRSS:
+		c.fail(join(path, "max_rss"), "%d bytes are too few: write off or at least 1MiB", a.MaxRSS)
+	}
+	c.share(join(path, "recycle_jitter"), a.RecycleJitter)
+	c.between(join(path, "standby"), a.Standby, 0, MaxWorkers)
+	if strings.ContainsRune(a.DumpDir, 0) {
+		c.fail(join(path, "dump_dir"), "contains a zero byte")
+	}
 }
 
 // listen checks the addresses of an app against those of the apps before it, and returns all of them.
@@ -233,6 +275,16 @@ func (c *checker) positive(path string, d time.Duration) {
 		c.fail(path, "%s is negative", d)
 	case d == 0:
 		c.fail(path, "must be more than 0")
+	}
+}
+
+// atLeast checks a duration that may be off, which is 0.
+func (c *checker) atLeast(path string, d, least time.Duration) {
+	switch {
+	case d < 0:
+		c.fail(path, "%s is negative", d)
+	case d > 0 && d < least:
+		c.fail(path, "%s is too short: write off or at least %s", d, least)
 	}
 }
 
