@@ -82,7 +82,7 @@ func openApp(c App, replaces *app) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	set, err := listen.Open(addresses, c.workers())
+	set, err := listen.Open(addresses, c.workers(), listen.Options{})
 	if err != nil {
 		return nil, err
 	}

@@ -234,7 +234,7 @@ func TestReadyWithoutTheOneThatFinished(t *testing.T) {
 	config := NewApp("web", "true")
 	config.Workers = 2
 	a.pool = pool.New(poolConfig(config))
-	set, err := listen.Open(nil, 2)
+	set, err := listen.Open(nil, 2, listen.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +285,7 @@ func TestSlowOnMessageDoesNotFloodTheLog(t *testing.T) {
 // blamed.
 func TestSocketsAreSharedWhenThereAreDescriptorsAgain(t *testing.T) {
 	s := newStage(t)
-	set, err := listen.Open([]listen.Address{{Network: "tcp", Addr: "127.0.0.1:0"}}, 1)
+	set, err := listen.Open([]listen.Address{{Network: "tcp", Addr: "127.0.0.1:0"}}, 1, listen.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func ExampleParse() {
 }
 
 func ExampleOpen() {
-	set, err := listen.Open([]listen.Address{{Network: "tcp", Addr: "127.0.0.1:0"}}, 2)
+	set, err := listen.Open([]listen.Address{{Network: "tcp", Addr: "127.0.0.1:0"}}, 2, listen.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -18,13 +18,13 @@ func (g *group) socket(slot int) *os.File {
 	return g.sockets[slot]
 }
 
-// open adds the socket of the next slot. The first claims the address; a further one joins behind a program that picks
-// among the admitted.
-func (g *group) open(slot int, admitted []int) error {
+// open adds the socket of the next slot. The first claims the address; keepOut is called right before a further one joins
+// it.
+func (g *group) open(slot int, keepOut func() error) error {
 	if slot > 0 && g.shared {
 		return nil
 	}
-	f, err := g.listen(slot, admitted)
+	f, err := g.listen(slot, keepOut)
 	if err != nil {
 		return err
 	}
@@ -32,14 +32,14 @@ func (g *group) open(slot int, admitted []int) error {
 	return nil
 }
 
-func (g *group) listen(slot int, admitted []int) (*os.File, error) {
+func (g *group) listen(slot int, keepOut func() error) (*os.File, error) {
 	if g.address.Network == "unix" {
 		f, file, err := listenUnix(g.address)
 		g.file = file
 		return f, err
 	}
 	if slot > 0 {
-		return joinTCP(g.at, func() error { return steer(g.sockets[0], admitted) })
+		return joinTCP(g.at, keepOut)
 	}
 	if g.at.port == 0 { // once resolved, an address stays, also when slot 0 is opened again
 		ep, err := g.address.resolve()
@@ -66,16 +66,6 @@ func (g *group) closeSlot(slot int) {
 	}
 	g.sockets[slot].Close()
 	g.sockets = g.sockets[:slot]
-}
-
-func (g *group) steer(slots []int) error {
-	if g.shared || len(g.sockets) == 0 {
-		return nil
-	}
-	if len(slots) >= len(g.sockets) {
-		return unsteer(g.sockets[0])
-	}
-	return steer(g.sockets[0], slots)
 }
 
 func (g *group) queue(slot int) (n int, err error) {

@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func mustOpen(t *testing.T, slots int, addrs ...string) *Set {
 	t.Helper()
-	s, err := open(mustParse(t, addrs...), slots, !balances)
+	s, err := open(mustParse(t, addrs...), slots, Options{}, !balances, makers())
 	if err != nil {
 		t.Fatal(err)
 	}

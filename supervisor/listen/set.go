@@ -15,56 +15,95 @@ import (
 type Set struct {
 	mu       sync.Mutex
 	groups   []*group
+	options  Options
 	slots    int   // slots 0..slots-1 are open
-	admitted []int // of these, those that get new connections, ascending
+	admitted []int // of these, those that may get new connections, ascending
 	closed   bool
+
+	steerer  steerer
+	kinds    []maker  // worse than the steerer's
+	notes    []string // why the steerer is of no better kind
+	narrowed []int    // of the admitted, those that the watcher lets get connections; nil: all
+	weights  []uint8  // of the narrowed
+	observer observer // the watcher; nil: none
 }
 
 var errClosed = errors.New("the sockets are closed")
 
 // Open takes all addresses, with sockets for slots 0..slots-1, or none of them. All these slots get connections at once:
-// they wait in the queues until a worker accepts. An address that anybody listens on is an [*InUseError].
-func Open(addrs []Address, slots int) (*Set, error) { return open(addrs, slots, !balances) }
+// they wait in the queues until a worker accepts. An address that anybody listens on is an [*InUseError]. Steering never
+// makes it fail: a kind that cannot be had is told by [Set.Steering].
+func Open(addrs []Address, slots int, o Options) (*Set, error) {
+	return open(addrs, slots, o, !balances, makers())
+}
 
-// open can be told to share where it would not have to, so that the ways of macOS are tested on Linux.
-func open(addrs []Address, slots int, share bool) (*Set, error) {
+// open can be told to share where it would not have to, so that the ways of macOS are tested on Linux, and what kinds
+// there are.
+func open(addrs []Address, slots int, o Options, share bool, kinds []maker) (*Set, error) {
 	if slots < 1 {
 		return nil, fmt.Errorf("cannot listen with %d slots", slots)
 	}
-	s := &Set{}
+	if o.Policy == "" {
+		o.Policy = Least
+	}
+	s := &Set{options: o}
 	for _, a := range addrs {
 		s.groups = append(s.groups, &group{address: a, shared: share || a.Network == "unix"})
 	}
+	s.begin(kinds)
 	for range slots {
 		if err := s.open(); err != nil {
 			s.close()
 			return nil, err
 		}
-		s.admitted = first(s.slots)
 	}
-	// Each slot joined behind a program that kept it out.
-	if err := s.Steer(slots); err != nil {
-		s.close()
-		return nil, err
-	}
+	s.admitted = first(s.slots)
+	s.try(s.steer)
 	return s, nil
 }
 
 // open adds a slot, which gets no connection as long as another is admitted.
 func (s *Set) open() error {
+	slot := s.slots
 	for i, g := range s.groups {
-		if err := g.open(s.slots, s.admitted); err != nil {
-			for _, done := range s.groups[:i] {
-				done.closeSlot(s.slots)
+		err := g.open(slot, func() error {
+			if guard, ok := s.steerer.(guard); ok {
+				return guard.keepOut(i)
+			}
+			return nil
+		})
+		if err != nil {
+			for j := range i {
+				s.closeSocket(j, slot)
 			}
 			return fmt.Errorf("cannot listen on %s: %w", g.address, err)
+		}
+		if !g.shared {
+			s.try(func(st steerer) error { return st.join(i, slot, g.socket(slot)) })
 		}
 	}
 	s.slots++
 	if len(s.admitted) == 0 {
 		s.admitted = first(1)
+		s.try(s.steer)
 	}
+	s.tell()
 	return nil
+}
+
+func (s *Set) closeSocket(group, slot int) {
+	g := s.groups[group]
+	if !g.shared {
+		s.steerer.leave(group, slot)
+	}
+	g.closeSlot(slot)
+}
+
+// tell lets the watcher know that something about the slots has changed.
+func (s *Set) tell() {
+	if s.observer != nil {
+		s.observer.changed()
+	}
 }
 
 // OpenSlot opens the sockets of the next slot; for one that is open it does nothing. A slot beside others gets no new
@@ -97,11 +136,20 @@ func (s *Set) CloseSlot(slot int) error {
 	if slot != s.slots-1 || slot < 0 {
 		return fmt.Errorf("cannot close slot %d: the last of %d is to be closed first", slot, s.slots)
 	}
-	for _, g := range s.groups {
-		g.closeSlot(slot)
+	if s.slots > 1 && slices.Contains(s.admitted, slot) {
+		// The kernel numbers the sockets of a group: a program must not name one that is not there.
+		rest := slices.DeleteFunc(slices.Clone(s.admitted), func(n int) bool { return n == slot })
+		if len(rest) == 0 {
+			rest = first(slot)
+		}
+		s.admit(rest)
+	}
+	for i := range s.groups {
+		s.closeSocket(i, slot)
 	}
 	s.slots--
 	s.admitted = slices.DeleteFunc(s.admitted, func(n int) bool { return n >= s.slots })
+	s.tell()
 	return nil
 }
 
@@ -154,6 +202,12 @@ func (s *Set) SteerTo(slots []int) error {
 	if s.closed {
 		return fmt.Errorf("cannot steer to slots %v: %w", slots, errClosed)
 	}
+	s.admit(slots)
+	return nil
+}
+
+func (s *Set) admit(slots []int) {
+	before := s.admitted
 	s.admitted = nil
 	for slot := range s.slots {
 		if slices.Contains(slots, slot) {
@@ -163,13 +217,47 @@ func (s *Set) SteerTo(slots []int) error {
 	if len(s.admitted) == 0 {
 		s.admitted = first(s.slots)
 	}
-	var errs []error
-	for _, g := range s.groups {
-		if err := g.steer(s.admitted); err != nil {
-			errs = append(errs, fmt.Errorf("cannot steer %s to slots %v of %d: %w", g.address, s.admitted, s.slots, err))
+	if s.narrowed != nil {
+		// Who the watcher keeps out stays out; it knows nothing yet of those that have come in.
+		s.narrowed = slices.DeleteFunc(slices.Clone(s.admitted), func(n int) bool {
+			return slices.Contains(before, n) && !slices.Contains(s.narrowed, n)
+		})
+		s.weights = nil
+	}
+	s.try(s.steer)
+	s.tell()
+}
+
+// steer gives the steerer who gets connections.
+func (s *Set) steer(st steerer) error {
+	switch {
+	case len(s.admitted) == 0:
+		return nil
+	case len(s.narrowed) == 0:
+		return st.steer(s.admitted, nil)
+	}
+	return st.steer(s.narrowed, s.weights)
+}
+
+// balance narrows the admitted slots to open, with weights: it is the watcher's. It holds until the next balance; nil
+// ends it. Slots that are not admitted do not count, and if none is left all admitted get connections.
+func (s *Set) balance(open []int, weights []uint8) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.steerer.kind() != KindCBPF || s.options.Policy != Least {
+		return
+	}
+	s.narrowed, s.weights = nil, nil
+	for i, slot := range open {
+		if !slices.Contains(s.admitted, slot) {
+			continue
+		}
+		s.narrowed = append(s.narrowed, slot)
+		if weights != nil {
+			s.weights = append(s.weights, weights[i])
 		}
 	}
-	return errors.Join(errs...)
+	s.try(s.steer)
 }
 
 // first are the slots 0..n-1.
@@ -200,6 +288,13 @@ func (s *Set) Queue(slot int) (int, error) {
 	return sum, nil
 }
 
+// Steering tells how connections are steered at the moment.
+func (s *Set) Steering() Steering {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Steering{Kind: s.steerer.kind(), Policy: s.options.Policy, Notes: slices.Clone(s.notes)}
+}
+
 // Slots is the number of open slots.
 func (s *Set) Slots() int {
 	s.mu.Lock()
@@ -218,19 +313,30 @@ func (s *Set) Addresses() []Address {
 	return as
 }
 
-// Close closes all sockets and removes the files of Unix-domain ones that are still this Set's. Workers that hold
-// duplicates go on accepting.
+// Close ends the watcher, closes all sockets and removes the files of Unix-domain ones that are still this Set's. Workers
+// that hold duplicates go on accepting.
 func (s *Set) Close() {
+	s.mu.Lock()
+	watcher := s.observer
+	s.observer = nil
+	s.mu.Unlock()
+	if watcher != nil {
+		watcher.end() // without the lock: it may be about to take it
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.close()
 }
 
 func (s *Set) close() {
+	if s.closed {
+		return
+	}
 	for ; s.slots > 0; s.slots-- {
-		for _, g := range s.groups {
-			g.closeSlot(s.slots - 1)
+		for i := range s.groups {
+			s.closeSocket(i, s.slots-1)
 		}
 	}
+	s.steerer.close()
 	s.admitted, s.closed = nil, true
 }

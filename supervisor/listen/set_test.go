@@ -126,7 +126,7 @@ func TestNobodyElseHasTheAddress(t *testing.T) {
 	_, port, _ := net.SplitHostPort(addr)
 	for _, other := range []string{addr, ":" + port, "tcp4://:" + port, "0.0.0.0:" + port} {
 		began := time.Now()
-		_, err := Open(mustParse(t, "127.0.0.1:0", other), 2)
+		_, err := Open(mustParse(t, "127.0.0.1:0", other), 2, Options{})
 		used := wantInUse(t, err)
 		if took := time.Since(began); took > patience/3 {
 			t.Errorf("%s: refused after %s, want under a second", other, took)
@@ -140,7 +140,7 @@ func TestNobodyElseHasTheAddress(t *testing.T) {
 	}
 	// The failed ones have left nothing behind.
 	s.Close()
-	again, err := Open(mustParse(t, addr), 1)
+	again, err := Open(mustParse(t, addr), 1, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestPlainListenerIsInTheWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	_, err = Open(mustParse(t, l.Addr().String()), 4)
+	_, err = Open(mustParse(t, l.Addr().String()), 4, Options{})
 	wantInUse(t, err)
 }
 
@@ -165,7 +165,7 @@ func TestTimeWaitIsNotInTheWay(t *testing.T) {
 	w.stop()
 	v.stop()
 	s.Close()
-	again, err := Open([]Address{addr}, 2)
+	again, err := Open([]Address{addr}, 2, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestBadAddressesAreToldInOneLine(t *testing.T) {
 		"unix:/nosuchfolder/x.sock": "no such file",
 	} {
 		began := time.Now()
-		_, err := Open(mustParse(t, addr), 1)
+		_, err := Open(mustParse(t, addr), 1, Options{})
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "cannot listen on "+addr) {
 			t.Errorf("%s: error %v, want %q", addr, err, want)
 		}
@@ -190,7 +190,7 @@ func TestBadAddressesAreToldInOneLine(t *testing.T) {
 			t.Errorf("%s: took %s", addr, took)
 		}
 	}
-	if _, err := Open(mustParse(t, ":0"), 0); err == nil {
+	if _, err := Open(mustParse(t, ":0"), 0, Options{}); err == nil {
 		t.Error("a set without slots was opened")
 	}
 }
@@ -249,7 +249,7 @@ func TestQueueSurvivesTheWorker(t *testing.T) {
 }
 
 func TestSharedSlots(t *testing.T) {
-	s, err := open(mustParse(t, "127.0.0.1:0"), 2, true)
+	s, err := open(mustParse(t, "127.0.0.1:0"), 2, Options{}, true, makers())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +282,7 @@ func TestSharedSlots(t *testing.T) {
 	if slot, err := ask(addr); err != nil || slot != 0 {
 		t.Errorf("answered by %d, %v; want 0", slot, err)
 	}
-	_, err = Open([]Address{addr}, 1)
+	_, err = Open([]Address{addr}, 1, Options{})
 	wantInUse(t, err)
 }
 

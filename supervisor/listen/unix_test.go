@@ -28,7 +28,7 @@ func TestUnixSocket(t *testing.T) {
 		t.Errorf("answered by %d, %v; want the only one that accepts, 1", slot, err)
 	}
 
-	_, err = Open(mustParse(t, "unix:"+path), 1)
+	_, err = Open(mustParse(t, "unix:"+path), 1, Options{})
 	used := wantInUse(t, err)
 	if balances && (len(used.Holders) != 1 || used.Holders[0].PID != os.Getpid()) {
 		t.Errorf("holders are %v, want this process", used.Holders)
@@ -81,7 +81,7 @@ func TestFileThatIsNoSocketStays(t *testing.T) {
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Open(mustParse(t, "unix:"+path), 1)
+	_, err := Open(mustParse(t, "unix:"+path), 1, Options{})
 	if err == nil || !strings.Contains(err.Error(), "not a socket") {
 		t.Errorf("error %v, want that it is not a socket", err)
 	}
@@ -109,7 +109,7 @@ func TestFileThatBecameSomebodyElsesStays(t *testing.T) {
 
 func TestFailureOfOneAddressLeavesNoFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.sock")
-	if _, err := Open(mustParse(t, "unix:"+path, "192.0.2.1:1"), 1); err == nil {
+	if _, err := Open(mustParse(t, "unix:"+path, "192.0.2.1:1"), 1, Options{}); err == nil {
 		t.Fatal("an address that does not exist was opened")
 	}
 	if exists(path) {

@@ -69,7 +69,7 @@ func TestOneOfManyWins(t *testing.T) {
 		for range 4 {
 			all.Go(func() {
 				<-begin
-				s, err := Open([]Address{addr}, 2)
+				s, err := Open([]Address{addr}, 2, Options{})
 				if err != nil {
 					var used *InUseError
 					if !errors.As(err, &used) {
@@ -109,7 +109,7 @@ func TestGroupOfAnotherIsInTheWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	_, err = Open(mustParse(t, l.Addr().String()), 2)
+	_, err = Open(mustParse(t, l.Addr().String()), 2, Options{})
 	wantInUse(t, err)
 }
 
@@ -169,7 +169,7 @@ func TestNewSlotGetsNothingBeforeItIsAdmitted(t *testing.T) {
 // first moment.
 func TestFirstSocketHasAGroup(t *testing.T) {
 	s := mustOpen(t, 1, "127.0.0.1:0")
-	if err := steer(s.groups[0].socket(0), first(1)); err != nil {
+	if err := attach(s.groups[0].socket(0), pick(first(1))); err != nil {
 		t.Skipf("this kernel needs a second socket first, and a connection may reach it early: %v", err)
 	}
 }
@@ -297,7 +297,7 @@ func TestNoRightToThePort(t *testing.T) {
 		t.Skip("every port is free to every user here")
 	}
 	asNobody(t, func() {
-		_, err := Open(mustParse(t, "127.0.0.1:81"), 1)
+		_, err := Open(mustParse(t, "127.0.0.1:81"), 1, Options{})
 		if err == nil || !strings.Contains(err.Error(), "cannot listen on 127.0.0.1:81: permission denied (a port below 1024") {
 			t.Errorf("error %v, want that the permission is missing", err)
 		}
@@ -333,7 +333,7 @@ func TestHoldersAreTheWorkersOfADeadSupervisor(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, a := range addrs {
-		_, err := Open([]Address{a}, 1)
+		_, err := Open([]Address{a}, 1, Options{})
 		used := wantInUse(t, err)
 		want := Holder{PID: orphan.Process.Pid, Name: "sleep"}
 		if len(used.Holders) != 1 || used.Holders[0] != want {
@@ -349,7 +349,7 @@ func TestHolderOfAnotherUser(t *testing.T) {
 	lookFor(t, patience)
 	s := mustOpen(t, 1, "127.0.0.1:0")
 	asNobody(t, func() {
-		_, err := Open(s.Addresses(), 1)
+		_, err := Open(s.Addresses(), 1, Options{})
 		used := wantInUse(t, err)
 		if len(used.Holders) == 0 && !strings.Contains(err.Error(), "user id 0, which user id 65534 may not see") {
 			t.Errorf("error %v, want whose it is and that it cannot be seen", err)
@@ -417,7 +417,7 @@ func TestSteerTo(t *testing.T) {
 }
 
 func BenchmarkSteer(b *testing.B) {
-	s, err := Open([]Address{{Network: "tcp", Addr: "127.0.0.1:0"}}, 4)
+	s, err := Open([]Address{{Network: "tcp", Addr: "127.0.0.1:0"}}, 4, Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -430,7 +430,7 @@ func BenchmarkSteer(b *testing.B) {
 }
 
 func BenchmarkQueue(b *testing.B) {
-	s, err := Open([]Address{{Network: "tcp", Addr: "127.0.0.1:0"}}, 4)
+	s, err := Open([]Address{{Network: "tcp", Addr: "127.0.0.1:0"}}, 4, Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

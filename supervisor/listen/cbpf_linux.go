@@ -8,6 +8,66 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// cbpf steers by classic programs, which need no privilege: one on each group, replaced when who gets connections
+// changes.
+type cbpf struct {
+	options  Options
+	groups   []*os.File // a member of each group; nil where none has joined
+	attached []bool
+	program  []unix.SockFilter
+}
+
+func newCBPF(groups int, o Options) *cbpf {
+	return &cbpf{options: o, groups: make([]*os.File, groups), attached: make([]bool, groups), program: pick(first(1))}
+}
+
+func (c *cbpf) kind() Kind { return KindCBPF }
+
+func (c *cbpf) join(group, slot int, socket *os.File) error {
+	if slot > 0 {
+		return c.keepOut(group)
+	}
+	c.groups[group] = socket
+	// Where the kernel makes no group of a single socket, the second one's turn is early enough.
+	_ = c.keepOut(group)
+	return nil
+}
+
+// keepOut sees to it that the group has a program: those who join it are not in it.
+func (c *cbpf) keepOut(group int) error {
+	if c.attached[group] {
+		return nil
+	}
+	if err := attach(c.groups[group], c.program); err != nil {
+		return err
+	}
+	c.attached[group] = true
+	return nil
+}
+
+func (c *cbpf) leave(group, slot int) {
+	if slot == 0 {
+		c.groups[group], c.attached[group] = nil, false
+	}
+}
+
+func (c *cbpf) steer(open []int, weights []uint8) error {
+	c.program = pick(open)
+	for i, member := range c.groups {
+		if member == nil {
+			continue
+		}
+		err := attach(member, c.program)
+		if err != nil && (c.attached[i] || len(open) > 1) {
+			return err
+		}
+		c.attached[i] = err == nil
+	}
+	return nil
+}
+
+func (c *cbpf) close() {}
+
 // loadRandom is the offset at which a program reads a random word: SKF_AD_OFF (-0x1000) + SKF_AD_RANDOM (56) of
 // linux/filter.h.
 const loadRandom = 0xfffff000 + 56
@@ -30,14 +90,13 @@ func pick(slots []int) []unix.SockFilter {
 	return append(program, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_A})
 }
 
-// steer puts the program on the whole group that member belongs to, in place of one that is there. It needs no
+// attach puts the program on the whole group that member belongs to, in place of one that is there. It needs no
 // privilege.
-func steer(member *os.File, slots []int) error {
-	return control(member, func(fd int) error { return attach(fd, slots) })
+func attach(member *os.File, program []unix.SockFilter) error {
+	return control(member, func(fd int) error { return attachFD(fd, program) })
 }
 
-func attach(fd int, slots []int) error {
-	program := pick(slots)
+func attachFD(fd int, program []unix.SockFilter) error {
 	err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF,
 		&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
 	if err != nil {
@@ -46,8 +105,8 @@ func attach(fd int, slots []int) error {
 	return nil
 }
 
-// unsteer leaves the choice to the kernel's hash again.
-func unsteer(member *os.File) error {
+// detach leaves the choice to the kernel's hash again.
+func detach(member *os.File) error {
 	return control(member, func(fd int) error {
 		err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_REUSEPORT_BPF, 0)
 		if err == nil || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) { // no program, no group
@@ -65,6 +124,6 @@ func found(fd int) {
 	if setFlag(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, true) != nil {
 		return
 	}
-	_ = attach(fd, first(1))
+	_ = attachFD(fd, pick(first(1)))
 	_ = setFlag(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, false)
 }

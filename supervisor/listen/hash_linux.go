@@ -1,0 +1,49 @@
+package listen
+
+import "os"
+
+// hash leaves the choice to the kernel as long as all slots may be picked. Its hash knows no others: while a slot is out
+// a classic program picks among the rest, where the kernel takes one. Where it does not, a slot that is out gets
+// connections all the same, and its worker is to accept them until it is closed. So nothing here fails.
+type hash struct {
+	groups []*os.File // a member of each group; nil where none has joined
+	joined int        // slots
+	open   []int
+}
+
+func newHash(groups int) *hash { return &hash{groups: make([]*os.File, groups), open: first(1)} }
+
+func (h *hash) kind() Kind { return KindHash }
+
+func (h *hash) join(group, slot int, socket *os.File) error {
+	if slot == 0 {
+		h.groups[group] = socket
+	}
+	h.joined = max(h.joined, slot+1)
+	return nil
+}
+
+func (h *hash) keepOut(group int) error { return attach(h.groups[group], pick(h.open)) }
+
+func (h *hash) leave(group, slot int) {
+	if slot == 0 {
+		h.groups[group] = nil
+	}
+	h.joined = min(h.joined, slot)
+}
+
+func (h *hash) steer(open []int, _ []uint8) error {
+	h.open = open
+	for _, member := range h.groups {
+		if member == nil {
+			continue
+		}
+		if len(open) < h.joined && attach(member, pick(open)) == nil {
+			continue
+		}
+		_ = detach(member)
+	}
+	return nil
+}
+
+func (h *hash) close() {}

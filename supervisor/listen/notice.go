@@ -1,0 +1,37 @@
+package listen
+
+import "time"
+
+// Watch is what [Set.Watch] is asked for.
+type Watch struct {
+	Notify func(Notice)  // called by one goroutine; must not block for long
+	Pulse  time.Duration // the shortest time between two Pulse notices; 0: none
+}
+
+// NoticeKind is what a [Notice] is about.
+type NoticeKind string
+
+const (
+	Stalled NoticeKind = "stalled" // a slot does not serve: Slot, Why
+	Resumed NoticeKind = "resumed" // it does again: Slot
+	Pulse   NoticeKind = "pulse"   // there is load, or a request in flight
+	Fell    NoticeKind = "fell"    // steering fell to another kind: Kind, Why
+)
+
+// Notice is something that a watched Set has noticed. Only the fields that its kind names are set.
+type Notice struct {
+	What NoticeKind
+	Slot int
+	Why  string
+	Kind Kind
+}
+
+// observer is the watcher as the Set sees it.
+type observer interface {
+	// fell and changed are called with Set.mu held: they hand over and return. changed: slots were opened or closed,
+	// others are admitted, or a seat has changed hands.
+	fell(Notice)
+	changed()
+	// end is called without Set.mu, once, and returns when the watcher's goroutine has.
+	end()
+}

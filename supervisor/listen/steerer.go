@@ -1,0 +1,124 @@
+package listen
+
+import (
+	"errors"
+	"fmt"
+	"os"
+)
+
+// A steerer makes the kernel pick among the sockets of one Set's groups. Set.mu is held in each call. Groups are numbered
+// like the addresses; shared ones are never named.
+type steerer interface {
+	kind() Kind
+	// join: the slot's socket listens. From here on it can be picked, but is not before a steer admits the slot. Slots
+	// join in order. After a fall all slots of all groups join at once, and another kind's program is still attached.
+	join(group, slot int, socket *os.File) error
+	// leave: the socket, always of the last slot, is about to be closed. No steer admits the slot.
+	leave(group, slot int)
+	// steer lets only the slots of open, ascending and at least one, get new connections, in all groups. weights go with
+	// open, or are nil: all the same.
+	steer(open []int, weights []uint8) error
+	// close gives back what the steerer itself holds. Programs stay attached: the groups are about to be closed, or the
+	// next kind has replaced them already, so that there is no moment without one.
+	close()
+}
+
+// guard is a steerer that can keep a socket out which joins a group: it is called before the socket of a slot beyond 0
+// listens. Without it the kind must leave a program attached that never picks sockets that have not joined.
+type guard interface {
+	keepOut(group int) error
+}
+
+// maker makes the steerer of a kind.
+type maker struct {
+	kind Kind
+	make func(*Set) (steerer, error)
+}
+
+// sharingMaker is the only one of a Set whose slots share all sockets.
+var sharingMaker = maker{KindShared, func(*Set) (steerer, error) { return sharing{}, nil }}
+
+// sharing is of a Set whose slots share all sockets: there is nothing to pick.
+type sharing struct{}
+
+func (sharing) kind() Kind                    { return KindShared }
+func (sharing) join(int, int, *os.File) error { return nil }
+func (sharing) leave(int, int)                {}
+func (sharing) steer([]int, []uint8) error    { return nil }
+func (sharing) close()                        {}
+
+// begin takes the best kind that can be made. Sockets join it later. s.mu is held, as in all that follow.
+func (s *Set) begin(kinds []maker) {
+	best := s.options.Best
+	for len(kinds) > 1 && best != "" && kinds[0].kind != best {
+		kinds = kinds[1:]
+	}
+	if s.shared() {
+		kinds = []maker{sharingMaker}
+	}
+	s.kinds = kinds
+	for s.steerer == nil {
+		next := s.kinds[0]
+		s.kinds = s.kinds[1:]
+		made, err := next.make(s)
+		if err != nil {
+			s.notes = append(s.notes, fmt.Sprintf("%s is not used: %v", next.kind, err))
+			continue
+		}
+		s.steerer = made
+	}
+}
+
+// shared tells whether slots share all sockets.
+func (s *Set) shared() bool {
+	for _, g := range s.groups {
+		if !g.shared {
+			return false
+		}
+	}
+	return len(s.groups) > 0
+}
+
+// try gives the steerer an order. If it fails a worse kind takes over, with the sockets and the steering as they are in
+// s: so those are to be changed first.
+func (s *Set) try(order func(steerer) error) {
+	err := order(s.steerer)
+	for err != nil && len(s.kinds) > 0 {
+		next := s.kinds[0]
+		s.kinds = s.kinds[1:]
+		made, failed := next.make(s)
+		if failed == nil {
+			failed = s.takeOver(made)
+		}
+		if failed != nil {
+			if made != nil {
+				made.close()
+			}
+			err = errors.Join(err, failed)
+			continue
+		}
+		why := fmt.Sprintf("%s has failed: %v", s.steerer.kind(), err)
+		s.steerer.close()
+		s.steerer, s.narrowed, s.weights = made, nil, nil
+		s.notes = append(s.notes, why)
+		if s.observer != nil {
+			s.observer.fell(Notice{What: Fell, Kind: next.kind, Why: why})
+		}
+		return
+	}
+}
+
+// takeOver brings a new steerer to where s is. The old one's programs steer until they are replaced.
+func (s *Set) takeOver(next steerer) error {
+	for i, g := range s.groups {
+		if g.shared {
+			continue
+		}
+		for slot, f := range g.sockets {
+			if err := next.join(i, slot, f); err != nil {
+				return err
+			}
+		}
+	}
+	return next.steer(s.admitted, nil)
+}
