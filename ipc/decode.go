@@ -95,6 +95,9 @@ func (d *decoder) frame(t Type) Frame {
 	case TypeReady:
 		d.json(&struct{}{})
 		return Ready{}
+	case TypeStandby:
+		d.json(&struct{}{})
+		return Standby{}
 	case TypeSet:
 		f := Set{ID: d.uvarint("id"), Epoch: d.uvarint("epoch"), ChangedAt: d.time(), Key: d.key("key")}
 		f.Payload = d.payload()
@@ -134,13 +137,18 @@ func (d *decoder) assign() Frame {
 	var w wireAssign
 	d.json(&w)
 	d.failIf(checkAssign(w, len(d.fds)))
-	f := Assign{Slot: w.Slot, Listeners: w.Listeners, DrainDelay: w.DrainDelay, DrainTimeout: w.DrainTimeout}
+	f := Assign{
+		Slot: w.Slot, Seat: w.Seat, Board: w.Board, Listeners: w.Listeners, DrainDelay: w.DrainDelay, DrainTimeout: w.DrainTimeout,
+	}
 	if d.err != nil {
 		return f
 	}
-	for i, fd := range d.fds {
-		l := w.Listeners[i]
-		f.Files = append(f.Files, os.NewFile(uintptr(fd), l.Network+" "+l.Address))
+	for i, l := range w.Listeners {
+		f.Files = append(f.Files, os.NewFile(uintptr(d.fds[i]), l.Network+" "+l.Address))
+	}
+	if w.Board {
+		board := d.fds[len(w.Listeners):]
+		f.Hot, f.Rows = os.NewFile(uintptr(board[0]), "board's lines"), os.NewFile(uintptr(board[1]), "board's rows")
 	}
 	d.fds = nil
 	return f

@@ -28,7 +28,7 @@
 //	type  name      way   fds  body
 //	1     hello     both  0    JSON: protocol, pid, library, app, worker, generation
 //	2     snapshot  M>W   0    JSON: epoch, count
-//	3     assign    M>W   n    JSON: slot, listeners [{network, address}], drain_delay_ns, drain_timeout_ns
+//	3     assign    M>W   n    JSON: slot, seat, board, listeners [{network, address}], drain_delay_ns, drain_timeout_ns
 //	4     ready     W>M   0    JSON: no fields
 //	5     set       both  0-1  id uvarint, epoch uvarint, changed i64, key string, payload
 //	6     delete    both  0    id uvarint, epoch uvarint, key string
@@ -38,6 +38,7 @@
 //	10    reply     both  0-1  id uvarint, error string, payload
 //	11    drain     M>W   0    JSON: reason, handover, linger, delay_ns, timeout_ns
 //	12    bye       W>M   0    JSON: reason, cut
+//	13    standby   W>M   0    JSON: no fields
 //
 // Fields of binary bodies follow each other without padding, and nothing may follow the last one:
 //

@@ -20,6 +20,8 @@ const (
 type (
 	wireAssign struct {
 		Slot         int           `json:"slot"`
+		Seat         int           `json:"seat,omitempty"`
+		Board        bool          `json:"board,omitempty"`
 		Listeners    []Listener    `json:"listeners"`
 		DrainDelay   time.Duration `json:"drain_delay_ns"`
 		DrainTimeout time.Duration `json:"drain_timeout_ns"`
@@ -52,13 +54,17 @@ func validate(f Frame) error {
 	case Snapshot:
 		return checkCount(f.Count)
 	case Assign:
-		for i, file := range f.Files {
+		if has := f.Hot != nil; has != f.Board || has != (f.Rows != nil) {
+			return fmt.Errorf("board is %t, but its files are there: %t and %t", f.Board, has, f.Rows != nil)
+		}
+		files := f.allFiles()
+		for i, file := range files {
 			if file == nil {
 				return fmt.Errorf("file %d is nil", i)
 			}
 		}
-		return checkAssign(wireAssign{f.Slot, f.Listeners, f.DrainDelay, f.DrainTimeout}, len(f.Files))
-	case Ready, Ack, Reply:
+		return checkAssign(f.wire(), len(files))
+	case Ready, Standby, Ack, Reply:
 		return nil
 	case Set:
 		return check2(checkName("key", f.Key), checkTime(f.ChangedAt))
@@ -125,11 +131,29 @@ func checkTime(t time.Time) error {
 	return nil
 }
 
+// boardFiles is how many descriptors a board takes: its two memories.
+const boardFiles = 2
+
+func (a Assign) wire() wireAssign {
+	return wireAssign{a.Slot, a.Seat, a.Board, a.Listeners, a.DrainDelay, a.DrainTimeout}
+}
+
+// checkAssign judges a with its number of descriptors.
 func checkAssign(a wireAssign, files int) error {
 	if err := check1("slot", a.Slot); err != nil {
 		return err
 	}
-	if len(a.Listeners) != files {
+	if a.Seat < 0 || a.Seat >= Seats {
+		return fmt.Errorf("seat is %d, 0 to %d are allowed", a.Seat, Seats-1)
+	}
+	if a.Board {
+		if a.Slot >= MaxSlots {
+			return fmt.Errorf("slot is %d, a board has slots 0 to %d", a.Slot, MaxSlots-1)
+		}
+		if len(a.Listeners)+boardFiles != files {
+			return fmt.Errorf("%d listeners and a board with %d descriptors, one for each and two more are needed", len(a.Listeners), files)
+		}
+	} else if len(a.Listeners) != files {
 		return fmt.Errorf("%d listeners with %d descriptors, one for each is needed", len(a.Listeners), files)
 	}
 	if files > MaxFDs {
@@ -182,8 +206,8 @@ func appendFrame(dst []byte, f Frame) ([]byte, error) {
 		if f.Listeners == nil {
 			f.Listeners = []Listener{} // a list in JSON too, not null
 		}
-		dst, err = appendJSON(dst, wireAssign{f.Slot, f.Listeners, f.DrainDelay, f.DrainTimeout})
-	case Ready:
+		dst, err = appendJSON(dst, f.wire())
+	case Ready, Standby:
 		dst = append(dst, '{', '}')
 	case Set:
 		dst = binary.AppendUvarint(dst, f.ID)
@@ -266,7 +290,7 @@ func sizeHint(f Frame) int {
 		return fixed + len(f.Method) + f.Payload.inlineLen()
 	case Reply:
 		return fixed + len(f.Error) + f.Payload.inlineLen()
-	case Ack, Ready:
+	case Ack, Ready, Standby:
 		return fixed
 	}
 	return 1 << 10
@@ -275,7 +299,7 @@ func sizeHint(f Frame) int {
 // descriptorCount is the number of descriptors that travel with f.
 func descriptorCount(f Frame) int {
 	if a, ok := f.(Assign); ok {
-		return len(a.Files)
+		return len(a.allFiles())
 	}
 	if p := payloadOf(f); p != nil && p.large() {
 		return 1
@@ -287,8 +311,9 @@ func descriptorCount(f Frame) int {
 // files and payload.
 func descriptors(f Frame) ([]int, error) {
 	if a, ok := f.(Assign); ok {
-		fds := make([]int, 0, len(a.Files))
-		for i, file := range a.Files {
+		files := a.allFiles()
+		fds := make([]int, 0, len(files))
+		for i, file := range files {
 			fd, err := fileDescriptor(file)
 			if err != nil {
 				return nil, fmt.Errorf("cannot send assign: file %d of slot %d: %w", i, a.Slot, err)

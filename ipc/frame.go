@@ -2,6 +2,7 @@ package ipc
 
 import (
 	"os"
+	"slices"
 	"time"
 )
 
@@ -30,11 +31,17 @@ type Snapshot struct {
 	Count int    `json:"count"`
 }
 
-// Assign gives the worker a slot and its listening sockets: one file for each listener, in the same order.
+// Assign gives the worker a slot and its listening sockets: one file for each listener, in the same order. With Board it also
+// gives the app's board, for OpenBoard; the worker writes the slot's line and the row of its seat. Board says whether Hot and
+// Rows are there, and must agree with them.
 type Assign struct {
 	Slot         int
+	Seat         int // 0 to Seats-1
 	Listeners    []Listener
 	Files        []*os.File
+	Board        bool
+	Hot          *os.File
+	Rows         *os.File
 	DrainDelay   time.Duration
 	DrainTimeout time.Duration
 }
@@ -108,6 +115,9 @@ type Bye struct {
 	Cut    int    `json:"cut,omitempty"`
 }
 
+// Standby says that the worker is initialised and waits for a slot. It is sent once, if no assign has come by then.
+type Standby struct{}
+
 func (Hello) frameType() Type    { return TypeHello }
 func (Snapshot) frameType() Type { return TypeSnapshot }
 func (Assign) frameType() Type   { return TypeAssign }
@@ -120,6 +130,7 @@ func (Call) frameType() Type     { return TypeCall }
 func (Reply) frameType() Type    { return TypeReply }
 func (Drain) frameType() Type    { return TypeDrain }
 func (Bye) frameType() Type      { return TypeBye }
+func (Standby) frameType() Type  { return TypeStandby }
 
 // Discard releases the payload and closes the files that f owns. It is for frames that are not passed on.
 func Discard(f Frame) {
@@ -127,12 +138,20 @@ func Discard(f Frame) {
 		p.Release()
 	}
 	if a, ok := f.(Assign); ok {
-		for _, file := range a.Files {
+		for _, file := range a.allFiles() {
 			if file != nil {
 				file.Close()
 			}
 		}
 	}
+}
+
+// allFiles are those that travel, in the order of the wire.
+func (a Assign) allFiles() []*os.File {
+	if a.Hot == nil && a.Rows == nil {
+		return a.Files
+	}
+	return append(slices.Clip(a.Files), a.Hot, a.Rows)
 }
 
 func payloadOf(f Frame) *Payload {

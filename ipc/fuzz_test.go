@@ -82,7 +82,7 @@ func FuzzRoundTrip(f *testing.F) {
 		all := []Frame{
 			Hello{int(n), int(id >> 1), clip(s), clip(u), id, epoch},
 			Snapshot{epoch, int(n)},
-			Assign{Slot: int(n), DrainDelay: d, DrainTimeout: time.Duration(id >> 1), Listeners: []Listener{}, Files: []*os.File{}},
+			Assign{Slot: int(n), Seat: int(int8(id)), DrainDelay: d, DrainTimeout: time.Duration(id >> 1), Listeners: []Listener{}, Files: []*os.File{}},
 			Ready{},
 			Set{id, epoch, s, time.Unix(n>>8, int64(id>>40)), p},
 			Delete{id, epoch, s},
@@ -92,6 +92,7 @@ func FuzzRoundTrip(f *testing.F) {
 			Reply{id, u, p},
 			Drain{clip(u), flag, !flag, d, time.Duration(id >> 1)},
 			Bye{clip(u), int(n)},
+			Standby{},
 		}
 		fr := all[int(typ)%len(all)]
 		b, err := appendFrame(nil, fr)

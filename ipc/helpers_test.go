@@ -167,6 +167,9 @@ func plain(f Frame) Frame {
 		return f
 	case Assign:
 		f.Files = make([]*os.File, len(f.Files))
+		if f.Board = f.Hot != nil && f.Rows != nil; f.Board {
+			f.Hot, f.Rows = nil, nil
+		}
 		return f
 	}
 	return f
@@ -178,7 +181,7 @@ func fixtures(t testing.TB) []Frame {
 	return []Frame{
 		Hello{Protocol: 1, PID: 4711, Library: "tine-go/1", App: "web", Worker: 12, Generation: 3},
 		Snapshot{Epoch: 1000, Count: 2},
-		Assign{Slot: 3, DrainDelay: time.Second, DrainTimeout: 30 * time.Second, Listeners: []Listener{}, Files: []*os.File{}},
+		Assign{Slot: 3, Seat: 1, DrainDelay: time.Second, DrainTimeout: 30 * time.Second, Listeners: []Listener{}, Files: []*os.File{}},
 		Ready{},
 		Set{ID: 1, Epoch: 300, Key: "users", ChangedAt: at, Payload: text(t, "50")},
 		Delete{ID: 2, Epoch: 301, Key: "users"},
@@ -188,5 +191,6 @@ func fixtures(t testing.TB) []Frame {
 		Reply{ID: 3, Error: "no such method", Payload: text(t, "")},
 		Drain{Reason: "rollout", Handover: true, Delay: time.Second, Timeout: 30 * time.Second},
 		Bye{Reason: "rollout", Cut: 2},
+		Standby{},
 	}
 }

@@ -39,11 +39,13 @@ const (
 	TypeReply
 	TypeDrain
 	TypeBye
+	TypeStandby
 )
 
 var typeNames = [...]string{
 	TypeHello: "hello", TypeSnapshot: "snapshot", TypeAssign: "assign", TypeReady: "ready", TypeSet: "set", TypeDelete: "delete",
 	TypeAck: "ack", TypeMessage: "message", TypeCall: "call", TypeReply: "reply", TypeDrain: "drain", TypeBye: "bye",
+	TypeStandby: "standby",
 }
 
 // String returns the name used in doc.go and in logs.

@@ -1,0 +1,5 @@
+package ipc
+
+import "golang.org/x/sys/unix"
+
+const monotonicClock = unix.CLOCK_MONOTONIC

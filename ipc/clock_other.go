@@ -1,0 +1,7 @@
+//go:build !linux && !darwin
+
+package ipc
+
+import "golang.org/x/sys/unix"
+
+const monotonicClock = unix.CLOCK_MONOTONIC

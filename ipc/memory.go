@@ -1,0 +1,54 @@
+package ipc
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// newMemory makes a file of n zero bytes that several processes can map and write, and that keeps its size.
+func newMemory(n int64) (*os.File, error) {
+	fd, err := createSegment()
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Ftruncate(fd, n); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("resize memory file to %d bytes: %w", n, err)
+	}
+	if err := sealMemory(fd); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("seal memory file: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "board"), nil
+}
+
+// mapMemory maps n bytes of f, which it does not close. It looks at the size first: a mapping that goes past the end
+// of its file kills who uses it. Where the file may be an eBPF map it has no size, and the kernel refuses to map more than there is.
+func mapMemory(f *os.File, n int64, ebpfMap bool) ([]byte, error) {
+	fd, err := fileDescriptor(f)
+	if err != nil {
+		return nil, err
+	}
+	if err := verifyMemory(fd, n, ebpfMap); err != nil {
+		return nil, err
+	}
+	b, err := unix.Mmap(fd, 0, int(n), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map %d bytes: %w", n, err)
+	}
+	return b, nil
+}
+
+func duplicateFile(f *os.File) (*os.File, error) {
+	fd, err := fileDescriptor(f)
+	if err != nil {
+		return nil, err
+	}
+	d, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return os.NewFile(uintptr(d), f.Name()), nil
+}
