@@ -8,22 +8,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cbpf steers by classic programs, which need no privilege: one on each group, replaced when who gets connections
-// changes.
+// cbpf steers by classic programs, which need no privilege: the same one on all groups, replaced when who gets
+// connections changes. It names sockets by the kernel's number in the group, which is the order of listen: the slot, as long
+// as slots are opened in order and closed last first.
 type cbpf struct {
 	options  Options
 	groups   []*os.File // a member of each group; nil where none has joined
-	attached []bool
-	program  []unix.SockFilter
+	attached []bool     // the group has a program of this steerer
+	slots    int        // that have joined
+	program  program
 }
 
 func newCBPF(groups int, o Options) *cbpf {
-	return &cbpf{options: o, groups: make([]*os.File, groups), attached: make([]bool, groups), program: pick(first(1))}
+	return &cbpf{options: o, groups: make([]*os.File, groups), attached: make([]bool, groups), program: onlyFirst()}
+}
+
+// onlyFirst lets the first socket of a group have all connections.
+func onlyFirst() (p program) {
+	p.ret(0)
+	return p
 }
 
 func (c *cbpf) kind() Kind { return KindCBPF }
 
 func (c *cbpf) join(group, slot int, socket *os.File) error {
+	c.slots = max(c.slots, slot+1)
 	if slot > 0 {
 		return c.keepOut(group)
 	}
@@ -38,27 +47,38 @@ func (c *cbpf) keepOut(group int) error {
 	if c.attached[group] {
 		return nil
 	}
-	if err := attach(c.groups[group], c.program); err != nil {
-		return err
-	}
-	c.attached[group] = true
-	return nil
+	err := attach(c.groups[group], c.program)
+	c.attached[group] = err == nil
+	return err
 }
 
 func (c *cbpf) leave(group, slot int) {
+	c.slots = min(c.slots, slot)
 	if slot == 0 {
-		c.groups[group], c.attached[group] = nil, false
+		c.groups[group], c.attached[group], c.program = nil, false, onlyFirst()
 	}
 }
 
 func (c *cbpf) steer(open []int, weights []uint8) error {
-	c.program = pick(open)
+	err := c.install(open, weights)
+	if weights != nil && errors.Is(err, unix.ENOMEM) {
+		// Kernels before 6.8 take programs of 20 KiB (net.core.optmem_max), which is some 800 weights.
+		return c.install(open, nil)
+	}
+	return err
+}
+
+func (c *cbpf) install(open []int, weights []uint8) (err error) {
+	c.program, err = c.options.program(c.slots, open, weights)
+	if err != nil {
+		return err
+	}
 	for i, member := range c.groups {
 		if member == nil {
 			continue
 		}
 		err := attach(member, c.program)
-		if err != nil && (c.attached[i] || len(open) > 1) {
+		if err != nil && (c.attached[i] || c.slots > 1) {
 			return err
 		}
 		c.attached[i] = err == nil
@@ -68,35 +88,13 @@ func (c *cbpf) steer(open []int, weights []uint8) error {
 
 func (c *cbpf) close() {}
 
-// loadRandom is the offset at which a program reads a random word: SKF_AD_OFF (-0x1000) + SKF_AD_RANDOM (56) of
-// linux/filter.h.
-const loadRandom = 0xfffff000 + 56
-
-// pick is the program that picks one of the given sockets of a group at random, for each new connection. Where they are
-// the first so many, the number drawn is the answer; else it is looked up, one comparison after the other: two
-// instructions a slot, of 4,096 that a program may have.
-func pick(slots []int) []unix.SockFilter {
-	program := []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: loadRandom},
-		{Code: unix.BPF_ALU | unix.BPF_MOD | unix.BPF_K, K: uint32(len(slots))},
-	}
-	if slots[len(slots)-1] != len(slots)-1 {
-		for i, slot := range slots {
-			program = append(program,
-				unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: uint32(i), Jf: 1},
-				unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: uint32(slot)})
-		}
-	}
-	return append(program, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_A})
-}
-
 // attach puts the program on the whole group that member belongs to, in place of one that is there. It needs no
 // privilege.
-func attach(member *os.File, program []unix.SockFilter) error {
+func attach(member *os.File, program program) error {
 	return control(member, func(fd int) error { return attachFD(fd, program) })
 }
 
-func attachFD(fd int, program []unix.SockFilter) error {
+func attachFD(fd int, program program) error {
 	err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF,
 		&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
 	if err != nil {
@@ -124,6 +122,6 @@ func found(fd int) {
 	if setFlag(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, true) != nil {
 		return
 	}
-	_ = attachFD(fd, pick(first(1)))
+	_ = attachFD(fd, onlyFirst())
 	_ = setFlag(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, false)
 }

@@ -23,7 +23,15 @@ func (h *hash) join(group, slot int, socket *os.File) error {
 	return nil
 }
 
-func (h *hash) keepOut(group int) error { return attach(h.groups[group], pick(h.open)) }
+func (h *hash) keepOut(group int) error { return h.narrow(h.groups[group]) }
+
+func (h *hash) narrow(member *os.File) error {
+	p, err := Options{Policy: Random}.program(h.joined, h.open, nil)
+	if err != nil {
+		return err
+	}
+	return attach(member, p)
+}
 
 func (h *hash) leave(group, slot int) {
 	if slot == 0 {
@@ -38,7 +46,7 @@ func (h *hash) steer(open []int, _ []uint8) error {
 		if member == nil {
 			continue
 		}
-		if len(open) < h.joined && attach(member, pick(open)) == nil {
+		if len(open) < h.joined && h.narrow(member) == nil {
 			continue
 		}
 		_ = detach(member)

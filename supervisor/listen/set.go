@@ -16,6 +16,7 @@ type Set struct {
 	mu       sync.Mutex
 	groups   []*group
 	options  Options
+	board    *ipc.Board
 	slots    int   // slots 0..slots-1 are open
 	admitted []int // of these, those that may get new connections, ascending
 	closed   bool
@@ -40,8 +41,8 @@ func Open(addrs []Address, slots int, o Options) (*Set, error) {
 // open can be told to share where it would not have to, so that the ways of macOS are tested on Linux, and what kinds
 // there are.
 func open(addrs []Address, slots int, o Options, share bool, kinds []maker) (*Set, error) {
-	if slots < 1 {
-		return nil, fmt.Errorf("cannot listen with %d slots", slots)
+	if slots < 1 || slots > ipc.MaxSlots {
+		return nil, fmt.Errorf("cannot listen with %d slots: 1 to %d are possible", slots, ipc.MaxSlots)
 	}
 	if o.Policy == "" {
 		o.Policy = Least
@@ -50,7 +51,9 @@ func open(addrs []Address, slots int, o Options, share bool, kinds []maker) (*Se
 	for _, a := range addrs {
 		s.groups = append(s.groups, &group{address: a, shared: share || a.Network == "unix"})
 	}
-	s.begin(kinds)
+	if err := s.begin(kinds); err != nil {
+		return nil, err
+	}
 	for range slots {
 		if err := s.open(); err != nil {
 			s.close()
@@ -65,6 +68,7 @@ func open(addrs []Address, slots int, o Options, share bool, kinds []maker) (*Se
 // open adds a slot, which gets no connection as long as another is admitted.
 func (s *Set) open() error {
 	slot := s.slots
+	settle(s.board.Line(slot))
 	for i, g := range s.groups {
 		err := g.open(slot, func() error {
 			if guard, ok := s.steerer.(guard); ok {
@@ -118,6 +122,8 @@ func (s *Set) OpenSlot(slot int) error {
 		return fmt.Errorf("cannot open slot %d: the next is %d", slot, s.slots)
 	case slot < s.slots:
 		return nil
+	case slot >= ipc.MaxSlots:
+		return fmt.Errorf("cannot open slot %d: there can be %d", slot, ipc.MaxSlots)
 	}
 	if err := s.open(); err != nil {
 		return fmt.Errorf("cannot open slot %d: %w", slot, err)
@@ -149,6 +155,7 @@ func (s *Set) CloseSlot(slot int) error {
 	}
 	s.slots--
 	s.admitted = slices.DeleteFunc(s.admitted, func(n int) bool { return n >= s.slots })
+	s.try(s.steer) // the number of slots counts in some programs
 	s.tell()
 	return nil
 }
@@ -288,13 +295,6 @@ func (s *Set) Queue(slot int) (int, error) {
 	return sum, nil
 }
 
-// Steering tells how connections are steered at the moment.
-func (s *Set) Steering() Steering {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return Steering{Kind: s.steerer.kind(), Policy: s.options.Policy, Notes: slices.Clone(s.notes)}
-}
-
 // Slots is the number of open slots.
 func (s *Set) Slots() int {
 	s.mu.Lock()
@@ -338,5 +338,6 @@ func (s *Set) close() {
 		}
 	}
 	s.steerer.close()
-	s.admitted, s.closed = nil, true
+	s.board.Close()
+	s.admitted, s.narrowed, s.closed = nil, nil, true
 }

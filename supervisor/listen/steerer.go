@@ -4,7 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
 )
+
+// staleAfter is how long a connection may wait for its slot's worker before the kernel avoids the slot, as long as
+// another is not stale: above the scheduling delays of a busy machine, far below what a client notices.
+const staleAfter = 50 * time.Millisecond
 
 // A steerer makes the kernel pick among the sockets of one Set's groups. Set.mu is held in each call. Groups are numbered
 // like the addresses; shared ones are never named.
@@ -47,26 +54,35 @@ func (sharing) leave(int, int)                {}
 func (sharing) steer([]int, []uint8) error    { return nil }
 func (sharing) close()                        {}
 
-// begin takes the best kind that can be made. Sockets join it later. s.mu is held, as in all that follow.
-func (s *Set) begin(kinds []maker) {
-	best := s.options.Best
-	for len(kinds) > 1 && best != "" && kinds[0].kind != best {
+// begin takes the best kind that can be made, and makes the board, which the kind may bring along. Sockets join later.
+func (s *Set) begin(kinds []maker) error {
+	for len(kinds) > 1 && s.options.Best != "" && kinds[0].kind != s.options.Best {
 		kinds = kinds[1:]
 	}
 	if s.shared() {
 		kinds = []maker{sharingMaker}
 	}
-	s.kinds = kinds
 	for s.steerer == nil {
-		next := s.kinds[0]
-		s.kinds = s.kinds[1:]
-		made, err := next.make(s)
+		made, err := kinds[0].make(s)
 		if err != nil {
-			s.notes = append(s.notes, fmt.Sprintf("%s is not used: %v", next.kind, err))
-			continue
+			s.notes = append(s.notes, fmt.Sprintf("%s is not used: %v", kinds[0].kind, err))
+		} else {
+			s.steerer = made
 		}
-		s.steerer = made
+		kinds = kinds[1:]
 	}
+	s.kinds = kinds
+	if s.board == nil {
+		board, err := ipc.NewBoard()
+		if err != nil {
+			s.steerer.close()
+			return err
+		}
+		s.board = board
+	}
+	s.board.Header().Full.Store(uint64(max(s.options.Full, 0)))
+	s.board.Header().StaleAfter.Store(uint64(staleAfter))
+	return nil
 }
 
 // shared tells whether slots share all sockets.
@@ -119,6 +135,9 @@ func (s *Set) takeOver(next steerer) error {
 				return err
 			}
 		}
+	}
+	if len(s.admitted) == 0 {
+		return nil
 	}
 	return next.steer(s.admitted, nil)
 }

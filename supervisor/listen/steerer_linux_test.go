@@ -169,7 +169,7 @@ func TestNewSlotGetsNothingBeforeItIsAdmitted(t *testing.T) {
 // first moment.
 func TestFirstSocketHasAGroup(t *testing.T) {
 	s := mustOpen(t, 1, "127.0.0.1:0")
-	if err := attach(s.groups[0].socket(0), pick(first(1))); err != nil {
+	if err := attach(s.groups[0].socket(0), onlyFirst()); err != nil {
 		t.Skipf("this kernel needs a second socket first, and a connection may reach it early: %v", err)
 	}
 }

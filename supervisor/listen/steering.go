@@ -1,5 +1,10 @@
 package listen
 
+import (
+	"fmt"
+	"slices"
+)
+
 // Policy is how a slot is picked for a new connection, among those that get any.
 type Policy string
 
@@ -38,4 +43,56 @@ type Steering struct {
 	Exact   bool     // Kind does just what Policy says
 	Notes   []string // what it does instead, and why it is no better kind
 	Refused uint64   // connections that were refused because all slots were full
+}
+
+// Steering tells how connections are steered at the moment.
+func (s *Set) Steering() Steering {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := Steering{Kind: s.steerer.kind(), Policy: s.options.Policy}
+	st.Exact = exact(st.Kind, st.Policy)
+	st.Notes = append(limits(st.Kind, s.options), s.notes...)
+	if st.Kind != KindShared {
+		for _, g := range s.groups {
+			if g.shared {
+				st.Notes = append(st.Notes, fmt.Sprintf("%s is one socket for all slots: who accepts first has the connection", g.address))
+			}
+		}
+	}
+	if !s.closed {
+		st.Refused = s.board.Header().Refused.Load()
+	}
+	return st
+}
+
+// exact tells whether a kind does just what the policy says.
+func exact(k Kind, p Policy) bool {
+	switch k {
+	case KindEBPF:
+		return true
+	case KindCBPF:
+		return p != Least && p != RoundRobin
+	case KindHash:
+		return p == Hash
+	}
+	return false
+}
+
+// limits says what a kind does instead of what it is asked for.
+func limits(k Kind, o Options) (notes []string) {
+	switch {
+	case exact(k, o.Policy):
+	case k == KindShared:
+		notes = append(notes, "all slots share their sockets: who accepts first has the connection")
+	case k == KindHash:
+		notes = append(notes, fmt.Sprintf("the kernel's hash stands in for policy %s", o.Policy))
+	case o.Policy == Least:
+		notes = append(notes, "policy least is at random among the slots with the least to do, as it was some milliseconds ago")
+	default:
+		notes = append(notes, fmt.Sprintf("policy %s is at random: evenly, but not in turn", o.Policy))
+	}
+	if o.Full > 0 && k != KindEBPF {
+		notes = append(notes, "full slots are not avoided and no connection is refused: they queue")
+	}
+	return slices.Clip(notes)
 }

@@ -58,7 +58,8 @@ func claimTCP(ep endpoint, grouped bool) (*os.File, endpoint, error) {
 }
 
 // joinTCP opens a further socket of an address. keepOut is called right before it joins, to keep connections from it;
-// it fails where the first socket has no group yet, and is then called again right after.
+// it fails where the first socket has no group yet, and is then called again right after. Where it cannot be kept out it
+// joins all the same.
 func joinTCP(ep endpoint, keepOut func() error) (*os.File, error) {
 	f, err := tcpSocket(ep)
 	if err != nil {
@@ -76,7 +77,7 @@ func joinTCP(ep endpoint, keepOut func() error) (*os.File, error) {
 			return inUse(err, ep)
 		}
 		if early != nil {
-			return keepOut()
+			_ = keepOut()
 		}
 		return nil
 	})

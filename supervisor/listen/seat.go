@@ -1,0 +1,63 @@
+package listen
+
+import "github.com/tinehq/tine/ipc"
+
+// Board is the scoreboard of the Set: the lines that the kernel reads where it can, and the rows of the workers. It is the
+// Set's and is never nil. After Close nothing that it gave may be used any more.
+func (s *Set) Board() *ipc.Board { return s.board }
+
+// Seat gives a seat of a slot to a worker that is about to be assigned to it: the seat's row begins anew. What an earlier
+// worker there held, and nobody vacated, is given back. Take the row's Stats first if they are to be carried on.
+func (s *Set) Seat(slot, seat int, worker uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || !onBoard(slot, seat) {
+		return
+	}
+	giveBack(s.board.Line(slot), seat)
+	s.board.Row(slot, seat).Reset(worker)
+	s.tell()
+}
+
+// Vacate is called when the process of the seat's worker has gone: the connections that it held have ended with it, and
+// weigh no more. Those that wait in the slot's queue stay counted: the next worker accepts them. The row keeps what the
+// worker wrote, for who wants to know why it died, but for the requests in flight.
+func (s *Set) Vacate(slot, seat int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || !onBoard(slot, seat) {
+		return
+	}
+	giveBack(s.board.Line(slot), seat)
+	row := s.board.Row(slot, seat)
+	for i := range row.Cells {
+		row.Cells[i].Store(0)
+	}
+	row.Closed.Store(row.Opened.Load())
+	s.tell()
+}
+
+func onBoard(slot, seat int) bool {
+	return slot >= 0 && slot < ipc.MaxSlots && seat >= 0 && seat < ipc.Seats
+}
+
+// giveBack ends what a seat holds. Counters only grow, and are the workers' own, so that where a kind of steering does
+// not count Assigned the rest is right all the same.
+func giveBack(l *ipc.Line, seat int) {
+	l.Released[seat].Add(uint64(l.Held(seat)))
+}
+
+// settle makes the line of a slot that nobody uses weigh nothing: what was steered to it and reset with its queue is taken
+// for accepted and given back. Of a slot that was never steered to nothing changes.
+func settle(l *ipc.Line) {
+	giveBack(l, 0)
+	giveBack(l, 1)
+	assigned := l.Assigned.Load()
+	if assigned == 0 {
+		return
+	}
+	lost := assigned - l.Accepted[0].Load() - l.Accepted[1].Load()
+	l.Accepted[0].Add(lost)
+	l.Released[0].Add(lost * ipc.Weight)
+	l.AcceptedAt.Store(0)
+}
