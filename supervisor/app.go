@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"math/rand/v2"
-	"slices"
 
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -17,10 +16,10 @@ type app struct {
 	sockets     *sockets
 	members     map[pool.WorkerID]*member
 	generations map[int]*generation
-	steered     int   // slots below it shall get new connections
+	steered     []int // slots that shall get new connections
 	admitted    []int // those that do
 	slots       int   // were open when they were admitted
-	steerDue    bool  // who is live may have changed
+	steerDue    bool  // the two may differ
 
 	lastExit  lastExit
 	everReady bool // all its workers were ready at the same time once
@@ -90,24 +89,6 @@ func openApp(c App, replaces *app) (*app, error) {
 	return a, nil
 }
 
-// live are the slots that shall get new connections and have a worker that accepts
-// them; when there is none, all that shall get them.
-func (a *app) live() []int {
-	var live []int
-	for _, m := range a.members {
-		if m.ready && !m.drains && m.slot < a.steered && !slices.Contains(live, m.slot) {
-			live = append(live, m.slot)
-		}
-	}
-	if len(live) == 0 {
-		for slot := range a.steered {
-			live = append(live, slot)
-		}
-	}
-	slices.Sort(live)
-	return live
-}
-
 // workers is the number of slots that the config asks for.
 func (c App) workers() int {
 	if c.Workers > 0 {
@@ -167,6 +148,9 @@ func (a *app) forget(st pool.Status, next int) {
 		for _, w := range slot.Workers {
 			used[w.Generation] = true
 		}
+	}
+	for _, w := range st.Standbys {
+		used[w.Generation] = true
 	}
 	for n := range a.generations {
 		if !used[n] {

@@ -23,8 +23,8 @@ func (l *loop) carryOut(a *app, effect pool.Effect) {
 	case pool.OpenSlot:
 		// Not now: spawn opens it, where a failure has somewhere to go.
 	case pool.Steer:
-		a.steered = e.Slots
-		l.steer(a)
+		// With the last of what comes together, or before somebody or some sockets go.
+		a.steered, a.steerDue = e.Slots, true
 	case pool.RetireSlot:
 		l.retire(a, e.Slot)
 	case pool.Resolve:
@@ -56,26 +56,24 @@ func (l *loop) spawn(a *app, e pool.Spawn) {
 	})
 }
 
-// steer lets only slots get new connections that the core wants and that have a
-// worker to serve them. What waits in the queue of another one waits for its next
-// worker; who connects now need not. With no such slot all that are wanted get them.
+// steer lets only the slots get new connections that the core has ordered.
 func (l *loop) steer(a *app) {
 	a.steerDue = false
-	live := a.live()
-	if slices.Equal(live, a.admitted) && a.sockets.Slots() == a.slots {
+	if slices.Equal(a.steered, a.admitted) && a.sockets.Slots() == a.slots {
 		return
 	}
-	a.admitted, a.slots = live, a.sockets.Slots()
-	if err := a.sockets.SteerTo(live); err != nil {
-		l.logs.Warn().Str("app", a.name).Ints("slots", live).Err(err).Msg("cannot steer; the kernel goes on to spread connections over all slots")
+	a.admitted, a.slots = a.steered, a.sockets.Slots()
+	if err := a.sockets.SteerTo(a.admitted); err != nil {
+		l.logs.Warn().Str("app", a.name).Ints("slots", a.admitted).Err(err).Msg("cannot steer; the kernel goes on to spread connections over all slots")
 	}
 }
 
 // drain asks a native worker over its channel. One whose channel has ended can
 // only be asked by a signal.
 func (l *loop) drain(m *member, e pool.Drain) {
-	m.drains = true
-	m.app.steerDue = true
+	if m.app.steerDue {
+		l.steer(m.app)
+	}
 	if m.outbox != nil {
 		err := m.outbox.Send(ipc.Drain{Reason: e.Reason, Handover: e.Handover, Linger: e.Linger, Delay: e.Delay, Timeout: e.Timeout})
 		if err == nil {
@@ -104,6 +102,9 @@ func (l *loop) kill(m *member, send func() error) {
 // the kernel steered new connections elsewhere; what is left there would be reset,
 // and is said.
 func (l *loop) retire(a *app, slot int) {
+	if a.steerDue {
+		l.steer(a)
+	}
 	if a.sockets.shared() {
 		return // The other app still has workers on it; its end closes what is left over.
 	}

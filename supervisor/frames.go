@@ -159,7 +159,6 @@ func (l *loop) memberReady(m *member) {
 		return
 	}
 	m.ready = true
-	m.app.steerDue = true
 	l.step(m.app, pool.Ready{ID: m.id})
 	l.greet(m.app)
 }
@@ -230,8 +229,6 @@ func (l *loop) bye(m *member, f ipc.Bye) {
 	if f.Cut > 0 {
 		l.worker(l.logs.Warn(), m).Int("requests", f.Cut).Str("reason", f.Reason).Msg("requests cut off at the end of the drain")
 	}
-	m.drains = true
-	m.app.steerDue = true
 	l.step(m.app, pool.Leaving{ID: m.id, Reason: f.Reason})
 }
 

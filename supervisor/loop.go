@@ -252,7 +252,7 @@ func (l *loop) closeSurplus(a *app) {
 		if b == a || b.ended || b.sockets != a.sockets {
 			continue
 		}
-		for slot := b.sockets.Slots() - 1; slot >= max(b.steered, 1); slot-- {
+		for slot := b.sockets.Slots() - 1; slot >= max(b.pool.Status().Wanted, 1); slot-- {
 			if err := b.sockets.CloseSlot(slot); err != nil {
 				l.logs.Error().Str("app", b.name).Int("slot", slot).Err(err).Msg("cannot close slot")
 				return

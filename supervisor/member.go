@@ -38,7 +38,6 @@ type member struct {
 	greeting   bool // it said hello
 	subscribed bool // the snapshot is on its way, so that changes go to it too
 	ready      bool // it said so
-	drains     bool // it was told to, or does so of its own accord
 	greeted    bool // it got "Worker PID"
 	left       bool // it said Bye: that its channel ends is in order
 

@@ -159,7 +159,6 @@ func (f channelStuck) apply(l *loop) {
 func (f exited) apply(l *loop) {
 	a := f.m.app
 	delete(a.members, f.m.id)
-	a.steerDue = true
 	f.m.dropChannel("the worker ended")
 	a.lastExit = lastExit{id: f.m.id, words: f.exit.LastLine}
 	l.sayDropped(f.m)

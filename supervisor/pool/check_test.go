@@ -2,6 +2,7 @@ package pool
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -14,8 +15,11 @@ type checker struct {
 	procs    map[WorkerID]*proc
 	order    []*proc // by ID
 	slots    []room  // open ones
-	steered  int
-	served   bool // somebody was ready once
+	want     int     // slots, as the commands say; it stays what it was when a stop begins
+	steered  []int   // as the last Steer said
+	drained  bool    // in this Step
+	resteer  bool    // in this Step
+	served   bool    // somebody was ready once
 	resolved map[int]bool
 	started  bool
 	asked    bool // for a rollout that has not begun
@@ -39,9 +43,15 @@ type proc struct {
 	slot       int
 	generation int
 	spawned    bool
+	standby    bool // spawned without a slot, and not assigned
+	parked     bool
+	stalled    bool
+	asked      bool // for a dump, by Recycle
+	dumped     bool
 	ready      bool // was told and is not on its way out
 	served     bool // was ready once
 	leaving    bool // drains, or was signalled
+	ending     bool // of a standby: owed a signal
 	lingers    bool // sweeps the slot, if it ends well
 	termed     bool
 	killed     bool
@@ -51,13 +61,14 @@ type proc struct {
 
 func newChecker(cfg Config, now time.Time) *checker {
 	return &checker{
-		pool: New(cfg), cfg: cfg.normal(), now: now,
+		pool: New(cfg), cfg: cfg.normal(), now: now, want: cfg.normal().Workers,
 		procs: map[WorkerID]*proc{}, resolved: map[int]bool{1: true}, loops: map[int]int{},
 	}
 }
 
 // step feeds one event and returns the effects, or the first rule that was broken.
 func (c *checker) step(ev Event) ([]Effect, error) {
+	c.drained, c.resteer = false, false
 	c.observe(ev)
 	effects := c.pool.Step(c.now, ev)
 	for i, e := range effects {
@@ -92,10 +103,18 @@ func (c *checker) observe(ev Event) {
 	case SpawnFailed:
 		c.procs[ev.ID].end()
 	case Ready:
-		if p := c.procs[ev.ID]; !p.leaving && !p.gone {
+		if p := c.procs[ev.ID]; !p.leaving && !p.gone && !p.standby {
 			p.ready, p.served = true, true
 			c.served, c.slots[p.slot].finished = true, false
 		}
+	case Parked:
+		if p := c.procs[ev.ID]; p.standby {
+			p.parked = true
+		}
+	case Stalled:
+		c.procs[ev.ID].stalled = true
+	case Resumed:
+		c.procs[ev.ID].stalled = false
 	case Leaving:
 		if p := c.procs[ev.ID]; !p.gone {
 			p.ready, p.leaving = false, true
@@ -111,12 +130,19 @@ func (c *checker) observe(ev Event) {
 	case Reconfigure:
 		if !c.stopping {
 			c.cfg = ev.Config.normal()
+			c.rescale(c.cfg.Workers)
 		}
 	case Start:
 		c.started = true
 	case Roll:
 		c.asked = c.asked || c.started && !c.stopping
-	case Scale, Recycle, Tick:
+	case Scale:
+		if !c.stopping {
+			c.rescale(clamp(ev.N, 0, MaxSlots))
+		}
+	case Recycle:
+		c.procs[ev.ID].asked = c.procs[ev.ID].asked || ev.Dump
+	case Tick:
 	}
 	switch ev.(type) {
 	case Scale, Roll, Recycle, Reconfigure:
@@ -133,19 +159,34 @@ func (p *proc) end() { p.gone, p.ready = true, false }
 func (c *checker) effect(e Effect) error {
 	switch e := e.(type) {
 	case Spawn:
+		if e.Slot == noSlot {
+			return c.spawnStandby(e)
+		}
 		return c.spawn(e)
+	case Assign:
+		return c.assign(e)
+	case Dump:
+		p := c.procs[e.ID]
+		if p == nil || !p.ready || p.dumped || !p.asked && !p.stalled || c.stopping {
+			return fmt.Errorf("%+v: of %+v", e, p)
+		}
+		p.dumped = true
 	case Drain:
 		p := c.procs[e.ID]
 		if p == nil || !p.spawned || !p.ready || p.gone || p.slot != e.Slot {
 			return fmt.Errorf("%+v: not a ready worker of that slot: %+v", e, p)
 		}
 		p.ready, p.leaving, p.lingers = false, true, e.Linger
-		if e.Linger != (!c.stopping && e.Slot >= c.steered) {
-			return fmt.Errorf("%+v: with %d slots steered to", e, c.steered)
+		if e.Linger != (!c.stopping && e.Slot >= c.want) {
+			return fmt.Errorf("%+v: with %d slots wanted", e, c.want)
 		}
+		if p.standby {
+			return fmt.Errorf("%+v: a standby", e)
+		}
+		c.drained = true
 		// Without a stop or a scale down, a worker is only drained when another is ready beside it; or, where stop
 		// comes first, within the budget.
-		if !c.stopping && e.Slot < c.steered {
+		if !c.stopping && e.Slot < c.want {
 			if e.Handover != (c.ready(e.Slot) == 1) {
 				return fmt.Errorf("%+v: but %d others are ready there", e, c.ready(e.Slot))
 			}
@@ -171,16 +212,18 @@ func (c *checker) effect(e Effect) error {
 		}
 		c.slots = append(c.slots, room{})
 	case Steer:
-		if e.Slots > len(c.slots) || e.Slots == c.steered {
-			return fmt.Errorf("%+v: with %d slots open, %d steered to", e, len(c.slots), c.steered)
+		if c.stopping || c.drained || c.resteer || slices.Equal(e.Slots, c.steered) {
+			return fmt.Errorf("%+v: with %v steered to; stopping %v, drained %v, a second time %v", e, c.steered, c.stopping, c.drained, c.resteer)
 		}
-		for n := c.steered; n < e.Slots; n++ {
-			c.takeBack(n)
+		for _, slot := range e.Slots {
+			if slot >= len(c.slots) {
+				return fmt.Errorf("%+v: with %d slots open", e, len(c.slots))
+			}
 		}
-		c.steered = e.Slots
+		c.steered, c.resteer = e.Slots, true
 	case RetireSlot:
-		if e.Slot != len(c.slots)-1 || e.Slot < c.steered || c.alive(e.Slot) > 0 {
-			return fmt.Errorf("%+v: with %d slots open, %d steered to, %d workers in it", e, len(c.slots), c.steered, c.alive(e.Slot))
+		if e.Slot != len(c.slots)-1 || e.Slot < c.want || c.alive(e.Slot) > 0 || !c.stopping && slices.Contains(c.steered, e.Slot) {
+			return fmt.Errorf("%+v: with %d slots open, %d wanted, %v steered to, %d workers in it", e, len(c.slots), c.want, c.steered, c.alive(e.Slot))
 		}
 		if c.unswept(e.Slot) {
 			return fmt.Errorf("%+v: unswept: %+v", e, c.slots[e.Slot])
@@ -192,6 +235,12 @@ func (c *checker) effect(e Effect) error {
 		}
 		c.resolved[e.Generation] = true
 	case Record:
+		if p := c.procs[e.ID]; p != nil && p.standby {
+			switch e.Kind {
+			case KindTerminating, KindRecycle, KindReadyTimeout, KindKilling:
+				p.ending = true
+			}
+		}
 		switch e.Kind {
 		case KindFinished:
 			c.slots[e.Slot].finished = true
@@ -228,10 +277,78 @@ func (c *checker) spawn(e Spawn) error {
 	if n := len(c.order); n > 0 && e.ID <= c.order[n-1].id {
 		return fmt.Errorf("%+v: the ID does not grow", e)
 	}
-	if c.stopping || e.Slot >= len(c.slots) {
+	for _, p := range c.order {
+		if p.fit() && p.generation == e.Generation {
+			return fmt.Errorf("%+v: standby %d waits for a slot", e, p.id)
+		}
+	}
+	if err := c.enter(e); err != nil {
+		return err
+	}
+	p := &proc{id: e.ID, slot: e.Slot, generation: e.Generation}
+	c.procs[e.ID] = p
+	c.order = append(c.order, p)
+	return nil
+}
+
+// fit: a slot may be given to it.
+func (p *proc) fit() bool {
+	return p.standby && p.parked && !p.stalled && !p.leaving && !p.ending && !p.gone
+}
+
+func (c *checker) assign(e Assign) error {
+	p := c.procs[e.ID]
+	if p == nil || !p.fit() {
+		return fmt.Errorf("%+v: to one that does not wait for it: %+v", e, p)
+	}
+	if err := c.enter(Spawn{ID: e.ID, Slot: e.Slot, Generation: p.generation}); err != nil {
+		return err
+	}
+	p.slot, p.standby = e.Slot, false
+	return nil
+}
+
+func (c *checker) spawnStandby(e Spawn) error {
+	if n := len(c.order); n > 0 && e.ID <= c.order[n-1].id {
+		return fmt.Errorf("%+v: the ID does not grow", e)
+	}
+	if c.stopping || c.want == 0 || !c.served {
 		return fmt.Errorf("%+v: nobody wants it", e)
 	}
-	if e.Slot >= c.steered {
+	if !c.resolved[e.Generation] {
+		return fmt.Errorf("%+v: the generation is not resolved", e)
+	}
+	if there, all := c.standbys(); there >= c.cfg.Standby || all >= 2*c.cfg.Standby {
+		return fmt.Errorf("%+v: %d are there, %d with those that go", e, there, all)
+	}
+	if c.loops[noSlot]++; c.loops[noSlot] > 4*c.cfg.Standby+len(c.slots) {
+		return fmt.Errorf("%+v: the %dth in this instant", e, c.loops[noSlot])
+	}
+	p := &proc{id: e.ID, slot: noSlot, generation: e.Generation, standby: true}
+	c.procs[e.ID] = p
+	c.order = append(c.order, p)
+	return nil
+}
+
+// standbys counts those that stay, and all whose processes may be there.
+func (c *checker) standbys() (there, all int) {
+	for _, p := range c.order {
+		if p.standby && !p.gone {
+			all++
+			if !p.leaving && !p.ending {
+				there++
+			}
+		}
+	}
+	return there, all
+}
+
+// enter checks that a worker may start in a slot.
+func (c *checker) enter(e Spawn) error {
+	if c.stopping || e.Slot < 0 || e.Slot >= len(c.slots) {
+		return fmt.Errorf("%+v: nobody wants it", e)
+	}
+	if e.Slot >= c.want {
 		if c.alive(e.Slot) > 0 || !c.unswept(e.Slot) {
 			return fmt.Errorf("%+v: nobody wants it, with %d workers there: %+v", e, c.alive(e.Slot), c.slots[e.Slot])
 		}
@@ -256,9 +373,6 @@ func (c *checker) spawn(e Spawn) error {
 	if c.loops[e.Slot]++; c.loops[e.Slot] > 4 {
 		return fmt.Errorf("%+v: the %dth in this instant", e, c.loops[e.Slot])
 	}
-	p := &proc{id: e.ID, slot: e.Slot, generation: e.Generation}
-	c.procs[e.ID] = p
-	c.order = append(c.order, p)
 	return nil
 }
 
@@ -297,6 +411,16 @@ func (c *checker) settled() error {
 			waits = waits || w.State != StateReady
 		}
 	}
+	if there, _ := c.standbys(); there > c.cfg.Standby || c.stopping && there > 0 {
+		return fmt.Errorf("%d standbys: %+v", there, st.Standbys)
+	}
+	for _, w := range st.Standbys {
+		p := c.procs[w.ID]
+		if p == nil || p.gone || !p.standby || w.State == StateStandby && !p.parked {
+			return fmt.Errorf("standby: status %+v, but it is %+v", w, p)
+		}
+		waits = waits || w.State != StateStandby
+	}
 	if waits && c.pool.Deadline().IsZero() {
 		return fmt.Errorf("something waits for time, but there is no deadline: %+v", st)
 	}
@@ -308,10 +432,39 @@ func (c *checker) settled() error {
 		return fmt.Errorf("%d slots have their turn, the budget is %d", turns, budget)
 	}
 	c.turns = turns
-	if c.steered > len(c.slots) {
-		return fmt.Errorf("steers to %d slots of %d", c.steered, len(c.slots))
+	if best := c.best(); c.started && !c.stopping && !slices.Equal(c.steered, best) {
+		return fmt.Errorf("steers to %v, should to %v", c.steered, best)
 	}
 	return nil
+}
+
+// best are the slots that shall get new connections.
+func (c *checker) best() (best []int) {
+	for _, fit := range []func(*proc) bool{
+		func(p *proc) bool { return p.ready && !p.stalled },
+		func(p *proc) bool { return p.ready },
+	} {
+		for slot := range c.want {
+			if slices.ContainsFunc(c.order, func(p *proc) bool { return p.slot == slot && fit(p) }) {
+				best = append(best, slot)
+			}
+		}
+		if len(best) > 0 {
+			return best
+		}
+	}
+	for slot := range c.want {
+		best = append(best, slot)
+	}
+	return best
+}
+
+// rescale changes how many slots are wanted, and takes back those that are still there.
+func (c *checker) rescale(n int) {
+	for slot := c.want; slot < min(n, len(c.slots)); slot++ {
+		c.takeBack(slot)
+	}
+	c.want = n
 }
 
 // unswept: a slot that is not steered to any more cannot be retired while no worker lives in it; one shall be spawned.

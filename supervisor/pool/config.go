@@ -47,6 +47,10 @@ type Config struct {
 	StopFirst      bool          // replace by stopping the old worker first: no surge
 	MaxSurge       int           // slots that may have two workers at once for a replacement
 	MaxUnavailable int           // with StopFirst: slots that may be without a worker at once; at least 1 is used
+	StallTimeout   time.Duration // how long a ready worker may be stalled before it is dumped and replaced; 0: for ever
+	MaxAge         time.Duration // since it became ready, after which a worker is replaced; 0: never
+	AgeJitter      float64       // each worker's MaxAge is longer or shorter by up to this fraction of itself, 0..0.9
+	Standby        int           // workers that are initialised and wait for a slot, 0..MaxSlots
 	FirstID        WorkerID      // number of the first worker; 0 is taken as 1
 	Seed           uint64        // of the jitter: the same seed and events give the same effects
 	Strict         bool          // panic at events that cannot happen, instead of recording them: for tests
@@ -63,6 +67,8 @@ func Default() Config {
 		DrainTimeout: 30 * time.Second,
 		KillAfter:    5 * time.Second,
 		MaxSurge:     1,
+		StallTimeout: 30 * time.Second,
+		AgeJitter:    0.1,
 	}
 }
 
@@ -82,6 +88,10 @@ func (c Config) normal() Config {
 	c.Backoff.Jitter = min(max(c.Backoff.Jitter, 0), 0.9)
 	c.MaxSurge = max(c.MaxSurge, 1)
 	c.MaxUnavailable = max(c.MaxUnavailable, 0)
+	c.StallTimeout = max(c.StallTimeout, 0)
+	c.MaxAge = max(c.MaxAge, 0)
+	c.AgeJitter = min(max(c.AgeJitter, 0), 0.9)
+	c.Standby = clamp(c.Standby, 0, MaxSlots)
 	c.FirstID = max(c.FirstID, 1)
 	return c
 }

@@ -16,9 +16,25 @@ func (p *Pool) Deadline() time.Time {
 			first = t
 		}
 	}
+	for _, w := range p.bench.workers {
+		at(w.due)
+		if p.phase == running {
+			at(p.stallAt(w))
+		}
+	}
+	if p.phase == running {
+		at(p.forgetStandbysAt())
+		if p.lacksStandby() {
+			at(p.bench.retryAt)
+		}
+	}
 	for _, s := range p.slots {
 		for _, w := range s.workers {
 			at(w.due)
+			if p.phase == running {
+				at(p.ageAt(w))
+				at(p.stallAt(w))
+			}
 		}
 		if p.phase != running {
 			continue
@@ -58,19 +74,44 @@ func (p *Pool) passed(t time.Time) bool { return !t.IsZero() && !t.After(p.now) 
 // expire takes in the facts that time alone has brought. No wait is zero, so what begins here is not due here.
 func (p *Pool) expire() {
 	for _, s := range p.slots {
-		for i := 0; i < len(s.workers); {
-			w := s.workers[i]
-			if p.passed(w.due) {
-				p.overdue(w)
-			}
-			if w.state != StateGone {
-				i++ // else the next worker has moved here
-			}
-		}
+		p.expireWorkers(s)
 		if p.passed(p.forgetAt(s)) {
 			s.failures = 0
 		}
 	}
+	p.expireWorkers(p.bench)
+	if p.passed(p.forgetStandbysAt()) {
+		p.bench.failures = 0
+	}
+}
+
+func (p *Pool) expireWorkers(s *slot) {
+	for i := 0; i < len(s.workers); {
+		w := s.workers[i]
+		if p.passed(w.due) {
+			p.overdue(w)
+		}
+		if p.phase == running {
+			if p.passed(p.stallAt(w)) {
+				p.stalledTooLong(w)
+			}
+			if p.passed(p.ageAt(w)) {
+				p.enqueue(w, "max age")
+			}
+		}
+		if w.state != StateGone {
+			i++ // else the next worker has moved here
+		}
+	}
+}
+
+// ageAt is when a worker is too old. One that waits for its replacement already has no age any more.
+func (p *Pool) ageAt(w *worker) time.Time {
+	if p.cfg.MaxAge == 0 || w.state != StateReady || w.recycle != "" {
+		return never
+	}
+	age := float64(p.cfg.MaxAge)
+	return w.readyAt.Add(time.Duration(age + age*p.cfg.AgeJitter*w.share))
 }
 
 // overdue moves a worker on that did not do in time what its state is for.
@@ -78,7 +119,11 @@ func (p *Pool) overdue(w *worker) {
 	took := p.now.Sub(w.since)
 	switch w.state {
 	case StateStarting:
-		p.recordOf(w, Record{Kind: KindReadyTimeout, Took: took})
+		r := Record{Kind: KindReadyTimeout, Took: took}
+		if w.standby() {
+			r.Reason = "never waited for a slot"
+		}
+		p.recordOf(w, r)
 		p.end(w, sigTerm, "ready timeout")
 		p.fail(w, CodeGaveUp, "ready timeout")
 	case StateDraining:
@@ -92,7 +137,7 @@ func (p *Pool) overdue(w *worker) {
 		}
 		p.recordOf(w, Record{Kind: KindAbandoned, Reason: w.why, Took: took})
 		p.abandon(w)
-	case StateReady, StateGone:
+	case StateStandby, StateReady, StateGone:
 		panic("pool: nothing is due in state " + w.state.String())
 	}
 }

@@ -6,11 +6,23 @@ import "time"
 type Effect interface{ effect() }
 
 type (
-	// Spawn orders a process for a slot. The answer is Spawned or SpawnFailed with the same ID.
+	// Spawn orders a process for a slot, or a standby. The answer is Spawned or SpawnFailed with the same ID.
 	Spawn struct {
 		ID         WorkerID
-		Slot       int
+		Slot       int // -1: a standby, which is given no slot and no sockets until Assign
 		Generation int // which resolved command, folder and environment to use
+	}
+	// Assign gives a parked standby its slot, once: instead of a Spawn, also as the first one in a slot. The answer is
+	// Ready.
+	Assign struct {
+		ID   WorkerID
+		Slot int
+	}
+	// Dump asks a ready worker what all of it is doing, for the log, because it is stalled or takes too long. Once for each
+	// worker. Nothing waits for the answer: the worker is replaced when its turn comes.
+	Dump struct {
+		ID     WorkerID
+		Reason string
 	}
 	// Drain asks a ready worker to finish what is in flight and exit.
 	Drain struct {
@@ -32,8 +44,11 @@ type (
 	}
 	// OpenSlot makes the sockets of the next slot: always the one after the last.
 	OpenSlot struct{ Slot int }
-	// Steer lets only slots < Slots get new connections. 0 when the app is scaled to nothing.
-	Steer struct{ Slots int }
+	// Steer lets only these slots get new connections, in ascending order: those that are wanted and have a ready worker
+	// that is not stalled; if there is none, those with a ready worker; if none either, all that are wanted. Empty when the
+	// app is scaled to nothing. At most one in a Step, before its Drains, and none in a stop: all go, so nobody is better.
+	// Of several Steps' orders only the last matters, but it must be carried out before a Drain that follows it.
+	Steer struct{ Slots []int }
 	// RetireSlot closes the sockets of the last slot, which no worker uses any more. One that was told to Linger
 	// has emptied their queues, if it could: what waits there all the same is lost. See "Slots that go".
 	RetireSlot struct{ Slot int }
@@ -74,6 +89,8 @@ const (
 )
 
 func (Spawn) effect()      {}
+func (Assign) effect()     {}
+func (Dump) effect()       {}
 func (Drain) effect()      {}
 func (Signal) effect()     {}
 func (OpenSlot) effect()   {}
@@ -90,16 +107,20 @@ const (
 	KindNone             Kind = iota
 	KindSpawned               // a process exists; Took since it was ordered
 	KindSpawnFailed           // there is no process
-	KindReady                 // Took since it was ordered
-	KindReadyTimeout          // did not become ready in time; Took since it was ordered
+	KindParked                // a standby is initialised; Took since it was ordered
+	KindAssigned              // a standby gets its slot; Took: how long it stood by
+	KindReady                 // Took since it was ordered, or assigned
+	KindReadyTimeout          // did not become ready, or did not park, in time; Took since it was ordered, or assigned
+	KindStalled               // Reason: how that was seen
+	KindResumed               // Took: how long it was stalled
 	KindDraining              // told to drain, or does so of its own accord; Took: how long it was ready
 	KindDrainTimeout          // did not finish in time; Took: how long it drained
-	KindTerminating           // a starting worker is not wanted; Took since it was ordered
+	KindTerminating           // a starting worker or a standby is not wanted; Took: how long it was that
 	KindKilling               // SIGTERM was not enough, or everything stops at once; Took: how long in the state before
 	KindAbandoned             // outlived even SIGKILL: treated as gone from here on
 	KindExited                // Took: how long in the state it was in
 	KindRecycle               // queued for replacement
-	KindBackoff               // the slot is tried again after Delay
+	KindBackoff               // the slot, or a standby, is tried again after Delay
 	KindFinished              // the slot's work is done
 	KindScaled                // Slots are wanted from now on
 	KindSweeping              // a worker is spawned only to empty the queues of a slot that goes
@@ -121,8 +142,12 @@ var kindNames = [...]string{
 	KindNone:             "",
 	KindSpawned:          "spawned",
 	KindSpawnFailed:      "spawn failed",
+	KindParked:           "parked",
+	KindAssigned:         "assigned",
 	KindReady:            "ready",
 	KindReadyTimeout:     "ready timeout",
+	KindStalled:          "stalled",
+	KindResumed:          "resumed",
 	KindDraining:         "draining",
 	KindDrainTimeout:     "drain timeout",
 	KindTerminating:      "terminating",

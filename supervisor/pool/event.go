@@ -6,8 +6,9 @@ type WorkerID uint64
 
 // An Event is a fact that the shell observed, or a command that somebody gave it.
 //
-// The facts of one worker arrive in order: Spawned, Ready, Exited, or SpawnFailed alone. Ready, Leaving and Recycle come
-// from the worker's channel and may also be late, after the worker was told to go or is gone.
+// The facts of one worker arrive in order: Spawned, Parked, Ready, Exited, or SpawnFailed alone. Parked, Ready, Leaving,
+// Stalled, Resumed and Recycle come from the worker's channel or from watching it, and may also be late, after the worker was
+// told to go or is gone.
 type Event interface{ event() }
 
 // Facts about a worker.
@@ -24,6 +25,16 @@ type (
 	}
 	// Ready: the worker accepts connections.
 	Ready struct{ ID WorkerID }
+	// Parked: the worker is initialised and waits for a slot. One that has its slot may say so too, when it asked before the
+	// answer came.
+	Parked struct{ ID WorkerID }
+	// Stalled: the worker does not get on with what it was given; Reason says how that was seen.
+	Stalled struct {
+		ID     WorkerID
+		Reason string
+	}
+	// Resumed: it does again.
+	Resumed struct{ ID WorkerID }
 	// Leaving: the worker drains of its own accord, for example because a person sent it SIGTERM.
 	Leaving struct {
 		ID     WorkerID
@@ -34,10 +45,12 @@ type (
 		ID           WorkerID
 		Code, Signal int
 	}
-	// Recycle: the worker shall be replaced when its turn comes, for example because its channel broke.
+	// Recycle: the worker shall be replaced when its turn comes, for example because its channel broke. With Dump, one
+	// that is ready shall say before that what it is doing.
 	Recycle struct {
 		ID     WorkerID
 		Reason string
+		Dump   bool
 	}
 )
 
@@ -49,7 +62,8 @@ type (
 	Scale struct{ N int }
 	// Roll replaces all workers by ones of a new generation. During a rollout, any number of them queue one more.
 	Roll struct{ Reason string }
-	// Reconfigure replaces the configuration, but for FirstID and Seed. Waits that already run keep their length.
+	// Reconfigure replaces the configuration, but for FirstID and Seed. Waits that already run keep their length; MaxAge
+	// and StallTimeout, which are no waits for an answer, count anew for those who are ready.
 	Reconfigure struct{ Config Config }
 	// Stop drains and ends everything. A second one is Kill.
 	Stop struct{}
@@ -62,6 +76,9 @@ type (
 func (Spawned) event()     {}
 func (SpawnFailed) event() {}
 func (Ready) event()       {}
+func (Parked) event()      {}
+func (Stalled) event()     {}
+func (Resumed) event()     {}
 func (Leaving) event()     {}
 func (Exited) event()      {}
 func (Recycle) event()     {}

@@ -22,7 +22,7 @@ func (p *Pool) spawned(ev Spawned) {
 		// else its process would run on with nobody knowing.
 		w.pid = ev.PID
 		p.recordOf(w, Record{Kind: KindSpawned, Took: p.now.Sub(w.ordered)})
-	case StateReady, StateDraining:
+	case StateStandby, StateReady, StateDraining:
 		p.impossible(w, "spawned: has served without a PID")
 	}
 }
@@ -42,7 +42,7 @@ func (p *Pool) spawnFailed(ev SpawnFailed) {
 		// Not wanted any more: that it failed is as good as an exit.
 		p.recordOf(w, Record{Kind: KindSpawnFailed, Reason: ev.Err, Took: p.now.Sub(w.ordered)})
 		p.bury(w)
-	case StateReady, StateDraining:
+	case StateStandby, StateReady, StateDraining:
 		p.impossible(w, "spawn failed: has served")
 	}
 }
@@ -61,12 +61,18 @@ func (p *Pool) becameReady(ev Ready) {
 			p.impossible(w, "ready: not spawned")
 			return
 		}
-		p.recordOf(w, Record{Kind: KindReady, Took: p.now.Sub(w.ordered)})
-		w.readyAt = p.now
+		if w.standby() {
+			p.misled(w)
+			return
+		}
+		p.recordOf(w, Record{Kind: KindReady, Took: p.now.Sub(w.since)})
+		w.readyAt, w.share = p.now, 2*p.random()-1
 		w.enter(StateReady, p.now, never)
 		w.slot.generation = w.generation
-		w.slot.finished = false
+		w.slot.finished, w.slot.filled = false, true
 		p.served = true
+	case StateStandby:
+		p.misled(w)
 	case StateReady:
 		// A worker may say it twice; once is enough.
 	case StateDraining, StateKilling, StateGone:
@@ -91,7 +97,7 @@ func (p *Pool) leaving(ev Leaving) {
 		// It gives up before it was ready, so it has nothing to drain: it only gets the time to end by itself.
 		p.drain(w, ev.Reason)
 		p.fail(w, CodeGaveUp, "left while starting: "+ev.Reason)
-	case StateReady:
+	case StateStandby, StateReady:
 		// Nobody here asked for it, so it counts in the slot's history, where a second one in a row has to wait: a
 		// program that leaves as soon as it is ready must not be respawned in a hot loop.
 		p.drain(w, ev.Reason)
@@ -118,8 +124,8 @@ func (p *Pool) exited(ev Exited) {
 	}
 	p.bury(w)
 	switch state {
-	case StateStarting, StateReady:
-		if code == 0 && p.cfg.Restart != RestartAlways && !p.replaces(w) {
+	case StateStarting, StateStandby, StateReady:
+		if code == 0 && p.cfg.Restart != RestartAlways && !w.standby() && !p.replaces(w) {
 			p.complete(w)
 		} else {
 			p.fail(w, code, reason)
@@ -146,23 +152,35 @@ func (p *Pool) recycle(ev Recycle) {
 		return
 	}
 	switch w.state {
-	case StateStarting:
+	case StateStarting, StateStandby:
 		// There is nothing to keep until a successor is ready, and it will never be ready itself: a failed start.
 		p.recordOf(w, Record{Kind: KindRecycle, Reason: reason, Took: p.now.Sub(w.since)})
 		p.end(w, sigTerm, reason)
 		p.fail(w, CodeGaveUp, reason)
 	case StateReady:
-		if w.recycle == "" {
-			p.recordOf(w, Record{Kind: KindRecycle, Reason: reason, Took: p.now.Sub(w.since)})
-			w.recycle = reason
+		if ev.Dump {
+			w.askDump(reason)
 		}
+		p.enqueue(w, reason)
 	case StateDraining, StateKilling, StateGone:
 		// On its way out.
 	}
 }
 
+// enqueue has a ready worker replaced when its turn comes. The first reason stays.
+func (p *Pool) enqueue(w *worker, reason string) {
+	if w.recycle == "" {
+		p.recordOf(w, Record{Kind: KindRecycle, Reason: reason, Took: p.now.Sub(w.since)})
+		w.recycle = reason
+	}
+}
+
 // fail notes in the slot's history that a worker went, or is going, unasked. The worker is out of starting and ready.
 func (p *Pool) fail(w *worker, code int, reason string) {
+	if w.standby() {
+		p.failStandby(w, reason)
+		return
+	}
 	p.judge(w, reason)
 	s := w.slot
 	s.failures++

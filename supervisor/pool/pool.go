@@ -23,8 +23,9 @@ type Pool struct {
 	now   time.Time // of the last Step
 
 	want    int     // slots wanted
-	steered int     // slots that the shell was told to steer to
+	claimed int     // slots below it were wanted in the last Step, or when the stop began
 	slots   []*slot // open ones by number; those from want on are being retired
+	bench   *slot   // of the standbys: none of the above, and without a number
 
 	workers   map[WorkerID]*worker // those in slots, and the abandoned
 	abandoned []*worker            // treated as gone, but their last fact has not come
@@ -40,6 +41,9 @@ type Pool struct {
 	why    string // it does not run any more
 	last   Done   // what will be said at the end
 
+	steered []int // what the last Steer ordered
+	live    []int // of the Step under way; kept for its memory
+
 	rand    uint64
 	effects []Effect // of the Step under way
 }
@@ -50,6 +54,7 @@ func New(cfg Config) *Pool {
 	return &Pool{
 		cfg:        cfg,
 		want:       cfg.Workers,
+		bench:      &slot{number: noSlot},
 		workers:    make(map[WorkerID]*worker),
 		nextID:     cfg.FirstID,
 		generation: 1,
@@ -89,6 +94,12 @@ func (p *Pool) learn(ev Event) {
 		p.spawnFailed(ev)
 	case Ready:
 		p.becameReady(ev)
+	case Parked:
+		p.parked(ev)
+	case Stalled:
+		p.stalled(ev)
+	case Resumed:
+		p.resumed(ev)
 	case Leaving:
 		p.leaving(ev)
 	case Exited:

@@ -7,8 +7,10 @@ func (p *Pool) reconcile() {
 		return
 	}
 	p.giveUp()
+	steerAt := 0
 	if p.phase == running {
 		p.open()
+		steerAt = len(p.effects)
 		p.endTurns()
 		p.rollouts()
 		p.giveTurns()
@@ -17,6 +19,10 @@ func (p *Pool) reconcile() {
 	}
 	for _, s := range p.slots {
 		p.settle(s)
+	}
+	p.settleBench()
+	if p.phase == running {
+		p.steer(steerAt)
 	}
 	for _, w := range p.abandoned {
 		p.pay(w)
@@ -58,10 +64,9 @@ func (p *Pool) failures() (n int) {
 	return n
 }
 
-// open takes back the slots that were not retired yet, makes those that are missing, and steers to all that are wanted:
-// before the others drain.
+// open takes back the slots that were not retired yet, and makes those that are missing.
 func (p *Pool) open() {
-	for n := p.steered; n < min(p.want, len(p.slots)); n++ {
+	for n := p.claimed; n < min(p.want, len(p.slots)); n++ {
 		s := p.slots[n]
 		s.sweep, s.generation = sweep{}, max(s.generation, p.generation) // it may have missed a rollout
 	}
@@ -70,16 +75,14 @@ func (p *Pool) open() {
 		p.slots = append(p.slots, s)
 		p.emit(OpenSlot{Slot: s.number})
 	}
-	if p.steered != p.want {
-		p.steered = p.want
-		p.emit(Steer{Slots: p.want})
-	}
+	p.claimed = p.want
 }
 
 // settle brings the workers of a slot to what is wanted.
 func (p *Pool) settle(s *slot) {
 	keeper := s.keeper()
 	for _, w := range s.workers {
+		p.payDump(w)
 		if p.phase == killing {
 			p.killOff(w)
 		} else {
@@ -89,7 +92,7 @@ func (p *Pool) settle(s *slot) {
 	}
 	switch {
 	case p.wanted(s) && p.vacancy(s):
-		p.spawn(s)
+		p.fill(s)
 	case p.lacksSweep(s) && !s.retryAt.After(p.now):
 		p.spawnSweep(s)
 	}
@@ -118,6 +121,8 @@ func (p *Pool) dismiss(w, keeper *worker) {
 		}
 	case StateDraining, StateKilling, StateGone:
 		// On its way out, in its own time.
+	case StateStandby:
+		panic("pool: a standby is in no slot")
 	}
 }
 
@@ -187,8 +192,18 @@ func (p *Pool) vacancy(s *slot) bool {
 	return !s.finished && !s.retryAt.After(p.now)
 }
 
-func (p *Pool) spawn(s *slot) {
-	w := &worker{id: p.nextID, slot: s, generation: p.generationFor(s), ordered: p.now}
+// fill gets a slot its next worker: a standby if one is fit for it, else a new process.
+func (p *Pool) fill(s *slot) {
+	generation := p.generationFor(s)
+	if w := p.fitStandby(generation); w != nil {
+		p.assign(w, s)
+		return
+	}
+	p.spawn(s, generation)
+}
+
+func (p *Pool) spawn(s *slot, generation int) {
+	w := &worker{id: p.nextID, slot: s, generation: generation, ordered: p.now}
 	w.enter(StateStarting, p.now, p.now.Add(p.cfg.ReadyTimeout))
 	p.nextID++
 	p.workers[w.id] = w
@@ -206,7 +221,7 @@ func (p *Pool) pay(w *worker) {
 
 // retire closes swept and empty slots that nothing is steered to, last first: a slot in the middle cannot be closed.
 func (p *Pool) retire() {
-	for n := len(p.slots) - 1; n >= p.steered && len(p.slots[n].workers) == 0 && !p.lacksSweep(p.slots[n]); n-- {
+	for n := len(p.slots) - 1; n >= p.claimed && len(p.slots[n].workers) == 0 && !p.lacksSweep(p.slots[n]); n-- {
 		p.slots = p.slots[:n]
 		p.emit(Record{Kind: KindRetired, Slot: n})
 		p.emit(RetireSlot{Slot: n})
@@ -215,6 +230,9 @@ func (p *Pool) retire() {
 
 // finish says Done when nothing is left to wait for.
 func (p *Pool) finish() {
+	if len(p.bench.workers) > 0 {
+		return
+	}
 	for _, s := range p.slots {
 		if len(s.workers) > 0 || p.phase == running && !s.finished {
 			return

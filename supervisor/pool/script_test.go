@@ -24,9 +24,11 @@ var update = flag.Bool("update", false, "write what the pool does into the scrip
 //	start                      the commands, as in event.go
 //	scale N   roll [REASON]   reconfigure KEY=VALUE ...   stop   kill
 //	spawned ID ...             facts; the PID is 100 + ID
-//	failed ID ...   ready ID ...   leaving ID ...   recycle ID ...
+//	failed ID ...   ready ID ...   leaving ID ... [REASON]   recycle ID ... [dump=1] [REASON]
+//	stalled ID ... [REASON]   resumed ID ...
 //	exit ID ... [code=N] [signal=N]
 //	up ID ...                  spawned and ready
+//	parked ID ...              initialised, and without a slot
 //	wait DURATION              time goes by, with a tick at every deadline
 //	tick                       time goes on to the next deadline
 //	at DURATION COMMAND ...    so long after the start, with no tick before
@@ -74,7 +76,7 @@ func TestScripts(t *testing.T) {
 func play(t *testing.T, story []byte) []byte {
 	t.Helper()
 	cfg := Default()
-	cfg.Workers, cfg.Backoff.Jitter, cfg.Strict = 2, 0, true
+	cfg.Workers, cfg.Backoff.Jitter, cfg.AgeJitter, cfg.Strict = 2, 0, 0, true
 	begin := time.Unix(0, 0)
 	c := newChecker(cfg, begin)
 	var out bytes.Buffer
@@ -212,7 +214,13 @@ func events(t *testing.T, words []string) (evs []Event) {
 		case "leaving":
 			evs = append(evs, Leaving{id, reason})
 		case "recycle":
-			evs = append(evs, Recycle{id, reason})
+			evs = append(evs, Recycle{id, reason, values["dump"] != 0})
+		case "parked":
+			evs = append(evs, Parked{id})
+		case "stalled":
+			evs = append(evs, Stalled{id, reason})
+		case "resumed":
+			evs = append(evs, Resumed{id})
 		case "exit":
 			evs = append(evs, Exited{id, values["code"], values["signal"]})
 		default:
@@ -251,6 +259,14 @@ func configure(t *testing.T, cfg *Config, args []string) {
 			cfg.Backoff.Jitter, _ = strconv.ParseFloat(value, 64)
 		case "backoff-max":
 			cfg.Backoff.Max = d
+		case "stall-timeout":
+			cfg.StallTimeout = d
+		case "max-age":
+			cfg.MaxAge = d
+		case "age-jitter":
+			cfg.AgeJitter, _ = strconv.ParseFloat(value, 64)
+		case "standby":
+			cfg.Standby = n
 		case "first-id":
 			cfg.FirstID = WorkerID(n)
 		default:
@@ -263,7 +279,14 @@ func configure(t *testing.T, cfg *Config, args []string) {
 func describe(e Effect) string {
 	switch e := e.(type) {
 	case Spawn:
+		if e.Slot == noSlot {
+			return fmt.Sprintf("spawn %d standby gen=%d", e.ID, e.Generation)
+		}
 		return fmt.Sprintf("spawn %d slot=%d gen=%d", e.ID, e.Slot, e.Generation)
+	case Assign:
+		return fmt.Sprintf("assign %d slot=%d", e.ID, e.Slot)
+	case Dump:
+		return fmt.Sprintf("dump %d (%s)", e.ID, e.Reason)
 	case Drain:
 		if e.Handover {
 			return fmt.Sprintf("drain %d slot=%d handover (%s)", e.ID, e.Slot, e.Reason)
@@ -280,7 +303,7 @@ func describe(e Effect) string {
 	case OpenSlot:
 		return fmt.Sprintf("open slot %d", e.Slot)
 	case Steer:
-		return fmt.Sprintf("steer to %d slots", e.Slots)
+		return "steer to " + strings.Trim(fmt.Sprint(e.Slots), "[]")
 	case RetireSlot:
 		return fmt.Sprintf("retire slot %d", e.Slot)
 	case Resolve:
@@ -352,8 +375,14 @@ func status(out *bytes.Buffer, c *checker) {
 		}
 		for _, w := range s.Workers {
 			fmt.Fprintf(out, ", worker %d %s gen=%d", w.ID, w.State, w.Generation)
+			if w.Stalled != "" {
+				fmt.Fprintf(out, " stalled (%s)", w.Stalled)
+			}
 		}
 		fmt.Fprintln(out)
+	}
+	for _, w := range st.Standbys {
+		fmt.Fprintf(out, "    standby: worker %d %s gen=%d\n", w.ID, w.State, w.Generation)
 	}
 	for _, w := range st.Abandoned {
 		fmt.Fprintf(out, "    abandoned: worker %d\n", w.ID)

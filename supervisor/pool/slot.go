@@ -24,6 +24,7 @@ type slot struct {
 	number  int
 	workers []*worker // not gone, oldest first, at most two
 
+	filled     bool      // a worker was ready here once
 	generation int       // restarts use it: of the last worker that was ready here, or later if rollouts were missed
 	failures   int       // in a row
 	failure    string    // the last of them
@@ -49,6 +50,16 @@ func (s *slot) in(state State) *worker {
 func (s *slot) ready() *worker    { return s.in(StateReady) }
 func (s *slot) starting() *worker { return s.in(StateStarting) }
 func (s *slot) vacant() bool      { return s.ready() == nil && s.starting() == nil }
+
+// serves: new connections get on here.
+func (s *slot) serves() bool {
+	for _, w := range s.workers {
+		if w.state == StateReady && !w.stalled() {
+			return true
+		}
+	}
+	return false
+}
 
 // keeper is the newest ready worker: the one that stays when there are two.
 func (s *slot) keeper() *worker {

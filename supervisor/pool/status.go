@@ -10,6 +10,7 @@ type Status struct {
 	Generation int            `json:"generation"` // of the last completed rollout
 	Rollout    *RolloutStatus `json:"rollout,omitempty"`
 	Slots      []SlotStatus   `json:"slots"`
+	Standbys   []WorkerStatus `json:"standbys,omitempty"`  // have no slot yet
 	Abandoned  []WorkerStatus `json:"abandoned,omitempty"` // outlived SIGKILL and may still exist
 }
 
@@ -44,6 +45,7 @@ type WorkerStatus struct {
 	Since      time.Time `json:"since"`             // in this state
 	Started    time.Time `json:"started"`           // when it was ordered
 	ReadyAt    time.Time `json:"ready_at,omitzero"` // zero: never was
+	Stalled    string    `json:"stalled,omitempty"` // how that was seen; empty: it is not
 	Recycle    string    `json:"recycle,omitempty"` // why it waits to be replaced
 }
 
@@ -74,6 +76,9 @@ func (p *Pool) Status() Status {
 		}
 		st.Slots = append(st.Slots, ss)
 	}
+	for _, w := range p.bench.workers {
+		st.Standbys = append(st.Standbys, w.status())
+	}
 	for _, w := range p.abandoned {
 		st.Abandoned = append(st.Abandoned, w.status())
 	}
@@ -83,6 +88,6 @@ func (p *Pool) Status() Status {
 func (w *worker) status() WorkerStatus {
 	return WorkerStatus{
 		ID: w.id, PID: w.pid, State: w.state, Generation: w.generation,
-		Since: w.since, Started: w.ordered, ReadyAt: w.readyAt, Recycle: w.recycle,
+		Since: w.since, Started: w.ordered, ReadyAt: w.readyAt, Stalled: w.stall, Recycle: w.recycle,
 	}
 }

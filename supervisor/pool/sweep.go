@@ -35,5 +35,5 @@ func (p *Pool) shallSweep(w *worker) bool {
 func (p *Pool) spawnSweep(s *slot) {
 	s.sweep.spawned++
 	p.emit(Record{Kind: KindSweeping, Slot: s.number, Generation: s.generation})
-	p.spawn(s)
+	p.fill(s)
 }

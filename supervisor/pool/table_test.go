@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// situations bring worker 2, in slot 1 of two with worker 1 ready in slot 0, to every state that a worker can be in.
+// situations bring worker 2, in slot 1 of two with worker 1 ready in slot 0, to every state that a worker can be in; and
+// worker 3, a standby beside the two.
 var situations = []struct {
 	name   string
 	events string
@@ -25,6 +26,14 @@ var situations = []struct {
 	{"exited", "start/up 1 2/scale 1/exit 2"},
 	{"failed", "start/up 1/failed 2"},
 	{"unknown", "start/spawned 1/ready 1"},
+	{"standby, ordered", "standby/start/up 1 2"},
+	{"standby, starting", "standby/start/up 1 2/spawned 3"},
+	{"standby", "standby/start/up 1 2/spawned 3/parked 3"},
+	{"standby, stalled", "standby/start/up 1 2/spawned 3/parked 3/stalled 3"},
+	{"standby, draining", "standby/start/up 1 2/spawned 3/leaving 3"},
+	{"standby, killing", "standby/start/up 1 2/spawned 3/recycle 3"},
+	{"standby, assigned", "standby/start/up 1 2/spawned 3/parked 3/exit 2 code=1"},
+	{"standby, exited", "standby/start/up 1 2/spawned 3/exit 3"},
 }
 
 // TestEveryEventInEveryState holds what each event does to a worker in each state: the state that follows, "-" if it is
@@ -35,55 +44,109 @@ func TestEveryEventInEveryState(t *testing.T) {
 		"ordered": {
 			"spawned": "starting", "failed": "- / spawn 3 slot=1 gen=1", "ready": "impossible", "leaving": "impossible",
 			"exit": "impossible", "crash": "impossible", "recycle": "killing",
+			"parked": "impossible", "stalled": "starting", "resumed": "starting",
 		},
 		"starting": {
-			"spawned": "impossible", "failed": "impossible", "ready": "ready", "leaving": "draining / spawn 3 slot=1 gen=1",
+			"spawned": "impossible", "failed": "impossible", "ready": "ready / steer to 0 1", "leaving": "draining / spawn 3 slot=1 gen=1",
 			"exit": "-", "crash": "- / spawn 3 slot=1 gen=1", "recycle": "killing / SIGTERM 2 (why)",
+			"parked": "starting", "stalled": "starting", "resumed": "starting",
 		},
 		"ready": {
-			"spawned": "impossible", "failed": "impossible", "ready": "ready", "leaving": "draining / spawn 3 slot=1 gen=1",
-			"exit": "-", "crash": "- / spawn 3 slot=1 gen=1", "recycle": "ready / spawn 3 slot=1 gen=1",
+			"spawned": "impossible", "failed": "impossible", "ready": "ready", "leaving": "draining / steer to 0 / spawn 3 slot=1 gen=1",
+			"exit": "- / steer to 0", "crash": "- / steer to 0 / spawn 3 slot=1 gen=1",
+			"recycle": "ready / dump 2 (why) / spawn 3 slot=1 gen=1",
+			"parked":  "ready", "stalled": "ready / steer to 0", "resumed": "ready",
 		},
 		"draining": {
 			"spawned": "impossible", "failed": "impossible", "ready": "draining", "leaving": "draining",
 			"exit": "- / retire slot 1", "crash": "- / spawn 3 slot=1 gen=1", "recycle": "draining",
+			"parked": "draining", "stalled": "draining", "resumed": "draining",
 		},
 		"ordered, to sweep": {
 			"spawned": "starting", "failed": "- / spawn 3 slot=1 gen=1", "ready": "impossible", "leaving": "impossible",
 			"exit": "impossible", "crash": "impossible", "recycle": "killing",
+			"parked": "impossible", "stalled": "starting", "resumed": "starting",
 		},
 		"starting, to sweep": {
 			"spawned": "impossible", "failed": "impossible", "ready": "draining / drain 2 slot=1 linger (scaled down)",
 			"leaving": "draining", "exit": "- / retire slot 1", "crash": "- / spawn 3 slot=1 gen=1",
 			"recycle": "killing / SIGTERM 2 (why)",
+			"parked":  "starting", "stalled": "starting", "resumed": "starting",
 		},
 		"killing": {
 			"spawned": "impossible", "failed": "impossible", "ready": "killing", "leaving": "killing",
 			"exit": "- / retire slot 1", "crash": "- / spawn 3 slot=1 gen=1", "recycle": "killing",
+			"parked": "killing", "stalled": "killing", "resumed": "killing",
 		},
 		"killing, no PID": {
 			"spawned": "killing / SIGTERM 2 (recycle)", "failed": "- / spawn 3 slot=1 gen=1", "ready": "killing",
 			"leaving": "killing", "exit": "impossible", "crash": "impossible", "recycle": "killing",
+			"parked": "killing", "stalled": "killing", "resumed": "killing",
 		},
 		"abandoned": {
 			"spawned": "impossible", "failed": "impossible", "ready": "gone", "leaving": "gone",
 			"exit": "-", "crash": "-", "recycle": "gone",
+			"parked": "gone", "stalled": "gone", "resumed": "gone",
 		},
 		"abandoned, no PID": {
 			"spawned": "gone / SIGKILL 2 (recycle)", "failed": "-", "ready": "gone", "leaving": "gone",
 			"exit": "impossible", "crash": "impossible", "recycle": "gone",
+			"parked": "gone", "stalled": "gone", "resumed": "gone",
 		},
 		"exited": {
 			"spawned": "impossible", "failed": "impossible", "ready": "-", "leaving": "-",
 			"exit": "impossible", "crash": "impossible", "recycle": "-",
+			"parked": "-", "stalled": "-", "resumed": "-",
 		},
 		"failed": {
 			"spawned": "impossible", "failed": "impossible", "ready": "-", "leaving": "-",
 			"exit": "impossible", "crash": "impossible", "recycle": "-",
+			"parked": "-", "stalled": "-", "resumed": "-",
 		},
 		"unknown": {
 			"spawned": "impossible", "failed": "impossible", "ready": "impossible", "leaving": "impossible",
 			"exit": "impossible", "crash": "impossible", "recycle": "impossible",
+			"parked": "impossible", "stalled": "impossible", "resumed": "impossible",
+		},
+		"standby, ordered": {
+			"spawned": "starting", "failed": "- / spawn 4 standby gen=1", "ready": "impossible", "leaving": "impossible",
+			"exit": "impossible", "crash": "impossible", "recycle": "killing / spawn 4 standby gen=1",
+			"parked": "impossible", "stalled": "starting", "resumed": "starting",
+		},
+		"standby, starting": {
+			"spawned": "impossible", "failed": "impossible", "ready": "killing / SIGTERM 3 (ready without a slot) / spawn 4 standby gen=1", "leaving": "draining / spawn 4 standby gen=1",
+			"exit": "- / spawn 4 standby gen=1", "crash": "- / spawn 4 standby gen=1", "recycle": "killing / SIGTERM 3 (why) / spawn 4 standby gen=1",
+			"parked": "standby", "stalled": "starting", "resumed": "starting",
+		},
+		"standby": {
+			"spawned": "impossible", "failed": "impossible", "ready": "killing / SIGTERM 3 (ready without a slot) / spawn 4 standby gen=1", "leaving": "draining / spawn 4 standby gen=1",
+			"exit": "- / spawn 4 standby gen=1", "crash": "- / spawn 4 standby gen=1", "recycle": "killing / SIGTERM 3 (why) / spawn 4 standby gen=1",
+			"parked": "standby", "stalled": "standby", "resumed": "standby",
+		},
+		"standby, draining": {
+			"spawned": "impossible", "failed": "impossible", "ready": "draining", "leaving": "draining",
+			"exit": "-", "crash": "-", "recycle": "draining",
+			"parked": "draining", "stalled": "draining", "resumed": "draining",
+		},
+		"standby, killing": {
+			"spawned": "impossible", "failed": "impossible", "ready": "killing", "leaving": "killing",
+			"exit": "-", "crash": "-", "recycle": "killing",
+			"parked": "killing", "stalled": "killing", "resumed": "killing",
+		},
+		"standby, assigned": {
+			"spawned": "impossible", "failed": "impossible", "ready": "ready / steer to 0 1", "leaving": "draining",
+			"exit": "-", "crash": "-", "recycle": "killing / SIGTERM 3 (why)",
+			"parked": "starting", "stalled": "starting", "resumed": "starting",
+		},
+		"standby, exited": {
+			"spawned": "impossible", "failed": "impossible", "ready": "-", "leaving": "-",
+			"exit": "impossible", "crash": "impossible", "recycle": "-",
+			"parked": "-", "stalled": "-", "resumed": "-",
+		},
+		"standby, stalled": {
+			"spawned": "impossible", "failed": "impossible", "ready": "killing / SIGTERM 3 (ready without a slot) / spawn 4 standby gen=1", "leaving": "draining / spawn 4 standby gen=1",
+			"exit": "- / spawn 4 standby gen=1", "crash": "- / spawn 4 standby gen=1", "recycle": "killing / SIGTERM 3 (why) / spawn 4 standby gen=1",
+			"parked": "standby", "stalled": "standby", "resumed": "standby",
 		},
 	}
 	for _, situation := range situations {
@@ -91,9 +154,13 @@ func TestEveryEventInEveryState(t *testing.T) {
 		if situation.name == "unknown" {
 			id = 99
 		}
+		if strings.HasPrefix(situation.name, "standby") {
+			id = 3
+		}
 		evs := map[string]Event{
 			"spawned": Spawned{id, 102}, "failed": SpawnFailed{id, "why"}, "ready": Ready{id}, "leaving": Leaving{id, "why"},
-			"exit": Exited{id, 0, 0}, "crash": Exited{id, 1, 0}, "recycle": Recycle{id, "why"},
+			"exit": Exited{id, 0, 0}, "crash": Exited{id, 1, 0}, "recycle": Recycle{id, "why", true},
+			"parked": Parked{id}, "stalled": Stalled{id, "why"}, "resumed": Resumed{id},
 		}
 		for name, ev := range evs {
 			t.Run(situation.name+"/"+name, func(t *testing.T) {
@@ -178,6 +245,9 @@ func arrange(t *testing.T, story string, strict bool) (*Pool, time.Time) {
 	t.Helper()
 	cfg := Default()
 	cfg.Workers, cfg.Strict = 2, strict
+	if rest, ok := strings.CutPrefix(story, "standby/"); ok {
+		story, cfg.Standby = rest, 1
+	}
 	p, now := New(cfg), time.Unix(0, 0)
 	for _, line := range strings.Split(story, "/") {
 		words := strings.Fields(line)

@@ -72,7 +72,7 @@ func (p *Pool) next() *slot {
 		if !p.mayBegin(s) {
 			continue
 		}
-		if s.ready() == nil {
+		if !s.serves() {
 			return s
 		}
 		if first == nil {

@@ -2,19 +2,21 @@ package pool
 
 import "time"
 
-// State is that of a worker. It only goes down this list; each step but the first may be skipped.
+// State is that of a worker. It only goes down this list; each step but the first may be skipped. Except that a standby
+// begins once more, in its slot.
 type State uint8
 
 const (
 	StateNone     State = iota // no worker: in records about something else
 	StateStarting              // spawn ordered; due: the ready timeout
+	StateStandby               // initialised, without a slot; nothing is due
 	StateReady                 // accepts connections; nothing is due
 	StateDraining              // finishes what it has; due: SIGTERM
 	StateKilling               // owed SIGTERM, then SIGKILL; due: the next step
 	StateGone                  // no process, or one that we gave up on
 )
 
-var stateNames = [...]string{"", "starting", "ready", "draining", "killing", "gone"}
+var stateNames = [...]string{"", "starting", "standby", "ready", "draining", "killing", "gone"}
 
 func (s State) String() string               { return stateNames[s] }
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
@@ -40,12 +42,23 @@ type worker struct {
 	since      time.Time // in this state
 	due        time.Time // when time itself moves it on; zero: never
 
+	stall     string    // how it was seen to be stalled
+	stalledAt time.Time // since when; zero: it is not
+	dump      string    // why it shall say what it is doing, once; empty: it shall not
+	dumped    bool      // it was asked
+	share     float64   // of AgeJitter that its MaxAge is longer, -1..1
+
 	recycle string // why it shall be replaced when its turn comes; empty: it shall not
 
 	// A worker is owed a signal from the moment of the decision, but gets it only once it has a PID.
 	owed, sent signal
 	why        string // of what is owed
 }
+
+// standby: it has no slot, and never had one.
+func (w *worker) standby() bool { return w.slot.number == noSlot }
+
+func (w *worker) stalled() bool { return !w.stalledAt.IsZero() }
 
 func (w *worker) wasReady() bool { return !w.readyAt.IsZero() }
 

@@ -13,7 +13,6 @@ type world struct {
 	*checker
 	calm   bool // nobody crashes, fails or leaves, and no slot goes: what the pool does is all that happens
 	warmed bool // all were ready once
-	want   int
 	cfg    Config
 }
 
@@ -33,7 +32,7 @@ func newWorld(b byte, calm bool) *world {
 	if calm {
 		cfg.Workers++
 	}
-	return &world{checker: newChecker(cfg, time.Unix(0, 0)), cfg: cfg, calm: calm, want: cfg.Workers}
+	return &world{checker: newChecker(cfg, time.Unix(0, 0)), cfg: cfg, calm: calm}
 }
 
 func (w *world) feed(ev Event) error {
@@ -142,9 +141,9 @@ func (w *world) act(op, arg byte) error {
 		return one(isAlive, func(p *proc) Event { p.abandoned = false; return Exited{p.id, 0, n & 9} })
 	case 9: // also of those long gone
 		if w.calm { // to recycle a starting one is a failure
-			return one(func(p *proc) bool { return p.ready }, func(p *proc) Event { return Recycle{p.id, "recycled"} })
+			return one(func(p *proc) bool { return p.ready }, func(p *proc) Event { return Recycle{p.id, "recycled", n&1 != 0} })
 		}
-		return one(everSpawned, func(p *proc) Event { return Recycle{p.id, "recycled"} })
+		return one(everSpawned, func(p *proc) Event { return Recycle{p.id, "recycled", n&1 != 0} })
 	case 10:
 		return one(everSpawned, func(p *proc) Event { return Leaving{p.id, "leaving"} })
 	case 11:
@@ -185,8 +184,8 @@ func (w *world) rest() error {
 			}
 		}
 	}
-	if n := len(w.slots); n > w.steered {
-		return fmt.Errorf("%d slots are steered to, but %d open: %+v", w.steered, n, w.pool.Status())
+	if n := len(w.slots); n > w.want {
+		return fmt.Errorf("%d slots are wanted, but %d open: %+v", w.want, n, w.pool.Status())
 	}
 	return nil
 }

@@ -1,0 +1,40 @@
+package pool
+
+import "slices"
+
+// steer orders which slots get new connections, when that has changed: once all drains of the Step are decided, but before the
+// effects that carry them out, which begin at the given one.
+func (p *Pool) steer(at int) {
+	p.findLive()
+	if slices.Equal(p.live, p.steered) {
+		return
+	}
+	p.steered = append(p.steered[:0], p.live...)
+	p.effects = slices.Insert(p.effects, at, Effect(Steer{Slots: slices.Clone(p.live)}))
+}
+
+// findLive: a slot that serves nobody leaves new connections waiting, so it gets none as long as another is better. What waits
+// in its queue waits for its next worker; who connects now need not.
+func (p *Pool) findLive() {
+	if p.live = p.wantedThat((*slot).serves); len(p.live) > 0 {
+		return
+	}
+	if p.live = p.wantedThat((*slot).staffed); len(p.live) > 0 {
+		return
+	}
+	p.live = p.wantedThat(func(*slot) bool { return true })
+}
+
+// wantedThat returns the wanted slots for which ok holds, in the memory of live.
+func (p *Pool) wantedThat(ok func(*slot) bool) []int {
+	some := p.live[:0]
+	for _, s := range p.slots[:p.want] {
+		if ok(s) {
+			some = append(some, s.number)
+		}
+	}
+	return some
+}
+
+// staffed: somebody is ready here, though he may be stalled.
+func (s *slot) staffed() bool { return s.ready() != nil }
