@@ -1,0 +1,266 @@
+package listen
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc"
+)
+
+// staleAfter is how long a connection may wait for accept before its slot is avoided: longer than a busy worker takes to come
+// to its accept, shorter than what a client notices.
+const staleAfter = 50 * time.Millisecond
+
+// newHotMap makes the hot memory of a board that an eBPF program can read: an array map of one entry that can be mapped. The file
+// is the caller's. It needs CAP_BPF and Linux 5.8.
+func newHotMap() (*os.File, error) {
+	m, err := ebpf.NewMap(&ebpf.MapSpec{
+		Name:       "tine_board",
+		Type:       ebpf.Array,
+		KeySize:    4,
+		ValueSize:  ipc.BoardBytes,
+		MaxEntries: 1,
+		Flags:      unix.BPF_F_MMAPABLE,
+	})
+	if err != nil {
+		return nil, refusal("cannot make the map of the board", err)
+	}
+	defer m.Close()
+	fd, err := unix.FcntlInt(uintptr(m.FD()), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot duplicate the map of the board: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "map of the board"), nil
+}
+
+// refusal explains why the kernel refuses a map or a program. The library's advice is for programmers.
+func refusal(what string, err error) error {
+	switch {
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("%s: %w (needs CAP_BPF; before Linux 5.11 a larger RLIMIT_MEMLOCK too)", what, unix.EPERM)
+	case errors.Is(err, unix.ENOMEM):
+		return fmt.Errorf("%s: %w (before Linux 5.11 it needs a larger RLIMIT_MEMLOCK)", what, unix.ENOMEM)
+	case errors.Is(err, unix.ENOSYS):
+		return fmt.Errorf("%s: %w (the kernel is built without eBPF, or a filter forbids bpf)", what, unix.ENOSYS)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// reuseEBPF steers by an eBPF program on each group that reads the board for each connection.
+type reuseEBPF struct {
+	options Options
+	board   *ipc.Board
+	hot     *os.File
+	migrate bool // the kernel knows BPF_SK_REUSEPORT_SELECT_OR_MIGRATE
+	groups  map[int]*groupEBPF
+	spare   *groupEBPF        // for the next group that is joined; may be nil
+	joined  [ipc.MaxSlots]int // groups that the slot has joined
+}
+
+// groupEBPF is the sockets of one group by slot, and the program that picks among them.
+type groupEBPF struct {
+	sockets *ebpf.Map
+	program *ebpf.Program
+	class   int
+	member  *os.File // the socket of slot 0
+}
+
+// newEBPF makes the steerer of kind ebpf. hot is of newHotMap, and stays the caller's, as board does, which is made on it. It
+// tells now if the kernel refuses the program for so many slots.
+func newEBPF(hot *os.File, board *ipc.Board, slots int, o Options) (steerer, error) {
+	if o.Policy == "" {
+		o.Policy = Least
+	}
+	own, err := duplicate(hot)
+	if err != nil {
+		return nil, err
+	}
+	e := &reuseEBPF{options: o, board: board, hot: own, migrate: true, groups: map[int]*groupEBPF{}}
+	g, err := e.newGroup(slots)
+	if err != nil && errors.Is(err, unix.EINVAL) {
+		e.migrate = false // before Linux 5.14
+		g, err = e.newGroup(slots)
+	}
+	if err != nil {
+		own.Close()
+		return nil, err
+	}
+	e.spare = g
+	for slot := range ipc.MaxSlots {
+		board.Line(slot).Flags.Store(ipc.FlagClosed)
+	}
+	board.Header().Full.Store(uint64(max(o.Full, 0)))
+	board.Header().StaleAfter.Store(uint64(staleAfter))
+	return e, nil
+}
+
+func (e *reuseEBPF) newGroup(slots int) (*groupEBPF, error) {
+	sockets, err := ebpf.NewMap(&ebpf.MapSpec{
+		Name:       "tine_sockets",
+		Type:       ebpf.ReusePortSockArray,
+		KeySize:    4,
+		ValueSize:  8,
+		MaxEntries: ipc.MaxSlots,
+	})
+	if err != nil {
+		return nil, refusal("cannot make the map of sockets", err)
+	}
+	g := &groupEBPF{sockets: sockets}
+	if err := e.load(g, class(slots)); err != nil {
+		g.close()
+		return nil, err
+	}
+	return g, nil
+}
+
+// load gives the group the program of a class, which is not attached.
+func (e *reuseEBPF) load(g *groupEBPF, class int) error {
+	p := program{
+		policy:  e.options.Policy,
+		class:   class,
+		refuse:  e.options.Refuse,
+		migrate: e.migrate,
+		sockets: g.sockets.FD(),
+	}
+	spec := &ebpf.ProgramSpec{Name: "tine_steer", Type: ebpf.SkReuseport, AttachType: ebpf.AttachSkReuseportSelect}
+	if e.migrate {
+		spec.AttachType = ebpf.AttachSkReuseportSelectOrMigrate
+	}
+	return control(e.hot, func(fd int) error {
+		p.hot = fd
+		spec.Instructions = p.assemble()
+		loaded, err := ebpf.NewProgram(spec)
+		if err != nil {
+			return refusal(fmt.Sprintf("cannot load the steering program for %d slots", class), err)
+		}
+		if g.program != nil {
+			g.program.Close()
+		}
+		g.program, g.class = loaded, class
+		return nil
+	})
+}
+
+func (g *groupEBPF) attach() error {
+	return control(g.member, func(fd int) error {
+		err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_EBPF, g.program.FD())
+		if err != nil {
+			return fmt.Errorf("cannot attach the steering program: %w", err)
+		}
+		return nil
+	})
+}
+
+func (g *groupEBPF) close() {
+	if g.program != nil {
+		g.program.Close()
+	}
+	g.sockets.Close()
+}
+
+func (e *reuseEBPF) kind() Kind { return KindEBPF }
+
+func (e *reuseEBPF) join(group, slot int, socket *os.File) error {
+	if slot < 0 || slot >= ipc.MaxSlots {
+		return fmt.Errorf("cannot steer slot %d by ebpf: it has %d", slot, ipc.MaxSlots)
+	}
+	g := e.groups[group]
+	if g == nil {
+		g, e.spare = e.spare, nil
+	}
+	if g == nil {
+		var err error
+		if g, err = e.newGroup(slot + 1); err != nil {
+			return err
+		}
+	}
+	e.groups[group] = g
+	grown := slot >= g.class
+	if grown {
+		if err := e.load(g, class(slot+1)); err != nil {
+			return err
+		}
+	}
+	if slot == 0 {
+		g.member = socket
+	}
+	if e.joined[slot] == 0 {
+		settle(e.board.Line(slot))
+	}
+	err := control(socket, func(fd int) error {
+		return g.sockets.Put(uint32(slot), uint64(fd))
+	})
+	if err != nil {
+		return fmt.Errorf("cannot add the socket of slot %d to the steering: %w", slot, err)
+	}
+	e.joined[slot]++
+	if slot == 0 || grown {
+		return g.attach()
+	}
+	return nil
+}
+
+// settle clears what the line of a slot without workers has left: connections that were reset with the queue or were moved.
+func settle(l *ipc.Line) {
+	assigned := l.Assigned.Load()
+	waiting := assigned - l.Accepted[0].Load() - l.Accepted[1].Load()
+	held := assigned*ipc.Weight - l.Released[0].Load() - l.Released[1].Load()
+	l.Accepted[0].Add(waiting)
+	l.Released[0].Add(held)
+}
+
+func (e *reuseEBPF) leave(group, slot int) {
+	g := e.groups[group]
+	if g == nil || slot < 0 || slot >= ipc.MaxSlots || e.joined[slot] == 0 {
+		return
+	}
+	if e.joined[slot]--; e.joined[slot] == 0 {
+		e.board.Line(slot).Flags.Store(ipc.FlagClosed)
+	}
+	// It is not there if the kernel noticed an end of the socket first.
+	_ = g.sockets.Delete(uint32(slot))
+	if slot == 0 {
+		g.member = nil
+	}
+}
+
+// steer opens slots before it closes others, so that there is always one.
+func (e *reuseEBPF) steer(open []int, _ []uint8) error {
+	opened := [ipc.MaxSlots]bool{}
+	for _, slot := range open {
+		if slot < 0 || slot >= ipc.MaxSlots {
+			return fmt.Errorf("cannot steer to slot %d by ebpf: it has %d", slot, ipc.MaxSlots)
+		}
+		opened[slot] = true
+		e.board.Line(slot).Flags.Store(0)
+	}
+	if e.options.Policy != Least && e.options.Policy != RoundRobin {
+		for i, slot := range table(e.options.Policy, open, e.options.CPU) {
+			if e.board.TableAt(i) != slot {
+				e.board.SetTable(i, slot)
+			}
+		}
+	}
+	for slot := range ipc.MaxSlots {
+		if l := e.board.Line(slot); !opened[slot] && l.Flags.Load() != ipc.FlagClosed {
+			l.Flags.Store(ipc.FlagClosed)
+		}
+	}
+	return nil
+}
+
+func (e *reuseEBPF) close() {
+	for _, g := range e.groups {
+		g.close()
+	}
+	if e.spare != nil {
+		e.spare.close()
+	}
+	e.groups, e.spare = nil, nil
+	e.hot.Close()
+}
