@@ -85,7 +85,8 @@ func newBoard(hot *os.File) (*Board, error) {
 }
 
 // OpenBoard maps a board that another process made. It owns both files from the call on, and closes them, also when it
-// fails: the memory stays mapped until Close. It refuses what is not a board of this BoardVersion, and what could shrink while it is in use.
+// fails: the memory stays mapped until Close. It refuses what is not a board of this BoardVersion, and what could shrink
+// while it is in use.
 func OpenBoard(hot, rows *os.File) (*Board, error) {
 	defer hot.Close()
 	defer rows.Close()
@@ -123,7 +124,8 @@ func (b *Board) mapFiles(hot, rows *os.File) (err error) {
 	return nil
 }
 
-// Share returns duplicates of the files of the two memories, for Assign. They are the caller's. Only the process that made the board has them.
+// Share returns duplicates of the files of the two memories, for Assign. They are the caller's. Only the process that made
+// the board has them.
 func (b *Board) Share() (hot, rows *os.File, err error) {
 	if b.hotFile == nil {
 		return nil, nil, errors.New("cannot share board: it was opened, not made, here, or is closed")

@@ -1,6 +1,7 @@
 package ipc
 
 import (
+	"os"
 	"testing"
 	"unsafe"
 )
@@ -88,15 +89,23 @@ func TestAssignCarriesTheBoard(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sent := Assign{Slot: 5, Seat: 1, Board: true, Hot: hot, Rows: rows}
+	sock := memory(t, 10) // stands for a socket
+	sent := Assign{
+		Slot: 5, Seat: 1, Board: true, Hot: hot, Rows: rows,
+		Listeners: []Listener{{"tcp", ":7000"}}, Files: []*os.File{sock},
+	}
 	if err := a.Write(sent); err != nil {
 		t.Fatal(err)
 	}
 	Discard(sent)
 	got := next[Assign](t, c)
-	if !got.Board || got.Seat != 1 || len(got.Files) != 0 {
+	if !got.Board || got.Seat != 1 || len(got.Files) != 1 {
 		t.Fatalf("%#v", got)
 	}
+	if st, err := got.Files[0].Stat(); err != nil || st.Size() != 10 {
+		t.Errorf("the listener's file is %v, %v", st, err)
+	}
+	got.Files[0].Close()
 	w, err := OpenBoard(got.Hot, got.Rows)
 	if err != nil {
 		t.Fatal(err)

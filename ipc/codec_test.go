@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +38,16 @@ func TestRefusedToSend(t *testing.T) {
 		{Assign{Files: []*os.File{nil}}, "file 0 is nil"},
 		{Assign{Listeners: []Listener{{"udp", ":1"}}, Files: []*os.File{os.Stdin}}, `network "udp"`},
 		{Assign{Listeners: []Listener{{"tcp", ""}}, Files: []*os.File{os.Stdin}}, "address of listener 0 has 0 bytes"},
+		{Assign{Seat: -1}, "seat is -1, 0 to 1"},
+		{Assign{Seat: Seats}, "seat is 2, 0 to 1"},
+		{Assign{Board: true}, "board is true, but its files are there: false and false"},
+		{Assign{Hot: os.Stdin, Rows: os.Stdin}, "board is false, but its files are there: true and true"},
+		{Assign{Board: true, Hot: os.Stdin}, "true and false"},
+		{Assign{Board: true, Rows: os.Stdin}, "false and true"},
+		{Assign{Board: true, Hot: os.Stdin, Rows: os.Stdin, Slot: MaxSlots}, "slot is 1024, a board has slots 0 to 1023"},
+		{Assign{Board: true, Hot: os.Stdin, Rows: os.Stdin, Files: []*os.File{os.Stdin}}, "0 listeners and a board with 3 descriptors"},
+		{Assign{Board: true, Hot: os.Stdin, Rows: os.Stdin, Files: slices.Repeat([]*os.File{os.Stdin}, MaxFDs-1),
+			Listeners: slices.Repeat([]Listener{{"tcp", ":1"}}, MaxFDs-1)}, "65 descriptors, at most 64"},
 		{Assign{Listeners: make([]Listener, MaxFDs+1), Files: make([]*os.File, MaxFDs+1)}, "file 0 is nil"},
 	} {
 		b, err := appendFrame([]byte("x"), c.f)
@@ -109,6 +120,10 @@ func malformed() []struct {
 		{TypeAssign, `{"listeners":[{"network":"tcp","address":":1"}]}`, "1 listeners with 0 descriptors"},
 		{TypeAssign, `{"slot":-1}`, "slot is -1"},
 		{TypeAssign, `{"drain_delay_ns":-1}`, "drain delay is -1"},
+		{TypeAssign, `{"seat":2}`, "seat is 2"},
+		{TypeAssign, `{"board":true}`, "0 listeners and a board with 0 descriptors"},
+		{TypeAssign, `{"board":true,"slot":1024}`, "slot is 1024"},
+		{TypeAssign, `{"board":1}`, "cannot unmarshal"},
 		{TypeReady, "", "not a JSON object"},
 		{TypeSet, "", "ends inside id"},
 		{TypeSet, "\x80", "ends inside id"},
@@ -135,6 +150,7 @@ func malformed() []struct {
 		{TypeReply, uv(1) + uv(MaxText+1) + strings.Repeat("e", MaxText+1) + "\x00", "error of 4097 bytes"},
 		{TypeDrain, `{"delay_ns":-5}`, "delay is -5"},
 		{TypeDrain, `{"delay_ns":1.5}`, "cannot unmarshal"},
+		{TypeStandby, "", "not a JSON object"},
 		{TypeBye, `{"cut":-1}`, "is -1"},
 		{TypeBye, `[]`, "not a JSON object"},
 	}

@@ -4,6 +4,7 @@
 //	Conn     one end of the channel: Read and Write of whole frames
 //	Outbox   the bounded queue in front of a Conn, so that a peer that does not read never holds up the sender
 //	Payload  a byte string shared by reference count; over 32 KiB one memory file for all processes
+//	Board    the scoreboard: memory shared with the workers and with the kernel's program that steers connections
 //
 // # Getting the channel
 //
@@ -60,6 +61,7 @@
 //
 // The descriptors of assign are the listening sockets, one for each entry of listeners and in that order. They may be
 // non-blocking and are shared with the master and with other workers: never shutdown(2) them, and never change their flags.
+// If board is true, two more follow: the memory of the board's lines, then that of its rows.
 //
 // The descriptor of a payload is a memory file (memfd_create) of exactly the given length with the seals F_SEAL_SEAL,
 // F_SEAL_SHRINK, F_SEAL_GROW and F_SEAL_WRITE, open for reading. Map it with PROT_READ and MAP_PRIVATE: kernels before 6.7 refuse
@@ -77,7 +79,9 @@
 //	  |<---------------------------------------|
 //	  | ack {epoch}                            |
 //	  |--------------------------------------->|
-//	  |                  assign {slot, ...} +fds   may come late: a standby waits for it
+//	  | standby                                |   only if it is initialised and no assign
+//	  |--------------------------------------->|   has come: it waits for a slot
+//	  |                  assign {slot, ...} +fds   at any time after the snapshot
 //	  |<---------------------------------------|
 //	  | ready                                  |   after hello, snapshot and assign
 //	  |--------------------------------------->|
@@ -105,6 +109,68 @@
 // nothing. Then finish what is in flight within timeout_ns, say bye with the
 // number of requests that had to be cut off, and exit with code 0.
 //
+// # The board
+//
+// The board is memory that the master, all workers of an app and the kernel's program for steering share: version 1. It
+// needs no messages, so what a worker counted is still there when it was killed. A worker that gets none, or one of a
+// version that it does not know, closes the descriptors and works without.
+//
+// Map both memories with PROT_READ, PROT_WRITE and MAP_SHARED, at their full size. Each is a memory file of exactly this
+// size, with F_SEAL_SHRINK (a regular file without a name where there are none); the hot one may be an eBPF map instead,
+// which has no size for fstat.
+//
+//	memory  offset  bytes    what
+//	hot     0       64       header
+//	hot     4096    8192     table: 4096 numbers of 2 bytes, for the kernel's program
+//	hot     16384   65536    lines: 1024 of 64 bytes, one for each slot
+//	hot     0       81920    all of it
+//	rows    0       8388608  rows: 2048 of 4096 bytes; that of slot s and seat t is number 2s+t
+//
+// Bytes that no table names are zero and stay so. Numbers are in the machine's byte order, each read and written by one
+// atomic instruction; i64 has a sign, u64 has none. Counters go round at 2^64. Times are nanoseconds of the monotonic clock
+// (CLOCK_MONOTONIC on Linux). K is the kernel's program, M the master, W workers.
+//
+//	in      offset  type      by  field       meaning
+//	header  0       u64       M   Magic       0x6472622e656e6974: "tine.brd", lowest byte first
+//	header  8       u64       M   Version     1
+//	header  16      u64       M   Slots       1024
+//	header  24      u64       K   Picked      connections for which it picked a slot
+//	header  32      u64       K   Refused     connections refused, as all slots were full
+//	header  40      u64       K   Last        slot picked last
+//	header  48      u64       M   Full        busy connections at which a slot is full; 0: never
+//	header  56      u64       M   StaleAfter  time without an accept after which a slot with waiting connections is avoided; 0: never
+//	line    0       u64       K   Assigned    connections steered to the slot; 0 without such a program
+//	line    8       u64[2]    W   Accepted    by seat: connections accepted
+//	line    24      u64[2]    W   Released    by seat: weight given back
+//	line    40      i64       W   AcceptedAt  time of the last accept
+//	line    48      u64       M   Flags       1: closed: no new connections as long as another slot is open
+//	row     0       u64       M   Worker      whose row it is
+//	row     8       i64       M   Started     when that worker got it
+//	row     64      i64       W   Heartbeat   time of the last beat: every 100 ms while a connection is open
+//	row     72      i64       W   GCPause     longest of the recent pauses, ns
+//	row     80      u64       W   GCCount     garbage collections
+//	row     88      u64       W   Goroutines  now; threads or tasks in other languages
+//	row     96      u64       W   Heap        now, bytes
+//	row     128     u64       W   Opened      connections accepted
+//	row     136     u64       W   Closed      connections closed
+//	row     144     u64       W   Late        requests that found no free cell
+//	row     192     u64       W   Requests    requests
+//	row     200     u64[6]    W   Classes     answers with status 1xx, 2xx, 3xx, 4xx, 5xx, and with an unknown one
+//	row     248     u64       W   Sent        bytes written to connections
+//	row     1024    i64[128]  W   Cells       time at which a request in flight began; 0: free
+//	row     2048    u64[208]  W   Histogram   how many requests took how long
+//
+// A connection weighs 1048577 from the moment at which it is steered or accepted. The worker adds 1048576 to Released when
+// the connection becomes idle between two requests and takes the same off again when the next one begins; it adds 1 when it
+// is closed, and 1048576 too if it was not idle then. It adds to Accepted and Released of its own seat only. When it has
+// gone, the master gives back the rest. The master also takes off what was steered but never came, as half-open handshakes.
+//
+// For each request the worker takes a cell by an exchange of 0 for the time at which the request began, and stores 0 when
+// it ends. It does not search long: a request that finds none is counted in Late.
+//
+// Histogram: a time of t ns counts at index 8*(n-10) + (t>>(n-3))%8, where 2^n <= t < 2^(n+1). Less than 1024 counts at
+// index 0, 2^36 and more at index 207.
+//
 // # Bounds
 //
 //	body                        73728 bytes
@@ -112,7 +178,8 @@
 //	reason, error               4096 bytes; a sender cuts longer ones
 //	payload                     1 GiB, in the body up to 64 KiB (a sender that has many receivers does better
 //	                            with a descriptor from 32 KiB on)
-//	descriptors                 64 a frame
+//	descriptors                 64 a frame; with a board 62 of them listeners
+//	slots with a board          1024
 //	values in a snapshot        1048576
 //
 // What waits for a peer that does not read is bounded too. The sender keeps the newest change of each key and a limited number

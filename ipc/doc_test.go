@@ -48,7 +48,9 @@ func TestDocFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := regexp.MustCompile(`"([a-z_]+)":`)
-	for _, f := range append(fixtures(t), Assign{Listeners: []Listener{{"tcp", ":7000"}}, Files: []*os.File{os.Stdin}}) {
+	for _, f := range append(fixtures(t), Assign{
+		Listeners: []Listener{{"tcp", ":7000"}}, Files: []*os.File{os.Stdin}, Board: true, Hot: os.Stdin, Rows: os.Stdin,
+	}) {
 		wire, err := appendFrame(nil, f)
 		if err != nil {
 			t.Fatal(err)

@@ -13,14 +13,17 @@ const (
 const FlagClosed = 1
 
 // Line is what the kernel reads of a slot for each new connection: 64 bytes, one line of the processor's cache. Its layout is
-// part of the board's format, see the package's documentation. All counters only grow, modulo 2^64. The load of a slot is
+// part of the board's format, see the package's documentation. Counters go round at 2^64. The load of a slot is
 // Assigned*Weight - Released[0] - Released[1].
+//
+// A worker adds to Released of its seat: Busy when a connection becomes idle, -Busy when it is busy again, 1 when it is closed and
+// Busy too if it was busy. The master adds to both arrays for connections that their worker can no longer give back.
 //
 // Workers write lines too, so nobody may trust a value: what is computed of them can be anything, also negative.
 type Line struct {
 	Assigned   atomic.Uint64        // kernel, steering by eBPF only: connections steered here (SYNs)
 	Accepted   [Seats]atomic.Uint64 // workers, by seat: connections accepted
-	Released   [Seats]atomic.Uint64 // workers, by seat: weight given back. Idle: +Busy; busy again: -Busy; closed: +1, and +Busy if it was busy
+	Released   [Seats]atomic.Uint64 // workers, by seat: weight given back
 	AcceptedAt atomic.Int64         // workers: Monotonic of the last accept
 	Flags      atomic.Uint64        // master: FlagClosed
 	_          uint64

@@ -24,8 +24,9 @@ func newMemory(n int64) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "board"), nil
 }
 
-// mapMemory maps n bytes of f, which it does not close. It looks at the size first: a mapping that goes past the end
-// of its file kills who uses it. Where the file may be an eBPF map it has no size, and the kernel refuses to map more than there is.
+// mapMemory maps n bytes of f, which it does not close. It looks at the size first: a mapping that goes past the end of its
+// file kills who uses it. Where the file may be an eBPF map it has no size, and the kernel refuses to map more than there
+// is.
 func mapMemory(f *os.File, n int64, ebpfMap bool) ([]byte, error) {
 	fd, err := fileDescriptor(f)
 	if err != nil {

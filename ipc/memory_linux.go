@@ -24,7 +24,7 @@ func verifyMemory(fd int, n int64, ebpfMap bool) error {
 		return nil
 	}
 	if err := verifyFile(fd, n); err != nil {
-		return fmt.Errorf("%w, %d are needed", err, n)
+		return fmt.Errorf("%d bytes are needed: %w", n, err)
 	}
 	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
 	if err != nil {

@@ -9,7 +9,7 @@ func sealMemory(int) error { return nil }
 
 func verifyMemory(fd int, n int64, _ bool) error {
 	if err := verifyFile(fd, n); err != nil {
-		return fmt.Errorf("%w, %d are needed", err, n)
+		return fmt.Errorf("%d bytes are needed: %w", n, err)
 	}
 	return nil
 }
