@@ -12,9 +12,9 @@ import (
 	"github.com/tinehq/tine/ipc"
 )
 
-// staleAfter is how long a connection may wait for accept before its slot is avoided: longer than a busy worker takes to come
+// staleAfterAccept is how long a connection may wait for accept before its slot is avoided: longer than a busy worker takes to come
 // to its accept, shorter than what a client notices.
-const staleAfter = 50 * time.Millisecond
+const staleAfterAccept = 50 * time.Millisecond
 
 // newHotMap makes the hot memory of a board that an eBPF program can read: an array map of one entry that can be mapped. The file
 // is the caller's. It needs CAP_BPF and Linux 5.8.
@@ -95,7 +95,7 @@ func newEBPF(hot *os.File, board *ipc.Board, slots int, o Options) (steerer, err
 		board.Line(slot).Flags.Store(ipc.FlagClosed)
 	}
 	board.Header().Full.Store(uint64(max(o.Full, 0)))
-	board.Header().StaleAfter.Store(uint64(staleAfter))
+	board.Header().StaleAfter.Store(uint64(staleAfterAccept))
 	return e, nil
 }
 
@@ -120,7 +120,7 @@ func (e *reuseEBPF) newGroup(slots int) (*groupEBPF, error) {
 
 // load gives the group the program of a class, which is not attached.
 func (e *reuseEBPF) load(g *groupEBPF, class int) error {
-	p := program{
+	p := reuseProgram{
 		policy:  e.options.Policy,
 		class:   class,
 		refuse:  e.options.Refuse,
@@ -190,7 +190,7 @@ func (e *reuseEBPF) join(group, slot int, socket *os.File) error {
 		g.member = socket
 	}
 	if e.joined[slot] == 0 {
-		settle(e.board.Line(slot))
+		settleLine(e.board.Line(slot))
 	}
 	err := control(socket, func(fd int) error {
 		return g.sockets.Put(uint32(slot), uint64(fd))
@@ -205,8 +205,8 @@ func (e *reuseEBPF) join(group, slot int, socket *os.File) error {
 	return nil
 }
 
-// settle clears what the line of a slot without workers has left: connections that were reset with the queue or were moved.
-func settle(l *ipc.Line) {
+// settleLine clears what the line of a slot without workers has left: connections that were reset with the queue or were moved.
+func settleLine(l *ipc.Line) {
 	assigned := l.Assigned.Load()
 	waiting := assigned - l.Accepted[0].Load() - l.Accepted[1].Load()
 	held := assigned*ipc.Weight - l.Released[0].Load() - l.Released[1].Load()

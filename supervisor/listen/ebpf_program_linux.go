@@ -27,7 +27,7 @@ import (
 //
 // All values come from memory that workers can write. Whatever they are, the index is masked before use, and the worst is a
 // bad choice.
-type program struct {
+type reuseProgram struct {
 	policy  Policy
 	class   int  // slots that it looks at: a power of two
 	refuse  bool // refuse a connection if the slot is full
@@ -107,7 +107,7 @@ const (
 
 // assemble gives the program. Registers: R6 the context, R7 the hot memory, R8 the time of accept before which a slot is
 // stale, R9 first the slot after the one picked last, then the slot that is picked.
-func (p program) assemble() asm.Instructions {
+func (p reuseProgram) assemble() asm.Instructions {
 	insns := asm.Instructions{
 		asm.Mov.Reg(asm.R6, asm.R1).WithSymbol("steer"),
 		asm.FnKtimeGetNs.Call(),
@@ -129,10 +129,10 @@ func (p program) assemble() asm.Instructions {
 }
 
 // byLoad: the search goes by load. It does also for policies that look into the table, when the slot there is not to be picked.
-func (p program) byLoad() bool { return p.policy != RoundRobin }
+func (p reuseProgram) byLoad() bool { return p.policy != RoundRobin }
 
 // lookUp picks the slot that the table has, if that is open and not full.
-func (p program) lookUp() (insns asm.Instructions) {
+func (p reuseProgram) lookUp() (insns asm.Instructions) {
 	switch p.policy {
 	case Random:
 		insns = append(p.draw(), asm.Mov.Reg(asm.R0, asm.R1))
@@ -179,7 +179,7 @@ func (p program) lookUp() (insns asm.Instructions) {
 }
 
 // draw gives in R1 a random number below the draw entry of the table.
-func (p program) draw() asm.Instructions {
+func (p reuseProgram) draw() asm.Instructions {
 	return asm.Instructions{
 		asm.FnGetPrandomU32.Call(),
 		asm.LSh.Imm(asm.R0, 32),
@@ -194,7 +194,7 @@ func tableOffset(i int) int16 { return int16(ipc.TableOffset + 2*i) }
 
 // hashClient gives in R0 a hash of the client's address. A client of IPv4 has the same one on a socket that serves both. If
 // the address cannot be read it is the hash of the connection.
-func (p program) hashClient() (insns asm.Instructions) {
+func (p reuseProgram) hashClient() (insns asm.Instructions) {
 	if p.migrate {
 		// There is no packet, or one that is not a SYN: the connection has the address.
 		insns = asm.Instructions{
@@ -290,7 +290,7 @@ func mix(a, x, y asm.Register) (insns asm.Instructions) {
 func loadWord(to asm.Register, n uint64) asm.Instruction { return asm.LoadImm(to, int64(n), asm.DWord) }
 
 // search gives in R9 the slot with the least key.
-func (p program) search() asm.Instructions {
+func (p reuseProgram) search() asm.Instructions {
 	insns := asm.Instructions{
 		asm.LoadMem(asm.R9, asm.R7, atLast, asm.DWord),
 		asm.Add.Imm(asm.R9, 1),
@@ -320,7 +320,7 @@ func (p program) search() asm.Instructions {
 }
 
 // blocks calls the function for all lines. R0 is the least key of them.
-func (p program) blocks(function string) (insns asm.Instructions) {
+func (p reuseProgram) blocks(function string) (insns asm.Instructions) {
 	size := min(p.class, blockSize)
 	insns = append(insns, asm.LoadImm(asm.R0, math.MaxInt64, asm.DWord))
 	for at := 0; at < p.class; at += size {
@@ -339,7 +339,7 @@ func (p program) blocks(function string) (insns asm.Instructions) {
 
 // block is the function that finds the least key in a block of lines. R1 is the first of them, R2 the rank before its own, R3
 // the least key so far, R4 the time of accept before which a slot is stale.
-func (p program) block(function string, fresh bool) asm.Instructions {
+func (p reuseProgram) block(function string, fresh bool) asm.Instructions {
 	insns := asm.Instructions{asm.Mov.Reg(asm.R0, asm.R3).WithSymbol(function)}
 	full := fresh && !p.byLoad()
 	if full {
@@ -460,7 +460,7 @@ func overFull(to, line, x asm.Register) asm.Instructions {
 
 // pick gives the connection to slot R9 and counts it, unless it is refused. What is no SYN and not moved from a closed socket
 // is picked for all the same, but never counted or refused: stray packets, and the answer to a SYN cookie.
-func (p program) pick() asm.Instructions {
+func (p reuseProgram) pick() asm.Instructions {
 	insns := asm.Instructions{
 		asm.Mov.Imm(asm.R8, 0).WithSymbol("picked"),
 		asm.LoadMem(asm.R1, asm.R6, mdData, asm.DWord),
