@@ -156,10 +156,14 @@ func (w *Worker) call(ctx context.Context, method string, in, out any) error {
 }
 
 // Handle has fn answer the master's calls of method. Calls run beside each other, each after the callbacks of
-// everything that arrived before it have returned.
+// everything that arrived before it have returned. Methods that begin with "tine." are answered by the worker itself.
 func (w *Worker) Handle(method string, fn HandlerFunc) { w.handlers.handle(method, fn) }
 
 func (w *Worker) called(f ipc.Call) {
+	if f.Method == dumpMethod {
+		w.dump(f)
+		return
+	}
 	release := func() { ipc.Discard(f) }
 	ok := w.dispatch.post(job{counted: true, drop: release, run: func() {
 		select {

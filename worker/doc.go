@@ -24,7 +24,8 @@
 //	master                                worker
 //	  │  hello ◄──────────────────────────── Start
 //	  │  hello, snapshot, values ──────────► Start returns: Cached values are there
-//	  │  assign: slot, sockets ────────────► Listener, Serve go on    (a standby waits here)
+//	  │  standby ◄────────────────────────── Listener, Serve wait     (when no slot has come by then)
+//	  │  assign: slot, sockets, board ─────► Listener, Serve go on
 //	  │  ready ◄──────────────────────────── Serve accepts
 //	  │  set, delete ──────────────────────► decode once → Cached.Get, Watch
 //	  │  ack ◄────────────────────────────── everything up to this epoch is visible
@@ -52,6 +53,35 @@
 //
 // A worker that gets SIGTERM from somebody else than its master tells the master first, which replaces it at once;
 // [Worker.Leave] does the same by hand.
+//
+// # The scoreboard
+//
+// Under a master that steers, the worker counts what it does in memory that it shares with the master and the kernel:
+// connections accepted and closed, which of them are in a request, requests by class of status, their latencies, the
+// start of each one in flight, bytes sent, and a heartbeat. New connections go where there is room because of that, and
+// `tine status` shows it. Nothing is to be done for it, and it is readable when the worker is dead.
+//
+// A connection is busy from its acceptance to the end of its first answer, then idle and busy in turns, as
+// http.Server.ConnState tells of servers that [Worker.ServeServer] runs; over HTTP/2, busy while a stream is open. A
+// hijacked one is busy until it is closed, and so is every one of a protocol of the program's own (of gRPC, too), accepted
+// from [Worker.Listener]. A request counts when its handler returns: with the status that it set, or with
+// unknown status when it hijacked the connection or panicked. With more than 5,000 requests a second only each eighth is
+// timed. Without a request a worker that holds connections wakes ten times a second for the heartbeat; without
+// connections it sleeps.
+//
+// The listeners and connections are therefore not *net.TCPListener and *net.TCPConn, but have all of their methods:
+// ask for an interface (syscall.Conn, io.ReaderFrom) instead of the type. Alone, and without a scoreboard, they are the
+// plain ones.
+//
+// A master whose worker stalls asks it for the stacks of all its goroutines, and gets them from a goroutine that waits
+// for none of the program's.
+//
+// # Standby
+//
+// A worker may be started without a slot, as a standby, to take the place of one that crashes. It has its cached values
+// and runs up to where the program first needs its listeners: [Worker.Listeners], Listener, Serve or Ready wait
+// there, and the master is told that the worker is initialised. What takes time at the start belongs before it, like opening
+// a database or filling a cache. The slot may come much later, or never: then the standby drains.
 //
 // # Callbacks
 //

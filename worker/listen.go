@@ -10,13 +10,10 @@ import (
 	"github.com/tinehq/tine/ipc"
 )
 
-// assign takes the slot and its sockets. It closes the files: a listener made from one has its own duplicate.
+// assign takes the slot and its sockets. It closes the files: a listener made from one has its own duplicate, and a
+// board is mapped.
 func (w *Worker) assign(f ipc.Assign) {
-	defer func() {
-		for _, file := range f.Files {
-			file.Close()
-		}
-	}()
+	defer ipc.Discard(f)
 	w.drain.setUsual(f.DrainDelay, f.DrainTimeout)
 	first := false
 	w.assignOne.Do(func() { first = true })
@@ -27,6 +24,9 @@ func (w *Worker) assign(f ipc.Assign) {
 		return
 	}
 	w.slot.Store(int64(f.Slot))
+	if f.Board {
+		w.tally = w.openTally(f)
+	}
 	for i, file := range f.Files {
 		ln, err := net.FileListener(file)
 		if err != nil {
@@ -36,9 +36,26 @@ func (w *Worker) assign(f ipc.Assign) {
 			w.assignErr = errors.Join(w.assignErr, err)
 			continue
 		}
+		if w.tally != nil {
+			ln = counted(ln, w.tally)
+		}
 		w.listeners = append(w.listeners, ln)
 	}
 	close(w.assigned)
+}
+
+// openTally maps the board for good. A worker that cannot serves all the same, uncounted.
+func (w *Worker) openTally(f ipc.Assign) *tally {
+	if f.Slot >= ipc.MaxSlots {
+		w.opts.logger.Warn("no scoreboard: it has no such slot", "slot", f.Slot, "slots", ipc.MaxSlots)
+		return nil
+	}
+	b, err := ipc.OpenBoard(f.Hot, f.Rows)
+	if err != nil {
+		w.opts.logger.Warn("no scoreboard", "slot", f.Slot, "error", err)
+		return nil
+	}
+	return newTally(b.Line(f.Slot), b.Row(f.Slot, f.Seat), f.Seat, w.over)
 }
 
 // listenAlone opens the sockets of a worker that has no master.
@@ -63,8 +80,12 @@ func (w *Worker) listenAlone() {
 }
 
 // Listeners returns the sockets to accept connections from, in the order of the app's addresses. It waits until the
-// master has assigned a slot, which for a standby may be long after the start. Whoever accepts from them himself
-// finishes his connections in [Worker.OnDrain]; the worker closes the listeners when it is time to stop accepting.
+// master has assigned a slot, which for a standby may be long after the start: whatever takes time is best done before.
+// Whoever accepts from them himself finishes his connections in [Worker.OnDrain]; the worker closes the listeners when
+// it is time to stop accepting.
+//
+// Under a master the listeners and their connections count on the scoreboard. They have the methods of *net.TCPListener
+// and *net.TCPConn (or *net.UnixListener and *net.UnixConn) but are not of these types: ask for an interface.
 func (w *Worker) Listeners() ([]net.Listener, error) {
 	w.drain.use()
 	if !w.attached {

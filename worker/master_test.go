@@ -33,8 +33,9 @@ func TestMain(m *testing.M) {
 type master struct {
 	t      *testing.T
 	conn   *ipc.Conn
-	frames chan ipc.Frame // what the worker sends, but acks
+	frames chan ipc.Frame // what the worker sends, but acks and standbys
 	acks   chan uint64
+	waits  chan ipc.Standby
 	ln     *net.TCPListener // the slot's socket, held open
 	exits  chan int         // codes with which the worker wanted to end the process
 	log    *logBuffer
@@ -102,7 +103,7 @@ func newMaster(t *testing.T) *master {
 	fd := duplicate(t, child)
 	child.Close()
 	t.Setenv(ipc.EnvChannel, strconv.Itoa(fd))
-	m := &master{t: t, conn: parent, frames: make(chan ipc.Frame, 4096), acks: make(chan uint64, 4096),
+	m := &master{t: t, conn: parent, frames: make(chan ipc.Frame, 4096), acks: make(chan uint64, 4096), waits: make(chan ipc.Standby, 16),
 		exits: make(chan int, 4), log: &logBuffer{}}
 	ended := make(chan struct{})
 	go func() {
@@ -113,11 +114,14 @@ func newMaster(t *testing.T) *master {
 			if err != nil {
 				return
 			}
-			if a, ok := f.(ipc.Ack); ok {
-				m.acks <- a.Epoch
-				continue
+			switch f := f.(type) {
+			case ipc.Ack:
+				m.acks <- f.Epoch
+			case ipc.Standby: // or not, when the assignment comes first
+				m.waits <- f
+			default:
+				m.frames <- f
 			}
-			m.frames <- f
 		}
 	}()
 	t.Cleanup(func() {
@@ -187,18 +191,24 @@ func (m *master) acked(epoch uint64) {
 // assign gives the worker slot 2 with one socket and returns its address.
 func (m *master) assign() string {
 	m.t.Helper()
+	f := m.assignment()
+	m.send(f)
+	return f.Listeners[0].Address
+}
+
+// assignment is a slot with one TCP socket and without a board.
+func (m *master) assignment() ipc.Assign {
+	m.t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		m.t.Fatal(err)
 	}
 	m.ln = ln.(*net.TCPListener)
-	addr := ln.Addr().String()
-	m.send(ipc.Assign{
+	return ipc.Assign{
 		Slot: 2, DrainDelay: 20 * time.Millisecond, DrainTimeout: patience,
-		Listeners: []ipc.Listener{{Network: "tcp", Address: addr}},
+		Listeners: []ipc.Listener{{Network: "tcp", Address: ln.Addr().String()}},
 		Files:     []*os.File{os.NewFile(uintptr(duplicate(m.t, m.ln)), "slot")},
-	})
-	return addr
+	}
 }
 
 // expect returns the next frame, which must be an F.

@@ -36,41 +36,48 @@ func (l *load) beginDrain() {
 func (l *load) inFlight() int { return int(l.requests.Load() &^ drainingBit) }
 func (l *load) open() int     { return int(l.conns.Load()) }
 
-// politely is the handler around the program's own.
-type politely struct {
-	load *load
-	next http.Handler
+// server is an http.Server that this worker runs, and the handler around the program's own.
+type server struct {
+	srv   *http.Server
+	next  http.Handler
+	tls   bool   // decided once: net/http writes to the TLSConfig when it serves
+	tally *tally // written before the first connection is accepted; nil: nothing is counted
+	load  load
 }
 
-func (p politely) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	early := p.load.requests.Add(1)&drainingBit == 0
+func (s *server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	early := s.load.requests.Add(1)&drainingBit == 0
 	if !early {
 		// The client takes its next request elsewhere. HTTP/2 makes a GOAWAY of it.
 		rw.Header().Set("Connection", "close")
 	}
-	defer p.done(early)
-	p.next.ServeHTTP(rw, r)
+	if s.tally == nil {
+		defer s.done(early)
+		s.next.ServeHTTP(rw, r)
+		return
+	}
+	returned := false
+	p := s.tally.begin()
+	defer func() {
+		s.tally.end(p, rw, returned)
+		s.done(early)
+	}()
+	s.next.ServeHTTP(rw, r)
+	returned = true
 }
 
-func (p politely) done(early bool) {
-	left := p.load.requests.Add(-1)
+func (s *server) done(early bool) {
+	left := s.load.requests.Add(-1)
 	if left&drainingBit == 0 {
 		return
 	}
 	if early {
-		p.load.earlyEnd.Store(time.Now().UnixNano())
-		p.load.early.Add(-1)
+		s.load.earlyEnd.Store(time.Now().UnixNano())
+		s.load.early.Add(-1)
 	}
 	if early || left == drainingBit {
-		p.load.poke()
+		s.load.poke()
 	}
-}
-
-// server is an http.Server that this worker runs.
-type server struct {
-	srv  *http.Server
-	tls  bool // decided once: net/http writes to the TLSConfig when it serves
-	load load
 }
 
 // Serve answers requests with h on all listeners. It returns nil when a drain is over, ordered by the master or by
@@ -86,6 +93,7 @@ func (w *Worker) Serve(h http.Handler) error {
 // What srv.RegisterOnShutdown was given runs late in a drain, after up to half its timeout. Streams that shall end early
 // end by [Worker.Draining] or [Worker.OnDrain].
 func (w *Worker) ServeServer(srv *http.Server, on ...net.Listener) error {
+	s := newServer(srv) // before the wait: a standby that gets a slot has a client waiting
 	lns, err := w.Listeners()
 	switch {
 	case errors.Is(err, ErrDraining):
@@ -100,7 +108,7 @@ func (w *Worker) ServeServer(srv *http.Server, on ...net.Listener) error {
 	if len(lns) == 0 {
 		w.opts.logger.Warn("serving on no address: give the app one with tine run -l, or with listen in its config", "app", w.app)
 	}
-	s := newServer(srv)
+	s.tally = w.tally
 	loopEnded, ok := w.drain.add(s, len(lns))
 	if !ok {
 		<-w.drain.done
@@ -135,16 +143,28 @@ func newServer(srv *http.Server) *server {
 		s.tls = len(c.Certificates) > 0 || c.GetCertificate != nil || c.GetConfigForClient != nil
 	}
 	s.load.changed = make(chan struct{}, 1)
-	next := srv.Handler
-	if next == nil {
-		next = http.DefaultServeMux
+	s.next = srv.Handler
+	if s.next == nil {
+		s.next = http.DefaultServeMux
 	}
-	srv.Handler = politely{&s.load, next}
+	srv.Handler = s
 	hook := srv.ConnState
 	srv.ConnState = func(c net.Conn, st http.ConnState) {
 		switch st {
 		case http.StateNew:
 			s.load.conns.Add(1)
+		case http.StateActive:
+			if s.tally != nil {
+				if h := heldOf(c); h != nil {
+					h.works()
+				}
+			}
+		case http.StateIdle:
+			if s.tally != nil {
+				if h := heldOf(c); h != nil {
+					h.idles()
+				}
+			}
 		case http.StateClosed, http.StateHijacked:
 			if s.load.conns.Add(-1) == 0 && s.load.requests.Load()&drainingBit != 0 {
 				s.load.poke()
@@ -157,7 +177,7 @@ func newServer(srv *http.Server) *server {
 	return s
 }
 
-// accept hands the raw listener to the server: no wrapper sits between a connection and net/http.
+// accept hands the listener to the server as it is: nothing but the counting sits between a connection and net/http.
 func (s *server) accept(ln net.Listener) error {
 	if s.tls {
 		return s.srv.ServeTLS(ln, "", "")

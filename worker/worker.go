@@ -43,6 +43,7 @@ type Worker struct {
 	assigned  chan struct{}
 	slot      atomic.Int64
 	listeners []net.Listener
+	tally     *tally // nil when there is no scoreboard
 	assignErr error
 	assignOne sync.Once
 
@@ -50,6 +51,7 @@ type Worker struct {
 	dispatch *dispatcher
 	calls    calls
 	handlers handlers
+	dumping  atomic.Bool // one at a time: the world stands still for it
 
 	readyOnce sync.Once
 	readyErr  error
