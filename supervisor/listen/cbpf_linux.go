@@ -16,7 +16,7 @@ type cbpf struct {
 	groups   []*os.File // a member of each group; nil where none has joined
 	attached []bool     // the group has a program of this steerer
 	slots    int        // that have joined
-	program  program
+	program  classic
 }
 
 func newCBPF(groups int, o Options) *cbpf {
@@ -24,7 +24,7 @@ func newCBPF(groups int, o Options) *cbpf {
 }
 
 // onlyFirst lets the first socket of a group have all connections.
-func onlyFirst() (p program) {
+func onlyFirst() (p classic) {
 	p.ret(0)
 	return p
 }
@@ -69,7 +69,7 @@ func (c *cbpf) steer(open []int, weights []uint8) error {
 }
 
 func (c *cbpf) install(open []int, weights []uint8) (err error) {
-	c.program, err = c.options.program(c.slots, open, weights)
+	c.program, err = c.options.classic(c.slots, open, weights)
 	if err != nil {
 		return err
 	}
@@ -90,11 +90,11 @@ func (c *cbpf) close() {}
 
 // attach puts the program on the whole group that member belongs to, in place of one that is there. It needs no
 // privilege.
-func attach(member *os.File, program program) error {
+func attach(member *os.File, program classic) error {
 	return control(member, func(fd int) error { return attachFD(fd, program) })
 }
 
-func attachFD(fd int, program program) error {
+func attachFD(fd int, program classic) error {
 	err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF,
 		&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
 	if err != nil {

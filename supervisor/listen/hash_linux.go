@@ -26,7 +26,7 @@ func (h *hash) join(group, slot int, socket *os.File) error {
 func (h *hash) keepOut(group int) error { return h.narrow(h.groups[group]) }
 
 func (h *hash) narrow(member *os.File) error {
-	p, err := Options{Policy: Random}.program(h.joined, h.open, nil)
+	p, err := Options{Policy: Random}.classic(h.joined, h.open, nil)
 	if err != nil {
 		return err
 	}

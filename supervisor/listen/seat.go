@@ -46,18 +46,3 @@ func onBoard(slot, seat int) bool {
 func giveBack(l *ipc.Line, seat int) {
 	l.Released[seat].Add(uint64(l.Held(seat)))
 }
-
-// settle makes the line of a slot that nobody uses weigh nothing: what was steered to it and reset with its queue is taken
-// for accepted and given back. Of a slot that was never steered to nothing changes.
-func settle(l *ipc.Line) {
-	giveBack(l, 0)
-	giveBack(l, 1)
-	assigned := l.Assigned.Load()
-	if assigned == 0 {
-		return
-	}
-	lost := assigned - l.Accepted[0].Load() - l.Accepted[1].Load()
-	l.Accepted[0].Add(lost)
-	l.Released[0].Add(lost * ipc.Weight)
-	l.AcceptedAt.Store(0)
-}

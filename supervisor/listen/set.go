@@ -51,7 +51,7 @@ func open(addrs []Address, slots int, o Options, share bool, kinds []maker) (*Se
 	for _, a := range addrs {
 		s.groups = append(s.groups, &group{address: a, shared: share || a.Network == "unix"})
 	}
-	if err := s.begin(kinds); err != nil {
+	if err := s.begin(kinds, slots); err != nil {
 		return nil, err
 	}
 	for range slots {
@@ -68,7 +68,9 @@ func open(addrs []Address, slots int, o Options, share bool, kinds []maker) (*Se
 // open adds a slot, which gets no connection as long as another is admitted.
 func (s *Set) open() error {
 	slot := s.slots
-	settle(s.board.Line(slot))
+	for seat := range ipc.Seats {
+		giveBack(s.board.Line(slot), seat)
+	}
 	for i, g := range s.groups {
 		err := g.open(slot, func() error {
 			if guard, ok := s.steerer.(guard); ok {

@@ -4,14 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/tinehq/tine/ipc"
 )
-
-// staleAfter is how long a connection may wait for its slot's worker before the kernel avoids the slot, as long as
-// another is not stale: above the scheduling delays of a busy machine, far below what a client notices.
-const staleAfter = 50 * time.Millisecond
 
 // A steerer makes the kernel pick among the sockets of one Set's groups. Set.mu is held in each call. Groups are numbered
 // like the addresses; shared ones are never named.
@@ -39,11 +34,11 @@ type guard interface {
 // maker makes the steerer of a kind.
 type maker struct {
 	kind Kind
-	make func(*Set) (steerer, error)
+	make func(s *Set, slots int) (steerer, error)
 }
 
 // sharingMaker is the only one of a Set whose slots share all sockets.
-var sharingMaker = maker{KindShared, func(*Set) (steerer, error) { return sharing{}, nil }}
+var sharingMaker = maker{KindShared, func(*Set, int) (steerer, error) { return sharing{}, nil }}
 
 // sharing is of a Set whose slots share all sockets: there is nothing to pick.
 type sharing struct{}
@@ -55,7 +50,7 @@ func (sharing) steer([]int, []uint8) error    { return nil }
 func (sharing) close()                        {}
 
 // begin takes the best kind that can be made, and makes the board, which the kind may bring along. Sockets join later.
-func (s *Set) begin(kinds []maker) error {
+func (s *Set) begin(kinds []maker, slots int) error {
 	for len(kinds) > 1 && s.options.Best != "" && kinds[0].kind != s.options.Best {
 		kinds = kinds[1:]
 	}
@@ -63,7 +58,7 @@ func (s *Set) begin(kinds []maker) error {
 		kinds = []maker{sharingMaker}
 	}
 	for s.steerer == nil {
-		made, err := kinds[0].make(s)
+		made, err := kinds[0].make(s, slots)
 		if err != nil {
 			s.notes = append(s.notes, fmt.Sprintf("%s is not used: %v", kinds[0].kind, err))
 		} else {
@@ -80,8 +75,6 @@ func (s *Set) begin(kinds []maker) error {
 		}
 		s.board = board
 	}
-	s.board.Header().Full.Store(uint64(max(s.options.Full, 0)))
-	s.board.Header().StaleAfter.Store(uint64(staleAfter))
 	return nil
 }
 
@@ -102,7 +95,7 @@ func (s *Set) try(order func(steerer) error) {
 	for err != nil && len(s.kinds) > 0 {
 		next := s.kinds[0]
 		s.kinds = s.kinds[1:]
-		made, failed := next.make(s)
+		made, failed := next.make(s, s.slots)
 		if failed == nil {
 			failed = s.takeOver(made)
 		}

@@ -45,32 +45,32 @@ const (
 	cellSeed
 )
 
-type program []unix.SockFilter
+type classic []unix.SockFilter
 
-func (p *program) add(code uint16, k uint32) { *p = append(*p, unix.SockFilter{Code: code, K: k}) }
+func (p *classic) add(code uint16, k uint32) { *p = append(*p, unix.SockFilter{Code: code, K: k}) }
 
-func (p *program) load(offset uint32)     { p.add(unix.BPF_LD|unix.BPF_W|unix.BPF_ABS, offset) }
-func (p *program) loadByte(offset uint32) { p.add(unix.BPF_LD|unix.BPF_B|unix.BPF_ABS, offset) }
-func (p *program) get(cell uint32)        { p.add(unix.BPF_LD|unix.BPF_MEM, cell) }
-func (p *program) getX(cell uint32)       { p.add(unix.BPF_LDX|unix.BPF_MEM, cell) }
-func (p *program) put(cell uint32)        { p.add(unix.BPF_ST, cell) }
-func (p *program) op(op uint16, k uint32) { p.add(unix.BPF_ALU|op|unix.BPF_K, k) }
-func (p *program) opX(op uint16)          { p.add(unix.BPF_ALU|op|unix.BPF_X, 0) }
-func (p *program) ret(slot int)           { p.add(unix.BPF_RET|unix.BPF_K, uint32(slot)) }
-func (p *program) retA()                  { p.add(unix.BPF_RET|unix.BPF_A, 0) }
+func (p *classic) load(offset uint32)     { p.add(unix.BPF_LD|unix.BPF_W|unix.BPF_ABS, offset) }
+func (p *classic) loadByte(offset uint32) { p.add(unix.BPF_LD|unix.BPF_B|unix.BPF_ABS, offset) }
+func (p *classic) get(cell uint32)        { p.add(unix.BPF_LD|unix.BPF_MEM, cell) }
+func (p *classic) getX(cell uint32)       { p.add(unix.BPF_LDX|unix.BPF_MEM, cell) }
+func (p *classic) put(cell uint32)        { p.add(unix.BPF_ST, cell) }
+func (p *classic) op(op uint16, k uint32) { p.add(unix.BPF_ALU|op|unix.BPF_K, k) }
+func (p *classic) opX(op uint16)          { p.add(unix.BPF_ALU|op|unix.BPF_X, 0) }
+func (p *classic) ret(slot int)           { p.add(unix.BPF_RET|unix.BPF_K, uint32(slot)) }
+func (p *classic) retA()                  { p.add(unix.BPF_RET|unix.BPF_A, 0) }
 
 // skipIf skips the next n instructions, at most 255, if A compares with k.
-func (p *program) skipIf(compare uint16, k uint32, n int) {
+func (p *classic) skipIf(compare uint16, k uint32, n int) {
 	*p = append(*p, unix.SockFilter{Code: unix.BPF_JMP | compare | unix.BPF_K, K: k, Jt: uint8(n)})
 }
 
 // skipUnless skips them if it does not.
-func (p *program) skipUnless(compare uint16, k uint32, n int) {
+func (p *classic) skipUnless(compare uint16, k uint32, n int) {
 	*p = append(*p, unix.SockFilter{Code: unix.BPF_JMP | compare | unix.BPF_K, K: k, Jf: uint8(n)})
 }
 
 // when runs block if A is k.
-func (p *program) when(k uint32, block program) {
+func (p *classic) when(k uint32, block classic) {
 	if len(block) <= 255 {
 		p.skipUnless(unix.BPF_JEQ, k, len(block))
 	} else {
@@ -81,16 +81,16 @@ func (p *program) when(k uint32, block program) {
 }
 
 // shift does A ^= A >> n.
-func (p *program) shift(n uint32) {
+func (p *classic) shift(n uint32) {
 	p.add(unix.BPF_MISC|unix.BPF_TAX, 0)
 	p.op(unix.BPF_RSH, n)
 	p.opX(unix.BPF_XOR)
 }
 
-// program is what picks a slot for each new connection by the policy, among open, which is ascending and
+// classic is the program that picks a slot for each new connection by the policy, among open, which is ascending and
 // not empty. slots is the number of those that listen. weights are used by Least only.
-func (o Options) program(slots int, open []int, weights []uint8) (program, error) {
-	var p program
+func (o Options) classic(slots int, open []int, weights []uint8) (classic, error) {
+	var p classic
 	switch o.Policy {
 	case Hash:
 		p.hash(true)
@@ -113,7 +113,7 @@ func (o Options) program(slots int, open []int, weights []uint8) (program, error
 }
 
 // random picks one of open.
-func (p *program) random(open []int, weights []uint8) {
+func (p *classic) random(open []int, weights []uint8) {
 	p.load(loadRandom)
 	total := 0
 	for _, w := range weights {
@@ -140,14 +140,14 @@ func (p *program) random(open []int, weights []uint8) {
 }
 
 // choose returns one of open by A. Slots that follow one another need three instructions together.
-func (p *program) choose(open []int) {
+func (p *classic) choose(open []int) {
 	p.op(unix.BPF_MOD, uint32(len(open)))
 	for at := 0; at < len(open); {
 		end := at + 1
 		for end < len(open) && open[end] == open[end-1]+1 {
 			end++
 		}
-		var shift program
+		var shift classic
 		if by := open[at] - at; by > 0 {
 			shift.op(unix.BPF_ADD, uint32(by))
 		}
@@ -162,8 +162,8 @@ func (p *program) choose(open []int) {
 
 // hash leaves a hash of the client's address in A and in cellHash, with ports also of the rest that tells one connection
 // from another. The packet's own header counts: an IPv4 client has the same hash on a socket that takes both.
-func (p *program) hash(ports bool) {
-	var four, six program
+func (p *classic) hash(ports bool) {
+	var four, six classic
 	four.mix(loadIP + ip4Source)
 	for at := uint32(ip6Source); at < ip6Target; at += 4 {
 		six.mix(loadIP + at)
@@ -177,7 +177,7 @@ func (p *program) hash(ports bool) {
 			six.mix(loadIP + at)
 		}
 		// Behind an extension header, which hardly any client sends, the ports are not looked for.
-		var tail program
+		var tail classic
 		tail.mix(loadIP + ip6L)
 		six.loadByte(loadIP + ip6Next)
 		six.when(protocolTCP, tail)
@@ -200,12 +200,12 @@ func (p *program) hash(ports bool) {
 	p.put(cellHash)
 }
 
-func (p *program) mix(offset uint32) {
+func (p *classic) mix(offset uint32) {
 	p.load(offset)
 	p.mixA()
 }
 
-func (p *program) mixA() {
+func (p *classic) mixA() {
 	p.getX(cellHash)
 	p.opX(unix.BPF_XOR)
 	p.op(unix.BPF_MUL, 0xcc9e2d51)
@@ -214,7 +214,7 @@ func (p *program) mixA() {
 }
 
 // again makes another hash of the one in cellHash.
-func (p *program) again() {
+func (p *classic) again() {
 	p.get(cellHash)
 	p.op(unix.BPF_ADD, 0x9e3779b9)
 	p.op(unix.BPF_MUL, 0x85ebca6b)
@@ -225,7 +225,7 @@ func (p *program) again() {
 // placed returns the slot that the hash in A is for. Each client has a row of slots, drawn from all that listen, whether
 // open or not, and gets the first open one: so a slot that is out moves its own clients only, and has them back
 // afterwards. The row is bounded; after it one of the open is taken.
-func (p *program) placed(slots int, open []int) {
+func (p *classic) placed(slots int, open []int) {
 	p.put(cellSeed)
 	p.place(slots)
 	if len(open) == slots {
@@ -249,17 +249,17 @@ func (p *program) placed(slots int, open []int) {
 // no more, and one that is removed gives them back. It begins with one of universe; as long as that is not below slots,
 // it is drawn again among those before it. (What AnchorHash, by Mendelson and others 2020, comes to where slots go in the
 // reverse order in which they came.)
-func (p *program) place(slots int) {
+func (p *classic) place(slots int) {
 	p.op(unix.BPF_AND, universe-1)
 	if slots >= universe {
 		return
 	}
-	var step program
+	var step classic
 	step.put(cellSlot)
 	step.again()
 	step.getX(cellSlot)
 	step.opX(unix.BPF_MOD)
-	var rest program
+	var rest classic
 	rest.get(cellSeed)
 	rest.op(unix.BPF_MOD, uint32(slots))
 	for i := range placeSteps {
@@ -273,7 +273,7 @@ func (p *program) place(slots int) {
 }
 
 // returnIfOpen returns the slot in A if it is one of open: a map of bits, in words of which the slot's is found first.
-func (p *program) returnIfOpen(slots int, open []int) {
+func (p *classic) returnIfOpen(slots int, open []int) {
 	words := make([]uint32, (slots+31)/32)
 	for _, slot := range open {
 		words[slot/32] |= 1 << (slot % 32)
@@ -302,7 +302,7 @@ func (p *program) returnIfOpen(slots int, open []int) {
 }
 
 // byCPU returns an open slot of the CPU that handles the packet; for a CPU without one, one of all open by its number.
-func (p *program) byCPU(open []int, of func(slot int) int) {
+func (p *classic) byCPU(open []int, of func(slot int) int) {
 	slots := map[int][]int{}
 	if of != nil {
 		for _, slot := range open {
@@ -318,7 +318,7 @@ func (p *program) byCPU(open []int, of func(slot int) int) {
 	slices.Sort(cpus)
 	p.load(loadCPU)
 	for _, cpu := range cpus {
-		var block program
+		var block classic
 		if len(slots[cpu]) == 1 {
 			block.ret(slots[cpu][0])
 		} else {
