@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/tinehq/tine/ipc"
 )
 
 const patience = 10 * time.Second
@@ -17,7 +19,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func mustOpen(t *testing.T, slots int, addrs ...string) *Set {
 	t.Helper()
-	s, err := open(mustParse(t, addrs...), slots, Options{}, !balances, makers())
+	return mustOpenAs(t, slots, Options{}, addrs...)
+}
+
+func mustOpenAs(t *testing.T, slots int, o Options, addrs ...string) *Set {
+	t.Helper()
+	s, err := Open(mustParse(t, addrs...), slots, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +66,7 @@ func listeners(t *testing.T, s *Set, slot int) []net.Listener {
 	return ls
 }
 
-// worker answers one byte, the number of its slot, to each connection.
+// worker answers one byte, the number of its slot, to each connection. It counts on the board as a native one does.
 type worker struct {
 	slot      byte
 	listeners []net.Listener
@@ -71,6 +78,7 @@ type worker struct {
 
 func startWorker(t *testing.T, s *Set, slot int) *worker {
 	w := &worker{slot: byte(slot), listeners: listeners(t, s, slot)}
+	line := s.Board().Line(slot)
 	for _, l := range w.listeners {
 		w.accepting.Go(func() {
 			for {
@@ -78,6 +86,9 @@ func startWorker(t *testing.T, s *Set, slot int) *worker {
 				if err != nil {
 					return
 				}
+				line.Accepted[0].Add(1)
+				line.AcceptedAt.Store(ipc.Monotonic())
+				line.Released[0].Add(ipc.Weight) // before the client can know
 				_, err = c.Write([]byte{w.slot})
 				c.Close()
 				w.mu.Lock()

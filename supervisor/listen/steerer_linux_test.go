@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -374,46 +373,6 @@ func asNobody(t *testing.T, do func()) {
 		do()
 	}()
 	<-done
-}
-
-// TestSteerTo has slots in the middle that get nothing.
-func TestSteerTo(t *testing.T) {
-	s := mustOpen(t, 5, "127.0.0.1:0")
-	for _, slots := range [][]int{{1, 3}, {4}, {0, 2, 4}, {2, 9}} {
-		if err := s.SteerTo(slots); err != nil {
-			t.Fatal(err)
-		}
-		before := make([]int, 5)
-		for i := range before {
-			before[i], _ = s.Queue(i)
-		}
-		const n = 60
-		for range n {
-			c, err := net.Dial("tcp", s.Addresses()[0].Addr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer c.Close()
-		}
-		got := 0
-		for i := range before {
-			after, err := s.Queue(i)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if d := after - before[i]; slices.Contains(slots, i) {
-				if d == 0 {
-					t.Errorf("steered to %v: slot %d got nothing", slots, i)
-				}
-				got += d
-			} else if d != 0 {
-				t.Errorf("steered to %v: slot %d got %d", slots, i, d)
-			}
-		}
-		if got != n {
-			t.Errorf("steered to %v: %d of %d connections", slots, got, n)
-		}
-	}
 }
 
 func BenchmarkSteer(b *testing.B) {
