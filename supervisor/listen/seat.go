@@ -6,7 +6,7 @@ import "github.com/tinehq/tine/ipc"
 // Set's and is never nil. After Close nothing that it gave may be used any more.
 func (s *Set) Board() *ipc.Board { return s.board }
 
-// Seat gives a seat of a slot to a worker that is about to be assigned to it: the seat's row begins anew. What an earlier
+// Seat gives a seat of a slot to a worker, not 0, that is about to be assigned to it: the seat's row begins anew. What an earlier
 // worker there held, and nobody vacated, is given back. Take the row's Stats first if they are to be carried on.
 func (s *Set) Seat(slot, seat int, worker uint64) {
 	s.mu.Lock()
@@ -16,6 +16,7 @@ func (s *Set) Seat(slot, seat int, worker uint64) {
 	}
 	giveBack(s.board.Line(slot), seat)
 	s.board.Row(slot, seat).Reset(worker)
+	s.seats[slot][seat] = worker
 	s.tell()
 }
 
@@ -34,6 +35,7 @@ func (s *Set) Vacate(slot, seat int) {
 		row.Cells[i].Store(0)
 	}
 	row.Closed.Store(row.Opened.Load())
+	s.seats[slot][seat] = 0
 	s.tell()
 }
 
