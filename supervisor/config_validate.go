@@ -150,7 +150,7 @@ func (c *checker) recycling(path string, a App) {
 	case a.MaxRSS < 0:
 		c.fail(join(path, "max_rss"), "%d is negative", a.MaxRSS)
 	case a.MaxRSS > 0 && a.MaxRSS < leastMaxRSS:
-		c.fail(join(path, "max_rss"), "%d bytes are too few: write off or at least 1MiB", a.MaxRSS)
+		c.fail(join(path, "max_rss"), "%d bytes is too little: write off or at least 1MiB", a.MaxRSS)
 	}
 	c.share(join(path, "recycle_jitter"), a.RecycleJitter)
 	c.between(join(path, "standby"), a.Standby, 0, MaxWorkers)

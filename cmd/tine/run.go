@@ -20,17 +20,21 @@ type runFlags struct {
 	workers                                           int
 	name, restart, rollout                            string
 	readyTimeout, drainDelay, drainTimeout, killAfter time.Duration
+	policy, steering                                  string
+	standby, maxRequests                              int
+	stallTimeout, requestTimeout, maxAge              optional
+	maxRSS                                            size
 	logFormat, logLevel, logFile                      string
 }
 
 // Flags that describe the one app of a command line: a config file says it all
 // itself.
 var appFlags = []string{"listen", "workers", "name", "cache", "restart", "rollout",
-	"ready-timeout", "drain-delay", "drain-timeout", "kill-after"}
+	"ready-timeout", "drain-delay", "drain-timeout", "kill-after", "policy", "steering", "standby",
+	"stall-timeout", "request-timeout", "max-requests", "max-age", "max-rss"}
 
 func newRun() *cobra.Command {
 	var f runFlags
-	d := supervisor.NewApp("defaults")
 	cmd := &cobra.Command{
 		Use:   "run -c FILE | run [-l ADDRESS] [-n WORKERS] -- COMMAND [ARG...]",
 		Short: "Run apps in the foreground until they end or are stopped",
@@ -63,6 +67,13 @@ one stops at once. Each flag can be given as an environment variable too:
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.SetInterspersed(false) // what follows the command is the command's
+	f.define(flags)
+	return cmd
+}
+
+// define makes the flags, with the defaults of an app.
+func (f *runFlags) define(flags *pflag.FlagSet) {
+	d := supervisor.NewApp("defaults")
 	flags.StringVarP(&f.config, "config", "c", "", "config `FILE`")
 	flags.StringArrayVarP(&f.listen, "listen", "l", nil, "`ADDRESS` to serve, as :7000 or unix:/run/web.sock; may be repeated")
 	flags.IntVarP(&f.workers, "workers", "n", 0, "worker processes; 0: one per CPU")
@@ -74,10 +85,19 @@ one stops at once. Each flag can be given as an environment variable too:
 	flags.DurationVar(&f.drainDelay, "drain-delay", d.DrainDelay, "at most so long kept-alive connections are asked to close")
 	flags.DurationVar(&f.drainTimeout, "drain-timeout", d.DrainTimeout, "after that, at most so long for requests in flight")
 	flags.DurationVar(&f.killAfter, "kill-after", d.KillAfter, "from SIGTERM to SIGKILL")
+	flags.StringVar(&f.policy, "policy", d.Policy, "which worker gets a new connection: least (busy), round-robin, random, hash, client-ip or cpu")
+	flags.StringVar(&f.steering, "steering", d.Steering, "the best kind of steering to use: auto, ebpf, cbpf or hash (see tine doctor)")
+	flags.IntVar(&f.standby, "standby", d.Standby, "workers more that are started and wait to take the place of one that ends")
+	f.stallTimeout, f.requestTimeout = optional(d.StallTimeout), optional(d.RequestTimeout)
+	f.maxAge, f.maxRSS = optional(d.MaxAge), size(d.MaxRSS)
+	flags.Var(&f.stallTimeout, "stall-timeout", "a worker that is stalled for so long is replaced, or off")
+	flags.Var(&f.requestTimeout, "request-timeout", "a worker with a request in flight for so long is replaced, or off")
+	flags.IntVar(&f.maxRequests, "max-requests", d.MaxRequests, "a worker is replaced after so many requests; 0: never")
+	flags.Var(&f.maxAge, "max-age", "a worker is replaced after being ready for so long, or off")
+	flags.Var(&f.maxRSS, "max-rss", "a worker with so much resident memory is replaced, as 256MiB, or off")
 	flags.StringVar(&f.logFormat, "log-format", "", "auto, text or json (default auto: text on a terminal)")
 	flags.StringVar(&f.logLevel, "log-level", "", "trace, debug, info, warn or error (default info)")
 	flags.StringVar(&f.logFile, "log-file", "", "`FILE` for the log and the workers' output; reopened on SIGUSR1")
-	return cmd
 }
 
 // load makes the config of the file or of the flags.
@@ -111,6 +131,9 @@ func (f *runFlags) source(flags *pflag.FlagSet, args []string) (*supervisor.Conf
 	a := &c.Apps[0]
 	a.Restart, a.Rollout = f.restart, f.rollout
 	a.ReadyTimeout, a.DrainDelay, a.DrainTimeout, a.KillAfter = f.readyTimeout, f.drainDelay, f.drainTimeout, f.killAfter
+	a.Policy, a.Steering, a.Standby = f.policy, f.steering, f.standby
+	a.StallTimeout, a.RequestTimeout = time.Duration(f.stallTimeout), time.Duration(f.requestTimeout)
+	a.MaxRequests, a.MaxAge, a.MaxRSS = f.maxRequests, time.Duration(f.maxAge), int64(f.maxRSS)
 	for _, text := range f.cache {
 		v, err := supervisor.ParseCacheFlag(text)
 		if err != nil {

@@ -7,7 +7,7 @@
 // A figure that is missed is marked MISS and nothing more: it depends on the machine. What makes the exit status 1 is a
 // request that failed, a connection that was refused, or a measurement that could not be made.
 //
-//	go run ./scripts/bench [-quick] [-only rolls,kill,throughput,start,broadcast,small,rest] [-list]
+//	go run ./scripts/bench [-quick] [-only rolls,kill,throughput,start,broadcast,small,...] [-list]
 package main
 
 import (
@@ -33,6 +33,12 @@ var sections = []section{
 	{"start", "start to all workers answering; overhead of a rollout", (*bench).start},
 	{"broadcast", "a value set in the master to seen by the last worker", (*bench).broadcast},
 	{"small", "reading a cached value; a step of the core", (*bench).small},
+	{"steer", "one of four workers stuck half of each second", (*bench).steer},
+	{"spread", "connections of each worker under an even load", (*bench).spread},
+	{"steercost", "what steering costs", (*bench).steercost},
+	{"stopped", "new connections of a worker after SIGSTOP and SIGCONT", (*bench).stopped},
+	{"standby", "kill -9 of a worker to its standby serving", (*bench).standby},
+	{"rollkinds", "rolling restarts under load with each kind of steering", (*bench).rollkinds},
 	{"rest", "the master at rest", (*bench).rest},
 }
 

@@ -82,9 +82,14 @@ func (s *peer) roll() (time.Duration, error) {
 
 // tine runs the demo. more are further lines of the app's section.
 func (b *bench) tine(workers int, more ...string) command {
-	return command{"tine", func(addr string) (*exec.Cmd, error) {
+	return b.under("tine", b.bin("demo"), workers, more...)
+}
+
+// under runs a program of the bench under Tine.
+func (b *bench) under(name, program string, workers int, more ...string) command {
+	return command{name, func(addr string) (*exec.Cmd, error) {
 		config := filepath.Join(b.dir, "tine-"+strings.ReplaceAll(addr, ":", "-")+".yaml")
-		text := fmt.Sprintf("apps:\n  web:\n    command: [%q]\n    listen: [%q]\n", b.bin("demo"), addr)
+		text := fmt.Sprintf("apps:\n  web:\n    command: [%q]\n    listen: [%q]\n", program, addr)
 		if workers > 0 {
 			text += fmt.Sprintf("    workers: %d\n", workers)
 		}

@@ -17,6 +17,7 @@ import (
 // killed collects one peer's results.
 type killed struct {
 	*peer
+	spare   bool // a standby waits
 	times   []time.Duration
 	dials   int
 	refused int

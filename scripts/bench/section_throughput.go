@@ -53,7 +53,7 @@ func (b *bench) throughput() error {
 		turns := slices.Clone(peers)
 		for range b.times(7, 2) {
 			for _, s := range turns {
-				rate, err := b.rate(s, keep, wrk)
+				rate, err := b.rate(s, keep, wrk, b.times(2, 1))
 				if err != nil {
 					return err
 				}
@@ -96,8 +96,7 @@ func (b *bench) compare(peers []*peer, rates map[*peer][]float64, keep bool) {
 var wrkRate = regexp.MustCompile(`Requests/sec:\s*([0-9.]+)`)
 
 // rate is requests per second of 64 connections.
-func (b *bench) rate(s *peer, keep, wrk bool) (float64, error) {
-	seconds := b.times(2, 1)
+func (b *bench) rate(s *peer, keep, wrk bool, seconds int) (float64, error) {
 	if !wrk {
 		r := load{clients: 64, keep: keep}.begin(s.addr, time.Duration(seconds)*time.Second)
 		err := b.sleep(time.Duration(seconds) * time.Second)

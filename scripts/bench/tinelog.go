@@ -14,6 +14,7 @@ type event struct {
 	PID        int     `json:"pid"`
 	Generation uint64  `json:"generation"`
 	TookMS     float64 `json:"took_ms"`
+	Steering   string  `json:"steering"`
 }
 
 type tineLog struct {

@@ -16,6 +16,8 @@ type Process struct {
 
 	mu     sync.Mutex // held while signalling and while reaping, so that the pid is ours during both
 	reaped bool
+	// as the system said last; kept only where Options.Suspended is set
+	suspended bool
 
 	exit       Exit // set before exited is closed
 	exited     chan struct{}
@@ -101,6 +103,7 @@ func (p *Process) run(pidfd int) {
 	go func() {
 		awaitExit(p.pid, pidfd)
 		p.reap()
+		suspensions.remove(p)
 		close(p.exited)
 		p.awaitOutput(drained)
 		close(p.outputDone)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -45,6 +46,12 @@ func play(role string) {
 		printSignals()
 	case "inherit":
 		inherit()
+	case "fill":
+		fill()
+	case "threads":
+		makeThreads()
+	case "debug":
+		hold()
 	default:
 		fmt.Println("unknown role", role)
 		os.Exit(99)
@@ -205,4 +212,53 @@ func check(err error) {
 		fmt.Println(err)
 		os.Exit(1)
 	}
+}
+
+// fill holds os.Args[1] MiB of memory that it has written to: not of the heap, of which the race detector keeps more.
+func fill() {
+	megabytes, err := strconv.Atoi(os.Args[1])
+	check(err)
+	if megabytes > 0 {
+		b, err := unix.Mmap(-1, 0, megabytes<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+		check(err)
+		for i := 0; i < len(b); i += 512 {
+			b[i] = 1
+		}
+	}
+	fmt.Println("filled", megabytes)
+	select {}
+}
+
+// makeThreads makes threads until descriptor 3 ends, at most 500, and then a few more.
+func makeThreads() {
+	forever := make(chan struct{})
+	made := func(n int) {
+		for range n {
+			up := make(chan struct{})
+			go func() {
+				runtime.LockOSThread()
+				close(up)
+				<-forever
+			}()
+			<-up
+		}
+	}
+	ended := make(chan struct{})
+	go func() {
+		os.NewFile(3, "end").Read(make([]byte, 1))
+		close(ended)
+	}()
+	made(20)
+	fmt.Println("some")
+	for range 480 {
+		select {
+		case <-ended:
+		default:
+			made(1)
+		}
+	}
+	<-ended
+	made(5)
+	fmt.Println("all")
+	<-forever
 }

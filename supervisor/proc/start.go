@@ -30,6 +30,12 @@ type Options struct {
 	// CPUs are those that the process is bound to; nil: it may run where the caller may. Best effort: a system that
 	// refuses, or none of them being there, is not an error.
 	CPUs []int
+
+	// Suspended, when set, is told at once when a signal (SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU) suspends the leader, and when
+	// SIGCONT makes it go on. It hears of changes only: a suspension shorter than it takes to notice may be missed. It is
+	// called from one goroutine for all processes and must not block; a last call may come while the exit is being told.
+	// That a debugger holds the process is no suspension. Linux only; elsewhere it is never called.
+	Suspended func(suspended bool)
 }
 
 // Start runs c as the leader of a new process group. When it returns without error the program has been executed: a
@@ -91,6 +97,9 @@ func start(c Command, o Options) (_ *Process, err error) {
 	if err != nil {
 		p.closePumps()
 		return nil, explain(err, c)
+	}
+	if o.Suspended != nil {
+		suspensions.add(p, o.Suspended)
 	}
 	p.run(pidfd)
 	return p, nil

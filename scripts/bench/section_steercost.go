@@ -1,0 +1,121 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// steercost measures what steering costs: connections at saturation, the program in the kernel, the master.
+func (b *bench) steercost() error {
+	peers, stop, err := b.waiters("least", 4, 0)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	if err := b.steerRates(peers); err != nil {
+		return err
+	}
+	if err := b.steerMaster(peers); err != nil {
+		return err
+	}
+	return b.steerProgram()
+}
+
+// steerRates compares each turn with hash's of the same round: what else the machine does changes from round to round.
+func (b *bench) steerRates(peers map[string]*peer) error {
+	wrk := b.has("wrk", "its load; the bench's own clients instead, which cost more")
+	rates := map[string][]float64{}
+	for round := range b.times(14, 3) {
+		for _, kind := range turns(kinds, round) {
+			if peers[kind] == nil {
+				continue
+			}
+			rate, err := b.rate(peers[kind], false, wrk, 1)
+			if err != nil {
+				return err
+			}
+			rates[kind] = append(rates[kind], rate)
+		}
+	}
+	for _, kind := range kinds {
+		if peers[kind] == nil || kind == "hash" {
+			continue
+		}
+		var ratios []float64
+		for i, r := range rates[kind] {
+			ratios = append(ratios, r/rates["hash"][i])
+		}
+		ratio := median(ratios)
+		b.table.add("connections/s of 4 workers, "+kind+" to hash", ">= 0.97x", fmt.Sprintf("%.2fx (%.0f/s to %.0f/s; quartiles %.2fx, %.2fx)", ratio,
+			median(rates[kind]), median(rates["hash"]), quantile(ratios, 0.25), quantile(ratios, 0.75)), verdictOf(ratio >= 0.97))
+	}
+	return nil
+}
+
+// steerMaster takes the master's CPU time at a steady load.
+func (b *bench) steerMaster(peers map[string]*peer) error {
+	span := time.Duration(b.times(5, 2)) * time.Second
+	used, over := map[string]time.Duration{}, map[string]time.Duration{}
+	for round := range b.times(2, 1) {
+		for _, kind := range turns(kinds, round) {
+			s := peers[kind]
+			if s == nil {
+				continue
+			}
+			before, began := cpuTime(s.p.pid()), time.Now()
+			v, err := openLoop{1000, span, uint64(round)}.run(b.ctx, s.addr)
+			if err != nil {
+				return err
+			}
+			used[kind] += cpuTime(s.p.pid()) - before
+			over[kind] += time.Since(began)
+			b.keep(s.name, v)
+		}
+	}
+	share := func(kind string) float64 { return 100 * used[kind].Seconds() / over[kind].Seconds() }
+	const figure = "master's CPU at 1,000 connections/s: "
+	b.table.add(figure+"hash", "", fmt.Sprintf("%.2f %% of a core", share("hash")), info)
+	if peers["cbpf"] != nil {
+		b.table.add(figure+"cbpf", "< 1 %", fmt.Sprintf("%.2f %% of a core", share("cbpf")), verdictOf(share("cbpf") < 1))
+	}
+	if peers["ebpf"] != nil {
+		// A wakeup or two that the load of the machine made longer is no difference.
+		extra := share("ebpf") - share("hash")
+		b.table.add(figure+"ebpf", "hash + 0.1 %", fmt.Sprintf("%.2f %% of a core", share("ebpf")), verdictOf(extra < 0.1))
+	}
+	return nil
+}
+
+// What the benchmark of the program in the kernel prints beside its own time: BPF's own statistics.
+var (
+	programSlots = regexp.MustCompile(`(\d+)`)
+	perRun       = regexp.MustCompile(`([0-9.]+) ns/run`)
+)
+
+// steerProgram runs the benchmark that is in the package's tests.
+func (b *bench) steerProgram() error {
+	found, err := b.goBench("./supervisor/listen", "Program")
+	if err != nil {
+		return err
+	}
+	for _, m := range found {
+		run, slots := perRun.FindStringSubmatch(m[3]), programSlots.FindString(m[1])
+		if run == nil {
+			continue
+		}
+		ns, _ := strconv.ParseFloat(run[1], 64)
+		target, v := "", info
+		switch slots {
+		case "4":
+			target, v = "< 0.5 us", verdictOf(ns < 500)
+		case "256":
+			target, v = "< 2 us", verdictOf(ns < 2000)
+		}
+		b.table.add("program in the kernel, "+slots+" slots", target, fmt.Sprintf("%.2f us a connection", ns/1000), v)
+	}
+	return nil
+}
