@@ -2,6 +2,7 @@ package listen
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"sync"
@@ -15,7 +16,23 @@ import (
 
 const patience = 10 * time.Second
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// children are what this binary does instead of its tests when it is started again, by the name in childVar.
+var children = map[string]func() error{}
+
+const childVar = "LISTEN_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	name := os.Getenv(childVar)
+	if name == "" {
+		goleak.VerifyTestMain(m)
+		return
+	}
+	if err := children[name](); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
 
 func mustOpen(t *testing.T, slots int, addrs ...string) *Set {
 	t.Helper()
@@ -44,26 +61,33 @@ func mustParse(t *testing.T, addrs ...string) (as []Address) {
 	return as
 }
 
-// listeners makes what a worker makes of the sockets it is given.
 func listeners(t *testing.T, s *Set, slot int) []net.Listener {
 	t.Helper()
-	_, files, err := s.Share(slot)
+	ls, err := listenersOf(s, slot)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var ls []net.Listener
+	return ls
+}
+
+// listenersOf makes what a worker makes of the sockets it is given.
+func listenersOf(s *Set, slot int) (ls []net.Listener, err error) {
+	_, files, err := s.Share(slot)
+	if err != nil {
+		return nil, err
+	}
 	for _, f := range files {
 		l, err := net.FileListener(f)
 		f.Close()
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		if u, ok := l.(*net.UnixListener); ok {
 			u.SetUnlinkOnClose(false)
 		}
 		ls = append(ls, l)
 	}
-	return ls
+	return ls, nil
 }
 
 // worker answers one byte, the number of its slot, to each connection. It counts on the board as a native one does.
@@ -77,8 +101,20 @@ type worker struct {
 }
 
 func startWorker(t *testing.T, s *Set, slot int) *worker {
-	w := &worker{slot: byte(slot), listeners: listeners(t, s, slot)}
-	line := s.Board().Line(slot)
+	t.Helper()
+	w := &worker{slot: byte(slot)}
+	if err := w.start(s); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.stop)
+	return w
+}
+
+func (w *worker) start(s *Set) (err error) {
+	if w.listeners, err = listenersOf(s, int(w.slot)); err != nil {
+		return err
+	}
+	line := s.Board().Line(int(w.slot))
 	for _, l := range w.listeners {
 		w.accepting.Go(func() {
 			for {
@@ -101,8 +137,7 @@ func startWorker(t *testing.T, s *Set, slot int) *worker {
 			}
 		})
 	}
-	t.Cleanup(w.stop)
-	return w
+	return nil
 }
 
 func (w *worker) stop() {
@@ -150,13 +185,20 @@ func askMany(t *testing.T, a Address, n int) map[int]int {
 	return counts
 }
 
-// eventually polls what the kernel does not announce, and gives up after patience.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
+// poll looks again and again at what nobody announces, and gives up after patience.
+func poll(what string, ok func() bool) error {
 	for deadline := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", patience, what)
+			return fmt.Errorf("not within %s: %s", patience, what)
 		}
+	}
+	return nil
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	if err := poll(what, ok); err != nil {
+		t.Fatal(err)
 	}
 }
 
