@@ -13,6 +13,7 @@ var levels = map[pool.Kind]zerolog.Level{
 	pool.KindSpawned:        zerolog.DebugLevel,
 	pool.KindSpawnFailed:    zerolog.ErrorLevel,
 	pool.KindReadyTimeout:   zerolog.ErrorLevel,
+	pool.KindStalled:        zerolog.WarnLevel,
 	pool.KindDrainTimeout:   zerolog.WarnLevel,
 	pool.KindKilling:        zerolog.WarnLevel,
 	pool.KindAbandoned:      zerolog.ErrorLevel,

@@ -5,10 +5,13 @@ import (
 	"time"
 )
 
-func benchPool(b *testing.B, slots int) (*Pool, time.Time) {
+func benchPool(b *testing.B, slots int, change ...func(*Config)) (*Pool, time.Time) {
 	b.Helper()
 	cfg := Default()
 	cfg.Workers = slots
+	for _, f := range change {
+		f(&cfg)
+	}
 	p, now := New(cfg), time.Unix(0, 0)
 	effects := p.Step(now, Start{})
 	for _, e := range effects {
@@ -23,6 +26,17 @@ func benchPool(b *testing.B, slots int) (*Pool, time.Time) {
 // BenchmarkTick: a Step that finds nothing to do, and the Deadline that the loop asks for after it.
 func BenchmarkTick(b *testing.B) {
 	p, now := benchPool(b, 256)
+	b.ReportAllocs()
+	for b.Loop() {
+		p.Step(now, Tick{})
+		p.Deadline()
+	}
+}
+
+// BenchmarkTickAll: the same where workers grow old, one is stalled, and there are standbys that start.
+func BenchmarkTickAll(b *testing.B) {
+	p, now := benchPool(b, 256, func(cfg *Config) { cfg.MaxAge, cfg.Standby = time.Hour, 4 })
+	p.Step(now, Stalled{7, "queue"})
 	b.ReportAllocs()
 	for b.Loop() {
 		p.Step(now, Tick{})

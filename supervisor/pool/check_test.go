@@ -34,6 +34,7 @@ type checker struct {
 type room struct {
 	swept    bool // since it was steered to
 	sweeps   int  // spawned since then
+	filled   bool // somebody was ready there
 	finished bool
 }
 
@@ -105,7 +106,7 @@ func (c *checker) observe(ev Event) {
 	case Ready:
 		if p := c.procs[ev.ID]; !p.leaving && !p.gone && !p.standby {
 			p.ready, p.served = true, true
-			c.served, c.slots[p.slot].finished = true, false
+			c.served, c.slots[p.slot].filled, c.slots[p.slot].finished = true, true, false
 		}
 	case Parked:
 		if p := c.procs[ev.ID]; p.standby {
@@ -408,7 +409,7 @@ func (c *checker) settled() error {
 			if p == nil || p.gone || p.slot != s.Slot || p.ready != (w.State == StateReady) {
 				return fmt.Errorf("slot %d: status %+v, but it is %+v", s.Slot, w, p)
 			}
-			waits = waits || w.State != StateReady
+			waits = waits || w.State != StateReady || st.Phase == "running" && c.waits(p, w)
 		}
 	}
 	if there, _ := c.standbys(); there > c.cfg.Standby || c.stopping && there > 0 {
@@ -419,7 +420,21 @@ func (c *checker) settled() error {
 		if p == nil || p.gone || !p.standby || w.State == StateStandby && !p.parked {
 			return fmt.Errorf("standby: status %+v, but it is %+v", w, p)
 		}
-		waits = waits || w.State != StateStandby
+		if !p.leaving && !p.ending && w.Generation != st.Generation && (st.Rollout == nil || w.Generation != st.Rollout.Generation) {
+			return fmt.Errorf("standby %+v is of no use: %+v", w, st)
+		}
+		waits = waits || w.State != StateStandby || st.Phase == "running" && c.waits(p, w)
+	}
+	if st.Phase == "running" {
+		idle, filled := true, true
+		for _, r := range c.slots[:c.want] {
+			idle, filled = idle && r.finished, filled && (r.filled || r.finished)
+		}
+		there, all := c.standbys()
+		if idle && there > 0 {
+			return fmt.Errorf("%d standbys, but no slot for them: %+v", there, st)
+		}
+		waits = waits || !idle && filled && c.served && there < c.cfg.Standby && all < 2*c.cfg.Standby
 	}
 	if waits && c.pool.Deadline().IsZero() {
 		return fmt.Errorf("something waits for time, but there is no deadline: %+v", st)
@@ -436,6 +451,13 @@ func (c *checker) settled() error {
 		return fmt.Errorf("steers to %v, should to %v", c.steered, best)
 	}
 	return nil
+}
+
+// waits: time will do something about a worker that is where it stays.
+func (c *checker) waits(p *proc, w WorkerStatus) bool {
+	stalled := c.cfg.StallTimeout > 0 && p.stalled && !p.dumped
+	old := c.cfg.MaxAge > 0 && p.ready && w.Recycle == ""
+	return stalled || old
 }
 
 // best are the slots that shall get new connections.

@@ -12,13 +12,13 @@ func (p *Pool) Deadline() time.Time {
 	var first time.Time
 	at := func(t time.Time) {
 		// Only what is still to come: what is past and not done yet waits for something other than time.
-		if t.After(p.now) && (first.IsZero() || t.Before(first)) {
+		if !t.IsZero() && t.After(p.now) && (first.IsZero() || t.Before(first)) {
 			first = t
 		}
 	}
 	for _, w := range p.bench.workers {
 		at(w.due)
-		if p.phase == running {
+		if p.phase == running && w.stalled() {
 			at(p.stallAt(w))
 		}
 	}
@@ -31,9 +31,14 @@ func (p *Pool) Deadline() time.Time {
 	for _, s := range p.slots {
 		for _, w := range s.workers {
 			at(w.due)
-			if p.phase == running {
-				at(p.ageAt(w))
+			if p.phase != running {
+				continue
+			}
+			if w.stalled() {
 				at(p.stallAt(w))
+			}
+			if p.cfg.MaxAge > 0 {
+				at(p.ageAt(w))
 			}
 		}
 		if p.phase != running {

@@ -2,8 +2,8 @@
 //
 //	           facts and commands                         orders
 //	shell ───────────────────────────▶  Pool.Step  ───────────────────▶ shell
-//	(processes, sockets, clock)          │     ▲                        spawn, drain, signal, open, steer, retire,
-//	                                     ▼     │                        resolve, record, done
+//	(processes, sockets, clock)          │     ▲                        spawn, assign, dump, drain, signal, open,
+//	                                     ▼     │                        steer, retire, resolve, record, done
 //	                                  Deadline: when it wants a Tick
 //
 // The pool has no goroutine, no clock and no lock: one loop feeds it events and carries out the effects. So all that a
@@ -14,9 +14,9 @@
 //
 // Each Step has three parts, always in this order:
 //
-//	learn      the event changes facts                      fact.go, command.go
+//	learn      the event changes facts                      fact.go, stall.go, standby.go, command.go
 //	expire     the time that has passed changes facts       deadline.go
-//	reconcile  facts and wishes are compared, and the       reconcile.go, turn.go, rollout.go
+//	reconcile  facts and wishes are compared, and the       reconcile.go, turn.go, rollout.go, standby.go, steer.go
 //	           difference is ordered
 //
 // No event orders anything by itself, so two events that meet cannot contradict each other. Counts are asked of the facts
@@ -33,6 +33,12 @@
 //	   └────────────────▶ killing ◀─────────┘          Exited from anywhere ─────▶ gone
 //	                   SIGTERM, SIGKILL  ───── nothing helps: abandoned ─────────▶ gone
 //
+// A standby has one state more, see below:
+//
+//	           Parked            Assign             Ready
+//	starting ─────────▶ standby ────────▶ starting ──────▶ ready ...
+//	(no slot)                             (in a slot)
+//
 // State sits on the worker. What must outlive it sits on the slot: failures in a row, when to try again, whether its work
 // is finished, the generation of the last worker that was ready there, and whether it is swept.
 //
@@ -46,6 +52,34 @@
 //
 //	stop first   old  ready ─ drain ──▶ gone
 //	             new                    starting ── ready ───▶
+//
+// # Who gets new connections
+//
+// Any worker of a slot serves its sockets, so connections are steered to slots. One that serves nobody gets none as long as
+// another is better (steer.go):
+//
+//	wanted, with a ready worker that is not stalled     if there is none:
+//	wanted, with a ready worker                         if there is none either:
+//	wanted
+//
+// The order precedes the drains of its Step: steer away first, then drain. In a stop nothing is ordered any more.
+//
+// # Replacements
+//
+// Whatever replaces a worker that serves - a rollout, Recycle, MaxAge, a stall of StallTimeout - waits in one queue and has its
+// turn within one budget (turn.go), so that these can come together but never add up. Slots that serve nobody come first.
+//
+//	Stalled ──▶ steered around ── StallTimeout ──▶ Dump, queued
+//	                  │
+//	                  └── Resumed ──▶ as if nothing had been
+//
+// Who is queued is replaced, even if he resumes.
+//
+// # Standbys
+//
+// Config.Standby workers start without a slot when all slots have been filled once, and wait (standby.go). A slot that is to get a
+// worker, whatever for, gets a parked one if there is one of the right generation; another is spawned behind it. When a slot is
+// filled is not changed by that: its backoff and its turn hold. A standby's own failures count against no slot.
 //
 // # Slots that go
 //

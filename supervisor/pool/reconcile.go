@@ -7,22 +7,21 @@ func (p *Pool) reconcile() {
 		return
 	}
 	p.giveUp()
-	steerAt := 0
 	if p.phase == running {
 		p.open()
-		steerAt = len(p.effects)
 		p.endTurns()
 		p.rollouts()
 		p.giveTurns()
 	} else {
 		p.cancelRollout()
 	}
+	before := len(p.effects)
 	for _, s := range p.slots {
 		p.settle(s)
 	}
 	p.settleBench()
 	if p.phase == running {
-		p.steer(steerAt)
+		p.steer(before)
 	}
 	for _, w := range p.abandoned {
 		p.pay(w)

@@ -18,7 +18,7 @@ func (p *Pool) stale(s *slot) bool { return p.rollout.active() && s.generation <
 
 // onTrial: the rollout stands and falls with this worker.
 func (p *Pool) onTrial(w *worker) bool {
-	return !w.standby() && p.rollout.active() && w.generation == p.rollout.generation && !w.wasReady()
+	return p.rollout.active() && w.generation == p.rollout.generation && !w.wasReady()
 }
 
 // generationFor is what a worker spawned in the slot now would get.

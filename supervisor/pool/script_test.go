@@ -303,6 +303,9 @@ func describe(e Effect) string {
 	case OpenSlot:
 		return fmt.Sprintf("open slot %d", e.Slot)
 	case Steer:
+		if len(e.Slots) == 0 {
+			return "steer to none"
+		}
 		return "steer to " + strings.Trim(fmt.Sprint(e.Slots), "[]")
 	case RetireSlot:
 		return fmt.Sprintf("retire slot %d", e.Slot)

@@ -19,10 +19,11 @@ var slotStateNames = [...]string{"vacant", "filled", "backoff"}
 func (s SlotState) String() string               { return slotStateNames[s] }
 func (s SlotState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// slot is a position of the app. It outlives its workers and keeps what must be remembered of them.
+// slot is a position of the app. It outlives its workers and keeps what must be remembered of them. The bench is one as well,
+// for standbys: see there.
 type slot struct {
-	number  int
-	workers []*worker // not gone, oldest first, at most two
+	number  int       // noSlot: the bench
+	workers []*worker // not gone, oldest first, at most two; more on the bench
 
 	filled     bool      // a worker was ready here once
 	generation int       // restarts use it: of the last worker that was ready here, or later if rollouts were missed

@@ -197,7 +197,7 @@ func (p *Pool) useless(w *worker) string {
 // standbyGeneration is what a standby that is started now would get.
 func (p *Pool) standbyGeneration() int {
 	for _, s := range p.slots[:p.want] {
-		if p.rollout.active() && !p.stale(s) {
+		if p.rollout.active() && !p.stale(s) { // a worker of it was ready here
 			return p.rollout.generation
 		}
 	}

@@ -16,8 +16,14 @@ type world struct {
 	cfg    Config
 }
 
-func newWorld(b byte, calm bool) *world {
+// newWorld makes a world of two bytes: the slots and how they are replaced, and the kind of world with what else is on.
+func newWorld(b, kind byte) *world {
+	calm := kind&1 != 0
 	cfg := Default()
+	cfg.Standby = int(kind >> 1 & 3)
+	cfg.StallTimeout = []time.Duration{0, 3 * time.Second}[kind>>3&1]
+	cfg.MaxAge = []time.Duration{0, 7 * time.Second}[kind>>4&1]
+	cfg.AgeJitter = 0.2
 	cfg.Strict = true
 	cfg.Workers = int(b & 3)
 	cfg.StopFirst = b&4 != 0
@@ -72,9 +78,12 @@ func (w *world) pick(n int, ok func(*proc) bool) *proc {
 	return some[n%len(some)]
 }
 
-func isPending(p *proc) bool   { return !p.spawned && !p.gone || !p.spawned && p.abandoned }
-func isAlive(p *proc) bool     { return p.spawned && (!p.gone || p.abandoned) }
-func isStarting(p *proc) bool  { return p.spawned && !p.gone && !p.served && !p.leaving }
+func isPending(p *proc) bool  { return !p.spawned && !p.gone || !p.spawned && p.abandoned }
+func isAlive(p *proc) bool    { return p.spawned && (!p.gone || p.abandoned) }
+func isStarting(p *proc) bool { return p.spawned && !p.gone && !p.served && !p.leaving && !p.standby }
+func isParking(p *proc) bool {
+	return p.standby && p.spawned && !p.gone && !p.parked && !p.ending && !p.leaving
+}
 func isAsked(p *proc) bool     { return p.spawned && p.leaving && (!p.gone || p.abandoned) }
 func everSpawned(p *proc) bool { return p.spawned }
 
@@ -89,10 +98,11 @@ func (w *world) act(op, arg byte) error {
 	}
 	spawned := func(p *proc) Event { return Spawned{p.id, int(p.id)} }
 	ready := func(p *proc) Event { return Ready{p.id} }
+	parked := func(p *proc) Event { return Parked{p.id} }
 	if w.calm {
-		op = []byte{0, 1, 2, 3, 3, 4, 5, 9}[op%8]
+		op = []byte{0, 1, 2, 3, 3, 4, 5, 9, 17, 18, 19}[op%11]
 	}
-	switch op % 17 {
+	switch op % 21 {
 	case 0:
 		return one(isPending, spawned)
 	case 1:
@@ -104,6 +114,10 @@ func (w *world) act(op, arg byte) error {
 		if d.IsZero() {
 			w.now = w.now.Add(time.Duration(n) * time.Second)
 			return nil
+		}
+		if w.calm && w.quiet() { // nobody can be late
+			w.now = d
+			return w.feed(Tick{})
 		}
 		if w.calm {
 			w.now = w.now.Add(min(d.Sub(w.now)-1, time.Duration(n)*time.Millisecond))
@@ -123,6 +137,10 @@ func (w *world) act(op, arg byte) error {
 				err = w.feed(spawned(p))
 			case isStarting(p):
 				err = w.feed(ready(p))
+			case isParking(p):
+				err = w.feed(parked(p))
+			case p.stalled && !p.gone:
+				err = w.feed(Resumed{p.id})
 			case isAsked(p) && !p.gone:
 				err = w.feed(Exited{p.id, 0, 0})
 			}
@@ -156,6 +174,8 @@ func (w *world) act(op, arg byte) error {
 		cfg.StopFirst = n&8 != 0
 		cfg.MaxSurge = n >> 4 & 3
 		cfg.ReadyTimeout = time.Duration(n) * time.Second
+		cfg.Standby = n >> 6
+		cfg.MaxAge = []time.Duration{0, 20 * time.Second}[n>>3&1]
 		return w.feed(Reconfigure{cfg})
 	case 14:
 		if arg < 64 { // rarely, else every story is short
@@ -167,15 +187,35 @@ func (w *world) act(op, arg byte) error {
 		}
 	case 16: // time goes a little
 		w.now = w.now.Add(time.Duration(n) * 37 * time.Millisecond)
+	case 17:
+		return one(isParking, parked)
+	case 18:
+		if w.calm { // to be stalled for long is a failure of a standby
+			return one(func(p *proc) bool { return p.ready }, func(p *proc) Event { return Stalled{p.id, "queue"} })
+		}
+		return one(everSpawned, func(p *proc) Event { return Stalled{p.id, "queue"} })
+	case 19:
+		return one(everSpawned, func(p *proc) Event { return Resumed{p.id} })
+	case 20: // in whatever order it says what
+		return one(everSpawned, parked)
 	}
 	return nil
+}
+
+// quiet: everybody is where he stays until something happens.
+func (w *world) quiet() bool {
+	return w.pick(0, func(p *proc) bool {
+		return isPending(p) || isStarting(p) || isParking(p) || isAsked(p)
+	}) == nil
 }
 
 // rest lets all go well for a while. Then no slot is left that is not wanted.
 func (w *world) rest() error {
 	for range 20 {
-		if err := w.act(4, 0); err != nil || w.done != nil {
-			return err
+		for range 3 { // who is spawned is ready, or parked and given a slot and ready, before anybody waits for it
+			if err := w.act(4, 0); err != nil || w.done != nil {
+				return err
+			}
 		}
 		if d := w.pool.Deadline(); !d.IsZero() {
 			w.now = d
@@ -186,6 +226,18 @@ func (w *world) rest() error {
 	}
 	if n := len(w.slots); n > w.want {
 		return fmt.Errorf("%d slots are wanted, but %d open: %+v", w.want, n, w.pool.Status())
+	}
+	return w.reserve()
+}
+
+// reserve: after that all standbys are there, unless no slot could ever take one.
+func (w *world) reserve() error {
+	idle := true
+	for _, s := range w.slots[:w.want] {
+		idle = idle && s.finished
+	}
+	if there, _ := w.standbys(); !idle && there != w.checker.cfg.Standby {
+		return fmt.Errorf("%d standbys, %d are wanted: %+v", there, w.checker.cfg.Standby, w.pool.Status())
 	}
 	return nil
 }
@@ -219,12 +271,14 @@ func FuzzPool(f *testing.F) {
 	f.Add([]byte{1, 0, 4, 0, 4, 0, 5, 0, 4, 0, 4, 0, 4, 0})
 	f.Add([]byte{7, 0, 4, 0, 4, 0, 5, 0, 7, 1, 4, 0, 8, 9, 4, 0, 14, 0})
 	f.Add([]byte{2, 1, 5, 0, 5, 0, 6, 0, 5, 0, 5, 0, 5, 0})
+	f.Add([]byte{2, 31, 4, 0, 4, 0, 18, 1, 3, 0, 4, 0, 3, 0, 4, 0})
+	f.Add([]byte{2, 12, 4, 0, 4, 0, 4, 0, 7, 1, 4, 0, 18, 1, 3, 0, 4, 0, 5, 0, 4, 0, 4, 0})
 	f.Add([]byte{3, 0, 4, 0, 4, 0, 12, 1, 12, 4, 3, 0, 3, 0, 3, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, story []byte) {
 		if len(story) < 2 || len(story) > 400 {
 			return
 		}
-		w := newWorld(story[0], story[1]&1 != 0)
+		w := newWorld(story[0], story[1])
 		err := w.feed(Start{})
 		for i := 2; i+1 < len(story) && err == nil && w.done == nil; i += 2 {
 			err = w.act(story[i], story[i+1])
@@ -245,7 +299,8 @@ func FuzzPool(f *testing.F) {
 func TestStories(t *testing.T) {
 	for seed := range uint64(400) {
 		random := rand.New(rand.NewPCG(seed, 0))
-		w := newWorld(byte(random.Uint32()), seed%4 == 0)
+		kind := byte(random.Uint32())&^1 | []byte{1, 0, 0, 0}[seed%4]
+		w := newWorld(byte(random.Uint32()), kind)
 		err := w.feed(Start{})
 		for i := 0; i < 200 && err == nil && w.done == nil; i++ {
 			// Half of what happens is that all goes well, else nothing lives long enough to be interesting.
