@@ -3,6 +3,7 @@ package supervisor
 import (
 	"math/rand/v2"
 
+	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -21,6 +22,7 @@ type app struct {
 	slots       int   // were open when they were admitted
 	steerDue    bool  // the two may differ
 
+	totals    []ipc.Stats // by slot, of the workers that are gone
 	lastExit  lastExit
 	everReady bool // all its workers were ready at the same time once
 	added     bool // by a config that was applied later
@@ -38,13 +40,16 @@ type app struct {
 // closes them.
 type sockets struct {
 	*listen.Set
-	users int
+	users  int
+	seats  map[int]seats // by slot
+	ending chan struct{} // closed before they are: nobody is told any more
 }
 
 func (s *sockets) shared() bool { return s.users > 1 }
 
 func (s *sockets) release() {
 	if s.users--; s.users == 0 {
+		close(s.ending)
 		s.Close()
 	}
 }
@@ -81,11 +86,11 @@ func openApp(c App, replaces *app) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	set, err := listen.Open(addresses, c.workers(), listen.Options{})
+	set, err := listen.Open(addresses, c.workers(), c.steering())
 	if err != nil {
 		return nil, err
 	}
-	a.sockets = &sockets{Set: set}
+	a.sockets = newSockets(set)
 	return a, nil
 }
 
@@ -136,6 +141,10 @@ func poolConfig(c App) pool.Config {
 		StopFirst:      c.Rollout == RolloutStopFirst,
 		MaxSurge:       c.MaxSurge,
 		MaxUnavailable: c.MaxUnavailable,
+		StallTimeout:   c.StallTimeout,
+		MaxAge:         c.MaxAge,
+		AgeJitter:      c.RecycleJitter,
+		Standby:        c.Standby,
 		Seed:           rand.Uint64(),
 	}
 }

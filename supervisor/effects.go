@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"errors"
+	"math/rand/v2"
 	"os"
 	"slices"
 
@@ -16,6 +17,10 @@ func (l *loop) carryOut(a *app, effect pool.Effect) {
 	switch e := effect.(type) {
 	case pool.Spawn:
 		l.spawn(a, e)
+	case pool.Assign:
+		l.assign(a, e)
+	case pool.Dump:
+		l.dump(a.members[e.ID], e.Reason)
 	case pool.Drain:
 		l.drain(a.members[e.ID], e)
 	case pool.Signal:
@@ -40,13 +45,9 @@ func (l *loop) carryOut(a *app, effect pool.Effect) {
 }
 
 func (l *loop) spawn(a *app, e pool.Spawn) {
-	m := &member{app: a, id: e.ID, slot: e.Slot, generation: e.Generation}
+	m := &member{app: a, id: e.ID, slot: e.Slot, generation: e.Generation, jitter: 2*rand.Float64() - 1}
 	g := a.generations[e.Generation]
-	before := a.sockets.Slots()
-	err := a.sockets.OpenSlot(e.Slot)
-	if a.sockets.Slots() > before {
-		a.steerDue = true // it was ordered before the slot was there to be admitted
-	}
+	err := l.openSlot(a, e.Slot)
 	l.s.wg.Go(func() {
 		if err != nil {
 			l.s.post(spawnFailed{app: a, id: e.ID, err: proc.AsLimit(err)})
@@ -54,6 +55,52 @@ func (l *loop) spawn(a *app, e pool.Spawn) {
 		}
 		l.s.launch(m, g)
 	})
+}
+
+// openSlot opens the sockets of a slot that gets its first worker. A standby has
+// none.
+func (l *loop) openSlot(a *app, slot int) error {
+	if slot < 0 {
+		return nil
+	}
+	before := a.sockets.Slots()
+	err := a.sockets.OpenSlot(slot)
+	if a.sockets.Slots() > before {
+		a.steerDue = true // it was ordered before the slot was there to be admitted
+	}
+	return err
+}
+
+// assign gives a slot to a worker that stood by. One that cannot have it is
+// replaced, as one that fails to start is.
+func (l *loop) assign(a *app, e pool.Assign) {
+	m := a.members[e.ID]
+	if m == nil {
+		return // its exit is on the way
+	}
+	m.slot = e.Slot
+	m.name(m.proc.PID())
+	if err := l.openSlot(a, e.Slot); err != nil {
+		l.breakChannel(m, err.Error())
+		return
+	}
+	if m.outbox == nil {
+		l.step(a, pool.Recycle{ID: m.id, Reason: "its channel has ended"})
+		return
+	}
+	if !l.place(m) {
+		return
+	}
+	if r, err := a.generations[m.generation].resolve(); err == nil {
+		// Beside the rest: the first requests need not wait for it.
+		l.s.wg.Go(func() { l.bind(m, r.bound(e.Slot)) })
+	}
+}
+
+func (l *loop) bind(m *member, cpus []int) {
+	if err := m.proc.Bind(cpus); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		l.logs.Debug().Str("app", m.app.name).Uint64("worker", uint64(m.id)).Err(err).Msg("worker not bound to the CPU of its slot")
+	}
 }
 
 // steer lets only the slots get new connections that the core has ordered.
@@ -71,6 +118,7 @@ func (l *loop) steer(a *app) {
 // drain asks a native worker over its channel. One whose channel has ended can
 // only be asked by a signal.
 func (l *loop) drain(m *member, e pool.Drain) {
+	m.drains = true
 	if m.app.steerDue {
 		l.steer(m.app)
 	}

@@ -27,9 +27,9 @@ const (
 	usualCallTime = 30 * time.Second
 	// maxRunningCalls bounds the calls of one worker that are being answered at once.
 	maxRunningCalls = 64
-	// introduceAgain is the pause before the next attempt to share sockets for which
+	// placeAgain is the pause before the next attempt to share sockets for which
 	// this process had no descriptor.
-	introduceAgain = 200 * time.Millisecond
+	placeAgain = 200 * time.Millisecond
 )
 
 // frame acts on one frame of a worker. What a worker may not send, or not now,
@@ -48,6 +48,10 @@ func (l *loop) frame(m *member, f ipc.Frame) {
 	switch f := f.(type) {
 	case ipc.Hello:
 		l.hello(m, f)
+	case ipc.Standby:
+		if m.slot < 0 {
+			l.step(m.app, pool.Parked{ID: m.id})
+		} // else it got to its listeners before its slot got to it
 	case ipc.Ready:
 		l.memberReady(m)
 	case ipc.Set:
@@ -99,14 +103,41 @@ func (l *loop) welcome(m *member) {
 	l.introduce(m)
 }
 
-// introduce gives a worker the snapshot and then its slot: in this order, so that
-// a worker cannot be ready with values missing. From here on changes go to it.
+// introduce gives a worker the snapshot and then its slot, if it has one: in this
+// order, so that a worker cannot be ready with values missing. From here on changes
+// go to it.
 func (l *loop) introduce(m *member) {
 	if m.app.members[m.id] != m || m.outbox == nil {
 		return
 	}
-	// The sockets first: it is they that this process may have no descriptors for.
-	listeners, files, err := m.app.sockets.Share(m.slot)
+	epoch, sets := l.store.Snapshot()
+	frames := make([]ipc.Frame, 0, len(sets)+1)
+	frames = append(frames, ipc.Snapshot{Epoch: epoch, Count: len(sets)})
+	for _, s := range sets {
+		frames = append(frames, s)
+	}
+	m.subscribed = true
+	l.send(m, frames...)
+	if m.slot >= 0 {
+		l.place(m)
+	}
+}
+
+// place sends a worker its slot, with the sockets and the scoreboard. It says
+// whether that is on its way.
+func (l *loop) place(m *member) bool {
+	sockets := m.app.sockets
+	assign := ipc.Assign{Slot: m.slot, DrainDelay: m.app.config.DrainDelay, DrainTimeout: m.app.config.DrainTimeout}
+	var err error
+	assign.Listeners, assign.Files, err = sockets.Share(m.slot)
+	if err == nil && sockets.sit(m) {
+		assign.Seat, assign.Board = m.seat, true
+		if assign.Hot, assign.Rows, err = sockets.Board().Share(); err != nil {
+			sockets.leave(m)
+			assign.Board = false
+			ipc.Discard(assign)
+		}
+	}
 	switch {
 	case outOfFiles(err):
 		// Not this worker's fault. Its ready timeout bounds the attempts.
@@ -114,30 +145,24 @@ func (l *loop) introduce(m *member) {
 			m.delayed = true
 			l.worker(l.logs.Error(), m).Err(proc.AsLimit(err)).Msg("cannot give worker its sockets; trying again")
 		}
-		time.AfterFunc(introduceAgain, func() { l.s.post(introduceNow{m}) })
-		return
+		time.AfterFunc(placeAgain, func() { l.s.post(placeNow{m}) })
+		return false
 	case err != nil:
 		l.breakChannel(m, err.Error())
-		return
+		return false
 	}
-	epoch, sets := l.store.Snapshot()
-	frames := make([]ipc.Frame, 0, len(sets)+2)
-	frames = append(frames, ipc.Snapshot{Epoch: epoch, Count: len(sets)})
-	for _, s := range sets {
-		frames = append(frames, s)
-	}
-	frames = append(frames, ipc.Assign{
-		Slot: m.slot, Listeners: listeners, Files: files,
-		DrainDelay: m.app.config.DrainDelay, DrainTimeout: m.app.config.DrainTimeout,
-	})
-	m.subscribed = true
-	l.send(m, frames...)
+	l.send(m, assign)
+	return true
 }
 
-// introduceNow is the next attempt after one that had no descriptors.
-type introduceNow struct{ m *member }
+// placeNow is the next attempt after one that had no descriptors.
+type placeNow struct{ m *member }
 
-func (i introduceNow) apply(l *loop) { l.introduce(i.m) }
+func (p placeNow) apply(l *loop) {
+	if m := p.m; m.app.members[m.id] == m && m.outbox != nil {
+		l.place(m)
+	}
+}
 
 // outOfFiles says whether err is for the want of something that all of this process
 // shares, and that may be there a moment later.
@@ -229,6 +254,7 @@ func (l *loop) bye(m *member, f ipc.Bye) {
 	if f.Cut > 0 {
 		l.worker(l.logs.Warn(), m).Int("requests", f.Cut).Str("reason", f.Reason).Msg("requests cut off at the end of the drain")
 	}
+	m.drains = true
 	l.step(m.app, pool.Leaving{ID: m.id, Reason: f.Reason})
 }
 

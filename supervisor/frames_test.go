@@ -290,7 +290,8 @@ func TestSocketsAreSharedWhenThereAreDescriptorsAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer set.Close()
-	s.m.app.sockets = &sockets{Set: set, users: 1}
+	s.m.app.sockets = newSockets(set)
+	s.m.app.sockets.users = 1
 	s.m.subscribed = false
 	free, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
@@ -312,12 +313,12 @@ func TestSocketsAreSharedWhenThereAreDescriptorsAgain(t *testing.T) {
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	if s.m.outbox == nil || s.m.subscribed {
+	if s.m.outbox == nil || s.m.row != nil {
 		t.Fatalf("the worker is blamed, or has what was not there: %s", s.said())
 	}
 	again = <-s.s.inbox
 	again.apply(s.loop)
-	if !s.m.subscribed {
+	if s.m.row == nil {
 		t.Error("the worker has not got its sockets")
 	}
 	if log := s.said(); strings.Count(log, "RLIMIT_NOFILE") != 1 {

@@ -29,6 +29,14 @@ type recipe struct {
 	cpus    func(slot int) []int // that the worker of a slot is bound to; nil: none
 }
 
+// bound is cpus for a slot, or nil for a standby, which has none yet.
+func (r recipe) bound(slot int) []int {
+	if slot < 0 {
+		return nil
+	}
+	return r.cpus(slot)
+}
+
 func newGeneration(c App) *generation {
 	return &generation{config: c, resolve: sync.OnceValues(func() (recipe, error) {
 		r, err := resolve(c)

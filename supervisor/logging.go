@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -131,15 +132,20 @@ func (l *logs) panicked(p any) *zerolog.Event {
 // ms is a duration as log lines have it: milliseconds, to the microsecond.
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// outputPrefix is what stands before each line of one worker's stream.
+// outputPrefix is what stands before each line of one worker's stream. It changes
+// when a standby is given its slot.
 type outputPrefix struct {
-	text []byte // "web/2[4711] "
+	text []byte // "web/2[4711] ", or "web/standby[4711] "
 	json []byte // the middle of a JSON object, between the time and the message
 }
 
-func newOutputPrefix(app string, slot int, worker uint64, pid int, stream string) outputPrefix {
-	return outputPrefix{
-		text: fmt.Appendf(nil, "%s/%d[%d] ", app, slot, pid),
+func newOutputPrefix(app string, slot int, worker uint64, pid int, stream string) *outputPrefix {
+	place := "standby"
+	if slot >= 0 {
+		place = strconv.Itoa(slot)
+	}
+	return &outputPrefix{
+		text: fmt.Appendf(nil, "%s/%s[%d] ", app, place, pid),
 		json: fmt.Appendf(nil, `","app":%q,"slot":%d,"worker":%d,"pid":%d,"stream":%q,"message":`, app, slot, worker, pid, stream),
 	}
 }
@@ -147,7 +153,7 @@ func newOutputPrefix(app string, slot int, worker uint64, pid int, stream string
 // output is one worker stream's way into the log. A line that is a JSON object
 // passes byte for byte, so that whoever parses the workers' own logs still can;
 // any other is given the worker's name, in the format that the log is in.
-func (l *logs) output(dest *sink, p outputPrefix) func(line []byte, more bool) {
+func (l *logs) output(dest *sink, prefix *atomic.Pointer[outputPrefix]) func(line []byte, more bool) {
 	continued := false
 	var head []byte
 	return func(line []byte, more bool) {
@@ -155,12 +161,12 @@ func (l *logs) output(dest *sink, p outputPrefix) func(line []byte, more bool) {
 		continued = more
 		switch {
 		case !l.json:
-			dest.Line(p.text, line, newline)
+			dest.Line(prefix.Load().text, line, newline)
 		case whole && isJSONObject(line):
 			dest.Line(line, newline)
 		default:
 			head = time.Now().AppendFormat(append(head[:0], openObject...), logTime)
-			dest.Line(head, p.json, appendJSONString(nil, line), closeObject)
+			dest.Line(head, prefix.Load().json, appendJSONString(nil, line), closeObject)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -29,7 +30,9 @@ func logged(t *testing.T, format string, lines ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write := l.output(l.out, newOutputPrefix("web", 2, 7, 4711, "stdout"))
+	var prefix atomic.Pointer[outputPrefix]
+	prefix.Store(newOutputPrefix("web", 2, 7, 4711, "stdout"))
+	write := l.output(l.out, &prefix)
 	for _, line := range lines {
 		more := strings.HasSuffix(line, "…")
 		write([]byte(strings.TrimSuffix(line, "…")), more)

@@ -41,6 +41,7 @@ type loop struct {
 	logConfig  Log     // what the log was opened with
 	wakeup     *time.Timer
 	timerStale bool            // a core was stepped since it was set
+	memoryAt   time.Time       // when the workers' memory is looked at next; zero: no app has a limit
 	ctx        context.Context // of the sources; ends with the loop
 	cancel     context.CancelFunc
 	wasReady   bool
@@ -108,11 +109,13 @@ func (l *loop) run(ctx context.Context) (err error) {
 		case m := <-l.s.inbox:
 			m.apply(l)
 		case <-l.wakeup.C:
+			l.timerStale = true
 			for _, a := range l.apps {
 				if d := a.pool.Deadline(); !d.IsZero() && !d.After(time.Now()) {
 					l.step(a, pool.Tick{})
 				}
 			}
+			l.pollMemory(time.Now())
 		case <-stop:
 			stop = nil
 			stopOrder{reason: context.Cause(ctx).Error()}.apply(l)
@@ -144,7 +147,12 @@ func (l *loop) closeSockets() {
 }
 
 func (l *loop) start(a *app) {
-	l.logs.Info().Str("app", a.name).Strs("listen", a.listening()).Int("workers", a.pool.Status().Wanted).Msg("starting")
+	st := a.sockets.Steering()
+	l.logs.Info().Str("app", a.name).Strs("listen", a.listening()).Int("workers", a.pool.Status().Wanted).
+		Str("steering", string(st.Kind)).Str("policy", string(st.Policy)).Msg("starting")
+	for _, note := range st.Notes {
+		l.logs.Debug().Str("app", a.name).Str("steering", string(st.Kind)).Msg(note)
+	}
 	l.step(a, pool.Start{})
 }
 
@@ -191,7 +199,7 @@ func (l *loop) step(a *app, ev pool.Event) {
 // setTimer arms the one timer for the earliest deadline of all cores.
 func (l *loop) setTimer() {
 	l.timerStale = false
-	var next time.Time
+	next := l.nextMemory(time.Now())
 	for _, a := range l.apps {
 		if d := a.pool.Deadline(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
 			next = d
@@ -229,6 +237,9 @@ func (l *loop) result() error {
 // elsewhere. Later, or when it was added to what runs, the others run on.
 func (l *loop) appEnded(a *app, code int, reason string) {
 	a.ended, a.code, a.reason = true, code, reason
+	for _, m := range a.members {
+		a.tally(m) // it outlived SIGKILL; its row goes with the sockets
+	}
 	l.closeSurplus(a)
 	a.sockets.release()
 	log := l.logs.Info()

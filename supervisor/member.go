@@ -28,7 +28,7 @@ const lastWords = 5 * time.Millisecond
 type member struct {
 	app        *app
 	id         pool.WorkerID
-	slot       int
+	slot       int // -1: a standby
 	generation int
 
 	proc   *proc.Process
@@ -40,6 +40,15 @@ type member struct {
 	ready      bool // it said so
 	greeted    bool // it got "Worker PID"
 	left       bool // it said Bye: that its channel ends is in order
+	drains     bool // it was told to, or does so of its own accord
+
+	seat   int              // of its slot: which row of the scoreboard is its own
+	row    *ipc.Row         // that row; nil without a seat
+	stalls map[witness]bool // who sees that it stands still
+	over   bool             // it reached a limit: its replacement is queued
+	jitter float64          // -1 to 1: its own share of the jitter of its limits
+
+	stdout, stderr atomic.Pointer[outputPrefix]
 
 	// acked is the epoch up to which it has applied all changes. The one thing that
 	// its reader writes: an ack decides nothing, and there is one for each change.
@@ -99,24 +108,32 @@ func (s *Supervisor) start(m *member, g *generation) error {
 	known := make(chan struct{})
 	var stdout, stderr proc.LineFunc
 	m.proc, err = proc.Start(recipe.command, proc.Options{
-		CPUs:   recipe.cpus(m.slot),
+		CPUs:   recipe.bound(m.slot),
 		Files:  []*os.File{child},
 		Stdout: func(line []byte, more bool) { <-known; stdout(line, more) },
 		Stderr: func(line []byte, more bool) { <-known; stderr(line, more) },
+		Suspended: func(suspended bool) {
+			s.post(suspension{m, suspended})
+		},
 	})
 	if err != nil {
 		conn.Close()
 		return err
 	}
-	pid := m.proc.PID()
-	stdout = s.logs.output(s.logs.out, newOutputPrefix(m.app.name, m.slot, uint64(m.id), pid, "stdout"))
-	stderr = s.logs.output(s.logs.err, newOutputPrefix(m.app.name, m.slot, uint64(m.id), pid, "stderr"))
+	m.name(m.proc.PID())
+	stdout, stderr = s.logs.output(s.logs.out, &m.stdout), s.logs.output(s.logs.err, &m.stderr)
 	close(known)
 	m.conn = conn
 	m.outbox = ipc.NewOutbox(conn, ipc.OutboxOptions{
 		OnStuck: func(waiting time.Duration) { s.post(channelStuck{m, waiting}) },
 	})
 	return nil
+}
+
+// name says in whose name the lines of the worker's output are logged.
+func (m *member) name(pid int) {
+	m.stdout.Store(newOutputPrefix(m.app.name, m.slot, uint64(m.id), pid, "stdout"))
+	m.stderr.Store(newOutputPrefix(m.app.name, m.slot, uint64(m.id), pid, "stderr"))
 }
 
 // read posts each frame of the worker until its channel ends.

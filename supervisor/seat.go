@@ -1,0 +1,55 @@
+package supervisor
+
+import "github.com/tinehq/tine/ipc"
+
+// A slot has two workers while one takes over from the other, so that its row of
+// the scoreboard is two: a seat for each.
+
+// sit gives a worker a free seat of its slot. ok is false when there is none: a
+// process that outlived SIGKILL holds one, and nobody else's numbers must be mixed
+// with its.
+func (s *sockets) sit(m *member) (ok bool) {
+	for seat, taken := range s.seats[m.slot] {
+		if taken != nil {
+			continue
+		}
+		seats := s.seats[m.slot]
+		seats[seat] = m
+		s.seats[m.slot] = seats
+		s.Seat(m.slot, seat, uint64(m.id))
+		m.seat, m.row = seat, s.Board().Row(m.slot, seat)
+		return true
+	}
+	return false
+}
+
+// leave takes the seat back from a worker that is gone, and with it what the kernel
+// still counts for connections that died with it.
+func (s *sockets) leave(m *member) {
+	seats := s.seats[m.slot]
+	if m.row == nil || seats[m.seat] != m {
+		return
+	}
+	seats[m.seat] = nil
+	s.seats[m.slot] = seats
+	s.Vacate(m.slot, m.seat)
+	m.row = nil
+}
+
+// seats are the workers that hold the rows of one slot.
+type seats [ipc.Seats]*member
+
+// tally adds what a worker has done to the totals of its slot, so that they go on
+// where it ends, and gives up its seat. What it was doing is nobody's any more.
+func (a *app) tally(m *member) {
+	if m.row == nil {
+		return
+	}
+	done := m.row.Stats()
+	done.Goroutines, done.Heap, done.GCPause = 0, 0, 0
+	for len(a.totals) <= m.slot {
+		a.totals = append(a.totals, ipc.Stats{})
+	}
+	a.totals[m.slot].Add(done)
+	a.sockets.leave(m)
+}

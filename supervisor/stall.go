@@ -1,0 +1,104 @@
+package supervisor
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/tinehq/tine/supervisor/listen"
+	"github.com/tinehq/tine/supervisor/pool"
+)
+
+// Who notices that a worker stands still. Several may at once, and it is well again
+// only when none of them sees it any more.
+type witness string
+
+const (
+	bySignal witness = "signal" // the kernel told that the process was stopped
+	byBoard  witness = "board"  // its queue stands still, or its heart
+)
+
+// suspension: the kernel told that a worker was stopped (SIGSTOP and the like) or
+// goes on.
+type suspension struct {
+	m         *member
+	suspended bool
+}
+
+// steerNotice is what the watcher of an app's sockets has seen.
+type steerNotice struct {
+	sockets *sockets
+	notice  listen.Notice
+}
+
+func (n suspension) apply(l *loop) {
+	if n.suspended {
+		l.stalled(n.m, bySignal, "stopped by a signal")
+	} else {
+		l.resumed(n.m, bySignal)
+	}
+}
+
+func (n steerNotice) apply(l *loop) {
+	for _, a := range l.apps {
+		if a.sockets != n.sockets || a.ended {
+			continue
+		}
+		switch n.notice.What {
+		case listen.Stalled:
+			if m := a.accepting(n.notice.Slot); m != nil {
+				l.stalled(m, byBoard, n.notice.Why)
+			}
+		case listen.Resumed:
+			for _, m := range a.inOrder() {
+				if m.slot == n.notice.Slot {
+					l.resumed(m, byBoard)
+				}
+			}
+		case listen.Pulse:
+			l.checkLimits(a)
+		case listen.Fell:
+			l.logs.Warn().Str("app", a.name).Str("steering", string(n.notice.Kind)).Str("reason", n.notice.Why).
+				Msg("steering fell back; nothing is lost, new connections are spread less well")
+		}
+	}
+}
+
+// accepting is the worker that takes a slot's connections, or nil.
+func (a *app) accepting(slot int) (found *member) {
+	for _, m := range a.members {
+		if m.slot == slot && m.ready && !m.drains && (found == nil || m.id > found.id) {
+			found = m
+		}
+	}
+	return found
+}
+
+func (l *loop) stalled(m *member, by witness, why string) {
+	if m.app.members[m.id] != m {
+		return
+	}
+	if m.stalls == nil {
+		m.stalls = map[witness]bool{}
+	}
+	first := len(m.stalls) == 0
+	m.stalls[by] = true
+	if first {
+		l.step(m.app, pool.Stalled{ID: m.id, Reason: why})
+	}
+}
+
+func (l *loop) resumed(m *member, by witness) {
+	if m.app.members[m.id] != m || !m.stalls[by] {
+		return
+	}
+	delete(m.stalls, by)
+	if len(m.stalls) == 0 {
+		l.step(m.app, pool.Resumed{ID: m.id})
+	}
+}
+
+// inOrder are an app's workers in the order in which they were started, so that
+// what is done to all of them is done the same way each time.
+func (a *app) inOrder() []*member {
+	return slices.SortedFunc(maps.Values(a.members), func(m, n *member) int { return int(m.id) - int(n.id) })
+}
