@@ -45,7 +45,7 @@ const (
 	lineBits  = 6
 
 	smallestClass = 4
-	blockSize     = 64 // lines that one call reads
+	blockSize     = 16 // lines that one call reads
 
 	// Of tables that are drawn from: how many entries are for a CPU. See fill.
 	drawEntry = ipc.TableSize - 1
