@@ -3,6 +3,7 @@ package listen
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -19,24 +20,34 @@ func BenchmarkEBPFProgram(b *testing.B) {
 				for slot := range slots {
 					r.serve(b, 0, slot)
 				}
-				stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
-				if err != nil {
-					b.Skipf("NOT TESTED: no statistics of programs: %v", err)
-				}
-				defer stats.Close()
-				before, err := r.groups[0].program.Stats()
-				if err != nil {
-					b.Fatal(err)
-				}
+				stats := r.measure(b)
 				for b.Loop() {
 					answer(b, r.target(0))
 				}
-				after, err := r.groups[0].program.Stats()
-				if err != nil {
-					b.Fatal(err)
-				}
-				b.ReportMetric(float64(after.Runtime-before.Runtime)/float64(after.RunCount-before.RunCount), "ns/pick")
+				runs, took := stats()
+				b.ReportMetric(float64(took)/float64(runs), "ns/pick")
 			})
 		}
+	}
+}
+
+// measure counts the runs of the first group's program from now on, and the time that they take.
+func (r *rig) measure(t testing.TB) func() (runs uint64, took time.Duration) {
+	t.Helper()
+	stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
+	if err != nil {
+		t.Skipf("NOT TESTED: no statistics of programs: %v", err)
+	}
+	t.Cleanup(func() { stats.Close() })
+	before, err := r.groups[0].program.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() (uint64, time.Duration) {
+		after, err := r.groups[0].program.Stats()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return after.RunCount - before.RunCount, after.Runtime - before.Runtime
 	}
 }

@@ -76,6 +76,9 @@ func newEBPF(hot *os.File, board *ipc.Board, slots int, o Options) (steerer, err
 	if o.Policy == "" {
 		o.Policy = Least
 	}
+	if slots > ipc.MaxSlots {
+		return nil, fmt.Errorf("cannot steer %d slots by ebpf: it has %d", slots, ipc.MaxSlots)
+	}
 	own, err := duplicate(hot)
 	if err != nil {
 		return nil, err
