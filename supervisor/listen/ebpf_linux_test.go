@@ -426,8 +426,8 @@ func segment(from, to uint16, flags byte) []byte {
 	return b
 }
 
-// clients are addresses that this machine can connect from.
-func clients(t testing.TB, n int) (from []string) {
+// sources are addresses that this machine can connect from.
+func sources(t testing.TB, n int) (from []string) {
 	for i := range n {
 		from = append(from, fmt.Sprintf("127.0.%d.%d", i/200, 1+i%200))
 	}
@@ -437,7 +437,7 @@ func clients(t testing.TB, n int) (from []string) {
 func TestEBPFSameClientSameSlot(t *testing.T) {
 	r := newRig(t, 8, Options{Policy: ClientIP}, "127.0.0.1:0", ":0")
 	where := map[string]int{}
-	for _, from := range clients(t, 64) {
+	for _, from := range sources(t, 64) {
 		where[from] = r.pickOne(t, 0, from)
 	}
 	if n := distinct(where); n < 7 {
@@ -485,7 +485,7 @@ func TestEBPFHashesTheClientsAddress(t *testing.T) {
 	r := newRig(t, 16, Options{Policy: ClientIP}, addrs...)
 	tbl := table(ClientIP, first(16), nil)
 	want := func(from string) int { return int(tbl[hashAddress(netip.MustParseAddr(from))%ipc.TableSize]) }
-	for _, from := range clients(t, 20) {
+	for _, from := range sources(t, 20) {
 		for group := range 2 {
 			if slot := r.pickOne(t, group, from); slot != want(from) {
 				t.Errorf("client %s on %s: slot %d, want %d", from, addrs[group], slot, want(from))
@@ -522,7 +522,7 @@ func hashAddress(a netip.Addr) uint64 {
 func TestEBPFHashIsOfTheConnection(t *testing.T) {
 	r := newRig(t, 8, Options{Policy: Hash})
 	seen := map[string]int{}
-	for _, from := range clients(t, 64) {
+	for _, from := range sources(t, 64) {
 		seen[from] = r.pickOne(t, 0, from)
 	}
 	if n := distinct(seen); n < 6 {
@@ -648,7 +648,7 @@ func TestEBPFQueueMovesWhenASlotCloses(t *testing.T) {
 				t.Fatal(err)
 			}
 			var waiting []net.Conn
-			for _, from := range clients(t, 30) {
+			for _, from := range sources(t, 30) {
 				waiting = append(waiting, dial(t, r.target(group), from))
 			}
 			if n := r.queue(t, group, 3); n != 30 {
@@ -678,7 +678,7 @@ func TestEBPFQueueMovesWhenASlotCloses(t *testing.T) {
 			if policy == ClientIP {
 				tbl := table(ClientIP, first(3), nil)
 				want := make([]int, 3)
-				for _, from := range clients(t, 30) {
+				for _, from := range sources(t, 30) {
 					want[tbl[hashAddress(netip.MustParseAddr(from))%ipc.TableSize]]++
 				}
 				if !slices.Equal(queues, want) {
