@@ -302,6 +302,7 @@ func again(t *testing.T, name string, attr *syscall.SysProcAttr) (output []byte,
 func init() {
 	children["steer"] = steerInChild
 	children["refuse"] = refuseInChild
+	children["probe"] = func() error { return json.NewEncoder(os.Stdout).Encode(Probe()) }
 }
 
 // steerInChild opens a set, keeps a slot out of it, and prints how it steers.
@@ -360,6 +361,29 @@ func TestSteersInAUserNamespace(t *testing.T) {
 		t.Skipf("NOT TESTED: no user namespace: %v", err)
 	}
 	wantSteering(t, output, err, KindCBPF)
+}
+
+func TestProbesAsNobody(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("NOT TESTED: needs root to become another user")
+	}
+	output, err := again(t, "probe", &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}})
+	if err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	var found []Capability
+	if err := json.Unmarshal(output, &found); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	for _, c := range found {
+		want, known := map[string]bool{"ebpf": false, "cbpf": true, "hash": true, "cap_bpf": false, "tcp_info": true}[c.Name]
+		if known && c.OK != want {
+			t.Errorf("nobody: %+v, want %v", c, want)
+		}
+		if !c.OK {
+			t.Logf("%+v", c)
+		}
+	}
 }
 
 const cannotRefuse = "NOT TESTED"

@@ -59,14 +59,19 @@ func connect(t *testing.T, from string, to netip.AddrPort) {
 	t.Cleanup(func() { c.Close() })
 }
 
-// went are the connections of each slot since the last call.
-func (c *crowd) went(t *testing.T) []int {
+// went waits until n connections have come into the queues since the last call, and returns those of each slot. A client
+// may know of its connection a little earlier than its queue.
+func (c *crowd) went(t *testing.T, n int) (went []int) {
 	t.Helper()
-	now := queues(t, c.set)
-	went := slices.Clone(now)
-	for i := range min(len(c.before), len(went)) {
-		went[i] -= c.before[i]
-	}
+	var now []int
+	eventually(t, fmt.Sprint(n, " connections in the queues"), func() bool {
+		now = queues(t, c.set)
+		went = slices.Clone(now)
+		for i := range min(len(c.before), len(went)) {
+			went[i] -= c.before[i]
+		}
+		return sum(went) >= n
+	})
 	c.before = now
 	return went
 }
@@ -109,7 +114,7 @@ func TestSteerTo(t *testing.T) {
 						for range n {
 							connect(t, "", to)
 						}
-						went := c.went(t)
+						went := c.went(t, n)
 						for slot, got := range went {
 							if got > 0 && len(slots) > 0 && !slices.Contains(slots, slot) {
 								t.Errorf("steered to %v: %s went to %v", slots, to, went)
@@ -139,7 +144,7 @@ func TestCBPFSpreads(t *testing.T) {
 		for range 300 {
 			connect(t, "", to)
 		}
-		wantCounts(t, fmt.Sprint(c.policy), crowd.went(t), c.open)
+		wantCounts(t, fmt.Sprint(c.policy), crowd.went(t, 300), c.open)
 	}
 
 	// Weights, as the watcher gives them for Least.
@@ -149,7 +154,7 @@ func TestCBPFSpreads(t *testing.T) {
 	for range 600 {
 		connect(t, "", to)
 	}
-	went := c.went(t)
+	went := c.went(t, 600)
 	for slot, share := range []int{0, 100, 0, 0, 200, 300} {
 		if d := went[slot] - share; share == 0 && d != 0 || d > 90 || d < -90 {
 			t.Errorf("weighted: slot %d has %d, want about %d", slot, went[slot], share)
@@ -163,16 +168,15 @@ func TestCBPFSpreads(t *testing.T) {
 	if err := s.SteerTo([]int{1, 2, 3, 4, 5}); err != nil {
 		t.Fatal(err)
 	}
-	c.went(t)
 	for range 200 {
 		connect(t, "", to)
 	}
-	wantCounts(t, "narrowed", c.went(t), []int{1, 5})
+	wantCounts(t, "narrowed", c.went(t, 200), []int{1, 5})
 	s.balance(nil, nil)
 	for range 300 {
 		connect(t, "", to)
 	}
-	wantCounts(t, "no longer narrowed", c.went(t), []int{1, 2, 3, 4, 5})
+	wantCounts(t, "no longer narrowed", c.went(t, 300), []int{1, 2, 3, 4, 5})
 }
 
 func wantCounts(t *testing.T, what string, went, open []int) {
@@ -207,7 +211,7 @@ func TestCBPFKeepsClients(t *testing.T) {
 			for _, to := range append(client.to, client.to...) {
 				connect(t, client.from, to)
 			}
-			went := c.went(t)
+			went := c.went(t, 2*len(client.to))
 			slot := slices.IndexFunc(went, func(n int) bool { return n > 0 })
 			if went[slot] != sum(went) || sum(went) != 2*len(client.to) {
 				t.Errorf("client %s went to %v, want one slot", client.from, went)
@@ -278,7 +282,7 @@ func TestCBPFKeepsToTheCPU(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
-		went := c.went(t)
+		went := c.went(t, 40)
 		wantCounts(t, fmt.Sprint("CPU ", cpu), went, []int{i, i + len(cpus)})
 	}
 }
@@ -299,7 +303,7 @@ func TestManySlotsComeAndGo(t *testing.T) {
 			for range 300 {
 				connect(t, "", target(t, s, 0, "127.0.0.1"))
 			}
-			went := c.went(t)
+			went := c.went(t, 300)
 			if sum(went) != 300 || sum(went[2:]) < 200 {
 				t.Errorf("%d connections went to %v", sum(went), went)
 			}
@@ -315,7 +319,7 @@ func TestManySlotsComeAndGo(t *testing.T) {
 			for range 20 {
 				connect(t, "", target(t, s, 1, "127.0.0.1"))
 			}
-			if went := c.went(t); sum(went) != 20 {
+			if went := c.went(t, 20); sum(went) != 20 {
 				t.Errorf("%v of 20 connections came to the slots that are left", went)
 			}
 			if st := s.Steering(); st.Kind != kind {
