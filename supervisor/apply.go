@@ -170,6 +170,10 @@ func (l *loop) change(a *app, config App) {
 		l.logs.Warn().Str("app", a.name).Strs("listen", old.Listen).Msg("the app keeps its addresses: new ones take effect when Tine is started again")
 		config.Listen = old.Listen
 	}
+	if steered := config.steeredAs(old); !reflect.DeepEqual(steered, config) {
+		l.logs.Warn().Str("app", a.name).Str("policy", old.Policy).Str("steering", old.Steering).Msg("the app keeps its steering: a new policy, kind or bound takes effect when Tine is started again")
+		config = steered
+	}
 	if reflect.DeepEqual(old, config) && !a.unrolled(config) {
 		return
 	}
@@ -183,6 +187,13 @@ func (l *loop) change(a *app, config App) {
 	if startedDifferently(old, config) || a.unrolled(config) {
 		l.step(a, pool.Roll{Reason: "config"})
 	}
+}
+
+// steeredAs is c with what another config says of steering, which is decided when
+// the sockets are opened.
+func (c App) steeredAs(other App) App {
+	c.Policy, c.Steering, c.OnOverload, c.OverloadAt = other.Policy, other.Steering, other.OnOverload, other.OverloadAt
+	return c
 }
 
 // unrolled says whether the workers were started with something else than config
