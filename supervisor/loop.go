@@ -151,7 +151,7 @@ func (l *loop) start(a *app) {
 	l.logs.Info().Str("app", a.name).Strs("listen", a.listening()).Int("workers", a.pool.Status().Wanted).
 		Str("steering", string(st.Kind)).Str("policy", string(st.Policy)).Msg("starting")
 	for _, note := range st.Notes {
-		l.logs.Debug().Str("app", a.name).Str("steering", string(st.Kind)).Msg(note)
+		l.logs.Info().Str("app", a.name).Str("steering", string(st.Kind)).Str("note", note).Msg("steering is not what it could be")
 	}
 	l.step(a, pool.Start{})
 }
