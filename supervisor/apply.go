@@ -161,6 +161,8 @@ func (l *loop) succeed(a *app) {
 		if !old.ended {
 			l.leave(old)
 		}
+		// What old ordered last must not stay: it orders nothing more.
+		a.admitted, a.steerDue = nil, true
 	}
 }
 

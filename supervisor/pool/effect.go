@@ -123,7 +123,7 @@ const (
 	KindBackoff               // the slot, or a standby, is tried again after Delay
 	KindFinished              // the slot's work is done
 	KindScaled                // Slots are wanted from now on
-	KindSweeping              // a worker is spawned only to empty the queues of a slot that goes
+	KindSweeping              // a worker is got only to empty the queues of a slot that goes
 	KindRetired               // the slot's sockets are closed
 	KindRolloutBegin          // Resolve follows
 	KindRolloutDone           // Took since it began, the last drain included
