@@ -20,6 +20,16 @@ func AutoWorkers() int {
 	return workersFor(cpus, quota, limited)
 }
 
+// CPUQuota returns how many CPUs' worth of time the control groups that this process is in may use, such as 1.5; false:
+// there is no quota.
+func CPUQuota() (float64, bool) {
+	quota, limited := cgroupCPUs(os.DirFS("/"))
+	if !limited {
+		return 0, false
+	}
+	return quota, true
+}
+
 // allowedCPUs lists the CPUs that this process may run on.
 func allowedCPUs() []int {
 	var set unix.CPUSet

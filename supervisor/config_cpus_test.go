@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"math"
 	"testing"
 	"testing/fstest"
 )
@@ -87,7 +88,11 @@ func TestWorkersFor(t *testing.T) {
 			t.Errorf("%+v: got %d", c, got)
 		}
 	}
-	if n := AutoWorkers(); n < 1 {
+	n := AutoWorkers()
+	if n < 1 {
 		t.Errorf("AutoWorkers is %d", n)
+	}
+	if quota, limited := CPUQuota(); limited != (quota > 0) || limited && float64(n) > math.Ceil(quota) {
+		t.Errorf("the quota is %v, %t and AutoWorkers %d", quota, limited, n)
 	}
 }

@@ -65,7 +65,7 @@ at a time with no lost request.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newRun(), newConfig(), newVersion())
+	root.AddCommand(newRun(), newConfig(), newDoctor(), newVersion())
 	return root
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"os/exec"
 	"testing"
@@ -12,6 +13,7 @@ import (
 // commands they have
 //
 //	usage tine ARG...    which must end with status 2, as ! tine must with any but 0
+//	json FILE KEY...     FILE must be one JSON object that has the keys
 func TestCommandLine(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -24,6 +26,20 @@ func TestCommandLine(t *testing.T) {
 				var exit *exec.ExitError
 				if err := ts.Exec(args[0], args[1:]...); !errors.As(err, &exit) || exit.ExitCode() != exitUsage {
 					ts.Fatalf("want exit status %d, got %v", exitUsage, err)
+				}
+			},
+			"json": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) == 0 {
+					ts.Fatalf("usage: json FILE KEY...")
+				}
+				var object map[string]any
+				if err := json.Unmarshal([]byte(ts.ReadFile(args[0])), &object); err != nil {
+					ts.Fatalf("%s is not one JSON object: %v", args[0], err)
+				}
+				for _, key := range args[1:] {
+					if _, ok := object[key]; !ok {
+						ts.Fatalf("%s has no %q", args[0], key)
+					}
 				}
 			},
 		},

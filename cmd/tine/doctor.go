@@ -1,0 +1,150 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"github.com/tinehq/tine/supervisor"
+	"github.com/tinehq/tine/supervisor/listen"
+	"golang.org/x/sys/unix"
+)
+
+// diagnosis is what this machine can do for Tine, for the user who asks.
+type diagnosis struct {
+	Tine         string              `json:"tine"`
+	Go           string              `json:"go"`
+	System       string              `json:"system"` // such as linux/amd64
+	Kernel       string              `json:"kernel"`
+	UID          int                 `json:"uid"`
+	CPUs         int                 `json:"cpus"`                   // that the process may run on
+	CPUQuota     float64             `json:"cpu_quota,omitempty"`    // CPUs' worth of time; absent: no quota
+	Workers      int                 `json:"workers"`                // of an app that does not say how many
+	MemoryLimit  int64               `json:"memory_limit,omitempty"` // bytes; absent: no limit
+	Steering     string              `json:"steering"`               // the kind that an app gets which asks for none
+	Capabilities []listen.Capability `json:"capabilities"`
+}
+
+func newDoctor() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "doctor [--json]",
+		Short: "Say what this machine can do for Tine, and what it would need for more",
+		Long: `Say what this machine can do for Tine, and what it would need for more: each kind
+of steering and what it rests on, the CPUs, the memory. What a kernel lets a process
+do depends on its user and capabilities: ask as the user who runs tine.
+
+The exit status is 0 whatever is found.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := cobra.NoArgs(cmd, args); err != nil {
+				return usageError{err}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			d := diagnose(listen.Probe())
+			if asJSON {
+				return d.writeJSON(cmd.OutOrStdout())
+			}
+			return d.writeText(cmd.OutOrStdout())
+		},
+	}
+	cmd.DisableFlagsInUseLine = true
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
+	return cmd
+}
+
+func diagnose(can []listen.Capability) diagnosis {
+	d := diagnosis{
+		Tine: versionText(), Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH,
+		Kernel: kernel(), UID: os.Getuid(), CPUs: runtime.NumCPU(), Workers: supervisor.AutoWorkers(),
+		Steering: best(can), Capabilities: can,
+	}
+	d.CPUQuota, _ = supervisor.CPUQuota()
+	d.MemoryLimit, _ = supervisor.MemoryLimit()
+	return d
+}
+
+// best is the first kind of steering that the machine has.
+func best(can []listen.Capability) string {
+	for _, kind := range []string{supervisor.SteeringEBPF, supervisor.SteeringCBPF, supervisor.SteeringHash} {
+		for _, c := range can {
+			if c.Name == kind && c.OK {
+				return kind
+			}
+		}
+	}
+	return "shared"
+}
+
+func kernel() string {
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return "unknown"
+	}
+	return unix.ByteSliceToString(name.Release[:])
+}
+
+func (d diagnosis) writeJSON(w io.Writer) error {
+	out := json.NewEncoder(w)
+	out.SetEscapeHTML(false)
+	out.SetIndent("", "  ")
+	return out.Encode(d)
+}
+
+func (d diagnosis) writeText(w io.Writer) error {
+	quota, memory := "no quota", "no limit"
+	if d.CPUQuota > 0 {
+		quota = fmt.Sprintf("a quota of %g", d.CPUQuota)
+	}
+	if d.MemoryLimit > 0 {
+		memory = fmt.Sprintf("limit of %d MiB", d.MemoryLimit>>20)
+	}
+	var text strings.Builder
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(table, "tine\t%s, %s\n", d.Tine, d.Go)
+	fmt.Fprintf(table, "system\t%s, kernel %s, user %d\n", d.System, d.Kernel, d.UID)
+	fmt.Fprintf(table, "CPUs\t%d, %s: %s for an app\n", d.CPUs, quota, count(d.Workers, "worker"))
+	fmt.Fprintf(table, "memory\t%s\n", memory)
+	fmt.Fprintf(table, "steering\t%s\n", meaning(d.Steering))
+	if len(d.Capabilities) > 0 {
+		fmt.Fprintln(table)
+	}
+	for _, c := range d.Capabilities {
+		word, needs := "ok", ""
+		if !c.OK {
+			word = "no"
+		}
+		if c.Needs != "" {
+			needs = "needs " + c.Needs
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", word, c.Name, c.Detail, needs)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	// A table has blanks where the last words of a line are missing.
+	for line := range strings.Lines(text.String()) {
+		if _, err := io.WriteString(w, strings.TrimRight(line, " \n")+"\n"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func meaning(steering string) string {
+	switch steering {
+	case supervisor.SteeringEBPF:
+		return "ebpf: the kernel counts, and picks for each connection the worker that the policy says"
+	case supervisor.SteeringCBPF:
+		return "cbpf: the kernel picks at random among the workers with room, which the master measures"
+	case supervisor.SteeringHash:
+		return "hash: the kernel picks blindly"
+	}
+	return steering + ": one socket for all workers, and whoever is first takes the connection"
+}
