@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -105,8 +104,7 @@ func (d diagnosis) writeText(w io.Writer) error {
 	if d.MemoryLimit > 0 {
 		memory = fmt.Sprintf("limit of %d MiB", d.MemoryLimit>>20)
 	}
-	var text strings.Builder
-	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "tine\t%s, %s\n", d.Tine, d.Go)
 	fmt.Fprintf(table, "system\t%s, kernel %s, user %d\n", d.System, d.Kernel, d.UID)
 	fmt.Fprintf(table, "CPUs\t%d, %s: %s for an app\n", d.CPUs, quota, count(d.Workers, "worker"))
@@ -116,25 +114,16 @@ func (d diagnosis) writeText(w io.Writer) error {
 		fmt.Fprintln(table)
 	}
 	for _, c := range d.Capabilities {
-		word, needs := "ok", ""
+		word, text := "ok", c.Detail
 		if !c.OK {
 			word = "no"
 		}
 		if c.Needs != "" {
-			needs = "needs " + c.Needs
+			text += "; needs " + c.Needs
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", word, c.Name, c.Detail, needs)
+		fmt.Fprintf(table, "%s\t%s\t%s\n", word, c.Name, text)
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	// A table has blanks where the last words of a line are missing.
-	for line := range strings.Lines(text.String()) {
-		if _, err := io.WriteString(w, strings.TrimRight(line, " \n")+"\n"); err != nil {
-			return err
-		}
-	}
-	return nil
+	return table.Flush()
 }
 
 func meaning(steering string) string {

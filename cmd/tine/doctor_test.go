@@ -14,7 +14,7 @@ func TestDiagnosisAsText(t *testing.T) {
 		MemoryLimit: 512 << 20, Steering: "cbpf", Capabilities: []listen.Capability{
 			{Name: "ebpf", Detail: "operation not permitted", Needs: "CAP_BPF"},
 			{Name: "cbpf", OK: true, Detail: "attached"},
-			{Name: "hash", OK: true},
+			{Name: "hash", OK: true, Detail: "by default"},
 		},
 	}
 	const want = `tine      v1.2.3, go1.26.0
@@ -23,9 +23,9 @@ CPUs      8, a quota of 1.5: 2 workers for an app
 memory    limit of 512 MiB
 steering  cbpf: the kernel picks at random among the workers with room, which the master measures
 
-no  ebpf  operation not permitted  needs CAP_BPF
+no  ebpf  operation not permitted; needs CAP_BPF
 ok  cbpf  attached
-ok  hash
+ok  hash  by default
 `
 	var out strings.Builder
 	if err := d.writeText(&out); err != nil {
