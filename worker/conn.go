@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"net/http"
 	"sync/atomic"
 
 	"github.com/tinehq/tine/ipc"
@@ -31,7 +32,7 @@ func (c *tcpConn) ReadFrom(r io.Reader) (int64, error) {
 
 func (c *tcpConn) Close() error {
 	err := c.TCPConn.Close()
-	c.release()
+	c.held.close()
 	return err
 }
 
@@ -49,45 +50,60 @@ func (c *unixConn) Write(b []byte) (int, error) {
 
 func (c *unixConn) Close() error {
 	err := c.UnixConn.Close()
-	c.release()
+	c.held.close()
 	return err
 }
 
-// held is what one connection weighs on the scoreboard. It is taken when the connection is accepted and given back in
-// parts: most of it whenever the connection idles, what is left when it is closed. Each change of the state is one
-// compare-and-swap, so whoever closes, and whenever, exactly what was taken is given back.
+// held is what one connection weighs on the scoreboard. All of it is taken when the connection is accepted. A
+// connection that an http.Server serves gives most of it back whenever it idles, and what is left when the server is
+// through with it. Any other gives all of it back when it is closed.
+//
+// The server tells of one connection's states one after the other, from the goroutine that serves it; so idle needs
+// no atomic access, which every request would pay for. Close may be called by anybody at any time, and
+// leaves idle alone.
 type held struct {
-	tally *tally
-	state atomic.Uint32
+	tally    *tally
+	followed atomic.Bool // a server tells of its states
+	released atomic.Bool // all is given back
+	idle     bool        // the server's goroutine only: kept alive, between requests
 }
 
-const (
-	connBusy   = iota // accepted, or in a request
-	connIdle          // kept alive, between requests
-	connClosed        // for ever
-)
-
-// idles gives the weight of a request back.
-func (h *held) idles() {
-	if h.state.CompareAndSwap(connBusy, connIdle) {
-		h.tally.line.Released[h.tally.seat].Add(ipc.Busy)
+// state takes in what the server tells.
+func (h *held) state(st http.ConnState) {
+	switch st {
+	case http.StateNew:
+		h.followed.Store(true)
+	case http.StateActive:
+		if h.idle {
+			h.idle = false
+			h.tally.line.Released[h.tally.seat].Add(^uint64(ipc.Busy - 1)) // minus Busy
+		}
+	case http.StateIdle:
+		if !h.idle && h.followed.Load() {
+			h.idle = true
+			h.tally.line.Released[h.tally.seat].Add(ipc.Busy)
+		}
+	case http.StateHijacked: // in a request; from here on the states of another server mean nothing
+		h.followed.Store(false)
+	case http.StateClosed:
+		weight := uint64(ipc.Weight)
+		if h.idle {
+			weight = 1
+		}
+		h.release(weight)
 	}
 }
 
-// works takes the weight of a request again.
-func (h *held) works() {
-	if h.state.CompareAndSwap(connIdle, connBusy) {
-		h.tally.line.Released[h.tally.seat].Add(^uint64(ipc.Busy - 1))
+// close is called behind the closing of the connection itself.
+func (h *held) close() {
+	if !h.followed.Load() {
+		h.release(ipc.Weight)
 	}
 }
 
-// release gives back whatever is left, the first time that it is called.
-func (h *held) release() {
-	switch h.state.Swap(connClosed) {
-	case connBusy:
-		h.tally.closed(ipc.Weight)
-	case connIdle:
-		h.tally.closed(1)
+func (h *held) release(weight uint64) {
+	if !h.released.Swap(true) {
+		h.tally.closed(weight)
 	}
 }
 

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"bufio"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -296,7 +298,7 @@ func TestConnKeepAlivesDisabled(t *testing.T) {
 	b.empty(2)
 }
 
-// TestConnStatesRace has closing meet every other transition.
+// TestConnStatesRace has closing, by anybody, meet every state that the server tells.
 func TestConnStatesRace(t *testing.T) {
 	var line ipc.Line
 	var row ipc.Row
@@ -305,19 +307,20 @@ func TestConnStatesRace(t *testing.T) {
 	for range n {
 		ta.accepted()
 		h := &held{tally: ta}
+		h.state(http.StateNew)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			h.release()
-			h.works()
-			h.idles()
+			h.close()
+			h.close()
 		}()
 		for range 8 {
-			h.idles()
-			h.idles()
-			h.works()
+			h.state(http.StateActive)
+			h.state(http.StateIdle)
+			h.state(http.StateIdle)
 		}
-		h.release()
+		h.state(http.StateClosed)
+		h.close()
 		<-done
 		if w := line.Held(testSeat); w != 0 {
 			t.Fatalf("%d is held", w)
@@ -461,5 +464,79 @@ func TestConnAcceptedPastTheCounting(t *testing.T) {
 		}
 		c.Close()
 		b.empty(1)
+	}
+}
+
+// TestConnPlainWithoutABoard: who does not count does not wrap.
+func TestConnPlainWithoutABoard(t *testing.T) {
+	w, m := withMaster(t, nil)
+	m.assign()
+	ln, err := w.Listener()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := ln.(*net.TCPListener); !ok {
+		t.Errorf("listener is a %T", ln)
+	}
+}
+
+// TestConnAllThatIsTakenIsGivenBack after clients of every kind, all at the same time.
+func TestConnAllThatIsTakenIsGivenBack(t *testing.T) {
+	srv := plain(func(rw http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/hijack":
+			if c, _, err := http.NewResponseController(rw).Hijack(); err == nil {
+				c.Close()
+			}
+		case "/panic":
+			panic(http.ErrAbortHandler)
+		case "/wait":
+			select {
+			case <-r.Context().Done():
+			case <-time.After(time.Millisecond):
+			}
+		default:
+			io.WriteString(rw, "hello")
+		}
+	})
+	srv.ErrorLog = nowhere()
+	s, b := counting(t, srv)
+	const clients, each = 16, 25
+	var wg sync.WaitGroup
+	for n := range clients {
+		wg.Go(func() {
+			for i := range each {
+				c, err := net.Dial("tcp", s.addr)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				c.SetDeadline(time.Now().Add(patience))
+				r := bufio.NewReader(c)
+				path := []string{"", "/", "/hijack", "/panic", "/wait", "/gone"}[(n+i)%6]
+				for range 1 + i%3 {
+					if path == "" {
+						break
+					}
+					fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
+					if path == "/gone" {
+						break // without the answer
+					}
+					res, err := http.ReadResponse(r, nil)
+					if err != nil {
+						break
+					}
+					io.Copy(io.Discard, res.Body)
+					res.Body.Close()
+				}
+				c.Close()
+			}
+		})
+	}
+	wg.Wait()
+	b.empty(clients * each)
+	within(t, "no request is in flight", func() bool { return b.row.InFlight() == 0 })
+	if n, o := b.line.Accepted[testSeat].Load()*ipc.Weight, b.line.Released[testSeat].Load(); n != o {
+		t.Errorf("taken %d, given back %d", n, o)
 	}
 }

@@ -150,21 +150,14 @@ func newServer(srv *http.Server) *server {
 	srv.Handler = s
 	hook := srv.ConnState
 	srv.ConnState = func(c net.Conn, st http.ConnState) {
+		if s.tally != nil {
+			if h := heldOf(c); h != nil {
+				h.state(st)
+			}
+		}
 		switch st {
 		case http.StateNew:
 			s.load.conns.Add(1)
-		case http.StateActive:
-			if s.tally != nil {
-				if h := heldOf(c); h != nil {
-					h.works()
-				}
-			}
-		case http.StateIdle:
-			if s.tally != nil {
-				if h := heldOf(c); h != nil {
-					h.idles()
-				}
-			}
 		case http.StateClosed, http.StateHijacked:
 			if s.load.conns.Add(-1) == 0 && s.load.requests.Load()&drainingBit != 0 {
 				s.load.poke()

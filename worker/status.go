@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"reflect"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/tinehq/tine/ipc"
 )
@@ -16,30 +17,34 @@ import (
 // version of Go name its fields differently, the class is unknown and nothing else changes.
 func classOf(rw http.ResponseWriter) int {
 	s := shapeOf(reflect.TypeOf(rw))
-	if s == nil || s.status < 0 {
+	if s == nil || !s.known {
 		return ipc.ClassUnknown
 	}
-	v := reflect.ValueOf(rw).Elem()
-	if s.inner >= 0 {
-		if v = v.Field(s.inner); v.IsNil() {
-			return ipc.ClassUnknown
-		}
-		v = v.Elem()
+	p := reflect.ValueOf(rw).UnsafePointer()
+	if s.nested && p != nil {
+		p = *(*unsafe.Pointer)(unsafe.Add(p, s.inner))
 	}
-	status := int(v.Field(s.status).Int())
-	if status == 0 && !s.hijacked(v) {
+	if p == nil {
+		return ipc.ClassUnknown
+	}
+	status := *(*int)(unsafe.Add(p, s.status))
+	if status == 0 && !s.hijacked(p) {
 		status = http.StatusOK // the handler said nothing, which net/http makes 200 of
 	}
 	return ipc.Class(status)
 }
 
-// shape says where a type keeps its status. Numbers are indices of fields; -1: there is no such field.
+// shape says where a type of net/http keeps its status, as reflect found it: names and types of all fields on the way
+// were what is expected. Numbers are offsets in bytes.
 type shape struct {
-	typ    reflect.Type
-	inner  int // pointer to the struct with the others; -1: it is the type itself
-	status int
-	conn   int // pointer to a struct with flag
-	flag   int // true when the connection was hijacked
+	typ       reflect.Type
+	known     bool
+	nested    bool    // typ points to a struct that points, at inner, to the one with the others
+	inner     uintptr // *struct
+	status    uintptr // int
+	hijacks   bool    // the struct has conn, and that has hijackedv
+	conn      uintptr // *struct
+	hijackedv uintptr // bool: the connection was hijacked
 }
 
 // shapes are those that were seen. net/http has two; a program that has more of its own gets ipc.ClassUnknown for them.
@@ -62,26 +67,26 @@ func shapeOf(t reflect.Type) *shape {
 }
 
 func newShape(t reflect.Type) *shape {
-	s := &shape{typ: t, inner: -1, status: -1, conn: -1, flag: -1}
+	s := &shape{typ: t}
 	in, ok := pointee(t)
 	if !ok || in.PkgPath() != "net/http" && in.PkgPath() != "golang.org/x/net/http2" {
 		return s
 	}
 	if f, ok := in.FieldByName("rws"); ok {
-		if in, ok = pointee(f.Type); !ok {
+		if in, ok = pointee(f.Type); !ok || len(f.Index) != 1 {
 			return s
 		}
-		s.inner = f.Index[0]
+		s.nested, s.inner = true, f.Offset
 	}
 	f, ok := in.FieldByName("status")
 	if !ok || len(f.Index) != 1 || f.Type.Kind() != reflect.Int {
 		return s
 	}
-	s.status = f.Index[0]
-	if c, ok := in.FieldByName("conn"); ok {
+	s.known, s.status = true, f.Offset
+	if c, ok := in.FieldByName("conn"); ok && len(c.Index) == 1 {
 		if to, ok := pointee(c.Type); ok {
 			if h, ok := to.FieldByName("hijackedv"); ok && len(h.Index) == 1 && h.Type.Kind() == reflect.Bool {
-				s.conn, s.flag = c.Index[0], h.Index[0]
+				s.hijacks, s.conn, s.hijackedv = true, c.Offset, h.Offset
 			}
 		}
 	}
@@ -96,10 +101,10 @@ func pointee(t reflect.Type) (reflect.Type, bool) {
 	return t.Elem(), true
 }
 
-func (s *shape) hijacked(v reflect.Value) bool {
-	if s.flag < 0 {
+func (s *shape) hijacked(p unsafe.Pointer) bool {
+	if !s.hijacks {
 		return false
 	}
-	c := v.Field(s.conn)
-	return !c.IsNil() && c.Elem().Field(s.flag).Bool()
+	c := *(*unsafe.Pointer)(unsafe.Add(p, s.conn))
+	return c != nil && *(*bool)(unsafe.Add(c, s.hijackedv))
 }

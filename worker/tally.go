@@ -63,7 +63,7 @@ func (t *tally) closed(weight uint64) {
 
 // span is a request that is being answered.
 type span struct {
-	start  int64  // monotonic nanoseconds
+	start  int64  // monotonic nanoseconds, if it is timed
 	cell   int    // -1: none was free
 	weight uint64 // how many requests its latency stands for; 0: it is not timed
 }
@@ -71,19 +71,18 @@ type span struct {
 // begin claims a cell. When requests are many, most of them get the time of the last beat instead of their own: that
 // is good enough to see which one hangs, and spares both readings of the clock.
 func (t *tally) begin() span {
-	s := span{weight: 1}
-	if t.sampled.Load() {
-		s.weight = 0
-		if rand.Uint32()%sampleEach == 0 {
-			s.weight = sampleEach
-		}
+	if !t.sampled.Load() {
+		now := ipc.Monotonic()
+		return span{now, t.row.Begin(now), 1}
 	}
-	if s.weight == 0 {
-		s.start = t.coarse.Load()
-	} else {
-		s.start = ipc.Monotonic()
+	s := span{cell: t.row.Begin(t.coarse.Load())}
+	dice := uint32(s.cell) // Begin has thrown them
+	if s.cell < 0 {
+		dice = rand.Uint32()
 	}
-	s.cell = t.row.Begin(s.start)
+	if dice%sampleEach == 0 {
+		s.start, s.weight = ipc.Monotonic(), sampleEach
+	}
 	return s
 }
 
