@@ -74,7 +74,7 @@ type App struct {
 	MaxUnavailable int    // workers below the target in a rollout; default 0
 
 	GOMAXPROCS int   // for each worker; 0: the master decides; never overrides one that the environment sets
-	GOMEMLIMIT int64 // bytes for each worker; 0: 90 % of the memory limit / (workers + surge); -1: not set
+	GOMEMLIMIT int64 // bytes for each worker; 0: 90 % of the memory limit / (workers + surge + standby); -1: not set
 
 	// CPUAffinity is CPUAffinityAuto (default) or CPUAffinityOff. Auto gives each worker one CPU of its own, where the
 	// workers are a multiple of the CPUs and no quota says that the CPUs are shared.

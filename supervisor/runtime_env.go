@@ -51,7 +51,7 @@ func (c App) cpus(slot int, allowed []int, quota int) []int {
 }
 
 // gomemlimit divides what the container has (0: no limit) by the most workers that
-// there are at once.
+// there are at once, standbys among them.
 func (c App) gomemlimit(container int64) int64 {
 	if c.GOMEMLIMIT != 0 || container <= 0 {
 		return max(c.GOMEMLIMIT, 0)
@@ -60,7 +60,7 @@ func (c App) gomemlimit(container int64) int64 {
 	if c.Rollout == RolloutStopFirst {
 		surge = 0
 	}
-	return int64(float64(container) * memoryShare / float64(c.workers()+surge))
+	return int64(float64(container) * memoryShare / float64(c.workers()+surge+c.Standby))
 }
 
 func has(env []string, key string) bool {

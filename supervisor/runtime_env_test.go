@@ -59,6 +59,7 @@ func TestWorkersShareTheMemory(t *testing.T) {
 		"no limit":        {App{Workers: 4, MaxSurge: 1}, 0, 0},
 		"with a surge":    {App{Workers: 4, MaxSurge: 1}, gib, 193273528},
 		"without a surge": {App{Workers: 4, MaxSurge: 1, Rollout: RolloutStopFirst}, gib, 241591910},
+		"with standbys":   {App{Workers: 2, MaxSurge: 1, Standby: 2}, gib, 193273528},
 		"configured":      {App{Workers: 4, MaxSurge: 1, GOMEMLIMIT: 77}, gib, 77},
 		"switched off":    {App{Workers: 4, MaxSurge: 1, GOMEMLIMIT: -1}, gib, 0},
 	} {
