@@ -94,6 +94,7 @@ func (w *Worker) Listeners() ([]net.Listener, error) {
 	select { // what is there already wins over what has happened since
 	case <-w.assigned:
 	default:
+		w.standby.Do(func() { _ = w.send(ipc.Standby{}) }) // it fails only without a master, which shows below
 		select {
 		case <-w.assigned:
 		case <-w.drain.begun:

@@ -46,6 +46,7 @@ type Worker struct {
 	tally     *tally // nil when there is no scoreboard
 	assignErr error
 	assignOne sync.Once
+	standby   sync.Once // the master is told once that this worker waits for a slot
 
 	store    *store
 	dispatch *dispatcher
