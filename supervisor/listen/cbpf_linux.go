@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -69,12 +70,14 @@ func (c *cbpf) steer(open []int, weights []uint8) error {
 }
 
 func (c *cbpf) install(open []int, weights []uint8) (err error) {
+	before := c.program
 	c.program, err = c.options.classic(c.slots, open, weights)
 	if err != nil {
 		return err
 	}
+	same := slices.Equal(before, c.program)
 	for i, member := range c.groups {
-		if member == nil {
+		if member == nil || same && c.attached[i] {
 			continue
 		}
 		err := attach(member, c.program)

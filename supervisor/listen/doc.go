@@ -20,17 +20,62 @@
 //
 // # Steering
 //
-// A classic BPF program on the group picks among the first n sockets at random. The kernel numbers the sockets of a group
-// in the order of listen, and closing one moves the last into its place: therefore slots are opened in order and closed
-// last first, and a slot may be closed only when its last worker is gone, because the kernel counts a socket until every
-// duplicate of it is closed. A slot that is opened later gets nothing until a [Set.Steer] admits it.
+// [Set.SteerTo] says which slots are open to new connections, for all addresses together, whether IPv4, IPv6 or both. Among
+// the open ones the kernel picks by a [Policy]. How it is made to is the [Kind], of which each Set has the best that the
+// machine, the user and [Options.Best] allow:
 //
-// To take a slot away: Steer around it, let its worker accept until the queue is empty ([Set.Queue]) and a round trip
+//	policy       by         ebpf    cbpf                                       hash
+//	least        the load   exact   at random, by weights that the watcher     no
+//	                                renews while there is load
+//	round-robin  turns      exact   at random: even in the long run            no
+//	random       chance     exact   exact                                      no
+//	hash         4-tuple    exact   exact                                      exact, but a change moves any client
+//	client-ip    address    exact   exact                                      no
+//	cpu          the CPU    exact   exact                                      no
+//	avoids slots that stall         in the kernel   by the watcher             no
+//	avoids or refuses at full       in the kernel   no                         no
+//
+// "No" is the kernel's own hash of addresses and ports. [Set.Steering] says which kind it is, whether that does exactly
+// what the policy says, and if not what it does instead and why.
+//
+//   - ebpf: a program on each group reads the [Set.Board] for each connection, and counts there. It needs CAP_BPF in the
+//     initial user namespace and Linux 5.8.
+//   - cbpf: a classic program on each group, which needs no privilege. It is replaced, in one step, when the open slots or
+//     their weights change; connections under way are not affected.
+//   - hash: no program as long as all slots are open. While one is not, a classic program picks among the rest at random;
+//     where the kernel refuses that too, a slot that is not open gets connections until it is closed.
+//   - shared: see below.
+//
+// A client under client-ip, and a connection under hash, belongs to a slot as long as that is open. When it is not, its
+// clients are spread over the others, and nobody else's move; they come back with it. A slot that is added takes its share from
+// all others.
+//
+// # Falling
+//
+// A kind that fails in the middle (its program is refused, a map is lost, a filter was put on the process) hands over to the
+// next, with all sockets and the open slots as they are. The old program picks until the new one has replaced it, so no
+// connection is refused or lost. Nobody gets an error; Steering's notes and a notice of [Fell] tell. A Set does not climb
+// back.
+//
+// # Order
+//
+// The kernel numbers the sockets of a group in the order of listen, and closing one moves the last into its place: therefore
+// slots are opened in order and closed last first, and a slot may be closed only when its last worker is gone, because the
+// kernel counts a socket until every duplicate of it is closed. A slot that is opened later gets nothing until a
+// [Set.SteerTo] admits it.
+//
+// To take a slot away: steer around it, let its worker accept until the queue is empty ([Set.Queue]) and a round trip
 // has passed for handshakes that were under way, end the worker, CloseSlot.
+//
+// # Seats
+//
+// A slot has two workers for a moment when one replaces the other: each has a seat, and on the board a row of its own.
+// [Set.Seat] is called before a worker is assigned, [Set.Vacate] when its process has gone: what it still held is given back
+// then, so that a slot whose worker died is not taken for a busy one.
 //
 // # Shared
 //
 // Unix-domain addresses, and all addresses where SO_REUSEPORT does not balance (macOS), have one socket that all slots
-// share ([Set.Shared]). Steer cannot keep connections from a slot there; a worker that stops accepting leaves them
+// share. Steering cannot keep connections from a slot there; a worker that stops accepting leaves them
 // to the others.
 package listen

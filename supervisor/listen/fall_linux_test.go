@@ -256,6 +256,12 @@ func TestBestKind(t *testing.T) {
 			t.Errorf("best kind %s: steering is %+v, want two notes: on the policy and on the Unix-domain socket", kind, st)
 		}
 	}
+	for _, o := range []Options{{Best: "auto"}, {Best: KindShared}, {Policy: "best"}} {
+		if s, err := Open(mustParse(t, "127.0.0.1:0"), 2, o); err == nil {
+			s.Close()
+			t.Errorf("%+v was taken", o)
+		}
+	}
 	s := mustOpenAs(t, 2, Options{}, "unix:"+filepath.Join(t.TempDir(), "x.sock"))
 	if st := s.Steering(); st.Kind != KindShared || st.Exact || len(st.Notes) != 1 {
 		t.Errorf("steering is %+v, want shared", st)

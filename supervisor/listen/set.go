@@ -48,6 +48,9 @@ func open(addrs []Address, slots int, o Options, share bool, kinds []maker) (*Se
 	if o.Policy == "" {
 		o.Policy = Least
 	}
+	if err := o.check(); err != nil {
+		return nil, err
+	}
 	s := &Set{options: o}
 	for _, a := range addrs {
 		s.groups = append(s.groups, &group{address: a, shared: share || a.Network == "unix"})
@@ -199,13 +202,12 @@ func (s *Set) Share(slot int) ([]ipc.Listener, []*os.File, error) {
 	return ls, dups, nil
 }
 
-// Steer lets only slots below n get new connections; n of all open slots or more ends the steering. Connections that are
-// queued stay where they are. One slot always gets them: n below 1 is taken as 1. Addresses with a shared socket are not
-// affected.
+// Steer lets only slots below n get new connections. Connections that are queued stay where they are. One slot always gets
+// them: n below 1 is taken as 1. Addresses with a shared socket are not affected.
 func (s *Set) Steer(n int) error { return s.SteerTo(first(max(n, 1))) }
 
 // SteerTo lets only the given slots get new connections, as [Set.Steer] does the first so many. Those that are not open
-// do not count, and when none is left all get them: somebody may come who serves.
+// do not count, and when none is left all get them: somebody may come who serves. It fails after Close only.
 func (s *Set) SteerTo(slots []int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/tinehq/tine/ipc"
 )
@@ -51,8 +52,8 @@ func (sharing) close()                        {}
 
 // begin takes the best kind that can be made, and makes the board, which the kind may bring along. Sockets join later.
 func (s *Set) begin(kinds []maker, slots int) error {
-	for len(kinds) > 1 && s.options.Best != "" && kinds[0].kind != s.options.Best {
-		kinds = kinds[1:]
+	if best := slices.IndexFunc(kinds, func(m maker) bool { return m.kind == s.options.Best }); best > 0 {
+		kinds = kinds[best:]
 	}
 	if s.shared() {
 		kinds = []maker{sharingMaker}

@@ -33,14 +33,25 @@ type Options struct {
 	Best   Kind               // the best kind to use; "": KindEBPF
 	Full   int                // busy connections at which a slot is full; 0: never. KindEBPF only
 	Refuse bool               // when all slots are full connections are refused; otherwise they queue. KindEBPF only
-	CPU    func(slot int) int // of policy CPU: the CPU of a slot, -1: none. nil: no slot has one
+	CPU    func(slot int) int // of policy CPU: the CPU of a slot, -1: none; nil: no slot has one. Called by any method of the Set, with its lock held
+}
+
+// check refuses what there is not.
+func (o Options) check() error {
+	if !slices.Contains([]Policy{Least, RoundRobin, Random, Hash, ClientIP, CPU}, o.Policy) {
+		return fmt.Errorf("cannot steer by policy %q: there is none", o.Policy)
+	}
+	if !slices.Contains([]Kind{"", KindEBPF, KindCBPF, KindHash}, o.Best) {
+		return fmt.Errorf("cannot steer by kind %q: there is none", o.Best)
+	}
+	return nil
 }
 
 // Steering tells how connections are steered at the moment.
 type Steering struct {
 	Kind    Kind
 	Policy  Policy
-	Exact   bool     // Kind does just what Policy says
+	Exact   bool     // Kind does just what Policy says, where slots have sockets of their own
 	Notes   []string // what it does instead, and why it is no better kind
 	Refused uint64   // connections that were refused because all slots were full
 }
@@ -90,6 +101,9 @@ func limits(k Kind, o Options) (notes []string) {
 		notes = append(notes, "policy least is at random among the slots with the least to do, as it was some milliseconds ago")
 	default:
 		notes = append(notes, fmt.Sprintf("policy %s is at random: evenly, but not in turn", o.Policy))
+	}
+	if o.Policy == CPU && o.CPU == nil && (k == KindEBPF || k == KindCBPF) {
+		notes = append(notes, "no slot is bound to a CPU: the number of a connection's CPU picks one")
 	}
 	if o.Full > 0 && k != KindEBPF {
 		notes = append(notes, "full slots are not avoided and no connection is refused: they queue")
