@@ -15,6 +15,7 @@ func BenchmarkEBPFProgram(b *testing.B) {
 	for _, policy := range []Policy{Least, RoundRobin, ClientIP} {
 		for _, slots := range []int{4, 64, 256, 1024} {
 			b.Run(fmt.Sprintf("%s/%d", policy, slots), func(b *testing.B) {
+				needFiles(b, 3*slots)
 				r := newRig(b, slots, Options{Policy: policy})
 				r.board.Header().StaleAfter.Store(uint64(staleAfterAccept))
 				for slot := range slots {

@@ -210,11 +210,12 @@ func (e *reuseEBPF) join(group, slot int, socket *os.File) error {
 
 // settleLine clears what the line of a slot without workers has left: connections that were reset with the queue or were moved.
 func settleLine(l *ipc.Line) {
-	assigned := l.Assigned.Load()
-	waiting := assigned - l.Accepted[0].Load() - l.Accepted[1].Load()
-	held := assigned*ipc.Weight - l.Released[0].Load() - l.Released[1].Load()
+	for seat := range ipc.Seats {
+		giveBack(l, seat)
+	}
+	waiting := l.Assigned.Load() - l.Accepted[0].Load() - l.Accepted[1].Load()
 	l.Accepted[0].Add(waiting)
-	l.Released[0].Add(held)
+	l.Released[0].Add(waiting * ipc.Weight)
 }
 
 func (e *reuseEBPF) leave(group, slot int) {
