@@ -328,3 +328,53 @@ func TestManySlotsComeAndGo(t *testing.T) {
 		})
 	}
 }
+
+// The longest programs are not only short enough, the kernel takes them.
+func TestKernelTakesTheLongestPrograms(t *testing.T) {
+	s := mustOpenAs(t, 2, Options{Best: KindCBPF}, "127.0.0.1:0")
+	var open []int
+	var weights []uint8
+	for slot := 0; slot < universe; slot += 2 {
+		open, weights = append(open, slot), append(weights, uint8(slot))
+	}
+	for _, policy := range []Policy{Least, Random, Hash, ClientIP, CPU} {
+		o := Options{Policy: policy, CPU: func(slot int) int { return slot }}
+		p := mustProgram(t, o, universe, open, weights)
+		if err := attach(s.groups[0].socket(0), p); err != nil {
+			t.Errorf("%s, %d instructions: %v", policy, len(p), err)
+		}
+		connect(t, "", target(t, s, 0, "127.0.0.1"))
+	}
+	all := mustProgram(t, Options{Policy: Least}, universe, first(universe), append(weights, weights...))
+	if err := attach(s.groups[0].socket(0), all); err != nil {
+		t.Errorf("%d weights, %d instructions: %v", universe, len(all), err)
+	}
+}
+
+// BenchmarkConnect is a connection from end to end: what a kind and policy add is the difference.
+func BenchmarkConnect(b *testing.B) {
+	for _, o := range []struct {
+		kind   Kind
+		policy Policy
+	}{{KindHash, Hash}, {KindCBPF, Least}, {KindCBPF, Hash}, {KindCBPF, ClientIP}, {KindEBPF, Least}} {
+		b.Run(fmt.Sprint(o.kind, "-", o.policy), func(b *testing.B) {
+			s, err := Open([]Address{{Network: "tcp", Addr: "127.0.0.1:0"}}, 4, Options{Best: o.kind, Policy: o.policy})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer s.Close()
+			for slot := range 4 {
+				w := &worker{slot: byte(slot)}
+				if err := w.start(s); err != nil {
+					b.Fatal(err)
+				}
+				defer w.stop()
+			}
+			for b.Loop() {
+				if _, err := ask(s.Addresses()[0]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
