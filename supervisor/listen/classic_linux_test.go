@@ -188,7 +188,7 @@ func without(slots []int, out ...int) []int {
 }
 
 func TestClassicSpreadEvenly(t *testing.T) {
-	const clients = 40000
+	const clients = 12000
 	for _, six := range []bool{false, true} {
 		packets := someClients(clients, six)
 		for _, policy := range []Policy{ClientIP, Hash} {
@@ -221,7 +221,7 @@ func TestClassicSpreadEvenly(t *testing.T) {
 // A slot that is out moves its own clients, each to where it would be with other slots out as well; a slot that is added
 // moves clients only to itself.
 func TestClassicMoveOnlyTheirOwn(t *testing.T) {
-	packets := someClients(20000, false)
+	packets := someClients(6000, false)
 	o := Options{Policy: ClientIP}
 	for _, n := range []int{2, 4, 7, 33, 64} {
 		all := places(t, mustProgram(t, o, n, first(n), nil), packets)
