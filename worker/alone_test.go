@@ -14,8 +14,19 @@ import (
 	"time"
 )
 
-// runChild makes the test binary a service that stands alone.
+// runChild makes the test binary a service, that stands alone or has a test as its master.
 func runChild() bool {
+	if os.Getenv("WORKER_TEST_ATTACH") != "" {
+		w, err := Start()
+		if err == nil {
+			err = w.Serve(http.HandlerFunc(hello200))
+		}
+		if err != nil {
+			fmt.Println("failed:", err)
+			os.Exit(3)
+		}
+		return true
+	}
 	addr := os.Getenv("WORKER_TEST_LISTEN")
 	if addr == "" {
 		return false

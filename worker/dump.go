@@ -20,7 +20,7 @@ const maxDump = 8 << 20
 func (w *Worker) dump(f ipc.Call) {
 	ipc.Discard(f)
 	if !w.dumping.CompareAndSwap(false, true) {
-		go w.reply(f.ID, func() (any, error) { return nil, errors.New("a dump is being made already") })
+		w.reply(f.ID, func() (any, error) { return nil, errors.New("a dump is being made already") })
 		return
 	}
 	go func() {
