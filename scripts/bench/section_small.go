@@ -12,7 +12,7 @@ import (
 
 // benchLine is what go test prints: name, rounds, ns/op, further units, allocs/op.
 var (
-	benchLine = regexp.MustCompile(`(?m)^Benchmark([\w/=]+)(?:-\d+)?\s+\d+\s+([0-9.]+) ns/op(.*)$`)
+	benchLine = regexp.MustCompile(`(?m)^Benchmark([\w/=-]+?)(?:-\d+)?\s+\d+\s+([0-9.]+) ns/op(.*)$`)
 	perStep   = regexp.MustCompile(`([0-9.]+) ns/step`)
 	allocs    = regexp.MustCompile(`(\d+) allocs/op`)
 )

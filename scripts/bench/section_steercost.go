@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -90,32 +91,28 @@ func (b *bench) steerMaster(peers map[string]*peer) error {
 	return nil
 }
 
-// What the benchmark of the program in the kernel prints beside its own time: BPF's own statistics.
-var (
-	programSlots = regexp.MustCompile(`(\d+)`)
-	perRun       = regexp.MustCompile(`([0-9.]+) ns/run`)
-)
+// perPick is what the benchmark of the program in the kernel prints beside its own time: BPF's own statistics.
+var perPick = regexp.MustCompile(`([0-9.]+) ns/pick`)
 
 // steerProgram runs the benchmark that is in the package's tests.
 func (b *bench) steerProgram() error {
-	found, err := b.goBench("./supervisor/listen", "Program")
+	found, err := b.goBench("./supervisor/listen", "EBPFProgram")
 	if err != nil {
 		return err
 	}
 	for _, m := range found {
-		run, slots := perRun.FindStringSubmatch(m[3]), programSlots.FindString(m[1])
-		if run == nil {
+		pick, at := perPick.FindStringSubmatch(m[3]), strings.Split(m[1], "/")
+		if pick == nil || len(at) != 3 {
 			continue
 		}
-		ns, _ := strconv.ParseFloat(run[1], 64)
-		target, v := "", info
-		switch slots {
-		case "4":
-			target, v = "< 0.5 us", verdictOf(ns < 500)
-		case "256":
-			target, v = "< 2 us", verdictOf(ns < 2000)
+		policy, slots := at[1], at[2]
+		ns, _ := strconv.ParseFloat(pick[1], 64)
+		limit := map[string]float64{"4": 500, "256": 2000}[slots]
+		if limit == 0 {
+			continue
 		}
-		b.table.add("program in the kernel, "+slots+" slots", target, fmt.Sprintf("%.2f us a connection", ns/1000), v)
+		b.table.add(fmt.Sprintf("program in the kernel, %s, %s slots", policy, slots), fmt.Sprintf("< %.1f us", limit/1000),
+			fmt.Sprintf("%.2f us a connection", ns/1000), verdictOf(ns < limit))
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -19,6 +20,20 @@ var kinds = []string{"ebpf", "cbpf", "hash"}
 func (b *bench) waiter(kind, policy string, workers int, handler time.Duration) command {
 	return b.under(kind+", "+policy, filepath.Join(b.dir, "waiter"), workers,
 		"steering: "+kind, "policy: "+policy, fmt.Sprintf("env: {WAITER_HANDLER: %s}", handler))
+}
+
+// preforkWaiting is the prefork by hand with the same handler.
+func (b *bench) preforkWaiting(workers int, r runtimeOf, handler time.Duration) command {
+	c := b.prefork(workers, r)
+	by := c.make
+	c.make = func(addr string) (*exec.Cmd, error) {
+		cmd, err := by(addr)
+		if err == nil {
+			cmd.Env = append(os.Environ(), "PREFORK_HANDLER="+handler.String())
+		}
+		return cmd, err
+	}
+	return c
 }
 
 // waiters starts one of each kind. Those that this machine cannot steer by are left out, loudly.

@@ -16,6 +16,9 @@ import (
 // slotVariable tells a worker that it is one, and which.
 const slotVariable = "PREFORK_SLOT"
 
+// handlerVariable is how long each answer takes, if it is set; SIGUSR1 and SIGUSR2 then make a worker stuck and free it.
+const handlerVariable = "PREFORK_HANDLER"
+
 func main() {
 	listen := flag.String("listen", "127.0.0.1:7000", "address")
 	workers := flag.Int("n", 4, "workers")

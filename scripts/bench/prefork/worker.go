@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/tinehq/tine/scripts/bench/gate"
 	_ "modernc.org/sqlite" // cmd/demo has it too: both take the same time to come up
 )
 
@@ -35,8 +36,17 @@ func work() error {
 	none := "none"
 	value.Store(&none)
 	pid := os.Getpid()
+	pass := func() {}
+	if v := os.Getenv(handlerVariable); v != "" {
+		takes, err := time.ParseDuration(v)
+		if err != nil {
+			return err
+		}
+		pass = gate.New(takes).Pass
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/{$}", func(rw http.ResponseWriter, r *http.Request) {
+		pass()
 		rw.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		fmt.Fprintf(rw, "Handled by process %d.", pid)
 		fmt.Fprintf(rw, "Cached value: %s", *value.Load())

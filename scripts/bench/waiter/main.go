@@ -13,11 +13,9 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/signal"
-	"sync"
-	"syscall"
 	"time"
 
+	"github.com/tinehq/tine/scripts/bench/gate"
 	"github.com/tinehq/tine/worker"
 )
 
@@ -37,7 +35,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	gate := stick()
+	g := gate.New(takes)
 	w, err := worker.Start(worker.WithListen("127.0.0.1:7000"))
 	if err != nil {
 		return err
@@ -46,34 +44,9 @@ func run() error {
 	fmt.Printf("initialised %d\n", os.Getpid())
 	answer := fmt.Appendf(nil, "Handled by process %d.Cached value: none", os.Getpid())
 	return w.Serve(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
-		if takes > 0 {
-			time.Sleep(takes)
-		}
-		gate.RLock()
-		defer gate.RUnlock()
+		g.Pass()
 		_, _ = rw.Write(answer)
 	}))
-}
-
-// stick returns a gate that SIGUSR1 shuts and SIGUSR2 opens.
-func stick() *sync.RWMutex {
-	var gate sync.RWMutex
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGUSR2)
-	go func() {
-		shut := false
-		for s := range signals {
-			switch {
-			case s == syscall.SIGUSR1 && !shut:
-				gate.Lock()
-				shut = true
-			case s == syscall.SIGUSR2 && shut:
-				gate.Unlock()
-				shut = false
-			}
-		}
-	}()
-	return &gate
 }
 
 func duration(name string) (time.Duration, error) {
