@@ -43,7 +43,6 @@ func BenchmarkRequest(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		c := r.Begin(now)
-		r.Requests.Add(1)
 		r.Classes[Class(200)].Add(1)
 		r.Sent.Add(1000)
 		r.Histogram[Bucket(123456)].Add(1)

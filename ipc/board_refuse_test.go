@@ -145,8 +145,8 @@ func TestNewBoardOnKeepsCounters(t *testing.T) {
 		t.Error("the counters of the given memory are lost")
 	}
 	w := shareBoard(t, b)
-	w.Row(7, 0).Requests.Add(1)
-	if b.Row(7, 0).Requests.Load() != 1 || first.Row(7, 0).Requests.Load() != 0 {
+	w.Row(7, 0).Sent.Add(1)
+	if b.Row(7, 0).Sent.Load() != 1 || first.Row(7, 0).Sent.Load() != 0 {
 		t.Error("the rows are not new")
 	}
 }

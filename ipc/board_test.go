@@ -55,13 +55,14 @@ func TestBoardIsShared(t *testing.T) {
 			if r.Worker.Load() != uint64(10*slot+seat) || r.Started.Load() <= 0 {
 				t.Errorf("slot %d, seat %d: worker %d since %d", slot, seat, r.Worker.Load(), r.Started.Load())
 			}
-			r.Requests.Add(7)
+			r.Classes[1].Add(4)
+			r.Classes[ClassUnknown].Add(3)
 			c := r.Begin(int64(100 + slot))
 			if start, ok := b.Row(slot, seat).Oldest(); !ok || start != int64(100+slot) || b.Row(slot, seat).InFlight() != 1 {
 				t.Errorf("oldest is %d, %t", start, ok)
 			}
 			r.End(c)
-			if s := b.Row(slot, seat).Stats(); s.Requests != 7 {
+			if s := b.Row(slot, seat).Stats(); s.Requests != 7 || r.Requests() != 7 {
 				t.Errorf("%d requests", s.Requests)
 			}
 			if _, ok := b.Row(slot, seat).Oldest(); ok || r.InFlight() != 0 {

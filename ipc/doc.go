@@ -154,8 +154,7 @@
 //	row     128     u64       W   Opened      connections accepted
 //	row     136     u64       W   Closed      connections closed
 //	row     144     u64       W   Late        requests that found no free cell
-//	row     192     u64       W   Requests    requests
-//	row     200     u64[6]    W   Classes     answers with status 1xx, 2xx, 3xx, 4xx, 5xx, and with an unknown one
+//	row     200     u64[6]    W   Classes     requests answered with status 1xx, 2xx, 3xx, 4xx, 5xx, and with an unknown one
 //	row     248     u64       W   Sent        bytes written to connections
 //	row     1024    i64[128]  W   Cells       time at which a request in flight began; 0: free
 //	row     2048    u64[208]  W   Histogram   how many requests took how long

@@ -34,7 +34,6 @@ func TestLayout(t *testing.T) {
 		{"Row.Heap", unsafe.Offsetof(r.Heap), 96},
 		{"Row.Opened", unsafe.Offsetof(r.Opened), 128},
 		{"Row.Late", unsafe.Offsetof(r.Late), 144},
-		{"Row.Requests", unsafe.Offsetof(r.Requests), 192},
 		{"Row.Classes", unsafe.Offsetof(r.Classes), 200},
 		{"Row.Sent", unsafe.Offsetof(r.Sent), 248},
 		{"Row.Cells", unsafe.Offsetof(r.Cells), 1024},

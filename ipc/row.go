@@ -47,9 +47,9 @@ type Row struct {
 	Late   atomic.Uint64 // requests that found no free cell
 	_      [5]uint64
 
-	Requests atomic.Uint64
-	Classes  [Classes]atomic.Uint64 // answers by class, see Class
-	Sent     atomic.Uint64          // bytes written to connections
+	_       uint64
+	Classes [Classes]atomic.Uint64 // requests by the class of their answer, see Class
+	Sent    atomic.Uint64          // bytes written to connections
 
 	_ [96]uint64
 
@@ -57,6 +57,14 @@ type Row struct {
 	Histogram [Buckets]atomic.Uint64 // latencies of requests, by Bucket
 
 	_ [48]uint64
+}
+
+// Requests returns how many requests have been answered: the sum of the classes, so that a request costs one count less.
+func (r *Row) Requests() (n uint64) {
+	for i := range r.Classes {
+		n += r.Classes[i].Load()
+	}
+	return n
 }
 
 // probes is how many cells Begin looks at. With half of them taken, fewer than one request in 100,000 finds none.

@@ -4,8 +4,8 @@ import "time"
 
 // Stats is a copy of a row's numbers. Those of several rows can be added.
 type Stats struct {
-	Requests uint64
-	Classes  [Classes]uint64 // answers by class, see Class
+	Requests uint64          // the sum of Classes
+	Classes  [Classes]uint64 // requests by the class of their answer, see Class
 	Sent     uint64          // bytes
 	Opened   uint64          // connections
 	Closed   uint64
@@ -22,11 +22,12 @@ type Stats struct {
 // Stats copies the row's numbers, each one atomically, but not all at one instant.
 func (r *Row) Stats() Stats {
 	s := Stats{
-		Requests: r.Requests.Load(), Sent: r.Sent.Load(), Opened: r.Opened.Load(), Closed: r.Closed.Load(), Late: r.Late.Load(),
+		Sent: r.Sent.Load(), Opened: r.Opened.Load(), Closed: r.Closed.Load(), Late: r.Late.Load(),
 		GCCount: r.GCCount.Load(), GCPause: time.Duration(r.GCPause.Load()), Goroutines: r.Goroutines.Load(), Heap: r.Heap.Load(),
 	}
 	for i := range s.Classes {
 		s.Classes[i] = r.Classes[i].Load()
+		s.Requests += s.Classes[i]
 	}
 	for i := range s.Histogram {
 		s.Histogram[i] = r.Histogram[i].Load()

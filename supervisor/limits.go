@@ -39,8 +39,8 @@ func (l *loop) checkLimits(a *app) {
 		case some && a.config.RequestTimeout > 0 && age > a.config.RequestTimeout:
 			l.worker(l.logs.Warn(), m).Float64("age_ms", ms(age)).Float64("limit_ms", ms(a.config.RequestTimeout)).Msg("slow request; replacing the worker")
 			l.over(m, fmt.Sprintf("request timeout: one is %s old", age.Round(time.Millisecond)), true)
-		case a.config.MaxRequests > 0 && m.row.Requests.Load() >= m.most(a.config.MaxRequests):
-			l.over(m, fmt.Sprintf("max requests: %d served", m.row.Requests.Load()), false)
+		case a.config.MaxRequests > 0 && m.row.Requests() >= m.most(a.config.MaxRequests):
+			l.over(m, fmt.Sprintf("max requests: %d served", m.row.Requests()), false)
 		}
 	}
 }

@@ -147,7 +147,7 @@ func TestConnHijackedIsBusyUntilClosed(t *testing.T) {
 	c := dial(t, s.addr)
 	c.write(hi)
 	raw := wait(t, "hijacked", hijacked)
-	within(t, "handler returns", func() bool { return b.row.Requests.Load() == 1 })
+	within(t, "handler returns", func() bool { return b.row.Requests() == 1 })
 	b.holds(1, 0)
 	if n := b.row.Classes[ipc.ClassUnknown].Load(); n != 1 {
 		t.Errorf("%d of unknown class", n)

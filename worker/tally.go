@@ -99,7 +99,6 @@ func (t *tally) end(s span, rw http.ResponseWriter, returned bool) {
 	if s.weight > 0 {
 		t.row.Histogram[ipc.Bucket(ipc.Monotonic()-s.start)].Add(s.weight)
 	}
-	t.row.Requests.Add(1)
 }
 
 const (
@@ -143,7 +142,7 @@ func (t *tally) rest() bool {
 func (t *tally) beat(last int64) {
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
-	requests := t.row.Requests.Load()
+	requests := t.row.Requests()
 	for n := 0; ; n++ {
 		if n%gaugeEach == 0 {
 			t.gauges.show(t.row)
@@ -159,7 +158,7 @@ func (t *tally) beat(last int64) {
 		if now-last > int64(5*beatEvery) {
 			t.forgive(last, now)
 		}
-		r := t.row.Requests.Load()
+		r := t.row.Requests()
 		t.sampled.Store(float64(r-requests)*float64(beatEvery) > manyRequests*float64(now-last))
 		requests, last = r, now
 		if t.rest() {

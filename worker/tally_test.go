@@ -61,7 +61,7 @@ func TestRequestsAreCountedByClass(t *testing.T) {
 			res.Body.Close()
 		}
 		n++
-		within(t, x.path+" is counted", func() bool { return b.row.Requests.Load() == n })
+		within(t, x.path+" is counted", func() bool { return b.row.Requests() == n })
 		if b.row.Classes[x.class].Load() != before+1 {
 			t.Errorf("%s is not of class %d: %v", x.path, x.class, b.row.Stats().Classes)
 		}
@@ -105,13 +105,13 @@ func TestRequestInFlight(t *testing.T) {
 	if !ok || start < before || start > ipc.Monotonic() {
 		t.Errorf("oldest is %d, %v", start, ok)
 	}
-	if n := b.row.Requests.Load(); n != 0 {
+	if n := b.row.Requests(); n != 0 {
 		t.Errorf("%d requests are counted before their end", n)
 	}
 	time.Sleep(20 * time.Millisecond) // so long it takes
 	close(out)
 	c.answer()
-	within(t, "it is counted", func() bool { return b.row.Requests.Load() == 1 })
+	within(t, "it is counted", func() bool { return b.row.Requests() == 1 })
 	st := b.row.Stats()
 	if q := st.Quantile(1); q < 18*time.Millisecond {
 		t.Errorf("latency is %v", q)
@@ -240,7 +240,7 @@ func TestRowIsWrittenWithoutAMaster(t *testing.T) {
 	defer next.Close()
 	b.line, b.row = next.Line(2), next.Row(2, testSeat)
 	b.holds(0, 1)
-	if n := b.row.Requests.Load(); n != 3 {
+	if n := b.row.Requests(); n != 3 {
 		t.Errorf("%d requests", n)
 	}
 	c.Close()
