@@ -1,0 +1,161 @@
+package listen
+
+import (
+	"slices"
+	"time"
+)
+
+// balance decides which slots a kind that cannot count by itself lets get connections, and with which weights.
+//
+// The kernel draws among them at random until the next decision, many connections later. So it never names the one
+// slot with the least to do, which all would rush to: a slot is left out only because its queue stands still, or
+// because it has much more to do than others. And it answers noise in the counters as rarely as it can, since each
+// change costs a program.
+type balance struct {
+	slots   []share
+	loads   []int
+	open    []int   // decided last; nil: all
+	weights []uint8 // of open; nil: all the same
+	next    struct {
+		open    []int
+		weights []uint8
+	}
+}
+
+// share is what balance remembers of a slot.
+type share struct {
+	admitted bool
+	busy     [4]int // at the last looks
+	at       int
+	weight   uint8         // 0 to fullWeight
+	better   uint8         // the most it may be raised to
+	since    time.Duration // better is above weight since then; 0: it is not
+}
+
+const (
+	fullWeight = 4
+	// A queue that stands still for outAfter takes its slot out; from one look to the next already, it costs weight.
+	outAfter = 30 * time.Millisecond
+	// settleAfter is how long a slot must have deserved more before it gets it. Less it gets at once.
+	settleAfter = 40 * time.Millisecond
+)
+
+// look decides. It answers whether that is anything new; then open and weights are valid until the next look.
+func (b *balance) look(now time.Duration, tracks []track) (changed bool) {
+	for len(b.slots) < len(tracks) {
+		b.slots = append(b.slots, share{})
+	}
+	b.slots = b.slots[:len(tracks)]
+	b.loads = b.loads[:0]
+	for i := range tracks {
+		s, t := &b.slots[i], &tracks[i]
+		s.look(&t.last)
+		if s.admitted && t.stands(now) < outAfter {
+			b.loads = append(b.loads, s.load(&t.last))
+		}
+	}
+	if len(b.loads) > 0 {
+		// Of many slots there is always one that has nothing to do just now: that is no measure for the others.
+		slices.Sort(b.loads)
+		little := b.loads[(len(b.loads)-1)/4]
+		for i := range tracks {
+			if s, t := &b.slots[i], &tracks[i]; s.admitted {
+				s.weigh(now, s.load(&t.last), little, t.stands(now))
+			}
+		}
+	}
+	b.decide(now, tracks)
+	if slices.Equal(b.next.open, b.open) && slices.Equal(b.next.weights, b.weights) {
+		return false
+	}
+	b.open, b.next.open = b.next.open, b.open
+	b.weights, b.next.weights = b.next.weights, b.weights
+	return true
+}
+
+// forget is for when nothing is narrowed down any more.
+func (b *balance) forget() { b.slots, b.open, b.weights = b.slots[:0], b.open[:0], b.weights[:0] }
+
+func (s *share) look(v *view) {
+	if !v.admitted {
+		*s = share{}
+		return
+	}
+	if !s.admitted {
+		*s = share{admitted: true, weight: fullWeight}
+		for i := range s.busy {
+			s.busy[i] = v.busy()
+		}
+	}
+	s.busy[s.at] = v.busy()
+	s.at = (s.at + 1) % len(s.busy)
+}
+
+// load is what the slot has had to do for some looks, and what waits. Requests that come and go within milliseconds are
+// no sign of anything; those of a worker that is stuck stay.
+func (s *share) load(v *view) int { return slices.Min(s.busy[:]) + v.queue }
+
+// weigh gives the slot a weight by how much more it has to do than those with little.
+func (s *share) weigh(now time.Duration, load, little int, stands time.Duration) {
+	deserved := deserves(load, little)
+	if stands > 0 {
+		deserved = min(deserved, 1)
+	}
+	switch {
+	case deserved <= s.weight:
+		s.weight, s.since = deserved, 0
+	case s.since == 0:
+		s.better, s.since = deserved, max(now, 1)
+	default:
+		s.better = min(s.better, deserved)
+		if now-s.since >= settleAfter {
+			s.weight, s.since = s.better, 0
+		}
+	}
+}
+
+// deserves is the weight for a load, beside a little one. Among many busy connections a few more mean less.
+func deserves(load, little int) uint8 {
+	switch more := (load - little) / (1 + little/8); {
+	case more < 3:
+		return fullWeight
+	case more < 6:
+		return 3
+	case more < 12:
+		return 2
+	case more < 24:
+		return 1
+	}
+	return 0
+}
+
+// decide fills next.
+func (b *balance) decide(now time.Duration, tracks []track) {
+	n := &b.next
+	n.open, n.weights = n.open[:0], n.weights[:0]
+	admitted, light := 0, 0
+	for i := range tracks {
+		if s := &b.slots[i]; s.admitted {
+			admitted++
+			if tracks[i].stands(now) < outAfter && s.weight > 0 {
+				light++
+			}
+		}
+	}
+	same := true
+	for i := range tracks {
+		s := &b.slots[i]
+		if !s.admitted || tracks[i].stands(now) >= outAfter || s.weight == 0 && light >= 2 {
+			continue
+		}
+		n.open = append(n.open, i)
+		n.weights = append(n.weights, max(s.weight, 1))
+		same = same && n.weights[0] == n.weights[len(n.weights)-1]
+	}
+	if same {
+		n.weights = n.weights[:0]
+		if len(n.open) == admitted {
+			n.open = n.open[:0]
+		}
+	}
+}

@@ -1,0 +1,183 @@
+package listen
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// doorbell wakes a goroutine when connections wait in any of many sockets, and costs nothing in between.
+//
+//	sockets --> [ porch ] --> [ gate ] --> the runtime's poller
+//
+// The porch is an epoll descriptor with all sockets in it, which nobody waits on. The gate is another with nothing but the
+// porch in it, one shot: armed, it reports that connections wait, also if they did already, and is disarmed by
+// that. While it is disarmed, connections reach the porch and nothing else: this process is not woken. One system
+// call arms it, whatever the number of sockets. The gate waits in the runtime's poller, so that no thread does.
+type doorbell struct {
+	gate   *os.File
+	conn   syscall.RawConn
+	answer func(gate uintptr) bool // answers whether it rang; kept, since a function made for each wait would be allocated
+	event  [1]unix.EpollEvent
+
+	nudged atomic.Bool
+
+	mu      sync.Mutex
+	gateFD  int
+	porch   int
+	armed   bool
+	sockets []*os.File // in the porch
+	deaf    bool       // some socket is not
+}
+
+func newDoorbell() (*doorbell, error) {
+	gate, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a doorbell: epoll_create1: %w", err)
+	}
+	if err := unix.SetNonblock(gate, true); err != nil { // otherwise the runtime does not poll it
+		unix.Close(gate)
+		return nil, fmt.Errorf("cannot make a doorbell: cannot set O_NONBLOCK: %w", err)
+	}
+	b := &doorbell{gate: os.NewFile(uintptr(gate), "doorbell"), gateFD: gate, porch: -1}
+	b.answer = b.look
+	if err = b.gate.SetReadDeadline(time.Time{}); err == nil { // fails if it is not polled
+		b.conn, err = b.gate.SyscallConn()
+	}
+	if err == nil {
+		err = b.build()
+	}
+	if err != nil {
+		b.close()
+		return nil, fmt.Errorf("cannot make a doorbell: %w", err)
+	}
+	return b, nil
+}
+
+// build makes a new porch in place of the old one. A socket that workers hold too stays in an epoll descriptor when it is
+// closed here, and cannot be taken out any more: so the whole porch goes.
+func (b *doorbell) build() error {
+	porch, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("epoll_create1: %w", err)
+	}
+	if err := unix.EpollCtl(b.gateFD, unix.EPOLL_CTL_ADD, porch, b.shot()); err != nil {
+		unix.Close(porch)
+		return fmt.Errorf("epoll_ctl: %w", err)
+	}
+	if b.porch >= 0 {
+		unix.Close(b.porch)
+	}
+	b.porch, b.sockets = porch, b.sockets[:0]
+	return nil
+}
+
+func (b *doorbell) shot() *unix.EpollEvent {
+	if b.armed {
+		return &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT}
+	}
+	return &unix.EpollEvent{Events: unix.EPOLLONESHOT}
+}
+
+// hang puts it on just these sockets, in place of the earlier ones. It is to be called when any was closed, before
+// another one can have its number. If it fails the bell is deaf: it may not ring for some, until a later hang succeeds.
+func (b *doorbell) hang(sockets []*os.File) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.porch < 0 {
+		return os.ErrClosed
+	}
+	b.deaf = true
+	if len(sockets) < len(b.sockets) || !slices.Equal(sockets[:len(b.sockets)], b.sockets) {
+		if err := b.build(); err != nil {
+			return fmt.Errorf("cannot hang the doorbell: %w", err)
+		}
+	}
+	for _, f := range sockets[len(b.sockets):] {
+		err := control(f, func(fd int) error {
+			return unix.EpollCtl(b.porch, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN})
+		})
+		if err != nil {
+			return fmt.Errorf("cannot hang the doorbell on %s: %w", f.Name(), err)
+		}
+		b.sockets = append(b.sockets, f)
+	}
+	b.deaf = false
+	return nil
+}
+
+// arm makes it ring at the next connection, or for those that wait already. Without arm it does not. It answers
+// whether that can be relied on.
+func (b *doorbell) arm(on bool) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if on != b.armed && b.porch >= 0 {
+		b.armed = on
+		if unix.EpollCtl(b.gateFD, unix.EPOLL_CTL_MOD, b.porch, b.shot()) != nil {
+			b.armed = false
+			return !on
+		}
+	}
+	return !b.deaf
+}
+
+// wait returns when it has rung, or was nudged, or after d; 0 is without an end. It does not arm it. Only one goroutine
+// may wait. The only error is os.ErrClosed.
+func (b *doorbell) wait(d time.Duration) (rang bool, err error) {
+	var deadline time.Time
+	if d > 0 {
+		deadline = time.Now().Add(d)
+	}
+	if b.gate.SetReadDeadline(deadline) != nil {
+		return false, os.ErrClosed
+	}
+	if b.nudged.Swap(false) { // a later nudge moves the deadline
+		return false, nil
+	}
+	switch err = b.conn.Read(b.answer); {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return false, nil
+	}
+	return false, os.ErrClosed
+}
+
+// look takes the report of the gate, if there is one.
+func (b *doorbell) look(uintptr) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.armed {
+		return false
+	}
+	n, err := unix.EpollWait(b.gateFD, b.event[:], 0)
+	if err != nil || n == 0 {
+		return false
+	}
+	b.armed = false
+	return true
+}
+
+// nudge makes the wait that is under way, or else the next one, return at once.
+func (b *doorbell) nudge() {
+	b.nudged.Store(true)
+	_ = b.gate.SetReadDeadline(time.Unix(1, 0))
+}
+
+// close ends it and the wait that is under way.
+func (b *doorbell) close() {
+	b.mu.Lock()
+	if b.porch >= 0 {
+		unix.Close(b.porch)
+		b.porch = -1
+	}
+	b.mu.Unlock()
+	b.gate.Close() // waits for look to return
+}

@@ -1,0 +1,41 @@
+package listen
+
+import "time"
+
+// ledger finds connections that the kernel has counted for a slot and that nobody will ever accept: handshakes that were
+// not finished, or aborted. Each would weigh on the slot forever.
+//
+// What is missing (counted, but neither accepted nor in the queue) is leaked plus under way, and what is under way changes
+// and ends. So the least that was missing throughout a while is taken for leaked. That may be wrong, of handshakes that
+// take longer, or of some that are always under way. When those are accepted less than nothing is missing, which
+// cannot be, and that much is taken back at once.
+type ledger struct {
+	least int64
+	since int64 // ns, of any monotonic clock
+	looks int   // since then
+}
+
+const (
+	leakWindow = int64(time.Second)
+	leakLooks  = 3 // at least
+)
+
+// look takes what is missing. It answers by how much the slot is to be corrected: so many more, or fewer if it is
+// negative, are to count as accepted and closed again. The next look must see that done.
+func (l *ledger) look(at, missing int64) (correct int64) {
+	if missing < 0 {
+		*l = ledger{}
+		return missing
+	}
+	if l.looks == 0 {
+		l.since, l.least = at, missing
+	}
+	l.looks++
+	l.least = min(l.least, missing)
+	if at-l.since < leakWindow || l.looks < leakLooks {
+		return 0
+	}
+	correct = l.least
+	*l = ledger{}
+	return correct
+}

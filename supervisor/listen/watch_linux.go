@@ -1,0 +1,296 @@
+package listen
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+)
+
+// Watch starts to watch the Set's slots, until Close: whether they serve, and, where the kernel cannot decide alone, which
+// of them get new connections. Without load nothing runs: the first connection wakes the watcher. Watch is to be called
+// once; Notify may call all methods of the Set but Close.
+//
+// An error is that the system gives no means to be woken by a connection. The Set serves as before then, unwatched.
+func (s *Set) Watch(w Watch) error {
+	bell, err := newDoorbell()
+	if err != nil {
+		return fmt.Errorf("cannot watch the slots: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		err = errClosed
+	case s.observer != nil:
+		err = errors.New("they are watched already")
+	}
+	if err != nil {
+		bell.close()
+		return fmt.Errorf("cannot watch the slots: %w", err)
+	}
+	x := &watcher{set: s, watch: w, bell: bell, ended: make(chan struct{})}
+	x.changed()
+	s.observer = x
+	go x.run()
+	return nil
+}
+
+// watcher is the goroutine that watches a Set. Everything but its constants is protected by Set.mu, or its own.
+type watcher struct {
+	set   *Set
+	watch Watch
+	bell  *doorbell
+	ended chan struct{}
+
+	// Protected by Set.mu.
+	sockets []*os.File // all, those of slot 0 first
+	eyes    []eye      // by slot
+	shared  []int      // descriptors of sockets that all slots share
+	fallen  []Notice   // to be sent
+	renewed bool       // what was decided may hold no more
+	reader  queueReader
+
+	// The goroutine's own.
+	clock    runClock
+	asked    time.Duration // how long it wanted to sleep last; 0: without an end
+	tracks   []track
+	stalls   []stall
+	common   standing // of the shared sockets
+	balance  balance
+	pace     pace
+	notices  []Notice
+	pulsed   int64 // when the last Pulse was sent
+	unpulsed bool  // something has moved since then
+}
+
+// eye is what a slot is looked at through.
+type eye struct {
+	line   *ipc.Line
+	queues []int // descriptors of its own sockets
+	fixed  int64 // what was corrected of Accepted, by seat 0
+	ledger ledger
+}
+
+// changed is called with Set.mu held.
+func (w *watcher) changed() {
+	s := w.set
+	w.renewed = true
+	w.sockets = w.sockets[:0]
+	for slot := range s.slots {
+		for _, g := range s.groups {
+			if slot == 0 || !g.shared {
+				w.sockets = append(w.sockets, g.sockets[slot])
+			}
+		}
+	}
+	if slices.Equal(w.sockets, w.bell.sockets) && len(w.eyes) == s.slots {
+		return
+	}
+	_ = w.bell.hang(w.sockets) // a bell that is deaf is not relied on
+	w.eyes = w.eyes[:min(len(w.eyes), s.slots)]
+	for len(w.eyes) < s.slots {
+		w.eyes = append(w.eyes, eye{line: s.board.Line(len(w.eyes))})
+	}
+	w.shared = w.shared[:0]
+	for slot := range w.eyes {
+		e := &w.eyes[slot]
+		e.queues = e.queues[:0]
+		for _, g := range s.groups {
+			fds := &e.queues
+			if g.shared {
+				fds = &w.shared
+			}
+			if slot == 0 || !g.shared {
+				_ = control(g.socket(slot), func(fd int) error {
+					*fds = append(*fds, fd)
+					return nil
+				})
+			}
+		}
+	}
+}
+
+// fell is called with Set.mu held.
+func (w *watcher) fell(n Notice) {
+	w.fallen = append(w.fallen, n)
+	w.bell.nudge()
+}
+
+func (w *watcher) end() {
+	w.bell.close()
+	<-w.ended
+}
+
+func (w *watcher) run() {
+	defer close(w.ended)
+	rang := false
+	for {
+		next, arm := w.look(rang)
+		if reliable := w.bell.arm(arm); next == 0 {
+			if !reliable {
+				next = tickQuiet
+			} else if next, _ = w.look(false); next != 0 {
+				// Something came between the look and the arming, and was accepted already: the bell will not tell of it.
+				w.bell.arm(false)
+			}
+		}
+		w.asked = next
+		var err error
+		if rang, err = w.bell.wait(next); err != nil {
+			return
+		}
+	}
+}
+
+// look looks at everything once and does what is to be done about it.
+func (w *watcher) look(rang bool) (next time.Duration, arm bool) {
+	at := ipc.Monotonic()
+	now := w.clock.look(at, w.asked)
+	w.asked = 0
+	c, decide := w.sample(at, now)
+	c.rang = rang
+	next, arm = w.pace.look(now, w.tracks, c)
+	for slot := range w.tracks {
+		switch v := w.stalls[slot].look(now, &w.tracks[slot], w.common); {
+		case v.stalled:
+			w.notices = append(w.notices, Notice{What: Stalled, Slot: slot, Why: v.Why()})
+		case v.resumed:
+			w.notices = append(w.notices, Notice{What: Resumed, Slot: slot})
+		}
+	}
+	if !c.decides {
+		w.balance.forget()
+	} else if w.balance.look(now, w.tracks) || decide {
+		w.set.balance(orNil(w.balance.open), orNil(w.balance.weights))
+	}
+	if w.pulse(at, rang) && next == 0 {
+		next = tickQuiet
+	}
+	w.send()
+	return next, arm
+}
+
+func orNil[T any](s []T) []T {
+	if len(s) == 0 {
+		return nil
+	}
+	return s
+}
+
+// sample brings tracks up to date, and corrects the lines where the kernel counts. It answers also whether what balance
+// has decided is to be given again.
+func (w *watcher) sample(at int64, now time.Duration) (c circumstances, decide bool) {
+	s := w.set
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return c, false
+	}
+	kind := s.steerer.kind()
+	c.decides = kind == KindCBPF && s.options.Policy == Least
+	c.sockets = len(w.sockets)
+	decide, w.renewed = w.renewed, false
+	for len(w.tracks) < len(w.eyes) {
+		w.tracks, w.stalls = append(w.tracks, track{}), append(w.stalls, stall{})
+	}
+	w.tracks, w.stalls = w.tracks[:len(w.eyes)], w.stalls[:len(w.eyes)]
+	for _, fd := range w.shared {
+		if w.reader.waits(fd) {
+			c.shared++
+		}
+	}
+	admitted := s.admitted
+	flows := false
+	for slot := range w.eyes {
+		var v view
+		if len(admitted) > 0 && admitted[0] == slot {
+			v.admitted, admitted = true, admitted[1:]
+		}
+		leaking := w.eyes[slot].look(at, &v, &w.reader, kind == KindEBPF)
+		for seat := range v.seats {
+			w.sit(slot, seat, &v.seats[seat])
+		}
+		c.leaking = c.leaking || leaking
+		w.tracks[slot].look(now, &v)
+		flows = flows || w.tracks[slot].accepted
+	}
+	w.common.look(now, c.shared, flows)
+	w.notices = append(w.notices, w.fallen...)
+	w.fallen = w.fallen[:0]
+	return c, decide
+}
+
+// sit fills in whose seat it is, and what they say of themselves. Rows that nobody writes are left alone: they take no
+// memory as long as nobody reads them.
+func (w *watcher) sit(slot, seat int, v *seatView) {
+	row := w.set.board.Row(slot, seat)
+	v.worker = row.Worker.Load()
+	if v.worker != 0 {
+		v.heartbeat = row.Heartbeat.Load()
+		v.open = int64(row.Opened.Load() - row.Closed.Load())
+	}
+}
+
+// look reads the line and the queues, and settles the account of a line that the kernel counts on. It answers whether
+// anything is missing there.
+//
+// A connection is assigned, then queued, then accepted. Read the other way round, none is seen twice, and so nothing is
+// missing less than is true.
+func (e *eye) look(at int64, v *view, r *queueReader, counted bool) (leaking bool) {
+	for i := range v.seats {
+		v.seats[i].accepted = e.line.Accepted[i].Load()
+		v.seats[i].held = e.line.Held(i)
+	}
+	for _, fd := range e.queues {
+		v.queue += r.queue(fd)
+	}
+	if counted {
+		v.assigned = e.line.Assigned.Load()
+		missing := int64(v.assigned - v.accepted() - uint64(v.queue))
+		n := e.ledger.look(at, missing)
+		if n != 0 {
+			e.line.Accepted[0].Add(uint64(n))
+			e.line.Released[0].Add(uint64(n) * ipc.Weight)
+			e.fixed += n
+		}
+		leaking = missing != n
+	}
+	v.seats[0].accepted -= uint64(e.fixed)
+	return leaking
+}
+
+// pulse adds a Pulse if one is due. It answers whether one is still owed, for what has moved since the last.
+func (w *watcher) pulse(at int64, rang bool) (owed bool) {
+	if w.watch.Pulse <= 0 {
+		return false
+	}
+	busy := false
+	for i := range w.tracks {
+		t := &w.tracks[i]
+		w.unpulsed = w.unpulsed || t.moved
+		busy = busy || t.last.queue > 0 || t.last.busy() > 0
+	}
+	w.unpulsed = w.unpulsed || rang
+	if !w.unpulsed && !busy {
+		return false
+	}
+	if w.pulsed != 0 && at-w.pulsed < int64(w.watch.Pulse) {
+		return w.unpulsed
+	}
+	w.notices = append(w.notices, Notice{What: Pulse})
+	w.pulsed, w.unpulsed = at, false
+	return false
+}
+
+func (w *watcher) send() {
+	for _, n := range w.notices {
+		if w.watch.Notify != nil {
+			w.watch.Notify(n)
+		}
+	}
+	w.notices = w.notices[:0]
+}
