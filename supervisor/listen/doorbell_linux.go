@@ -13,25 +13,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// doorbell wakes a goroutine when connections wait in any of many sockets, and costs nothing in between.
+// doorbell wakes a goroutine when connections arrive at any of many sockets, and costs nothing in between.
 //
 //	sockets --> [ porch ] --> [ gate ] --> the runtime's poller
 //
 // The porch is an epoll descriptor with all sockets in it, which nobody waits on. The gate is another with nothing but the
-// porch in it, one shot: armed, it reports that connections wait, also if they did already, and is disarmed by
-// that. While it is disarmed, connections reach the porch and nothing else: this process is not woken. One system
-// call arms it, whatever the number of sockets. The gate waits in the runtime's poller, so that no thread does.
+// porch in it. Armed, it reports connections, also those that wait already. Otherwise connections reach the porch
+// and nothing else: this process is not woken. One system call arms it, whatever the number of sockets. The gate waits in
+// the runtime's poller, so that no thread does.
+//
+// A report says no more than that there was a connection: a worker may have accepted it before anybody could look.
 type doorbell struct {
 	gate   *os.File
 	conn   syscall.RawConn
-	answer func(gate uintptr) bool // answers whether it rang; kept, since a function made for each wait would be allocated
-	event  [1]unix.EpollEvent
+	answer func(gate uintptr) bool // rung; kept, since a function made for each wait would be allocated
 
 	nudged atomic.Bool
 
+	// The waiting goroutine's own.
+	arm   bool
+	asked bool // answer was called in this wait
+	rang  bool
+	quiet func() bool
+	event [1]unix.EpollEvent
+
 	mu      sync.Mutex
 	gateFD  int
-	porch   int
+	porch   int // -1: closed
 	armed   bool
 	sockets []*os.File // in the porch
 	deaf    bool       // some socket is not
@@ -47,7 +55,7 @@ func newDoorbell() (*doorbell, error) {
 		return nil, fmt.Errorf("cannot make a doorbell: cannot set O_NONBLOCK: %w", err)
 	}
 	b := &doorbell{gate: os.NewFile(uintptr(gate), "doorbell"), gateFD: gate, porch: -1}
-	b.answer = b.look
+	b.answer = b.rung
 	if err = b.gate.SetReadDeadline(time.Time{}); err == nil { // fails if it is not polled
 		b.conn, err = b.gate.SyscallConn()
 	}
@@ -81,9 +89,9 @@ func (b *doorbell) build() error {
 
 func (b *doorbell) shot() *unix.EpollEvent {
 	if b.armed {
-		return &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT}
+		return &unix.EpollEvent{Events: unix.EPOLLIN}
 	}
-	return &unix.EpollEvent{Events: unix.EPOLLONESHOT}
+	return &unix.EpollEvent{}
 }
 
 // hang puts it on just these sockets, in place of the earlier ones. It is to be called when any was closed, before
@@ -113,24 +121,31 @@ func (b *doorbell) hang(sockets []*os.File) error {
 	return nil
 }
 
-// arm makes it ring at the next connection, or for those that wait already. Without arm it does not. It answers
-// whether that can be relied on.
-func (b *doorbell) arm(on bool) bool {
+// sound tells whether it is on all sockets.
+func (b *doorbell) sound() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if on != b.armed && b.porch >= 0 {
-		b.armed = on
-		if unix.EpollCtl(b.gateFD, unix.EPOLL_CTL_MOD, b.porch, b.shot()) != nil {
-			b.armed = false
-			return !on
-		}
-	}
 	return !b.deaf
 }
 
-// wait returns when it has rung, or was nudged, or after d; 0 is without an end. It does not arm it. Only one goroutine
-// may wait. The only error is os.ErrClosed.
-func (b *doorbell) wait(d time.Duration) (rang bool, err error) {
+// set arms or disarms the gate. To arm it once more lets it report what waits already.
+func (b *doorbell) set(armed bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.porch < 0 || !armed && !b.armed {
+		return
+	}
+	b.armed = armed
+	if unix.EpollCtl(b.gateFD, unix.EPOLL_CTL_MOD, b.porch, b.shot()) != nil {
+		b.deaf = true
+	}
+}
+
+// wait returns when a connection has arrived, if arm, or after a nudge, or after d; 0 is without an end. When the doorbell
+// is armed quiet is asked whether all is still as it was when it was decided to wait; if not the wait ends at once. So
+// a connection either makes a difference that quiet sees, or it rings. When wait has returned true it is no longer
+// armed. Only one goroutine may wait. The only error is os.ErrClosed.
+func (b *doorbell) wait(d time.Duration, arm bool, quiet func() bool) (rang bool, err error) {
 	var deadline time.Time
 	if d > 0 {
 		deadline = time.Now().Add(d)
@@ -141,28 +156,38 @@ func (b *doorbell) wait(d time.Duration) (rang bool, err error) {
 	if b.nudged.Swap(false) { // a later nudge moves the deadline
 		return false, nil
 	}
+	b.arm, b.asked, b.rang, b.quiet = arm, false, false, quiet
 	switch err = b.conn.Read(b.answer); {
 	case err == nil:
-		return true, nil
+		return b.rang, nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
+		b.nudged.Store(false) // if that was it
 		return false, nil
 	}
 	return false, os.ErrClosed
 }
 
-// look takes the report of the gate, if there is one.
-func (b *doorbell) look(uintptr) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.armed {
-		return false
+// rung is called when the poller has been made ready for a report, and then for each report. Those are taken for what they
+// are: the gate, when asked, would deny a connection that was accepted meanwhile.
+func (b *doorbell) rung(uintptr) bool {
+	if !b.asked {
+		b.asked = true
+		b.set(b.arm)
+		if !b.arm {
+			return false
+		}
+		// What waits already makes no new report if the gate has made one before that nobody took.
+		n, err := unix.EpollWait(b.gateFD, b.event[:], 0)
+		b.rang = err == nil && n > 0
+		if !b.rang {
+			return b.quiet != nil && !b.quiet()
+		}
 	}
-	n, err := unix.EpollWait(b.gateFD, b.event[:], 0)
-	if err != nil || n == 0 {
-		return false
+	b.rang = b.arm // else the report is from before
+	if b.rang {
+		b.set(false)
 	}
-	b.armed = false
-	return true
+	return b.rang
 }
 
 // nudge makes the wait that is under way, or else the next one, return at once.
@@ -179,5 +204,5 @@ func (b *doorbell) close() {
 		b.porch = -1
 	}
 	b.mu.Unlock()
-	b.gate.Close() // waits for look to return
+	b.gate.Close() // waits for rung to return
 }

@@ -53,6 +53,7 @@ type watcher struct {
 	fallen  []Notice   // to be sent
 	renewed bool       // what was decided may hold no more
 	reader  queueReader
+	looks   int // so far
 
 	// The goroutine's own.
 	clock    runClock
@@ -127,23 +128,36 @@ func (w *watcher) end() {
 
 func (w *watcher) run() {
 	defer close(w.ended)
+	quiet := w.quiet
 	rang := false
 	for {
 		next, arm := w.look(rang)
-		if reliable := w.bell.arm(arm); next == 0 {
-			if !reliable {
-				next = tickQuiet
-			} else if next, _ = w.look(false); next != 0 {
-				// Something came between the look and the arming, and was accepted already: the bell will not tell of it.
-				w.bell.arm(false)
-			}
+		if next == 0 && !w.bell.sound() {
+			next = tickQuiet
 		}
 		w.asked = next
 		var err error
-		if rang, err = w.bell.wait(next); err != nil {
+		if rang, err = w.bell.wait(next, arm, quiet); err != nil {
 			return
 		}
 	}
+}
+
+// quiet tells whether no connection has come and been accepted since the last look.
+func (w *watcher) quiet() bool {
+	w.set.mu.Lock()
+	defer w.set.mu.Unlock()
+	if len(w.eyes) != len(w.tracks) {
+		return false
+	}
+	for slot := range w.eyes {
+		var v view
+		w.eyes[slot].count(&v)
+		if t := &w.tracks[slot].last; v.accepted() != t.accepted() || v.held() != t.held() {
+			return false
+		}
+	}
+	return true
 }
 
 // look looks at everything once and does what is to be done about it.
@@ -194,6 +208,7 @@ func (w *watcher) sample(at int64, now time.Duration) (c circumstances, decide b
 	c.decides = kind == KindCBPF && s.options.Policy == Least
 	c.sockets = len(w.sockets)
 	decide, w.renewed = w.renewed, false
+	w.looks++
 	for len(w.tracks) < len(w.eyes) {
 		w.tracks, w.stalls = append(w.tracks, track{}), append(w.stalls, stall{})
 	}
@@ -224,15 +239,15 @@ func (w *watcher) sample(at int64, now time.Duration) (c circumstances, decide b
 	return c, decide
 }
 
-// sit fills in whose seat it is, and what they say of themselves. Rows that nobody writes are left alone: they take no
+// sit fills in whose seat it is, and what that worker says of itself. Rows of empty seats are left alone: they take no
 // memory as long as nobody reads them.
 func (w *watcher) sit(slot, seat int, v *seatView) {
-	row := w.set.board.Row(slot, seat)
-	v.worker = row.Worker.Load()
-	if v.worker != 0 {
-		v.heartbeat = row.Heartbeat.Load()
-		v.open = int64(row.Opened.Load() - row.Closed.Load())
+	if v.worker = w.set.seats[slot][seat]; v.worker == 0 {
+		return
 	}
+	row := w.set.board.Row(slot, seat)
+	v.heartbeat = row.Heartbeat.Load()
+	v.open = int64(row.Opened.Load() - row.Closed.Load())
 }
 
 // look reads the line and the queues, and settles the account of a line that the kernel counts on. It answers whether
@@ -241,16 +256,13 @@ func (w *watcher) sit(slot, seat int, v *seatView) {
 // A connection is assigned, then queued, then accepted. Read the other way round, none is seen twice, and so nothing is
 // missing less than is true.
 func (e *eye) look(at int64, v *view, r *queueReader, counted bool) (leaking bool) {
-	for i := range v.seats {
-		v.seats[i].accepted = e.line.Accepted[i].Load()
-		v.seats[i].held = e.line.Held(i)
-	}
+	e.count(v)
 	for _, fd := range e.queues {
 		v.queue += r.queue(fd)
 	}
 	if counted {
 		v.assigned = e.line.Assigned.Load()
-		missing := int64(v.assigned - v.accepted() - uint64(v.queue))
+		missing := int64(v.assigned - v.accepted() - uint64(v.queue) - uint64(e.fixed))
 		n := e.ledger.look(at, missing)
 		if n != 0 {
 			e.line.Accepted[0].Add(uint64(n))
@@ -259,8 +271,16 @@ func (e *eye) look(at int64, v *view, r *queueReader, counted bool) (leaking boo
 		}
 		leaking = missing != n
 	}
-	v.seats[0].accepted -= uint64(e.fixed)
 	return leaking
+}
+
+// count reads what the workers count. Corrections are not among it.
+func (e *eye) count(v *view) {
+	for i := range v.seats {
+		v.seats[i].accepted = e.line.Accepted[i].Load()
+		v.seats[i].held = e.line.Held(i)
+	}
+	v.seats[0].accepted -= uint64(e.fixed)
 }
 
 // pulse adds a Pulse if one is due. It answers whether one is still owed, for what has moved since the last.
