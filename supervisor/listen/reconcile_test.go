@@ -36,7 +36,6 @@ type account struct {
 	at       int64
 	leaked   int64 // will never be accepted
 	underWay int64 // will be queued
-	queue    int64
 	fixed    int64 // by the ledger
 }
 
