@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Words that [App.Restart], [App.Rollout], [App.CPUAffinity], [App.Policy], [App.Steering] and [App.OnOverload] may be.
+// Words that [App.Restart], [App.Rollout], [App.CPUAffinity], [App.Policy], [App.Steering], [App.OnOverload],
+// [App.DependsOn] and [AppLog.OnFull] may be.
 const (
 	RestartOnFailure = "on-failure" // a worker that exits 0 unasked has finished; anything else restarts it
 	RestartAlways    = "always"     // every exit restarts it
@@ -33,6 +34,12 @@ const (
 
 	OverloadQueue  = "queue"  // connections wait until a worker takes them
 	OverloadRefuse = "refuse" // new connections are refused at once, in the kernel; needs steering by ebpf
+
+	DependsReady  = "ready"  // all workers of the other app are ready
+	DependsExited = "exited" // the other app has ended, and well
+
+	OnFullBlock = "block" // a worker that writes faster than its log takes waits
+	OnFullDrop  = "drop"  // what the log cannot take is dropped, and counted
 )
 
 // MaxWorkers is the most workers that one app can have.
@@ -45,6 +52,12 @@ type Config struct {
 	Apps  []App        // in the order of the file
 	Cache []CacheValue // values that the master keeps fresh and broadcasts to all workers
 	Log   Log
+
+	// Control is the path of the Unix socket of the control API, at most 107 bytes, or [ControlOff]. Default: a socket of
+	// the master's name in the folder for sockets of this user. From a file: relative to the file's own folder.
+	Control   string
+	Dashboard Dashboard
+	Metrics   Metrics
 
 	path string // of the file it was read from; empty when built in Go
 }
@@ -112,6 +125,22 @@ type App struct {
 	// Default: the folder of the log file, else a folder in the temporary folder. From a file: relative to the file's own.
 	DumpDir string
 
+	// Namespace groups apps, so that one order reaches all of a group. Made of the same characters as a name; default: none.
+	Namespace string
+	// DependsOn says which apps must be what ([DependsReady] or [DependsExited]) before this one is started for the first
+	// time. Nothing may wait for itself, not even by way of others.
+	DependsOn map[string]string
+	Hooks     Hooks
+	// CronRestart is when the workers are replaced, one at a time as in a rollout: the five fields minute, hour, day of
+	// month, month and day of week of crontab(5), or @hourly, @daily, @weekly, @monthly or @every 90m. It is local time
+	// unless CRON_TZ=Europe/Vienna and a blank stand before it. Default: never. A one-shot app is run again instead.
+	CronRestart string
+	Watch       Watch
+	// OneShot says that the app does its work and ends: once it has exited 0 it has finished, and what else it could be
+	// waited for, being ready, is not. The default of Workers is 1 then.
+	OneShot bool
+	Log     AppLog
+
 	complete bool // zero fields are meant as they are
 }
 
@@ -149,13 +178,6 @@ type SQL struct {
 }
 
 func (s SQL) isZero() bool { return s == SQL{} }
-
-// Log says how the master writes its log.
-type Log struct {
-	Format string // "auto" (default: text on a terminal, else JSON), "text", "json"
-	Level  string // "trace", "debug", "info" (default), "warn", "error"
-	File   string // default: standard error
-}
 
 const (
 	defaultStartLimit   = 5
@@ -227,8 +249,7 @@ func (c *Config) WithDefaults() *Config {
 		v.fill()
 		out.Cache[i] = v
 	}
-	setDefault(&out.Log.Format, "auto")
-	setDefault(&out.Log.Level, "info")
+	out.Log.fill()
 	if out.Name == "" {
 		out.Name = "tine"
 		if len(out.Apps) == 1 {
@@ -246,6 +267,12 @@ func (a *App) fill() {
 	setDefault(&a.Policy, PolicyLeast)
 	setDefault(&a.Steering, SteeringAuto)
 	setDefault(&a.OnOverload, OverloadQueue)
+	if a.OneShot {
+		setDefault(&a.Workers, 1)
+	}
+	a.Hooks.fill()
+	a.Watch.fill()
+	a.Log.fill()
 	if a.complete {
 		return
 	}

@@ -369,6 +369,37 @@ func (d *decoder) env(to *map[string]string) func(string, ast.Node) {
 	}
 }
 
+// boolean decodes true or false.
+func (d *decoder) boolean(to *bool) func(string, ast.Node) {
+	return func(path string, n ast.Node) {
+		switch v := d.resolve(path, n).(type) {
+		case *ast.BoolNode:
+			*to = v.Value
+		default:
+			if !d.reported(path) {
+				d.failAt(d.placeOf(path), path, "%s is neither true nor false", describe(v))
+			}
+		}
+	}
+}
+
+// short decodes a section that may be given as the value of one of its keys alone.
+func (d *decoder) short(key string, fields []field) func(string, ast.Node) {
+	return func(path string, n ast.Node) {
+		switch d.resolve(path, n).(type) {
+		case *ast.StringNode, *ast.LiteralNode, *ast.SequenceNode:
+			for _, f := range fields {
+				if f.key == key {
+					d.values[join(path, key)] = d.values[path]
+					f.decode(join(path, key), n)
+				}
+			}
+		default:
+			d.section(path, n, fields, nil)
+		}
+	}
+}
+
 const someDuration = "write 30s, 1m30s or 500ms"
 
 func (d *decoder) duration(to *time.Duration) func(string, ast.Node) {
@@ -577,5 +608,15 @@ func (d *decoder) pathInto(to *string) func(string, ast.Node) {
 	return func(path string, n ast.Node) {
 		read(path, n)
 		*to = d.absolute(*to)
+	}
+}
+
+// pathOr decodes a path, or a word that is none.
+func (d *decoder) pathOr(to *string, word string) func(string, ast.Node) {
+	read := d.textInto(to)
+	return func(path string, n ast.Node) {
+		if read(path, n); *to != word {
+			*to = d.absolute(*to)
+		}
 	}
 }

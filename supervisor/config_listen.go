@@ -15,7 +15,7 @@ type claim struct {
 	port     string
 	ip4, ip6 bool
 	text     string // as the config has it
-	app      string
+	who      string // takes it: "app web", "the dashboard"
 }
 
 // parseClaim reads an address as [listen.Parse] does. Host names are not looked up: a config is not more or less valid

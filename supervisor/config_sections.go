@@ -30,8 +30,18 @@ func (d *decoder) config(root ast.Node) *Config {
 				{"format", d.textInto(&c.Log.Format)},
 				{"level", d.textInto(&c.Log.Level)},
 				{"file", d.pathInto(&c.Log.File)},
+				{"max_size", d.size(&c.Log.MaxSize)},
+				{"max_age", d.optional(&c.Log.MaxAge)},
+				{"keep", d.integer(&c.Log.Keep, 1, maxLogKeep, "")},
+				{"compress", d.boolean(&c.Log.Compress)},
 			}, nil)
 		}},
+		{"control", d.pathOr(&c.Control, ControlOff)},
+		{"dashboard", d.short("listen", []field{
+			{"listen", d.textInto(&c.Dashboard.Listen)},
+			{"token_file", d.pathInto(&c.Dashboard.TokenFile)},
+		})},
+		{"metrics", d.short("listen", []field{{"listen", d.textInto(&c.Metrics.Listen)}})},
 	}, func(key string) bool {
 		// x-... keys hold anchors for merge keys to use.
 		return strings.HasPrefix(key, "x-")
@@ -85,7 +95,31 @@ func (d *decoder) app(path, name string, n ast.Node) App {
 		{"recycle_jitter", d.share(&a.RecycleJitter)},
 		{"standby", d.integer(&a.Standby, 0, MaxWorkers, "off")},
 		{"dump_dir", d.pathInto(&a.DumpDir)},
+		{"namespace", d.textInto(&a.Namespace)},
+		{"depends_on", d.dependsOn(&a.DependsOn)},
+		{"hooks", func(path string, n ast.Node) {
+			d.section(path, n, []field{
+				{"before_start", d.hook(&a.Hooks.BeforeStart)},
+				{"after_ready", d.hook(&a.Hooks.AfterReady)},
+				{"before_drain", d.hook(&a.Hooks.BeforeDrain)},
+				{"on_crash", d.hook(&a.Hooks.OnCrash)},
+			}, nil)
+		}},
+		{"cron_restart", d.textInto(&a.CronRestart)},
+		{"watch", d.watch(&a)},
+		{"oneshot", d.boolean(&a.OneShot)},
+		{"log", d.short("file", []field{
+			{"file", d.pathInto(&a.Log.File)},
+			{"max_size", d.size(&a.Log.MaxSize)},
+			{"max_age", d.optional(&a.Log.MaxAge)},
+			{"keep", d.integer(&a.Log.Keep, 1, maxLogKeep, "")},
+			{"compress", d.boolean(&a.Log.Compress)},
+			{"on_full", d.textInto(&a.Log.OnFull)},
+		})},
 	}, nil)
+	if a.Watch.folder {
+		a.Watch.Paths, a.Watch.folder = []string{a.Dir}, false
+	}
 	return a
 }
 

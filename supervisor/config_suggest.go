@@ -20,6 +20,14 @@ var otherWords = map[string]string{
 	"leastconn": "least", "least_conn": "least", "least_connections": "least", "rr": "round-robin",
 	"ip_hash": "client-ip", "source": "client-ip", "sticky": "client-ip", "none": "hash", "kernel": "hash", "best": "auto",
 	"reject": "refuse", "drop": "refuse", "shed": "refuse", "wait": "queue",
+	"group": "namespace", "depends": "depends_on", "after": "depends_on", "requires": "depends_on", "needs": "depends_on",
+	"cron": "cron_restart", "schedule": "cron_restart", "one_shot": "oneshot", "once": "oneshot", "job": "oneshot",
+	"hook": "hooks", "pre_start": "before_start", "exec_start_pre": "before_start", "post_start": "after_ready",
+	"pre_stop": "before_drain", "on_exit": "on_crash", "on_failure": "on_crash", "ignore_watch": "ignore", "exclude": "ignore",
+	"watch_delay": "debounce", "delay": "debounce", "out_file": "file", "error_file": "file", "filename": "file",
+	"max_files": "keep", "max_backups": "keep", "retain": "keep", "rotate": "keep", "gzip": "compress", "overflow": "on_full",
+	"ui": "dashboard", "web": "dashboard", "prometheus": "metrics", "socket": "control", "api": "control", "token": "token_file",
+	"healthy": "ready", "started": "ready", "completed": "exited", "finished": "exited", "done": "exited", "discard": "drop",
 	"command": "exec", "shell": "exec", "path": "file", "database": "dsn", "values": "cache",
 }
 

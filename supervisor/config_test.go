@@ -63,7 +63,10 @@ x-common: &common
   restart: always
   env: {MODE: test}
   workers: 9
-log: {format: json, level: debug, file: log/tine.log}
+log: {format: json, level: debug, file: log/tine.log, max_size: 10MiB, max_age: 24h, keep: 3, compress: true}
+control: run/tine.sock
+dashboard: {listen: "127.0.0.1:7077", token_file: token}
+metrics: 127.0.0.1:9464
 cache:
   usersCount:
     sql: {dsn: shop.db, query: SELECT count(*) FROM users}
@@ -106,6 +109,22 @@ apps:
     recycle_jitter: 0
     standby: 2
     dump_dir: dumps
+    namespace: shop
+    depends_on: {mail: ready, migrate: exited}
+    hooks:
+      before_start: ./hooks/check --fast
+      after_ready: {command: [notify, ready], timeout: 2s}
+      on_crash: [./hooks/page]
+    cron_restart: CRON_TZ=Europe/Vienna 30 4 * * 1-5
+    watch: {paths: [., ../lib], ignore: [node_modules, "*.log"], debounce: 1s}
+    log: {file: log/web.log, max_size: 1MiB, on_full: drop}
+  migrate:
+    command: ./migrate
+    oneshot: true
+    depends_on: [mail]
+    log: log/migrate.log
+    watch: true
+    dir: sub
   mail:
     command: [mail, --queue, 5]
     workers: auto
@@ -132,13 +151,30 @@ apps:
 			MaxSurge: 2, MaxUnavailable: 1, GOMAXPROCS: 2, GOMEMLIMIT: 512 << 20, CPUAffinity: "off",
 			Policy: PolicyClientIP, Steering: SteeringEBPF, OnOverload: OverloadRefuse, OverloadAt: 100,
 			RequestTimeout: 15 * time.Second, MaxRequests: 100_000, MaxAge: 15 * time.Minute, MaxRSS: 256 << 20, Standby: 2,
-			DumpDir: "/srv/tine/dumps", complete: true,
+			DumpDir: "/srv/tine/dumps", Namespace: "shop", DependsOn: map[string]string{"mail": DependsReady, "migrate": DependsExited},
+			Hooks: Hooks{
+				BeforeStart: Hook{[]string{"/srv/tine/hooks/check", "--fast"}, 30 * time.Second},
+				AfterReady:  Hook{[]string{"notify", "ready"}, 2 * time.Second},
+				OnCrash:     Hook{[]string{"/srv/tine/hooks/page"}, 30 * time.Second},
+			},
+			CronRestart: "CRON_TZ=Europe/Vienna 30 4 * * 1-5",
+			Watch:       Watch{Paths: []string{"/srv/tine", "/srv/lib"}, Ignore: []string{"node_modules", "*.log"}, Debounce: time.Second},
+			Log:         AppLog{File: "/srv/tine/log/web.log", MaxSize: 1 << 20, Keep: 7, OnFull: OnFullDrop}, complete: true,
+		}, {
+			Name: "migrate", Command: []string{"/srv/tine/migrate"}, Dir: "/srv/tine/sub", Workers: 1,
+			Restart: RestartOnFailure, Backoff: defaultBackoff, StartLimit: 5, ReadyTimeout: 30 * time.Second,
+			DrainDelay: time.Second, DrainTimeout: 30 * time.Second, KillAfter: 5 * time.Second, Rollout: RolloutSurge,
+			MaxSurge: 1, CPUAffinity: CPUAffinityAuto, Policy: PolicyLeast, Steering: SteeringAuto,
+			OnOverload: OverloadQueue, StallTimeout: 30 * time.Second, RecycleJitter: 0.1, OneShot: true,
+			DependsOn: map[string]string{"mail": DependsReady}, Watch: Watch{Paths: []string{"/srv/tine/sub"}, Debounce: 200 * time.Millisecond},
+			Log: AppLog{File: "/srv/tine/log/migrate.log", OnFull: OnFullBlock}, complete: true,
 		}, {
 			Name: "mail", Command: []string{"mail", "--queue", "5"}, Dir: "/srv/tine", Listen: []string{":2525"},
 			Restart: RestartOnFailure, Backoff: defaultBackoff, StartLimit: 5, ReadyTimeout: 30 * time.Second,
 			DrainDelay: time.Second, DrainTimeout: 30 * time.Second, KillAfter: 5 * time.Second, Rollout: RolloutSurge,
 			MaxSurge: 1, GOMEMLIMIT: -1, CPUAffinity: CPUAffinityAuto, Policy: PolicyCPU, Steering: SteeringAuto,
-			OnOverload: OverloadQueue, StallTimeout: 10 * time.Millisecond, RecycleJitter: 0.1, complete: true,
+			OnOverload: OverloadQueue, StallTimeout: 10 * time.Millisecond, RecycleJitter: 0.1,
+			Log: AppLog{OnFull: OnFullBlock}, complete: true,
 		}},
 		Cache: []CacheValue{
 			{Key: "usersCount", SQL: SQL{"sqlite", "/srv/tine/shop.db", "SELECT count(*) FROM users"},
@@ -148,7 +184,10 @@ apps:
 				Dir: "/tmp", Env: map[string]string{"LANG": "C"}, complete: true},
 			{Key: "list", Exec: []string{"/srv/tine/list", "-v"}, Every: 5 * time.Second, Timeout: 5 * time.Second, Dir: "/srv/tine", complete: true},
 		},
-		Log: Log{Format: "json", Level: "debug", File: "/srv/tine/log/tine.log"},
+		Log:       Log{Format: "json", Level: "debug", File: "/srv/tine/log/tine.log", MaxSize: 10 << 20, MaxAge: 24 * time.Hour, Keep: 3, Compress: true},
+		Control:   "/srv/tine/run/tine.sock",
+		Dashboard: Dashboard{Listen: "127.0.0.1:7077", TokenFile: "/srv/tine/token"},
+		Metrics:   Metrics{Listen: "127.0.0.1:9464"},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", c, want)
@@ -338,6 +377,23 @@ func TestSplitWords(t *testing.T) {
 	}
 }
 
+func TestParseSchedule(t *testing.T) {
+	for _, text := range []string{"0 4 * * *", "*/5 8-18 1,15 jan-mar MON", "@daily", "@every 90m", "CRON_TZ=UTC 0 4 * * *", "TZ=Europe/Vienna @weekly"} {
+		if _, err := parseSchedule(text); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for text, want := range map[string]string{
+		"": "empty", "4 *": "exactly 5 fields", "0 0 4 * * *": "exactly 5 fields", "61 * * * *": "above maximum", "0 0 31 2 *": "never comes",
+		"CRON_TZ=UTC": "nothing after the time zone", "TZ=": "nothing after the time zone", "TZ=Mars/Base 0 4 * * *": "Mars/Base",
+		"@sometimes": "unrecognized", strings.Repeat("1,", 200) + "1 * * * *": "too long",
+	} {
+		if _, err := parseSchedule(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", text, err, want)
+		}
+	}
+}
+
 func FuzzConfig(f *testing.F) {
 	files, _ := filepath.Glob("testdata/config/*.txtar")
 	for _, name := range files {
@@ -345,6 +401,7 @@ func FuzzConfig(f *testing.F) {
 			f.Add(string(a.Files[0].Data))
 		}
 	}
+	f.Add("apps: {a: {command: x, watch: true, depends_on: [b], hooks: {on_crash: y}, log: l, oneshot: true}, b: {command: x, cron_restart: '@daily'}}")
 	f.Add("a: &a [*a]\napps: *a")
 	f.Add("apps: &a {<<: [*a, *a, *a]}")
 	f.Fuzz(func(t *testing.T, text string) {

@@ -71,8 +71,9 @@ func problems(c *Config) []problem {
 		keys[v.Key] = true
 		ck.cacheValue(path, v)
 	}
-	ck.oneOf("log.format", c.Log.Format, "auto", "text", "json")
-	ck.oneOf("log.level", c.Log.Level, "trace", "debug", "info", "warn", "error")
+	ck.dependencies(c.Apps)
+	ck.log(c.Log)
+	ck.console(c, taken)
 	return ck.found
 }
 
@@ -117,6 +118,8 @@ func (c *checker) app(path string, a App) {
 	}
 	c.steering(path, a)
 	c.recycling(path, a)
+	c.life(path, a)
+	c.appLog(join(path, "log"), a.Log)
 }
 
 // steering checks which worker gets a connection, and what happens when none can take it.
@@ -171,25 +174,29 @@ func (c *checker) listen(path string, a App, taken []claim) []claim {
 			c.fail(at, "%v", err)
 			continue
 		}
-		claim.app = a.Name
+		claim.who = "app " + a.Name
 		for _, other := range taken {
 			if !claim.overlaps(other) {
 				continue
 			}
-			who := "app " + other.app
-			if other.app == a.Name {
+			who := other.who
+			if who == claim.who {
 				who = "this app"
 			}
-			if text == other.text {
-				c.fail(at, "%s is in use twice: %s has it already", text, who)
-			} else {
-				c.fail(at, "%s is in use twice: it overlaps with %s, which %s has already", text, other.text, who)
-			}
+			c.usedTwice(at, text, other.text, who)
 			break
 		}
 		taken = append(taken, claim)
 	}
 	return taken
+}
+
+func (c *checker) usedTwice(path, text, other, who string) {
+	if text == other {
+		c.fail(path, "%s is in use twice: %s has it already", text, who)
+	} else {
+		c.fail(path, "%s is in use twice: it overlaps with %s, which %s has already", text, other, who)
+	}
 }
 
 func (c *checker) cacheValue(path string, v CacheValue) {

@@ -1,0 +1,268 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/robfig/cron/v3"
+)
+
+const (
+	defaultHookTimeout = 30 * time.Second
+	defaultDebounce    = 200 * time.Millisecond
+	maxDependencies    = 1000
+)
+
+// Hooks are commands that are run at moments in the life of an app's workers. One that fails or takes too long is told of
+// in the log; only after BeforeStart has that a consequence.
+type Hooks struct {
+	BeforeStart Hook // before the first worker of a start or rollout is started; when it fails the start has failed
+	AfterReady  Hook // after a worker has become ready
+	BeforeDrain Hook // before a worker is told to drain, which waits for it
+	OnCrash     Hook // after a worker has ended that nobody had asked to
+}
+
+// Hook is one command, and how long it may take. In a file it may be the command alone.
+type Hook struct {
+	Command []string      // none: no hook. From a file: a program with a slash is relative to the file's own folder
+	Timeout time.Duration // until it is killed; default 30s
+}
+
+// Watch says which files make the workers be replaced when they change, which is meant for development. In a file it may
+// be the paths alone, or true for the app's own folder.
+type Watch struct {
+	Paths    []string      // files, and folders with all that is in them; none: nothing is watched. From a file: relative to its folder
+	Ignore   []string      // patterns as of path.Match, for a name anywhere (*.log, node_modules) or, with a slash, a path below one of Paths
+	Debounce time.Duration // how long it must be quiet after a change; default 200ms
+
+	folder bool // watch: true, until Dir is known
+}
+
+func (h *Hooks) fill() {
+	for _, hook := range []*Hook{&h.BeforeStart, &h.AfterReady, &h.BeforeDrain, &h.OnCrash} {
+		if len(hook.Command) > 0 {
+			setDefault(&hook.Timeout, defaultHookTimeout)
+		}
+	}
+}
+
+func (w *Watch) fill() {
+	if len(w.Paths) > 0 {
+		setDefault(&w.Debounce, defaultDebounce)
+	}
+}
+
+// hook decodes a section, or a command alone.
+func (d *decoder) hook(to *Hook) func(string, ast.Node) {
+	return d.short("command", []field{
+		{"command", func(path string, n ast.Node) {
+			if d.command(path, n, &to.Command); len(to.Command) == 0 && !d.reported(path) {
+				d.fail(n, path, "no command: write the program to run, such as [./notify, ready]")
+			}
+		}},
+		{"timeout", d.duration(&to.Timeout)},
+	})
+}
+
+// dependsOn decodes a section of apps, or a list of those that must be ready.
+func (d *decoder) dependsOn(to *map[string]string) func(string, ast.Node) {
+	return func(path string, n ast.Node) {
+		*to = map[string]string{}
+		switch d.resolve(path, n).(type) {
+		case *ast.MappingNode, *ast.MappingValueNode:
+			for _, e := range d.entries(path, n) {
+				at := join(path, e.key)
+				d.values[at] = d.valuePlace(e)
+				if s, ok := d.text(at, e.value); ok {
+					(*to)[e.key] = s
+				}
+			}
+		default:
+			var names []string
+			d.list(&names, nil)(path, n)
+			for i, name := range names {
+				// Faults of a name are told where the name is.
+				at, ok := d.values[index(path, i)]
+				if !ok {
+					at = d.values[path]
+				}
+				d.values[join(path, name)] = at
+				(*to)[name] = DependsReady
+			}
+		}
+	}
+}
+
+// watch decodes a section, paths alone, or whether to watch the app's folder.
+func (d *decoder) watch(a *App) func(string, ast.Node) {
+	read := d.short("paths", []field{
+		{"paths", d.list(&a.Watch.Paths, d.absolute)},
+		{"ignore", d.list(&a.Watch.Ignore, nil)},
+		{"debounce", d.duration(&a.Watch.Debounce)},
+	})
+	return func(path string, n ast.Node) {
+		if b, ok := d.resolve(path, n).(*ast.BoolNode); ok {
+			a.Watch.folder = b.Value
+			return
+		}
+		read(path, n)
+	}
+}
+
+// life checks what happens to an app besides being kept running.
+func (c *checker) life(at string, a App) {
+	if a.Namespace != "" && (len(a.Namespace) > maxAppName || !appNamePattern.MatchString(a.Namespace)) {
+		c.fail(join(at, "namespace"), "%s is no name: use at most %d of a-z 0-9 . _ - and begin with a letter or a digit", shorten(a.Namespace), maxAppName)
+	}
+	hooks := join(at, "hooks")
+	c.hook(join(hooks, "before_start"), a.Hooks.BeforeStart)
+	c.hook(join(hooks, "after_ready"), a.Hooks.AfterReady)
+	c.hook(join(hooks, "before_drain"), a.Hooks.BeforeDrain)
+	c.hook(join(hooks, "on_crash"), a.Hooks.OnCrash)
+	if a.CronRestart != "" {
+		if _, err := parseSchedule(a.CronRestart); err != nil {
+			c.fail(join(at, "cron_restart"), "%v", err)
+		}
+	}
+	c.watch(join(at, "watch"), a.Watch)
+	if a.OneShot && a.Restart == RestartAlways {
+		c.fail(join(at, "oneshot"), "an app that restarts always never finishes: write restart: on-failure or never")
+	}
+}
+
+func (c *checker) hook(at string, h Hook) {
+	if len(h.Command) == 0 {
+		if h.Timeout != 0 {
+			c.fail(at, "a timeout for no command: write command: beside it")
+		}
+		return
+	}
+	if h.Command[0] == "" {
+		c.fail(join(at, "command"), "the program is empty")
+	}
+	for _, w := range h.Command {
+		if strings.ContainsRune(w, 0) {
+			c.fail(join(at, "command"), "contains a zero byte")
+			break
+		}
+	}
+	c.least(join(at, "timeout"), h.Timeout)
+}
+
+func (c *checker) watch(at string, w Watch) {
+	if len(w.Paths) == 0 {
+		if len(w.Ignore) > 0 || w.Debounce != 0 {
+			c.fail(at, "nothing to watch: write paths: beside it")
+		}
+		return
+	}
+	for i, p := range w.Paths {
+		if p == "" || strings.ContainsRune(p, 0) {
+			c.fail(index(join(at, "paths"), i), "%s is no path", shorten(p))
+		}
+	}
+	for i, p := range w.Ignore {
+		if _, err := path.Match(p, "x"); p == "" || err != nil {
+			c.fail(index(join(at, "ignore"), i), "%s is no pattern: write one such as *.log or node_modules", shorten(p))
+		}
+	}
+	c.least(join(at, "debounce"), w.Debounce)
+}
+
+// least checks a time that cannot be off.
+func (c *checker) least(path string, d time.Duration) {
+	if d < leastTimeout {
+		c.fail(path, "%s is too short: write at least %s", d, leastTimeout)
+	}
+}
+
+// parseSchedule reads what [App.CronRestart] may be.
+func parseSchedule(text string) (cron.Schedule, error) {
+	fault := func(why error) error {
+		return fmt.Errorf("%s is no schedule (%w): write minute hour day month weekday, such as 30 4 * * 1, or @daily", shorten(text), why)
+	}
+	if len(text) > 256 {
+		return nil, fault(errors.New("too long"))
+	}
+	for _, prefix := range []string{"TZ=", "CRON_TZ="} {
+		if zone, ok := strings.CutPrefix(text, prefix); ok {
+			// cron cannot do without the blank.
+			if name, rest, _ := strings.Cut(zone, " "); name == "" || strings.TrimSpace(rest) == "" {
+				return nil, fault(errors.New("nothing after the time zone"))
+			}
+		}
+	}
+	s, err := cron.ParseStandard(text)
+	if err != nil {
+		return nil, fault(errors.New(strings.TrimPrefix(err.Error(), "cron: ")))
+	}
+	if s.Next(time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
+		return nil, fault(errors.New("that day never comes"))
+	}
+	return s, nil
+}
+
+// dependencies checks who waits for whom.
+func (c *checker) dependencies(apps []App) {
+	byName := map[string]App{}
+	var names []string
+	for _, a := range apps {
+		byName[a.Name] = a
+		names = append(names, a.Name)
+	}
+	for _, a := range apps {
+		at := join(join("apps", a.Name), "depends_on")
+		for _, name := range slices.Sorted(maps.Keys(a.DependsOn)) {
+			to, ok := byName[name]
+			if !ok {
+				if s := suggest(name, names); s != "" && s != a.Name {
+					c.fail(join(at, name), "no app %s: did you mean %s?", shorten(name), s)
+				} else {
+					c.fail(join(at, name), "no app %s: the apps here are %s", shorten(name), strings.Join(names[:min(len(names), 20)], ", "))
+				}
+				continue
+			}
+			c.oneOf(join(at, name), a.DependsOn[name], DependsReady, DependsExited)
+			if a.DependsOn[name] == DependsExited && to.Restart == RestartAlways {
+				c.fail(join(at, name), "%s restarts always and so never exits: write ready", name)
+			}
+			if a.DependsOn[name] == DependsReady && to.OneShot {
+				c.fail(join(at, name), "%s is a one-shot app and so never ready: write exited", name)
+			}
+		}
+	}
+	// Each circle is told of once, at the app of it that comes first in the file.
+	const open, closed = 1, 2
+	state := map[string]int{}
+	var trail []string
+	var visit func(name string)
+	visit = func(name string) {
+		state[name] = open
+		trail = append(trail, name)
+		for _, next := range slices.Sorted(maps.Keys(byName[name].DependsOn)) {
+			switch _, known := byName[next]; {
+			case !known || state[next] == closed:
+			case state[next] == open:
+				circle := append(slices.Clone(trail[slices.Index(trail, next):]), next)
+				c.fail(join(join(join("apps", name), "depends_on"), next), "waits for itself: %s", strings.Join(circle, " waits for "))
+			case len(trail) >= maxDependencies:
+				c.fail(join(join("apps", name), "depends_on"), "a chain of more than %d apps", maxDependencies)
+			default:
+				visit(next)
+			}
+		}
+		trail = trail[:len(trail)-1]
+		state[name] = closed
+	}
+	for _, name := range names {
+		if state[name] == 0 {
+			visit(name)
+		}
+	}
+}
