@@ -36,6 +36,7 @@ type room struct {
 	sweeps   int  // spawned since then
 	filled   bool // somebody was ready there
 	finished bool
+	held     bool
 }
 
 // proc is a worker as the world sees it.
@@ -135,9 +136,19 @@ func (c *checker) observe(ev Event) {
 		}
 	case Start:
 		c.started = true
+	case Hold:
+		if c.started && !c.stopping && ev.Slot >= 0 && ev.Slot < min(c.want, len(c.slots)) {
+			c.slots[ev.Slot].held = true
+		}
+	case Release:
+		c.release(ev.Slot)
 	case Roll:
+		c.release(noSlot)
 		c.asked = c.asked || c.started && !c.stopping
 	case Scale:
+		for slot := range min(max(ev.N, 0), len(c.slots)) {
+			c.release(slot)
+		}
 		if !c.stopping {
 			c.rescale(clamp(ev.N, 0, MaxSlots))
 		}
@@ -146,7 +157,7 @@ func (c *checker) observe(ev Event) {
 	case Tick:
 	}
 	switch ev.(type) {
-	case Scale, Roll, Recycle, Reconfigure:
+	case Scale, Roll, Recycle, Reconfigure, Hold, Release:
 		clear(c.loops)
 	}
 	if !c.now.Equal(c.looped) {
@@ -178,7 +189,7 @@ func (c *checker) effect(e Effect) error {
 			return fmt.Errorf("%+v: not a ready worker of that slot: %+v", e, p)
 		}
 		p.ready, p.leaving, p.lingers = false, true, e.Linger
-		if e.Linger != (!c.stopping && e.Slot >= c.want) {
+		if e.Linger != (!c.stopping && c.unwanted(e.Slot)) {
 			return fmt.Errorf("%+v: with %d slots wanted", e, c.want)
 		}
 		if p.standby {
@@ -187,7 +198,7 @@ func (c *checker) effect(e Effect) error {
 		c.drained = true
 		// Without a stop or a scale down, a worker is only drained when another is ready beside it; or, where stop
 		// comes first, within the budget.
-		if !c.stopping && e.Slot < c.want {
+		if !c.stopping && !c.unwanted(e.Slot) {
 			if e.Handover != (c.ready(e.Slot) == 1) {
 				return fmt.Errorf("%+v: but %d others are ready there", e, c.ready(e.Slot))
 			}
@@ -349,7 +360,7 @@ func (c *checker) enter(e Spawn) error {
 	if c.stopping || e.Slot < 0 || e.Slot >= len(c.slots) {
 		return fmt.Errorf("%+v: nobody wants it", e)
 	}
-	if e.Slot >= c.want {
+	if c.unwanted(e.Slot) {
 		if c.alive(e.Slot) > 0 || !c.unswept(e.Slot) {
 			return fmt.Errorf("%+v: nobody wants it, with %d workers there: %+v", e, c.alive(e.Slot), c.slots[e.Slot])
 		}
@@ -395,10 +406,10 @@ func (c *checker) settled() error {
 			turns++
 		}
 		if len(s.Workers) == 0 && st.Phase == "running" && !s.Finished && s.State != SlotBackoff &&
-			(!s.Retiring || c.unswept(s.Slot)) {
+			(!c.unwanted(s.Slot) || c.unswept(s.Slot)) {
 			return fmt.Errorf("slot %d is forgotten: %+v", s.Slot, s)
 		}
-		if s.State == SlotBackoff && st.Phase == "running" && (!s.Retiring || len(s.Workers) == 0 && c.unswept(s.Slot)) {
+		if s.State == SlotBackoff && st.Phase == "running" && (!c.unwanted(s.Slot) || len(s.Workers) == 0 && c.unswept(s.Slot)) {
 			waits = true
 		}
 		if c.ready(s.Slot) > 1 {
@@ -428,7 +439,7 @@ func (c *checker) settled() error {
 	if st.Phase == "running" {
 		idle, filled := true, true
 		for _, r := range c.slots[:c.want] {
-			idle, filled = idle && r.finished, filled && (r.filled || r.finished)
+			idle, filled = idle && r.finished, filled && (r.filled || r.finished || r.held)
 		}
 		there, all := c.standbys()
 		if idle && there > 0 {
@@ -467,7 +478,7 @@ func (c *checker) best() (best []int) {
 		func(p *proc) bool { return p.ready },
 	} {
 		for slot := range c.want {
-			if slices.ContainsFunc(c.order, func(p *proc) bool { return p.slot == slot && fit(p) }) {
+			if slot < len(c.slots) && !c.slots[slot].held && slices.ContainsFunc(c.order, func(p *proc) bool { return p.slot == slot && fit(p) }) {
 				best = append(best, slot)
 			}
 		}
@@ -475,10 +486,33 @@ func (c *checker) best() (best []int) {
 			return best
 		}
 	}
+	for slot := range min(c.want, len(c.slots)) {
+		if !c.slots[slot].held {
+			best = append(best, slot)
+		}
+	}
+	if len(best) > 0 {
+		return best
+	}
 	for slot := range c.want {
 		best = append(best, slot)
 	}
 	return best
+}
+
+// unwanted: no worker shall stay in the slot.
+func (c *checker) unwanted(slot int) bool { return slot >= c.want || c.slots[slot].held }
+
+func (c *checker) release(slot int) {
+	if c.stopping {
+		return
+	}
+	for n := range c.slots {
+		if c.slots[n].held && (slot == noSlot || slot == n) {
+			c.slots[n].held = false
+			c.takeBack(n)
+		}
+	}
 }
 
 // rescale changes how many slots are wanted, and takes back those that are still there.
@@ -497,7 +531,7 @@ func (c *checker) unswept(slot int) bool {
 
 // takeBack: connections come to the slot again, and those who linger there may not see them.
 func (c *checker) takeBack(slot int) {
-	c.slots[slot].swept, c.slots[slot].sweeps = false, 0
+	c.slots[slot].swept, c.slots[slot].sweeps, c.slots[slot].held = false, 0, false
 	for _, p := range c.order {
 		if p.slot == slot {
 			p.lingers = false

@@ -47,7 +47,7 @@ func (p *Pool) roll(reason string) {
 func (p *Pool) reconfigure(cfg Config) {
 	switch p.phase {
 	case idle, running:
-		cfg.FirstID, cfg.Seed = p.cfg.FirstID, p.cfg.Seed
+		cfg.FirstID, cfg.FirstGeneration, cfg.Seed = p.cfg.FirstID, p.cfg.FirstGeneration, p.cfg.Seed
 		p.cfg = cfg.normal()
 		p.record(Record{Kind: KindReconfigured})
 		p.scale(p.cfg.Workers)

@@ -52,8 +52,10 @@ type Config struct {
 	AgeJitter      float64       // each worker's MaxAge is longer or shorter by up to this fraction of itself, 0..0.9
 	Standby        int           // workers that are initialised and wait for a slot, 0..MaxSlots
 	FirstID        WorkerID      // number of the first worker; 0 is taken as 1
-	Seed           uint64        // of the jitter: the same seed and events give the same effects
-	Strict         bool          // panic at events that cannot happen, instead of recording them: for tests
+	// FirstGeneration is that of the first workers; 0 is taken as 1.
+	FirstGeneration int
+	Seed            uint64 // of the jitter: the same seed and events give the same effects
+	Strict          bool   // panic at events that cannot happen, instead of recording them: for tests
 }
 
 // Default returns the configuration that Tine uses where the user says nothing, with one worker.
@@ -93,6 +95,7 @@ func (c Config) normal() Config {
 	c.AgeJitter = min(max(c.AgeJitter, 0), 0.9)
 	c.Standby = clamp(c.Standby, 0, MaxSlots)
 	c.FirstID = max(c.FirstID, 1)
+	c.FirstGeneration = max(c.FirstGeneration, 1)
 	return c
 }
 

@@ -45,8 +45,8 @@ type (
 	// OpenSlot makes the sockets of the next slot: always the one after the last.
 	OpenSlot struct{ Slot int }
 	// Steer lets only these slots get new connections, in ascending order: those that are wanted and have a ready worker
-	// that is not stalled; if there is none, those with a ready worker; if none either, all that are wanted. Empty when the
-	// app is scaled to nothing. At most one in a Step, before its Drains, and none in a stop: all go, so nobody is better.
+	// that is not stalled; if there is none, those with a ready worker; if none either, all that are wanted; and all that are held
+	// if that is none too. Empty when the app is scaled to nothing. At most one in a Step, before its Drains, and none in a stop: all go, so nobody is better.
 	// Of several Steps' orders only the last matters, but it must be carried out before a Drain that follows it.
 	Steer struct{ Slots []int }
 	// RetireSlot closes the sockets of the last slot, which no worker uses any more. One that was told to Linger
@@ -122,6 +122,8 @@ const (
 	KindRecycle               // queued for replacement
 	KindBackoff               // the slot, or a standby, is tried again after Delay
 	KindFinished              // the slot's work is done
+	KindHeld                  // the slot gets no worker until it is released; Reason
+	KindReleased              // it is again as every slot
 	KindScaled                // Slots are wanted from now on
 	KindSweeping              // a worker is got only to empty the queues of a slot that goes
 	KindRetired               // the slot's sockets are closed
@@ -157,6 +159,8 @@ var kindNames = [...]string{
 	KindRecycle:          "recycle",
 	KindBackoff:          "backoff",
 	KindFinished:         "finished",
+	KindHeld:             "held",
+	KindReleased:         "released",
 	KindScaled:           "scaled",
 	KindSweeping:         "sweeping",
 	KindRetired:          "retired",

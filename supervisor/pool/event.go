@@ -58,11 +58,20 @@ type (
 type (
 	// Start opens the slots and spawns all workers. Once, first.
 	Start struct{}
-	// Scale sets the number of slots wanted; it is clamped to 0..MaxSlots.
+	// Scale sets the number of slots wanted; it is clamped to 0..MaxSlots. It releases those of them that are held.
 	Scale struct{ N int }
-	// Roll replaces all workers by ones of a new generation. During a rollout, any number of them queue one more.
+	// Roll replaces all workers by ones of a new generation. During a rollout, any number of them queue one more. It releases
+	// the slots that are held.
 	Roll struct{ Reason string }
-	// Reconfigure replaces the configuration, but for FirstID and Seed. Waits that already run keep their length; MaxAge
+	// Hold takes the worker of a wanted slot away, without loss, and gives the slot no other until it is released. Its sockets
+	// stay, swept, and get no new connection as long as another slot is wanted.
+	Hold struct {
+		Slot   int
+		Reason string
+	}
+	// Release ends a Hold: of all slots if Slot is -1.
+	Release struct{ Slot int }
+	// Reconfigure replaces the configuration, but for FirstID, FirstGeneration and Seed. Waits that already run keep their length; MaxAge
 	// and StallTimeout, which are no waits for an answer, count anew for those who are ready.
 	Reconfigure struct{ Config Config }
 	// Stop drains and ends everything. A second one is Kill.
@@ -85,6 +94,8 @@ func (Recycle) event()     {}
 func (Start) event()       {}
 func (Scale) event()       {}
 func (Roll) event()        {}
+func (Hold) event()        {}
+func (Release) event()     {}
 func (Reconfigure) event() {}
 func (Stop) event()        {}
 func (Kill) event()        {}

@@ -57,8 +57,8 @@ func New(cfg Config) *Pool {
 		bench:      &slot{number: noSlot},
 		workers:    make(map[WorkerID]*worker),
 		nextID:     cfg.FirstID,
-		generation: 1,
-		newest:     1,
+		generation: cfg.FirstGeneration,
+		newest:     cfg.FirstGeneration,
 		last:       Done{Code: CodeStopped, Reason: "stopped"},
 		rand:       cfg.Seed,
 	}
@@ -109,9 +109,15 @@ func (p *Pool) learn(ev Event) {
 	case Start:
 		p.start()
 	case Scale:
+		p.releaseThat(func(s *slot) bool { return s.number < ev.N }) // who goes need not come back before
 		p.scale(ev.N)
 	case Roll:
+		p.releaseThat(func(*slot) bool { return true })
 		p.roll(ev.Reason)
+	case Hold:
+		p.hold(ev)
+	case Release:
+		p.releaseThat(func(s *slot) bool { return ev.Slot == noSlot || ev.Slot == s.number })
 	case Reconfigure:
 		p.reconfigure(ev.Config)
 	case Stop:

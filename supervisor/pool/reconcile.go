@@ -31,7 +31,7 @@ func (p *Pool) reconcile() {
 }
 
 // wanted: the slot shall have a worker.
-func (p *Pool) wanted(s *slot) bool { return p.phase == running && s.number < p.want }
+func (p *Pool) wanted(s *slot) bool { return p.phase == running && s.number < p.want && s.held == "" }
 
 // giveUp ends an app whose start is hopeless.
 func (p *Pool) giveUp() {
@@ -66,8 +66,7 @@ func (p *Pool) failures() (n int) {
 // open takes back the slots that were not retired yet, and makes those that are missing.
 func (p *Pool) open() {
 	for n := p.claimed; n < min(p.want, len(p.slots)); n++ {
-		s := p.slots[n]
-		s.sweep, s.generation = sweep{}, max(s.generation, p.generation) // it may have missed a rollout
+		p.slots[n].takeBack(p.generation)
 	}
 	for len(p.slots) < p.want {
 		s := &slot{number: len(p.slots), workers: make([]*worker, 0, 2), generation: p.generation}
@@ -75,6 +74,11 @@ func (p *Pool) open() {
 		p.emit(OpenSlot{Slot: s.number})
 	}
 	p.claimed = p.want
+}
+
+// takeBack makes a slot again what it was before it was not wanted for a while, in which it may have missed a rollout.
+func (s *slot) takeBack(generation int) {
+	s.held, s.sweep, s.generation = "", sweep{}, max(s.generation, generation)
 }
 
 // settle brings the workers of a slot to what is wanted.
@@ -143,7 +147,7 @@ func (p *Pool) unwanted(w *worker) string {
 		if p.shallSweep(w) {
 			return ""
 		}
-		return "scaled down"
+		return s.dismissal()
 	case w.generation != p.generationFor(s):
 		switch {
 		case s.replacing != "":
@@ -163,7 +167,7 @@ func (p *Pool) surplus(w, keeper *worker) (why string, handover bool) {
 	case p.phase != running:
 		return p.why, false
 	case !p.wanted(s):
-		return "scaled down", false
+		return s.dismissal(), false
 	case w != keeper:
 		return s.replacing, true // whoever has a successor had one because of its turn
 	case p.cfg.StopFirst && s.replacing != "" && p.need(s) != "":

@@ -23,6 +23,7 @@ var update = flag.Bool("update", false, "write what the pool does into the scrip
 //	config KEY=VALUE ...       first line, optional: what differs from Default (and from two workers, no jitter)
 //	start                      the commands, as in event.go
 //	scale N   roll [REASON]   reconfigure KEY=VALUE ...   stop   kill
+//	hold SLOT [REASON]   release SLOT or -1
 //	spawned ID ...             facts; the PID is 100 + ID
 //	failed ID ...   ready ID ...   leaving ID ... [REASON]   recycle ID ... [dump=1] [REASON]
 //	stalled ID ... [REASON]   resumed ID ...
@@ -193,6 +194,15 @@ func events(t *testing.T, words []string) (evs []Event) {
 		return []Event{Scale{n}}
 	case "roll":
 		return []Event{Roll{reason}}
+	case "hold", "release":
+		n, err := strconv.Atoi(words[1])
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		if words[0] == "release" {
+			return []Event{Release{n}}
+		}
+		return []Event{Hold{n, strings.Join(words[2:], " ")}}
 	case "stop":
 		return []Event{Stop{}}
 	case "kill":
@@ -372,6 +382,9 @@ func status(out *bytes.Buffer, c *checker) {
 		}
 		if s.Retiring {
 			fmt.Fprint(out, " retiring")
+		}
+		if s.Held != "" {
+			fmt.Fprintf(out, " held (%s)", s.Held)
 		}
 		if s.Replacing != "" {
 			fmt.Fprintf(out, " replacing (%s)", s.Replacing)

@@ -33,7 +33,9 @@ type slot struct {
 	retryAt    time.Time // not before; zero when finished
 	finished   bool      // vacant for good, until a worker of a rollout is ready here
 
-	sweep sweep // before it is retired
+	sweep sweep // before it is retired, or while it is held
+
+	held string // why the slot shall have no worker though it stays; empty: it shall
 
 	// replacing is why this slot has its turn in the replacement queue; empty: it has none.
 	replacing string

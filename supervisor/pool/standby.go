@@ -97,7 +97,7 @@ func (p *Pool) lacksStandby() bool {
 		return false
 	}
 	for _, s := range p.slots[:p.want] {
-		if !s.filled && !s.finished && s.failures == 0 {
+		if !s.filled && !s.finished && s.failures == 0 && s.held == "" {
 			return false
 		}
 	}

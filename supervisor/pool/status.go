@@ -32,6 +32,7 @@ type SlotStatus struct {
 	RetryAt    time.Time      `json:"retry_at,omitzero"`
 	Finished   bool           `json:"finished,omitempty"`
 	Retiring   bool           `json:"retiring,omitempty"`
+	Held       string         `json:"held,omitempty"`      // why it gets no worker
 	Replacing  string         `json:"replacing,omitempty"` // why
 	Workers    []WorkerStatus `json:"workers"`
 }
@@ -60,7 +61,7 @@ func (p *Pool) Status() Status {
 	for _, s := range p.slots {
 		ss := SlotStatus{
 			Slot: s.number, State: s.state(p.now), Generation: s.generation, Failures: s.failures,
-			Finished: s.finished, Retiring: s.number >= p.want, Replacing: s.replacing,
+			Finished: s.finished, Retiring: s.number >= p.want, Held: s.held, Replacing: s.replacing,
 		}
 		if ss.State == SlotBackoff {
 			ss.RetryAt = s.retryAt

@@ -22,14 +22,19 @@ func (p *Pool) findLive() {
 	if p.live = p.wantedThat((*slot).staffed); len(p.live) > 0 {
 		return
 	}
-	p.live = p.wantedThat(func(*slot) bool { return true })
+	if p.live = p.wantedThat(func(*slot) bool { return true }); len(p.live) > 0 {
+		return
+	}
+	for _, s := range p.slots[:p.want] { // all are held: who connects now waits for the first that is released
+		p.live = append(p.live, s.number)
+	}
 }
 
 // wantedThat returns the wanted slots for which ok holds, in the memory of live.
 func (p *Pool) wantedThat(ok func(*slot) bool) []int {
 	some := p.live[:0]
 	for _, s := range p.slots[:p.want] {
-		if ok(s) {
+		if s.held == "" && ok(s) {
 			some = append(some, s.number)
 		}
 	}

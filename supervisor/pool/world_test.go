@@ -102,7 +102,7 @@ func (w *world) act(op, arg byte) error {
 	if w.calm {
 		op = []byte{0, 1, 2, 3, 3, 4, 5, 9, 17, 18, 19}[op%11]
 	}
-	switch op % 21 {
+	switch op % 23 {
 	case 0:
 		return one(isPending, spawned)
 	case 1:
@@ -196,6 +196,10 @@ func (w *world) act(op, arg byte) error {
 		return one(everSpawned, func(p *proc) Event { return Stalled{p.id, "queue"} })
 	case 19:
 		return one(everSpawned, func(p *proc) Event { return Resumed{p.id} })
+	case 21:
+		return w.feed(Hold{Slot: n % 5})
+	case 22:
+		return w.feed(Release{Slot: n%5 - 1})
 	case 20: // in whatever order it says what
 		return one(everSpawned, parked)
 	}
