@@ -153,6 +153,7 @@ func (l *loop) start(a *app) {
 	for _, note := range st.Notes {
 		l.logs.Info().Str("app", a.name).Str("steering", string(st.Kind)).Str("note", note).Msg("steering is not what it could be")
 	}
+	l.watch(a)
 	l.step(a, pool.Start{})
 }
 

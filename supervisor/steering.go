@@ -27,3 +27,23 @@ func (c App) steering() listen.Options {
 func newSockets(set *listen.Set) *sockets {
 	return &sockets{Set: set, seats: map[int]seats{}, ending: make(chan struct{})}
 }
+
+// watch has the loop told what is seen at an app's sockets, once for those that
+// share them.
+func (l *loop) watch(a *app) {
+	s := a.sockets
+	if s.shared() {
+		return
+	}
+	err := s.Watch(listen.Watch{Pulse: pulse(a.config), Notify: func(n listen.Notice) {
+		// Not for ever: the loop may be waiting for the watcher to end.
+		select {
+		case l.s.inbox <- steerNotice{s, n}:
+		case <-s.ending:
+		case <-l.s.done:
+		}
+	}})
+	if err != nil {
+		l.logs.Warn().Str("app", a.name).Err(err).Msg("cannot watch the sockets: stalled workers are noticed only by a signal")
+	}
+}
