@@ -1,0 +1,47 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestNobodyIsThere(t *testing.T) {
+	c := NewClient(filepath.Join(t.TempDir(), "web.sock"))
+	defer c.Close()
+	if _, err := c.Status(context.Background()); !errors.Is(err, ErrNotRunning) {
+		t.Fatalf("Status of nobody: %v, want ErrNotRunning", err)
+	}
+	if err := c.Do(context.Background(), Order{Verb: VerbReload}, nil); !errors.Is(err, ErrNotRunning) {
+		t.Fatalf("Do of nobody: %v, want ErrNotRunning", err)
+	}
+}
+
+func TestDefaultPath(t *testing.T) {
+	t.Setenv("XDG_RUNTIME_DIR", "/run/user/7")
+	for name, want := range map[string]string{
+		"web": "/run/user/7/tine/web.sock",
+		"":    "/run/user/7/tine/tine.sock",
+	} {
+		if got := DefaultPath(name); got != want {
+			t.Errorf("DefaultPath(%q) = %s, want %s", name, got, want)
+		}
+	}
+	seen := map[string]string{}
+	for _, name := range []string{"../../etc", "..", ".", "a/b", "a b", "a-b", strings.Repeat("x", 200), strings.Repeat("x", 201), "\x00", "ü"} {
+		path := DefaultPath(name)
+		if filepath.Dir(path) != "/run/user/7/tine" || len(filepath.Base(path)) > 70 {
+			t.Errorf("DefaultPath(%q) = %s", name, path)
+		}
+		if other, ok := seen[path]; ok {
+			t.Errorf("%q and %q have the same path %s", name, other, path)
+		}
+		seen[path] = name
+	}
+	t.Setenv("XDG_RUNTIME_DIR", "relative")
+	if path := DefaultPath("web"); !filepath.IsAbs(path) {
+		t.Errorf("DefaultPath = %s", path)
+	}
+}
