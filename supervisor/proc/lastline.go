@@ -5,16 +5,20 @@ import (
 	"sync"
 )
 
-// maxLastLine bounds what is kept of the line that explains an exit.
-const maxLastLine = 1 << 10
+const (
+	maxLastLine  = 1 << 10 // bytes of one line that explains an exit
+	maxLastLines = 20      // and of those around it
+	maxTail      = 4 << 10 // bytes of those lines
+)
 
 // lastLine remembers the line of one stream that best explains an exit. Normally that is the last one that is not
 // blank. A Go program that crashes prints its reason first and the stacks of its goroutines after it: then it is the
 // reason.
 type lastLine struct {
-	mu    sync.Mutex
-	text  []byte
-	crash crashState
+	mu     sync.Mutex
+	text   []byte
+	crash  crashState
+	stacks int // lines since it is known to be a crash
 }
 
 type crashState int
@@ -25,27 +29,35 @@ const (
 	isCrash               // stacks follow it: nothing that comes later explains more
 )
 
-func (l *lastLine) add(line []byte) {
+// add says whether the line is worth a place among the last ones: of all the stacks that follow a crash only the first.
+func (l *lastLine) add(line []byte) bool {
 	line = line[:min(len(line), maxLastLine)]
-	if len(bytes.TrimSpace(line)) == 0 {
-		return
+	if blank(line) {
+		return l.crash != isCrash
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
 	case l.crash == isCrash:
-		return
+		l.stacks++
+		return l.stacks < maxLastLines-5 // the headline and what stands between it and the stacks comes before
 	case hasPrefix(line, "panic: ", "fatal error: "):
 		l.crash = mayBeCrash
 	case l.crash == mayBeCrash && hasPrefix(line, "goroutine "):
 		l.crash = isCrash
-		return
+		return true
 	case l.crash == mayBeCrash && hasPrefix(line, "[", "\t", "runtime: "):
-		return // what may stand between the reason and the stacks
+		return true // what may stand between the reason and the stacks
 	default:
 		l.crash = noCrash
 	}
 	l.text = append(l.text[:0], line...)
+	return true
+}
+
+// blank is cheap for the usual line, whose first byte is text.
+func blank(line []byte) bool {
+	return len(line) == 0 || line[0] <= ' ' && len(bytes.TrimSpace(line)) == 0
 }
 
 func (l *lastLine) line() string {
@@ -61,4 +73,37 @@ func hasPrefix(line []byte, prefixes ...string) bool {
 		}
 	}
 	return false
+}
+
+// tail keeps the last lines of a process. Its zero value is empty and uses no memory.
+type tail struct {
+	mu   sync.Mutex
+	text []byte // whole lines with their newlines; the last maxTail bytes of it count
+}
+
+func (t *tail) add(line []byte) {
+	line = line[:min(len(line), maxLastLine)]
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.text)+len(line) >= 2*maxTail {
+		kept := t.text[len(t.text)-maxTail:]
+		t.text = append(t.text[:0], kept[bytes.IndexByte(kept, '\n')+1:]...)
+	}
+	t.text = append(append(t.text, line...), '\n')
+}
+
+// lines are the last maxLastLines, or as many as fit into maxTail bytes.
+func (t *tail) lines() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	text := bytes.TrimRight(t.text, "\n")
+	from := len(text)
+	for n := 0; n < maxLastLines && from > 0; n++ {
+		next := bytes.LastIndexByte(text[:max(from-1, 0)], '\n') + 1
+		if len(text)-next > maxTail {
+			break
+		}
+		from = next
+	}
+	return string(text[from:])
 }

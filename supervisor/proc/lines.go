@@ -1,10 +1,6 @@
 package proc
 
-import (
-	"bytes"
-	"os"
-	"time"
-)
+import "bytes"
 
 const (
 	smallBuffer = 4 << 10
@@ -15,21 +11,22 @@ const (
 // pump turns one stream of a process into lines. Its buffer holds one line, starts small, grows while the process prints
 // much, and is bounded by the longest line that is delivered in one piece.
 type pump struct {
-	file    *os.File
+	stream
 	deliver LineFunc
 	max     int
 	last    lastLine
+	tail    *tail // of the process; nil: nobody asks
 }
 
 func (p *pump) run() {
-	defer p.file.Close()
+	defer p.close()
 	limit := p.max + 1 // one more, so that a line of exactly max bytes is whole
 	buf := make([]byte, min(smallBuffer, limit))
 	held := 0     // bytes in buf that are not delivered
 	long := false // the line that they belong to has been delivered in part
 	calm := 0
 	for {
-		n, err := p.file.Read(buf[held:])
+		n, err := p.read(buf[held:])
 		full := held+n == len(buf)
 		seen := held // there is no newline before this
 		held += n
@@ -73,11 +70,8 @@ func (p *pump) run() {
 }
 
 func (p *pump) line(line []byte, continued, more bool) {
-	if !continued {
-		p.last.add(line)
+	if !continued && p.last.add(line) && p.tail != nil {
+		p.tail.add(line)
 	}
 	p.deliver(line, more)
 }
-
-// stop ends the pump although somebody still holds the other end of its pipe.
-func (p *pump) stop() { _ = p.file.SetReadDeadline(time.Unix(1, 0)) }

@@ -22,7 +22,7 @@ func pumped(t testing.TB, max int, pieces ...[]byte) *output {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		(&pump{file: r, deliver: out.line, max: max}).run()
+		(&pump{stream: stream{file: r}, deliver: out.line, max: max}).run()
 	}()
 	for _, p := range pieces {
 		for len(p) > 0 {
@@ -161,7 +161,7 @@ func TestLargeBufferIsGivenBack(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		(&pump{file: r, max: 1 << 20, deliver: func(line []byte, _ bool) {
+		(&pump{stream: stream{file: r}, max: 1 << 20, deliver: func(line []byte, _ bool) {
 			room = cap(line)
 			got <- len(line)
 		}}).run()
@@ -257,7 +257,7 @@ func BenchmarkLines(b *testing.B) {
 	}()
 	n := 0
 	b.ResetTimer()
-	(&pump{file: r, max: DefaultMaxLine, deliver: func([]byte, bool) { n++ }}).run()
+	(&pump{stream: stream{file: r}, max: DefaultMaxLine, deliver: func([]byte, bool) { n++ }}).run()
 	if n != b.N*100 {
 		b.Fatalf("%d lines, want %d", n, b.N*100)
 	}

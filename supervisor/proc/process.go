@@ -13,6 +13,7 @@ import (
 type Process struct {
 	pid   int
 	pumps [2]*pump // stdout, stderr; nil where nobody listens
+	tail  tail     // of both
 
 	mu     sync.Mutex // held while signalling and while reaping, so that the pid is ours during both
 	reaped bool
@@ -31,6 +32,10 @@ type Exit struct {
 	// LastLine is the reason in the program's own words, if it gave one: the headline of a Go crash, else the last line on
 	// stderr that is not blank, else that on stdout; at most 1 KiB. It is final once OutputDone is closed.
 	LastLine string
+	// LastLines are what it printed last on both streams, in the order in which it was read, separated by newlines: at
+	// most 20 lines and 4 KiB, bytes as they were written, of each line at most the first 1 KiB. Of a Go crash they are
+	// the headline and what follows it first. It is final once OutputDone is closed.
+	LastLines string
 }
 
 // String is the exit in words: "exit code 3", "signal killed".
@@ -51,6 +56,7 @@ func (p *Process) Exited() <-chan struct{} { return p.exited }
 func (p *Process) Exit() Exit {
 	<-p.exited
 	e := p.exit
+	e.LastLines = p.tail.lines()
 	for _, pump := range p.pumps { // stderr comes last and wins
 		if pump != nil {
 			if line := pump.last.line(); line != "" {

@@ -76,7 +76,7 @@ func start(c Command, o Options) (_ *Process, err error) {
 			return nil, fmt.Errorf("cannot make a pipe for its output: %w", err)
 		}
 		defer syscall.Close(w)
-		p.pumps[i] = &pump{file: r, deliver: fn, max: o.MaxLine}
+		p.pumps[i] = &pump{stream: stream{file: r, exited: p.exited}, deliver: fn, max: o.MaxLine, tail: &p.tail}
 		fds = append(fds, uintptr(w))
 	}
 	for _, f := range o.Files {

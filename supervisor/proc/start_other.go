@@ -24,6 +24,10 @@ func outputPipe() (*os.File, int, error) {
 	if err != nil {
 		return nil, -1, err
 	}
-	_ = syscall.SetNonblock(fds[0], true)
-	return os.NewFile(uintptr(fds[0]), "output"), fds[1], nil
+	return pollable(fds[0]), fds[1], nil
+}
+
+func pollable(fd int) *os.File {
+	_ = syscall.SetNonblock(fd, true)
+	return os.NewFile(uintptr(fd), "output")
 }
