@@ -54,6 +54,7 @@ type watcher struct {
 	renewed bool       // what was decided may hold no more
 	reader  queueReader
 	looks   int // so far
+	changes int
 
 	// The goroutine's own.
 	clock    runClock
@@ -179,6 +180,7 @@ func (w *watcher) look(rang bool) (next time.Duration, arm bool) {
 	if !c.decides {
 		w.balance.forget()
 	} else if w.balance.look(now, w.tracks) || decide {
+		w.changes++
 		w.set.balance(orNil(w.balance.open), orNil(w.balance.weights))
 	}
 	if w.pulse(at, rang) && next == 0 {

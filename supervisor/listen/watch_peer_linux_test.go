@@ -236,9 +236,9 @@ func masterPeer(t *testing.T, kind, slots string) error {
 			return err
 		}
 		s.mu.Lock()
-		looks := s.observer.(*watcher).looks
+		looks, changes := s.observer.(*watcher).looks, s.observer.(*watcher).changes
 		s.mu.Unlock()
-		fmt.Println((ru.Utime.Nano()+ru.Stime.Nano())/1000, ru.Nvcsw, looks)
+		fmt.Println((ru.Utime.Nano()+ru.Stime.Nano())/1000, ru.Nvcsw, looks, changes)
 	}
 	for _, w := range workers {
 		w.end()
