@@ -39,3 +39,24 @@ func (l *ledger) look(at, missing int64) (correct int64) {
 	*l = ledger{}
 	return correct
 }
+
+// flood notices that so many handshakes are unfinished that the kernel cannot tell from them who does not accept: each
+// slot always has some, so each would be taken for stale, but the one that has accepted last. The load still tells.
+type flood struct {
+	until int64 // ns, of any monotonic clock
+}
+
+const (
+	// floodAt is how many are missing in all slots together: more than are under way between most clients and an app.
+	floodAt = 256
+	// floodFor is how long fewer must be missing before it is over.
+	floodFor = 2 * int64(time.Second)
+)
+
+// look takes what is missing in all slots together. It answers whether there is a flood.
+func (f *flood) look(at, missing int64) bool {
+	if missing >= floodAt {
+		f.until = at + floodFor
+	}
+	return at < f.until
+}

@@ -115,3 +115,15 @@ func TestLedgerRecoversFromAFlood(t *testing.T) {
 		t.Errorf("2 s after 20,000 half-open handshakes %d still count", a.wrong())
 	}
 }
+
+func TestFlood(t *testing.T) {
+	var f flood
+	for i, s := range []struct {
+		at, missing int64
+		want        bool
+	}{{0, 0, false}, {250, 255, false}, {500, 5000, true}, {750, 5000, true}, {1000, 0, true}, {2500, 0, true}, {2750, 0, false}, {3000, 256, true}} {
+		if got := f.look(s.at*ms, s.missing); got != s.want {
+			t.Errorf("step %d: %v, want %v", i, got, s.want)
+		}
+	}
+}

@@ -53,7 +53,9 @@ type watcher struct {
 	fallen  []Notice   // to be sent
 	renewed bool       // what was decided may hold no more
 	reader  queueReader
-	looks   int // so far
+	flood   flood
+	stale   uint64 // Header.StaleAfter, while a flood has it at 0; else 0
+	looks   int    // so far
 	changes int
 
 	// The goroutine's own.
@@ -221,24 +223,40 @@ func (w *watcher) sample(at int64, now time.Duration) (c circumstances, decide b
 		}
 	}
 	admitted := s.admitted
-	flows := false
+	flows, missing := false, int64(0)
 	for slot := range w.eyes {
 		var v view
 		if len(admitted) > 0 && admitted[0] == slot {
 			v.admitted, admitted = true, admitted[1:]
 		}
-		leaking := w.eyes[slot].look(at, &v, &w.reader, kind == KindEBPF)
+		n := w.eyes[slot].look(at, &v, &w.reader, kind == KindEBPF)
 		for seat := range v.seats {
 			w.sit(slot, seat, &v.seats[seat])
 		}
-		c.leaking = c.leaking || leaking
+		c.leaking = c.leaking || n > 0
+		missing += n
 		w.tracks[slot].look(now, &v)
 		flows = flows || w.tracks[slot].accepted
 	}
 	w.common.look(now, c.shared, flows)
+	flood := w.flood.look(at, missing)
+	w.patience(flood)
+	c.leaking = c.leaking || flood // to see its end
 	w.notices = append(w.notices, w.fallen...)
 	w.fallen = w.fallen[:0]
 	return c, decide
+}
+
+// patience makes the kernel judge slots by their load alone while there is a flood.
+func (w *watcher) patience(flood bool) {
+	h := w.set.board.Header()
+	switch {
+	case flood && w.stale == 0:
+		w.stale = h.StaleAfter.Swap(0)
+	case !flood && w.stale != 0:
+		h.StaleAfter.Store(w.stale)
+		w.stale = 0
+	}
 }
 
 // sit fills in whose seat it is, and what that worker says of itself. Rows of empty seats are left alone: they take no
@@ -252,28 +270,28 @@ func (w *watcher) sit(slot, seat int, v *seatView) {
 	v.open = int64(row.Opened.Load() - row.Closed.Load())
 }
 
-// look reads the line and the queues, and settles the account of a line that the kernel counts on. It answers whether
-// anything is missing there.
+// look reads the line and the queues, and settles the account of a line that the kernel counts on. It answers how many
+// connections are missing there after that.
 //
 // A connection is assigned, then queued, then accepted. Read the other way round, none is seen twice, and so nothing is
 // missing less than is true.
-func (e *eye) look(at int64, v *view, r *queueReader, counted bool) (leaking bool) {
+func (e *eye) look(at int64, v *view, r *queueReader, counted bool) (missing int64) {
 	e.count(v)
 	for _, fd := range e.queues {
 		v.queue += r.queue(fd)
 	}
-	if counted {
-		v.assigned = e.line.Assigned.Load()
-		missing := int64(v.assigned - v.accepted() - uint64(v.queue) - uint64(e.fixed))
-		n := e.ledger.look(at, missing)
-		if n != 0 {
-			e.line.Accepted[0].Add(uint64(n))
-			e.line.Released[0].Add(uint64(n) * ipc.Weight)
-			e.fixed += n
-		}
-		leaking = missing != n
+	if !counted {
+		return 0
 	}
-	return leaking
+	v.assigned = e.line.Assigned.Load()
+	missing = int64(v.assigned - v.accepted() - uint64(v.queue) - uint64(e.fixed))
+	n := e.ledger.look(at, missing)
+	if n != 0 {
+		e.line.Accepted[0].Add(uint64(n))
+		e.line.Released[0].Add(uint64(n) * ipc.Weight)
+		e.fixed += n
+	}
+	return missing - n
 }
 
 // count reads what the workers count. Corrections are not among it.

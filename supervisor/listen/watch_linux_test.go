@@ -309,6 +309,7 @@ func TestWatchCorrects(t *testing.T) {
 	seatWorker(t, s, 1, 0, time.Millisecond, "counts")
 	watch(t, s, 0)
 	l := s.Board().Line(1)
+	was := s.Board().Header().StaleAfter.Load()
 	l.Assigned.Add(20000) // as by handshakes that are never finished
 	for range 4 {
 		if _, err := ask(s.Addresses()[0]); err != nil {
@@ -325,6 +326,10 @@ func TestWatchCorrects(t *testing.T) {
 	if h := l.Held(0); h != 0 {
 		t.Errorf("the seat is said to hold %d", h)
 	}
+	if got := s.Board().Header().StaleAfter.Load(); got != 0 {
+		t.Errorf("in a flood slots are stale after %d ns", got)
+	}
+	eventually(t, "the flood is over", func() bool { return s.Board().Header().StaleAfter.Load() == was })
 }
 
 // Slots come and go under load, watched; and the doorbell is on those that are there.
