@@ -170,7 +170,6 @@ func (w *watcher) look(rang bool) (next time.Duration, arm bool) {
 	w.asked = 0
 	c, decide := w.sample(at, now)
 	c.rang = rang
-	next, arm = w.pace.look(now, w.tracks, c)
 	for slot := range w.tracks {
 		switch v := w.stalls[slot].look(now, &w.tracks[slot], w.common); {
 		case v.stalled:
@@ -178,7 +177,9 @@ func (w *watcher) look(rang bool) (next time.Duration, arm bool) {
 		case v.resumed:
 			w.notices = append(w.notices, Notice{What: Resumed, Slot: slot})
 		}
+		c.unsettled = c.unsettled || w.stalls[slot].on // its worker may be replaced
 	}
+	next, arm = w.pace.look(now, w.tracks, c)
 	if !c.decides {
 		w.balance.forget()
 	} else if w.balance.look(now, w.tracks) || decide {
@@ -233,7 +234,7 @@ func (w *watcher) sample(at int64, now time.Duration) (c circumstances, decide b
 		for seat := range v.seats {
 			w.sit(slot, seat, &v.seats[seat])
 		}
-		c.leaking = c.leaking || n > 0
+		c.unsettled = c.unsettled || n > 0
 		missing += n
 		w.tracks[slot].look(now, &v)
 		flows = flows || w.tracks[slot].accepted
@@ -241,7 +242,7 @@ func (w *watcher) sample(at int64, now time.Duration) (c circumstances, decide b
 	w.common.look(now, c.shared, flows)
 	flood := w.flood.look(at, missing)
 	w.patience(flood)
-	c.leaking = c.leaking || flood // to see its end
+	c.unsettled = c.unsettled || flood // to see its end
 	w.notices = append(w.notices, w.fallen...)
 	w.fallen = w.fallen[:0]
 	return c, decide

@@ -28,7 +28,8 @@ type circumstances struct {
 	decides bool // who gets connections is decided here
 	sockets int
 	shared  int // connections that wait in sockets that all slots share; any number may be 1
-	leaking bool
+	// unsettled: something is to end soon that the doorbell does not tell of.
+	unsettled bool
 }
 
 // look answers how long to sleep, 0: until the doorbell rings; and whether it is to ring at all. It rings at once if
@@ -57,7 +58,7 @@ func (p *pace) look(now time.Duration, tracks []track, c circumstances) (next ti
 		return tickFast * time.Duration(1+max(c.sockets-1, 0)/fastSockets), false
 	case queued:
 		return tickLoad, false
-	case now < p.loadUntil || c.leaking:
+	case now < p.loadUntil || c.unsettled:
 		// Here the next connection need not be noticed at once, except to decide where those after it go.
 		return tickLoad, c.decides
 	case busy:

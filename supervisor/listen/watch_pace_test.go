@@ -32,7 +32,7 @@ func TestPace(t *testing.T) {
 		{"open connections", counted, func(s *scene) { s.views[0].seats[1].open = 1 }, time.Second, tickQuiet, true},
 		{"a queue that stands", decides, func(s *scene) { s.views[1].queue = 1 }, time.Minute, tickLoad, false},
 		{"a shared queue", circumstances{shared: 1}, nil, time.Minute, tickLoad, false},
-		{"half-open", circumstances{leaking: true}, nil, time.Minute, tickLoad, false},
+		{"half-open", circumstances{unsettled: true}, nil, time.Minute, tickLoad, false},
 		{"more were closed than opened", counted, func(s *scene) { s.views[0].seats[0] = seatView{worker: 1, held: -9 * ipc.Weight, open: -9} }, time.Second, 0, true},
 		{"many slots", circumstances{decides: true, sockets: 256}, func(s *scene) { s.accept(0, 1) }, 0, 2 * tickFast, false},
 		{"very many slots", circumstances{decides: true, sockets: 1024}, func(s *scene) { s.accept(0, 1) }, 0, 8 * tickFast, false},
