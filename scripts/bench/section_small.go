@@ -19,7 +19,7 @@ var (
 
 // small runs the benchmarks that are in the packages' tests.
 func (b *bench) small() error {
-	read, err := b.goBench("./worker", "CachedGet")
+	read, err := b.goBench("./worker", "^BenchmarkCachedGet$")
 	if err != nil {
 		return err
 	}
@@ -29,7 +29,7 @@ func (b *bench) small() error {
 		zero := a != nil && a[1] == "0"
 		b.table.add("read of a cached value", "< 20 ns, 0 allocs", fmt.Sprintf("%.1f ns, %s", ns, allocs.FindString(m[3])), verdictOf(ns < 20 && zero))
 	}
-	steps, err := b.goBench("./supervisor/pool", "Tick|Crash|Rollout")
+	steps, err := b.goBench("./supervisor/pool", "^Benchmark(Tick|Crash|Rollout)$")
 	if err != nil {
 		return err
 	}
@@ -43,17 +43,18 @@ func (b *bench) small() error {
 	return nil
 }
 
-func (b *bench) goBench(pkg, name string) ([][]string, error) {
-	c := exec.CommandContext(b.ctx, "go", "test", "-run", "^$", "-bench", "^Benchmark("+name+")$", "-benchmem",
+// goBench runs the benchmarks of a package that match pattern, as go test -bench takes it.
+func (b *bench) goBench(pkg, pattern string) ([][]string, error) {
+	c := exec.CommandContext(b.ctx, "go", "test", "-run", "^$", "-bench", pattern, "-benchmem",
 		"-benchtime", fmt.Sprintf("%dms", b.times(1000, 100)), "-cpu", strconv.Itoa(runtime.NumCPU()), pkg)
 	c.Dir = b.root
 	out, err := c.CombinedOutput()
 	if err != nil {
-		return nil, fmt.Errorf("go test -bench %s %s: %w\n%s", name, pkg, err, out)
+		return nil, fmt.Errorf("go test -bench %s %s: %w\n%s", pattern, pkg, err, out)
 	}
 	found := benchLine.FindAllStringSubmatch(string(out), -1)
 	if found == nil {
-		return nil, fmt.Errorf("no benchmark %s in %s", name, pkg)
+		return nil, fmt.Errorf("no benchmark %s in %s", pattern, pkg)
 	}
 	return found, nil
 }

@@ -30,7 +30,7 @@ func (b *bench) steercost() error {
 func (b *bench) steerRates(peers map[string]*peer) error {
 	wrk := b.has("wrk", "its load; the bench's own clients instead, which cost more")
 	rates := map[string][]float64{}
-	for round := range b.times(14, 3) {
+	for round := range b.times(12, 3) {
 		for _, kind := range turns(kinds, round) {
 			if peers[kind] == nil {
 				continue
@@ -96,7 +96,7 @@ var perPick = regexp.MustCompile(`([0-9.]+) ns/pick`)
 
 // steerProgram runs the benchmark that is in the package's tests.
 func (b *bench) steerProgram() error {
-	found, err := b.goBench("./supervisor/listen", "EBPFProgram")
+	found, err := b.goBench("./supervisor/listen", "^BenchmarkEBPFProgram$/^(least|round-robin)$/^(4|256)$")
 	if err != nil {
 		return err
 	}

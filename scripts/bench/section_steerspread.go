@@ -26,7 +26,7 @@ func (b *bench) spread() error {
 		defer s.p.stop()
 		names, peers[c.name], counts[c.name] = append(names, c.name), s, map[int]int{}
 	}
-	span := time.Duration(b.times(3000, 1500)) * time.Millisecond
+	span := time.Duration(b.times(2500, 1500)) * time.Millisecond
 	for round := range 2 {
 		for _, name := range turns(names, round) {
 			v, err := openLoop{steerRate, span, uint64(round)}.run(b.ctx, peers[name].addr)
