@@ -47,10 +47,13 @@ const calm = `drain_delay: 1s
 // event is a line of the master's log.
 type event struct {
 	Level, Message, App, State, Reason, Signal, Error, Key, Stream string
+	Steering, Policy, File, Dump                                   string
 	LastWords                                                      string `json:"last_words"`
-	Slot, PID, Code, Generation, Failures                          int
+	Slot, PID, Code, Generation, Failures, Slots                   int
 	Worker                                                         uint64
 	DelayMS                                                        float64 `json:"delay_ms"`
+	AgeMS                                                          float64 `json:"age_ms"`
+	TookMS                                                         float64 `json:"took_ms"`
 
 	Raw string    `json:"-"`
 	At  time.Time `json:"-"`
@@ -483,10 +486,10 @@ func (m *tine) ask(pid int, path string, post ...string) (string, error) {
 			return d.DialContext(ctx, "unix", controlPath(m.dir, pid))
 		}}}
 	if len(post) > 0 {
-		r, err := via.Post("http://member"+path, "", strings.NewReader(post[0]))
+		r, err := via.Post("http://"+askedInPerson+path, "", strings.NewReader(post[0]))
 		return outcome(r, err)
 	}
-	return fetch(via, "http://member"+path)
+	return fetch(via, "http://"+askedInPerson+path)
 }
 
 func (m *tine) mustAsk(pid int, path string, post ...string) string {
@@ -523,9 +526,11 @@ type load struct {
 	pids   map[int]bool
 }
 
-func (m *tine) load(clients int) *load {
+func (m *tine) load(clients int) *load { return loadOn(m.address(), clients) }
+
+func loadOn(address string, clients int) *load {
 	l := &load{stop: make(chan struct{}), pids: map[int]bool{}}
-	target := "http://" + m.address() + "/"
+	target := "http://" + address + "/"
 	for i := range clients {
 		c := fresh
 		if i%2 == 1 {

@@ -29,6 +29,8 @@ import (
 //	MEMBER_EXIT=CODE       exit before attaching
 //	MEMBER_NEVER_READY=1   attach but never say ready
 //	MEMBER_DONE_AFTER=FIFO exit 0 unasked when somebody opens FIFO for writing
+//	MEMBER_START=DURATION  take so long to be initialised
+//	MEMBER_DEAF=1          accept in a way that /deaf can end
 //	MEMBER_MODE=TEXT       told in the answers
 //
 // and requests to its own socket say how it goes on: see routes.
@@ -70,12 +72,45 @@ func memberMain([]string) int {
 	if fifo := os.Getenv("MEMBER_DONE_AFTER"); fifo != "" {
 		go func() { gate(fifo); os.Exit(0) }()
 	}
-	if err := w.Serve(m.routes()); err != nil {
+	if d, err := time.ParseDuration(os.Getenv("MEMBER_START")); err == nil {
+		time.Sleep(d)
+	}
+	if err := m.serve(); err != nil {
 		fmt.Fprintln(os.Stderr, "member:", err)
 		return 1
 	}
 	return 0
 }
+
+func (m *member) serve() error {
+	if os.Getenv("MEMBER_DEAF") == "" {
+		return m.w.Serve(m.routes())
+	}
+	lns, err := m.w.Listeners()
+	if err != nil {
+		return err
+	}
+	for i, ln := range lns {
+		lns[i] = deafListener{ln, &m.deaf}
+	}
+	return m.w.ServeServer(&http.Server{Handler: m.routes()}, lns...)
+}
+
+// deafListener accepts no more once somebody holds the lock, but for the one
+// connection that it waits for already.
+type deafListener struct {
+	net.Listener
+	deaf *sync.Mutex
+}
+
+func (l deafListener) Accept() (net.Conn, error) {
+	l.deaf.Lock()
+	l.deaf.Unlock() //lint:ignore SA2001 only to pass
+	return l.Listener.Accept()
+}
+
+// askedInPerson is the host of requests to a member's own socket.
+const askedInPerson = "member"
 
 func controlPath(dir string, pid int) string {
 	return filepath.Join(dir, strconv.Itoa(pid)+".sock")
@@ -93,7 +128,9 @@ func gate(fifo string) {
 
 type member struct {
 	w       *worker.Worker
-	channel int // a duplicate of its end, to break rules with
+	channel int          // a duplicate of its end, to break rules with
+	deaf    sync.Mutex   // held: it accepts no more
+	block   sync.RWMutex // held: it answers nobody but in person
 
 	mu       sync.Mutex
 	messages []string
@@ -110,6 +147,10 @@ type about struct {
 func (m *member) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(rw http.ResponseWriter, r *http.Request) {
+		if r.Host != askedInPerson {
+			m.block.RLock()
+			m.block.RUnlock() //lint:ignore SA2001 only to pass
+		}
 		exe, _ := os.Executable()
 		json.NewEncoder(rw).Encode(about{
 			PID: os.Getpid(), Slot: m.w.Slot(), Worker: m.w.ID(), Generation: m.w.Generation(),
@@ -123,6 +164,9 @@ func (m *member) routes() http.Handler {
 		time.Sleep(time.Duration(ms) * time.Millisecond)
 		fmt.Fprint(rw, ".")
 	})
+	mux.HandleFunc("/block", func(http.ResponseWriter, *http.Request) { m.block.Lock() })
+	mux.HandleFunc("/unblock", func(http.ResponseWriter, *http.Request) { m.block.Unlock() })
+	mux.HandleFunc("/deaf", func(http.ResponseWriter, *http.Request) { m.deaf.Lock() })
 	mux.HandleFunc("/upload", func(rw http.ResponseWriter, r *http.Request) {
 		n, err := io.Copy(io.Discard, r.Body)
 		if err != nil {
@@ -180,8 +224,14 @@ func (m *member) routes() http.Handler {
 			http.Error(rw, err.Error(), http.StatusInternalServerError)
 		}
 	})
+	for _, add := range moreRoutes {
+		add(m, mux)
+	}
 	return mux
 }
+
+// moreRoutes are those that not every system has.
+var moreRoutes []func(m *member, mux *http.ServeMux)
 
 func (m *member) value(key string) *worker.Value[string] {
 	m.mu.Lock()
