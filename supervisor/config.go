@@ -59,7 +59,9 @@ type Config struct {
 	Dashboard Dashboard
 	Metrics   Metrics
 
-	path string // of the file it was read from; empty when built in Go
+	path  string   // of the file it was read from; empty when built in Go
+	env   string   // the environment that was chosen
+	files []string // absolute; all that it was read from
 }
 
 // Path returns the file that the config was read from, or "" when it was built in Go.

@@ -3,7 +3,6 @@ package supervisor
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 )
 
@@ -21,16 +20,9 @@ const maxEnvFile = 1 << 20
 //
 // It returns KEY=VALUE in the order of the file. When a line is wrong the error is a *[ConfigErrors].
 func ReadEnvFile(path string) ([]string, error) {
-	info, err := os.Stat(path)
+	text, err := readRegular(path, "env file", maxEnvFile)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the env file: %w", err)
-	}
-	if info.Size() > maxEnvFile {
-		return nil, fmt.Errorf("cannot read the env file: %s has %d bytes, the limit is %d", path, info.Size(), maxEnvFile)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the env file: %w", err)
+		return nil, err
 	}
 	return parseEnv(path, string(text))
 }

@@ -17,6 +17,8 @@ type ConfigError struct {
 	Path    string // such as apps.web.drain_timeout; empty: the whole file
 	Message string // what is wrong and what to write instead
 	Source  string // the text of the line
+
+	order int // of its file among those that were read
 }
 
 // Summary is the error in one line.
@@ -97,6 +99,9 @@ func joinConfigErrors(errs []*ConfigError) error {
 		return nil
 	}
 	slices.SortStableFunc(errs, func(a, b *ConfigError) int {
+		if a.order != b.order {
+			return a.order - b.order
+		}
 		if a.Line != b.Line {
 			return a.Line - b.Line
 		}

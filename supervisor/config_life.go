@@ -59,60 +59,70 @@ func (w *Watch) fill() {
 }
 
 // hook decodes a section, or a command alone.
-func (d *decoder) hook(to *Hook) func(string, ast.Node) {
+func (d *decoder) hook(to *Hook) codec {
+	command := d.command(&to.Command)
+	read := command.decode
+	command.decode = func(path string, n ast.Node) {
+		if read(path, n); len(to.Command) == 0 && !d.reported(path) {
+			d.fail(n, path, "no command: write the program to run, such as [./notify, ready]")
+		}
+	}
 	return d.short("command", []field{
-		{"command", func(path string, n ast.Node) {
-			if d.command(path, n, &to.Command); len(to.Command) == 0 && !d.reported(path) {
-				d.fail(n, path, "no command: write the program to run, such as [./notify, ready]")
-			}
-		}},
-		{"timeout", d.duration(&to.Timeout)},
+		{"command", command},
+		{"timeout", d.duration(&to.Timeout).when(func() bool { return to.Timeout != 0 })},
 	})
 }
 
 // dependsOn decodes a section of apps, or a list of those that must be ready.
-func (d *decoder) dependsOn(to *map[string]string) func(string, ast.Node) {
-	return func(path string, n ast.Node) {
-		*to = map[string]string{}
-		switch d.resolve(path, n).(type) {
-		case *ast.MappingNode, *ast.MappingValueNode:
-			for _, e := range d.entries(path, n) {
-				at := join(path, e.key)
-				d.values[at] = d.valuePlace(e)
-				if s, ok := d.text(at, e.value); ok {
-					(*to)[e.key] = s
+func (d *decoder) dependsOn(to *map[string]string) codec {
+	return codec{
+		func(path string, n ast.Node) {
+			*to = map[string]string{}
+			switch d.resolve(path, n).(type) {
+			case *ast.MappingNode, *ast.MappingValueNode:
+				for _, e := range d.entries(path, n) {
+					at := join(path, e.key)
+					d.values[at] = d.valuePlace(e)
+					if s, ok := d.text(at, e.value); ok {
+						(*to)[e.key] = s
+					}
+				}
+			default:
+				var names []string
+				d.list(&names, nil).decode(path, n)
+				for i, name := range names {
+					// Faults of a name are told where the name is.
+					at, ok := d.values[index(path, i)]
+					if !ok {
+						at = d.values[path]
+					}
+					d.values[join(path, name)] = at
+					(*to)[name] = DependsReady
 				}
 			}
-		default:
-			var names []string
-			d.list(&names, nil)(path, n)
-			for i, name := range names {
-				// Faults of a name are told where the name is.
-				at, ok := d.values[index(path, i)]
-				if !ok {
-					at = d.values[path]
-				}
-				d.values[join(path, name)] = at
-				(*to)[name] = DependsReady
-			}
-		}
+		},
+		anyOf(textSchema(), listSchema(textSchema()), mapSchema(enumSchema(DependsReady, DependsExited))),
+		func() any { return showMap(*to) },
 	}
 }
 
 // watch decodes a section, paths alone, or whether to watch the app's folder.
-func (d *decoder) watch(a *App) func(string, ast.Node) {
-	read := d.short("paths", []field{
-		{"paths", d.list(&a.Watch.Paths, d.absolute)},
-		{"ignore", d.list(&a.Watch.Ignore, nil)},
-		{"debounce", d.duration(&a.Watch.Debounce)},
+func (d *decoder) watch(to *Watch) codec {
+	c := d.short("paths", []field{
+		{"paths", d.list(&to.Paths, d.absolute)},
+		{"ignore", d.list(&to.Ignore, nil)},
+		{"debounce", d.duration(&to.Debounce).when(func() bool { return to.Debounce != 0 })},
 	})
-	return func(path string, n ast.Node) {
+	read := c.decode
+	c.decode = func(path string, n ast.Node) {
 		if b, ok := d.resolve(path, n).(*ast.BoolNode); ok {
-			a.Watch.folder = b.Value
+			to.folder = b.Value
 			return
 		}
 		read(path, n)
 	}
+	c.schema = anyOf(&schema{Type: "boolean"}, c.schema)
+	return c
 }
 
 // life checks what happens to an app besides being kept running.

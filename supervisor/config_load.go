@@ -1,59 +1,97 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"strings"
-
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
-	"github.com/goccy/go-yaml/token"
+	"slices"
+	"syscall"
 )
 
-// maxConfigBytes is far above any config that a person wrote.
-const maxConfigBytes = 4 << 20
+// LoadOptions say how a config is read.
+type LoadOptions struct {
+	Env string // the name of one of the environments in the file, which is merged over the rest; "": none
+}
 
 // Load reads, checks and completes the config in the YAML file at path. Relative paths in it are relative to its folder.
 // When something is wrong with its content the error is a *[ConfigErrors] that names all of it.
-func Load(path string) (*Config, error) {
-	info, err := os.Stat(path)
+//
+// At the top of the file, besides the keys of [Config]:
+//
+//   - include: files or patterns as of [filepath.Glob], relative to the file's own folder, whose content counts as if it
+//     stood here. An app, a cached value or a setting that two files have is an error.
+//   - env_file: files as of [ReadEnvFile], for the variables of this file and those that it includes. What the master was
+//     started with wins over them. Workers do not get them: an app has an env_file of its own.
+//   - environments: sections of settings by name, of which [LoadOptions.Env] chooses one. It is merged over the rest:
+//     sections key by key, anything else in whole; a key with no value takes the key away.
+//   - x-...: whatever is to be used by YAML aliases.
+//
+// In values, not in keys, ${NAME} is the variable NAME, which must be there; ${NAME:-TEXT} is TEXT when NAME is not there
+// or empty; $$ is one $. In a list or section in one line a value with braces needs quotes. What comes of it counts as
+// if it stood there without quotes.
+func Load(path string) (*Config, error) { return LoadWith(path, LoadOptions{}) }
+
+// LoadWith is [Load] with options.
+func LoadWith(path string, o LoadOptions) (*Config, error) {
+	text, err := readRegular(path, "config", maxConfigBytes)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the config: %w", err)
-	}
-	if info.Size() > maxConfigBytes {
-		return nil, fmt.Errorf("cannot read the config: %s has %d bytes, the limit is %d", path, info.Size(), maxConfigBytes)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the config: %w", err)
+		return nil, err
 	}
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the config: %w", err)
 	}
-	c, err := parseConfig(path, filepath.Dir(absolute), text)
+	d := newDecoder(diskLoader(o))
+	c, err := d.load(path, absolute, text)
 	if err != nil {
 		return nil, err
 	}
-	c.path = path
+	c.path, c.env = path, o.Env
+	for _, s := range d.sources {
+		c.files = append(c.files, s.path)
+	}
 	return c, nil
+}
+
+// Files returns the absolute paths of all files that the config was read from, its own first. Env files are not among them.
+func (c *Config) Files() []string { return slices.Clone(c.files) }
+
+// Reload reads the file of the config anew, as it was read. A config that was built in Go has none.
+func (c *Config) Reload() (*Config, error) {
+	if c.path == "" {
+		return nil, errors.New("cannot read the config again: it is of no file")
+	}
+	return LoadWith(c.path, LoadOptions{Env: c.env})
+}
+
+// loader is where files and variables come from.
+type loader struct {
+	env    string
+	read   func(path string) ([]byte, error)
+	glob   func(pattern string) ([]string, error)
+	lookup func(name string) (string, bool)
+}
+
+func diskLoader(o LoadOptions) loader {
+	return loader{
+		env:    o.Env,
+		read:   func(path string) ([]byte, error) { return readRegular(path, "config", maxConfigBytes) },
+		glob:   filepath.Glob,
+		lookup: os.LookupEnv,
+	}
 }
 
 // parseConfig decodes text, whose faults are reported as being in the file called name and whose relative paths are
 // relative to dir.
 func parseConfig(name, dir string, text []byte) (*Config, error) {
-	d := &decoder{
-		file:    name,
-		dir:     dir,
-		lines:   strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n"),
-		values:  map[string]place{},
-		anchors: map[string]ast.Node{},
-		meant:   map[string]bool{},
-		merging: map[ast.Node]bool{},
-		budget:  maxNodes,
-	}
-	root, ok := d.parse(text)
+	return newDecoder(diskLoader(LoadOptions{})).load(name, filepath.Join(dir, filepath.Base(name)), text)
+}
+
+// load decodes the file called name, which is at path.
+func (d *decoder) load(name, path string, text []byte) (*Config, error) {
+	root, ok := d.read(name, path, nil, text)
 	if !ok {
 		return nil, joinConfigErrors(d.errs)
 	}
@@ -71,57 +109,42 @@ func parseConfig(name, dir string, text []byte) (*Config, error) {
 	return c.WithDefaults(), nil
 }
 
-// parse returns the root of the only document, nil when the file is empty.
-func (d *decoder) parse(text []byte) (root ast.Node, ok bool) {
-	// The YAML library is not ours: a file that makes it panic is a broken file, not a broken master.
-	defer func() {
-		if p := recover(); p != nil {
-			d.failAt(place{}, "", "is no YAML that can be read: %v", p)
-			root, ok = nil, false
-		}
-	}()
-	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
+// readRegular reads a file that must be a regular one and not too long: nothing else ends for certain.
+func readRegular(path, what string, limit int64) ([]byte, error) {
+	fail := func(format string, args ...any) ([]byte, error) {
+		return nil, fmt.Errorf("cannot read the %s: %w", what, fmt.Errorf(format, args...))
+	}
+	// Without O_NONBLOCK opening a FIFO would wait for its writer.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		at, message := place{}, err.Error()
-		if e, isYAML := err.(interface {
-			GetToken() *token.Token
-			GetMessage() string
-		}); isYAML {
-			at, message = placeOfToken(e.GetToken()), e.GetMessage()
-		}
-		d.failAt(at, "", "is no YAML: %s", message)
-		return nil, false
+		return fail("%w", err)
 	}
-	var bodies []ast.Node
-	for _, doc := range file.Docs {
-		if doc.Body == nil {
-			continue
-		}
-		if _, directive := doc.Body.(*ast.DirectiveNode); !directive {
-			bodies = append(bodies, doc.Body)
-		}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return fail("%w", err)
 	}
-	if len(bodies) > 1 {
-		d.fail(bodies[1], "", "is a second document: write one file for each")
-		return nil, false
+	if !info.Mode().IsRegular() {
+		return fail("%s is no regular file but a %s", path, kindOfFile(info.Mode()))
 	}
-	if len(bodies) == 0 {
-		return nil, true
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return fail("%w", err)
 	}
-	ast.Walk(anchorVisitor{d}, bodies[0])
-	return bodies[0], true
+	if int64(len(text)) > limit {
+		return fail("%s has %d bytes, the limit is %d", path, max(info.Size(), limit+1), limit)
+	}
+	return text, nil
 }
 
-// anchorVisitor collects what aliases may point to.
-type anchorVisitor struct{ d *decoder }
-
-func (v anchorVisitor) Visit(n ast.Node) ast.Visitor {
-	if a, ok := n.(*ast.AnchorNode); ok && a.Name != nil && a.Value != nil {
-		name := a.Name.GetToken().Value
-		if _, twice := v.d.anchors[name]; twice {
-			v.d.fail(a, "", "anchor &%s is defined twice", name)
-		}
-		v.d.anchors[name] = a.Value
+func kindOfFile(m os.FileMode) string {
+	switch {
+	case m.IsDir():
+		return "folder"
+	case m&os.ModeNamedPipe != 0:
+		return "pipe"
+	case m&os.ModeSocket != 0:
+		return "socket"
 	}
-	return v
+	return "device"
 }

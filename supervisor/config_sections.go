@@ -9,83 +9,129 @@ import (
 // config decodes the whole file. What each key means is said at the fields of Config.
 func (d *decoder) config(root ast.Node) *Config {
 	c := &Config{}
-	d.section("", root, []field{
+	d.section("", root, d.configFields(c), isExtension)
+	return c
+}
+
+// isExtension tells whether a key at the top is the file's own affair: x-... keys hold anchors for merge keys to use.
+func isExtension(key string) bool { return strings.HasPrefix(key, "x-") }
+
+// configFields are the keys at the top of a file, of c.
+func (d *decoder) configFields(c *Config) []field {
+	return []field{
 		{"name", d.textInto(&c.Name)},
-		{"apps", func(path string, n ast.Node) {
-			for _, e := range d.entries(path, n) {
-				at := join(path, e.key)
-				d.values[at] = e.at
-				c.Apps = append(c.Apps, d.app(at, e.key, e.value))
-			}
+		{"include", d.atTop(anyOf(textSchema(), listSchema(textSchema())))},
+		{"env_file", d.atTop(anyOf(textSchema(), listSchema(textSchema())))},
+		{"environments", d.atTop(&schema{Type: "object", Additional: &schema{Ref: "#/$defs/environment"}})},
+		{"apps", codec{
+			func(path string, n ast.Node) {
+				for _, e := range d.entries(path, n) {
+					at := join(path, e.key)
+					d.values[at] = e.at
+					a := NewApp(e.key)
+					a.Dir = d.sourceOf(e.at).dir
+					d.app(at, &a, e.value)
+					c.Apps = append(c.Apps, a)
+				}
+			},
+			mapSchema(&schema{Ref: "#/$defs/app"}),
+			func() any {
+				var p pairs
+				for i := range c.Apps {
+					p = append(p, pair{c.Apps[i].Name, showFields(d.appFields(&c.Apps[i]))})
+				}
+				return p
+			},
 		}},
-		{"cache", func(path string, n ast.Node) {
-			for _, e := range d.entries(path, n) {
-				at := join(path, e.key)
-				d.values[at] = e.at
-				c.Cache = append(c.Cache, d.cacheValue(at, e.key, e.value))
-			}
+		{"cache", codec{
+			func(path string, n ast.Node) {
+				for _, e := range d.entries(path, n) {
+					at := join(path, e.key)
+					d.values[at] = e.at
+					v := CacheValue{Key: e.key, Dir: d.sourceOf(e.at).dir}
+					v.fill()
+					d.section(at, e.value, d.cacheFields(&v), nil)
+					c.Cache = append(c.Cache, v)
+				}
+			},
+			mapSchema(&schema{Ref: "#/$defs/value"}),
+			func() any {
+				var p pairs
+				for i := range c.Cache {
+					if c.Cache[i].Func == nil {
+						p = append(p, pair{c.Cache[i].Key, showFields(d.cacheFields(&c.Cache[i]))})
+					}
+				}
+				if p == nil {
+					return nil
+				}
+				return p
+			},
 		}},
-		{"log", func(path string, n ast.Node) {
-			d.section(path, n, []field{
-				{"format", d.textInto(&c.Log.Format)},
-				{"level", d.textInto(&c.Log.Level)},
-				{"file", d.pathInto(&c.Log.File)},
-				{"max_size", d.size(&c.Log.MaxSize)},
-				{"max_age", d.optional(&c.Log.MaxAge)},
-				{"keep", d.integer(&c.Log.Keep, 1, maxLogKeep, "")},
-				{"compress", d.boolean(&c.Log.Compress)},
-			}, nil)
-		}},
+		{"log", d.sectionOf([]field{
+			{"format", d.word(&c.Log.Format, "auto", "text", "json")},
+			{"level", d.word(&c.Log.Level, "trace", "debug", "info", "warn", "error")},
+			{"file", d.pathInto(&c.Log.File)},
+			{"max_size", d.size(&c.Log.MaxSize)},
+			{"max_age", d.optional(&c.Log.MaxAge)},
+			{"keep", d.integer(&c.Log.Keep, 1, maxLogKeep, "")},
+			{"compress", d.boolean(&c.Log.Compress)},
+		})},
 		{"control", d.pathOr(&c.Control, ControlOff)},
 		{"dashboard", d.short("listen", []field{
 			{"listen", d.textInto(&c.Dashboard.Listen)},
 			{"token_file", d.pathInto(&c.Dashboard.TokenFile)},
 		})},
 		{"metrics", d.short("listen", []field{{"listen", d.textInto(&c.Metrics.Listen)}})},
-	}, func(key string) bool {
-		// x-... keys hold anchors for merge keys to use.
-		return strings.HasPrefix(key, "x-")
-	})
-	return c
+	}
 }
 
-func (d *decoder) app(path, name string, n ast.Node) App {
-	a := NewApp(name)
-	a.Dir = d.dir
-	d.section(path, n, []field{
-		{"command", func(path string, n ast.Node) { d.command(path, n, &a.Command) }},
+// atTop is a key that has been read before the rest.
+func (d *decoder) atTop(s *schema) codec {
+	return codec{decode: func(string, ast.Node) {}, schema: s}
+}
+
+func (d *decoder) app(path string, a *App, n ast.Node) {
+	d.section(path, n, d.appFields(a), nil)
+	// A longer first wait than the default's longest one is a wish, not a contradiction.
+	if _, set := d.values[join(join(path, "backoff"), "max")]; !set {
+		a.Backoff.Max = max(a.Backoff.Max, a.Backoff.Base)
+	}
+	if a.Watch.folder {
+		a.Watch.Paths, a.Watch.folder = []string{a.Dir}, false
+	}
+}
+
+// appFields are the keys of an app.
+func (d *decoder) appFields(a *App) []field {
+	return []field{
+		{"command", d.command(&a.Command)},
 		{"dir", d.pathInto(&a.Dir)},
 		{"env", d.env(&a.Env)},
 		{"env_file", d.list(&a.EnvFiles, d.absolute)},
 		{"listen", d.list(&a.Listen, d.absoluteSocket)},
 		{"workers", d.integer(&a.Workers, 1, MaxWorkers, "auto")},
-		{"restart", d.textInto(&a.Restart)},
-		{"backoff", func(path string, n ast.Node) {
-			d.section(path, n, []field{
-				{"base", d.duration(&a.Backoff.Base)},
-				{"max", d.duration(&a.Backoff.Max)},
-				{"jitter", d.share(&a.Backoff.Jitter)},
-				{"reset", d.duration(&a.Backoff.Reset)},
-			}, nil)
-			// A longer first wait than the default's longest one is a wish, not a contradiction.
-			if _, set := d.values[join(path, "max")]; !set {
-				a.Backoff.Max = max(a.Backoff.Max, a.Backoff.Base)
-			}
-		}},
+		{"restart", d.word(&a.Restart, RestartOnFailure, RestartAlways, RestartNever)},
+		{"backoff", d.sectionOf([]field{
+			{"base", d.duration(&a.Backoff.Base)},
+			{"max", d.duration(&a.Backoff.Max)},
+			{"jitter", d.share(&a.Backoff.Jitter)},
+			{"reset", d.duration(&a.Backoff.Reset)},
+		})},
 		{"start_limit", d.integer(&a.StartLimit, 0, 1_000_000, "")},
 		{"ready_timeout", d.duration(&a.ReadyTimeout)},
 		{"drain_delay", d.duration(&a.DrainDelay)},
 		{"drain_timeout", d.duration(&a.DrainTimeout)},
 		{"kill_after", d.duration(&a.KillAfter)},
-		{"rollout", d.textInto(&a.Rollout)},
+		{"rollout", d.word(&a.Rollout, RolloutSurge, RolloutStopFirst)},
 		{"max_surge", d.integer(&a.MaxSurge, 1, MaxWorkers, "")},
 		{"max_unavailable", d.integer(&a.MaxUnavailable, 0, MaxWorkers, "")},
 		{"gomaxprocs", d.integer(&a.GOMAXPROCS, 1, 65536, "auto")},
-		{"gomemlimit", d.bytes(&a.GOMEMLIMIT)},
-		{"cpu_affinity", d.textInto(&a.CPUAffinity)},
-		{"policy", d.textInto(&a.Policy)},
-		{"steering", d.textInto(&a.Steering)},
-		{"on_overload", d.textInto(&a.OnOverload)},
+		{"gomemlimit", d.memory(&a.GOMEMLIMIT)},
+		{"cpu_affinity", d.word(&a.CPUAffinity, CPUAffinityAuto, CPUAffinityOff)},
+		{"policy", d.word(&a.Policy, PolicyLeast, PolicyRoundRobin, PolicyRandom, PolicyHash, PolicyClientIP, PolicyCPU)},
+		{"steering", d.word(&a.Steering, SteeringAuto, SteeringEBPF, SteeringCBPF, SteeringHash)},
+		{"on_overload", d.word(&a.OnOverload, OverloadQueue, OverloadRefuse)},
 		{"overload_at", d.integer(&a.OverloadAt, 0, maxOverloadAt, "off")},
 		{"stall_timeout", d.optional(&a.StallTimeout)},
 		{"request_timeout", d.optional(&a.RequestTimeout)},
@@ -97,16 +143,14 @@ func (d *decoder) app(path, name string, n ast.Node) App {
 		{"dump_dir", d.pathInto(&a.DumpDir)},
 		{"namespace", d.textInto(&a.Namespace)},
 		{"depends_on", d.dependsOn(&a.DependsOn)},
-		{"hooks", func(path string, n ast.Node) {
-			d.section(path, n, []field{
-				{"before_start", d.hook(&a.Hooks.BeforeStart)},
-				{"after_ready", d.hook(&a.Hooks.AfterReady)},
-				{"before_drain", d.hook(&a.Hooks.BeforeDrain)},
-				{"on_crash", d.hook(&a.Hooks.OnCrash)},
-			}, nil)
-		}},
+		{"hooks", d.sectionOf([]field{
+			{"before_start", d.hook(&a.Hooks.BeforeStart)},
+			{"after_ready", d.hook(&a.Hooks.AfterReady)},
+			{"before_drain", d.hook(&a.Hooks.BeforeDrain)},
+			{"on_crash", d.hook(&a.Hooks.OnCrash)},
+		})},
 		{"cron_restart", d.textInto(&a.CronRestart)},
-		{"watch", d.watch(&a)},
+		{"watch", d.watch(&a.Watch)},
 		{"oneshot", d.boolean(&a.OneShot)},
 		{"log", d.short("file", []field{
 			{"file", d.pathInto(&a.Log.File)},
@@ -114,78 +158,85 @@ func (d *decoder) app(path, name string, n ast.Node) App {
 			{"max_age", d.optional(&a.Log.MaxAge)},
 			{"keep", d.integer(&a.Log.Keep, 1, maxLogKeep, "")},
 			{"compress", d.boolean(&a.Log.Compress)},
-			{"on_full", d.textInto(&a.Log.OnFull)},
+			{"on_full", d.word(&a.Log.OnFull, OnFullBlock, OnFullDrop)},
 		})},
-	}, nil)
-	if a.Watch.folder {
-		a.Watch.Paths, a.Watch.folder = []string{a.Dir}, false
 	}
-	return a
 }
 
 // command decodes a list of words, or one text that is split like a shell does it.
-func (d *decoder) command(path string, n ast.Node, to *[]string) {
-	if _, isList := d.resolve(path, n).(*ast.SequenceNode); isList {
-		d.list(to, nil)(path, n)
-	} else if s, ok := d.text(path, n); ok {
-		words, err := splitWords(s)
-		if err != nil {
-			d.fail(n, path, "%v", err)
-			return
+func (d *decoder) command(to *[]string) codec {
+	c := d.list(to, nil)
+	asList := c.decode
+	c.decode = func(path string, n ast.Node) {
+		*to = nil
+		if _, isList := d.resolve(path, n).(*ast.SequenceNode); isList {
+			asList(path, n)
+		} else if s, ok := d.text(path, n); ok {
+			words, err := splitWords(s)
+			if err != nil {
+				d.fail(n, path, "%v", err)
+				return
+			}
+			*to = words
 		}
-		*to = words
+		d.absoluteProgram(n, *to)
 	}
-	// A program without a slash is looked up in PATH; one with a slash belongs to the file, like every path in it.
-	if len(*to) > 0 && strings.Contains((*to)[0], "/") {
-		(*to)[0] = d.absolute((*to)[0])
+	return c
+}
+
+// absoluteProgram makes a program with a slash one of the file's folder, like every path in it; one without is looked up
+// in PATH.
+func (d *decoder) absoluteProgram(n ast.Node, command []string) {
+	if len(command) > 0 && strings.Contains(command[0], "/") {
+		command[0] = d.absolute(n, command[0])
 	}
 }
 
 // absoluteSocket makes the path of a Unix-domain address absolute.
-func (d *decoder) absoluteSocket(address string) string {
+func (d *decoder) absoluteSocket(n ast.Node, address string) string {
 	path, ok := strings.CutPrefix(address, "unix:")
 	if path = strings.TrimPrefix(path, "//"); !ok || path == "" || path[0] == '/' || path[0] == '@' {
 		return address
 	}
-	return "unix:" + d.absolute(path)
+	return "unix:" + d.absolute(n, path)
 }
 
-func (d *decoder) cacheValue(path, key string, n ast.Node) CacheValue {
-	v := CacheValue{Key: key, Dir: d.dir}
-	v.fill()
-	d.section(path, n, []field{
-		{"exec", func(path string, n ast.Node) {
-			if _, isList := d.resolve(path, n).(*ast.SequenceNode); isList {
-				d.list(&v.Exec, nil)(path, n)
-				if len(v.Exec) > 0 && strings.Contains(v.Exec[0], "/") {
-					v.Exec[0] = d.absolute(v.Exec[0])
-				}
-			} else if s, ok := d.text(path, n); ok && strings.TrimSpace(s) != "" {
-				v.Exec = shell(s)
-			}
-		}},
+// cacheFields are the keys of a cached value.
+func (d *decoder) cacheFields(v *CacheValue) []field {
+	exec := d.list(&v.Exec, nil)
+	asList := exec.decode
+	exec.decode = func(path string, n ast.Node) {
+		if _, isList := d.resolve(path, n).(*ast.SequenceNode); isList {
+			asList(path, n)
+			d.absoluteProgram(n, v.Exec)
+		} else if s, ok := d.text(path, n); ok && strings.TrimSpace(s) != "" {
+			v.Exec = shell(s)
+		}
+	}
+	dsn := d.textInto(&v.SQL.DSN)
+	asText := dsn.decode
+	dsn.decode = func(path string, n ast.Node) {
+		asText(path, n)
+		v.SQL.DSN = d.absoluteDSN(n, v.SQL.DSN)
+	}
+	return []field{
+		{"exec", exec},
 		{"file", d.pathInto(&v.File)},
-		{"sql", func(path string, n ast.Node) {
-			d.section(path, n, []field{
-				{"driver", d.textInto(&v.SQL.Driver)},
-				{"dsn", d.textInto(&v.SQL.DSN)},
-				{"query", d.textInto(&v.SQL.Query)},
-			}, nil)
-			if v.SQL.Driver == "" || v.SQL.Driver == "sqlite" {
-				v.SQL.DSN = d.absoluteDSN(v.SQL.DSN)
-			}
-		}},
+		{"sql", d.sectionOf([]field{
+			{"driver", d.word(&v.SQL.Driver, "sqlite")},
+			{"dsn", dsn},
+			{"query", d.textInto(&v.SQL.Query)},
+		})},
 		{"every", d.duration(&v.Every)},
 		{"timeout", d.duration(&v.Timeout)},
 		{"jitter", d.share(&v.Jitter)},
 		{"dir", d.pathInto(&v.Dir)},
 		{"env", d.env(&v.Env)},
-	}, nil)
-	return v
+	}
 }
 
 // absoluteDSN makes the file in a SQLite data source name absolute.
-func (d *decoder) absoluteDSN(dsn string) string {
+func (d *decoder) absoluteDSN(n ast.Node, dsn string) string {
 	if dsn == "" || strings.Contains(dsn, ":memory:") {
 		return dsn
 	}
@@ -194,12 +245,12 @@ func (d *decoder) absoluteDSN(dsn string) string {
 			return dsn
 		}
 		file, query, has := strings.Cut(path, "?")
-		if file = "file:" + d.absolute(file); has {
+		if file = "file:" + d.absolute(n, file); has {
 			file += "?" + query
 		}
 		return file
 	}
-	return d.absolute(dsn)
+	return d.absolute(n, dsn)
 }
 
 // shell is the command that runs a script.

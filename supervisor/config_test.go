@@ -2,18 +2,59 @@ package supervisor
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// TestConfigErrors holds the exact text of every error in testdata/config/*.txtar: a tine.yaml and what is said of it.
-// UPDATE_GOLDEN=1 writes them anew.
+// archived loads the tine.yaml of an archive. Its other files lie beside it, but that the one named environment names the
+// environment to choose.
+func archived(a *txtar.Archive) (*Config, error) {
+	files := map[string][]byte{}
+	l := loader{
+		read: func(path string) ([]byte, error) {
+			if text, ok := files[path]; ok {
+				return text, nil
+			}
+			return nil, fmt.Errorf("cannot read it: %w", os.ErrNotExist)
+		},
+		glob: func(pattern string) (found []string, err error) {
+			for path := range files {
+				if ok, err := filepath.Match(pattern, path); err != nil {
+					return nil, err
+				} else if ok {
+					found = append(found, path)
+				}
+			}
+			return found, nil
+		},
+		lookup: func(name string) (string, bool) {
+			v, ok := map[string]string{"N": "4", "EMPTY": "", "ON": "true", "WORD": "soon", "SHADOW": "outside"}[name]
+			return v, ok
+		},
+	}
+	var text []byte
+	for i, f := range a.Files {
+		switch {
+		case i == 0:
+			text = f.Data
+		case f.Name == "environment":
+			l.env = strings.TrimSpace(string(f.Data))
+		}
+		files["/etc/tine/"+f.Name] = f.Data
+	}
+	return newDecoder(l).load("tine.yaml", "/etc/tine/tine.yaml", text)
+}
+
+// TestConfigErrors holds the exact text of every error in testdata/config/*.txtar: a tine.yaml, files beside it, and what
+// is said of it. UPDATE_GOLDEN=1 writes them anew.
 func TestConfigErrors(t *testing.T) {
 	files, err := filepath.Glob("testdata/config/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -25,22 +66,23 @@ func TestConfigErrors(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(a.Files) != 2 {
-				t.Fatalf("%d files in the archive, want tine.yaml and want", len(a.Files))
+			last := len(a.Files) - 1
+			if last < 1 || a.Files[0].Name != "tine.yaml" || a.Files[last].Name != "want" {
+				t.Fatal("want an archive that begins with tine.yaml and ends with want")
 			}
-			_, err = parseConfig("tine.yaml", "/etc/tine", a.Files[0].Data)
+			_, err = archived(a)
 			if err == nil {
 				t.Fatal("no error")
 			}
 			got := err.Error() + "\n"
 			if os.Getenv("UPDATE_GOLDEN") != "" {
-				a.Files[1].Data = []byte(got)
+				a.Files[last].Data = []byte(got)
 				if err := os.WriteFile(name, txtar.Format(a), 0o644); err != nil {
 					t.Fatal(err)
 				}
 				return
 			}
-			if want := string(a.Files[1].Data); got != want {
+			if want := string(a.Files[last].Data); got != want {
 				t.Errorf("got:\n%s\nwant:\n%s", got, want)
 			}
 		})
@@ -394,18 +436,224 @@ func TestParseSchedule(t *testing.T) {
 	}
 }
 
+// parts loads an archive that is good.
+func parts(t *testing.T, archive string) *Config {
+	t.Helper()
+	c, err := archived(txtar.Parse([]byte(archive)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestConfigVariables(t *testing.T) {
+	c := parts(t, `
+-- tine.yaml --
+env_file: [vars.env, more.env]
+apps:
+  web:
+    command: ["${SERVER}", -v, $HOME, $$HOME, "$${N}", a$]
+    workers: ${N}
+    overload_at: "${N}0"
+    env:
+      A: ${N}
+      B: "${NONE:-a b}"
+      C: ${EMPTY:-fallback}
+      D: ${EMPTY}
+      E: $$
+      F: ${SHADOW}${MORE}
+      G: "007${EMPTY}"
+      H: |
+        one ${N}
+        two
+    drain_delay: ${DELAY:-3s}
+    oneshot: ${ON}
+    recycle_jitter: 0.${N}
+-- vars.env --
+SERVER=./server
+SHADOW=inside
+MORE=first
+-- more.env --
+MORE=/more
+`)
+	a := c.Apps[0]
+	if want := []string{"/etc/tine/server", "-v", "$HOME", "$HOME", "${N}", "a$"}; !reflect.DeepEqual(a.Command, want) {
+		t.Errorf("got %q", a.Command)
+	}
+	want := map[string]string{"A": "4", "B": "a b", "C": "fallback", "D": "", "E": "$", "F": "outside/more", "G": "007", "H": "one 4\ntwo\n"}
+	if !reflect.DeepEqual(a.Env, want) {
+		t.Errorf("got %q", a.Env)
+	}
+	if a.Workers != 4 || a.OverloadAt != 40 || a.DrainDelay != 3*time.Second || !a.OneShot || a.RecycleJitter != 0.4 {
+		t.Errorf("got %+v", a)
+	}
+}
+
+const several = `
+-- tine.yaml --
+name: shop
+include: [apps/*.yaml, cache.yaml, none/*.yaml]
+env_file: vars.env
+x-base: &base {restart: always}
+apps:
+  web: {<<: *base, command: ./server}
+environments:
+  production:
+    apps:
+      web: {workers: 8}
+-- vars.env --
+PLACE=top
+-- apps/api.yaml --
+x-base: &base {restart: never}
+env_file: vars.env
+include: ../cache.yaml
+apps:
+  api: {<<: *base, command: ./api, env: {PLACE: "${PLACE}"}}
+-- apps/vars.env --
+PLACE=apps
+-- apps/mail.yaml --
+log: {level: debug}
+apps:
+  mail: {command: ./mail, env: {PLACE: "${PLACE}"}, dir: ../mail}
+-- cache.yaml --
+cache:
+  users: {file: users}
+`
+
+func TestConfigIncludes(t *testing.T) {
+	c := parts(t, several)
+	var got []string
+	for _, a := range c.Apps {
+		got = append(got, strings.Join([]string{a.Name, a.Restart, a.Command[0], a.Dir, a.Env["PLACE"]}, " "))
+	}
+	want := []string{
+		"web always /etc/tine/server /etc/tine ",
+		"api never /etc/tine/apps/api /etc/tine/apps apps",
+		"mail on-failure /etc/tine/apps/mail /etc/tine/mail top",
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%q\nwant\n%q", got, want)
+	}
+	if c.Name != "shop" || c.Log.Level != "debug" || len(c.Cache) != 1 || c.Cache[0].File != "/etc/tine/users" {
+		t.Errorf("got %+v", c)
+	}
+}
+
+func TestConfigEnvironments(t *testing.T) {
+	const text = several + `
+-- apps/zz.yaml --
+environments:
+  production:
+    name: production
+    apps:
+      mail:
+        env: {MODE: live, PLACE: }
+        command: [mail, --live]
+        dump_dir: dumps
+      extra: {command: ./extra}
+    cache:
+      users: {every: 1m}
+      hosts: {file: /etc/hosts}
+  development:
+    apps: {mail: {env: {SECRET: "${NOT_THERE}"}}}
+`
+	c := parts(t, text)
+	if c.Name != "shop" || c.Apps[0].Workers != 0 || len(c.Apps) != 3 {
+		t.Errorf("an environment that was not chosen: %+v", c)
+	}
+	c = parts(t, text+"-- environment --\nproduction\n")
+	mail := c.Apps[2]
+	if c.Name != "production" || c.Apps[0].Workers != 8 || len(c.Apps) != 4 || c.Apps[3].Command[0] != "/etc/tine/apps/extra" {
+		t.Errorf("got %+v", c)
+	}
+	if !reflect.DeepEqual(mail.Env, map[string]string{"MODE": "live"}) || !reflect.DeepEqual(mail.Command, []string{"mail", "--live"}) ||
+		mail.Dir != "/etc/tine/mail" || mail.DumpDir != "/etc/tine/apps/dumps" {
+		t.Errorf("got %+v", mail)
+	}
+	if len(c.Cache) != 2 || c.Cache[0].Every != time.Minute || c.Cache[0].File != "/etc/tine/users" {
+		t.Errorf("got %+v", c.Cache)
+	}
+}
+
+func TestLoadWith(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"tine.yaml": "include: apps/*.yaml\nname: base\nenvironments: {live: {name: live}}\n", "apps/web.yaml": "apps: {web: {command: ./x}}\n",
+	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := LoadWith(filepath.Join(dir, "tine.yaml"), LoadOptions{Env: "live"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := c.Reload()
+	if err != nil || !reflect.DeepEqual(again, c) || c.Name != "live" {
+		t.Errorf("got %+v and %+v, %v", c, again, err)
+	}
+	if want := []string{filepath.Join(dir, "tine.yaml"), filepath.Join(dir, "apps/web.yaml")}; !reflect.DeepEqual(c.Files(), want) {
+		t.Errorf("got %q", c.Files())
+	}
+	if _, err := (&Config{}).Reload(); err == nil {
+		t.Error("read a config that is of no file")
+	}
+}
+
+// TestLoadOfWhatIsNoFile ends at once, whatever there is.
+func TestLoadOfWhatIsNoFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []string{path, "/dev/zero"} {
+		done := make(chan error, 2)
+		go func() {
+			_, err := Load(p)
+			done <- err
+			_, err = ReadEnvFile(p)
+			done <- err
+		}()
+		for range 2 {
+			select {
+			case err := <-done:
+				if err == nil || !strings.Contains(err.Error(), "no regular file") {
+					t.Errorf("%s: got %v", p, err)
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatalf("%s: still reading", p)
+			}
+		}
+	}
+}
+
 func FuzzConfig(f *testing.F) {
+	add := func(a *txtar.Archive) {
+		other := ""
+		if len(a.Files) > 2 {
+			other = string(a.Files[1].Data)
+		}
+		f.Add(string(a.Files[0].Data), other, "production")
+	}
 	files, _ := filepath.Glob("testdata/config/*.txtar")
 	for _, name := range files {
 		if a, err := txtar.ParseFile(name); err == nil {
-			f.Add(string(a.Files[0].Data))
+			add(a)
 		}
 	}
-	f.Add("apps: {a: {command: x, watch: true, depends_on: [b], hooks: {on_crash: y}, log: l, oneshot: true}, b: {command: x, cron_restart: '@daily'}}")
-	f.Add("a: &a [*a]\napps: *a")
-	f.Add("apps: &a {<<: [*a, *a, *a]}")
-	f.Fuzz(func(t *testing.T, text string) {
-		c, err := parseConfig("tine.yaml", "/etc/tine", []byte(text))
+	add(txtar.Parse([]byte(several)))
+	f.Add("apps: {a: {command: x, watch: true, depends_on: [b], hooks: {on_crash: y}, log: l, oneshot: true}, b: {command: x, cron_restart: '@daily'}}", "", "")
+	f.Add("a: &a [*a]\napps: *a", "", "")
+	f.Add("apps: &a {<<: [*a, *a, *a]}", "", "")
+	f.Add("include: [other.yaml, apps/*]\nenv_file: other.yaml", "environments: {a: {apps: }}", "a")
+	f.Fuzz(func(t *testing.T, text, other, env string) {
+		c, err := archived(&txtar.Archive{Files: []txtar.File{
+			{Name: "tine.yaml", Data: []byte(text)}, {Name: "other.yaml", Data: []byte(other)},
+			{Name: "apps/a.yaml", Data: []byte(other)}, {Name: "environment", Data: []byte(env)},
+		}})
 		if err != nil {
 			_ = err.Error()
 			return
