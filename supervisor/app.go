@@ -31,6 +31,11 @@ type app struct {
 	code      int    // of its end
 	reason    string // of its end
 
+	halted    bool   // it leaves, or has ended, by an order that may be followed by a start
+	opening   *order // that starts it again; nil: none
+	startWith int    // workers, when it is started again; 0: as many as before
+	history   history
+
 	// replaces is the app that leaves when this one is ready: it had the same
 	// addresses under another name, or is an earlier one of the same name.
 	replaces *app
@@ -59,6 +64,7 @@ func (s *sockets) release() {
 type lastExit struct {
 	id    pool.WorkerID
 	words string
+	lines string // the last of both streams
 }
 
 // openApp resolves the command and opens the sockets, so that what is wrong with

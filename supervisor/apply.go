@@ -7,13 +7,16 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
 // plan is what a new config changes. First everything that it adds is opened, in a
 // goroutine because that may wait; only when all of it is there anything changes.
 type plan struct {
-	config    *Config
+	asked     *Config // as it came
+	config    *Config // with its defaults
 	newcomers []newcomer
 	added     []*app // the newcomers that are open
 }
@@ -36,9 +39,9 @@ func (l *loop) applyConfig(c *Config) {
 		return
 	}
 	l.opening = true
-	p := &plan{config: c.WithDefaults()}
+	p := &plan{asked: c, config: c.WithDefaults()}
 	for _, config := range p.config.Apps {
-		if l.find(config.Name) == nil && !l.done(config) {
+		if l.find(config.Name) == nil && !l.done(config) && !l.isHalted(config.Name) {
 			p.newcomers = append(p.newcomers, newcomer{config, l.predecessor(p.config, config)})
 		}
 	}
@@ -102,6 +105,7 @@ func (l *loop) opened(p *plan, err error) {
 	} else {
 		l.carryThrough(p)
 	}
+	l.applied(p.asked, err)
 	if c := l.nextConfig; c != nil {
 		l.nextConfig = nil
 		l.applyConfig(c)
@@ -128,11 +132,16 @@ func (l *loop) carryThrough(p *plan) {
 	for _, config := range p.config.Apps {
 		if a := l.find(config.Name); a != nil {
 			l.change(a, config)
+		} else if a := l.listed(config.Name); a != nil && a.halted {
+			a.changeHalted(config)
 		}
 	}
 	for _, a := range l.apps {
 		switch {
-		case a.ended || a.leaving || p.config.names(a):
+		case p.config.names(a):
+		case a.halted: // and stays away
+			a.halted, a.leaving, a.opening = false, true, nil
+		case a.ended || a.leaving:
 		case slices.ContainsFunc(p.added, func(n *app) bool { return n.replaces == a }):
 			l.logs.Info().Str("app", a.name).Msg("app is no longer in the config; stopping it when its successor is ready")
 		default:
@@ -146,12 +155,14 @@ func (l *loop) carryThrough(p *plan) {
 		l.apps = append(l.apps, a)
 		l.start(a)
 	}
+	l.config = p.config
 	l.applySources(p.config.Cache)
 	l.logs.setLevel(p.config.Log.Level)
 	if n := p.config.Log; n.File != l.logConfig.File || n.Format != l.logConfig.Format {
 		l.logs.Warn().Msg("the log stays where it is: a new file or format takes effect when Tine is started again")
 	}
 	l.logs.Info().Str("file", p.config.Path()).Msg("configuration applied")
+	l.event(nil, zerolog.InfoLevel, control.Event{Kind: control.EventConfigApplied, Message: "configuration applied"})
 }
 
 // succeed lets the app that a replaces leave, now that a serves on its addresses.
@@ -204,6 +215,21 @@ func (a *app) unrolled(config App) bool {
 	st := a.pool.Status()
 	g := a.generations[st.Generation]
 	return st.Rollout == nil && g != nil && startedDifferently(g.config, config)
+}
+
+// isHalted says whether an app of that name was stopped by an order. It stays so,
+// whatever its config becomes.
+func (l *loop) isHalted(name string) bool {
+	a := l.listed(name)
+	return a != nil && a.halted
+}
+
+// changeHalted is for the next start.
+func (a *app) changeHalted(config App) {
+	if config.Workers != a.config.Workers {
+		a.startWith = config.workers()
+	}
+	a.config = config
 }
 
 // done is whether an app of this very config has run and ended by itself: it is not

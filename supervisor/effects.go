@@ -16,8 +16,11 @@ import (
 func (l *loop) carryOut(a *app, effect pool.Effect) {
 	switch e := effect.(type) {
 	case pool.Spawn:
+		a.history.lastID = max(a.history.lastID, e.ID)
+		a.history.filled(e.Slot)
 		l.spawn(a, e)
 	case pool.Assign:
+		a.history.filled(e.Slot)
 		l.assign(a, e)
 	case pool.Dump:
 		l.dump(a.members[e.ID], e.Reason)
@@ -35,6 +38,7 @@ func (l *loop) carryOut(a *app, effect pool.Effect) {
 	case pool.Resolve:
 		a.forget(a.pool.Status(), e.Generation)
 		a.generations[e.Generation] = newGeneration(a.config)
+		a.history.lastGeneration = max(a.history.lastGeneration, e.Generation)
 	case pool.Record:
 		l.record(a, e)
 	case pool.Done:

@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
@@ -26,6 +27,7 @@ type loop struct {
 	s    *Supervisor
 	logs *logs
 	apps []*app
+	name string // of the master
 
 	store        cache.Store
 	published    published       // what of it workers have set
@@ -35,9 +37,11 @@ type loop struct {
 
 	dispatch   *dispatcher
 	stopping   bool
-	asked      bool    // a person has asked to stop
-	opening    bool    // the apps that a new config adds are being opened
+	asked      bool // a person has asked to stop
+	opening    bool // the apps that a new config adds are being opened
+	applying   []waitingApply
 	nextConfig *Config // came meanwhile: the newest counts
+	config     *Config // that runs
 	logConfig  Log     // what the log was opened with
 	wakeup     *time.Timer
 	timerStale bool            // a core was stepped since it was set
@@ -45,7 +49,8 @@ type loop struct {
 	ctx        context.Context // of the sources; ends with the loop
 	cancel     context.CancelFunc
 	wasReady   bool
-	gaveUp     *app // the app whose giving up ends the rest
+	orders     []*order // under way
+	gaveUp     *app     // the app whose giving up ends the rest
 	startedAt  time.Time
 }
 
@@ -55,6 +60,7 @@ func newLoop(s *Supervisor) *loop {
 
 func (l *loop) run(ctx context.Context) (err error) {
 	config := l.s.config.WithDefaults()
+	l.name, l.config = config.Name, config
 	l.logConfig = config.Log
 	l.logs, err = newLogs(config.Log, l.s.stdout, l.s.stderr)
 	if err != nil {
@@ -65,6 +71,8 @@ func (l *loop) run(ctx context.Context) (err error) {
 	}
 	l.s.logs = l.logs
 	defer l.logs.Close()
+	stopControl := func() {}
+	defer func() { stopControl() }() // when all else has ended, but for the log
 	// Who reads the log may go away; that must not take the service along.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	signals := watchSignals(l.s)
@@ -86,7 +94,11 @@ func (l *loop) run(ctx context.Context) (err error) {
 	close(l.s.started)
 	// First of all that is deferred: whoever waits to post is then let go, and can
 	// be waited for.
-	defer close(l.s.done)
+	defer func() {
+		close(l.s.done)
+		l.s.book.close()
+	}()
+	stopControl = l.s.serveControl()
 	l.startSources(config.Cache)
 	for _, a := range l.apps {
 		l.start(a)
@@ -119,6 +131,9 @@ func (l *loop) run(ctx context.Context) (err error) {
 		case <-stop:
 			stop = nil
 			stopOrder{reason: context.Cause(ctx).Error()}.apply(l)
+		}
+		if len(l.orders) > 0 {
+			l.checkOrders()
 		}
 	}
 	return l.result()
@@ -215,7 +230,7 @@ func (l *loop) setTimer() {
 
 func (l *loop) ended() bool {
 	for _, a := range l.apps {
-		if !a.ended {
+		if !a.ended || !l.stopping && (a.halted || a.opening != nil) { // which an order may bring back
 			return false
 		}
 	}
@@ -238,16 +253,21 @@ func (l *loop) result() error {
 // elsewhere. Later, or when it was added to what runs, the others run on.
 func (l *loop) appEnded(a *app, code int, reason string) {
 	a.ended, a.code, a.reason = true, code, reason
+	level := zerolog.InfoLevel
+	if code != 0 {
+		level = zerolog.ErrorLevel
+	}
 	for _, m := range a.members {
 		a.tally(m) // it outlived SIGKILL; its row goes with the sockets
 	}
 	l.closeSurplus(a)
 	a.sockets.release()
-	log := l.logs.Info()
+	a.history.error = ""
 	if code != 0 {
-		log = l.logs.Error()
+		a.history.error = reason
 	}
-	log.Str("app", a.name).Int("code", code).Str("reason", reason).Msg("app ended")
+	l.event(a, level, control.Event{Kind: control.EventAppEnded, Code: code, Reason: reason, Message: "app " + a.name + " ended: " + reason})
+	l.logs.WithLevel(level).Str("app", a.name).Int("code", code).Str("reason", reason).Msg("app ended")
 	if code == 0 || l.stopping || l.wasReady || a.added {
 		return
 	}

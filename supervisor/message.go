@@ -6,8 +6,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
 )
@@ -161,7 +163,7 @@ func (f exited) apply(l *loop) {
 	delete(a.members, f.m.id)
 	a.tally(f.m)
 	f.m.dropChannel("the worker ended")
-	a.lastExit = lastExit{id: f.m.id, words: f.exit.LastLine}
+	a.lastExit = lastExit{id: f.m.id, words: f.exit.LastLine, lines: f.exit.LastLines}
 	l.sayDropped(f.m)
 	l.step(a, pool.Exited{ID: f.m.id, Code: f.exit.Code, Signal: int(f.exit.Signal)})
 	l.greet(a)
@@ -187,6 +189,7 @@ func (c scale) apply(l *loop) {
 func (c stopOrder) apply(l *loop) {
 	now := c.now || l.asked && !c.own
 	l.logs.Info().Str("reason", c.reason).Bool("at_once", now).Msg("stopping")
+	l.event(nil, zerolog.InfoLevel, control.Event{Kind: control.EventStopping, Reason: c.reason, Message: "tine is stopping: " + c.reason})
 	l.stopping = true
 	l.asked = l.asked || !c.own
 	l.each("", func(a *app) {
@@ -203,6 +206,7 @@ func (c applyConfig) apply(l *loop) { l.applyConfig(c.config) }
 func (c appsOpened) apply(l *loop) { l.opened(c.plan, c.err) }
 
 func (c applyFailed) apply(l *loop) {
+	l.event(nil, zerolog.ErrorLevel, control.Event{Kind: control.EventConfigRefused, Reason: c.err.Error(), Message: "configuration not applied"})
 	l.logs.Error().Msgf("configuration not applied, everything runs on as it was: %v", c.err)
 }
 

@@ -34,6 +34,8 @@ func (l *loop) record(a *app, r pool.Record) {
 	if r.Kind == pool.KindExited && unasked(r) {
 		level = zerolog.ErrorLevel
 	}
+	a.history.note(r, a.pool.Status)
+	l.event(a, level, eventOf(a, r))
 	e := l.logs.WithLevel(level).Str("app", a.name)
 	if r.Slot >= 0 {
 		e.Int("slot", r.Slot)

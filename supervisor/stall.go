@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -57,6 +59,7 @@ func (n steerNotice) apply(l *loop) {
 		case listen.Pulse:
 			l.checkLimits(a)
 		case listen.Fell:
+			l.event(a, zerolog.WarnLevel, control.Event{Kind: control.EventSteeringFell, Reason: n.notice.Why, Message: "steering fell back to " + string(n.notice.Kind)})
 			l.logs.Warn().Str("app", a.name).Str("steering", string(n.notice.Kind)).Str("reason", n.notice.Why).
 				Msg("steering fell back; nothing is lost, new connections are spread less well")
 		}

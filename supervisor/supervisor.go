@@ -59,6 +59,9 @@ type options struct {
 	reload         func() (*Config, error)
 	onMessage      func(Message)
 	calls          map[string]CallHandler
+	version        string
+	control        string
+	doctor         func() any
 }
 
 // WithOutput sends the workers' output and the log to these instead of the
@@ -96,6 +99,8 @@ type Supervisor struct {
 	config *Config
 	options
 	logs    *logs
+	book    eventBook
+	sampler sampler
 	inbox   chan message
 	started chan struct{} // closed when Run takes messages
 	done    chan struct{} // closed when Run takes no more
@@ -123,6 +128,9 @@ func New(c *Config, opts ...Option) (*Supervisor, error) {
 	}
 	for _, o := range opts {
 		o(&s.options)
+	}
+	if s.version == "" {
+		s.version = moduleVersion()
 	}
 	return s, nil
 }

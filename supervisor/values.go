@@ -7,8 +7,10 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/control"
 )
 
 // firstValues is how long the first workers wait for the first result of every
@@ -84,6 +86,7 @@ func (l *loop) sourceResult(j *job, r cache.Result) {
 	if r.Err != nil {
 		l.store.Fail(time.Now(), r.Key, r.Err)
 		if !j.failing {
+			l.valueEvent(zerolog.WarnLevel, control.EventValueFailed, r.Key, r.Err.Error())
 			l.logs.Warn().Str("key", r.Key).Err(r.Err).Float64("took_ms", ms(r.Took)).Msg("source failed; the last value stays")
 		}
 		j.failing = true
@@ -126,6 +129,7 @@ func (l *loop) set(key string, payload *ipc.Payload, source string) uint64 {
 	change, changed := l.store.Set(time.Now(), key, payload, source)
 	if changed {
 		l.spread(change)
+		l.valueEvent(zerolog.DebugLevel, control.EventValueSet, key, "")
 	}
 	return change.Epoch
 }
@@ -135,6 +139,7 @@ func (l *loop) delete(key string) uint64 {
 	change, changed := l.store.Delete(time.Now(), key)
 	if changed {
 		l.spread(change)
+		l.valueEvent(zerolog.InfoLevel, control.EventValueDeleted, key, "")
 	}
 	return change.Epoch
 }

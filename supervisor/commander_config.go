@@ -1,0 +1,196 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/tinehq/tine/supervisor/control"
+)
+
+type getConfig struct{ answer chan<- *Config }
+
+// The config that runs is never changed, so that it can be shared.
+func (g getConfig) apply(l *loop) { g.answer <- l.config }
+
+// running is the config that runs, with its defaults.
+func (s *Supervisor) running(ctx context.Context) (*Config, error) {
+	return ask(ctx, s, func(answer chan<- *Config) message { return getConfig{answer} })
+}
+
+// Mask stands for a value that is not shown.
+const mask = "***"
+
+// secretWords make a secret of a variable whose name has one of them as a word of its
+// own, or at its end (DBPASSWORD).
+var secretWords = []string{"PASSWORD", "PASSWD", "PASS", "PWD", "PASSPHRASE", "SECRET", "SECRETS", "TOKEN", "TOKENS", "KEY", "KEYS",
+	"CREDENTIAL", "CREDENTIALS", "AUTH", "COOKIE", "SALT", "DSN", "PRIVATE", "CERT", "SIGNATURE", "BEARER"}
+
+// isSecret says whether a variable is not for everybody: by its name, or because its
+// value is an address with a password in it.
+func isSecret(name, value string) bool {
+	words := strings.FieldsFunc(strings.ToUpper(name), func(r rune) bool { return r == '_' || r == '-' || r == '.' })
+	for _, w := range words {
+		if slices.ContainsFunc(secretWords, func(s string) bool { return w == s || len(s) > 3 && strings.HasSuffix(w, s) }) {
+			return true
+		}
+	}
+	return maskURL(value) != value
+}
+
+// maskURL hides the password of an address such as postgres://user:password@host/.
+func maskURL(text string) string {
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok || strings.ContainsAny(scheme, " /") {
+		return text
+	}
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	at := strings.LastIndexByte(rest[:end], '@')
+	if at < 0 {
+		return text
+	}
+	user, _, has := strings.Cut(rest[:at], ":")
+	if !has {
+		return text
+	}
+	return scheme + "://" + user + ":" + mask + rest[at:]
+}
+
+// masked is a copy of c for people to see. Of the environment variables in it, those
+// that look like secrets have *** for their value: see isSecret. So has a password in
+// the address of a database. The files that it names are named, and not shown.
+func (c *Config) masked() *Config {
+	out := *c
+	out.Apps, out.Cache = slices.Clone(c.Apps), slices.Clone(c.Cache)
+	for i := range out.Apps {
+		out.Apps[i].Env = maskEnv(out.Apps[i].Env)
+	}
+	for i := range out.Cache {
+		out.Cache[i].Env = maskEnv(out.Cache[i].Env)
+		out.Cache[i].SQL.DSN = maskDSN(out.Cache[i].SQL)
+	}
+	return &out
+}
+
+func maskEnv(env map[string]string) map[string]string {
+	out := maps.Clone(env)
+	for name, value := range out {
+		switch masked := maskURL(value); {
+		case masked != value:
+			out[name] = masked
+		case value != "" && isSecret(name, value):
+			out[name] = mask
+		}
+	}
+	return out
+}
+
+// maskDSN hides all of a data source name that is not a file or an address.
+func maskDSN(s SQL) string {
+	switch {
+	case s.DSN == "" || s.Driver == "" || s.Driver == "sqlite":
+		return s.DSN
+	case strings.Contains(s.DSN, "://"):
+		return maskURL(s.DSN)
+	}
+	return mask
+}
+
+// applyOutcome makes applyConfig tell what came of it.
+type applyAndTell struct {
+	config *Config
+	answer chan<- error
+}
+
+func (m applyAndTell) apply(l *loop) {
+	if l.stopping {
+		m.answer <- control.Refuse(http.StatusConflict, "tine is stopping")
+		return
+	}
+	l.applying = append(l.applying, waitingApply{m.config, m.answer})
+	l.applyConfig(m.config)
+}
+
+// waitingApply is somebody who waits for a config to be applied.
+type waitingApply struct {
+	config *Config
+	answer chan<- error
+}
+
+// applied tells those who wait for a config what came of it. One that was overtaken by
+// a newer one while it waited was not applied.
+func (l *loop) applied(config *Config, err error) {
+	l.applying = slices.DeleteFunc(l.applying, func(w waitingApply) bool {
+		switch {
+		case w.config == config:
+			w.answer <- err
+		case w.config == l.nextConfig:
+			return false
+		default:
+			w.answer <- errors.New("a newer configuration was applied instead")
+		}
+		return true
+	})
+}
+
+// Apply reads the config again, as SIGHUP does, and says what that changes. With Dry
+// nothing is changed. It returns when the change is made; the rollouts that it brings
+// go on, and are told as events.
+func (c commander) Apply(ctx context.Context, r control.ApplyRequest) (control.ApplyResult, error) {
+	result := control.ApplyResult{Changes: []control.Change{}}
+	old, err := c.s.running(ctx)
+	if err != nil {
+		return result, err
+	}
+	next, err := c.s.loadAgainWithin(ctx)
+	if err == nil {
+		err = next.Validate()
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return result, ctx.Err()
+		}
+		refusal := control.Refuse(http.StatusUnprocessableEntity, "%v", err)
+		refusal.Title = "the configuration is not valid"
+		return result, refusal
+	}
+	result.Changes = append(result.Changes, difference(old, next)...)
+	if r.Dry {
+		return result, nil
+	}
+	failed, err := ask(ctx, c.s, func(answer chan<- error) message { return applyAndTell{next, answer} })
+	if err == nil {
+		err = failed
+	}
+	result.Applied = err == nil
+	return result, err
+}
+
+// loadAgainWithin is loadAgain for one who does not wait longer than ctx: a disk that
+// hangs is left to itself.
+func (s *Supervisor) loadAgainWithin(ctx context.Context) (*Config, error) {
+	type loaded struct {
+		config *Config
+		err    error
+	}
+	done := make(chan loaded, 1)
+	go func() {
+		c, err := s.loadAgain()
+		done <- loaded{c, err}
+	}()
+	select {
+	case l := <-done:
+		return l.config, l.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// difference is what a new config changes.
+func difference(old, next *Config) []control.Change { return nil }
