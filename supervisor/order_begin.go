@@ -161,12 +161,12 @@ func (l *loop) beginReload(o *order, a *app) error {
 		}
 		return false, over
 	}
-	l.step(a, pool.Roll{Reason: reason(o.Reason, "reload")})
+	l.step(a, pool.Roll{Reason: because(o.Reason, "reload")})
 	return nil
 }
 
-// reason is what the caller says, or else the word for it.
-func reason(said, otherwise string) string {
+// because is what the caller says, or else the word for it.
+func because(said, otherwise string) string {
 	if said == "" {
 		return otherwise
 	}
@@ -265,7 +265,7 @@ func (l *loop) beginDrain(o *order, a *app) error {
 	if others == 0 {
 		return control.Refuse(http.StatusConflict, "slot %d is the only one of app %s that serves: stop the app, or scale it first", slot, a.name)
 	}
-	l.empty(o, a, slot, reason(o.Reason, "drain"))
+	l.empty(o, a, slot, because(o.Reason, "drain"))
 	empty := o.over
 	o.over = func() (bool, error) {
 		if a.heldSlot(slot) == "" && !a.ended {

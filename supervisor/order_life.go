@@ -207,7 +207,7 @@ func (l *loop) beginStop(o *order, a *app) error {
 	if a.ended {
 		return nil
 	}
-	l.logs.Info().Str("app", a.name).Str("reason", reason(o.Reason, "ordered to")).Bool("at_once", o.Now).Msg("stopping app")
+	l.logs.Info().Str("app", a.name).Str("reason", because(o.Reason, "ordered to")).Bool("at_once", o.Now).Msg("stopping app")
 	a.halted = true
 	if old := a.replaces; old != nil && !old.ended {
 		l.leave(old)
@@ -274,7 +274,7 @@ func (l *loop) restartSlot(o *order, a *app, slot int) error {
 	if err := a.mustRun(o.Verb); err != nil {
 		return err
 	}
-	l.empty(o, a, slot, reason(o.Reason, "restart"))
+	l.empty(o, a, slot, because(o.Reason, "restart"))
 	empty := o.over
 	o.over = func() (bool, error) {
 		done, err := empty()
@@ -357,7 +357,7 @@ type shutdown struct {
 
 func (m shutdown) apply(l *loop) {
 	if m.Now || !l.stopping {
-		stopOrder{now: m.Now, reason: reason(m.Reason, "ordered to")}.apply(l)
+		stopOrder{now: m.Now, reason: because(m.Reason, "ordered to")}.apply(l)
 	}
 	m.answer <- struct{}{}
 }
