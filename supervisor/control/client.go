@@ -154,19 +154,19 @@ func (c *Client) gone(ctx context.Context) bool {
 // error, which it returns. Where the master cut the connection because yield was slow,
 // it goes on from the last event that came.
 func (c *Client) Events(ctx context.Context, after uint64, follow bool, yield func(Event) error) error {
-	return c.EventsLast(ctx, after, -1, follow, yield)
+	return c.EventsLast(ctx, after, 0, follow, yield)
 }
 
-// EventsLast is Events with at most the last so many of those that are kept; negative:
-// all.
+// EventsLast is Events with at most the last so many of those that are kept; 0: all,
+// negative: none.
 func (c *Client) EventsLast(ctx context.Context, after uint64, last int, follow bool, yield func(Event) error) error {
 	return resume(ctx, func() (progress bool, err error) {
 		query := url.Values{"follow": {strconv.FormatBool(follow)}}
 		if after > 0 {
 			query.Set("after", strconv.FormatUint(after, 10))
 		}
-		if last >= 0 {
-			query.Set("last", strconv.Itoa(last))
+		if last != 0 {
+			query.Set("last", strconv.Itoa(max(last, -1)))
 		}
 		answer, err := c.send(ctx, http.MethodGet, "/v1/events", query, typeEvents, nil)
 		if err != nil {
@@ -174,7 +174,7 @@ func (c *Client) EventsLast(ctx context.Context, after uint64, last int, follow 
 		}
 		defer answer.Close()
 		err = readEvents(answer, func(e Event) error {
-			progress, after, last = true, e.ID, -1
+			progress, after, last = true, e.ID, 0
 			if err := yield(e); err != nil {
 				return stopped{err}
 			}

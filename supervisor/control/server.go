@@ -1,9 +1,31 @@
 package control
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	stdlog "log"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
+)
+
+// Limits of what one client can do to the master. That of an answer is
+// Options.WriteTimeout.
+const (
+	headerTimeout = 5 * time.Second  // for the head of a request
+	bodyTimeout   = 30 * time.Second // for its body
+	idleTimeout   = 2 * time.Minute  // between two requests of a connection
+	maxHeader     = 16 << 10         // bytes
+	maxJSON       = 64 << 10         // bytes of a body that is JSON
+	maxValue      = 64 << 20         // bytes of a cached value
+
+	closeGrace = 2 * time.Second        // for requests under way when the server is closed
+	closeForce = 500 * time.Millisecond // for their ends, once their contexts have ended
 )
 
 // Options are those of a Server.
@@ -13,8 +35,222 @@ type Options struct {
 	Doctor  func() any     // what /v1/doctor answers, as JSON; nil: 501
 	Logger  zerolog.Logger // orders, refused peers, readers that were cut
 
-	// WriteTimeout is how long a reader may take to read anything of what waits for it
-	// before it is cut; 0: 10 s. What waits is bounded: about 256 KiB here, and the
-	// Commander's queue of that reader.
+	// WriteTimeout is how long a reader may take to read any of what waits for it
+	// before it is cut; 0: 10 s. What waits is bounded: about 256 KiB here, what the
+	// kernel keeps, and the Commander's queue of that reader.
 	WriteTimeout time.Duration
+}
+
+// Server answers at one socket. Its order is New, Handle, Listen, Serve, Close.
+type Server struct {
+	commander Commander
+	options   Options
+	log       zerolog.Logger
+	mounted   map[string]http.Handler
+	mux       func() *http.ServeMux // builds it once, when all is mounted
+
+	http        *http.Server
+	socket      *socket
+	base        context.Context // of all requests
+	cancelBase  context.CancelFunc
+	streaming   context.Context // of those that end by themselves never
+	stopStreams context.CancelFunc
+
+	mu       sync.Mutex
+	closing  bool
+	underWay int
+	none     chan struct{} // closed when closing and none is under way
+	closed   chan struct{}
+	closeErr error
+}
+
+// New makes a server that listens nowhere yet.
+func New(c Commander, o Options) *Server {
+	if o.WriteTimeout <= 0 {
+		o.WriteTimeout = 10 * time.Second
+	}
+	if abs, err := filepath.Abs(o.Path); err == nil && o.Path != "" {
+		o.Path = abs
+	}
+	s := &Server{
+		commander: c, options: o, log: o.Logger, mounted: map[string]http.Handler{},
+		none: make(chan struct{}), closed: make(chan struct{}),
+	}
+	s.base, s.cancelBase = context.WithCancel(context.Background())
+	s.streaming, s.stopStreams = context.WithCancel(s.base)
+	s.mux = sync.OnceValue(s.buildMux)
+	s.http = &http.Server{
+		Handler:           s.API(),
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ConnContext:       withPeer,
+		ErrorLog:          stdlog.New(debugLines{o.Logger}, "", 0),
+	}
+	return s
+}
+
+// Path is that of the socket, absolute.
+func (s *Server) Path() string { return s.options.Path }
+
+// Handle mounts a handler for a pattern of http.ServeMux with its method, such as
+// "GET /v1/metrics": a route of the table that this package leaves to others, or one
+// of their own. It must come before Listen and the first use of API. The handler has
+// the limits that every other has: its request's context ends when the server is
+// closed, and a reader that does not read makes its Write fail after
+// Options.WriteTimeout. It may answer with Problem.
+func (s *Server) Handle(pattern string, h http.Handler) { s.mounted[pattern] = h }
+
+// API is all that the server answers, for a listener of somebody else, who has to
+// check who asks and which methods he lets through. Its requests count as under way
+// when the server is closed, and are answered with 503 after that.
+func (s *Server) API() http.Handler { return http.HandlerFunc(s.serveHTTP) }
+
+// Listen makes the socket. A folder that cannot be written, or a path that is in use
+// (ErrInUse), is an error that the master can live with: it has changed nothing.
+func (s *Server) Listen() error {
+	if s.options.Path == "" {
+		return errors.New("cannot listen: no path is given for the control socket")
+	}
+	socket, err := listen(s.options.Path)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		socket.Close()
+		return http.ErrServerClosed
+	}
+	s.socket = socket
+	return nil
+}
+
+// Serve answers until Close, and returns nil then.
+func (s *Server) Serve() error {
+	s.mu.Lock()
+	socket, closing := s.socket, s.closing
+	s.mu.Unlock()
+	if closing {
+		return nil
+	}
+	if socket == nil {
+		return errors.New("cannot serve: the server does not listen")
+	}
+	err := s.http.Serve(&guard{socket: socket, log: s.log})
+	s.mu.Lock()
+	closing = s.closing
+	s.mu.Unlock()
+	if closing || errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("cannot accept at %s: %w", s.options.Path, err)
+}
+
+// Close removes the socket, ends the streams, lets the other requests end for two
+// seconds, and then ends them. It takes three seconds at most, unless there is a
+// Commander that outlives its context, which is an error.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		<-s.closed
+		return s.closeErr
+	}
+	s.closing = true
+	if s.underWay == 0 {
+		close(s.none)
+	}
+	socket := s.socket
+	s.mu.Unlock()
+	defer close(s.closed)
+
+	s.stopStreams()
+	s.http.SetKeepAlivesEnabled(false)
+	if socket != nil {
+		s.closeErr = socket.Close()
+	}
+	if !s.ended(closeGrace) {
+		s.cancelBase()
+		if !s.ended(closeForce) {
+			s.closeErr = errors.Join(s.closeErr, errors.New("cannot end all requests: the master does not answer"))
+		}
+	}
+	s.cancelBase()
+	// The handlers have returned, but their last bytes may be on the way.
+	ctx, cancel := context.WithTimeout(context.Background(), closeForce)
+	defer cancel()
+	if s.http.Shutdown(ctx) != nil {
+		s.http.Close()
+	}
+	return s.closeErr
+}
+
+func (s *Server) ended(within time.Duration) bool {
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	select {
+	case <-s.none:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// begin counts a request. It says no when the server is being closed.
+func (s *Server) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
+	}
+	s.underWay++
+	return true
+}
+
+func (s *Server) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.underWay--
+	if s.closing && s.underWay == 0 {
+		close(s.none)
+	}
+}
+
+// serveHTTP is around every request: its limits, its end with the server, its panics.
+func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	answer := &answerWriter{ResponseWriter: w, control: http.NewResponseController(w), timeout: s.options.WriteTimeout}
+	answer.resetDeadline()
+	defer answer.setDeadline() // for what net/http writes after the handler
+	if !s.begin() {
+		Problem(answer, Refuse(http.StatusServiceUnavailable, "the master is ending"))
+		return
+	}
+	defer s.end()
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(s.base, cancel)()
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		if err, ok := p.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
+			s.log.Error().Str("panic", fmt.Sprint(p)).Str("stack", stack()).Str("path", r.URL.Path).Msg("a control request panicked")
+			if !answer.begun {
+				Problem(answer, Refuse(http.StatusInternalServerError, "the handler panicked: see the master's log"))
+				return
+			}
+		}
+		panic(http.ErrAbortHandler)
+	}()
+	s.mux().ServeHTTP(answer, r.WithContext(ctx))
+}
+
+// debugLines takes what net/http has to say of clients that behave badly.
+type debugLines struct{ log zerolog.Logger }
+
+func (d debugLines) Write(p []byte) (int, error) {
+	d.log.Debug().Msg(strings.TrimSpace(string(p)))
+	return len(p), nil
 }

@@ -35,7 +35,7 @@ func (q LogQuery) values() url.Values {
 		v.Set("slot", strconv.Itoa(*q.Slot))
 	}
 	set("stream", q.Stream, q.Stream != "")
-	set("last", strconv.Itoa(q.Last), q.Last != 0)
+	set("last", strconv.Itoa(max(q.Last, -1)), q.Last != 0)
 	set("since", q.Since.Format(time.RFC3339Nano), !q.Since.IsZero())
 	set("grep", q.Grep, q.Grep != "")
 	set("follow", "true", q.Follow)

@@ -1,0 +1,101 @@
+package control
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"time"
+)
+
+// maxWrite is the most that is written under one deadline, so that a slow reader is
+// told from one that does not read.
+const maxWrite = 32 << 10
+
+// answerWriter gives each write a deadline of its own.
+type answerWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	timeout time.Duration
+	begun   bool
+}
+
+// Unwrap is what http.ResponseController looks for.
+func (w *answerWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// A writer without deadlines, such as one of a test, does without.
+func (w *answerWriter) setDeadline()   { _ = w.control.SetWriteDeadline(time.Now().Add(w.timeout)) }
+func (w *answerWriter) resetDeadline() { _ = w.control.SetWriteDeadline(time.Time{}) }
+
+func (w *answerWriter) WriteHeader(status int) {
+	w.begun = true
+	w.setDeadline()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *answerWriter) Write(p []byte) (n int, err error) {
+	w.begun = true
+	for first := true; first || n < len(p); first = false {
+		w.setDeadline()
+		m, err := w.ResponseWriter.Write(p[n:min(len(p), n+maxWrite)])
+		if n += m; err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// FlushError is what http.ResponseController.Flush calls.
+func (w *answerWriter) FlushError() error {
+	w.begun = true
+	w.setDeadline()
+	return w.control.Flush()
+}
+
+// Flush is for handlers that look for an http.Flusher.
+func (w *answerWriter) Flush() { _ = w.FlushError() }
+
+// Problem answers with the error's document, for handlers that are mounted by others.
+func Problem(w http.ResponseWriter, r *Refusal) {
+	doc := *r
+	if doc.Status < 400 || doc.Status > 599 {
+		doc.Status = http.StatusInternalServerError
+	}
+	if doc.Title == "" {
+		doc.Title = http.StatusText(doc.Status)
+	}
+	writeJSON(w, doc.Status, typeProblem, doc)
+}
+
+// writeJSON answers with one document. A writer that fails has nobody to be told.
+func writeJSON(w http.ResponseWriter, status int, contentType string, doc any) {
+	var body bytes.Buffer
+	if err := encode(&body, doc); err != nil {
+		status, contentType = http.StatusInternalServerError, typeText
+		body.Reset()
+		fmt.Fprintln(&body, err)
+	}
+	writeBody(w, status, contentType, body.Bytes())
+}
+
+func writeBody(w http.ResponseWriter, status int, contentType string, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}
+
+// encode writes doc and a newline.
+func encode(b *bytes.Buffer, doc any) error {
+	e := json.NewEncoder(b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(doc); err != nil {
+		return fmt.Errorf("cannot encode the answer: %w", err)
+	}
+	return nil
+}
+
+func stack() string { return string(debug.Stack()) }

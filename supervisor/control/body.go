@@ -1,0 +1,140 @@
+package control
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"reflect"
+	"strings"
+	"time"
+)
+
+// readBody reads a body of at most limit bytes within bodyTimeout.
+func (rq *request) readBody(limit int64) ([]byte, error) {
+	tooLarge := Refuse(http.StatusRequestEntityTooLarge, "the body is longer than %d bytes", limit)
+	if rq.r.ContentLength > limit {
+		return nil, tooLarge
+	}
+	_ = rq.w.control.SetReadDeadline(time.Now().Add(bodyTimeout)) // a reader without deadlines does without
+	data, err := io.ReadAll(http.MaxBytesReader(rq.w, rq.r.Body, limit))
+	_ = rq.w.control.SetReadDeadline(time.Time{})
+	var over *http.MaxBytesError
+	switch {
+	case err == nil:
+		return data, nil
+	case errors.As(err, &over):
+		return nil, tooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, Refuse(http.StatusRequestTimeout, "the body did not come within %s", bodyTimeout)
+	}
+	return nil, Refuse(http.StatusBadRequest, "cannot read the body: %v", err)
+}
+
+// decodeBody reads a JSON object into the struct that to points to, and returns the
+// names of the fields that were there. Only the allowed ones may be. It is stricter
+// than encoding/json, which passes over much: what is wrong is a *Refusal with the
+// field and the position. An empty body is an empty object.
+func decodeBody(data []byte, to any, allowed []string) (map[string]bool, error) {
+	given := map[string]bool{}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return given, nil
+	}
+	if !json.Valid(data) {
+		var any json.RawMessage
+		err := json.Unmarshal(data, &any)
+		var syntax *json.SyntaxError
+		offset := len(data)
+		if errors.As(err, &syntax) {
+			offset = int(syntax.Offset) - 1
+		}
+		return nil, badBody(data, offset, "", "the body is no JSON: %v", err)
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return nil, badBody(data, 0, "", "the body is no JSON object")
+	}
+	fields := fieldsOf(to)
+	for d.More() {
+		t, err := d.Token()
+		if err != nil {
+			return nil, badBody(data, int(d.InputOffset()), "", "cannot read the body: %v", err)
+		}
+		name := t.(string) // of an object's key, in valid JSON
+		keyEnd := int(d.InputOffset())
+		at := keyEnd - len(name) - 2
+		var raw json.RawMessage
+		if err := d.Decode(&raw); err != nil {
+			return nil, badBody(data, keyEnd, name, "cannot read the body: %v", err)
+		}
+		field, ok := fields[name]
+		switch {
+		case !ok || !contains(allowed, name):
+			r := badBody(data, at, name, "there is no field %q here", name)
+			if len(allowed) > 0 {
+				r.Detail += fmt.Sprintf(", only %s", strings.Join(allowed, ", "))
+			}
+			r.Suggestion = Nearest(name, allowed)
+			return nil, r
+		case given[name]:
+			return nil, badBody(data, at, name, "the field %q is there twice", name)
+		}
+		if string(raw) == "null" {
+			continue
+		}
+		given[name] = true
+		if err := json.Unmarshal(raw, field.Addr().Interface()); err != nil {
+			return nil, badBody(data, int(d.InputOffset())-len(raw), name, "the field %q is no %s", name, kindName(field.Type()))
+		}
+	}
+	return given, nil
+}
+
+func contains(all []string, s string) bool {
+	for _, x := range all {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}
+
+// fieldsOf are the fields of a struct by their names in JSON.
+func fieldsOf(to any) map[string]reflect.Value {
+	v := reflect.ValueOf(to).Elem()
+	all := map[string]reflect.Value{}
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		if name != "-" && name != "" {
+			all[name] = v.Field(i)
+		}
+	}
+	return all
+}
+
+func kindName(t reflect.Type) string {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int:
+		return "whole number"
+	}
+	return "text"
+}
+
+// badBody points at an offset of the body.
+func badBody(data []byte, offset int, field, format string, args ...any) *Refusal {
+	r := Refuse(http.StatusBadRequest, format, args...)
+	before := data[:max(0, min(offset, len(data)))]
+	r.Field = field
+	r.Line = bytes.Count(before, []byte("\n")) + 1
+	r.Column = len(before) - (bytes.LastIndexByte(before, '\n') + 1) + 1
+	r.Detail += fmt.Sprintf(" (line %d, column %d)", r.Line, r.Column)
+	return r
+}

@@ -1,0 +1,246 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+)
+
+// bound is for everything that a test waits for.
+const bound = 20 * time.Second
+
+func TestMain(m *testing.M) {
+	if os.Getenv(strangerPath) != "" {
+		stranger()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// fake is a master whose answers a test chooses.
+type fake struct {
+	mu      sync.Mutex
+	orders  []Order
+	applied []ApplyRequest
+	queries []LogQuery
+	values  map[string][]byte
+	epoch   uint64
+
+	do   func(context.Context, Order, func(Progress)) error
+	logs func(context.Context, LogQuery, func(LogLine) error) error
+
+	events  []Event
+	more    chan Event // what comes to one follower
+	status  func(context.Context) (Status, error)
+	applyTo ApplyResult
+}
+
+func (f *fake) Status(ctx context.Context) (Status, error) {
+	if f.status != nil {
+		return f.status(ctx)
+	}
+	slot := Worker{Slot: 0, ID: 3, PID: 4711, State: "ready", Generation: 1, UptimeS: 1.5, RSSBytes: 1 << 20, P99MS: 2.5}
+	return Status{Version: "v1", PID: os.Getpid(), Name: "web", Apps: []App{
+		{Name: "web", State: AppRunning, Desired: 1, Ready: 1, Steering: "ebpf", Policy: "least", Workers: []Worker{slot}, Rollout: &Rollout{ID: 2, State: RolloutRunning}},
+		{Name: "api", State: AppStopped},
+	}, Cache: CacheStatus{Epoch: 1, Values: []CacheValue{{Key: "price", Epoch: 1, Bytes: 2, AgeS: 0.5, Source: "set"}}}}, nil
+}
+
+func (f *fake) Do(ctx context.Context, o Order, progress func(Progress)) error {
+	f.mu.Lock()
+	f.orders = append(f.orders, o)
+	f.mu.Unlock()
+	if f.do != nil {
+		return f.do(ctx, o, progress)
+	}
+	progress(Progress{Time: time.Now(), App: o.App, State: "starting", Done: 0, Total: 2})
+	progress(Progress{Time: time.Now(), App: o.App, State: "ready", Done: 1, Total: 2})
+	return nil
+}
+
+func (f *fake) lastOrder() Order {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.orders) == 0 {
+		return Order{}
+	}
+	return f.orders[len(f.orders)-1]
+}
+
+func (f *fake) Events(ctx context.Context, after uint64, follow bool, yield func(Event) error) error {
+	for _, e := range f.events {
+		if e.ID > after {
+			if err := yield(e); err != nil {
+				return err
+			}
+		}
+	}
+	for follow {
+		select {
+		case e, ok := <-f.more:
+			if !ok {
+				return nil
+			}
+			if err := yield(e); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (f *fake) Logs(ctx context.Context, q LogQuery, yield func(LogLine) error) error {
+	f.mu.Lock()
+	f.queries = append(f.queries, q)
+	f.mu.Unlock()
+	if f.logs != nil {
+		return f.logs(ctx, q, yield)
+	}
+	slot := 0
+	if err := yield(LogLine{ID: 1, Time: time.Now(), App: "web", Slot: &slot, Stream: StreamStdout, Text: "hello <&>"}); err != nil {
+		return err
+	}
+	if q.Follow {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return nil
+}
+
+func (f *fake) Value(_ context.Context, key string) ([]byte, CacheValue, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	data, ok := f.values[key]
+	if !ok {
+		return nil, CacheValue{}, Unknown("cached value", key, []string{"price"})
+	}
+	return data, CacheValue{Key: key, Epoch: f.epoch, Bytes: len(data), AgeS: 0.25, Source: "set"}, nil
+}
+
+func (f *fake) SetValue(_ context.Context, key string, data []byte) (uint64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.values == nil {
+		f.values = map[string][]byte{}
+	}
+	f.values[key] = data
+	f.epoch++
+	return f.epoch, nil
+}
+
+func (f *fake) DeleteValue(_ context.Context, key string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, ok := f.values[key]; !ok {
+		return Unknown("cached value", key, []string{"price"})
+	}
+	delete(f.values, key)
+	return nil
+}
+
+func (f *fake) Config(context.Context) ([]byte, error) { return []byte("apps: {}\n"), nil }
+
+func (f *fake) Apply(_ context.Context, r ApplyRequest) (ApplyResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.applied = append(f.applied, r)
+	f.applyTo.Applied = !r.Dry
+	return f.applyTo, nil
+}
+
+func (f *fake) Call(context.Context, string, uint64, string, []byte) ([]byte, error) {
+	return nil, Refuse(http.StatusNotImplemented, "no calls here")
+}
+
+// folder makes one that is short: the path of a socket may have about 100 bytes.
+func folder(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "tine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// serve runs a server until the test ends.
+func serve(t testing.TB, c Commander, change ...func(*Options)) (*Server, *Client) {
+	t.Helper()
+	o := Options{Path: filepath.Join(folder(t), "s", "web.sock"), Version: "v1", Doctor: func() any { return map[string]int{"cpus": 2} }, Logger: zerolog.New(zerolog.NewTestWriter(t))}
+	for _, f := range change {
+		f(&o)
+	}
+	s := New(c, o)
+	return s, start(t, s)
+}
+
+func start(t testing.TB, s *Server) *Client {
+	t.Helper()
+	if err := s.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve() }()
+	client := NewClient(s.Path())
+	t.Cleanup(func() {
+		client.Close()
+		if err := s.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		if err := within(t, served); err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return client
+}
+
+func within[T any](t testing.TB, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(bound):
+		t.Fatal("nothing came in time")
+		panic("unreachable")
+	}
+}
+
+func boundedContext(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), bound)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func ids(from, to int) []Event {
+	var all []Event
+	for i := from; i <= to; i++ {
+		all = append(all, Event{ID: uint64(i), Time: time.Now(), Level: "info", Kind: "ready", Message: "event " + strconv.Itoa(i)})
+	}
+	return all
+}
+
+// rawConn connects without reading anything afterwards.
+func rawConn(t testing.TB, path, request string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if _, err := fmt.Fprint(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}

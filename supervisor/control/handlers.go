@@ -1,0 +1,324 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// status is the master's, with no list that is null.
+func (rq *request) status() (Status, error) {
+	st, err := rq.s.commander.Status(rq.r.Context())
+	if err != nil {
+		return st, err
+	}
+	if st.Version == "" {
+		st.Version = rq.s.options.Version
+	}
+	st.Apps = list(st.Apps)
+	st.Cache.Values = list(st.Cache.Values)
+	for i := range st.Apps {
+		a := &st.Apps[i]
+		a.Listen, a.SteeringNotes = list(a.Listen), list(a.SteeringNotes)
+		a.Workers, a.Standbys = list(a.Workers), list(a.Standbys)
+	}
+	if st.Steering == "" && len(st.Apps) > 0 {
+		st.Steering = st.Apps[0].Steering
+	}
+	return st, nil
+}
+
+func list[T any](all []T) []T {
+	if all == nil {
+		return []T{}
+	}
+	return all
+}
+
+func (rq *request) answer(doc any) error {
+	writeJSON(rq.w, http.StatusOK, typeJSON, doc)
+	return nil
+}
+
+func getStatus(rq *request) error {
+	st, err := rq.status()
+	if err != nil {
+		return err
+	}
+	return rq.answer(st)
+}
+
+func getApps(rq *request) error {
+	st, err := rq.status()
+	if err != nil {
+		return err
+	}
+	return rq.answer(st.Apps)
+}
+
+func (rq *request) app() (App, error) {
+	st, err := rq.status()
+	if err != nil {
+		return App{}, err
+	}
+	name := rq.r.PathValue("app")
+	var known []string
+	for _, a := range st.Apps {
+		if a.Name == name {
+			return a, nil
+		}
+		known = append(known, a.Name)
+	}
+	return App{}, Unknown("app", name, known)
+}
+
+func getApp(rq *request) error {
+	a, err := rq.app()
+	if err != nil {
+		return err
+	}
+	return rq.answer(a)
+}
+
+func getWorkers(rq *request) error {
+	a, err := rq.app()
+	if err != nil {
+		return err
+	}
+	return rq.answer(a.Workers)
+}
+
+func getCache(rq *request) error {
+	st, err := rq.status()
+	if err != nil {
+		return err
+	}
+	return rq.answer(st.Cache)
+}
+
+func getHealth(rq *request) error {
+	st, err := rq.status()
+	if err != nil {
+		return err
+	}
+	for _, a := range st.Apps {
+		if a.State == AppGaveUp || a.State == AppRunning && a.Desired > 0 && a.Ready == 0 {
+			return Refuse(http.StatusServiceUnavailable, "the app %s has no worker that is ready", a.Name)
+		}
+	}
+	writeBody(rq.w, http.StatusOK, typeText, []byte("ok\n"))
+	return nil
+}
+
+func getValue(rq *request) error {
+	data, v, err := rq.s.commander.Value(rq.r.Context(), rq.r.PathValue("key"))
+	if err != nil {
+		return err
+	}
+	h := rq.w.Header()
+	h.Set(headerEpoch, strconv.FormatUint(v.Epoch, 10))
+	h.Set(headerAge, strconv.FormatFloat(v.AgeS, 'f', 3, 64))
+	h.Set(headerSource, headerText(v.Source))
+	if v.Error != "" {
+		h.Set(headerError, headerText(v.Error))
+	}
+	writeBody(rq.w, http.StatusOK, typeBytes, data)
+	return nil
+}
+
+// headerText is s as a header may carry it: printable ASCII, of at most 200 bytes.
+func headerText(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s[:min(len(s), 200)])
+}
+
+func (rq *request) key() (string, error) {
+	key := rq.r.PathValue("key")
+	if key == "" {
+		return "", Refuse(http.StatusBadRequest, "a cached value has a key: /v1/cache/KEY")
+	}
+	return key, nil
+}
+
+func putValue(rq *request) error {
+	key, err := rq.key()
+	if err != nil {
+		return err
+	}
+	data, err := rq.readBody(maxValue)
+	if err != nil {
+		return err
+	}
+	epoch, err := rq.s.commander.SetValue(rq.r.Context(), key, data)
+	if err != nil {
+		return err
+	}
+	return rq.answer(valueSet{epoch})
+}
+
+func deleteValue(rq *request) error {
+	key, err := rq.key()
+	if err != nil {
+		return err
+	}
+	if err := rq.s.commander.DeleteValue(rq.r.Context(), key); err != nil {
+		return err
+	}
+	rq.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func getConfig(rq *request) error {
+	yaml, err := rq.s.commander.Config(rq.r.Context())
+	if err != nil {
+		return err
+	}
+	writeBody(rq.w, http.StatusOK, typeYAML, yaml)
+	return nil
+}
+
+func applyConfig(rq *request) error {
+	dry := rq.query.bool("dry")
+	rq.logOrder("config apply").Bool("dry", dry).Msg("order")
+	result, err := rq.s.commander.Apply(rq.r.Context(), ApplyRequest{Dry: dry})
+	if err != nil {
+		return err
+	}
+	result.Changes = list(result.Changes)
+	return rq.answer(result)
+}
+
+func getDoctor(rq *request) error {
+	if rq.s.options.Doctor == nil {
+		return Refuse(http.StatusNotImplemented, "this master does not have it")
+	}
+	return rq.answer(rq.s.options.Doctor())
+}
+
+//go:embed openapi.json
+var openAPI []byte
+
+func getOpenAPI(rq *request) error {
+	writeBody(rq.w, http.StatusOK, typeJSON, openAPI)
+	return nil
+}
+
+// accepts says whether the request names the type as one that it takes.
+func (rq *request) accepts(contentType string) bool {
+	for _, header := range rq.r.Header.Values("Accept") {
+		for part := range strings.SplitSeq(header, ",") {
+			kind, _, _ := strings.Cut(part, ";")
+			if strings.EqualFold(strings.TrimSpace(kind), contentType) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func getEvents(rq *request) error {
+	after := rq.query.id("after")
+	if last := rq.r.Header.Get("Last-Event-ID"); last != "" {
+		id, err := strconv.ParseUint(last, 10, 64)
+		if err != nil {
+			r := Refuse(http.StatusBadRequest, "Last-Event-ID: %q is no id", last)
+			r.Field = "Last-Event-ID"
+			return r
+		}
+		after = id
+	}
+	follow, given := value[bool](rq.query, "follow")
+	sse := rq.accepts(typeEvents) || follow
+	if !given {
+		follow = sse
+	}
+	last := 0
+	if n := rq.query.integer("last"); n != nil {
+		last = *n
+	}
+	if !sse {
+		kept, _, err := rq.keptEvents(rq.r.Context(), after, last)
+		if err != nil {
+			return err
+		}
+		return rq.answer(list(kept))
+	}
+	return rq.stream(typeEvents, keepAlive, follow, func(ctx context.Context, st *stream) error {
+		var item []byte
+		yield := func(e Event) (err error) {
+			e.Time = toMS(e.Time)
+			if item, err = appendEvent(item[:0], e); err != nil {
+				return err
+			}
+			return st.emit(ctx, item)
+		}
+		if last == 0 {
+			return rq.s.commander.Events(ctx, after, follow, yield)
+		}
+		kept, newest, err := rq.keptEvents(ctx, after, last)
+		if err != nil {
+			return err
+		}
+		for _, e := range kept {
+			if err := yield(e); err != nil {
+				return err
+			}
+		}
+		if !follow {
+			return nil
+		}
+		return rq.s.commander.Events(ctx, newest, true, yield)
+	})
+}
+
+// keptEvents returns the last so many (0: all, negative: none) of the events after an
+// id that are kept, and the id of the newest of them all.
+func (rq *request) keptEvents(ctx context.Context, after uint64, last int) (kept []Event, newest uint64, err error) {
+	newest = after
+	err = rq.s.commander.Events(ctx, after, false, func(e Event) error {
+		newest = e.ID
+		e.Time = toMS(e.Time)
+		kept = append(kept, e)
+		return nil
+	})
+	if last != 0 {
+		kept = kept[len(kept)-min(len(kept), max(last, 0)):]
+	}
+	return kept, newest, err
+}
+
+func toMS(t time.Time) time.Time { return t.Truncate(time.Millisecond) }
+
+func getLogs(rq *request) error {
+	q := LogQuery{
+		App: rq.query.text("app"), Slot: rq.query.integer("slot"), Stream: rq.query.text("stream"),
+		Since: rq.query.time("since"), Grep: rq.query.text("grep"),
+		Follow: rq.query.bool("follow"), After: rq.query.id("after"),
+	}
+	if n := rq.query.integer("last"); n != nil {
+		q.Last = *n
+	}
+	if _, err := regexp.Compile(q.Grep); err != nil {
+		return badParam("grep", "%v", err)
+	}
+	return rq.stream(typeLines, nil, q.Follow, func(ctx context.Context, st *stream) error {
+		var item bytes.Buffer
+		return rq.s.commander.Logs(ctx, q, func(l LogLine) error {
+			item.Reset()
+			l.Time = toMS(l.Time)
+			if err := encode(&item, l); err != nil {
+				return err
+			}
+			return st.emit(ctx, item.Bytes())
+		})
+	})
+}

@@ -1,0 +1,5 @@
+package control
+
+const strangerPath = "TINE_TEST_STRANGER"
+
+func stranger() {}

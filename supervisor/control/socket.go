@@ -1,0 +1,166 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	maxSocketPath = 103 // bytes: what sockaddr_un holds on every system that there is, without its zero
+	knockTimeout  = time.Second
+)
+
+// ErrInUse says that another process listens at the path.
+var ErrInUse = errors.New("another master is using it")
+
+// socket is a listening socket and the lock that makes it the only one of its path.
+type socket struct {
+	*net.UnixListener
+	lock *os.File
+}
+
+// listen makes the socket at path, 0600, and its folder, 0700, if there is none. What
+// a dead master left there is removed: the kernel has dropped its lock, and refuses
+// connections to it. It needs the lock because two masters could both find the same
+// dead socket, and the second one would remove the new socket of the first.
+func listen(path string) (*socket, error) {
+	if len(path) > maxSocketPath {
+		return nil, fmt.Errorf("cannot listen at %s: its path has %d bytes, and a socket's may have %d", path, len(path), maxSocketPath)
+	}
+	if err := makeFolder(filepath.Dir(path)); err != nil {
+		return nil, fmt.Errorf("cannot listen at %s: %w", path, err)
+	}
+	lock, err := takeLock(path + lockSuffix)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen at %s: %w", path, err)
+	}
+	l, err := replaceSocket(path)
+	if err != nil {
+		dropLock(lock)
+		return nil, fmt.Errorf("cannot listen at %s: %w", path, err)
+	}
+	return &socket{l, lock}, nil
+}
+
+// Close removes the socket and then the lock. It may be called more than once.
+func (s *socket) Close() error {
+	err := s.UnixListener.Close() // removes its file
+	dropLock(s.lock)
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// makeFolder makes dir, or checks that nobody but its owner could replace what is in
+// it, and that the owner is to be trusted: in the temporary folder it may be anybody.
+func makeFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, stat := range []func(string) (fs.FileInfo, error){os.Lstat, os.Stat} {
+		info, err := stat(dir)
+		if err != nil {
+			return err
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 && int(st.Uid) != os.Geteuid() {
+			return fmt.Errorf("the folder %s belongs to user %d", dir, st.Uid)
+		}
+		if info.IsDir() && info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0 {
+			return fmt.Errorf("the folder %s can be changed by others (mode %03o)", dir, info.Mode().Perm())
+		}
+	}
+	return nil
+}
+
+// takeLock locks the file at path until it is closed or the process ends.
+func takeLock(path string) (*os.File, error) {
+	for range 10 {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			defer f.Close()
+			if !errors.Is(err, unix.EWOULDBLOCK) {
+				return nil, fmt.Errorf("cannot lock %s: %w", path, err)
+			}
+			holder := make([]byte, 20)
+			if n, _ := f.ReadAt(holder, 0); n > 0 {
+				return nil, fmt.Errorf("%w (pid %s)", ErrInUse, strings.TrimSpace(string(holder[:n])))
+			}
+			return nil, ErrInUse
+		}
+		// Whoever held the lock before may have removed the file since it was opened.
+		mine, errMine := f.Stat()
+		there, errThere := os.Stat(path)
+		if errMine != nil || errThere != nil || !os.SameFile(mine, there) {
+			f.Close()
+			continue
+		}
+		// Only for the message above, so a full disk is no reason to fail.
+		if f.Truncate(0) == nil {
+			fmt.Fprintf(f, "%d\n", os.Getpid())
+		}
+		return f, nil
+	}
+	return nil, fmt.Errorf("cannot lock %s: it is removed again and again", path)
+}
+
+// dropLock removes the file before it lets go of it, so that no other process holds a
+// lock on a file that is no longer there without noticing.
+func dropLock(f *os.File) {
+	if mine, err := f.Stat(); err == nil {
+		if there, err := os.Stat(f.Name()); err == nil && os.SameFile(mine, there) {
+			os.Remove(f.Name())
+		}
+		f.Close()
+	}
+}
+
+func replaceSocket(path string) (*net.UnixListener, error) {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, err
+	case info.Mode().Type() != fs.ModeSocket:
+		return nil, errors.New("there is something that is no socket")
+	default:
+		conn, err := net.DialTimeout("unix", path, knockTimeout)
+		if err == nil {
+			conn.Close()
+			return nil, ErrInUse
+		}
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			return nil, err
+		}
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	// The mode is set before the socket has a name where the system can do that. Where
+	// it cannot, there is a moment in which only the check of the peer holds.
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { _ = unix.Fchmod(int(fd), 0o600) })
+	}}
+	l, err := config.Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l.(*net.UnixListener), nil
+}
