@@ -1,13 +1,16 @@
 package supervisor
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/token"
 )
 
 // pairs is a section in the order in which a file would have it.
@@ -20,35 +23,48 @@ type pair struct {
 
 // YAML returns the config as one file with all includes, variables, environments and defaults worked in, which [Load]
 // reads as the same config. What can only be said in Go is not in it.
-func (c *Config) YAML() ([]byte, error) {
+func (c *Config) YAML() []byte {
 	full := c.WithDefaults()
 	d := newDecoder(loader{})
-	text, err := yaml.MarshalWithOptions(showFields(d.configFields(full)).(pairs).mapSlice(), yaml.UseSingleQuote(false))
-	if err != nil {
-		return nil, fmt.Errorf("cannot write the config as YAML: %w", err)
-	}
-	return text, nil
+	var b bytes.Buffer
+	shown, _ := showFields(d.configFields(full)).(pairs)
+	shown.write(&b, "")
+	return b.Bytes()
 }
 
-func (p pairs) mapSlice() yaml.MapSlice {
-	out := make(yaml.MapSlice, 0, len(p))
+// write writes a section in block style, whose lists are in one line each.
+func (p pairs) write(b *bytes.Buffer, indent string) {
 	for _, one := range p {
-		value := one.value
-		switch v := value.(type) {
+		fmt.Fprintf(b, "%s%s:", indent, scalar(one.key))
+		switch v := one.value.(type) {
+		case nil:
+			b.WriteString("\n")
 		case pairs:
-			value = v.mapSlice()
+			b.WriteString("\n")
+			v.write(b, indent+"  ")
 		case string:
-			value = literal(v)
+			fmt.Fprintf(b, " %s\n", scalar(literal(v)))
 		case []string:
-			list := make([]string, len(v))
+			words := make([]string, len(v))
 			for i, s := range v {
-				list[i] = literal(s)
+				words[i] = scalar(literal(s))
 			}
-			value = list
+			fmt.Fprintf(b, " [%s]\n", strings.Join(words, ", "))
+		default:
+			fmt.Fprintf(b, " %v\n", v)
 		}
-		out = append(out, yaml.MapItem{Key: one.key, Value: value})
 	}
-	return out
+}
+
+// plain is text that YAML reads as it stands, in a list in one line too.
+var plain = regexp.MustCompile(`^([A-Za-z0-9_./$]|--?[A-Za-z])[A-Za-z0-9_./$@%+=~-]*( [A-Za-z0-9_./$@%+=~-]+)*$`)
+
+// scalar writes text so that YAML reads it as text.
+func scalar(text string) string {
+	if plain.MatchString(text) && !strings.Contains(text, " -") && token.New(text, text, nil).Type == token.StringType {
+		return text
+	}
+	return strconv.Quote(text)
 }
 
 // literal writes text so that a file that has it means the text itself and no variable.

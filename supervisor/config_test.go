@@ -98,8 +98,8 @@ func load(t *testing.T, dir, text string) *Config {
 	return c
 }
 
-func TestConfigEverything(t *testing.T) {
-	c := load(t, "/srv/tine", `
+// everything has each key, with a value that is not its default where that can be.
+const everything = `
 name: shop
 x-common: &common
   restart: always
@@ -181,7 +181,10 @@ apps:
     max_age: 0
     max_rss: off
     standby: 0
-`)
+`
+
+func TestConfigEverything(t *testing.T) {
+	c := load(t, "/srv/tine", everything)
 	want := &Config{
 		Name: "shop",
 		Apps: []App{{
@@ -660,6 +663,14 @@ func FuzzConfig(f *testing.F) {
 		}
 		if err := c.Validate(); err != nil {
 			t.Errorf("what was loaded is not valid: %v", err)
+		}
+		written := c.YAML()
+		again, err := parseConfig("written.yaml", "/elsewhere", written)
+		if err != nil {
+			t.Fatalf("what was written cannot be read: %v\n%s", err, written)
+		}
+		if changes := Diff(c, again); len(changes) > 0 {
+			t.Errorf("what was written is something else: %v\n%s", changes, written)
 		}
 	})
 }
