@@ -3,44 +3,18 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
-	"github.com/tinehq/tine/supervisor"
 )
-
-// Exit statuses, as sysexits.h and the shells have them. An app's own status is
-// passed on as it is.
-const (
-	exitFailed = 1
-	exitUsage  = 2
-)
-
-// usageError is a command line that makes no sense.
-type usageError struct{ error }
 
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
 	root := newRoot()
-	root.SetArgs(args)
-	err := root.ExecuteContext(context.Background())
-	if err == nil {
-		return 0
-	}
-	var ended *supervisor.ExitError
-	if errors.As(err, &ended) {
-		// Its log line has said why.
-		return ended.Code
-	}
-	fmt.Fprintf(os.Stderr, "tine: %v\n", err)
-	var usage usageError
-	if errors.As(err, &usage) {
-		return exitUsage
-	}
-	return exitFailed
+	root.SetArgs(negativeNumbers(args))
+	return report(os.Stderr, root.ExecuteContext(context.Background()))
 }
 
 func newRoot() *cobra.Command {
@@ -51,9 +25,14 @@ func newRoot() *cobra.Command {
 		Long: `Tine keeps one worker process per CPU on one address. It restarts those that
 crash, broadcasts cached values to all of them, and on SIGUSR2 replaces them one
 at a time with no lost request.`,
+		Example: `  tine start -l :7000 -- ./server   # in the background; tine run: in the foreground
+  tine ls                           # what runs
+  tine logs -f                      # what it says
+  tine reload                       # new workers from what is on disk, no request lost
+  tine stop                         # ends it`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
@@ -65,8 +44,43 @@ at a time with no lost request.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newRun(), newConfig(), newDoctor(), newVersion())
+	root.AddGroup(&cobra.Group{ID: groupRun, Title: "To run:"}, &cobra.Group{ID: groupSee, Title: "To see:"},
+		&cobra.Group{ID: groupChange, Title: "To change what runs:"}, &cobra.Group{ID: groupMore, Title: "More:"})
+	group(root, groupRun, newStart(), newRun(), newStop(), newStartup())
+	group(root, groupSee, newList(), newStatus(), newDescribe(), newLogs(), newEvents())
+	group(root, groupChange, newReload(), newRestart(), newScale(), newDrain(), newSignal(), newCache())
+	group(root, groupMore, newConfig(), newDoctor(), newVersion(), newCompletion(), newMan())
+	root.SetHelpCommandGroupID(groupMore)
 	return root
+}
+
+// The groups of the help.
+const (
+	groupRun    = "run"
+	groupSee    = "see"
+	groupChange = "change"
+	groupMore   = "more"
+)
+
+func group(root *cobra.Command, id string, commands ...*cobra.Command) {
+	for _, c := range commands {
+		c.GroupID = id
+		root.AddCommand(c)
+	}
+}
+
+// arguments checks their number: a wrong one is an error of usage. most < 0: no bound.
+func arguments(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) >= least && (most < 0 || len(args) <= most) {
+			return nil
+		}
+		problem := "too few arguments"
+		if most >= 0 && len(args) > most {
+			problem = fmt.Sprintf("too many arguments: %s", args[most])
+		}
+		return usageError{fmt.Errorf("%s: tine %s", problem, cmd.Use)}
+	}
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {

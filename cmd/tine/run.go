@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/tinehq/tine/supervisor"
+	"github.com/tinehq/tine/supervisor/control"
 )
 
 // runFlags are the flags of tine run. Each is also read from the environment
@@ -25,6 +27,7 @@ type runFlags struct {
 	stallTimeout, requestTimeout, maxAge              optional
 	maxRSS                                            size
 	logFormat, logLevel, logFile                      string
+	control                                           string
 }
 
 // Flags that describe the one app of a command line: a config file says it all
@@ -60,7 +63,10 @@ one stops at once. Each flag can be given as an environment variable too:
 			if f.config != "" {
 				opts = append(opts, supervisor.WithReload(load))
 			}
-			return supervisor.Run(cmd.Context(), c, opts...)
+			if c.Control != supervisor.ControlOff {
+				opts = append(opts, supervisor.WithControl(c.Control))
+			}
+			return runAndTell(cmd.Context(), c, opts...)
 		},
 	}
 	cmd.DisableFlagsInUseLine = true
@@ -98,6 +104,7 @@ func (f *runFlags) define(flags *pflag.FlagSet) {
 	flags.StringVar(&f.logFormat, "log-format", "", "auto, text or json (default auto: text on a terminal)")
 	flags.StringVar(&f.logLevel, "log-level", "", "trace, debug, info, warn or error (default info)")
 	flags.StringVar(&f.logFile, "log-file", "", "`FILE` for the log and the workers' output; reopened on SIGUSR1")
+	flags.StringVar(&f.control, "control", "", "`PATH` of the control socket, or off (default: named after the app, where tine ls finds it)")
 }
 
 // load makes the config of the file or of the flags.
@@ -109,7 +116,23 @@ func (f *runFlags) load(flags *pflag.FlagSet, args []string) (*supervisor.Config
 	override(&c.Log.Format, f.logFormat)
 	override(&c.Log.Level, f.logLevel)
 	override(&c.Log.File, f.logFile)
+	override(&c.Control, f.control)
+	nameMaster(c)
+	if c.Control == "" {
+		c.Control = control.DefaultPath(c.Name)
+	}
 	return c, c.Validate()
+}
+
+// nameMaster gives a master of several apps whose config says no name that of the
+// config's folder: there may be more of them, and each has a socket.
+func nameMaster(c *supervisor.Config) {
+	if len(c.Apps) < 2 || c.Path() == "" || c.Name != "tine" && c.Name != "" {
+		return
+	}
+	if path, err := filepath.Abs(c.Path()); err == nil && filepath.Base(filepath.Dir(path)) != "/" {
+		c.Name = filepath.Base(filepath.Dir(path))
+	}
 }
 
 func (f *runFlags) source(flags *pflag.FlagSet, args []string) (*supervisor.Config, error) {

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/tinehq/tine/supervisor/control"
+)
+
+func newLogs() *cobra.Command {
+	var asJSON, follow, times bool
+	var t *target
+	var q control.LogQuery
+	var slot int
+	last, since := lines(2*recent), moment{}
+	cmd := &cobra.Command{
+		Use:     "logs [APP]",
+		Aliases: []string{"log"},
+		Short:   "Show what the workers and tine itself have written",
+		Long: `Show what the workers and tine itself have written. A master keeps the newest
+lines of each app, whatever files they go to.`,
+		Example: `  tine logs -f
+  tine logs web --slot 2 --since 10m
+  tine logs -n all --grep 'status=5..' --json`,
+		Args:              arguments(0, 1),
+		ValidArgsFunction: completeApp,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := t.named(args); err != nil {
+				return err
+			}
+			r, err := t.find(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer r.Close()
+			apps, err := appsOrAll(r.status, t.app)
+			if err != nil {
+				return err
+			}
+			if len(apps) == 1 {
+				for name := range apps {
+					q.App = name
+				}
+			}
+			if cmd.Flags().Changed("slot") {
+				q.Slot = &slot
+			}
+			q.Since, q.Follow = since.Time, follow
+			many := len(apps) > 1 // which a query cannot say: all are asked for, and chosen here
+			q.Last = last.query(cmd.Flags().Changed("last") || since.IsZero() && q.Grep == "" && !many)
+			s := newScreen(cmd.OutOrStdout())
+			err = r.Logs(cmd.Context(), q, func(l control.LogLine) error {
+				if many && !apps[l.App] {
+					return nil
+				}
+				if asJSON {
+					return printLine(s, l)
+				}
+				_, err := fmt.Fprintln(s, logText(s, l, times))
+				return err
+			})
+			if follow {
+				return followed(cmd, err)
+			}
+			return err
+		},
+	}
+	t = addTarget(cmd, true)
+	flags := cmd.Flags()
+	flags.BoolVarP(&follow, "follow", "f", false, "go on with what comes, until Ctrl-C or the end of tine")
+	flags.VarP(&last, "last", "n", "the newest so many lines, or all; all is the default with --since and --grep")
+	flags.IntVar(&slot, "slot", 0, "only of this slot")
+	flags.StringVar(&q.Stream, "stream", "", "only of stdout, stderr or master")
+	flags.Var(&since, "since", "only what is not older: 10m, or 2006-01-02T15:04:05Z")
+	flags.StringVar(&q.Grep, "grep", "", "only lines that `RE2` is found in")
+	flags.BoolVarP(&times, "times", "t", false, "with the time of each line")
+	flags.BoolVar(&asJSON, "json", false, "print one JSON document a line")
+	_ = cmd.RegisterFlagCompletionFunc("slot", completeSlots)
+	_ = cmd.RegisterFlagCompletionFunc("stream", cobra.FixedCompletions(
+		[]string{control.StreamStdout, control.StreamStderr, control.StreamMaster}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+// logText is a line of output with who wrote it.
+func logText(s screen, l control.LogLine, times bool) string {
+	text := ""
+	if l.Missed > 0 {
+		text = s.paint(yellow, fmt.Sprintf("(%d lines are missing here)", l.Missed))
+		if l.Text == "" {
+			return text
+		}
+		text += "\n"
+	}
+	if times {
+		text += s.paint(dim, l.Time.Local().Format("2006-01-02T15:04:05.000")) + " "
+	}
+	who := where(l.App, l.Slot)
+	if l.Stream == control.StreamMaster {
+		return text + s.paint(dim, fmt.Sprintf("%-8s", "tine")+" | ") + s.paint(levelColour(l.Level), s.harmless(l.Text))
+	}
+	h := fnv.New32a()
+	h.Write([]byte(who))
+	bar := " | "
+	if l.Stream == control.StreamStderr {
+		bar = s.paint(red, " | ")
+	}
+	return text + s.paint(rotation[h.Sum32()%uint32(len(rotation))], fmt.Sprintf("%-8s", who)) + bar + s.harmless(l.Text)
+}
+
+// lines is a flag for a number of lines; negative: all.
+type lines int
+
+func (l *lines) Set(text string) error {
+	if text == "all" {
+		*l = -1
+		return nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		return fmt.Errorf("%q is no number of lines: write 0, 100 or all", text)
+	}
+	*l = lines(n)
+	return nil
+}
+
+func (l *lines) String() string {
+	if *l < 0 {
+		return "all"
+	}
+	return strconv.Itoa(int(*l))
+}
+
+func (l *lines) Type() string { return "number" }
+
+// query is the number as control.LogQuery has it; all, where it does not count.
+func (l lines) query(counts bool) int {
+	switch {
+	case !counts || l < 0:
+		return 0
+	case l == 0:
+		return -1
+	}
+	return int(l)
+}
+
+// moment is a flag for a point in time: how long ago, or a time itself.
+type moment struct{ time.Time }
+
+func (m *moment) Set(text string) error {
+	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
+		m.Time = time.Now().Add(-ago)
+		return nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02"} {
+		if at, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+			m.Time = at
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no time: write 10m, 2h, or 2006-01-02T15:04:05Z", text)
+}
+
+func (m *moment) String() string {
+	if m.IsZero() {
+		return ""
+	}
+	return m.Format(time.RFC3339)
+}
+
+func (m *moment) Type() string { return "time" }

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"io"
+	"os"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+)
+
+// screen is what is written to, and what it can do.
+type screen struct {
+	io.Writer
+	terminal bool
+	colours  bool
+	width    int // columns; 0: no bound
+	height   int // lines; 0: no bound
+}
+
+func newScreen(w io.Writer) screen {
+	s := screen{Writer: w}
+	f, ok := w.(*os.File)
+	if !ok {
+		return s
+	}
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return s
+	}
+	s.terminal, s.width, s.height = true, int(size.Col), int(size.Row)
+	// https://no-color.org: set and not empty.
+	s.colours = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return s
+}
+
+// colour is a number of ECMA-48's "select graphic rendition".
+type colour string
+
+const (
+	plain  colour = ""
+	bold   colour = "1"
+	dim    colour = "2"
+	red    colour = "31"
+	green  colour = "32"
+	yellow colour = "33"
+)
+
+// rotation are the colours that tell apps and slots apart.
+var rotation = []colour{"36", "35", "34", "32", "33", "96", "95", "94"}
+
+func (s screen) paint(c colour, text string) string {
+	if !s.colours || c == plain || text == "" {
+		return text
+	}
+	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
+}
+
+// harmless is a worker's line as a terminal may have it: colours stay, all else that
+// would move its cursor or change its state is shown instead. Files get it as it is.
+func (s screen) harmless(line string) string {
+	if !s.terminal {
+		return line
+	}
+	var out []byte
+	for i := 0; i < len(line); {
+		r, n := utf8.DecodeRuneInString(line[i:])
+		switch {
+		case r == 0x1b:
+			if end := colourEnd(line[i:]); end > 0 {
+				if s.colours {
+					out = append(out, line[i:i+end]...)
+				}
+				n = end
+			} else {
+				out = append(out, "^["...)
+			}
+		case r == '\t' || !unicode.IsControl(r):
+			out = append(out, line[i:i+n]...)
+		case r < 0x20:
+			out = append(out, '^', byte(r)+'@')
+		default:
+			out = append(out, '?')
+		}
+		i += n
+	}
+	return string(out)
+}
+
+// colourEnd is the length of the colour sequence that text begins with; 0: none.
+func colourEnd(text string) int {
+	if len(text) < 3 || text[1] != '[' {
+		return 0
+	}
+	for i := 2; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == 'm':
+			return i + 1
+		case (c < '0' || c > '9') && c != ';' && c != ':':
+			return 0
+		}
+	}
+	return 0
+}

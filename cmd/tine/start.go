@@ -1,0 +1,299 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/tinehq/tine/supervisor"
+	"github.com/tinehq/tine/supervisor/control"
+)
+
+func newStart() *cobra.Command {
+	var f runFlags
+	var o *orders
+	var slot func() *int
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:        "start -c FILE | start [-l ADDRESS] [-n WORKERS] -- COMMAND [ARG...] | start APP",
+		SuggestFor: []string{"up"},
+		Short:      "Run apps in the background, and return when they are ready; or start an app again",
+		Long: `Run apps in the background, and return when all workers are ready. The flags are
+those of run. When they do not become ready, the last lines of the log are shown and
+the exit status is that of the master. The log, and what the workers write, is in the
+log file that the config names, else below $XDG_STATE_HOME/tine, for root below
+/var/log/tine. See startup for a start with the machine.
+
+With the name of an APP of a running master, start an app that was stopped, or with
+--slot a slot that was drained.`,
+		Example: `  tine start -c tine.yaml                  # or: tine start tine.yaml
+  tine start -l :7000 -n 4 -- ./server
+  tine start web                           # after tine stop web`,
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
+			names, _ := completeApp(cmd, args, text)
+			return names, cobra.ShellCompDirectiveDefault
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch first := firstWord(cmd, args); {
+			case first == "" || strings.Contains(first, "/"):
+			case isConfigFile(first) && len(args) == 1:
+				if err := cmd.Flags().Set("config", first); err != nil {
+					return usageError{err}
+				}
+				args = nil
+			default:
+				return startApp(cmd, args, o, slot)
+			}
+			if err := fromEnvironment(cmd.Flags(), os.LookupEnv); err != nil {
+				return err
+			}
+			if slot() != nil || o.app != "" {
+				return usageError{errors.New("--slot and --app are for an app that runs: tine start APP --slot SLOT")}
+			}
+			c, err := f.load(cmd.Flags(), args)
+			if err != nil {
+				return err
+			}
+			return startMaster(cmd, c, masterArgs(cmd.Flags(), args), timeout)
+		},
+	}
+	cmd.DisableFlagsInUseLine = true
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.SetInterspersed(false)
+	f.define(flags)
+	flags.DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait for the workers; the start goes on after it")
+	o = &orders{target: &target{}}
+	flags.StringVarP(&o.app, "app", "a", "", "`NAME` of the app to start again")
+	flags.StringVarP(&o.master, "master", "m", "", "`NAME` of the master of the app to start again")
+	flags.StringVar(&o.reason, "reason", "", "`TEXT` to be told in the events, for an app that is started again")
+	flags.BoolVar(&o.json, "json", false, "print each step as one JSON document a line, for an app that is started again")
+	slot = slotFlag(cmd, "for an app that runs: the slot that was drained")
+	return cmd
+}
+
+// notForMaster are the flags of start that run does not have.
+var notForMaster = []string{"timeout", "app", "master", "reason", "json", "slot"}
+
+// describesMaster says whether the flags say what to run.
+func describesMaster(flags *pflag.FlagSet) bool {
+	found := false
+	flags.Visit(func(f *pflag.Flag) {
+		found = found || f.Name == "config" || isAppFlag(f.Name)
+	})
+	return found
+}
+
+// firstWord is the first argument where it may be an app or a config file: not behind
+// a --, and not after flags that say what to run. An app's name has no slash.
+func firstWord(cmd *cobra.Command, args []string) string {
+	if describesMaster(cmd.Flags()) || cmd.ArgsLenAtDash() >= 0 {
+		return ""
+	}
+	if a := cmd.Flags().Lookup("app").Value.String(); len(args) == 0 {
+		return a
+	}
+	return args[0]
+}
+
+func isConfigFile(name string) bool {
+	ext := filepath.Ext(name)
+	return ext == ".yaml" || ext == ".yml"
+}
+
+// startApp starts an app of a running master again.
+func startApp(cmd *cobra.Command, args []string, o *orders, slot func() *int) error {
+	flags := cmd.Flags()
+	flags.SetInterspersed(true) // what follows an app are no arguments of a command
+	if err := flags.Parse(args); err != nil {
+		return usageError{fmt.Errorf("%w (see tine start --help)", err)}
+	}
+	if flags.NArg() > 1 {
+		return usageError{fmt.Errorf("to run a program, write tine start -- %s", strings.Join(args, " "))}
+	}
+	o.socket = flags.Lookup("control").Value.String()
+	err := o.whole(cmd, flags.Args(), control.Order{Verb: control.VerbStart, Slot: slot()}, "started")
+	var refusal *control.Refusal
+	var none *exitError
+	if name := strings.Join(flags.Args(), ""); name != "" && (errors.As(err, &none) && none.code == exitNotRunning ||
+		errors.As(err, &refusal) && strings.HasPrefix(refusal.Detail, "there is no app")) {
+		return fmt.Errorf("%w; to run a program: tine start -- %s", err, name)
+	}
+	return err
+}
+
+// masterArgs is the command line of the master: run with what start was given.
+func masterArgs(flags *pflag.FlagSet, args []string) []string {
+	all := []string{"run"}
+	flags.Visit(func(f *pflag.Flag) {
+		if slices.Contains(notForMaster, f.Name) {
+			return
+		}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			for _, v := range list.GetSlice() {
+				all = append(all, "--"+f.Name+"="+v)
+			}
+			return
+		}
+		all = append(all, "--"+f.Name+"="+f.Value.String())
+	})
+	if len(args) > 0 {
+		all = append(append(all, "--"), args...)
+	}
+	return all
+}
+
+// startMaster starts a master in the background and waits until it is ready.
+func startMaster(cmd *cobra.Command, c *supervisor.Config, args []string, timeout time.Duration) error {
+	if err := notRunning(cmd.Context(), c); err != nil {
+		return err
+	}
+	path := c.Log.File
+	if path == "" {
+		var err error
+		if path, err = defaultLogFile(c.Name); err != nil {
+			return err
+		}
+		args = slices.Insert(args, 1, "--log-file="+path)
+	}
+	log, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR|syscall.O_NOCTTY, 0o640)
+	if err != nil {
+		return fmt.Errorf("cannot open the log file: %w", err)
+	}
+	defer log.Close()
+	from, err := log.Seek(0, io.SeekEnd)
+	if err != nil {
+		from = 0 // such as a FIFO, or /dev/null
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("cannot find the program of tine: %w", err)
+	}
+	told, tell, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("cannot start in the background: %w", err)
+	}
+	defer told.Close()
+	master := exec.Command(self, args...)
+	master.Stdout, master.Stderr = log, log
+	master.ExtraFiles = []*os.File{tell}
+	master.Env = append(os.Environ(), envStart+"=3")
+	master.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	err = master.Start()
+	tell.Close()
+	if err != nil {
+		return fmt.Errorf("cannot start in the background: %w", err)
+	}
+	if timeout > 0 {
+		_ = told.SetReadDeadline(time.Now().Add(timeout)) // a pipe has deadlines
+	}
+	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	defer context.AfterFunc(ctx, func() { _ = master.Process.Signal(syscall.SIGTERM) })()
+	line, err := bufio.NewReader(told).ReadString('\n')
+	switch {
+	case line == readyWord:
+		// The master goes on; its end is not this process's any more.
+		return started(cmd, c, master.Process.Pid, path)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("not ready after %s: it goes on in the background, see tine status (pid %d, log %s)", timeout, master.Process.Pid, path)
+	}
+	return endedEarly(cmd, c, master, ctx.Err() != nil, path, from)
+}
+
+// notRunning refuses a second master of the same name.
+func notRunning(ctx context.Context, c *supervisor.Config) error {
+	if c.Control == supervisor.ControlOff {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	client := control.NewClient(c.Control)
+	defer client.Close()
+	st, err := client.Status(ctx)
+	switch {
+	case errors.Is(err, control.ErrNotRunning):
+		return nil
+	case err != nil:
+		return fmt.Errorf("cannot see whether %s runs already: %w", c.Name, err)
+	}
+	return fmt.Errorf("%s runs already (pid %d): tine reload replaces its workers; another one needs another --name or --control", st.Name, st.PID)
+}
+
+// started says what runs now.
+func started(cmd *cobra.Command, c *supervisor.Config, pid int, log string) error {
+	text := fmt.Sprintf("%s started: pid %d, log %s", c.Name, pid, log)
+	if c.Control != supervisor.ControlOff {
+		ctx, cancel := context.WithTimeout(cmd.Context(), answerTimeout)
+		defer cancel()
+		client := control.NewClient(c.Control)
+		defer client.Close()
+		st, err := client.Status(ctx)
+		if err != nil {
+			text += fmt.Sprintf("\nbut tine ls will not see it: %v (why is in the log)", err)
+		}
+		for _, a := range st.Apps {
+			text += fmt.Sprintf("\n%-10s %d of %d ready", a.Name, a.Ready, a.Desired)
+			if len(a.Listen) > 0 {
+				text += " on " + strings.Join(a.Listen, " ")
+			}
+		}
+	}
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), text)
+	return err
+}
+
+// endedEarly tells of a master that ended before it was ready, with its last words.
+func endedEarly(cmd *cobra.Command, c *supervisor.Config, master *exec.Cmd, interrupted bool, path string, from int64) error {
+	err := master.Wait()
+	if interrupted {
+		return &exitError{exitInterrupted, "stopped again, as asked"}
+	}
+	if err == nil {
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s has finished already: log %s\n", c.Name, path)
+		return err
+	}
+	s := newScreen(cmd.ErrOrStderr())
+	for _, line := range logTail(path, from) {
+		fmt.Fprintln(s, "  | "+s.harmless(line))
+	}
+	code := master.ProcessState.ExitCode()
+	what := "exit status " + strconv.Itoa(code)
+	if code < 0 { // by a signal
+		code, what = exitFailed, master.ProcessState.String()
+	}
+	return &exitError{code, fmt.Sprintf("%s did not start: %s (log %s)", c.Name, what, path)}
+}
+
+// defaultLogFile is where a master logs that runs in the background and whose config
+// names no file; its folder is made.
+func defaultLogFile(name string) (string, error) {
+	dir := "/var/log/tine"
+	if state := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
+		dir = filepath.Join(state, "tine")
+	} else if os.Geteuid() != 0 {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", fmt.Errorf("cannot find a folder for the log: %w: name a file with --log-file", err)
+		}
+		dir = filepath.Join(home, ".local", "state", "tine")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("cannot make the folder of the log: %w: name a file with --log-file", err)
+	}
+	file := strings.TrimSuffix(filepath.Base(control.DefaultPath(name)), ".sock") // a name that a file can have
+	return filepath.Join(dir, file+".log"), nil
+}
