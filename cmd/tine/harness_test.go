@@ -165,7 +165,7 @@ func startProgram(t *testing.T, dir, program string, args []string, opts ...opti
 	m := &tine{t: t, dir: dir, news: make(chan struct{}), exited: make(chan struct{})}
 	m.cmd = exec.Command(program, args...)
 	m.cmd.Dir = dir
-	m.cmd.Env = append(os.Environ(), "MEMBER_CONTROL="+dir, "TINE_LOG_LEVEL=debug")
+	m.cmd.Env = append(os.Environ(), "MEMBER_CONTROL="+dir, "TINE_LOG_LEVEL=debug", "TINE_CONTROL="+socketIn(dir))
 	for _, o := range opts {
 		o(m.cmd)
 	}

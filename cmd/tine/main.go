@@ -18,6 +18,7 @@ func run(args []string) int {
 }
 
 func newRoot() *cobra.Command {
+	cobra.EnableCommandSorting = false // the help has them in the order of their use
 	root := &cobra.Command{
 		Use:     "tine",
 		Version: versionText(),

@@ -88,7 +88,9 @@ func (p *progress) end(err error, done string) error {
 		return err
 	}
 	if err == nil {
-		fmt.Fprintln(p, done)
+		if done != "" {
+			fmt.Fprintln(p, done)
+		}
 		return nil
 	}
 	var failed *control.Failed

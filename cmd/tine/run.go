@@ -12,12 +12,13 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/listen"
 )
 
 // runFlags are the flags of tine run. Each is also read from the environment
 // variable of its name: --drain-timeout from TINE_DRAIN_TIMEOUT.
 type runFlags struct {
-	config                                            string
+	config, env                                       string
 	listen, cache                                     []string
 	workers                                           int
 	name, restart, rollout                            string
@@ -64,7 +65,8 @@ one stops at once. Each flag can be given as an environment variable too:
 				opts = append(opts, supervisor.WithReload(load))
 			}
 			if c.Control != supervisor.ControlOff {
-				opts = append(opts, supervisor.WithControl(c.Control))
+				opts = append(opts, supervisor.WithControl(c.Control), supervisor.WithVersion(versionText()),
+					supervisor.WithDoctor(func() any { return diagnose(listen.Probe()) }))
 			}
 			return runAndTell(cmd.Context(), c, opts...)
 		},
@@ -81,6 +83,7 @@ one stops at once. Each flag can be given as an environment variable too:
 func (f *runFlags) define(flags *pflag.FlagSet) {
 	d := supervisor.NewApp("defaults")
 	flags.StringVarP(&f.config, "config", "c", "", "config `FILE`")
+	flags.StringVar(&f.env, "env", "", "`NAME` of the environment in the config file that holds, such as production")
 	flags.StringArrayVarP(&f.listen, "listen", "l", nil, "`ADDRESS` to serve, as :7000 or unix:/run/web.sock; may be repeated")
 	flags.IntVarP(&f.workers, "workers", "n", 0, "worker processes; 0: one per CPU")
 	flags.StringVar(&f.name, "name", "", "`NAME` of the app (default: the command's)")
@@ -145,7 +148,10 @@ func (f *runFlags) source(flags *pflag.FlagSet, args []string) (*supervisor.Conf
 		if len(args) > 0 {
 			return nil, usageError{fmt.Errorf("a command (%s) and a config file: say it in %s", args[0], f.config)}
 		}
-		return supervisor.Load(f.config)
+		return supervisor.LoadWith(f.config, supervisor.LoadOptions{Env: f.env})
+	}
+	if flags.Changed("env") {
+		return nil, usageError{errors.New("--env chooses an environment of a config file: give one with -c FILE")}
 	}
 	if len(args) == 0 {
 		return nil, usageError{errors.New("nothing to run: give a config with -c FILE, or a command after -- (see tine run --help)")}

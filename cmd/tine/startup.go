@@ -28,7 +28,7 @@ type unit struct {
 
 func newStartup() *cobra.Command {
 	var t *target
-	var config string
+	var config, env string
 	var user, install, uninstall bool
 	cmd := &cobra.Command{
 		Use:   "startup [-c FILE] [--install | --uninstall]",
@@ -41,7 +41,7 @@ With -c the unit is for a config file; without, for the master that runs now, as
 tine start or tine run was called. As root it is a unit of the system, else, or with
 --user, one of the user: loginctl enable-linger lets those run without a login.`,
 		Example: `  tine startup -c /srv/shop/tine.yaml
-  tine start -c tine.yaml && sudo tine startup --install
+  tine start -c tine.yaml && tine startup --install
   tine startup -c tine.yaml --uninstall`,
 		Args:              arguments(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -49,7 +49,7 @@ tine start or tine run was called. As root it is a unit of the system, else, or 
 			if install && uninstall {
 				return usageError{errors.New("--install and --uninstall: choose one")}
 			}
-			u, err := startupUnit(cmd.Context(), t, config)
+			u, err := startupUnit(cmd.Context(), t, config, env)
 			if err != nil {
 				return err
 			}
@@ -73,6 +73,7 @@ tine start or tine run was called. As root it is a unit of the system, else, or 
 	t = addTarget(cmd, false)
 	flags := cmd.Flags()
 	flags.StringVarP(&config, "config", "c", "", "config `FILE` to run")
+	flags.StringVar(&env, "env", "", "`NAME` of the environment in the config file that holds")
 	flags.BoolVar(&user, "user", false, "a unit of the user, not of the system")
 	flags.BoolVar(&install, "install", false, "write and enable the unit")
 	flags.BoolVar(&uninstall, "uninstall", false, "disable and remove the unit")
@@ -80,14 +81,14 @@ tine start or tine run was called. As root it is a unit of the system, else, or 
 }
 
 // startupUnit is the unit for a config file, or for the master that runs.
-func startupUnit(ctx context.Context, t *target, config string) (unit, error) {
+func startupUnit(ctx context.Context, t *target, config, env string) (unit, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return unit{}, fmt.Errorf("cannot find the program of tine: %w", err)
 	}
 	u := unit{path: os.Getenv("PATH")}
 	if config != "" {
-		c, err := supervisor.Load(config)
+		c, err := supervisor.LoadWith(config, supervisor.LoadOptions{Env: env})
 		if err != nil {
 			return u, err
 		}
@@ -97,6 +98,9 @@ func startupUnit(ctx context.Context, t *target, config string) (unit, error) {
 			return u, fmt.Errorf("cannot find the config: %w", err)
 		}
 		u.name, u.dir, u.args = c.Name, filepath.Dir(file), []string{self, "run", "-c", file}
+		if env != "" {
+			u.args = append(u.args, "--env", env)
+		}
 		return u, nil
 	}
 	r, err := t.find(ctx)

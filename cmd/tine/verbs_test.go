@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/control"
+)
+
+// socketIn is the control socket of a master whose folder is dir: in a folder of its
+// own, because dir is open to other users.
+func socketIn(dir string) string { return filepath.Join(dir, "control", "tine.sock") }
+
+// TestVerbs runs the scripts in testdata/verbs against masters that only answer.
+// Beside the commands of testscript they have
+//
+//	master NAME APP...    a master with these apps, until the end of the script
+//	status N tine ARG...  which must end with status N
+func TestVerbs(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/verbs",
+		Setup: func(env *testscript.Env) error {
+			// Short, because the paths of sockets are.
+			dir, err := os.MkdirTemp("", "v-")
+			if err != nil {
+				return err
+			}
+			env.Defer(func() { os.RemoveAll(dir) })
+			env.Setenv("XDG_RUNTIME_DIR", dir)
+			env.Setenv("XDG_STATE_HOME", dir)
+			env.Setenv("XDG_CONFIG_HOME", dir)
+			env.Setenv("TMPDIR", dir)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"master": func(ts *testscript.TestScript, _ bool, args []string) {
+				path := filepath.Join(ts.Getenv("XDG_RUNTIME_DIR"), "tine", args[0]+".sock")
+				s := control.New(newActor(args[0], args[1:]), control.Options{Path: path, Logger: zerolog.Nop()})
+				ts.Check(s.Listen())
+				served := make(chan error, 1)
+				go func() { served <- s.Serve() }()
+				ts.Defer(func() {
+					ts.Check(s.Close())
+					ts.Check(<-served)
+				})
+			},
+			"status": func(ts *testscript.TestScript, _ bool, args []string) {
+				want := args[0]
+				err := ts.Exec(args[1], args[2:]...)
+				got := 0
+				var exit *exec.ExitError
+				if errors.As(err, &exit) {
+					got = exit.ExitCode()
+				}
+				if fmt.Sprint(got) != want {
+					ts.Fatalf("exit status %d, want %s: %v", got, want, err)
+				}
+			},
+		},
+	})
+}
+
+// actor is a master that only answers. It tells each order that it gets in the steps
+// of its progress. An app whose name begins with bad does not become ready.
+type actor struct {
+	mu     sync.Mutex
+	status control.Status
+	values map[string]string
+}
+
+func newActor(name string, apps []string) *actor {
+	a := &actor{values: map[string]string{"users": "50"}, status: control.Status{
+		Version: "v1", PID: os.Getpid(), UptimeS: 3723, Name: name, Steering: "hash",
+	}}
+	for i, app := range apps {
+		app, space, _ := strings.Cut(app, "@")
+		a.status.Apps = append(a.status.Apps, control.App{
+			Name: app, Namespace: space, State: control.AppRunning, Generation: 1, Desired: 2, Ready: 1,
+			Listen: []string{fmt.Sprintf("127.0.0.1:%d", 7000+i)}, Steering: "hash", Policy: "least",
+			Workers: []control.Worker{
+				{Slot: 0, ID: 1, PID: 4711, State: "ready", Generation: 1, UptimeS: 62, RSSBytes: 12 << 20, CPUPercent: 3, Requests: 1234567, P50MS: 1.25, P99MS: 42},
+				{Slot: 1, State: "backoff", Restarts: 3, LastExit: "exit 1"},
+			},
+			RestartsTotal: 3, CrashesTotal: 3,
+		})
+	}
+	return a
+}
+
+func (a *actor) Status(context.Context) (control.Status, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	st := a.status
+	for _, key := range slices.Sorted(func(yield func(string) bool) {
+		for k := range a.values {
+			if !yield(k) {
+				return
+			}
+		}
+	}) {
+		st.Cache.Values = append(st.Cache.Values, control.CacheValue{Key: key, Epoch: 1, Bytes: len(a.values[key]), AgeS: 5, Source: "exec"})
+	}
+	return st, nil
+}
+
+func (a *actor) Do(_ context.Context, o control.Order, progress func(control.Progress)) error {
+	if o.Verb == control.VerbSignal && o.Signal == "SIGFOO" {
+		return control.Refuse(http.StatusBadRequest, "there is no signal SIGFOO")
+	}
+	if o.Slot != nil && *o.Slot > 1 {
+		return control.Refuse(http.StatusNotFound, "app %s has no slot %d", o.App, *o.Slot)
+	}
+	if o.Reason == "control" { // what the server says where the caller says nothing
+		o.Reason = ""
+	}
+	words, _ := json.Marshal(o)
+	slot := 0
+	progress(control.Progress{Time: time.Now(), App: o.App, Slot: &slot, PID: 4712, State: "starting", Message: "order " + o.Verb + " " + string(words), Total: 2})
+	if strings.HasPrefix(o.App, "bad") {
+		progress(control.Progress{Time: time.Now(), App: o.App, Final: true, Error: o.Verb + " of " + o.App + " aborted", Output: "no database\n\x1b[2Jbye\n"})
+		return errors.New("aborted")
+	}
+	progress(control.Progress{Time: time.Now(), App: o.App, Slot: &slot, PID: 4712, State: "ready", Done: 1, Total: 2})
+	return nil
+}
+
+func (a *actor) Events(_ context.Context, after uint64, _ bool, yield func(control.Event) error) error {
+	slot := 1
+	for id := after + 1; id <= 30; id++ {
+		e := control.Event{ID: id, Time: time.Now(), Level: "info", Kind: "ready", App: a.status.Apps[int(id)%len(a.status.Apps)].Name, Slot: &slot, PID: int(100 + id)}
+		if id == 30 {
+			e.Level, e.Kind, e.Code, e.LastWords = "warn", "exited", 3, "no database"
+		}
+		if err := yield(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *actor) Logs(_ context.Context, q control.LogQuery, yield func(control.LogLine) error) error {
+	if strings.HasPrefix(q.Grep, "(") {
+		return control.Refuse(http.StatusBadRequest, "cannot read the regular expression %q", q.Grep)
+	}
+	words, _ := json.Marshal(q)
+	slot := 1
+	for _, l := range []control.LogLine{
+		{ID: 1, Time: time.Now(), App: "web", Slot: &slot, Stream: control.StreamStdout, Text: "query " + string(words)},
+		{ID: 2, Time: time.Now(), App: "web", Slot: &slot, Stream: control.StreamStderr, Text: "raw \x1b[2J"},
+		{ID: 3, Time: time.Now(), Stream: control.StreamMaster, Level: "info", Text: "all workers are ready"},
+	} {
+		if err := yield(l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *actor) Value(_ context.Context, key string) ([]byte, control.CacheValue, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	v, ok := a.values[key]
+	if !ok {
+		return nil, control.CacheValue{}, control.Unknown("cached value", key, []string{"users"})
+	}
+	return []byte(v), control.CacheValue{Key: key, Epoch: 7, Bytes: len(v), Source: "exec"}, nil
+}
+
+func (a *actor) SetValue(_ context.Context, key string, data []byte) (uint64, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.values[key] = string(data)
+	return 8, nil
+}
+
+func (a *actor) DeleteValue(_ context.Context, key string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.values, key)
+	return nil
+}
+
+func (a *actor) Config(context.Context) ([]byte, error) { return []byte("apps: {}\n"), nil }
+
+func (a *actor) Apply(context.Context, control.ApplyRequest) (control.ApplyResult, error) {
+	return control.ApplyResult{Changes: []control.Change{}}, nil
+}
+
+func (a *actor) Call(context.Context, string, uint64, string, []byte) ([]byte, error) {
+	return nil, control.Refuse(http.StatusNotImplemented, "it answers no calls")
+}
