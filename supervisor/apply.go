@@ -153,6 +153,9 @@ func (l *loop) carryThrough(p *plan) {
 	for _, a := range p.added {
 		a.sockets.users++
 		l.apps = append(l.apps, a)
+	}
+	l.routeLogs()
+	for _, a := range p.added {
 		l.start(a)
 	}
 	l.config = p.config
@@ -163,6 +166,16 @@ func (l *loop) carryThrough(p *plan) {
 	}
 	l.logs.Info().Str("file", p.config.Path()).Msg("configuration applied")
 	l.event(nil, zerolog.InfoLevel, control.Event{Kind: control.EventConfigApplied, Message: "configuration applied"})
+}
+
+// routeLogs sends the output of each app where its config says. A file that cannot be
+// opened is said when the first line comes for it.
+func (l *loop) routeLogs() {
+	var configs []App
+	for _, a := range l.apps {
+		configs = append(configs, a.config)
+	}
+	_ = l.logs.setApps(configs, false)
 }
 
 // succeed lets the app that a replaces leave, now that a serves on its addresses.

@@ -11,16 +11,25 @@ import (
 // to take a burst of every worker's last words and small enough to forget.
 const sinkSize = 1 << 20
 
+const (
+	// lingerFor is how long lines gather for a destination that has just been given a
+	// few: one write is for all of them. More than lingerBelow bytes do not wait.
+	lingerFor   = 5 * time.Millisecond
+	lingerBelow = 64 << 10
+)
+
 // sink is the bounded queue between everybody who logs and one destination.
 // Its only reader is its own goroutine, so that a terminal that was paused or a
 // disk that is full never holds up the supervisor's loop.
 //
-// Two kinds of writers share it and differ in what happens when it is full:
+// Three kinds of writers share it and differ in what happens when it is full:
 //
 //	Write  the master's own lines. Never waits; a line that finds no room is
 //	       dropped and counted, because the loop must not stall.
 //	Line   a worker's output. Waits, which in turn makes that worker wait on
 //	       its pipe; nothing of it is lost and nobody else notices.
+//	Offer  the output of a worker that must not wait, as its app's config says.
+//	       What finds no room is dropped and counted.
 //
 // What the destination refuses (a full disk) is dropped and counted as well; a
 // line with the number and the reason follows as soon as it accepts again.
@@ -34,17 +43,21 @@ type sink struct {
 	dropped  int   // lines that nobody will see
 	lastErr  error // why the destination refused; nil: there was no room
 	closed   bool
+	closing  chan struct{} // closed with it
 	finished chan struct{}
 	notice   func(lost int, why error) []byte
+	// trouble, which may be nil, is told when the destination begins to refuse, and
+	// with a nil error when it accepts again. It must not wait.
+	trouble func(why error, lost int)
 
 	destMu sync.Mutex // held over a write, so that Reopen never closes under it
 	dest   io.Writer
-	over   bool                      // nothing more is written
-	reopen func() (io.Writer, error) // nil: the destination is not ours to reopen
+	over   bool         // nothing more is written
+	reopen func() error // opens dest anew; nil: it is not ours to reopen, nor to close
 }
 
-func newSink(dest io.Writer, reopen func() (io.Writer, error), notice func(int, error) []byte) *sink {
-	s := &sink{dest: dest, reopen: reopen, notice: notice, finished: make(chan struct{})}
+func newSink(dest io.Writer, reopen func() error, notice func(int, error) []byte) *sink {
+	s := &sink{dest: dest, reopen: reopen, notice: notice, closing: make(chan struct{}), finished: make(chan struct{})}
 	s.ready.L, s.room.L = &s.mu, &s.mu
 	go s.run()
 	return s
@@ -63,18 +76,40 @@ func (s *sink) Write(line []byte) (int, error) {
 }
 
 // Line queues a worker's output, given in pieces that belong together, and waits
-// while there is no room. It returns at once when the sink is closed.
-func (s *sink) Line(pieces ...[]byte) {
+// while there is no room. It returns false, at once, when the sink is closed.
+func (s *sink) Line(pieces ...[]byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.pending) > sinkSize/2 && !s.closed {
 		s.room.Wait()
 	}
 	if s.closed {
-		s.dropped++
-		return
+		return false
 	}
 	s.add(pieces...)
+	return true
+}
+
+// Offer is Line without the wait; dropped: there was no room.
+func (s *sink) Offer(pieces ...[]byte) (ok, dropped bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false, false
+	}
+	if len(s.pending) > sinkSize/2 {
+		s.dropped++
+		return true, true
+	}
+	s.add(pieces...)
+	return true, false
+}
+
+// lose counts a line that came too late for this sink and has no other.
+func (s *sink) lose() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropped++
 }
 
 func (s *sink) add(pieces ...[]byte) {
@@ -85,26 +120,19 @@ func (s *sink) add(pieces ...[]byte) {
 	s.ready.Signal()
 }
 
-// Reopen replaces the destination by a newly opened one, as SIGUSR1 asks for
-// after a log file was moved away. On an error the old one stays in use. It waits
-// for the write in progress: not for the loop to call.
+// Reopen opens the destination anew, as SIGUSR1 asks for after a log file was moved
+// away. On an error the old one stays in use. It waits for the write in progress: not
+// for the loop to call.
 func (s *sink) Reopen() error {
 	if s.reopen == nil {
 		return nil
 	}
-	dest, err := s.reopen()
-	if err != nil {
-		return err
-	}
 	s.destMu.Lock()
 	defer s.destMu.Unlock()
-	old := s.dest
 	if s.over {
-		old = dest
-	} else {
-		s.dest = dest
+		return nil
 	}
-	return closeIt(old)
+	return s.reopen()
 }
 
 func closeIt(w io.Writer) error {
@@ -120,7 +148,10 @@ func closeIt(w io.Writer) error {
 // ends with the process.
 func (s *sink) Close(d time.Duration) error {
 	s.mu.Lock()
-	s.closed = true
+	if !s.closed {
+		s.closed = true
+		close(s.closing)
+	}
 	s.ready.Broadcast()
 	s.room.Broadcast()
 	s.mu.Unlock()
@@ -134,6 +165,10 @@ func (s *sink) Close(d time.Duration) error {
 
 func (s *sink) run() {
 	defer close(s.finished)
+	pause := time.NewTimer(time.Hour)
+	defer pause.Stop()
+	var before time.Time // when it was written last
+	small := false       // what was written then
 	for {
 		s.mu.Lock()
 		for len(s.pending) == 0 && !s.closed {
@@ -145,6 +180,15 @@ func (s *sink) run() {
 			s.end(lost, why)
 			return
 		}
+		if small && len(s.pending) < lingerBelow && !s.closed && time.Since(before) < 2*lingerFor {
+			s.mu.Unlock()
+			pause.Reset(lingerFor)
+			select {
+			case <-pause.C:
+			case <-s.closing:
+			}
+			s.mu.Lock()
+		}
 		batch, lines := s.pending, s.lines
 		lost, why := s.dropped, s.lastErr
 		s.pending, s.lines, s.spare = s.spare[:0], 0, nil
@@ -152,6 +196,10 @@ func (s *sink) run() {
 		s.room.Broadcast()
 
 		err := s.deliver(batch, lost, why)
+		before, small = time.Now(), len(batch) < lingerBelow
+		if s.trouble != nil && (err == nil) != (why == nil) {
+			s.trouble(err, lost)
+		}
 
 		s.mu.Lock()
 		if err != nil {

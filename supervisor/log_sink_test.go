@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -143,9 +142,9 @@ func (c *closing) Close() error { c.closed++; return nil }
 func TestSinkClosesWhatItOpened(t *testing.T) {
 	for _, own := range []bool{true, false} {
 		c := &closing{}
-		var reopen func() (io.Writer, error)
+		var reopen func() error
 		if own {
-			reopen = func() (io.Writer, error) { return c, nil }
+			reopen = func() error { return nil }
 		}
 		s := newSink(c, reopen, lostNotice)
 		s.Write([]byte("last words\n"))

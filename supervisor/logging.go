@@ -3,12 +3,15 @@ package supervisor
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strconv"
-	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -21,12 +24,22 @@ const flushTimeout = 2 * time.Second
 
 // logs is where everything that a person reads goes: the master's own lines to
 // stderr, each worker's stdout and stderr to the stream of the same name, or all
-// of it to one file. Safe for concurrent use.
+// of it to one file; what an app prints to a file of its own, if it has one; and a
+// copy of all of it into the logbook. Safe for concurrent use.
 type logs struct {
 	zerolog.Logger
 	level    atomic.Int32 // of zerolog.Level: the least that is written
+	format   string
+	path     string // of the master's log file; "" without
 	json     bool
 	out, err *sink
+	book     *logbook
+
+	mu      sync.Mutex
+	apps    map[string]*appLog
+	files   map[string]*sink    // of the apps, by path
+	turns   map[string]rotation // of those
+	closing sync.WaitGroup      // sinks that nothing goes to any more
 }
 
 // newLogs opens the destinations that c names. A nil stdout or stderr stands for
@@ -38,15 +51,18 @@ func newLogs(c Log, stdout, stderr io.Writer) (*logs, error) {
 	if stderr == nil {
 		stderr = os.Stderr
 	}
-	l := &logs{json: c.Format == "json" || c.Format != "text" && !isTerminal(stderr)}
+	l := &logs{
+		format: c.Format, path: c.File, json: c.Format == "json" || c.Format != "text" && !isTerminal(stderr),
+		book: newLogbook(), apps: map[string]*appLog{},
+	}
 	if c.File != "" {
-		open := func() (io.Writer, error) { return openLogFile(c.File) }
-		f, err := open()
+		say := func(err error) { l.Error().Err(err).Msg("log file not rotated; the same one is written on") }
+		f, err := openLog(c.File, rotation{c.MaxSize, c.MaxAge, c.Keep, c.Compress}, say)
 		if err != nil {
 			return nil, err
 		}
 		l.json = c.Format != "text"
-		l.err = newSink(f, open, l.lostNotice)
+		l.err = l.newFileSink(f, nil)
 		l.out = l.err
 	} else {
 		l.err = newSink(stderr, nil, l.lostNotice)
@@ -57,7 +73,7 @@ func newLogs(c Log, stdout, stderr io.Writer) (*logs, error) {
 		w = zerolog.ConsoleWriter{Out: l.err, TimeFormat: "15:04:05.000", NoColor: !isTerminal(stderr) || c.File != ""}
 	}
 	l.setLevel(c.Level)
-	l.Logger = zerolog.New(w).Hook(l)
+	l.Logger = zerolog.New(&bookWriter{shelf: l.book.shelf(""), next: w}).Hook(l)
 	return l, nil
 }
 
@@ -83,14 +99,6 @@ func (l *logs) Run(e *zerolog.Event, level zerolog.Level, _ string) {
 
 const logTime = "2006-01-02T15:04:05.000Z07:00"
 
-func openLogFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
-	if err != nil {
-		return nil, fmt.Errorf("cannot open the log file: %w", err)
-	}
-	return f, nil
-}
-
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {
@@ -100,11 +108,34 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0 && info.Name() != "null"
 }
 
-// Reopen opens a log file anew (SIGUSR1, after it was moved away).
-func (l *logs) Reopen() error { return l.err.Reopen() }
+// Reopen opens all log files anew (SIGUSR1, after they were moved away), and says how
+// many there are. One that cannot be opened stays in use as it is.
+func (l *logs) Reopen() (files int, err error) {
+	l.mu.Lock()
+	sinks := slices.Collect(maps.Values(l.files))
+	l.mu.Unlock()
+	if l.err.reopen != nil && !slices.Contains(sinks, l.err) {
+		sinks = append(sinks, l.err)
+	}
+	var failed []error
+	for _, s := range sinks {
+		failed = append(failed, s.Reopen())
+	}
+	return len(sinks), errors.Join(failed...)
+}
 
-// Close writes what is pending, bounded by flushTimeout.
+// Close writes what is pending, bounded by flushTimeout for each destination, and ends
+// those who follow.
 func (l *logs) Close() {
+	l.book.close()
+	l.mu.Lock()
+	for _, s := range l.files {
+		if s != l.err {
+			l.closing.Go(func() { _ = s.Close(flushTimeout) })
+		}
+	}
+	l.mu.Unlock()
+	l.closing.Wait()
 	l.err.Close(flushTimeout)
 	if l.out != l.err {
 		l.out.Close(flushTimeout)
@@ -132,9 +163,15 @@ func (l *logs) panicked(p any) *zerolog.Event {
 // ms is a duration as log lines have it: milliseconds, to the microsecond.
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
+const (
+	streamStdout = "stdout"
+	streamStderr = "stderr"
+)
+
 // outputPrefix is what stands before each line of one worker's stream. It changes
 // when a standby is given its slot.
 type outputPrefix struct {
+	origin
 	text []byte // "web/2[4711] ", or "web/standby[4711] "
 	json []byte // the middle of a JSON object, between the time and the message
 }
@@ -145,30 +182,77 @@ func newOutputPrefix(app string, slot int, worker uint64, pid int, stream string
 		place = strconv.Itoa(slot)
 	}
 	return &outputPrefix{
-		text: fmt.Appendf(nil, "%s/%s[%d] ", app, place, pid),
-		json: fmt.Appendf(nil, `","app":%q,"slot":%d,"worker":%d,"pid":%d,"stream":%q,"message":`, app, slot, worker, pid, stream),
+		origin: origin{app: app, slot: slot, worker: worker, pid: pid, stream: stream},
+		text:   fmt.Appendf(nil, "%s/%s[%d] ", app, place, pid),
+		json:   fmt.Appendf(nil, `","app":%q,"slot":%d,"worker":%d,"pid":%d,"stream":%q,"message":`, app, slot, worker, pid, stream),
 	}
 }
 
 // output is one worker stream's way into the log. A line that is a JSON object
 // passes byte for byte, so that whoever parses the workers' own logs still can;
-// any other is given the worker's name, in the format that the log is in.
-func (l *logs) output(dest *sink, prefix *atomic.Pointer[outputPrefix]) func(line []byte, more bool) {
+// any other is given the worker's name, in the format that the log is in. For use by
+// one goroutine.
+func (l *logs) output(prefix *atomic.Pointer[outputPrefix]) func(line []byte, more bool) {
+	first := prefix.Load()
+	a := l.app(first.app)
 	continued := false
-	var head []byte
+	var stamp timestamp
+	var message []byte
 	return func(line []byte, more bool) {
 		whole := !continued && !more
 		continued = more
-		switch {
-		case !l.json:
-			dest.Line(prefix.Load().text, line, newline)
-		case whole && isJSONObject(line):
-			dest.Line(line, newline)
-		default:
-			head = time.Now().AppendFormat(append(head[:0], openObject...), logTime)
-			dest.Line(head, prefix.Load().json, appendJSONString(nil, line), closeObject)
+		p, now := prefix.Load(), time.Now()
+		a.shelf.add(&p.origin, now, noLevel, line)
+		for {
+			r := a.route.Load()
+			dest := r.dest(first.stream)
+			var ok bool
+			switch {
+			case !r.json:
+				ok = a.line(r, dest, p.text, line, newline)
+			case whole && isJSONObject(line):
+				ok = a.line(r, dest, line, newline)
+			default:
+				message = appendJSONString(message[:0], line)
+				ok = a.line(r, dest, openObject, stamp.at(now), p.json, message, closeObject)
+			}
+			if ok {
+				break
+			}
+			if a.route.Load() == r {
+				dest.lose()
+				break
+			}
+		}
+		if cap(message) > 64<<10 {
+			message = nil
 		}
 	}
+}
+
+// line reports false when the destination takes no more lines.
+func (a *appLog) line(r *route, dest *sink, pieces ...[]byte) bool {
+	if !r.drop {
+		return dest.Line(pieces...)
+	}
+	ok, dropped := dest.Offer(pieces...)
+	if dropped {
+		a.dropped.Add(1)
+	}
+	return ok
+}
+
+// timestamp writes times as the log has them; of one millisecond only once.
+type timestamp struct {
+	ms   int64
+	text []byte
+}
+
+func (t *timestamp) at(now time.Time) []byte {
+	if ms := now.UnixMilli(); ms != t.ms || t.text == nil {
+		t.ms, t.text = ms, now.AppendFormat(t.text[:0], logTime)
+	}
+	return t.text
 }
 
 var (
@@ -184,20 +268,37 @@ func isJSONObject(line []byte) bool {
 }
 
 // appendJSONString quotes what a program printed, which need not be text: bytes
-// that are no UTF-8 become U+FFFD, as encoding/json does it.
+// that are no UTF-8 become U+FFFD, a run of them one.
 func appendJSONString(dst, s []byte) []byte {
-	text := strings.ToValidUTF8(string(s), "\uFFFD")
 	dst = append(dst, '"')
-	for _, r := range text {
-		switch {
-		case r == '"' || r == '\\':
-			dst = append(dst, '\\', byte(r))
-		case r < 0x20:
-			dst = append(dst, '\\', 'u', '0', '0')
-			dst = append(dst, "0123456789abcdef"[r>>4], "0123456789abcdef"[r&15])
-		default:
-			dst = append(dst, string(r)...)
+	from, broken := 0, false
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= ' ' && c < utf8.RuneSelf && c != '"' && c != '\\' {
+			i, broken = i+1, false
+			continue
 		}
+		if c >= utf8.RuneSelf {
+			r, size := utf8.DecodeRune(s[i:])
+			if r != utf8.RuneError || size > 1 {
+				i, broken = i+size, false
+				continue
+			}
+			dst = append(dst, s[from:i]...)
+			if !broken {
+				dst = utf8.AppendRune(dst, utf8.RuneError)
+			}
+			broken = true
+		} else {
+			dst, broken = append(dst, s[from:i]...), false
+			if c == '"' || c == '\\' {
+				dst = append(dst, '\\', c)
+			} else {
+				dst = append(dst, '\\', 'u', '0', '0', "0123456789abcdef"[c>>4], "0123456789abcdef"[c&15])
+			}
+		}
+		i++
+		from = i
 	}
-	return append(dst, '"')
+	return append(append(dst, s[from:]...), '"')
 }

@@ -32,7 +32,7 @@ func logged(t *testing.T, format string, lines ...string) string {
 	}
 	var prefix atomic.Pointer[outputPrefix]
 	prefix.Store(newOutputPrefix("web", 2, 7, 4711, "stdout"))
-	write := l.output(l.out, &prefix)
+	write := l.output(&prefix)
 	for _, line := range lines {
 		more := strings.HasSuffix(line, "…")
 		write([]byte(strings.TrimSuffix(line, "…")), more)
@@ -124,7 +124,7 @@ func TestLogFileIsReopened(t *testing.T) {
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Reopen(); err != nil {
+	if _, err := l.Reopen(); err != nil {
 		t.Fatal(err)
 	}
 	l.Info().Msg("after")

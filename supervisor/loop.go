@@ -71,8 +71,14 @@ func (l *loop) run(ctx context.Context) (err error) {
 	}
 	l.s.logs = l.logs
 	defer l.logs.Close()
+	if err := l.logs.setApps(config.Apps, true); err != nil {
+		return err
+	}
 	stopControl := func() {}
-	defer func() { stopControl() }() // when all else has ended, but for the log
+	defer func() { // when all else has ended, but for the log
+		l.logs.book.close()
+		stopControl()
+	}()
 	// Who reads the log may go away; that must not take the service along.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	signals := watchSignals(l.s)

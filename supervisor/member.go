@@ -79,10 +79,10 @@ func (s *Supervisor) launch(m *member, g *generation) {
 	s.wg.Go(func() { defer close(read); s.read(m) })
 	<-m.proc.Exited()
 	if m.proc.Exit().Signal != syscall.SIGKILL {
-		// Who is killed says nothing at the end; its replacement need not wait for it.
+		// Who is killed sends nothing at the end; its replacement need not wait for it.
 		within(read, lastFrames)
-		within(m.proc.OutputDone(), lastWords)
 	}
+	within(m.proc.OutputDone(), lastWords)
 	s.post(exited{m: m, exit: m.proc.Exit()})
 	<-m.proc.OutputDone()
 }
@@ -121,7 +121,7 @@ func (s *Supervisor) start(m *member, g *generation) error {
 		return err
 	}
 	m.name(m.proc.PID())
-	stdout, stderr = s.logs.output(s.logs.out, &m.stdout), s.logs.output(s.logs.err, &m.stderr)
+	stdout, stderr = s.logs.output(&m.stdout), s.logs.output(&m.stderr)
 	close(known)
 	m.conn = conn
 	m.outbox = ipc.NewOutbox(conn, ipc.OutboxOptions{

@@ -98,15 +98,15 @@ func (s *Supervisor) loadConfig() {
 }
 
 func (s *Supervisor) reopenLog() {
-	if s.logs.err.reopen == nil {
-		s.logs.Info().Msg("no log file to reopen: the log goes to where Tine was started")
-		return
-	}
-	if err := s.logs.Reopen(); err != nil {
+	files, err := s.logs.Reopen()
+	switch {
+	case err != nil:
 		s.logs.Error().Err(err).Msg("log file not reopened; the old one stays in use")
-		return
+	case files == 0:
+		s.logs.Info().Msg("no log file to reopen: the log goes to where Tine was started")
+	default:
+		s.logs.Info().Int("files", files).Msg("log file reopened")
 	}
-	s.logs.Info().Msg("log file reopened")
 }
 
 // loadAgain reads the config that SIGHUP asks for.

@@ -22,6 +22,8 @@ const (
 	quietTurns  = 10
 )
 
+var clock = time.Now()
+
 // stream is the read end of a process's output.
 //
 // Reading a line as soon as it is written costs a wake-up of the runtime's poller for each, which is most of what a line
@@ -100,7 +102,8 @@ func (s *stream) gathered(buf []byte) (n int, err error, done bool) {
 func (s *stream) wait() bool {
 	s.bytes, s.empty = 0, false
 	s.quiet++
-	s.pause.Reset(gatherFor)
+	// All streams at the same moments: one wake-up of the process is for all of them.
+	s.pause.Reset(gatherFor - time.Since(clock)%gatherFor)
 	select {
 	case <-s.pause.C:
 		return true

@@ -1,0 +1,136 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync/atomic"
+)
+
+// appLog is where the lines of one app's workers go.
+type appLog struct {
+	shelf   *shelf
+	config  AppLog
+	route   atomic.Pointer[route]
+	dropped atomic.Uint64 // lines that on_full has cost
+}
+
+// route is the way of an app's lines. It changes with the config, while lines come.
+type route struct {
+	out, err *sink
+	json     bool // how a line that is none is made one
+	drop     bool // rather than make a worker wait
+}
+
+// dest is where one stream of the app goes.
+func (r *route) dest(stream string) *sink {
+	if stream == streamStderr {
+		return r.err
+	}
+	return r.out
+}
+
+// app returns the app's log; one that was not configured goes where the master's does.
+func (l *logs) app(name string) *appLog {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.appLocked(name)
+}
+
+func (l *logs) appLocked(name string) *appLog {
+	a := l.apps[name]
+	if a == nil {
+		a = &appLog{shelf: l.book.shelf(name)}
+		a.route.Store(&route{out: l.out, err: l.err, json: l.json})
+		l.apps[name] = a
+	}
+	return a
+}
+
+// setApps makes the logs of these apps what their configs say, and forgets all others.
+// Of two of one name the last counts. Apps that name the same file share it, as the
+// first of them has it rotated. It never waits for a disk, unless now is set: then the
+// files are opened before it returns, and a file that cannot be is an error. Otherwise
+// that is logged.
+func (l *logs) setApps(apps []App, now bool) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	wanted := map[string]AppLog{}
+	for _, a := range apps {
+		wanted[a.Name] = a.Log
+	}
+	for name := range l.apps {
+		if _, ok := wanted[name]; !ok {
+			// Whoever still has lines of it finds its sink closed.
+			delete(l.apps, name)
+			l.book.forget(name)
+		}
+	}
+	files := map[string]*sink{}
+	how := map[string]rotation{}
+	var failed []error
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
+		c := wanted[name]
+		a := l.appLocked(name)
+		r := &route{out: l.out, err: l.err, json: l.json, drop: c.OnFull == OnFullDrop}
+		if c.File != "" {
+			s := files[c.File]
+			if s == nil {
+				turn := rotation{c.MaxSize, c.MaxAge, c.Keep, c.Compress}
+				var err error
+				if s, err = l.fileSink(c.File, turn, now); err != nil {
+					failed = append(failed, fmt.Errorf("app %s: %w", name, err))
+					continue
+				}
+				files[c.File], how[c.File] = s, turn
+			}
+			r.out, r.err, r.json = s, s, l.format != "text"
+		}
+		a.config = c
+		a.route.Store(r)
+	}
+	old := l.files
+	l.files, l.turns = files, how
+	for path, s := range old {
+		if files[path] != s {
+			l.closing.Go(func() { _ = s.Close(flushTimeout) })
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// fileSink returns the sink of a file: the one that there is, if it is as it should be.
+func (l *logs) fileSink(path string, r rotation, now bool) (*sink, error) {
+	if path == l.path {
+		return l.err, nil
+	}
+	if s := l.files[path]; s != nil && l.turns[path] == r {
+		return s, nil
+	}
+	say := func(err error) { l.Error().Err(err).Msg("log file not rotated; the same one is written on") }
+	f := newLogFile(path, r, say)
+	if now {
+		if err := f.open(); err != nil {
+			return nil, err
+		}
+	}
+	return l.newFileSink(f, func(why error, lost int) {
+		if why != nil {
+			l.Error().Str("file", path).Err(why).Msg("log file takes no lines; they are lost until it does")
+		} else {
+			l.Warn().Str("file", path).Int("lines", lost).Msg("log file takes lines again")
+		}
+	}), nil
+}
+
+func (l *logs) newFileSink(f *logFile, trouble func(error, int)) *sink {
+	s := newSink(f, f.Reopen, l.lostNotice)
+	s.mu.Lock()
+	s.trouble = trouble
+	s.mu.Unlock()
+	return s
+}
+
+// dropped is how many lines of an app on_full: drop has cost.
+func (l *logs) dropped(app string) uint64 { return l.app(app).dropped.Load() }

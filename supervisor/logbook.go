@@ -1,0 +1,229 @@
+package supervisor
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+const (
+	bookText  = 1 << 20 // bytes of text that are kept of one app
+	bookLines = 10_000  // and lines
+)
+
+// logbook keeps the newest lines of each app, and of the master itself, in memory, for
+// whoever asks what was printed and whoever follows it. What was printed goes to its
+// destination all the same: this is a copy.
+//
+// Readers pull: each has a place in every shelf, and what is kept is the backlog of
+// all of them at once. One that is so slow that its next line has been dropped is told
+// how many it has missed. A reader costs whoever prints nothing but a wake-up.
+//
+// Safe for concurrent use. The zero value is not: see newLogbook.
+type logbook struct {
+	// ids is the id of the newest line. A line gets its id while its shelf is locked:
+	// who reads ids, and locks a shelf then, finds every line up to that id on it.
+	ids     atomic.Uint64
+	awaited atomic.Bool // somebody waits for changed
+
+	mu      sync.Mutex
+	changed chan struct{}     // closed by the next line
+	shelves map[string]*shelf // by app; "" is the master's
+	closed  bool
+}
+
+func newLogbook() *logbook { return &logbook{shelves: map[string]*shelf{}} }
+
+// shelf returns the app's, and makes it if it is new.
+func (b *logbook) shelf(app string) *shelf {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.shelves[app]
+	if s == nil {
+		s = &shelf{book: b, app: app}
+		b.shelves[app] = s
+	}
+	return s
+}
+
+// forget drops what is kept of an app.
+func (b *logbook) forget(app string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.shelves, app)
+}
+
+// all returns the shelves that a query for an app may find something on.
+func (b *logbook) all(app string) []*shelf {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var found []*shelf
+	for name, s := range b.shelves {
+		if app == "" || name == "" || name == app {
+			found = append(found, s)
+		}
+	}
+	return found
+}
+
+// await returns a channel that is closed when a line comes after this call, or the
+// book is closed.
+func (b *logbook) await() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.changed == nil {
+		b.changed = make(chan struct{})
+		if b.closed {
+			close(b.changed)
+		}
+	}
+	b.awaited.Store(!b.closed)
+	return b.changed
+}
+
+func (b *logbook) wake() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.wakeLocked()
+}
+
+func (b *logbook) wakeLocked() {
+	b.awaited.Store(false)
+	if b.changed != nil && !b.closed {
+		close(b.changed)
+		b.changed = nil
+	}
+}
+
+// close ends all readers that follow, once they have read what there is.
+func (b *logbook) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.wakeLocked()
+	b.closed = true
+}
+
+func (b *logbook) over() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.closed
+}
+
+// origin is who printed a line.
+type origin struct {
+	app    string
+	slot   int // -1: none
+	worker uint64
+	pid    int
+	stream string
+}
+
+// shelf has the newest lines of one app, in two rings that grow up to their bounds.
+type shelf struct {
+	book *logbook
+	app  string
+
+	mu    sync.Mutex
+	lines []bookLine // the line with number n is at n modulo its length
+	first uint64     // number of the oldest line
+	next  uint64     // number of the next line to come; numbers are without gaps
+	text  []byte     // a byte at place p is at p modulo its length, a power of two
+	begin uint64     // place of the oldest line's text
+	end   uint64     // place after the newest one's
+	gone  uint64     // id of the newest line that was dropped; 0: none was
+}
+
+// bookLine is a line on a shelf.
+type bookLine struct {
+	id    uint64
+	at    int64 // ns since 1970
+	place uint64
+	size  int32
+	level zerolog.Level
+	from  *origin
+}
+
+const noLevel = zerolog.NoLevel
+
+// add keeps one line, and drops the oldest ones that it takes the room of. It never
+// waits for a reader.
+func (s *shelf) add(from *origin, at time.Time, level zerolog.Level, line []byte) {
+	line = line[:min(len(line), bookText)]
+	s.mu.Lock()
+	s.makeRoom(len(line))
+	id := s.book.ids.Add(1)
+	*s.line(s.next) = bookLine{
+		id: id, at: at.UnixNano(), place: s.end, size: int32(len(line)), level: level, from: from,
+	}
+	s.next++
+	if n := copy(s.text[s.end&uint64(len(s.text)-1):], line); n < len(line) {
+		copy(s.text, line[n:])
+	}
+	s.end += uint64(len(line))
+	s.mu.Unlock()
+	if s.book.awaited.Load() {
+		s.book.wake()
+	}
+}
+
+// makeRoom leaves place for one line of n bytes.
+func (s *shelf) makeRoom(n int) {
+	if s.text == nil {
+		s.text, s.lines = make([]byte, 4<<10), make([]bookLine, 64)
+	}
+	need := s.end - s.begin + uint64(n)
+	if size := len(s.text); need > uint64(size) && size < bookText {
+		for size < bookText && uint64(size) < need {
+			size *= 2
+		}
+		grown := make([]byte, size)
+		for p := s.begin; p < s.end; {
+			from, to := s.text[p&uint64(len(s.text)-1):], grown[p&uint64(size-1):]
+			p += uint64(copy(to, from[:min(uint64(len(from)), s.end-p)]))
+		}
+		s.text = grown
+	}
+	if held := len(s.lines); s.next-s.first == uint64(held) && held < bookLines {
+		grown := make([]bookLine, min(2*held, bookLines))
+		for n := s.first; n < s.next; n++ {
+			grown[n%uint64(len(grown))] = *s.line(n)
+		}
+		s.lines = grown
+	}
+	for s.next-s.first == uint64(len(s.lines)) || s.end-s.begin+uint64(n) > uint64(len(s.text)) {
+		oldest := s.line(s.first)
+		s.gone = oldest.id
+		s.begin = oldest.place + uint64(oldest.size)
+		s.first++
+	}
+}
+
+// line returns the one with this number, which must be there.
+func (s *shelf) line(n uint64) *bookLine { return &s.lines[n%uint64(len(s.lines))] }
+
+// copyText appends an entry's text to dst.
+func (s *shelf) copyText(dst []byte, e *bookLine) []byte {
+	for p, end := e.place, e.place+uint64(e.size); p < end; {
+		from := s.text[p&uint64(len(s.text)-1):]
+		from = from[:min(uint64(len(from)), end-p)]
+		dst = append(dst, from...)
+		p += uint64(len(from))
+	}
+	return dst
+}
+
+// search finds the number of the oldest line with at least this id.
+func (s *shelf) search(id uint64) uint64 {
+	low, high := s.first, s.next
+	for low < high {
+		middle := low + (high-low)/2
+		if s.line(middle).id < id {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low
+}

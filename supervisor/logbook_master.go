@@ -1,0 +1,73 @@
+package supervisor
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/control"
+)
+
+// bookWriter puts the master's own lines into the logbook, and passes them on.
+type bookWriter struct {
+	shelf *shelf
+	next  io.Writer
+}
+
+func (w *bookWriter) Write(line []byte) (int, error) { return w.WriteLevel(noLevel, line) }
+
+// WriteLevel takes one line as zerolog makes it, a JSON object.
+func (w *bookWriter) WriteLevel(level zerolog.Level, line []byte) (int, error) {
+	from, text := masterLine(line)
+	w.shelf.add(from, time.Now(), level, text)
+	return w.next.Write(line)
+}
+
+// masterLine says whose a line of the master is, and what remains to be read: the
+// message, and the fields that the origin does not have as key=value, in their order.
+func masterLine(line []byte) (*origin, []byte) {
+	from := &origin{slot: -1, stream: control.StreamMaster}
+	decoder := json.NewDecoder(bytes.NewReader(line))
+	if t, err := decoder.Token(); err != nil || t != json.Delim('{') {
+		return from, bytes.TrimSpace(line)
+	}
+	var message, fields []byte
+	for decoder.More() {
+		key, err := decoder.Token()
+		var value json.RawMessage
+		if err == nil {
+			err = decoder.Decode(&value)
+		}
+		if err != nil {
+			return from, bytes.TrimSpace(line)
+		}
+		var word string
+		isWord := json.Unmarshal(value, &word) == nil
+		switch key {
+		case zerolog.LevelFieldName, zerolog.TimestampFieldName, "master":
+		case zerolog.MessageFieldName:
+			message = []byte(word)
+		case "app":
+			from.app = word
+		case "slot":
+			if slot, err := strconv.Atoi(string(value)); err == nil {
+				from.slot = slot
+			}
+		case "worker":
+			from.worker, _ = strconv.ParseUint(string(value), 10, 64)
+		case "pid":
+			from.pid, _ = strconv.Atoi(string(value))
+		default:
+			fields = append(append(append(fields, ' '), key.(string)...), '=')
+			if isWord && word != "" && !bytes.ContainsAny(value, " \\=") {
+				fields = append(fields, word...)
+			} else {
+				fields = append(fields, value...)
+			}
+		}
+	}
+	return from, append(message, fields...)
+}

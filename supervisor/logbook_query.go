@@ -1,0 +1,305 @@
+package supervisor
+
+import (
+	"context"
+	"math"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tinehq/tine/supervisor/control"
+)
+
+const (
+	// A reader takes lines from a shelf in portions, so that it holds up nobody who
+	// prints for longer than it takes to copy one.
+	portionLines = 256
+	portionText  = 64 << 10
+
+	// followEvery is how long lines gather for a reader that has read all there is.
+	followEvery = 5 * time.Millisecond
+)
+
+// query gives yield the lines that q chooses, in the order of their ids, from the
+// calling goroutine. It returns yield's error; nil at the end of what is kept or, with
+// q.Follow, when ctx ends or the book is closed; a *control.Refusal for a Grep that is
+// no regular expression. Whoever is slower than what comes, and whoever resumes at an
+// id that is no longer kept, gets a line with Missed where they are missing: how many
+// lines the app printed, whether q would have chosen them or not. An app that is
+// unknown has no lines.
+func (b *logbook) query(ctx context.Context, q control.LogQuery, yield func(control.LogLine) error) error {
+	f, err := newLineFilter(q)
+	if err != nil {
+		return err
+	}
+	more, over := b.await(), b.over()
+	r := &bookReader{book: b, filter: f, yield: yield}
+	upTo := r.begin(q)
+	for {
+		if err := r.readOn(ctx, upTo); err != nil || ctx.Err() != nil || !q.Follow || over {
+			return err
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return nil
+		}
+		pause := time.NewTimer(followEvery)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return nil
+		}
+		more, over = b.await(), b.over()
+		upTo = b.ids.Load()
+	}
+}
+
+// lineFilter is what a query says about single lines.
+type lineFilter struct {
+	query control.LogQuery
+	since int64
+	grep  *regexp.Regexp
+}
+
+func newLineFilter(q control.LogQuery) (*lineFilter, error) {
+	f := &lineFilter{query: q, since: math.MinInt64}
+	if !q.Since.IsZero() {
+		f.since = q.Since.UnixNano()
+	}
+	if q.Grep != "" {
+		grep, err := regexp.Compile(q.Grep)
+		if err != nil {
+			r := control.Refuse(http.StatusBadRequest, "grep: %v", err)
+			r.Field = "grep"
+			return nil, r
+		}
+		f.grep = grep
+	}
+	return f, nil
+}
+
+// head says whether what is known without the text fits.
+func (f *lineFilter) head(e *bookLine) bool {
+	q := &f.query
+	return e.at >= f.since && (q.App == "" || e.from.app == q.App) && (q.Stream == "" || e.from.stream == q.Stream) &&
+		(q.Slot == nil || e.from.slot == *q.Slot) && e.id > q.After
+}
+
+func (f *lineFilter) text(text []byte) bool { return f.grep == nil || f.grep.Match(text) }
+
+// bookReader is one query's way through the book.
+type bookReader struct {
+	book   *logbook
+	filter *lineFilter
+	yield  func(control.LogLine) error
+	places []*bookmark
+	start  uint64 // the least id that it reads
+}
+
+// bookmark is where a reader is on one shelf.
+type bookmark struct {
+	*shelf
+	next uint64 // number of the line that comes next
+
+	// What was taken and is not given yet.
+	portion []found
+	given   int    // of portion
+	text    []byte // of portion
+	from    uint64 // number of the first line that was looked at
+	ids     []uint64
+}
+
+// found is a line of a portion; its text is text[from:to].
+type found struct {
+	bookLine
+	from, to int
+	missed   uint64 // it stands for so many that are gone
+}
+
+// begin finds the line to begin with, and returns the newest id there is.
+func (r *bookReader) begin(q control.LogQuery) (newest uint64) {
+	newest = r.book.ids.Load()
+	if q.After > newest {
+		// An id of an earlier master.
+		r.filter.query.After, q.After = 0, 0
+	}
+	r.start = q.After + 1
+	if q.Last < 0 {
+		r.start = max(r.start, newest+1)
+	}
+	if q.Last > 0 {
+		var ids []uint64
+		for _, s := range r.book.all(q.App) {
+			ids = append(ids, r.newest(s, q.Last, newest)...)
+		}
+		slices.Sort(ids)
+		if len(ids) > q.Last {
+			ids = ids[len(ids)-q.Last:]
+		}
+		r.start = max(r.start, append(ids, newest+1)[0])
+	}
+	for _, s := range r.book.all(q.App) {
+		p := r.visit(s)
+		s.mu.Lock()
+		if q.After > 0 && q.Last == 0 && s.gone > q.After && (s.app != "" || q.App == "") {
+			// How many of the ids between were this app's nobody knows any more.
+			p.next = s.first - min(s.gone-q.After, s.first)
+		}
+		s.mu.Unlock()
+	}
+	return newest
+}
+
+// visit enters a shelf at the least id that is read.
+func (r *bookReader) visit(s *shelf) *bookmark {
+	p := &bookmark{shelf: s}
+	s.mu.Lock()
+	p.next = s.search(r.start)
+	s.mu.Unlock()
+	r.places = append(r.places, p)
+	return p
+}
+
+// enterNew visits the shelves of apps that came after the query.
+func (r *bookReader) enterNew() {
+	for _, s := range r.book.all(r.filter.query.App) {
+		if !slices.ContainsFunc(r.places, func(p *bookmark) bool { return p.shelf == s }) {
+			r.visit(s)
+		}
+	}
+}
+
+// newest returns the ids of the newest n lines on a shelf that fit.
+func (r *bookReader) newest(s *shelf, n int, upTo uint64) (ids []uint64) {
+	var candidates []found
+	var text []byte
+	before := uint64(math.MaxUint64)
+	for {
+		candidates, text = candidates[:0], text[:0]
+		s.mu.Lock()
+		before = min(before, s.next)
+		for looked := 0; looked < portionLines && len(text) < portionText && before > s.first; looked++ {
+			before--
+			e := s.line(before)
+			if e.id > upTo || !r.filter.head(e) {
+				continue
+			}
+			from := len(text)
+			if r.filter.grep != nil {
+				text = s.copyText(text, e)
+			}
+			candidates = append(candidates, found{bookLine: *e, from: from, to: len(text)})
+		}
+		end := before <= s.first
+		s.mu.Unlock()
+		for _, c := range candidates {
+			if r.filter.text(text[c.from:c.to]) {
+				if ids = append(ids, c.id); len(ids) == n {
+					return ids
+				}
+			}
+		}
+		if end {
+			return ids
+		}
+	}
+}
+
+// readOn yields all up to an id that it has not yielded yet.
+func (r *bookReader) readOn(ctx context.Context, newest uint64) error {
+	r.enterNew()
+	for ctx.Err() == nil {
+		upTo := newest
+		for _, p := range r.places {
+			upTo = min(upTo, p.take(r.filter, newest))
+		}
+		if err := r.give(ctx, upTo); err != nil || upTo == newest {
+			return err
+		}
+	}
+	return nil
+}
+
+// take copies the next portion of what there is up to an id. It returns the id up to
+// which that is complete.
+func (p *bookmark) take(f *lineFilter, upTo uint64) uint64 {
+	p.portion, p.text, p.ids, p.given = p.portion[:0], p.text[:0], p.ids[:0], 0
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.next < p.first {
+		p.portion = append(p.portion, found{missed: p.first - p.next, bookLine: bookLine{
+			id: p.gone, at: p.line(p.first).at, level: noLevel, from: &origin{app: p.app, slot: -1, stream: control.StreamMaster},
+		}})
+	}
+	p.from = max(p.next, p.first)
+	for n := p.from; n < p.shelf.next; n++ {
+		e := p.line(n)
+		if e.id > upTo {
+			break
+		}
+		if len(p.ids) == portionLines || len(p.text) >= portionText {
+			return e.id - 1
+		}
+		p.ids = append(p.ids, e.id)
+		if f.head(e) {
+			from := len(p.text)
+			p.text = p.copyText(p.text, e)
+			p.portion = append(p.portion, found{bookLine: *e, from: from, to: len(p.text)})
+		}
+	}
+	return upTo
+}
+
+// give yields what was taken up to an id, in the order of ids, and goes on behind it.
+func (r *bookReader) give(ctx context.Context, upTo uint64) error {
+	for {
+		var least *bookmark
+		for _, p := range r.places {
+			if p.given < len(p.portion) && p.portion[p.given].id <= upTo &&
+				(least == nil || p.portion[p.given].id < least.portion[least.given].id) {
+				least = p
+			}
+		}
+		if least == nil {
+			break
+		}
+		f := &least.portion[least.given]
+		least.given++
+		text := least.text[f.from:f.to]
+		if f.missed == 0 && !r.filter.text(text) {
+			continue
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err := r.yield(f.line(text)); err != nil {
+			return err
+		}
+	}
+	for _, p := range r.places {
+		if len(p.portion) > 0 && p.portion[0].missed > 0 && p.given == 0 {
+			continue // that is said next time
+		}
+		known, _ := slices.BinarySearch(p.ids, upTo+1)
+		p.next = p.from + uint64(known)
+	}
+	return nil
+}
+
+func (f *found) line(text []byte) control.LogLine {
+	l := control.LogLine{
+		ID: f.id, Time: time.Unix(0, f.at), App: f.bookLine.from.app, Worker: f.bookLine.from.worker, PID: f.bookLine.from.pid,
+		Stream: f.bookLine.from.stream, Text: strings.ToValidUTF8(string(text), "\uFFFD"), Missed: f.missed,
+	}
+	if slot := f.bookLine.from.slot; slot >= 0 {
+		l.Slot = &slot
+	}
+	if f.level != noLevel {
+		l.Level = f.level.String()
+	}
+	return l
+}
