@@ -212,7 +212,12 @@ const noMethod = "worker has no handler of"
 
 // Logs: see the logbook.
 func (c commander) Logs(ctx context.Context, q control.LogQuery, yield func(control.LogLine) error) error {
-	return control.Refuse(http.StatusNotImplemented, "lines are not kept")
+	select {
+	case <-c.s.started:
+	default:
+		return ErrEnded
+	}
+	return c.s.logs.lines(ctx, q, yield)
 }
 
 func (c commander) Config(ctx context.Context) ([]byte, error) {

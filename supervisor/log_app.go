@@ -1,11 +1,14 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"sync/atomic"
+
+	"github.com/tinehq/tine/supervisor/control"
 )
 
 // appLog is where the lines of one app's workers go.
@@ -134,3 +137,17 @@ func (l *logs) newFileSink(f *logFile, trouble func(error, int)) *sink {
 
 // dropped is how many lines of an app on_full: drop has cost.
 func (l *logs) dropped(app string) uint64 { return l.app(app).dropped.Load() }
+
+// lines gives yield the kept lines that q chooses, as logbook.query does. An app that
+// there is not is refused.
+func (l *logs) lines(ctx context.Context, q control.LogQuery, yield func(control.LogLine) error) error {
+	if q.App != "" {
+		l.mu.Lock()
+		known := slices.Sorted(maps.Keys(l.apps))
+		l.mu.Unlock()
+		if !slices.Contains(known, q.App) {
+			return control.Unknown("app", q.App, known)
+		}
+	}
+	return l.book.query(ctx, q, yield)
+}

@@ -1,0 +1,368 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tinehq/tine/supervisor/control"
+)
+
+func from(app string, slot int, stream string) *origin {
+	return &origin{app: app, slot: slot, worker: uint64(slot + 1), pid: 100 + slot, stream: stream}
+}
+
+// asked returns what a query finds, as app:text.
+func asked(t *testing.T, b *logbook, q control.LogQuery) (all []string) {
+	t.Helper()
+	last := uint64(0)
+	err := b.query(t.Context(), q, func(l control.LogLine) error {
+		if l.ID <= last {
+			t.Errorf("id %d after %d", l.ID, last)
+		}
+		last = l.ID
+		if l.Missed > 0 {
+			all = append(all, fmt.Sprintf("%s:missed %d", l.App, l.Missed))
+			return nil
+		}
+		all = append(all, l.App+":"+l.Text)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestLogbookQuery(t *testing.T) {
+	b := newLogbook()
+	noon := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	for i, l := range []struct {
+		from *origin
+		text string
+	}{
+		{&origin{slot: -1, stream: control.StreamMaster}, "starting"}, // id 1
+		{from("web", 0, streamStdout), "GET /a"},
+		{from("web", 1, streamStdout), "GET /b"},
+		{from("job", 0, streamStdout), "tick"},
+		{from("web", 1, streamStderr), "oops\xff"},
+		{&origin{app: "web", slot: 1, stream: control.StreamMaster}, "exited"}, // id 6
+		{from("web", 0, streamStdout), "GET /c"},
+		{from("job", 0, streamStdout), ""},
+	} {
+		shelf := l.from.app
+		if l.from.stream == control.StreamMaster {
+			shelf = ""
+		}
+		b.shelf(shelf).add(l.from, noon.Add(time.Duration(i)*time.Minute), noLevel, []byte(l.text))
+	}
+	one := 1
+	for _, c := range []struct {
+		name string
+		q    control.LogQuery
+		want []string
+	}{
+		{"all", control.LogQuery{}, []string{":starting", "web:GET /a", "web:GET /b", "job:tick", "web:oops\uFFFD", "web:exited", "web:GET /c", "job:"}},
+		{"an app, with what the master says of it", control.LogQuery{App: "web"}, []string{"web:GET /a", "web:GET /b", "web:oops\uFFFD", "web:exited", "web:GET /c"}},
+		{"the last", control.LogQuery{Last: 3}, []string{"web:exited", "web:GET /c", "job:"}},
+		{"the last of an app", control.LogQuery{App: "job", Last: 1}, []string{"job:"}},
+		{"more than there are", control.LogQuery{App: "job", Last: 100}, []string{"job:tick", "job:"}},
+		{"none", control.LogQuery{Last: -1}, nil},
+		{"a slot", control.LogQuery{App: "web", Slot: &one}, []string{"web:GET /b", "web:oops\uFFFD", "web:exited"}},
+		{"a stream", control.LogQuery{Stream: streamStderr}, []string{"web:oops\uFFFD"}},
+		{"the master", control.LogQuery{Stream: control.StreamMaster}, []string{":starting", "web:exited"}},
+		{"since", control.LogQuery{Since: noon.Add(6 * time.Minute)}, []string{"web:GET /c", "job:"}},
+		{"grep", control.LogQuery{Grep: "^GET /[bc]$"}, []string{"web:GET /b", "web:GET /c"}},
+		{"the last that grep finds", control.LogQuery{Grep: "GET", Last: 2}, []string{"web:GET /b", "web:GET /c"}},
+		{"grep finds nothing", control.LogQuery{Grep: "POST", Last: 2}, nil},
+		{"after", control.LogQuery{After: 6}, []string{"web:GET /c", "job:"}},
+		{"after, the last", control.LogQuery{After: 3, Last: 1}, []string{"job:"}},
+		{"after the newest", control.LogQuery{After: 8}, nil},
+		{"an id of an earlier master", control.LogQuery{After: 1000, App: "job"}, []string{"job:tick", "job:"}},
+		{"an app that there is not", control.LogQuery{App: "db"}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := asked(t, b, c.q); !slices.Equal(got, c.want) {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+	t.Run("fields", func(t *testing.T) {
+		_ = b.query(t.Context(), control.LogQuery{Grep: "GET /b"}, func(l control.LogLine) error {
+			if l.ID != 3 || !l.Time.Equal(noon.Add(2*time.Minute)) || l.App != "web" || l.Slot == nil || *l.Slot != 1 || l.Worker != 2 || l.PID != 101 || l.Stream != streamStdout || l.Level != "" {
+				t.Errorf("got %+v", l)
+			}
+			return nil
+		})
+	})
+	t.Run("an expression that is none", func(t *testing.T) {
+		var refused *control.Refusal
+		if err := b.query(t.Context(), control.LogQuery{Grep: "("}, nil); !errors.As(err, &refused) || refused.Status != http.StatusBadRequest {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("yield's error", func(t *testing.T) {
+		gone := errors.New("gone")
+		n := 0
+		if err := b.query(t.Context(), control.LogQuery{}, func(control.LogLine) error { n++; return gone }); err != gone || n != 1 {
+			t.Errorf("got %v after %d lines", err, n)
+		}
+	})
+}
+
+// Whatever comes, what is kept is the newest within the bounds.
+func TestLogbookKeepsTheNewest(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		size, step int
+		lines      int
+		kept       int
+	}{
+		{"short lines", 10, 0, 25_000, bookLines},
+		{"empty lines", 0, 0, 25_000, bookLines},
+		{"long lines", 64 << 10, 0, 100, 16},
+		{"of all lengths", 0, 7, 3000, 0},
+		{"too long a line", 2 << 20, 0, 3, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newLogbook()
+			s := b.shelf("web")
+			all := make([]string, c.lines)
+			for i := range all {
+				all[i] = strings.Repeat(string(rune('a'+i%26)), c.size+i*c.step%2000)
+				s.add(from("web", 0, streamStdout), time.Now(), noLevel, []byte(all[i]))
+				all[i] = all[i][:min(len(all[i]), bookText)]
+			}
+			got := asked(t, b, control.LogQuery{})
+			if c.kept != 0 && len(got) != c.kept {
+				t.Errorf("kept %d lines, want %d", len(got), c.kept)
+			}
+			for i, l := range got {
+				if want := "web:" + all[c.lines-len(got)+i]; l != want {
+					t.Fatalf("line %d of %d is %.30q, want %.30q", i, len(got), l, want)
+				}
+			}
+			if len(s.text) > bookText || len(s.lines) > bookLines {
+				t.Errorf("holds %d bytes and %d lines", len(s.text), len(s.lines))
+			}
+			if s.gone != uint64(c.lines-len(got)) {
+				t.Errorf("line %d went last, want %d", s.gone, c.lines-len(got))
+			}
+		})
+	}
+}
+
+func TestLogbookForgets(t *testing.T) {
+	b := newLogbook()
+	b.shelf("web").add(from("web", 0, streamStdout), time.Now(), noLevel, []byte("a"))
+	b.forget("web")
+	if got := asked(t, b, control.LogQuery{}); got != nil {
+		t.Errorf("got %q", got)
+	}
+}
+
+// Whoever resumes at an id that is no longer kept is told.
+func TestLogbookSaysWhatAResumingReaderMissed(t *testing.T) {
+	b := newLogbook()
+	s := b.shelf("web")
+	for range bookLines + 500 {
+		s.add(from("web", 0, streamStdout), time.Now(), noLevel, []byte("x"))
+	}
+	got := asked(t, b, control.LogQuery{After: 100})
+	if len(got) != bookLines+1 || got[0] != "web:missed 400" {
+		t.Errorf("%d lines, the first is %q", len(got), got[0])
+	}
+	if got := asked(t, b, control.LogQuery{After: 500}); len(got) != bookLines || got[0] != "web:x" {
+		t.Errorf("%d lines, the first is %q", len(got), got[0])
+	}
+}
+
+// follower reads in a goroutine of its own until stop.
+type follower struct {
+	lines chan control.LogLine
+	stop  func()
+	err   chan error
+}
+
+func follow(t *testing.T, b *logbook, q control.LogQuery, room int) *follower {
+	ctx, cancel := context.WithCancel(t.Context())
+	f := &follower{lines: make(chan control.LogLine, room), stop: cancel, err: make(chan error, 1)}
+	q.Follow = true
+	go func() {
+		f.err <- b.query(ctx, q, func(l control.LogLine) error {
+			select {
+			case f.lines <- l:
+			case <-ctx.Done():
+			}
+			return nil
+		})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		select {
+		case <-f.err:
+		case <-time.After(10 * time.Second):
+			t.Error("a reader does not end with its context")
+		}
+	})
+	return f
+}
+
+func (f *follower) next(t *testing.T) control.LogLine {
+	t.Helper()
+	select {
+	case l := <-f.lines:
+		return l
+	case <-time.After(10 * time.Second):
+		t.Fatal("no line")
+		panic("unreachable")
+	}
+}
+
+func TestLogbookFollow(t *testing.T) {
+	b := newLogbook()
+	web := b.shelf("web")
+	web.add(from("web", 0, streamStdout), time.Now(), noLevel, []byte("before"))
+	f := follow(t, b, control.LogQuery{Last: 1}, 0)
+	if l := f.next(t); l.Text != "before" {
+		t.Fatalf("got %+v", l)
+	}
+	web.add(from("web", 0, streamStdout), time.Now(), noLevel, []byte("after"))
+	if l := f.next(t); l.Text != "after" {
+		t.Fatalf("got %+v", l)
+	}
+	// An app that comes later is followed too.
+	b.shelf("job").add(from("job", 0, streamStdout), time.Now(), noLevel, []byte("new"))
+	if l := f.next(t); l.Text != "new" || l.App != "job" {
+		t.Fatalf("got %+v", l)
+	}
+	// The end of the book ends it, with what is left.
+	web.add(from("web", 0, streamStdout), time.Now(), noLevel, []byte("last words"))
+	b.close()
+	if l := f.next(t); l.Text != "last words" {
+		t.Fatalf("got %+v", l)
+	}
+	select {
+	case err := <-f.err:
+		if err != nil {
+			t.Error(err)
+		}
+		f.err <- nil
+	case <-time.After(10 * time.Second):
+		t.Fatal("the end of the book does not end it")
+	}
+	if err := b.query(t.Context(), control.LogQuery{Follow: true, Last: -1}, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// A hundred follow, one does not read: nobody waits for it, and it is told what it
+// missed, to the line.
+func TestLogbookSlowReader(t *testing.T) {
+	b := newLogbook()
+	slow := follow(t, b, control.LogQuery{}, 0)
+	var readers []*follower
+	for range 99 {
+		readers = append(readers, follow(t, b, control.LogQuery{Last: -1, Grep: "marked"}, 100))
+	}
+	s := b.shelf("web")
+	// Each of them is known to follow once it has a line.
+	for i := 0; slices.ContainsFunc(readers, func(f *follower) bool { return len(f.lines) == 0 }); i++ {
+		s.add(from("web", 0, streamStdout), time.Now(), noLevel, []byte("marked, to begin"))
+		if time.Sleep(20 * time.Millisecond); i == 90 {
+			t.Fatal("not all of a hundred readers follow")
+		}
+	}
+	added := int(b.ids.Load())
+	for range 3 * bookLines {
+		s.add(from("web", 0, streamStdout), time.Now(), noLevel, []byte("x"))
+		added++
+	}
+	s.add(from("web", 0, streamStdout), time.Now(), noLevel, []byte("the marked end"))
+	added++
+	for _, f := range readers {
+		for {
+			if l := f.next(t); l.Text == "the marked end" {
+				break
+			}
+		}
+	}
+	got := 0
+	for last := uint64(0); ; {
+		l := slow.next(t)
+		if l.ID <= last {
+			t.Fatalf("id %d after %d", l.ID, last)
+		}
+		last = l.ID
+		if l.Missed == 0 {
+			got++
+		} else {
+			t.Logf("missed %d", l.Missed)
+			got += int(l.Missed)
+		}
+		if l.Text == "the marked end" {
+			break
+		}
+	}
+	if got != added {
+		t.Errorf("%d lines read or missed, %d were printed", got, added)
+	}
+}
+
+// Many print at once while one reads: every line comes once, in the order of ids.
+func TestLogbookLosesNothingAmongManyWriters(t *testing.T) {
+	b := newLogbook()
+	const writers, lines = 8, 1000
+	f := follow(t, b, control.LogQuery{}, 0)
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			app := fmt.Sprint("app", w%3)
+			for i := range lines {
+				b.shelf(app).add(from(app, w, streamStdout), time.Now(), noLevel, fmt.Appendf(nil, "%d", i))
+			}
+		})
+	}
+	next := map[int]int{}
+	for id := uint64(1); id <= writers*lines; id++ {
+		l := f.next(t)
+		if l.ID != id || l.Missed != 0 || l.Text != fmt.Sprint(next[*l.Slot]) {
+			t.Fatalf("got %+v, want id %d and text %d", l, id, next[*l.Slot])
+		}
+		next[*l.Slot]++
+	}
+	wg.Wait()
+}
+
+func TestMasterLine(t *testing.T) {
+	for _, c := range []struct {
+		in, text string
+		want     origin
+	}{
+		{`{"level":"info","app":"web","slot":2,"worker":7,"pid":42,"reason":"a \"b\" c","n":1.5,"listen":["x y"],"time":"…","message":"exited"}` + "\n",
+			`exited reason="a \"b\" c" n=1.5 listen=["x y"]`, origin{app: "web", slot: 2, worker: 7, pid: 42}},
+		{`{"level":"warn","error":"why","message":"hm"}`, `hm error=why`, origin{slot: -1}},
+		{"not JSON\n", "not JSON", origin{slot: -1}},
+		{`{"a":`, `{"a":`, origin{slot: -1}},
+	} {
+		c.want.stream = control.StreamMaster
+		from, text := masterLine([]byte(c.in))
+		if *from != c.want || string(text) != c.text {
+			t.Errorf("%s: got %+v and %s", c.in, *from, text)
+		}
+	}
+}
+
+func BenchmarkLogbookAdd(b *testing.B) {
+	s := newLogbook().shelf("web")
+	who, line := from("web", 0, streamStdout), []byte(strings.Repeat("x", 100))
+	for b.Loop() {
+		s.add(who, time.Now(), noLevel, line)
+	}
+}
