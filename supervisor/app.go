@@ -33,6 +33,7 @@ type app struct {
 
 	halted    bool   // it leaves, or has ended, by an order that may be followed by a start
 	opening   *order // that starts it again; nil: none
+	ordered   bool   // it was started by an order: who gave it sees whether it gives up
 	startWith int    // workers, when it is started again; 0: as many as before
 	history   history
 

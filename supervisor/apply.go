@@ -149,7 +149,7 @@ func (l *loop) carryThrough(p *plan) {
 			l.leave(a)
 		}
 	}
-	l.apps = slices.DeleteFunc(l.apps, func(a *app) bool { return a.ended && a.leaving })
+	l.apps = slices.DeleteFunc(l.apps, func(a *app) bool { return a.ended && a.leaving && !a.halted })
 	for _, a := range p.added {
 		a.sockets.users++
 		l.apps = append(l.apps, a)

@@ -236,7 +236,7 @@ func (l *loop) setTimer() {
 
 func (l *loop) ended() bool {
 	for _, a := range l.apps {
-		if !a.ended || !l.stopping && (a.halted || a.opening != nil) { // which an order may bring back
+		if !a.ended || !l.stopping && (a.halted || a.opening != nil || a.ordered && a.code != 0) { // which an order may bring back
 			return false
 		}
 	}

@@ -1,9 +1,56 @@
 package supervisor
 
 import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
 	"testing"
+	"time"
 
+	"github.com/tinehq/tine/worker"
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain is a worker too, where a master of these tests has started it.
+func TestMain(m *testing.M) {
+	if IsWorker() {
+		serveAsWorker()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// serveAsWorker does what the tests want of a worker: TEST_BEHAVIOUR is a file that says what.
+func serveAsWorker() {
+	behaviour, _ := os.ReadFile(os.Getenv("TEST_BEHAVIOUR"))
+	switch string(behaviour) {
+	case "fail":
+		fmt.Println("first words")
+		fmt.Fprintln(os.Stderr, "cannot open the database: no such file")
+		os.Exit(3)
+	case "hang":
+		fmt.Fprintln(os.Stderr, "waiting for the database")
+		time.Sleep(time.Minute)
+	}
+	w, err := worker.Start()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	w.Handle("echo", func(_ context.Context, in []byte) (any, error) { return in, nil })
+	err = w.Serve(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if d, err := time.ParseDuration(r.URL.Query().Get("sleep")); err == nil {
+			time.Sleep(d)
+		}
+		if code, err := strconv.Atoi(r.URL.Query().Get("code")); err == nil {
+			rw.WriteHeader(code)
+		}
+		fmt.Fprint(rw, os.Getpid())
+	}))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}

@@ -207,9 +207,11 @@ func (l *loop) beginScale(o *order, a *app) error {
 func (l *loop) awaitReady(o *order, a *app, mustStart func(slot int) bool) func() (bool, error) {
 	var failure error
 	o.see = func(e control.Event) {
-		if e.Slot != nil && mustStart(*e.Slot) && startFailed(e) {
+		if e.Slot != nil && startFailed(e) {
 			o.failed = e
-			failure = fmt.Errorf("cannot %s app %s: %s", o.Verb, a.name, e.Message)
+			if mustStart(*e.Slot) {
+				failure = fmt.Errorf("cannot %s app %s: %s", o.Verb, a.name, e.Message)
+			}
 		}
 		o.step(e, a.pool.Status().Ready)
 	}

@@ -112,5 +112,6 @@ func (a *app) inherit(old *app) {
 	a.history = old.history
 	old.history.slots = nil // two writers would share it
 	a.totals = append([]ipc.Stats(nil), old.totals...)
+	a.history.error = ""
 	a.added = true // its failure is no reason to end the others
 }

@@ -153,6 +153,7 @@ func (l *loop) exchange(o *order, a, next *app) {
 		return
 	}
 	next.inherit(a)
+	next.ordered = true
 	l.apps[i] = next
 	o.total = next.pool.Status().Wanted
 	o.over = l.awaitReady(o, next, func(int) bool { return next.config.StartLimit == 0 })
