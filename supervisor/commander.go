@@ -233,8 +233,5 @@ func (c commander) Config(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if y, ok := any(config.masked()).(interface{ YAML() ([]byte, error) }); ok {
-		return y.YAML()
-	}
-	return nil, control.Refuse(http.StatusNotImplemented, "no YAML yet")
+	return config.masked().YAML(), nil
 }

@@ -192,5 +192,23 @@ func (s *Supervisor) loadAgainWithin(ctx context.Context) (*Config, error) {
 	}
 }
 
-// difference is what a new config changes.
-func difference(old, next *Config) []control.Change { return nil }
+// difference is what a new config changes, with the secrets masked as in masked.
+func difference(old, next *Config) []control.Change {
+	var all []control.Change
+	for _, c := range Diff(old, next) {
+		all = append(all, control.Change{Path: c.Path, Old: maskAt(c.Path, c.Old), New: maskAt(c.Path, c.New), Effect: c.Effect})
+	}
+	return all
+}
+
+// maskAt masks the value of one key of the config, as masked does.
+func maskAt(path, value string) string {
+	_, name, isEnv := strings.Cut(path, ".env.")
+	switch masked := maskURL(value); {
+	case masked != value:
+		return masked
+	case value != "" && (isEnv && isSecret(name, value) || strings.HasSuffix(path, ".dsn") && !strings.Contains(value, "/")):
+		return mask
+	}
+	return value
+}

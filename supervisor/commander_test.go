@@ -720,3 +720,46 @@ func TestStatusOf64Workers(t *testing.T) {
 		t.Errorf("median %s", took[10])
 	}
 }
+
+// TestControlSocket: a master, its socket and the client of tine's own commands.
+func TestControlSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run", "test.sock")
+	m := startMaster(t, nil, WithControl(path), WithVersion("v1.2.3"))
+	c := control.NewClient(path)
+	ctx := bounded(t)
+	if st, err := c.Status(ctx); err != nil || st.Version != "v1.2.3" || st.Apps[0].Ready != 2 {
+		t.Fatalf("%+v, %v", st, err)
+	}
+	var steps []control.Progress
+	if err := c.Do(ctx, control.Order{Verb: control.VerbReload, App: "web"}, func(p control.Progress) { steps = append(steps, p) }); err != nil {
+		t.Error(err)
+	}
+	if n := len(steps); n < 5 || !steps[n-1].Final || !steps[n-1].OK {
+		t.Errorf("%+v", steps)
+	}
+	var r *control.Refusal
+	if err := c.Do(ctx, control.Order{Verb: control.VerbReload, App: "wbe"}, nil); !errors.As(err, &r) || r.Suggestion != "web" {
+		t.Errorf("got %v", err)
+	}
+	m.behave("fail")
+	err := c.Do(ctx, control.Order{Verb: control.VerbReload, App: "web"}, func(p control.Progress) { steps = append(steps, p) })
+	if last := steps[len(steps)-1]; err == nil || !strings.Contains(last.Output, "cannot open the database") {
+		t.Errorf("got %v with %+v", err, last)
+	}
+	// The client that asks for the end gets its answer.
+	if err := c.Do(ctx, control.Order{Verb: control.VerbShutdown}, nil); err != nil {
+		t.Errorf("shutdown: %v", err)
+	}
+	m.wait()
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket is still there: %v", err)
+	}
+}
+
+// TestControlThatCannotBeMade: the apps run on.
+func TestControlThatCannotBeMade(t *testing.T) {
+	m := startMaster(t, nil, WithControl("/proc/none/test.sock"))
+	if !strings.Contains(m.log.String(), "no control socket") {
+		t.Errorf("nothing is said:\n%s", m.log)
+	}
+}

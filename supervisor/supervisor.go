@@ -10,6 +10,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/control"
 )
 
 // ErrEnded is what every method of a Supervisor returns once Run has returned,
@@ -60,8 +61,9 @@ type options struct {
 	onMessage      func(Message)
 	calls          map[string]CallHandler
 	version        string
-	control        string
+	controlPath    string
 	doctor         func() any
+	onControl      []func(*control.Server)
 }
 
 // WithOutput sends the workers' output and the log to these instead of the
