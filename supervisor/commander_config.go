@@ -113,7 +113,7 @@ func (m applyAndTell) apply(l *loop) {
 		m.answer <- control.Refuse(http.StatusConflict, "tine is stopping")
 		return
 	}
-	l.applying = append(l.applying, waitingApply{m.config, m.answer})
+	l.applying = append(l.applying, waitingApply(m))
 	l.applyConfig(m.config)
 }
 
