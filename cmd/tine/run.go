@@ -127,14 +127,16 @@ func (f *runFlags) load(flags *pflag.FlagSet, args []string) (*supervisor.Config
 	return c, c.Validate()
 }
 
-// nameMaster gives a master of several apps whose config says no name that of the
-// config's folder: there may be more of them, and each has a socket.
+// nameMaster gives a master whose config says no name that of its only app, else that
+// of the config's folder: there may be more of them, and each has a socket.
 func nameMaster(c *supervisor.Config) {
-	if len(c.Apps) < 2 || c.Path() == "" || c.Name != "tine" && c.Name != "" {
-		return
-	}
-	if path, err := filepath.Abs(c.Path()); err == nil && filepath.Base(filepath.Dir(path)) != "/" {
-		c.Name = filepath.Base(filepath.Dir(path))
+	switch {
+	case len(c.Apps) == 1 && c.Name == "":
+		c.Name = c.Apps[0].Name
+	case len(c.Apps) > 1 && c.Path() != "" && c.Name == "tine":
+		if path, err := filepath.Abs(c.Path()); err == nil && filepath.Base(filepath.Dir(path)) != "/" {
+			c.Name = filepath.Base(filepath.Dir(path))
+		}
 	}
 }
 
@@ -195,7 +197,7 @@ func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) (
 	set(flags.Lookup("config"))
 	inFile := flags.Lookup("config").Value.String() != ""
 	flags.VisitAll(func(flag *pflag.Flag) {
-		if flag.Name == "help" || inFile && isAppFlag(flag.Name) {
+		if flag.Name == "help" || flag.Name == "env" && !inFile || inFile && isAppFlag(flag.Name) {
 			return
 		}
 		set(flag)
