@@ -14,8 +14,12 @@ import (
 type balance struct {
 	slots   []share
 	loads   []int
-	open    []int   // decided last; nil: all
-	weights []uint8 // of open; nil: all the same
+	stands  []time.Duration
+	doubt   time.Duration // queues that stand still for so long cost weight
+	out     time.Duration // or take their slot out
+	open    []int         // decided last; nil: all
+	weights []uint8       // of open; nil: all the same
+	calm    bool          // there is nothing to decide: all get connections, nobody waits, and nobody has much more to do than others
 	next    struct {
 		open    []int
 		weights []uint8
@@ -34,8 +38,9 @@ type share struct {
 
 const (
 	fullWeight = 4
-	// A queue that stands still for outAfter takes its slot out; from one look to the next already, it costs weight.
-	outAfter = 30 * time.Millisecond
+	// Of a worker that gets to run no queue stands still for as long.
+	doubtAfter = 5 * time.Millisecond
+	outAfter   = 20 * time.Millisecond
 	// settleAfter is how long a slot must have deserved more before it gets it. Less it gets at once.
 	settleAfter = 40 * time.Millisecond
 )
@@ -46,11 +51,12 @@ func (b *balance) look(now time.Duration, tracks []track) (changed bool) {
 		b.slots = append(b.slots, share{})
 	}
 	b.slots = b.slots[:len(tracks)]
-	b.loads = b.loads[:0]
+	b.judge(now, tracks)
+	b.loads, b.calm = b.loads[:0], true
 	for i := range tracks {
 		s, t := &b.slots[i], &tracks[i]
 		s.look(&t.last)
-		if s.admitted && t.stands(now) < outAfter {
+		if s.admitted && t.stands(now) < b.out {
 			b.loads = append(b.loads, s.load(&t.last))
 		}
 	}
@@ -60,17 +66,36 @@ func (b *balance) look(now time.Duration, tracks []track) (changed bool) {
 		little := b.loads[(len(b.loads)-1)/4]
 		for i := range tracks {
 			if s, t := &b.slots[i], &tracks[i]; s.admitted {
-				s.weigh(now, s.load(&t.last), little, t.stands(now))
+				s.weigh(now, s.load(&t.last), little, t.stands(now) >= b.doubt)
+				b.calm = b.calm && t.last.queue == 0 && deserves(t.last.busy(), little) == fullWeight
 			}
 		}
 	}
 	b.decide(now, tracks)
+	b.calm = b.calm && len(b.next.open) == 0
 	if slices.Equal(b.next.open, b.open) && slices.Equal(b.next.weights, b.weights) {
 		return false
 	}
 	b.open, b.next.open = b.next.open, b.open
 	b.weights, b.next.weights = b.next.weights, b.weights
 	return true
+}
+
+// judge decides what a queue that stands still means. Where the workers hardly get to run, it means little: then what most
+// of them take is a measure for the others.
+func (b *balance) judge(now time.Duration, tracks []track) {
+	b.stands = b.stands[:0]
+	for i := range tracks {
+		if t := &tracks[i]; t.last.admitted {
+			b.stands = append(b.stands, t.stands(now))
+		}
+	}
+	b.doubt, b.out = doubtAfter, outAfter
+	if len(b.stands) > 0 {
+		slices.Sort(b.stands)
+		usual := b.stands[(len(b.stands)-1)/3]
+		b.doubt, b.out = max(b.doubt, 2*usual), max(b.out, 4*usual)
+	}
 }
 
 // forget is for when nothing is narrowed down any more.
@@ -96,9 +121,9 @@ func (s *share) look(v *view) {
 func (s *share) load(v *view) int { return slices.Min(s.busy[:]) + v.queue }
 
 // weigh gives the slot a weight by how much more it has to do than those with little.
-func (s *share) weigh(now time.Duration, load, little int, stands time.Duration) {
+func (s *share) weigh(now time.Duration, load, little int, doubtful bool) {
 	deserved := deserves(load, little)
-	if stands > 0 {
+	if doubtful {
 		deserved = min(deserved, 1)
 	}
 	switch {
@@ -137,7 +162,7 @@ func (b *balance) decide(now time.Duration, tracks []track) {
 	for i := range tracks {
 		if s := &b.slots[i]; s.admitted {
 			admitted++
-			if tracks[i].stands(now) < outAfter && s.weight > 0 {
+			if tracks[i].stands(now) < b.out && s.weight > 0 {
 				light++
 			}
 		}
@@ -145,7 +170,7 @@ func (b *balance) decide(now time.Duration, tracks []track) {
 	same := true
 	for i := range tracks {
 		s := &b.slots[i]
-		if !s.admitted || tracks[i].stands(now) >= outAfter || s.weight == 0 && light >= 2 {
+		if !s.admitted || tracks[i].stands(now) >= b.out || s.weight == 0 && light >= 2 {
 			continue
 		}
 		n.open = append(n.open, i)

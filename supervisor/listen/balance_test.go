@@ -69,26 +69,40 @@ func TestBalance(t *testing.T) {
 			func(s *scene) { s.views[1].queue = 1 },
 			func(*scene) {},
 			func(*scene) {},
-			func(*scene) {},
 			func(s *scene) { s.views[1].queue = 0; s.accept(1, 1) },
 			func(*scene) {}, func(*scene) {}, func(*scene) {},
 			func(*scene) {},
-		}, []string{"all", "all", "[0 1 2] [4 1 4]", "[0 1 2] [4 1 4]", "[0 2]",
+		}, []string{"all", "all", "[0 1 2] [4 1 4]", "[0 2]",
 			"[0 1 2] [4 1 4]", "[0 1 2] [4 1 4]", "[0 1 2] [4 1 4]", "[0 1 2] [4 1 4]", "all"}},
 		{"a queue that moves", 2, []func(*scene){
 			func(s *scene) { s.views[1].queue = 1 },
 			func(s *scene) { s.accept(1, 1) }, func(s *scene) { s.accept(1, 1) }, func(s *scene) { s.accept(1, 1) },
 			func(s *scene) { s.accept(1, 1) },
 		}, []string{"all", "all", "all", "all", "all"}},
+		{"several wait since the last accept", 3, []func(*scene){
+			func(*scene) {},
+			func(s *scene) { s.views[1].queue = 2; s.accept(1, 1); s.views[1].since = 3 * time.Millisecond },
+			func(s *scene) { s.accept(1, 1); s.views[1].since = 8 * time.Millisecond },
+			func(s *scene) { s.views[1].since = 18 * time.Millisecond },
+			func(s *scene) { s.views[1].since = 28 * time.Millisecond },
+		}, []string{"all", "all", "[0 1 2] [4 1 4]", "[0 1 2] [4 1 4]", "[0 2]"}},
 		{"the only other one stands", 2, []func(*scene){
 			func(s *scene) { s.views[0].queue = 1 }, func(*scene) {}, func(*scene) {}, func(*scene) {},
-		}, []string{"all", "[0 1] [1 4]", "[0 1] [1 4]", "[1]"}},
+		}, []string{"all", "[0 1] [1 4]", "[1]", "[1]"}},
 		{"all stand", 2, []func(*scene){
 			func(s *scene) { s.views[0].queue, s.views[1].queue = 1, 3 }, func(*scene) {}, func(*scene) {}, func(*scene) {},
 		}, []string{"all", "all", "all", "all"}},
+		{"all stand, one for much longer", 3, []func(*scene){
+			func(*scene) {},
+			func(s *scene) { s.views[0].queue = 1 },
+			func(*scene) {}, func(*scene) {}, func(*scene) {},
+			func(s *scene) { s.views[1].queue, s.views[2].queue = 1, 1 },
+			func(*scene) {}, func(*scene) {},
+			func(*scene) {},
+		}, []string{"all", "all", "[0 1 2] [1 4 4]", "[1 2]", "[1 2]", "[1 2]", "[1 2]", "[0 1 2] [1 4 4]", "[0 1 2] [1 4 4]"}},
 		{"one that is not admitted does not count", 3, []func(*scene){
 			func(s *scene) { s.views[0].admitted = false; s.views[1].queue = 1 }, func(*scene) {}, func(*scene) {}, func(*scene) {},
-		}, []string{"all", "[1 2] [1 4]", "[1 2] [1 4]", "[2]"}},
+		}, []string{"all", "[1 2] [1 4]", "[2]", "[2]"}},
 		{"busy for one look only", 3, []func(*scene){
 			func(*scene) {}, func(s *scene) { s.busy(0, 30) }, func(s *scene) { s.busy(0, 0) }, func(*scene) {},
 		}, []string{"all", "all", "all", "all"}},
@@ -191,7 +205,7 @@ func TestBalanceHolds(t *testing.T) {
 			for i := range s.views {
 				if s.views[i].admitted {
 					admitted++
-					if s.tracks[i].stands(s.now) < outAfter {
+					if s.tracks[i].stands(s.now) < b.out {
 						moving++
 					}
 				}
@@ -200,7 +214,7 @@ func TestBalanceHolds(t *testing.T) {
 				t.Fatalf("%v %v", b.open, b.weights)
 			}
 			for i, slot := range b.open {
-				if !s.views[slot].admitted || s.tracks[slot].stands(s.now) >= outAfter {
+				if !s.views[slot].admitted || s.tracks[slot].stands(s.now) >= b.out {
 					t.Fatalf("slot %d of %v is not to get any", slot, b.open)
 				}
 				if len(b.weights) > 0 && (b.weights[i] < 1 || b.weights[i] > fullWeight) {

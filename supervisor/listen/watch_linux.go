@@ -179,13 +179,14 @@ func (w *watcher) look(rang bool) (next time.Duration, arm bool) {
 		}
 		c.unsettled = c.unsettled || w.stalls[slot].on // its worker may be replaced
 	}
-	next, arm = w.pace.look(now, w.tracks, c)
 	if !c.decides {
 		w.balance.forget()
 	} else if w.balance.look(now, w.tracks) || decide {
 		w.changes++
 		w.set.balance(orNil(w.balance.open), orNil(w.balance.weights))
 	}
+	c.calm = w.balance.calm
+	next, arm = w.pace.look(now, w.tracks, c)
 	if w.pulse(at, rang) && next == 0 {
 		next = tickQuiet
 	}
@@ -278,6 +279,9 @@ func (w *watcher) sit(slot, seat int, v *seatView) {
 // missing less than is true.
 func (e *eye) look(at int64, v *view, r *queueReader, counted bool) (missing int64) {
 	e.count(v)
+	if last := e.line.AcceptedAt.Load(); last > 0 {
+		v.since = time.Duration(at - last)
+	}
 	for _, fd := range e.queues {
 		v.queue += r.queue(fd)
 	}

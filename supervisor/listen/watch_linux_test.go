@@ -494,3 +494,31 @@ func TestWatchCost(t *testing.T) {
 		m.end()
 	}
 }
+
+// TestWatchLatency stops one of four workers for half of each second.
+func TestWatchLatency(t *testing.T) {
+	if os.Getenv("TINE_TEST_COST") == "" {
+		t.Skip("measures for half a minute: set TINE_TEST_COST")
+	}
+	for _, kind := range []Kind{KindHash, KindCBPF, KindEBPF} {
+		t.Run(string(kind), func(t *testing.T) {
+			s := openKind(t, kind, 4, "127.0.0.1:0")
+			var stuck *peer
+			for slot := range 4 {
+				stuck = seatWorker(t, s, slot, 0, 3*time.Millisecond, "counts")
+			}
+			watch(t, s, 0)
+			load := startLoad(t, s, 1200, 8*time.Second)
+			var waited []int
+			for range 7 {
+				time.Sleep(500 * time.Millisecond)
+				stuck.stop(t)
+				time.Sleep(500 * time.Millisecond)
+				q, _ := s.Queue(3)
+				waited = append(waited, q)
+				stuck.proceed(t)
+			}
+			t.Log("connections, failed, p99, over 50 ms:", load.line(t), "in the queue after each stop:", waited)
+		})
+	}
+}

@@ -11,6 +11,7 @@ type pace struct {
 
 const (
 	tickFast  = 10 * time.Millisecond  // connections arrive, and who gets them is decided here
+	tickCalm  = 2 * tickFast           // but there is nothing to decide just now: the wake-up itself costs more than the look
 	tickLoad  = 250 * time.Millisecond // anything changes, or waits
 	tickQuiet = time.Second            // connections are open, and nothing changes
 	// restAfter is how long nothing may change before the watcher rests, fastAfter how long no connection may arrive
@@ -26,6 +27,7 @@ const (
 type circumstances struct {
 	rang    bool // the doorbell has
 	decides bool // who gets connections is decided here
+	calm    bool // and there is nothing to decide
 	sockets int
 	shared  int // connections that wait in sockets that all slots share; any number may be 1
 	// unsettled: something is to end soon that the doorbell does not tell of.
@@ -55,7 +57,11 @@ func (p *pace) look(now time.Duration, tracks []track, c circumstances) (next ti
 	}
 	switch {
 	case c.decides && now < p.fastUntil:
-		return tickFast * time.Duration(1+max(c.sockets-1, 0)/fastSockets), false
+		next = tickFast * time.Duration(1+max(c.sockets-1, 0)/fastSockets)
+		if c.calm {
+			next = max(next, tickCalm)
+		}
+		return next, false
 	case queued:
 		return tickLoad, false
 	case now < p.loadUntil || c.unsettled:

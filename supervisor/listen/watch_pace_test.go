@@ -22,6 +22,7 @@ func TestPace(t *testing.T) {
 		{"rests", decides, nil, time.Second, 0, true},
 		{"rests", counted, nil, time.Second, 0, true},
 		{"accepts", decides, func(s *scene) { s.accept(0, 1) }, 0, tickFast, false},
+		{"accepts, and all is well", circumstances{decides: true, calm: true, sockets: 4}, func(s *scene) { s.accept(0, 1) }, 0, tickCalm, false},
 		{"accepts", counted, func(s *scene) { s.accept(0, 1) }, 0, tickLoad, false},
 		{"accepted", decides, func(s *scene) { s.accept(0, 1) }, 240 * time.Millisecond, tickFast, false},
 		{"accepted a while ago", decides, func(s *scene) { s.accept(0, 1) }, 250 * time.Millisecond, tickLoad, true},

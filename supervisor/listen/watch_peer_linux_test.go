@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -158,7 +159,8 @@ func clientPeer(addr, n string) error {
 	}
 }
 
-// loadPeer makes connections at a rate, each until its answer has come, and says how many and how many failed. It
+// loadPeer makes connections at a rate, each until its answer has come, and says how many, how many
+// failed, in what time 99 of 100 were answered, and how many took longer than 50 ms. It
 // begins at a line of input and ends after d or at the next line.
 func loadPeer(addr, rate, d string) error {
 	perSecond, err := strconv.Atoi(rate)
@@ -179,6 +181,8 @@ func loadPeer(addr, rate, d string) error {
 	}()
 	var asked, failed atomic.Int64
 	var all sync.WaitGroup
+	var mu sync.Mutex
+	var took []time.Duration
 	at := Address{Network: "tcp", Addr: addr}
 	tick := time.NewTicker(5 * time.Millisecond)
 	began := time.Now()
@@ -191,14 +195,26 @@ func loadPeer(addr, rate, d string) error {
 		for due := int(time.Since(began).Seconds() * float64(perSecond)); made < due; made++ {
 			all.Go(func() {
 				asked.Add(1)
+				began := time.Now()
 				if _, err := ask(at); err != nil {
 					failed.Add(1)
 				}
+				d := time.Since(began)
+				mu.Lock()
+				took = append(took, d)
+				mu.Unlock()
 			})
 		}
 	}
 	all.Wait()
-	fmt.Println(asked.Load(), failed.Load())
+	slices.Sort(took)
+	p99, over := time.Duration(0), 0
+	if len(took) > 0 {
+		p99 = took[len(took)*99/100]
+		i, _ := slices.BinarySearch(took, 50*time.Millisecond)
+		over = len(took) - i
+	}
+	fmt.Println(asked.Load(), failed.Load(), p99, over)
 	return nil
 }
 

@@ -11,7 +11,9 @@ type view struct {
 	admitted bool // it may get new connections
 	queue    int  // connections that wait for an accept, in sockets of its own
 	assigned uint64
-	seats    [ipc.Seats]seatView
+	// since is how long ago the last one was accepted, as the slot's workers say. Not above 0: they do not.
+	since time.Duration
+	seats [ipc.Seats]seatView
 }
 
 type seatView struct {
@@ -63,6 +65,7 @@ type track struct {
 	seen bool // last is one
 	// still is when its queue was last seen empty, or moving.
 	still time.Duration
+	at    time.Duration // of last
 	// accepted: connections were accepted since the look before. moved: anything has changed since then.
 	accepted, moved bool
 }
@@ -77,8 +80,12 @@ func (t *track) look(now time.Duration, v *view) {
 	}
 	if !t.seen || t.accepted || v.queue == 0 || t.last.queue == 0 {
 		t.still = now
+		// Several that wait have not all come just now: they stand since the last accept, if that was since the last look.
+		if t.seen && t.accepted && v.queue > 1 && v.since > 0 && v.since < now-t.at {
+			t.still = now - v.since
+		}
 	}
-	t.last, t.seen = *v, true
+	t.last, t.at, t.seen = *v, now, true
 }
 
 // stands is how long the slot's queue has been standing still; 0 if nothing waits.
