@@ -211,7 +211,7 @@ func (l *loop) change(a *app, config App) {
 	}
 	l.step(a, pool.Reconfigure{Config: next})
 	if startedDifferently(old, config) || a.unrolled(config) {
-		l.step(a, pool.Roll{Reason: "config"})
+		l.step(a, pool.Roll{Reason: configReason})
 	}
 }
 

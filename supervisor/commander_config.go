@@ -3,12 +3,14 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/pool"
 )
 
 type getConfig struct{ answer chan<- *Config }
@@ -140,8 +142,8 @@ func (l *loop) applied(config *Config, err error) {
 }
 
 // Apply reads the config again, as SIGHUP does, and says what that changes. With Dry
-// nothing is changed. It returns when the change is made; the rollouts that it brings
-// go on, and are told as events.
+// nothing is changed. It returns when the change is made and the rollouts that it
+// brings are over. An aborted one is an error, and Applied nevertheless.
 func (c commander) Apply(ctx context.Context, r control.ApplyRequest) (control.ApplyResult, error) {
 	result := control.ApplyResult{Changes: []control.Change{}}
 	old, err := c.s.running(ctx)
@@ -164,12 +166,61 @@ func (c commander) Apply(ctx context.Context, r control.ApplyRequest) (control.A
 	if r.Dry {
 		return result, nil
 	}
+	mark := c.s.book.newest()
 	failed, err := ask(ctx, c.s, func(answer chan<- error) message { return applyAndTell{next, answer} })
 	if err == nil {
 		err = failed
 	}
-	result.Applied = err == nil
-	return result, err
+	if result.Applied = err == nil; err != nil {
+		return result, err
+	}
+	return result, c.awaitRollouts(ctx, mark)
+}
+
+// configReason is that of the rollouts that a config brings.
+const configReason = "config"
+
+// awaitRollouts waits for the end of the rollouts that came of the config that was
+// applied after an event.
+func (c commander) awaitRollouts(ctx context.Context, mark uint64) error {
+	over := errors.New("all are over")
+	pending := map[string]int{} // generation, by app; 0: not begun
+	var failures []error
+	applied := false
+	err := c.s.book.read(ctx, mark, true, func(e control.Event) error {
+		generation, mine := pending[e.App]
+		switch e.Kind {
+		case control.EventConfigApplied:
+			applied = true
+		case pool.KindRolloutQueued.String():
+			if e.Reason == configReason && !applied {
+				pending[e.App] = 0
+			}
+		case pool.KindRolloutBegin.String():
+			if e.Reason == configReason && (!applied || mine && generation == 0) {
+				pending[e.App] = e.Generation
+			}
+		case pool.KindRolloutDone.String():
+			if mine && e.Generation == generation {
+				delete(pending, e.App)
+			}
+		case pool.KindRolloutAborted.String():
+			if mine && e.Generation == generation {
+				delete(pending, e.App)
+				failures = append(failures, fmt.Errorf("the configuration is applied, but the reload of app %s was aborted, its old workers stay: %s", e.App, e.Reason))
+			}
+		case control.EventAppEnded, pool.KindRolloutDropped.String(), pool.KindRolloutCancelled.String():
+			delete(pending, e.App)
+		}
+		if e.Missed > 0 || applied && len(pending) == 0 {
+			return over
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, over) {
+		failures = append(failures, err)
+	}
+	return errors.Join(failures...)
 }
 
 // loadAgainWithin is loadAgain for one who does not wait longer than ctx: a disk that

@@ -652,6 +652,19 @@ func TestApplyTellsAndApplies(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	m.await(mark, func(e control.Event) bool { return e.Kind == control.EventConfigApplied })
+	// A rollout that it brings is waited for.
+	e := c
+	e.Apps = slices.Clone(c.Apps)
+	e.Apps[0].Env = map[string]string{"TEST_BEHAVIOUR": m.behaviour, "NEW": "1"}
+	mu.Lock()
+	next = &e
+	mu.Unlock()
+	if result, err := m.Apply(bounded(t), control.ApplyRequest{}); err != nil || !result.Applied || len(result.Changes) == 0 {
+		t.Errorf("%+v, %v", result, err)
+	}
+	if a := m.app("web"); a.Generation != 2 || a.Rollout != nil {
+		t.Errorf("%+v", a)
+	}
 	// What is stopped stays so, whatever the config says of it.
 	m.must(control.Order{Verb: control.VerbStop, App: "web"})
 	d := c
@@ -761,5 +774,19 @@ func TestControlThatCannotBeMade(t *testing.T) {
 	m := startMaster(t, nil, WithControl("/proc/none/test.sock"))
 	if !strings.Contains(m.log.String(), "no control socket") {
 		t.Errorf("nothing is said:\n%s", m.log)
+	}
+}
+
+func TestOrdersToAll(t *testing.T) {
+	m := startMaster(t, func(c *Config) {
+		c.Apps = append(c.Apps, testApp("api", "", 1), testApp("job", "", 1))
+		c.Apps[1].Namespace, c.Apps[2].Namespace = "back", "back"
+	})
+	m.must(control.Order{Verb: control.VerbReload, App: "back"})
+	m.must(control.Order{Verb: control.VerbStop, App: "job"})
+	m.must(control.Order{Verb: control.VerbReload})
+	st := m.status()
+	if st.Apps[0].Generation != 2 || st.Apps[1].Generation != 3 || st.Apps[2].Generation != 2 || st.Apps[2].State != control.AppStopped {
+		t.Errorf("%+v", st.Apps)
 	}
 }

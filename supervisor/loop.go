@@ -201,6 +201,9 @@ func (l *loop) waitForGoroutines() {
 				f.m.proc.Kill()
 				f.m.outbox.Close()
 			}
+			if r, ok := m.(appReopened); ok && r.err == nil && r.next.sockets != r.old.sockets {
+				r.next.sockets.Close()
+			}
 		case <-ended:
 			return
 		case <-timeout:

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -19,6 +20,8 @@ const (
 	progressKept = 256
 	// orderGrace is what an order may take beyond the times that its app has.
 	orderGrace = 10 * time.Second
+	// maxOrders bounds those under way: more than one for each app that there may be.
+	maxOrders = 2048
 	// maxReason bounds what a caller says why.
 	maxReason = 200
 )
@@ -67,6 +70,9 @@ type orderOverdue struct{ o *order }
 
 func (m placeOrder) apply(l *loop) {
 	apps, err := l.addressees(m.Order)
+	if len(l.orders)+len(apps) > maxOrders {
+		err = control.Refuse(http.StatusTooManyRequests, "%d orders are under way already", len(l.orders))
+	}
 	if err != nil {
 		m.answer <- placed{err: err}
 		return
@@ -76,9 +82,14 @@ func (m placeOrder) apply(l *loop) {
 		result := make(chan error, 1)
 		o := &order{Order: m.Order, app: a.name, progress: m.progress, result: result}
 		l.orders = append(l.orders, o) // before it is begun: its first events are for it
+		if len(apps) > 1 && o.isForRunning() && a.state() != control.AppRunning {
+			o.ended = true
+			o.tell(control.Progress{State: "skipped", Message: "app " + a.name + " is " + pastState(a.state())})
+			continue
+		}
 		if err := l.begin(o, a); err != nil {
 			o.ended = true
-			if m.App != "" || len(apps) == 1 {
+			if len(apps) == 1 {
 				p.err = err
 				break
 			}
@@ -100,15 +111,37 @@ func (l *loop) addressees(o control.Order) ([]*app, error) {
 	}
 	if o.App != "" {
 		a := l.listed(o.App)
-		if a == nil {
-			return nil, control.Unknown("app", o.App, l.appNames())
+		if a != nil {
+			return []*app{a}, nil
 		}
-		return []*app{a}, nil
+		if group := l.inNamespace(o.App); len(group) > 0 && o.Slot == nil {
+			return group, nil
+		}
+		return nil, control.Unknown("app", o.App, l.appNames())
 	}
 	if o.Slot != nil {
 		return nil, wrongField("slot", "a slot is of one app: name it")
 	}
 	return l.allListed(), nil
+}
+
+// isForRunning says whether an order to all passes over those that do not run.
+func (o *order) isForRunning() bool {
+	switch o.Verb {
+	case control.VerbReload, control.VerbScale, control.VerbSignal, control.VerbDrain:
+		return true
+	}
+	return false
+}
+
+// inNamespace are the apps of a namespace, which an order can name as it does an app.
+func (l *loop) inNamespace(name string) (group []*app) {
+	for _, a := range l.allListed() {
+		if a.config.Namespace == name {
+			group = append(group, a)
+		}
+	}
+	return group
 }
 
 // listed is the app that goes by a name now, whether it runs or not; nil if none does.
@@ -263,7 +296,7 @@ func startFailed(e control.Event) bool {
 	case pool.KindSpawnFailed.String(), pool.KindReadyTimeout.String():
 		return true
 	case pool.KindExited.String():
-		return e.LastWords != "" || e.Code != 0 || e.Signal != ""
+		return e.Level == zerolog.ErrorLevel.String() // it was not told to go
 	}
 	return false
 }

@@ -110,6 +110,9 @@ func exitWords(r pool.Record) string {
 // inherit makes a the next run of an app that has ended or is about to.
 func (a *app) inherit(old *app) {
 	a.history = old.history
+	for i := range a.history.slots {
+		a.history.slots[i].unasked = false // what follows is by order
+	}
 	old.history.slots = nil // two writers would share it
 	a.totals = append([]ipc.Stats(nil), old.totals...)
 	a.history.error = ""
