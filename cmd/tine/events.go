@@ -138,7 +138,7 @@ func eventText(s screen, e control.Event) string {
 	if e.Reason != "" {
 		say("%s", e.Reason)
 	}
-	if e.Message != "" && e.Message != e.Kind {
+	if e.Message != "" && e.PID == 0 && e.Reason == "" { // else it says the same
 		say("%s", e.Message)
 	}
 	if e.TookMS > 0 {

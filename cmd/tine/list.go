@@ -324,7 +324,7 @@ func (d description) print(s screen) {
 		}
 		line("rollout", text)
 	}
-	line("restarts", fmt.Sprintf("%d, of them %d crashes", a.RestartsTotal, a.CrashesTotal))
+	line("restarts", fmt.Sprintf("%d (%d after a crash)", a.RestartsTotal, a.CrashesTotal))
 	if a.Steering != "" {
 		line("steering", a.Steering+", policy "+a.Policy)
 	}

@@ -99,7 +99,11 @@ func logText(s screen, l control.LogLine, times bool) string {
 	}
 	who := where(l.App, l.Slot)
 	if l.Stream == control.StreamMaster {
-		return text + s.paint(dim, fmt.Sprintf("%-8s", "tine")+" | ") + s.paint(levelColour(l.Level), s.harmless(l.Text))
+		said := l.Text
+		if l.App != "" {
+			said = who + " " + said
+		}
+		return text + s.paint(dim, fmt.Sprintf("%-8s", "tine")+" | ") + s.paint(levelColour(l.Level), s.harmless(said))
 	}
 	h := fnv.New32a()
 	h.Write([]byte(who))

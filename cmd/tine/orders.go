@@ -36,7 +36,9 @@ func (o *orders) give(cmd *cobra.Command, r *running, all []control.Order, done 
 	defer stop()
 	s := newScreen(cmd.OutOrStdout())
 	for _, order := range all {
-		order.Reason = o.reason
+		if order.Reason = o.reason; order.Reason == "" {
+			order.Reason = "tine " + order.Verb
+		}
 		p := newProgress(s, order.Verb, o.json)
 		err := r.Do(ctx, order, p.step)
 		if ctx.Err() != nil && cmd.Context().Err() == nil {

@@ -1,26 +1,37 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// progress shows the steps of an order: on a terminal one line for each slot, which
-// changes in place, else one line for each step.
+// progress shows the steps of an order: on a terminal one line for each app and slot,
+// which changes in place, else one line for each step.
 type progress struct {
 	screen
 	json  bool
 	verb  string
-	order []string          // the slots, as their lines stand
-	now   map[string]string // what each line says
-	drawn int               // lines on the terminal
+	lines []*progressLine // by app and slot
+	drawn int             // lines on the terminal
+}
+
+// progressLine is what is known of an app (slot -1) or a slot. In a surge a slot has
+// two workers: the newer one is told first.
+type progressLine struct {
+	app    string
+	slot   int
+	worker uint64
+	newer  string
+	older  string
 }
 
 func newProgress(s screen, verb string, asJSON bool) *progress {
-	return &progress{screen: s, json: asJSON, verb: verb, now: map[string]string{}}
+	return &progress{screen: s, json: asJSON, verb: verb}
 }
 
 func (p *progress) step(step control.Progress) {
@@ -28,12 +39,19 @@ func (p *progress) step(step control.Progress) {
 	case p.json:
 		_ = printLine(p, step) // the order goes on without its reader
 	case step.Final:
+	case p.terminal:
+		p.keep(step)
+		p.draw()
 	default:
-		p.show(step)
+		text := stepText(step)
+		if step.Total > 0 {
+			text += fmt.Sprintf(" (%d/%d)", step.Done, step.Total)
+		}
+		fmt.Fprintf(p, "%-10s %s\n", where(step.App, step.Slot), text)
 	}
 }
 
-func (p *progress) show(step control.Progress) {
+func stepText(step control.Progress) string {
 	text := step.Message
 	if text == "" {
 		text = step.State
@@ -41,61 +59,89 @@ func (p *progress) show(step control.Progress) {
 			text += fmt.Sprintf(", pid %d", step.PID)
 		}
 	}
-	if step.Total > 0 {
-		text += fmt.Sprintf(" (%d/%d)", step.Done, step.Total)
+	return strings.TrimSpace(text)
+}
+
+// line returns the line of a slot, a new one in its place where there is none.
+func (p *progress) line(app string, slot int) *progressLine {
+	i, found := slices.BinarySearchFunc(p.lines, progressLine{app: app, slot: slot}, func(l *progressLine, want progressLine) int {
+		return cmp.Or(cmp.Compare(l.app, want.app), cmp.Compare(l.slot, want.slot))
+	})
+	if !found {
+		p.lines = slices.Insert(p.lines, i, &progressLine{app: app, slot: slot})
 	}
-	text = p.harmless(strings.TrimSpace(text))
-	name := where(step.App, step.Slot)
-	line := fmt.Sprintf("%-10s %s", name, text)
-	if !p.terminal {
-		fmt.Fprintln(p, line)
+	return p.lines[i]
+}
+
+func (p *progress) keep(step control.Progress) {
+	all := p.line(step.App, -1)
+	all.newer = p.verb
+	if step.Total > 0 {
+		all.newer += fmt.Sprintf(" %d/%d", min(step.Done, step.Total), step.Total)
+	}
+	text := p.harmless(stepText(step))
+	if step.Slot == nil {
+		if step.Worker == 0 {
+			all.older = text
+		}
 		return
 	}
-	if _, known := p.now[name]; !known {
-		p.order = append(p.order, name)
+	l := p.line(step.App, *step.Slot)
+	switch {
+	case step.Worker > l.worker:
+		l.older, l.newer, l.worker = l.newer, text, step.Worker
+	case step.Worker == l.worker || step.Worker == 0:
+		l.newer = text
+	default:
+		l.older = text
 	}
-	p.now[name] = shorten(line, p.width-1)
-	p.draw(name)
+}
+
+func (l *progressLine) text() string {
+	name := l.app
+	if l.slot >= 0 {
+		name = where(l.app, &l.slot)
+	}
+	text := fmt.Sprintf("%-10s %s", cmp.Or(name, "tine"), l.newer)
+	if l.older != "" {
+		text += "; " + l.older
+	}
+	return text
 }
 
 // draw writes all lines again over those that stand. More than fit on the screen
-// would scroll away before they could be written over: then each step is a new line.
-func (p *progress) draw(changed string) {
-	if p.height > 0 && len(p.order) >= p.height {
-		fmt.Fprintln(p, p.now[changed])
-		p.drawn = 0
-		return
+// would scroll away before they could be written over: then only the apps' stay.
+func (p *progress) draw() {
+	lines := p.lines
+	if p.height > 0 && len(lines) >= p.height {
+		lines = slices.DeleteFunc(slices.Clone(lines), func(l *progressLine) bool { return l.slot >= 0 })
+		lines = lines[:min(len(lines), p.height-1)]
 	}
 	var b strings.Builder
 	if p.drawn > 0 {
 		fmt.Fprintf(&b, "\x1b[%dA", p.drawn)
 	}
-	for _, name := range p.order {
-		b.WriteString("\r\x1b[K" + p.now[name] + "\n")
+	b.WriteString("\r\x1b[J")
+	for _, l := range lines {
+		b.WriteString(shorten(l.text(), p.width-1) + "\n")
 	}
-	p.drawn = len(p.order)
+	p.drawn = len(lines)
 	fmt.Fprint(p, b.String())
 }
 
 // end says what came of the order, with the output of the worker that failed, and
 // returns the error that stays to be reported.
 func (p *progress) end(err error, done string) error {
-	if p.json {
-		var failed *control.Failed
-		if errors.As(err, &failed) { // it was the last document
-			return &exitError{code: exitFailed}
-		}
-		return err
-	}
-	if err == nil {
-		if done != "" {
-			fmt.Fprintln(p, done)
-		}
-		return nil
-	}
 	var failed *control.Failed
-	if errors.As(err, &failed) && failed.Output != "" {
-		for _, line := range strings.Split(strings.TrimRight(failed.Output, "\n"), "\n") {
+	known := errors.As(err, &failed)
+	switch {
+	case p.json && known: // it was the last document
+		return &exitError{code: exitFailed}
+	case p.json:
+	case err == nil && done != "":
+		fmt.Fprintln(p, done)
+	case known && failed.Output != "":
+		for line := range strings.SplitSeq(strings.TrimRight(failed.Output, "\n"), "\n") {
 			fmt.Fprintln(p, "  | "+p.harmless(line))
 		}
 	}

@@ -38,27 +38,38 @@ func logTail(path string, from int64) (lines []string) {
 	return lines[max(0, len(lines)-tailLines):]
 }
 
-// plainLine makes a line of text of one that is a JSON object.
+// notForPeople are fields of the log that help nobody who waits at a terminal.
+var notForPeople = []string{"message", "level", "time", "app", "slot", "stream", "master", "worker", "generation",
+	"state", "took_ms", "last_words", "at_once", "policy", "steering"}
+
+// plainLine makes a line for people of one of the log's, which is a JSON object.
 func plainLine(line string) string {
 	var fields map[string]any
 	if json.Unmarshal([]byte(line), &fields) != nil {
 		return line
 	}
+	who := "tine"
+	if app, ok := fields["app"].(string); ok {
+		who = app
+		if slot, ok := fields["slot"].(float64); ok {
+			n := int(slot)
+			who = where(app, &n)
+		}
+	}
 	text := fmt.Sprint(fields["message"])
-	level := fmt.Sprint(fields["level"])
-	for _, key := range []string{"message", "level", "time"} {
+	if _, output := fields["stream"]; output {
+		return fmt.Sprintf("%-8s | %s", who, text)
+	}
+	for _, key := range notForPeople {
 		delete(fields, key)
 	}
 	var rest []string
 	for key, v := range fields {
-		rest = append(rest, fmt.Sprintf("%s=%v", key, v))
+		rest = append(rest, fmt.Sprintf("%s %v", strings.ReplaceAll(key, "_", " "), v))
 	}
 	slices.Sort(rest)
 	if len(rest) > 0 {
-		text += " (" + strings.Join(rest, " ") + ")"
+		text += ": " + strings.Join(rest, ", ")
 	}
-	if level != "info" && level != "<nil>" {
-		text = level + ": " + text
-	}
-	return text
+	return fmt.Sprintf("%-8s   %s", who, text)
 }
