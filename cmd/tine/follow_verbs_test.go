@@ -1,0 +1,110 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// lineOf waits for a line with these words.
+func lineOf(t *testing.T, lines <-chan string, words string) string {
+	t.Helper()
+	late := time.After(patience)
+	for {
+		select {
+		case line, ok := <-lines:
+			if !ok {
+				t.Fatalf("the stream ended without %q", words)
+			}
+			if strings.Contains(line, words) {
+				return line
+			}
+		case <-late:
+			t.Fatalf("no line with %q came", words)
+		}
+	}
+}
+
+// TestFollow: what happens is seen as it happens, and the end of tine is the end.
+func TestFollow(t *testing.T) {
+	t.Parallel()
+	sh := newShell(t)
+	write(t, sh.dir, "tine.yaml", webConfig)
+	sh.do(0, "start", "tine.yaml")
+	follow := func(args ...string) (<-chan string, func() int) {
+		cmd, _, stderr := sh.command(args...)
+		cmd.Stdout = nil
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := make(chan string, 1024)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			defer close(lines)
+			for s := bufio.NewScanner(out); s.Scan(); {
+				lines <- s.Text()
+			}
+		}()
+		return lines, func() int {
+			<-done
+			code := sh.end(cmd.Wait())
+			has(t, stderr.String(), "tine has ended")
+			return code
+		}
+	}
+	events, eventsEnd := follow("events", "-f", "-n", "0")
+	logs, logsEnd := follow("logs", "-f", "web", "-n", "all", "--stream", "master")
+	lineOf(t, logs, "ready")
+	pid := sh.status().Apps[0].Workers[0].PID
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	lineOf(t, events, "exited: pid "+strconv.Itoa(pid)+", by SIGKILL")
+	lineOf(t, logs, "exited")
+	lineOf(t, events, "ready")
+	sh.do(0, "stop")
+	if code := eventsEnd(); code != 0 {
+		t.Errorf("events -f ended with %d", code)
+	}
+	if code := logsEnd(); code != 0 {
+		t.Errorf("logs -f ended with %d", code)
+	}
+}
+
+// TestReloadInterrupted: who goes away does not stop what he began.
+func TestReloadInterrupted(t *testing.T) {
+	t.Parallel()
+	sh := newShell(t)
+	write(t, sh.dir, "worker.env", "MEMBER_MODE=old\n")
+	write(t, sh.dir, "tine.yaml", strings.Replace(webConfig, "workers: 2", "workers: 2\n    env_file: [worker.env]", 1))
+	sh.do(0, "start", "tine.yaml")
+	gate := fifo(t, sh.dir, "gate")
+	write(t, sh.dir, "worker.env", "MEMBER_GATE="+gate+"\n")
+	cmd, _, stderr := sh.command("reload")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the reload begins", func() bool { return sh.status().Apps[0].Rollout != nil })
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if code := sh.end(cmd.Wait()); code != exitInterrupted {
+		t.Errorf("exit status %d, want %d", code, exitInterrupted)
+	}
+	has(t, stderr.String(), "the reload goes on without you")
+	_, text := sh.do(1, "reload", "--refuse")
+	has(t, text, "is being reloaded already")
+	openGate(t, gate)
+	eventually(t, "the reload is done", func() bool { return sh.status().Apps[0].Generation == 2 })
+	sh.do(0, "stop")
+}
