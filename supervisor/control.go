@@ -4,6 +4,7 @@ import (
 	"runtime/debug"
 
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/dashboard"
 )
 
 // WithControl has Run serve the control API on the Unix socket at path, for tine's own
@@ -35,34 +36,73 @@ func moduleVersion() string {
 	return "devel"
 }
 
-// serveControl begins to serve the control API, if that is wanted and can be. The
-// caller calls close, which returns when nobody is served any more.
+// serveControl begins to serve the control API, and the dashboard, if they are wanted
+// and can be. The caller calls close, which returns when nobody is served any more.
 func (s *Supervisor) serveControl() (close func()) {
-	if s.controlPath == "" || s.controlPath == ControlOff {
+	path := s.controlPath
+	if path == ControlOff {
+		path = ""
+	}
+	page := s.config.Dashboard
+	if path == "" && page.Listen == "" {
 		return func() {}
 	}
 	server := control.New(s.Commander(), control.Options{
-		Path: s.controlPath, Version: s.version, Doctor: s.doctor,
+		Path: path, Version: s.version, Doctor: s.doctor,
 		Logger: s.logs.With().Logger(),
 	})
 	for _, mount := range s.onControl {
 		mount(server)
 	}
-	if err := server.Listen(); err != nil {
-		s.logs.Warn().Str("path", s.controlPath).Err(err).Msg("no control socket: this master can only be reached by signals")
+	closePage := s.serveDashboard(server, page)
+	ended := make(chan struct{}, 1)
+	if path == "" {
+		ended <- struct{}{}
+	} else if err := server.Listen(); err != nil {
+		s.logs.Warn().Str("path", path).Err(err).Msg("no control socket: this master can only be reached by signals")
+		ended <- struct{}{}
+	} else {
+		go func() {
+			defer func() { ended <- struct{}{} }()
+			if err := server.Serve(); err != nil {
+				s.logs.Error().Str("path", path).Err(err).Msg("the control API has ended")
+			}
+		}()
+		s.logs.Debug().Str("path", path).Msg("control API is served")
+	}
+	return func() {
+		closePage()
+		if err := server.Close(); err != nil {
+			s.logs.Warn().Str("path", path).Err(err).Msg("control API was not closed in order")
+		}
+		<-ended
+	}
+}
+
+// serveDashboard begins to serve the page. Who looks at it is not who may change
+// something: that takes the token.
+func (s *Supervisor) serveDashboard(server *control.Server, c Dashboard) (close func()) {
+	if c.Listen == "" {
 		return func() {}
 	}
+	page := dashboard.New(server.API(), dashboard.Options{
+		Listen: c.Listen, TokenFile: c.TokenFile, Version: s.version, Logger: s.logs.With().Logger(),
+	})
+	if err := page.Listen(); err != nil {
+		s.logs.Warn().Str("address", c.Listen).Err(err).Msg("no dashboard")
+		return func() {}
+	}
+	s.logs.Info().Str("address", page.Address()).Msg("dashboard")
 	ended := make(chan struct{})
 	go func() {
 		defer func() { ended <- struct{}{} }()
-		if err := server.Serve(); err != nil {
-			s.logs.Error().Str("path", s.controlPath).Err(err).Msg("the control API has ended")
+		if err := page.Serve(); err != nil {
+			s.logs.Error().Str("address", c.Listen).Err(err).Msg("the dashboard has ended")
 		}
 	}()
-	s.logs.Debug().Str("path", s.controlPath).Msg("control API is served")
 	return func() {
-		if err := server.Close(); err != nil {
-			s.logs.Warn().Str("path", s.controlPath).Err(err).Msg("control API was not closed in order")
+		if err := page.Close(); err != nil {
+			s.logs.Warn().Str("address", c.Listen).Err(err).Msg("dashboard was not closed in order")
 		}
 		<-ended
 	}

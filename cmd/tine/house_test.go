@@ -13,16 +13,17 @@ const module = "github.com/tinehq/tine/"
 // not. A package that is not listed here fails the test, so that a new one is given
 // its place in the house before it is used.
 var rules = map[string][]string{
-	"ipc":                {},
-	"worker":             {"ipc"},
-	"supervisor/pool":    {},
-	"supervisor/proc":    {"ipc"},
-	"supervisor/listen":  {"ipc"},
-	"supervisor/cache":   {"ipc"},
-	"supervisor/control": {"ipc", "supervisor/pool"},
-	"supervisor":         {"ipc", "supervisor/pool", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control"},
-	"cmd/tine":           {"ipc", "supervisor", "supervisor/pool", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control"},
-	"cmd/demo":           {"ipc", "worker"},
+	"ipc":                          {},
+	"worker":                       {"ipc"},
+	"supervisor/pool":              {},
+	"supervisor/proc":              {"ipc"},
+	"supervisor/listen":            {"ipc"},
+	"supervisor/cache":             {"ipc"},
+	"supervisor/control":           {"ipc", "supervisor/pool"},
+	"supervisor/control/dashboard": {"ipc", "supervisor/pool", "supervisor/control"},
+	"supervisor":                   {"ipc", "supervisor/pool", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard"},
+	"cmd/tine":                     {"ipc", "supervisor", "supervisor/pool", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard"},
+	"cmd/demo":                     {"ipc", "worker"},
 }
 
 // forbidden names what a package must not be able to reach in the standard library.
