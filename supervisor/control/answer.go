@@ -28,6 +28,15 @@ func (w *answerWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *answerWriter) setDeadline()   { _ = w.control.SetWriteDeadline(time.Now().Add(w.timeout)) }
 func (w *answerWriter) resetDeadline() { _ = w.control.SetWriteDeadline(time.Time{}) }
 
+func (w *answerWriter) setReadDeadline(t time.Time) { _ = w.control.SetReadDeadline(t) }
+
+// dropBody ends the connection with this answer instead of waiting for the rest of a
+// body that nobody wants.
+func (w *answerWriter) dropBody() {
+	w.Header().Set("Connection", "close")
+	w.setReadDeadline(time.Now())
+}
+
 func (w *answerWriter) WriteHeader(status int) {
 	w.begun = true
 	w.setDeadline()

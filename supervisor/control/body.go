@@ -17,21 +17,34 @@ import (
 func (rq *request) readBody(limit int64) ([]byte, error) {
 	tooLarge := Refuse(http.StatusRequestEntityTooLarge, "the body is longer than %d bytes", limit)
 	if rq.r.ContentLength > limit {
+		rq.w.dropBody()
 		return nil, tooLarge
 	}
-	_ = rq.w.control.SetReadDeadline(time.Now().Add(bodyTimeout)) // a reader without deadlines does without
 	data, err := io.ReadAll(http.MaxBytesReader(rq.w, rq.r.Body, limit))
-	_ = rq.w.control.SetReadDeadline(time.Time{})
+	if err == nil {
+		rq.w.setReadDeadline(time.Time{})
+		return data, nil
+	}
+	rq.w.dropBody()
 	var over *http.MaxBytesError
 	switch {
-	case err == nil:
-		return data, nil
 	case errors.As(err, &over):
 		return nil, tooLarge
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, Refuse(http.StatusRequestTimeout, "the body did not come within %s", bodyTimeout)
 	}
 	return nil, Refuse(http.StatusBadRequest, "cannot read the body: %v", err)
+}
+
+// noBody refuses a body where none is looked at. Whoever sent one expects something
+// of it, and net/http would wait for it.
+func (rq *request) noBody() error {
+	if rq.r.ContentLength == 0 {
+		rq.w.setReadDeadline(time.Time{})
+		return nil
+	}
+	rq.w.dropBody()
+	return Refuse(http.StatusBadRequest, "%s %s takes no body", rq.r.Method, rq.r.URL.Path)
 }
 
 // decodeBody reads a JSON object into the struct that to points to, and returns the

@@ -239,6 +239,7 @@ func rawConn(t testing.TB, path, request string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(bound))
 	if _, err := fmt.Fprint(conn, request); err != nil {
 		t.Fatal(err)
 	}

@@ -138,7 +138,13 @@ func (s *Server) buildMux() *http.ServeMux {
 func (s *Server) serveRoute(r *route, w *answerWriter, req *http.Request) {
 	rq := &request{s: s, w: w, r: req, route: r}
 	var err error
-	if rq.query, err = parseQuery(r.params, req.URL.RawQuery, time.Now()); err == nil {
+	if r.body == nil {
+		err = rq.noBody()
+	}
+	if err == nil {
+		rq.query, err = parseQuery(r.params, req.URL.RawQuery, time.Now())
+	}
+	if err == nil {
 		if r.serve == nil {
 			err = Refuse(http.StatusNotImplemented, "this master does not have it")
 		} else {

@@ -221,6 +221,9 @@ func (s *Server) end() {
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := &answerWriter{ResponseWriter: w, control: http.NewResponseController(w), timeout: s.options.WriteTimeout}
 	answer.resetDeadline()
+	if r.ContentLength != 0 { // until the body has been read; net/http reads it where no handler does
+		answer.setReadDeadline(time.Now().Add(bodyTimeout))
+	}
 	defer answer.setDeadline() // for what net/http writes after the handler
 	if !s.begin() {
 		Problem(answer, Refuse(http.StatusServiceUnavailable, "the master is ending"))

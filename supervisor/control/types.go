@@ -70,7 +70,7 @@ type Worker struct {
 	Slot        int     `json:"slot"`  // from 0; -1: a standby
 	ID          uint64  `json:"id"`    // never used twice by one master
 	PID         int     `json:"pid"`   // 0: not there yet
-	State       string  `json:"state"` // starting, ready, draining, killing, gone; of a slot without a worker: backoff, drained, vacant
+	State       string  `json:"state"` // starting, ready, draining, killing, gone; of a slot without a worker, whose id is 0: backoff, drained, vacant, finished
 	Generation  int     `json:"generation"`
 	Restarts    int     `json:"restarts"` // of the slot
 	UptimeS     float64 `json:"uptime_s"`
@@ -78,8 +78,8 @@ type Worker struct {
 	CPUPercent  float64 `json:"cpu_percent"` // of one CPU, since it was asked for before; 0 at the first time
 	InFlight    int     `json:"in_flight"`   // requests
 	Connections int     `json:"connections"`
-	Requests    uint64  `json:"requests"`          // answered, by this worker
-	Errors      uint64  `json:"errors"`            // answered with 500 and above
+	Requests    uint64  `json:"requests"`          // answered in this slot since the app was started: goes on over its workers
+	Errors      uint64  `json:"errors"`            // of those, with 500 and above
 	P50MS       float64 `json:"p50_ms"`            // of the requests of about the last minute
 	P99MS       float64 `json:"p99_ms"`            // likewise
 	OldestMS    float64 `json:"oldest_ms"`         // age of the oldest request in flight; 0: none
@@ -139,6 +139,7 @@ const (
 	EventAppEnded      = "app ended"
 	EventSteeringFell  = "steering fell"
 	EventStopping      = "stopping"
+	EventSignalled     = "signalled"
 	EventMissed        = "missed" // only Missed, and the id of the last event that was missed
 )
 
