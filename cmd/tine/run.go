@@ -107,7 +107,7 @@ func (f *runFlags) define(flags *pflag.FlagSet) {
 	flags.StringVar(&f.logFormat, "log-format", "", "auto, text or json (default auto: text on a terminal)")
 	flags.StringVar(&f.logLevel, "log-level", "", "trace, debug, info, warn or error (default info)")
 	flags.StringVar(&f.logFile, "log-file", "", "`FILE` for the log and the workers' output; reopened on SIGUSR1")
-	flags.StringVar(&f.control, "control", "", "`PATH` of the control socket, or off (default: named after the app, where tine ls finds it)")
+	flags.StringVar(&f.control, "control", "", "`PATH` of the control socket or its folder, or off (default: where tine ls finds it)")
 }
 
 // load makes the config of the file or of the flags.
@@ -123,6 +123,8 @@ func (f *runFlags) load(flags *pflag.FlagSet, args []string) (*supervisor.Config
 	nameMaster(c)
 	if c.Control == "" {
 		c.Control = control.DefaultPath(c.Name)
+	} else if isFolder(c.Control) {
+		c.Control = filepath.Join(c.Control, socketName(c.Name))
 	}
 	return c, c.Validate()
 }

@@ -294,6 +294,6 @@ func defaultLogFile(name string) (string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("cannot make the folder of the log: %w: name a file with --log-file", err)
 	}
-	file := strings.TrimSuffix(filepath.Base(control.DefaultPath(name)), ".sock") // a name that a file can have
-	return filepath.Join(dir, file+".log"), nil
+	file := socketName(name) // a name that a file can have
+	return filepath.Join(dir, strings.TrimSuffix(file, filepath.Ext(file))+".log"), nil
 }

@@ -31,7 +31,7 @@ type shell struct {
 func newShell(t *testing.T, env ...string) *shell {
 	t.Helper()
 	sh := &shell{t: t, dir: folder(t)}
-	sh.env = append(append(os.Environ(), "MEMBER_CONTROL="+sh.dir, "XDG_STATE_HOME="+sh.dir, "XDG_RUNTIME_DIR="+filepath.Join(sh.dir, "run")), env...)
+	sh.env = append(append(os.Environ(), "MEMBER_CONTROL="+sh.dir, "XDG_STATE_HOME="+sh.dir, "TINE_CONTROL="+filepath.Join(sh.dir, "control")+"/"), env...)
 	t.Cleanup(func() {
 		if t.Failed() {
 			logs, _ := filepath.Glob(filepath.Join(sh.dir, "tine", "*.log"))
@@ -241,7 +241,10 @@ func TestStartThatTakesTooLong(t *testing.T) {
 	_, text := sh.do(1, "start", "-c", "tine.yaml", "--timeout", "100ms")
 	has(t, text, "not ready after 100ms: it goes on in the background")
 	openGate(t, gate)
-	eventually(t, "the workers become ready", func() bool { return sh.status().Apps[0].Ready == 2 })
+	eventually(t, "the workers become ready", func() bool {
+		cmd, out, _ := sh.command("status", "--json")
+		return cmd.Run() == nil && strings.Contains(out.String(), `"ready": 2`)
+	})
 	sh.do(0, "stop", "--now")
 }
 

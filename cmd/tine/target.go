@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -40,7 +41,7 @@ func addTarget(cmd *cobra.Command, withApp bool) *target {
 		_ = cmd.RegisterFlagCompletionFunc("app", completeApps)
 	}
 	flags.StringVarP(&t.master, "master", "m", "", "`NAME` of the master, where several run (see tine ls)")
-	flags.StringVar(&t.socket, "control", "", "`PATH` of the master's control socket (default: found by itself)")
+	flags.StringVar(&t.socket, "control", "", "`PATH` of the master's control socket, or of a folder of them (default: found by itself)")
 	_ = cmd.RegisterFlagCompletionFunc("master", completeMasters)
 	return t
 }
@@ -179,33 +180,67 @@ func (t *target) candidates(ctx context.Context) ([]*candidate, error) {
 	return all, nil
 }
 
+// instances are the sockets that can be meant: the one that is named, those in the
+// folder that is named, or all that can be found.
 func (t *target) instances(ctx context.Context) ([]control.Instance, error) {
 	socket := t.socket
-	if socket == "" && t.master == "" {
+	if socket == "" {
 		socket = os.Getenv("TINE_CONTROL")
 	}
-	if socket != "" {
+	var all []control.Instance
+	switch {
+	case isFolder(socket):
+		all = socketsIn(ctx, socket)
+	case socket != "" && (t.master == "" || t.socket != ""):
 		return []control.Instance{{Name: socket, Path: socket, Alive: true}}, nil
-	}
-	all := control.Discover(ctx)
-	alive := slices.DeleteFunc(slices.Clone(all), func(i control.Instance) bool { return !i.Alive })
-	if t.master == "" {
-		if len(alive) > 0 {
-			return alive, nil
-		}
-		return nil, noMaster(all)
+	default:
+		all = control.Discover(ctx)
 	}
 	var names []string
-	for _, i := range alive {
-		if i.Name == t.master {
+	var alive []control.Instance
+	for _, i := range all {
+		switch {
+		case !i.Alive:
+		case i.Name == t.master:
 			return []control.Instance{i}, nil
+		default:
+			alive = append(alive, i)
+			names = append(names, i.Name)
 		}
-		names = append(names, i.Name)
 	}
-	if len(alive) == 0 {
+	switch {
+	case len(alive) == 0:
 		return nil, noMaster(all)
+	case t.master == "":
+		return alive, nil
 	}
 	return nil, control.Unknown("master", t.master, names)
+}
+
+// isFolder says whether a control path is that of a folder, in which each master has
+// a socket of its name.
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return strings.HasSuffix(path, "/") || err == nil && info.IsDir()
+}
+
+// socketName is the file of the socket of a master.
+func socketName(master string) string { return filepath.Base(control.DefaultPath(master)) }
+
+// socketsIn is control.Discover for one folder.
+func socketsIn(ctx context.Context, dir string) (all []control.Instance) {
+	paths, _ := filepath.Glob(filepath.Join(dir, "*"+filepath.Ext(socketName("")))) // by name
+	for _, path := range paths {
+		i := control.Instance{Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), Path: path}
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		client := control.NewClient(path)
+		_, i.Err = client.Status(ctx)
+		client.Close()
+		cancel()
+		i.Alive = !errors.Is(i.Err, control.ErrNotRunning)
+		all = append(all, i)
+	}
+	return all
 }
 
 // noMaster says that there is none, and what to do about it.

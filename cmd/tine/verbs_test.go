@@ -41,6 +41,7 @@ func TestVerbs(t *testing.T) {
 			}
 			env.Defer(func() { os.RemoveAll(dir) })
 			env.Setenv("XDG_RUNTIME_DIR", dir)
+			env.Setenv("TINE_CONTROL", dir+"/tine/") // else what else runs on this machine is seen
 			env.Setenv("XDG_STATE_HOME", dir)
 			env.Setenv("XDG_CONFIG_HOME", dir)
 			env.Setenv("TMPDIR", dir)
