@@ -55,6 +55,8 @@ type event struct {
 	AgeMS                                                          float64 `json:"age_ms"`
 	TookMS                                                         float64 `json:"took_ms"`
 
+	Time time.Time // when it was logged; At is when the test has read it
+
 	Raw string    `json:"-"`
 	At  time.Time `json:"-"`
 }

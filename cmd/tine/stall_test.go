@@ -137,7 +137,7 @@ apps:
 	m.awaitFrom(mark, is("stalled", left))
 	stalled := m.awaitFrom(mark, is("stalled", victim))
 	e := m.awaitFrom(mark, is("recycle", victim))
-	if waited := e.At.Sub(stalled.At); waited < 250*time.Millisecond || !strings.Contains(e.Reason, "stalled") {
+	if waited := e.Time.Sub(stalled.Time); waited < 290*time.Millisecond || !strings.Contains(e.Reason, "stalled") {
 		t.Errorf("replaced after %s: %s", waited, e.Raw)
 	}
 	m.replaced(mark, 1, victim)

@@ -35,7 +35,7 @@ func TestStandbyHeals(t *testing.T) {
 		killed := time.Now()
 		syscall.Kill(victim, syscall.SIGKILL)
 		ready := m.readyIn(mark, 1)
-		took = ready.At.Sub(killed)
+		took = ready.Time.Sub(killed)
 		if ready.PID != standby.PID {
 			t.Errorf("worker %d took over, want the standby %d", ready.PID, standby.PID)
 		}

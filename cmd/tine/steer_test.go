@@ -184,8 +184,8 @@ func TestStoppedWorkerGetsNothing(t *testing.T) {
 				mark = m.mark()
 				syscall.Kill(victim, syscall.SIGCONT)
 				continued := time.Now()
-				if e := m.awaitFrom(mark, is("resumed", victim)); e.At.Sub(continued) > steeredBack {
-					t.Errorf("resumed after %s", e.At.Sub(continued))
+				if e := m.awaitFrom(mark, is("resumed", victim)); e.Time.Sub(continued) > steeredBack {
+					t.Errorf("resumed after %s", e.Time.Sub(continued))
 				}
 				m.answered(victim)
 				if took := time.Since(continued); took > steeredBack {
