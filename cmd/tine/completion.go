@@ -58,8 +58,8 @@ func newMan() *cobra.Command {
 				return fmt.Errorf("cannot make the folder of the manual: %w", err)
 			}
 			root := cmd.Root()
-			root.DisableAutoGenTag = true // the same input, the same pages
-			// A fixed date for the same reason; SOURCE_DATE_EPOCH sets it, as packagers expect.
+			// The same input, the same pages: the date that stays is SOURCE_DATE_EPOCH's.
+			root.DisableAutoGenTag = true
 			if err := doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "tine", Manual: "Tine"}, dir); err != nil {
 				return fmt.Errorf("cannot write the manual to %s: %w", dir, err)
 			}
@@ -76,7 +76,7 @@ func live(cmd *cobra.Command) (statuses []control.Status) {
 	if f := cmd.Flags().Lookup("control"); f != nil {
 		t.socket = f.Value.String()
 	}
-	if f := cmd.Flags().Lookup("master"); f != nil {
+	if f := cmd.Flags().Lookup("master"); f != nil && f.Changed {
 		t.master = f.Value.String()
 	}
 	all, err := t.candidates(ctx)
@@ -113,14 +113,10 @@ func completeApp(cmd *cobra.Command, args []string, text string) ([]string, cobr
 	return completeApps(cmd, args, text)
 }
 
-func completeMasters(_ *cobra.Command, _ []string, text string) ([]string, cobra.ShellCompDirective) {
-	ctx, cancel := context.WithTimeout(context.Background(), completionTimeout)
-	defer cancel()
+func completeMasters(cmd *cobra.Command, _ []string, text string) ([]string, cobra.ShellCompDirective) {
 	var names []string
-	for _, i := range control.Discover(ctx) {
-		if i.Alive {
-			names = append(names, i.Name)
-		}
+	for _, st := range live(cmd) {
+		names = append(names, st.Name)
 	}
 	return fits(names, text)
 }

@@ -122,7 +122,7 @@ func workerState(w control.Worker) cell {
 		return cell{w.State, green}
 	case w.State == "backoff", w.State == "killing":
 		return cell{w.State, red}
-	case w.State == "gone", w.State == "vacant", w.State == "drained":
+	case w.State == "gone", w.State == "vacant", w.State == "drained", w.State == "finished":
 		return cell{w.State, dim}
 	}
 	return cell{w.State, yellow}

@@ -18,7 +18,7 @@ import (
 )
 
 // answerTimeout bounds a question that a master answers at once.
-const answerTimeout = 5 * time.Second
+const answerTimeout = 3 * time.Second
 
 // allApps names all apps of a master where an app's name can stand.
 const allApps = "all"
@@ -177,20 +177,32 @@ func (t *target) candidates(ctx context.Context) ([]*candidate, error) {
 		})
 	}
 	wg.Wait()
+	if len(all) == 1 && all[0].instance.Name == t.master || len(all) == 1 && !isFolder(t.path()) {
+		return all, nil // its own error says it best
+	}
+	all = slices.DeleteFunc(all, func(c *candidate) bool { return errors.Is(c.err, control.ErrNotRunning) })
+	if len(all) == 0 {
+		return nil, noMaster(nil)
+	}
 	return all, nil
+}
+
+// path is the control path that is given, or empty.
+func (t *target) path() string {
+	if t.socket != "" {
+		return t.socket
+	}
+	return os.Getenv("TINE_CONTROL")
 }
 
 // instances are the sockets that can be meant: the one that is named, those in the
 // folder that is named, or all that can be found.
 func (t *target) instances(ctx context.Context) ([]control.Instance, error) {
-	socket := t.socket
-	if socket == "" {
-		socket = os.Getenv("TINE_CONTROL")
-	}
+	socket := t.path()
 	var all []control.Instance
 	switch {
 	case isFolder(socket):
-		all = socketsIn(ctx, socket)
+		all = socketsIn(socket)
 	case socket != "" && (t.master == "" || t.socket != ""):
 		return []control.Instance{{Name: socket, Path: socket, Alive: true}}, nil
 	default:
@@ -227,18 +239,12 @@ func isFolder(path string) bool {
 // socketName is the file of the socket of a master.
 func socketName(master string) string { return filepath.Base(control.DefaultPath(master)) }
 
-// socketsIn is control.Discover for one folder.
-func socketsIn(ctx context.Context, dir string) (all []control.Instance) {
+// socketsIn are the sockets in a folder, dead ones too.
+func socketsIn(dir string) (all []control.Instance) {
 	paths, _ := filepath.Glob(filepath.Join(dir, "*"+filepath.Ext(socketName("")))) // by name
 	for _, path := range paths {
-		i := control.Instance{Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), Path: path}
-		ctx, cancel := context.WithTimeout(ctx, time.Second)
-		client := control.NewClient(path)
-		_, i.Err = client.Status(ctx)
-		client.Close()
-		cancel()
-		i.Alive = !errors.Is(i.Err, control.ErrNotRunning)
-		all = append(all, i)
+		name := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+		all = append(all, control.Instance{Name: name, Path: path, Alive: true}) // until it is asked
 	}
 	return all
 }
