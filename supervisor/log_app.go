@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/tinehq/tine/supervisor/control"
 )
@@ -17,6 +18,7 @@ type appLog struct {
 	config  AppLog
 	route   atomic.Pointer[route]
 	dropped atomic.Uint64 // lines that on_full has cost
+	saidAt  atomic.Int64  // when that was said last, in ns since 1970
 }
 
 // route is the way of an app's lines. It changes with the config, while lines come.
@@ -135,8 +137,17 @@ func (l *logs) newFileSink(f *logFile, trouble func(error, int)) *sink {
 	return s
 }
 
-// dropped is how many lines of an app on_full: drop has cost.
-func (l *logs) dropped(app string) uint64 { return l.app(app).dropped.Load() }
+// sayDroppedEvery is the wait between two complaints of an app's lines being dropped.
+const sayDroppedEvery = 10 * time.Second
+
+// drop counts a line of an app that its destination had no room for. The destination
+// itself is told the number as soon as it takes something; the master's log is now.
+func (l *logs) drop(a *appLog) {
+	n, now, before := a.dropped.Add(1), time.Now().UnixNano(), a.saidAt.Load()
+	if now-before >= int64(sayDroppedEvery) && a.saidAt.CompareAndSwap(before, now) {
+		l.Warn().Str("app", a.shelf.app).Uint64("lines", n).Msg("output of workers dropped: the log does not take it as fast, and on_full is drop")
+	}
+}
 
 // lines gives yield the kept lines that q chooses, as logbook.query does. An app that
 // there is not is refused.

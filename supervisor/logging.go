@@ -209,12 +209,12 @@ func (l *logs) output(prefix *atomic.Pointer[outputPrefix]) func(line []byte, mo
 			var ok bool
 			switch {
 			case !r.json:
-				ok = a.line(r, dest, p.text, line, newline)
+				ok = l.line(a, r, dest, p.text, line, newline)
 			case whole && isJSONObject(line):
-				ok = a.line(r, dest, line, newline)
+				ok = l.line(a, r, dest, line, newline)
 			default:
 				message = appendJSONString(message[:0], line)
-				ok = a.line(r, dest, openObject, stamp.at(now), p.json, message, closeObject)
+				ok = l.line(a, r, dest, openObject, stamp.at(now), p.json, message, closeObject)
 			}
 			if ok {
 				break
@@ -231,13 +231,13 @@ func (l *logs) output(prefix *atomic.Pointer[outputPrefix]) func(line []byte, mo
 }
 
 // line reports false when the destination takes no more lines.
-func (a *appLog) line(r *route, dest *sink, pieces ...[]byte) bool {
+func (l *logs) line(a *appLog, r *route, dest *sink, pieces ...[]byte) bool {
 	if !r.drop {
 		return dest.Line(pieces...)
 	}
 	ok, dropped := dest.Offer(pieces...)
 	if dropped {
-		a.dropped.Add(1)
+		l.drop(a)
 	}
 	return ok
 }

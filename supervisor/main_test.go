@@ -19,7 +19,8 @@ func TestMain(m *testing.M) {
 		serveAsWorker()
 		return
 	}
-	goleak.VerifyTestMain(m)
+	// What compresses and removes rotated log files lives as long as the process.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("gopkg.in/natefinch/lumberjack%2ev2.(*Logger).millRun"))
 }
 
 // serveAsWorker does what the tests want of a worker: TEST_BEHAVIOUR is a file that says what.
