@@ -197,7 +197,6 @@ func (l *logs) output(prefix *atomic.Pointer[outputPrefix]) func(line []byte, mo
 	a := l.app(first.app)
 	continued := false
 	var stamp timestamp
-	var message []byte
 	return func(line []byte, more bool) {
 		whole := !continued && !more
 		continued = more
@@ -213,8 +212,10 @@ func (l *logs) output(prefix *atomic.Pointer[outputPrefix]) func(line []byte, mo
 			case whole && isJSONObject(line):
 				ok = l.line(a, r, dest, line, newline)
 			default:
-				message = appendJSONString(message[:0], line)
-				ok = l.line(a, r, dest, openObject, stamp.at(now), p.json, message, closeObject)
+				message := messages.Get().(*[]byte)
+				*message = appendJSONString((*message)[:0], line)
+				ok = l.line(a, r, dest, openObject, stamp.at(now), p.json, *message, closeObject)
+				messages.Put(message)
 			}
 			if ok {
 				break
@@ -224,11 +225,12 @@ func (l *logs) output(prefix *atomic.Pointer[outputPrefix]) func(line []byte, mo
 				break
 			}
 		}
-		if cap(message) > 64<<10 {
-			message = nil
-		}
 	}
 }
+
+// messages are buffers for lines that are being quoted: a long one of rubbish needs six
+// times its length, and few are at work at once.
+var messages = sync.Pool{New: func() any { return new([]byte) }}
 
 // line reports false when the destination takes no more lines.
 func (l *logs) line(a *appLog, r *route, dest *sink, pieces ...[]byte) bool {
