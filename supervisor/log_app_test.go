@@ -179,7 +179,7 @@ func TestLogsUnderPressure(t *testing.T) {
 	counted := &counter{}
 	l := newTestLogs(t, Log{Format: "json"}, counted, App{Name: "web"})
 	for _, c := range []struct{ name, script string }{
-		{"200 MB of lines", "yes 0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789 | head -c 200000000"},
+		{"60 MB of lines", "yes 0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789 | head -c 60000000"},
 		{"lines of 1 MB", "i=0; while [ $i -lt 50 ]; do head -c 1000000 /dev/zero | tr '\\0' x; echo; i=$((i+1)); done"},
 		{"a line without end", "head -c 50000000 /dev/zero"},
 		{"rubbish", "head -c 20000000 /dev/urandom"},
