@@ -68,7 +68,7 @@ func (p *Process) Exit() Exit {
 }
 
 // OutputDone is closed when no line follows: both streams are at their end, or [OutputGrace] after the exit, whichever
-// is first. A LineFunc that blocks beyond that may still be in its call.
+// is first. A LineFunc that is so slow gets the rest of what the process has written after that.
 func (p *Process) OutputDone() <-chan struct{} { return p.outputDone }
 
 // Terminate sends SIGTERM to the whole group.

@@ -1,6 +1,7 @@
 package proc
 
 import (
+	"errors"
 	"io"
 	"os"
 	"sync"
@@ -20,6 +21,8 @@ const (
 	// gatherAfter is over how many reads it is judged, and quietTurns how often in a row nothing may have come.
 	gatherAfter = 32
 	quietTurns  = 10
+
+	maxLeftover = 1 << 20 // a pipe holds 64 KiB, and no user may make it larger than this
 )
 
 var clock = time.Now()
@@ -44,6 +47,7 @@ type stream struct {
 
 	mu      sync.Mutex // guards file against stop
 	stopped bool
+	after   int // bytes read since then
 }
 
 // read is as of an io.Reader, called by one goroutine.
@@ -54,6 +58,9 @@ func (s *stream) read(buf []byte) (int, error) {
 		}
 	}
 	n, err := s.file.Read(buf)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return s.leftover(buf)
+	}
 	if err != nil {
 		return n, err
 	}
@@ -152,6 +159,22 @@ func (s *stream) stop() {
 	if s.file != nil {
 		_ = s.file.SetReadDeadline(time.Unix(1, 0))
 	}
+}
+
+// leftover reads what is in the pipe of a stream that was stopped, which the process has written although whoever takes it
+// was too slow for OutputGrace; but not for ever what a stranger goes on to write.
+func (s *stream) leftover(buf []byte) (n int, err error) {
+	raw, err := s.file.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	if e := raw.Control(func(fd uintptr) { n, err = syscall.Read(int(fd), buf) }); e != nil {
+		return 0, e
+	}
+	if s.after += n; n <= 0 || err != nil || s.after > maxLeftover {
+		return max(n, 0), io.EOF
+	}
+	return n, nil
 }
 
 func (s *stream) close() {

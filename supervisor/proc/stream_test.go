@@ -2,6 +2,7 @@ package proc
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"syscall"
@@ -97,4 +98,43 @@ func TestGatherWithoutDescriptors(t *testing.T) {
 	if s.gather(); s.file == nil {
 		t.Error("it gathers on a descriptor that could not be duplicated")
 	}
+}
+
+// What a process has written is read to the end although it takes longer than OutputGrace, and a stranger holds the pipe.
+func TestLeftoverIsRead(t *testing.T) {
+	out := newOutput()
+	slow := make(chan struct{})
+	first := true
+	p := mustStart(t, shell(t, "seq 1 5000"), Options{Stdout: func(line []byte, more bool) {
+		if first {
+			first = false
+			<-slow
+		}
+		out.line(line, more)
+	}})
+	await(t, p.OutputDone(), "the end of the grace")
+	close(slow)
+	out.wait(t, "5000")
+	if n := len(out.all()); n != 5000 {
+		t.Errorf("%d lines, want 5,000", n)
+	}
+
+	s := stream{}
+	r, w, err := outputPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.file = r
+	end := os.NewFile(uintptr(w), "w")
+	defer end.Close()
+	fmt.Fprint(end, "left")
+	s.stop()
+	buf := make([]byte, 100)
+	if n, err := s.read(buf); n != 4 || err != nil {
+		t.Errorf("read %d bytes, %v", n, err)
+	}
+	if n, err := s.read(buf); n != 0 || err != io.EOF {
+		t.Errorf("read %d bytes, %v", n, err)
+	}
+	s.close()
 }
