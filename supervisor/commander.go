@@ -16,6 +16,27 @@ import (
 // Commander is the Supervisor for package control: what its socket serves, and what a
 // program that embeds a master can mount elsewhere. All its methods may be called at
 // any time; before Run and after its end they return ErrEnded.
+//
+// What its orders mean for an app:
+//
+//	stop     drains all workers and closes the sockets: who connects is refused. The app
+//	         stays in the list, also over a new config, until a start; so does the master,
+//	         though nothing runs.
+//	start    opens the addresses again, with what is on disk now and as many workers as
+//	         before. An app that runs is left as it is, but for its drained slots.
+//	restart  stop, then start, on sockets that stay open: who connects meanwhile waits. A
+//	         command that is not there stops nothing. Of one slot: the same program again.
+//	reload   a rollout. During one, it waits for the next, which all who wait share.
+//	scale    ends when the new workers are ready, or the slots too many are gone.
+//	drain    empties one slot, which stays empty until a start (of it or of the app), a
+//	         restart, a reload or a scale. Not of the only slot that serves.
+//	signal   to the worker's own process, not to its children.
+//
+// An order's App may be a namespace, or empty for all apps; those that do not run are
+// then passed over by reload, scale and signal. Whoever gives an order up ends his wait:
+// the order goes on. The counters of a slot survive its workers, a stop and a restart.
+// CPU is that since the question before; latencies are those since the oldest question
+// of the last minute, else since the worker's start.
 func (s *Supervisor) Commander() control.Commander { return commander{s} }
 
 type commander struct{ s *Supervisor }

@@ -95,6 +95,9 @@
 // the slot is wanted again, it is as if it had never been gone: a starting worker stays, and whoever lingers there has swept
 // nothing that counts.
 //
+// A slot that is held (hold.go) is emptied in the same way, but stays, vacant, until it is released: by Release, or by a Scale or
+// Roll, whose result would else not be what was asked for. A rollout passes it by.
+//
 // # Generations
 //
 // Workers start with generation 1. Each Roll makes the next number the target and has the shell Resolve it, so what is on

@@ -238,7 +238,7 @@ func (w *world) rest() error {
 func (w *world) reserve() error {
 	idle := true
 	for _, s := range w.slots[:w.want] {
-		idle = idle && s.finished
+		idle = idle && (s.finished || s.held) // one that was held before it was ready lets no standby start
 	}
 	if there, _ := w.standbys(); !idle && there != w.checker.cfg.Standby {
 		return fmt.Errorf("%d standbys, %d are wanted: %+v", there, w.checker.cfg.Standby, w.pool.Status())
