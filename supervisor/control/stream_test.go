@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,7 +32,7 @@ func newFollowers() *followers {
 	return &followers{all: map[chan LogLine]*uint64{}, came: make(chan struct{}, 1000)}
 }
 
-func (f *followers) logs(ctx context.Context, _ LogQuery, yield func(LogLine) error) error {
+func (f *followers) logs(ctx context.Context, q LogQuery, yield func(LogLine) error) error {
 	lines, missed := make(chan LogLine, 256), new(uint64)
 	f.mu.Lock()
 	f.all[lines] = missed
@@ -50,6 +51,9 @@ func (f *followers) logs(ctx context.Context, _ LogQuery, yield func(LogLine) er
 			f.mu.Lock()
 			l.Missed, *missed = *missed, 0
 			f.mu.Unlock()
+			if q.Grep == "long" {
+				l.Text = strings.Repeat("x", 32<<10)
+			}
 			if err := yield(l); err != nil {
 				return err
 			}
@@ -192,13 +196,13 @@ func TestQuietStreamHasAHead(t *testing.T) {
 
 // One of 100 does not read. It is cut and logged; the others get every line.
 func TestFollowerThatDoesNotRead(t *testing.T) {
-	const readers, lines = 100, 50
+	const readers, lines = 100, 60
 	f, followed := &fake{}, newFollowers()
 	f.logs = followed.logs
 	var log lockedBuffer
 	s, _ := serve(t, f, func(o *Options) { o.WriteTimeout = 300 * time.Millisecond; o.Logger = zerolog.New(&log) })
 
-	deaf := rawConn(t, s.Path(), "GET /v1/logs?follow=1 HTTP/1.1\r\nHost: tine\r\n\r\n")
+	deaf := rawConn(t, s.Path(), "GET /v1/logs?follow=1&grep=long HTTP/1.1\r\nHost: tine\r\n\r\n")
 	within(t, followed.came)
 	read := make(chan int, readers)
 	ctx, cancel := context.WithCancel(boundedContext(t))
@@ -223,9 +227,8 @@ func TestFollowerThatDoesNotRead(t *testing.T) {
 	for range readers - 1 {
 		within(t, followed.came)
 	}
-	text := strings.Repeat("x", 16<<10)
 	for id := 1; id <= lines; id++ {
-		followed.add(LogLine{ID: uint64(id), Stream: StreamStdout, Text: text})
+		followed.add(LogLine{ID: uint64(id), Stream: StreamStdout, Text: "a line"})
 		for range readers - 1 { // they keep up, however far behind the deaf one is
 			if got := within(t, read); got != id {
 				t.Fatalf("line %d came for line %d", got, id)
@@ -258,12 +261,12 @@ func TestSlowClientResumes(t *testing.T) {
 	text := strings.Repeat("x", 16<<10)
 	f := &fake{}
 	calls := atomic.Int64{}
-	cut := make(chan struct{}, 10)
+	cut := make(chan struct{}, 1)
 	f.logs = func(ctx context.Context, q LogQuery, yield func(LogLine) error) error {
 		calls.Add(1)
 		for id := q.After + 1; id <= lines; id++ {
 			if err := yield(LogLine{ID: id, Text: text}); err != nil {
-				cut <- struct{}{}
+				signal(cut)
 				return err
 			}
 		}
@@ -281,7 +284,7 @@ func TestSlowClientResumes(t *testing.T) {
 		next++
 		return nil
 	})
-	if err != nil || next != lines+1 || calls.Load() != 2 {
+	if err != nil || next != lines+1 || calls.Load() < 2 {
 		t.Fatalf("%v, next %d, %d calls", err, next, calls.Load())
 	}
 }
@@ -422,7 +425,7 @@ func TestShutdownBeforeItsAnswer(t *testing.T) {
 	var s *Server
 	f.do = func(ctx context.Context, _ Order, progress func(Progress)) error {
 		progress(Progress{State: "stopping"})
-		s.socket.Close()
+		os.Remove(s.Path())
 		<-ctx.Done()
 		panic(http.ErrAbortHandler)
 	}
