@@ -39,6 +39,7 @@ var sections = []section{
 	{"stopped", "new connections of a worker after SIGSTOP and SIGCONT", (*bench).stopped},
 	{"standby", "kill -9 of a worker to its standby serving", (*bench).standby},
 	{"rollkinds", "rolling restarts under load with each kind of steering", (*bench).rollkinds},
+	{"logs", "output of workers: 64 that print, and one that floods", (*bench).logs},
 	{"rest", "the master at rest", (*bench).rest},
 }
 
