@@ -17,9 +17,10 @@ func newLogs() *cobra.Command {
 	var slot int
 	last, since := lines(2*recent), moment{}
 	cmd := &cobra.Command{
-		Use:     "logs [APP]",
-		Aliases: []string{"log"},
-		Short:   "Show what the workers and tine itself have written",
+		Use:        "logs [APP]",
+		Aliases:    []string{"log"},
+		SuggestFor: []string{"tail", "attach"},
+		Short:      "Show what the workers and tine itself have written",
 		Long: `Show what the workers and tine itself have written. A master keeps the newest
 lines of each app, whatever files they go to.`,
 		Example: `  tine logs -f

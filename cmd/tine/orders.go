@@ -96,8 +96,9 @@ func newReload() *cobra.Command {
 	var o *orders
 	var refuse bool
 	cmd := &cobra.Command{
-		Use:   "reload [APP]",
-		Short: "Replace the workers one at a time by what is on disk now, with no request lost",
+		Use:        "reload [APP]",
+		SuggestFor: []string{"roll", "rollout", "deploy", "update"},
+		Short:      "Replace the workers one at a time by what is on disk now, with no request lost",
 		Long: `Replace the workers one at a time by what is on disk now, with no request lost, and
 wait for the end. Without APP: all apps. When a new worker does not become ready the
 old ones stay, its last output is shown, and the exit status is 1.`,

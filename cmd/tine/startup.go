@@ -31,8 +31,9 @@ func newStartup() *cobra.Command {
 	var config, env string
 	var user, install, uninstall bool
 	cmd := &cobra.Command{
-		Use:   "startup [-c FILE] [--install | --uninstall]",
-		Short: "Have tine started with the machine, by systemd",
+		Use:        "startup [-c FILE] [--install | --uninstall]",
+		SuggestFor: []string{"save", "resurrect", "unstartup", "enable", "disable"},
+		Short:      "Have tine started with the machine, by systemd",
 		Long: `Have tine started with the machine, by systemd. Prints the unit and what to do with it;
 with --install writes and enables it, with --uninstall takes it away. Nothing that
 runs is started or stopped by it.
