@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"io"
 	"net"
@@ -322,7 +323,7 @@ func TestOrigin(t *testing.T) {
 
 func TestHeaders(t *testing.T) {
 	s := open(t)
-	for _, path := range []string{"/", "/style.css", "/v1/status", "/nothing"} {
+	for _, path := range []string{"/", "/app.js", "/v1/status", "/nothing"} {
 		res, _ := s.ask("GET", path, "")
 		h := res.Header
 		for name, want := range map[string]string{
@@ -348,6 +349,11 @@ func TestHeaders(t *testing.T) {
 func TestFiles(t *testing.T) {
 	s := open(t)
 	total := 0
+	for _, in := range inlined {
+		if index := files(); !slices.ContainsFunc(index, func(f *file) bool { return bytes.Contains(f.data, []byte(in.before+string(read(in.name)))) }) {
+			t.Errorf("%s is not in the page", in.name)
+		}
+	}
 	for _, f := range files() {
 		total += len(f.data)
 		path := strings.TrimSuffix(f.path, "{$}")

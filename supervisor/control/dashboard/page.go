@@ -4,9 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"embed"
+	"encoding/base64"
 	"encoding/hex"
-	"io/fs"
-	"mime"
 	"net/http"
 	"path"
 	"sync"
@@ -32,29 +31,59 @@ var types = map[string]string{
 	".svg":  "image/svg+xml",
 }
 
+// inlined are the files that the page cannot be painted without. They are put into it,
+// so that the first paint waits for one answer; the policy has their hashes.
+var inlined = []struct{ name, reference, before, after string }{
+	{"style.css", `<link rel="stylesheet" href="/style.css">`, "<style>", "</style>"},
+	{"theme.js", `<script src="/theme.js"></script>`, "<script>", "</script>"},
+}
+
 // files are all of the page.
 var files = sync.OnceValue(func() (all []*file) {
-	entries, err := fs.ReadDir(pages, "page")
+	entries, err := pages.ReadDir("page")
 	if err != nil {
 		panic(err) // it was built in
 	}
 	for _, entry := range entries {
-		data, err := pages.ReadFile("page/" + entry.Name())
-		if err != nil {
-			panic(err)
-		}
-		sum := sha256.Sum256(data)
-		f := &file{path: "/" + entry.Name(), contentType: types[path.Ext(entry.Name())], data: data, tag: `"` + hex.EncodeToString(sum[:8]) + `"`}
-		if f.contentType == "" {
-			f.contentType = mime.TypeByExtension(path.Ext(entry.Name()))
-		}
+		f := &file{path: "/" + entry.Name(), contentType: types[path.Ext(entry.Name())], data: read(entry.Name())}
 		if entry.Name() == "index.html" {
 			f.path = "/{$}"
+			for _, in := range inlined {
+				text := in.before + string(read(in.name)) + in.after
+				f.data = bytes.Replace(f.data, []byte(in.reference), []byte(text), 1)
+			}
+		} else if isInlined(entry.Name()) {
+			continue
 		}
+		sum := sha256.Sum256(f.data)
+		f.tag = `"` + hex.EncodeToString(sum[:8]) + `"`
 		all = append(all, f)
 	}
 	return all
 })
+
+func isInlined(name string) bool {
+	for _, in := range inlined {
+		if in.name == name {
+			return true
+		}
+	}
+	return false
+}
+
+func read(name string) []byte {
+	data, err := pages.ReadFile("page/" + name)
+	if err != nil {
+		panic(err) // it was built in
+	}
+	return data
+}
+
+// hashOf is how a Content-Security-Policy names an inlined file (CSP 3, section 2.3.1).
+func hashOf(name string) string {
+	sum := sha256.Sum256(read(name))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
 
 func (f *file) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := http.NewResponseController(w)

@@ -18,7 +18,7 @@ const history = new History(), timeline = new Timeline(), logs = new Logs();
 const orders = new Orders(() => draw());
 const charts = {
   rate: new Chart(byId("rate"), "Requests per second", count, 5),
-  latency: new Chart(byId("latency"), "Latency, p99 of the slowest worker", ms, 1),
+  latency: new Chart(byId("latency"), "Latency p99", ms, 1),
   inflight: new Chart(byId("inflight"), "Requests in flight", count, 4),
 };
 const act = {
@@ -53,12 +53,12 @@ function drawCharts() {
   const place = (name) => status.apps.findIndex((a) => a.name === name);
   const lines = (field) => names.map((n) => line(n, field, n, place(n)));
   const sum = (field) => newest(field).reduce((a, b) => a + b, 0);
-  charts.rate.show(lines("rate"), marks, now, sum("rate"));
-  charts.inflight.show(lines("inflight"), marks, now, sum("inflight"));
+  charts.rate.show(lines("rate"), marks, now, history.seconds(), sum("rate"));
+  charts.inflight.show(lines("inflight"), marks, now, history.seconds(), sum("inflight"));
   const latency = names.length === 1
     ? [line(names[0], "p99", "p99", place(names[0])), line(names[0], "p50", "p50", place(names[0]) + 1)]
     : lines("p99");
-  charts.latency.show(latency, marks, now, Math.max(0, ...newest("p99")));
+  charts.latency.show(latency, marks, now, history.seconds(), Math.max(0, ...newest("p99")));
 }
 
 function choose(name) {

@@ -1,6 +1,5 @@
 // A line chart over time, as SVG.
 import { el, say, clock } from "./dom.js";
-import { span } from "./history.js";
 
 const ns = "http://www.w3.org/2000/svg";
 const svg = (tag, attributes, text) => {
@@ -21,7 +20,7 @@ function nice(n) {
 }
 
 export class Chart {
-  series = []; marks = []; cross = null; now = 0;
+  series = []; marks = []; cross = null; now = 0; length = 60000; // milliseconds
 
   constructor(figure, title, format, least) {
     Object.assign(this, { figure, title, format, least });
@@ -34,10 +33,10 @@ export class Chart {
     this.svg.addEventListener("pointerleave", () => this.leave());
     this.svg.addEventListener("blur", () => this.leave());
     this.svg.addEventListener("keydown", (e) => {
-      const by = { ArrowLeft: -5000, ArrowRight: 5000 }[e.key];
+      const by = { ArrowLeft: -1, ArrowRight: 1 }[e.key];
       if (!by) return;
       e.preventDefault();
-      this.cross = Math.min(this.now, Math.max(this.now - span * 1000, (this.cross ?? this.now) + by));
+      this.cross = Math.min(this.now, Math.max(this.now - this.length, (this.cross ?? this.now) + by * this.length / 60));
       this.draw();
     });
   }
@@ -46,32 +45,34 @@ export class Chart {
 
   point(x) {
     const width = this.svg.clientWidth - left - right;
-    this.cross = this.now - span * 1000 * (1 - Math.min(1, Math.max(0, (x - left) / width)));
+    this.cross = this.now - this.length * (1 - Math.min(1, Math.max(0, (x - left) / width)));
     this.draw();
   }
 
-  // show takes the lines {name, colour, points} and the marks {t, look} of a moment.
-  show(series, marks, now, headline) {
-    Object.assign(this, { series, marks, now, headline });
+  // show takes the lines {name, colour, points} and the marks {t, look} of a moment,
+  // and how many seconds before it to show.
+  show(series, marks, now, seconds, headline) {
+    Object.assign(this, { series, marks, now, length: seconds * 1000, headline });
     this.draw();
   }
 
   draw() {
     const width = this.svg.clientWidth, height = this.svg.clientHeight;
     if (!width || !this.now) return;
-    const from = this.now - span * 1000, w = width - left - right, h = height - top - bottom;
+    const from = this.now - this.length, w = width - left - right, h = height - top - bottom;
     let most = this.least;
-    for (const s of this.series) for (const [, v] of s.points) if (v > most) most = v;
+    for (const s of this.series) for (const [t, v] of s.points) if (t >= from && v > most) most = v;
     most = nice(most);
-    const x = (t) => left + w * (t - from) / (span * 1000), y = (v) => top + h * (1 - v / most);
+    const x = (t) => left + w * (t - from) / this.length, y = (v) => top + h * (1 - v / most);
     const parts = [];
     for (const part of [0, 0.5, 1]) {
       const at = y(most * part);
       parts.push(svg("line", { class: "grid", x1: left, x2: width - right, y1: at, y2: at }),
         svg("text", { x: left - 6, y: at + 4, "text-anchor": "end" }, this.format(most * part)));
     }
-    for (const [minutes, anchor] of [[5, "start"], [2.5, "middle"], [0, "end"]]) {
-      parts.push(svg("text", { x: x(this.now - minutes * 60000), y: height - 3, "text-anchor": anchor }, minutes ? `−${minutes} min` : "now"));
+    for (const [part, anchor] of [[1, "start"], [0.5, "middle"], [0, "end"]]) {
+      const s = part * this.length / 1000;
+      parts.push(svg("text", { x: x(this.now - s * 1000), y: height - 3, "text-anchor": anchor }, !s ? "now" : s < 60 ? `−${s} s` : `−${s / 60} min`));
     }
     for (const m of this.marks) {
       if (m.t >= from) parts.push(svg("line", { class: "mark", "data-look": m.look, x1: x(m.t), x2: x(m.t), y1: top, y2: top + h }));
@@ -79,7 +80,7 @@ export class Chart {
     for (const s of this.series) {
       let d = "", last = -Infinity;
       for (const [t, v] of s.points) {
-        if (v === null) { last = -Infinity; continue; }
+        if (v === null || t < from) { last = -Infinity; continue; }
         d += (t - last > gap ? "M" : "L") + x(t).toFixed(1) + " " + y(v).toFixed(1);
         last = t;
       }
@@ -89,7 +90,7 @@ export class Chart {
     }
     if (this.cross) parts.push(svg("line", { class: "cross", x1: x(this.cross), x2: x(this.cross), y1: top, y2: top + h }));
     this.svg.replaceChildren(...parts);
-    this.words(most);
+    this.words();
   }
 
   words() {

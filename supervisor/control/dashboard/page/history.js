@@ -1,6 +1,6 @@
 // What the charts show: made of one status after another, the newest so many.
 
-export const span = 300; // seconds
+export const span = 300; // seconds that are kept
 
 export class History {
   samples = []; // {t, apps: {name: {rate, p50, p99, inflight}}}
@@ -27,6 +27,13 @@ export class History {
     this.before = { t, slots };
     this.samples.push({ t, apps });
     while (this.samples[0].t < t - span * 1000) this.samples.shift();
+  }
+
+  // seconds is how much of it a chart shows: a little at first, so that the beginning is
+  // not a dot at the edge.
+  seconds() {
+    const known = this.samples.length ? (this.samples.at(-1).t - this.samples[0].t) / 1000 : 0;
+    return [60, 120].find((s) => known <= s) ?? span;
   }
 
   // forget begins anew, as for another master.
