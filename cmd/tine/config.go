@@ -1,10 +1,14 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/tinehq/tine/supervisor"
+	"github.com/tinehq/tine/supervisor/control"
 )
 
 func newConfig() *cobra.Command {
@@ -19,23 +23,191 @@ func newConfig() *cobra.Command {
 			return unknownCommand(cmd, args[0])
 		},
 	}
-	cmd.AddCommand(&cobra.Command{
-		Use:     "check FILE...",
-		Short:   "Say whether config files are right, and what is wrong with them where",
-		Example: "  tine config check tine.yaml",
+	cmd.AddCommand(newConfigCheck(), newConfigShow(), newConfigApply(), newConfigSchema(), newConfigImport())
+	return cmd
+}
+
+func newConfigCheck() *cobra.Command {
+	var env string
+	var strict bool
+	cmd := &cobra.Command{
+		Use:   "check FILE...",
+		Short: "Say whether config files are right, and what is wrong with them where",
+		Long: `Say whether config files are right, and what is wrong with them where. Programs
+and env files that are not there are warnings: a file may be for another machine.`,
+		Example: `  tine config check tine.yaml
+  tine config check --env production --strict tine.yaml`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError{fmt.Errorf("config check needs a FILE")}
+				return usageError{errors.New("config check needs a FILE")}
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			warnings := 0
 			for _, path := range args {
-				c, err := supervisor.Load(path)
+				c, err := supervisor.LoadWith(path, supervisor.LoadOptions{Env: env})
 				if err != nil {
 					return err
 				}
+				for _, w := range c.Warnings() {
+					warnings++
+					fmt.Fprintf(cmd.ErrOrStderr(), "%s: warning: %s\n", path, w)
+				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%s: good: %s\n", path, summary(c))
+			}
+			if strict && warnings > 0 {
+				return fmt.Errorf("%s, and --strict makes them errors", count(warnings, "warning"))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&env, "env", "", "`NAME` of the environment in the file to check with the rest")
+	cmd.Flags().BoolVar(&strict, "strict", false, "fail for warnings too")
+	return cmd
+}
+
+func newConfigShow() *cobra.Command {
+	var t *target
+	cmd := &cobra.Command{
+		Use:               "show",
+		Short:             "Print the config that a master runs, with all defaults",
+		Example:           "  tine config show",
+		Args:              arguments(0, 0),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return t.withMaster(cmd, func(ctx context.Context, r *running) error {
+				text, err := r.Config(ctx)
+				if err != nil {
+					return err
+				}
+				_, err = cmd.OutOrStdout().Write(text)
+				return err
+			})
+		},
+	}
+	t = addTarget(cmd, false)
+	return cmd
+}
+
+func newConfigApply() *cobra.Command {
+	var t *target
+	var dry, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "apply",
+		Short: "Have a master read its config again and make it so",
+		Long: `Have a master read its config again and make it so, as SIGHUP does. What can
+change at once does, what workers are started with is rolled, and apps that are as
+they were are not touched. A config with a fault changes nothing.`,
+		Example: `  tine config apply --dry-run    # what would change, and how
+  tine config apply`,
+		Args:              arguments(0, 0),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return t.withMaster(cmd, func(ctx context.Context, r *running) error {
+				result, err := r.Apply(ctx, control.ApplyRequest{Dry: dry})
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), result)
+				}
+				printChanges(cmd, result)
+				return nil
+			})
+		},
+	}
+	cmd.Flags().BoolVarP(&dry, "dry-run", "n", false, "only say what would change")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	t = addTarget(cmd, false)
+	return cmd
+}
+
+func printChanges(cmd *cobra.Command, result control.ApplyResult) {
+	out := cmd.OutOrStdout()
+	if len(result.Changes) == 0 {
+		fmt.Fprintln(out, "nothing has changed")
+		return
+	}
+	waits := 0
+	for _, c := range result.Changes {
+		if c.Effect == supervisor.EffectRestart {
+			waits++
+		}
+		fmt.Fprintln(out, describeChange(c))
+	}
+	switch {
+	case !result.Applied:
+		fmt.Fprintf(out, "%s, not applied\n", count(len(result.Changes), "change"))
+	case waits > 0:
+		fmt.Fprintf(out, "%s applied; %d of them when tine is started again\n", count(len(result.Changes), "change"), waits)
+	default:
+		fmt.Fprintf(out, "%s applied\n", count(len(result.Changes), "change"))
+	}
+}
+
+// describeChange is a change in one line. The master has hidden what is secret.
+func describeChange(c control.Change) string {
+	was, is := c.Old, c.New
+	if was == "" {
+		was = "none"
+	}
+	if is == "" {
+		is = "none"
+	}
+	switch c.Effect {
+	case supervisor.EffectStart, supervisor.EffectStop:
+		return fmt.Sprintf("%s: %s", c.Path, c.Effect)
+	}
+	return strings.ReplaceAll(fmt.Sprintf("%s: %s -> %s (%s)", c.Path, was, is, c.Effect), "\n", " ")
+}
+
+func newConfigSchema() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of config files, for editors",
+		Example: `  tine config schema > tine.schema.json
+  # then, in the first line of a config, for the YAML language server:
+  # yaml-language-server: $schema=tine.schema.json`,
+		Args:              arguments(0, 0),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := cmd.OutOrStdout().Write(supervisor.ConfigSchema())
+			return err
+		},
+	}
+}
+
+func newConfigImport() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "import",
+		Short: "Make a config of another tool's",
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return unknownCommand(cmd, args[0])
+		},
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use:   "pm2 FILE",
+		Short: "Make a config of a PM2 ecosystem file in JSON",
+		Long: `Make a config of a PM2 ecosystem file in JSON. The config goes to standard output,
+what has no counterpart is listed on standard error.`,
+		Example: `  tine config import pm2 ecosystem.json > tine.yaml
+  node -e 'console.log(JSON.stringify(require("./ecosystem.config.js")))' > ecosystem.json`,
+		Args: arguments(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			text, notes, err := importPM2(args[0])
+			if err != nil {
+				return err
+			}
+			if _, err := cmd.OutOrStdout().Write(text); err != nil {
+				return err
+			}
+			for _, n := range notes {
+				fmt.Fprintln(cmd.ErrOrStderr(), n)
 			}
 			return nil
 		},

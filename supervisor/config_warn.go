@@ -1,0 +1,60 @@
+package supervisor
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/tinehq/tine/supervisor/proc"
+)
+
+// Warnings says what in a valid config would keep Tine from starting what it names on this machine as it is now: env files
+// that cannot be read, programs and folders that are not found, a token that cannot be read. A config for another machine
+// may be right all the same. Each is one line that begins with the path of a key.
+func (c *Config) Warnings() []string {
+	var found []string
+	warn := func(path string, err error) { found = append(found, fmt.Sprintf("%s: %v", path, err)) }
+	program := func(path string, command []string, dir string, env []string) {
+		if _, err := proc.Resolve(proc.Spec{Command: command, Dir: dir, Env: env}); err != nil {
+			warn(path, err)
+		}
+	}
+	full := c.WithDefaults()
+	for _, a := range full.Apps {
+		at := join("apps", a.Name)
+		for _, file := range a.EnvFiles {
+			if _, err := ReadEnvFile(file); err != nil {
+				warn(join(at, "env_file"), err)
+			}
+		}
+		without := a
+		without.EnvFiles = nil
+		env, err := environment(a, os.Environ())
+		if err != nil {
+			if env, err = environment(without, os.Environ()); err != nil {
+				warn(join(at, "env"), err)
+				continue
+			}
+		}
+		program(join(at, "command"), a.Command, a.Dir, env)
+		hooks := join(at, "hooks")
+		for _, h := range []struct {
+			name string
+			hook Hook
+		}{{"before_start", a.Hooks.BeforeStart}, {"after_ready", a.Hooks.AfterReady}, {"before_drain", a.Hooks.BeforeDrain}, {"on_crash", a.Hooks.OnCrash}} {
+			if len(h.hook.Command) > 0 {
+				program(join(hooks, h.name), h.hook.Command, a.Dir, env)
+			}
+		}
+	}
+	for _, v := range full.Cache {
+		if len(v.Exec) > 0 {
+			program(join(join("cache", v.Key), "exec"), v.Exec, v.Dir, os.Environ())
+		}
+	}
+	if file := full.Dashboard.TokenFile; file != "" {
+		if _, err := readRegular(file, "token", maxEnvFile); err != nil {
+			warn("dashboard.token_file", err)
+		}
+	}
+	return found
+}
