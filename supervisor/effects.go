@@ -119,6 +119,15 @@ func (l *loop) steer(a *app) {
 	}
 }
 
+// steerAll carries out what was ordered and waits to be.
+func (l *loop) steerAll() {
+	for _, a := range l.apps {
+		if a.steerDue && !a.ended {
+			l.steer(a)
+		}
+	}
+}
+
 // drain asks a native worker over its channel. One whose channel has ended can
 // only be asked by a signal.
 func (l *loop) drain(m *member, e pool.Drain) {

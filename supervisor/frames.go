@@ -228,6 +228,8 @@ func (l *loop) greeted() {
 	if !some || l.stopping {
 		return
 	}
+	// Whoever waits for this connects now, and is to find every slot open.
+	l.steerAll()
 	l.wasReady = true
 	close(l.s.ready)
 	l.logs.Info().Float64("took_ms", ms(time.Since(l.startedAt))).Msg("all workers are ready")

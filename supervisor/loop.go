@@ -117,11 +117,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 		if len(l.s.inbox) == 0 {
 			// Once for all that came together: at a start every worker's ready would
 			// change it.
-			for _, a := range l.apps {
-				if a.steerDue && !a.ended {
-					l.steer(a)
-				}
-			}
+			l.steerAll()
 		}
 		select {
 		case m := <-l.s.inbox:

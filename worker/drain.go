@@ -256,7 +256,7 @@ func (s *server) outlast(ctx context.Context, o order) {
 	for s.load.open() > 0 {
 		var quiet <-chan time.Time
 		if s.load.early.Load() <= 0 {
-			left := time.Until(time.Unix(0, s.load.earlyEnd.Load()).Add(o.delay))
+			left := o.delay - time.Duration(ipc.Monotonic()-s.load.earlyEnd.Load())
 			if left <= 0 {
 				return
 			}

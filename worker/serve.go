@@ -6,7 +6,8 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
-	"time"
+
+	"github.com/tinehq/tine/ipc"
 )
 
 // load counts what a drain waits for. Requests are those in a handler. The one counter also tells a starting request
@@ -15,7 +16,7 @@ type load struct {
 	requests atomic.Int64 // plus drainingBit
 	conns    atomic.Int64
 	early    atomic.Int64  // requests that began before the drain, whose answers could not ask the client to go
-	earlyEnd atomic.Int64  // when the last of them ended, in Unix nanoseconds
+	earlyEnd atomic.Int64  // when the last of them ended, by ipc.Monotonic
 	changed  chan struct{} // poked when one of them falls to zero in a drain
 }
 
@@ -72,7 +73,7 @@ func (s *server) done(early bool) {
 		return
 	}
 	if early {
-		s.load.earlyEnd.Store(time.Now().UnixNano())
+		s.load.earlyEnd.Store(ipc.Monotonic())
 		s.load.early.Add(-1)
 	}
 	if early || left == drainingBit {
