@@ -115,7 +115,7 @@ func (s *Supervisor) loadAgain() (*Config, error) {
 	case s.reload != nil:
 		return s.reload()
 	case s.config.Path() != "":
-		return Load(s.config.Path())
+		return s.config.Reload()
 	}
 	return nil, errors.New("there is no config file to read: Tine was started with flags, or with a config made in Go")
 }
