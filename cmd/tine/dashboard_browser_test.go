@@ -132,6 +132,7 @@ func (p *tab) sees(what, script string) {
 		}
 	}
 	p.shot("failed")
+	p.quiet()
 	p.Fatalf("%s: the page does not show %s; it shows:\n%s", p.name, what, evaluate[string](p, "document.body.innerText"))
 }
 
@@ -163,6 +164,7 @@ func (p *tab) shot(what string) {
 	p.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
+	_ = chromedp.Do(ctx, chromedp.Evaluate[chromedp.Void]("scrollTo(0, 0)")) // else the header is in the middle
 	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 	path := filepath.Join(p.dir, "dashboard-"+p.name+"-"+what+".png")
 	if err == nil {
@@ -244,6 +246,7 @@ func TestDashboardInBrowser(t *testing.T) {
 	if err := os.Chmod(filepath.Join(dir, "token"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	write(t, dir, "api.sh", good)
 	write(t, dir, "tine.yaml", `
 name: shop
 dashboard: {listen: "127.0.0.1:0", token_file: token}
@@ -254,7 +257,7 @@ apps:
     workers: 2
     $FAST
   api:
-    command: [$MEMBER]
+    command: [sh, api.sh]
     listen: ["127.0.0.1:0"]
     workers: 1
     $FAST
@@ -292,7 +295,12 @@ apps:
 	m.stop()
 }
 
-const web = `article[data-app="web"] `
+const (
+	web = `article[data-app="web"] `
+	api = `article[data-app="api"] `
+
+	good = "exec $MEMBER" // what api runs
+)
 
 func visit(p *tab, m *tine, client *control.Client, url string, workers int) {
 	p.do("open the page", chromedp.Navigate(url))
@@ -373,6 +381,18 @@ func visit(p *tab, m *tine, client *control.Client, url string, workers int) {
 	p.click(last + `[data-verb="start"]`)
 	p.answer("Start slot", "")
 	p.has(last, "ready")
+
+	// A reload that comes to nothing says why.
+	write(p.T, m.dir, "api.sh", "echo broken on purpose >&2; exit 3")
+	p.click(api + `[data-verb="reload"]`)
+	p.answer("Reload api?", "")
+	p.has(api+".order pre", "broken on purpose")
+	p.has("#timeline", "rollout aborted")
+	p.has(api+".title", "1 of 1 ready")
+	p.shot("aborted")
+	p.click(api + ".order button")
+	p.sees("no result any more", "!document.querySelector('#apps .order[data-look=bad]')")
+	write(p.T, m.dir, "api.sh", good)
 
 	keyboard(p)
 	p.prefers("dark")

@@ -180,7 +180,7 @@ for (const [key, [text]] of Object.entries(keys)) byId("help-keys").append(el("d
 
 document.addEventListener("keydown", (e) => {
   if (e.ctrlKey || e.metaKey || e.altKey || e.repeat || !byId("single").checked) return;
-  if (e.target.matches("input, select, textarea")) {
+  if (e.target.matches("input:not([type=checkbox]), select")) {
     if (e.key === "Escape" && e.target === byId("grep")) byId("logs").focus();
     return;
   }
