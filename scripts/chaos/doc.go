@@ -58,7 +58,7 @@
 //
 // # Repeating a run
 //
-// The seed determines what is done, in which order and after which pauses, and what
+// The seed determines how connections are steered, what is done, in which order and after which pauses, and what
 // the clients send. Which worker is hit depends on which there are at that time, and
 // so on the machine; the same seed repeats the kind of run, not every interleaving.
 package main

@@ -31,7 +31,7 @@ func main() {
 	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
 	o.interrupted = interrupted
 
-	fmt.Printf("chaos: seed %d, %v\n", o.seed, o.duration)
+	fmt.Printf("chaos: seed %d, %v, %v\n", o.seed, o.duration, wayOf(o.seed))
 	r, err := run(o)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "chaos: seed %d: %v\n", o.seed, err)

@@ -22,6 +22,7 @@ type master struct {
 	*log
 	cmd        *exec.Cmd
 	dir        string
+	way        way
 	tine, demo string
 	address    string
 	port       uint16
@@ -34,7 +35,7 @@ func startMaster(o options, dir string, j *journal) (*master, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot resolve the folder of the run: %w", err)
 	}
-	m := &master{log: newLog(j), dir: dir, exited: make(chan struct{})}
+	m := &master{log: newLog(j), dir: dir, way: wayOf(o.seed), exited: make(chan struct{})}
 	if m.tine, err = copyBinary(o.tine, dir); err != nil {
 		return nil, err
 	}
@@ -110,6 +111,8 @@ apps:
     command: [%s]
     listen: [%q]
     workers: %d
+    steering: %s
+    policy: %s
     env: {CHAOS: %q}
     backoff: {base: 100ms, max: 500ms}
     ready_timeout: 10s
@@ -121,7 +124,7 @@ cache:
     exec: date +%%s
     every: 200ms
     timeout: 2s
-`, m.demo, m.address, workers, change, drainDelay))
+`, m.demo, m.address, workers, m.way.steering, m.way.policy, change, drainDelay))
 }
 
 // writeConfig replaces the file in one piece, so that no reader sees a part.
