@@ -240,6 +240,7 @@ func TestDashboardInBrowser(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIPPED: dashboard in a browser: -short")
 	}
+	t.Parallel()
 	browser := openBrowser(t)
 	dir := folder(t)
 	write(t, dir, "token", dashboardToken+"\n")

@@ -115,6 +115,7 @@ export class Orders {
     const name = verb + (fields.slot === undefined ? "" : " slot " + fields.slot) + (fields.n === undefined ? "" : " to " + fields.n);
     const line = el("span"), note = el("div", { className: "order", data: { verb, app } }, el("div", {}, line));
     const article = [...document.querySelectorAll("#apps article")].find((a) => a.dataset.app === app);
+    article?.querySelectorAll(".order[data-look=good]").forEach((old) => old.remove());
     article?.querySelector(".tiles").before(note);
     look(note, "busy");
     const done = (how, text, output) => {
