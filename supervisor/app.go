@@ -31,6 +31,15 @@ type app struct {
 	code      int    // of its end
 	reason    string // of its end
 
+	waiting  bool   // for those that it depends on; see depends.go
+	blocked  bool   // in vain
+	waitsFor string // in words
+	stopDue  bool   // it leaves, and is told so when nobody needs it any more
+
+	hooks    appHooks
+	schedule *schedule  // nil: none
+	files    *fileWatch // nil: none
+
 	halted    bool   // it leaves, or has ended, by an order that may be followed by a start
 	opening   *order // that starts it again; nil: none
 	ordered   bool   // it was started by an order: who gave it sees whether it gives up
@@ -141,7 +150,7 @@ func poolConfig(c App) pool.Config {
 		Restart:        restarts[c.Restart],
 		Backoff:        pool.Backoff(c.Backoff),
 		StartLimit:     c.StartLimit,
-		ReadyTimeout:   c.ReadyTimeout,
+		ReadyTimeout:   c.readyTimeout(),
 		DrainDelay:     c.DrainDelay,
 		DrainTimeout:   c.DrainTimeout,
 		KillAfter:      c.KillAfter,

@@ -142,6 +142,8 @@ func (l *loop) carryThrough(p *plan) {
 		case a.halted: // and stays away
 			a.halted, a.leaving, a.opening = false, true, nil
 		case a.ended || a.leaving:
+			a.schedule = nil
+			a.endFileWatch()
 		case slices.ContainsFunc(p.added, func(n *app) bool { return n.replaces == a }):
 			l.logs.Info().Str("app", a.name).Msg("app is no longer in the config; stopping it when its successor is ready")
 		default:
@@ -210,6 +212,15 @@ func (l *loop) change(a *app, config App) {
 		next.Workers = a.pool.Status().Wanted
 	}
 	l.step(a, pool.Reconfigure{Config: next})
+	if a.waiting {
+		l.unsettled = true
+		return // it is started with what is said then
+	}
+	l.setSchedule(a)
+	l.setFileWatch(a)
+	if a.config.OneShot {
+		return // the next time
+	}
 	if startedDifferently(old, config) || a.unrolled(config) {
 		l.step(a, pool.Roll{Reason: configReason})
 	}

@@ -67,7 +67,7 @@ func (s *survey) add(l *loop, a *app, now time.Time) {
 		Listen: []string{}, Steering: string(steering.Kind), Policy: string(steering.Policy),
 		SteeringNotes: append([]string{}, steering.Notes...), Refused: steering.Refused,
 		Workers: []control.Worker{}, Standbys: []control.Worker{},
-		RestartsTotal: a.history.restarts, CrashesTotal: a.history.crashes, Error: a.history.error,
+		RestartsTotal: a.history.restarts, CrashesTotal: a.history.crashes, Error: a.trouble(), OneShot: a.config.OneShot,
 		Rollout: a.history.lastRollout,
 	}
 	if a.ended {

@@ -76,7 +76,7 @@ var keyDescriptions = map[string]string{
 	"apps.*.hooks.before_start":         "Before the first worker of a start or rollout; when it fails the start has failed.",
 	"apps.*.hooks.before_start.command": "Program and arguments.",
 	"apps.*.hooks.before_start.timeout": "Until it is killed. Default: 30s.",
-	"apps.*.hooks.after_ready":          "After a worker has become ready.",
+	"apps.*.hooks.after_ready":          "After all workers of a start or rollout have become ready.",
 	"apps.*.hooks.after_ready.command":  "Program and arguments.",
 	"apps.*.hooks.after_ready.timeout":  "Until it is killed. Default: 30s.",
 	"apps.*.hooks.before_drain":         "Before a worker is told to drain, which waits for it.",

@@ -23,8 +23,8 @@ const (
 // in the log; only after BeforeStart has that a consequence.
 type Hooks struct {
 	BeforeStart Hook // before the first worker of a start or rollout is started; when it fails the start has failed
-	AfterReady  Hook // after a worker has become ready
-	BeforeDrain Hook // before a worker is told to drain, which waits for it
+	AfterReady  Hook // after all workers of a start or rollout have become ready
+	BeforeDrain Hook // before a worker is told to drain, which waits for it, but at most for half of DrainTimeout
 	OnCrash     Hook // after a worker has ended that nobody had asked to
 }
 

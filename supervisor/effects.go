@@ -41,6 +41,7 @@ func (l *loop) carryOut(a *app, effect pool.Effect) {
 		a.history.lastGeneration = max(a.history.lastGeneration, e.Generation)
 	case pool.Record:
 		l.record(a, e)
+		l.noticed(a, e)
 	case pool.Done:
 		l.appEnded(a, e.Code, e.Reason)
 	default:
@@ -51,13 +52,13 @@ func (l *loop) carryOut(a *app, effect pool.Effect) {
 func (l *loop) spawn(a *app, e pool.Spawn) {
 	m := &member{app: a, id: e.ID, slot: e.Slot, generation: e.Generation, jitter: 2*rand.Float64() - 1}
 	g := a.generations[e.Generation]
-	err := l.openSlot(a, e.Slot)
+	err, ctx := l.openSlot(a, e.Slot), a.hooks.ctx
 	l.s.wg.Go(func() {
 		if err != nil {
 			l.s.post(spawnFailed{app: a, id: e.ID, err: proc.AsLimit(err)})
 			return
 		}
-		l.s.launch(m, g)
+		l.s.launch(ctx, m, g)
 	})
 }
 
@@ -135,6 +136,12 @@ func (l *loop) drain(m *member, e pool.Drain) {
 	if m.app.steerDue {
 		l.steer(m.app)
 	}
+	if !l.holdDrain(m, e) {
+		l.tellDrain(m, e)
+	}
+}
+
+func (l *loop) tellDrain(m *member, e pool.Drain) {
 	if m.outbox != nil {
 		err := m.outbox.Send(ipc.Drain{Reason: e.Reason, Handover: e.Handover, Linger: e.Linger, Delay: e.Delay, Timeout: e.Timeout})
 		if err == nil {

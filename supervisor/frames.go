@@ -198,7 +198,9 @@ func (l *loop) greet(a *app) {
 	if !allReady(a.pool.Status()) {
 		return
 	}
-	a.everReady = true
+	if !a.everReady {
+		a.everReady, l.unsettled = true, true
+	}
 	l.succeed(a)
 	for _, m := range a.members {
 		if m.ready && !m.greeted && m.outbox != nil {
@@ -220,10 +222,11 @@ func (l *loop) greeted() {
 	}
 	some := false
 	for _, a := range l.apps {
-		if !a.everReady && !a.ended {
+		runs := a.config.OneShot && len(a.members) > 0 // nobody waits for more
+		if !a.everReady && !a.ended && !runs {
 			return
 		}
-		some = some || a.everReady
+		some = some || a.everReady || runs
 	}
 	if !some || l.stopping {
 		return

@@ -19,8 +19,9 @@ const channelFD = 3
 // looked up once, by the first worker of it that is started, so that every worker
 // of a generation is the same program even if the disk changes meanwhile.
 type generation struct {
-	config  App
-	resolve func() (recipe, error)
+	config   App
+	resolve  func() (recipe, error)
+	prepared preparation // by the hook before_start
 }
 
 // recipe is what came of the look-up.
@@ -65,10 +66,20 @@ func resolve(c App) (recipe, error) {
 	}, nil
 }
 
-// environment is what a worker of c finds, weakest first: the master's own less
-// what is meant for the master alone, Tine's defaults, the env files, env, the
-// channel. Where a variable comes more than once, proc.Resolve takes the last.
+// environment is what a worker of c finds, but for what it is told of itself: that of
+// the app, and the channel.
 func environment(c App, master []string) ([]string, error) {
+	env, err := appEnvironment(c, master)
+	if err != nil {
+		return nil, err
+	}
+	return append(env, ipc.EnvChannel+"="+strconv.Itoa(channelFD)), nil
+}
+
+// appEnvironment is what all that is run for c finds, weakest first: the master's own
+// less what is meant for the master alone, Tine's defaults, the env files, env. Where a
+// variable comes more than once, proc.Resolve takes the last.
+func appEnvironment(c App, master []string) ([]string, error) {
 	env := ipc.ScrubEnv(master)
 	env = append(env, c.runtimeDefaults(env)...)
 	for _, path := range c.EnvFiles {
@@ -81,6 +92,5 @@ func environment(c App, master []string) ([]string, error) {
 	for _, key := range sortedKeys(c.Env) {
 		env = append(env, key+"="+c.Env[key])
 	}
-	env = append(env, ipc.EnvChannel+"="+strconv.Itoa(channelFD))
-	return env, nil
+	return withoutOwn(env), nil
 }

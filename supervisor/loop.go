@@ -37,6 +37,8 @@ type loop struct {
 
 	dispatch   *dispatcher
 	stopping   bool
+	killed     bool // at once
+	unsettled  bool // something happened that settle has to look at
 	asked      bool // a person has asked to stop
 	opening    bool // the apps that a new config adds are being opened
 	applying   []waitingApply
@@ -110,7 +112,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 		l.start(a)
 	}
 	stop := ctx.Done()
-	for !l.ended() {
+	for l.settle(); !l.ended(); l.settle() {
 		if l.timerStale {
 			l.setTimer()
 		}
@@ -130,11 +132,14 @@ func (l *loop) run(ctx context.Context) (err error) {
 				}
 			}
 			l.pollMemory(time.Now())
+			l.runCron(time.Now())
 		case <-stop:
 			stop = nil
 			stopOrder{reason: context.Cause(ctx).Error()}.apply(l)
 		}
+		l.settle()
 		if len(l.orders) > 0 {
+			l.unsettled = true // an order that ends may be what others wait for
 			l.checkOrders()
 		}
 	}
@@ -163,23 +168,18 @@ func (l *loop) closeSockets() {
 	}
 }
 
-func (l *loop) start(a *app) {
+// startNow starts an app that waits for nobody.
+func (l *loop) startNow(a *app) {
 	st := a.sockets.Steering()
 	l.logs.Info().Str("app", a.name).Strs("listen", a.listening()).Int("workers", a.pool.Status().Wanted).
 		Str("steering", string(st.Kind)).Str("policy", string(st.Policy)).Msg("starting")
 	for _, note := range st.Notes {
 		l.logs.Info().Str("app", a.name).Str("steering", string(st.Kind)).Str("note", note).Msg("steering is not what it could be")
 	}
-	l.watch(a)
+	l.openHooks(a)
+	l.setSchedule(a)
+	l.setFileWatch(a)
 	l.step(a, pool.Start{})
-}
-
-// leave stops an app gracefully, once: a core takes a second stop for one at once.
-func (l *loop) leave(a *app) {
-	if !a.leaving {
-		a.leaving = true
-		l.step(a, pool.Stop{})
-	}
 }
 
 // waitForGoroutines lets the readers and pumps of the workers end. One that does
@@ -221,6 +221,9 @@ func (l *loop) step(a *app, ev pool.Event) {
 func (l *loop) setTimer() {
 	l.timerStale = false
 	next := l.nextMemory(time.Now())
+	if d := l.nextCron(time.Now()); !d.IsZero() && (next.IsZero() || d.Before(next)) {
+		next = d
+	}
 	for _, a := range l.apps {
 		if d := a.pool.Deadline(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
 			next = d
@@ -235,7 +238,13 @@ func (l *loop) setTimer() {
 
 func (l *loop) ended() bool {
 	for _, a := range l.apps {
-		if !a.ended || !l.stopping && (a.halted || a.opening != nil || a.ordered && a.code != 0) { // which an order may bring back
+		if !a.ended && a.waiting && a.blocked && a.opening == nil {
+			continue // nobody is left who could change that, unless somebody is
+		}
+		if !a.ended || !l.stopping && (a.halted || a.opening != nil || a.comesAgain() || a.ordered && a.code != 0) { // which an order may bring back
+			return false
+		}
+		if !l.killed && a.hooksBusy() {
 			return false
 		}
 	}
@@ -265,6 +274,11 @@ func (l *loop) appEnded(a *app, code int, reason string) {
 	for _, m := range a.members {
 		a.tally(m) // it outlived SIGKILL; its row goes with the sockets
 	}
+	l.unsettled, a.waiting, a.stopDue = true, false, false
+	a.cancelHooks()
+	if !a.comesAgain() {
+		a.endFileWatch()
+	}
 	l.closeSurplus(a)
 	a.sockets.release()
 	a.history.error = ""
@@ -273,7 +287,7 @@ func (l *loop) appEnded(a *app, code int, reason string) {
 	}
 	l.event(a, level, control.Event{Kind: control.EventAppEnded, Code: code, Reason: reason, Message: "app " + a.name + " ended: " + reason})
 	l.logs.WithLevel(level).Str("app", a.name).Int("code", code).Str("reason", reason).Msg("app ended")
-	if code == 0 || l.stopping || l.wasReady || a.added {
+	if code == 0 || l.stopping || l.wasReady || a.added || a.config.OneShot && !l.isAwaited(a) {
 		return
 	}
 	if l.gaveUp == nil {

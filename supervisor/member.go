@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -65,8 +66,12 @@ type member struct {
 
 // launch starts the process of a Spawn effect and posts what came of it. It runs
 // in a goroutine of its own since an exec may wait for a disk.
-func (s *Supervisor) launch(m *member, g *generation) {
-	if err := s.start(m, g); err != nil {
+func (s *Supervisor) launch(ctx context.Context, m *member, g *generation) {
+	err := s.prepare(ctx, m, g)
+	if err == nil {
+		err = s.start(m, g)
+	}
+	if err != nil {
 		s.post(spawnFailed{app: m.app, id: m.id, err: proc.AsLimit(err)})
 		return
 	}
@@ -104,6 +109,7 @@ func (s *Supervisor) start(m *member, g *generation) error {
 		return err
 	}
 	defer child.Close()
+	recipe.command.Env = append(recipe.command.Env, m.ownEnv()...)
 	// The pumps may have a line before the PID that stands in front of it is known.
 	known := make(chan struct{})
 	var stdout, stderr proc.LineFunc

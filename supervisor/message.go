@@ -122,6 +122,9 @@ func (f spawned) apply(l *loop) {
 	f.m.app.members[f.m.id] = f.m
 	l.welcome(f.m)
 	l.step(f.m.app, pool.Spawned{ID: f.m.id, PID: f.m.proc.PID()})
+	if f.m.app.config.OneShot {
+		l.greeted()
+	}
 }
 
 func (f spawnFailed) apply(l *loop) {
@@ -132,6 +135,9 @@ func (f frameArrived) apply(l *loop) { l.frame(f.m, f.frame) }
 
 func (f channelEnded) apply(l *loop) {
 	f.m.dropChannel("the worker closed its channel")
+	if f.m.deaf() {
+		return
+	}
 	if f.err == nil {
 		time.AfterFunc(time.Second, func() { l.s.post(channelStillGone{f.m}) })
 		return
@@ -153,7 +159,7 @@ func (f channelStillGone) apply(l *loop) {
 }
 
 func (f channelStuck) apply(l *loop) {
-	if f.m.app.members[f.m.id] == f.m {
+	if f.m.app.members[f.m.id] == f.m && !f.m.deaf() {
 		l.worker(l.logs.Warn(), f.m).Float64("waiting_ms", ms(f.waiting)).Msg("worker does not read its channel; it will get the newest values when it does")
 	}
 }
@@ -170,7 +176,11 @@ func (f exited) apply(l *loop) {
 }
 
 func (c roll) apply(l *loop) {
-	l.each(c.app, func(a *app) { l.step(a, pool.Roll{Reason: c.reason}) })
+	l.each(c.app, func(a *app) {
+		if a.canRoll() {
+			l.step(a, pool.Roll{Reason: c.reason})
+		}
+	})
 }
 
 func (c scale) apply(l *loop) {
@@ -192,9 +202,10 @@ func (c stopOrder) apply(l *loop) {
 	l.event(nil, zerolog.InfoLevel, control.Event{Kind: control.EventStopping, Reason: c.reason, Message: "tine is stopping: " + c.reason})
 	l.stopping = true
 	l.asked = l.asked || !c.own
+	l.killed = l.killed || now
 	l.each("", func(a *app) {
 		if now {
-			l.step(a, pool.Kill{})
+			l.killNow(a)
 		} else {
 			l.leave(a)
 		}

@@ -82,7 +82,7 @@ func (m placeOrder) apply(l *loop) {
 		result := make(chan error, 1)
 		o := &order{Order: m.Order, app: a.name, progress: m.progress, result: result}
 		l.orders = append(l.orders, o) // before it is begun: its first events are for it
-		if len(apps) > 1 && o.isForRunning() && a.state() != control.AppRunning {
+		if len(apps) > 1 && (o.isForRunning() && a.state() != control.AppRunning || o.Verb == control.VerbReload && a.config.OneShot) {
 			o.ended = true
 			o.tell(control.Progress{State: "skipped", Message: "app " + a.name + " is " + pastState(a.state())})
 			continue
@@ -95,7 +95,7 @@ func (m placeOrder) apply(l *loop) {
 			}
 			result <- err
 		}
-		o.deadline = time.AfterFunc(patience(a.config)+orderGrace, func() { l.s.post(orderOverdue{o}) })
+		o.deadline = time.AfterFunc(l.patience(a)+orderGrace, func() { l.s.post(orderOverdue{o}) })
 		p.results = append(p.results, placedOrder{a.name, result})
 	}
 	m.answer <- p

@@ -59,6 +59,10 @@ func (a *app) checkSlot(slot int) error {
 func (a *app) mustRun(verb string) error {
 	if state := a.state(); state != control.AppRunning {
 		r := control.Refuse(http.StatusConflict, "cannot %s app %s: it is %s", verb, a.name, pastState(state))
+		if state == control.AppWaiting {
+			r.Detail = fmt.Sprintf("cannot %s app %s: it %s", verb, a.name, a.trouble())
+			return r
+		}
 		if state != control.AppStopping {
 			r.Detail += "; start it"
 		}
@@ -85,6 +89,8 @@ func (a *app) state() string {
 		return control.AppStopping
 	case a.opening != nil:
 		return control.AppRunning
+	case a.waiting:
+		return control.AppWaiting
 	case a.ended && a.halted:
 		return control.AppStopped
 	case a.ended && a.code != 0:
@@ -98,6 +104,9 @@ func (a *app) state() string {
 // beginReload orders a rollout and waits for the one that this order has begun, or
 // has its part in: all who ask during a rollout get the same next one.
 func (l *loop) beginReload(o *order, a *app) error {
+	if a.config.OneShot {
+		return l.beginRestart(o, a)
+	}
 	if err := a.mustRun(o.Verb); err != nil {
 		return err
 	}
@@ -224,6 +233,9 @@ func (l *loop) awaitReady(o *order, a *app, mustStart func(slot int) bool) func(
 				return false, fmt.Errorf("cannot %s app %s: it was stopped meanwhile", o.Verb, a.name)
 			}
 			return true, nil // its work is done already
+		}
+		if failure == nil {
+			failure = a.neverStarted()
 		}
 		if failure != nil {
 			return false, failure

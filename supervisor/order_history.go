@@ -109,6 +109,8 @@ func exitWords(r pool.Record) string {
 
 // inherit makes a the next run of an app that has ended or is about to.
 func (a *app) inherit(old *app) {
+	old.endFileWatch() // a has its own when it is started
+	old.schedule = nil
 	a.history = old.history
 	for i := range a.history.slots {
 		a.history.slots[i].unasked = false // what follows is by order

@@ -36,6 +36,9 @@ type appReopened struct {
 // beginStart gives an app that does not run its workers again, or a held slot its
 // one. What runs is left as it is.
 func (l *loop) beginStart(o *order, a *app) error {
+	if o.Slot == nil {
+		l.startDependencies(a)
+	}
 	switch {
 	case o.Slot != nil:
 		if err := a.mustRun(o.Verb); err != nil {
@@ -74,7 +77,9 @@ func (l *loop) beginStart(o *order, a *app) error {
 	default:
 		o.total = a.pool.Status().Wanted
 		o.over = l.awaitReady(o, a, func(int) bool { return true })
-		l.step(a, pool.Release{Slot: -1})
+		if !a.waiting {
+			l.step(a, pool.Release{Slot: -1})
+		}
 	}
 	return nil
 }
@@ -206,6 +211,10 @@ func (l *loop) beginStop(o *order, a *app) error {
 	}
 	o.over = func() (bool, error) { return a.ended, nil }
 	if a.ended {
+		if a.comesAgain() {
+			a.halted = true
+			a.endFileWatch()
+		}
 		return nil
 	}
 	l.logs.Info().Str("app", a.name).Str("reason", because(o.Reason, "ordered to")).Bool("at_once", o.Now).Msg("stopping app")
@@ -214,8 +223,7 @@ func (l *loop) beginStop(o *order, a *app) error {
 		l.leave(old)
 	}
 	if o.Now {
-		a.leaving = true
-		l.step(a, pool.Kill{})
+		l.killNow(a)
 	} else {
 		l.leave(a)
 	}
@@ -261,8 +269,7 @@ func (l *loop) beginRestart(o *order, a *app) error {
 			return false, nil
 		}
 		if o.Now {
-			a.leaving = true
-			l.step(a, pool.Kill{})
+			l.killNow(a)
 		} else {
 			l.leave(a)
 		}

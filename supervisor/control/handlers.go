@@ -107,7 +107,7 @@ func getHealth(rq *request) error {
 		return err
 	}
 	for _, a := range st.Apps {
-		if a.State == AppGaveUp || a.State == AppRunning && a.Desired > 0 && a.Ready == 0 {
+		if a.State == AppGaveUp || a.State == AppRunning && a.Desired > 0 && a.Ready == 0 && !a.OneShot {
 			return Refuse(http.StatusServiceUnavailable, "the app %s has no worker that is ready", a.Name)
 		}
 	}

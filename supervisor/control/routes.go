@@ -72,7 +72,7 @@ func routes() []route {
 			answers: []answer{ok(typeJSON, []Event{}), ok(typeEvents, Event{})}, serve: getEvents},
 		route{method: "GET", path: "/v1/logs", summary: "Lines of output, oldest first, one JSON object a line",
 			params: []param{paramApp, paramSlot,
-				{name: "stream", kind: paramText, enum: []string{StreamStdout, StreamStderr, StreamMaster}, help: "only this stream"},
+				{name: "stream", kind: paramText, enum: []string{StreamStdout, StreamStderr, StreamMaster, StreamHook}, help: "only this stream"},
 				paramLast,
 				{name: "since", kind: paramTime, help: "only what is not older: a time, or how long ago, such as 10m"},
 				{name: "grep", kind: paramText, help: "only lines whose text fits this regular expression (RE2)"},

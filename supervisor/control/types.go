@@ -24,27 +24,29 @@ const (
 	AppStopped  = "stopped"  // by an order: it has no worker until the next start
 	AppFinished = "finished" // all its workers exited 0 unasked
 	AppGaveUp   = "gave up"  // it never became ready, and is not tried again by itself
+	AppWaiting  = "waiting"  // it is not started yet, for those that it depends on are not what it needs
 )
 
 // App is one program under supervision.
 type App struct {
 	Name          string   `json:"name"`
 	Namespace     string   `json:"namespace,omitempty"`
-	State         string   `json:"state"`           // running, stopping, stopped, finished, gave up
-	Generation    int      `json:"generation"`      // of the last completed rollout
-	Desired       int      `json:"desired"`         // workers that there should be
-	Ready         int      `json:"ready"`           // workers that are ready
-	Listen        []string `json:"listen"`          // addresses, with the real port where the config says 0
-	Steering      string   `json:"steering"`        // kind: ebpf, cbpf, hash, shared
-	Policy        string   `json:"policy"`          // least, round-robin, random, hash, client-ip, cpu
-	SteeringNotes []string `json:"steering_notes"`  // what steering does instead of the policy, and why
-	Refused       uint64   `json:"refused"`         // connections refused because all slots were full
-	Rollout       *Rollout `json:"rollout"`         // the one under way, else the last if it was aborted, else null
-	Workers       []Worker `json:"workers"`         // by slot; in a surge a slot has two
-	Standbys      []Worker `json:"standbys"`        // started, without a slot yet
-	RestartsTotal uint64   `json:"restarts_total"`  // unasked ends that were followed by a new worker, since the app was started
-	CrashesTotal  uint64   `json:"crashes_total"`   // unasked ends with a code other than 0 or by a signal
-	Error         string   `json:"error,omitempty"` // why it gave up or could not be started
+	State         string   `json:"state"`             // running, stopping, stopped, finished, gave up, waiting
+	Generation    int      `json:"generation"`        // of the last completed rollout
+	Desired       int      `json:"desired"`           // workers that there should be
+	Ready         int      `json:"ready"`             // workers that are ready
+	Listen        []string `json:"listen"`            // addresses, with the real port where the config says 0
+	Steering      string   `json:"steering"`          // kind: ebpf, cbpf, hash, shared
+	Policy        string   `json:"policy"`            // least, round-robin, random, hash, client-ip, cpu
+	SteeringNotes []string `json:"steering_notes"`    // what steering does instead of the policy, and why
+	Refused       uint64   `json:"refused"`           // connections refused because all slots were full
+	Rollout       *Rollout `json:"rollout"`           // the one under way, else the last if it was aborted, else null
+	Workers       []Worker `json:"workers"`           // by slot; in a surge a slot has two
+	Standbys      []Worker `json:"standbys"`          // started, without a slot yet
+	RestartsTotal uint64   `json:"restarts_total"`    // unasked ends that were followed by a new worker, since the app was started
+	CrashesTotal  uint64   `json:"crashes_total"`     // unasked ends with a code other than 0 or by a signal
+	OneShot       bool     `json:"oneshot,omitempty"` // it does its work and ends, and is never ready
+	Error         string   `json:"error,omitempty"`   // why it gave up or could not be started, or what it waits for
 }
 
 // The states of a rollout.
@@ -148,6 +150,7 @@ const (
 	StreamStdout = "stdout"
 	StreamStderr = "stderr"
 	StreamMaster = "master" // what tine itself says
+	StreamHook   = "hook"   // what an app's hooks print
 )
 
 // LogLine is one line of output. Its ids grow within a master, over all apps.
@@ -158,7 +161,7 @@ type LogLine struct {
 	Slot   *int      `json:"slot,omitempty"`
 	Worker uint64    `json:"worker,omitempty"`
 	PID    int       `json:"pid,omitempty"`
-	Stream string    `json:"stream"`          // stdout, stderr, master
+	Stream string    `json:"stream"`          // stdout, stderr, master, hook
 	Level  string    `json:"level,omitempty"` // where it is known
 	Text   string    `json:"text"`            // without the newline; what is no UTF-8 is U+FFFD
 	// Missed stands for that many lines before this one that this reader was too slow

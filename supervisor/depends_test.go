@@ -1,0 +1,210 @@
+package supervisor
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tinehq/tine/supervisor/control"
+)
+
+func TestJudgeOfDependencies(t *testing.T) {
+	for name, c := range map[string]struct {
+		d    dependency
+		need string
+		want verdict
+		why  string
+	}{
+		"starts":              {dependency{state: control.AppRunning}, DependsReady, pending, "db is not ready"},
+		"ready":               {dependency{state: control.AppRunning, everReady: true}, DependsReady, satisfied, ""},
+		"job runs":            {dependency{state: control.AppRunning}, DependsExited, pending, "db has not finished"},
+		"job done":            {dependency{state: control.AppFinished}, DependsExited, satisfied, ""},
+		"gave up":             {dependency{state: control.AppGaveUp, reason: "exit code 3"}, DependsReady, failed, "db has failed: exit code 3"},
+		"job failed":          {dependency{state: control.AppGaveUp, reason: "x"}, DependsExited, failed, "db has failed: x"},
+		"is started again":    {dependency{state: control.AppGaveUp, starting: true}, DependsReady, pending, "db is being started"},
+		"finished, not ready": {dependency{state: control.AppFinished}, DependsReady, failed, "never ready"},
+		"stopped":             {dependency{state: control.AppStopped, everReady: true}, DependsReady, pending, "db is stopped"},
+		"stopping":            {dependency{state: control.AppStopping, everReady: true}, DependsReady, pending, "db is stopping"},
+		"waits":               {dependency{state: control.AppWaiting}, DependsReady, pending, "db is not ready"},
+		"waits in vain":       {dependency{state: control.AppWaiting, blocked: true}, DependsReady, failed, "db was not started"},
+		"not there":           {dependency{}, DependsReady, failed, "no app db"},
+	} {
+		v, why := c.d.judge("db", c.need)
+		if v != c.want || !strings.Contains(why, c.why) {
+			t.Errorf("%s: %d %q, want %d %q", name, v, why, c.want, c.why)
+		}
+	}
+	find := func(name string) dependency {
+		return map[string]dependency{"a": {state: control.AppRunning}, "b": {state: control.AppRunning, everReady: true}, "c": {state: control.AppGaveUp, reason: "r"}}[name]
+	}
+	if v, why := judgeAll(map[string]string{"a": DependsReady, "b": DependsReady}, find); v != pending || why != "a is not ready" {
+		t.Errorf("%d %q", v, why)
+	}
+	if v, why := judgeAll(map[string]string{"a": DependsReady, "b": DependsReady, "c": DependsReady}, find); v != failed || why != "a is not ready, c has failed: r" {
+		t.Errorf("%d %q", v, why)
+	}
+}
+
+// job is a one-shot app that runs a shell script.
+func oneShot(name, script string) App {
+	a := NewApp(name, "sh", "-c", script)
+	a.OneShot, a.Workers = true, 1
+	a.Backoff.Base, a.KillAfter = 0, 0
+	a = testTimes(a)
+	return a
+}
+
+// events are the ids of some kinds, in order.
+func (m *master) events(kinds ...string) (all []control.Event) {
+	m.t.Helper()
+	err := m.Events(bounded(m.t), 0, false, func(e control.Event) error {
+		if slices.Contains(kinds, e.Kind) {
+			all = append(all, e)
+		}
+		return nil
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return all
+}
+
+func of(app, kind string) func(control.Event) bool {
+	return func(e control.Event) bool { return e.App == app && e.Kind == kind }
+}
+
+// TestStartInTheOrderOfDependencies: web waits for api, which waits for a job; and the
+// stop goes the other way.
+func TestStartInTheOrderOfDependencies(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "go")
+	m := startMaster(t, func(c *Config) {
+		web, api := c.Apps[0], testApp("api", "", 1)
+		web.DependsOn = map[string]string{"api": DependsReady}
+		api.DependsOn = map[string]string{"migrate": DependsExited}
+		c.Apps = []App{web, api, oneShot("migrate", "echo migrating; echo done > "+pipe)}
+	})
+	if b, err := os.ReadFile(pipe); err != nil || string(b) != "done\n" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if a := m.app("migrate"); a.State != control.AppFinished || !a.OneShot {
+		t.Errorf("%+v", a)
+	}
+	at := map[string]uint64{}
+	for _, e := range m.events("app ended", "ready", "spawned") {
+		key := e.App + " " + e.Kind
+		if at[key] == 0 || e.Kind == "ready" {
+			at[key] = e.ID
+		}
+	}
+	if at["api spawned"] < at["migrate app ended"] || at["web spawned"] < at["api ready"] {
+		t.Errorf("order of the start: %v", at)
+	}
+	waits := m.events("waiting")
+	if len(waits) < 2 || !strings.Contains(waits[0].Message, "is not ready") {
+		t.Errorf("%+v", waits)
+	}
+	if err := m.s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.wait(); err != nil {
+		t.Fatal(err)
+	}
+	ended := m.events("app ended", "draining")
+	var order []string
+	for _, e := range ended {
+		order = append(order, e.App+" "+e.Kind)
+	}
+	if web, api := slices.Index(order, "web app ended"), slices.Index(order, "api draining"); web < 0 || api < web {
+		t.Errorf("order of the stop: %v", order)
+	}
+}
+
+// TestDependencyThatFails: who depends on it is not started and says so, and a start by
+// a person starts both.
+func TestDependencyThatFails(t *testing.T) {
+	good := filepath.Join(t.TempDir(), "good")
+	m := startMaster(t, func(c *Config) {
+		late := testApp("late", "", 1)
+		late.DependsOn = map[string]string{"check": DependsExited}
+		check := oneShot("check", "test -e "+good+" || { echo no database >&2; exit 4; }")
+		check.StartLimit = 2
+		c.Apps = append(c.Apps, late, check)
+		if err := os.WriteFile(good, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if err := os.Remove(good); err != nil {
+		t.Fatal(err)
+	}
+	m.must(control.Order{Verb: control.VerbStop, App: "late"})
+	if steps, err := m.do(control.Order{Verb: control.VerbStart, App: "check"}); err == nil {
+		t.Fatalf("%+v", steps)
+	}
+	if a := m.app("check"); a.State != control.AppGaveUp {
+		t.Fatalf("%+v", a)
+	}
+	mark := m.lastEvent()
+	_, err := m.do(control.Order{Verb: control.VerbStart, App: "late"})
+	if err == nil || !strings.Contains(err.Error(), "check has failed") {
+		t.Fatalf("got %v", err)
+	}
+	if a := m.app("late"); a.State != control.AppWaiting || !strings.Contains(a.Error, "check has failed") {
+		t.Errorf("%+v", a)
+	}
+	m.await(mark, of("late", "not started"))
+	m.refused(control.Order{Verb: control.VerbReload, App: "late"}, 409, "check has failed")
+	if err := os.WriteFile(good, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.must(control.Order{Verb: control.VerbStart, App: "late"})
+	if a := m.app("late"); a.State != control.AppRunning || a.Ready != 1 || a.Error != "" {
+		t.Errorf("%+v", a)
+	}
+	if a := m.app("check"); a.State != control.AppFinished {
+		t.Errorf("%+v", a)
+	}
+}
+
+// TestStartFailsWithADependency: in the start of the master what fails takes the rest
+// along, those that wait too.
+func TestStartFailsWithADependency(t *testing.T) {
+	late := testApp("late", "", 1)
+	late.DependsOn = map[string]string{"check": DependsExited}
+	check := oneShot("check", "exit 4")
+	check.StartLimit = 2
+	s, err := New(&Config{Name: "test", Apps: []App{late, check}}, WithOutput(&lockedBuffer{}, &lockedBuffer{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var exit *ExitError
+	if err := s.Run(bounded(t)); !asExit(err, &exit) || exit.App != "check" || exit.Code != 70 {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestStopOfAWaitingApp needs no process to end.
+func TestStopOfAWaitingApp(t *testing.T) {
+	m := startMaster(t, nil)
+	c := *m.s.config
+	late := testApp("late", "", 1)
+	late.DependsOn = map[string]string{"slow": DependsExited}
+	c.Apps = append(slices.Clone(c.Apps), late, oneShot("slow", "exec sleep 60"))
+	mark := m.lastEvent()
+	if err := m.s.Apply(&c); err != nil {
+		t.Fatal(err)
+	}
+	m.await(mark, of("late", "waiting"))
+	if a := m.app("late"); a.State != control.AppWaiting || a.Error != "waits: slow has not finished" {
+		t.Errorf("%+v", a)
+	}
+	m.must(control.Order{Verb: control.VerbStop, App: "late"})
+	if a := m.app("late"); a.State != control.AppStopped {
+		t.Errorf("%+v", a)
+	}
+	m.must(control.Order{Verb: control.VerbStop, App: "slow"})
+	if a := m.app("slow"); a.State != control.AppStopped {
+		t.Errorf("%+v", a)
+	}
+}
