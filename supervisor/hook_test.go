@@ -1,16 +1,13 @@
 package supervisor
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
-
-	"errors"
 
 	"github.com/tinehq/tine/supervisor/control"
 )
@@ -137,33 +134,26 @@ func TestSlowHooksHoldUpNothing(t *testing.T) {
 
 func TestPreparationIsDoneOnce(t *testing.T) {
 	var p preparation
-	var runs atomic.Int32
-	begun, end := make(chan struct{}), make(chan error)
-	do := func() error { runs.Add(1); begun <- struct{}{}; return <-end }
+	no := errors.New("no")
+	begun, end := make(chan struct{}), make(chan struct{})
 	results := make(chan error, 3)
-	go func() { results <- p.once(do) }()
+	go func() { results <- p.once(func() error { close(begun); <-end; return no }) }()
 	<-begun
-	var wg sync.WaitGroup
+	// These share the failure, or are too late and fail on their own.
 	for range 2 {
-		wg.Go(func() { results <- p.once(func() error { runs.Add(1); return nil }) })
+		go func() { results <- p.once(func() error { return no }) }()
 	}
-	wanted := errors.New("no")
-	end <- wanted
-	if err := <-results; err == nil {
-		t.Error("no error")
+	close(end)
+	for range 3 {
+		if err := <-results; !errors.Is(err, no) {
+			t.Errorf("got %v", err)
+		}
 	}
-	wg.Wait() // each has shared the failure, or was too late and has done it anew
-	go func() { <-begun; end <- nil }()
 	if err := p.once(func() error { return nil }); err != nil {
-		t.Error(err)
+		t.Errorf("after a failure: %v", err)
 	}
-	if err := p.once(func() error { return wanted }); err != nil {
-		t.Error("done again")
-	}
-	select {
-	case begun <- struct{}{}: // lets the helper go
-		<-end
-	default:
+	if err := p.once(func() error { return no }); err != nil {
+		t.Error("done twice")
 	}
 }
 
