@@ -259,7 +259,7 @@ func TestReloadTellsEachSlot(t *testing.T) {
 func TestReloadThatFailsKeepsTheOldAndSaysWhy(t *testing.T) {
 	for how, words := range map[string]string{"fail": "cannot open the database", "hang": "waiting for the database"} {
 		t.Run(how, func(t *testing.T) {
-			m := startMaster(t, func(c *Config) { c.Apps[0].ReadyTimeout = 500 * time.Millisecond })
+			m := startMaster(t, func(c *Config) { c.Apps[0].ReadyTimeout = 2 * time.Second })
 			before := pids(m.app("web"))
 			m.behave(how)
 			steps, err := m.do(control.Order{Verb: control.VerbReload, App: "web"})

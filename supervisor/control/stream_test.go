@@ -178,7 +178,7 @@ func TestEventsResume(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	f.more = make(chan Event)
+	_, c = serve(t, &fake{events: ids(1, 5), more: make(chan Event)})
 	if err := c.Events(ctx, 0, true, func(Event) error { cancel(); return nil }); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
