@@ -174,13 +174,17 @@ func TestStartFailsWithADependency(t *testing.T) {
 	late.DependsOn = map[string]string{"check": DependsExited}
 	check := oneShot("check", "exit 4")
 	check.StartLimit = 2
-	s, err := New(&Config{Name: "test", Apps: []App{late, check}}, WithOutput(&lockedBuffer{}, &lockedBuffer{}))
+	log := &lockedBuffer{}
+	s, err := New(&Config{Name: "test", Log: Log{Format: "json"}, Apps: []App{late, check}}, WithOutput(log, log))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var exit *ExitError
 	if err := s.Run(bounded(t)); !asExit(err, &exit) || exit.App != "check" || exit.Code != 70 {
 		t.Errorf("got %v", err)
+	}
+	if !strings.Contains(log.String(), "app not started: what it depends on has failed") {
+		t.Errorf("not said:\n%s", log)
 	}
 }
 

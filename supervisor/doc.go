@@ -26,6 +26,12 @@
 // from sources (package cache) or from Set, and go to every worker in the order of
 // their epochs; a worker that does not read holds up nobody.
 //
+// Beside the workers an app has a life of its own: it waits for those that it depends
+// on (depends.go), runs commands at moments of it (hook.go), is renewed at a time
+// (cron.go) or when a file changes (watchfiles.go), or only does its work and ends
+// (oneshot.go). A worker finds TINE_APP, TINE_GENERATION, TINE_SLOT and, as with PM2,
+// NODE_APP_INSTANCE in its environment; a standby the first two only.
+//
 // What a worker is started with is looked up once for each rollout
 // (generation.go), so that SIGUSR2 takes the command, its symlinks, the working
 // folder and the environment from what is on disk then.

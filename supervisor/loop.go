@@ -293,6 +293,11 @@ func (l *loop) appEnded(a *app, code int, reason string) {
 	if l.gaveUp == nil {
 		l.gaveUp = a
 	}
+	for _, b := range l.apps {
+		if b.waiting && b.config.DependsOn[a.name] != "" {
+			l.reconsider(b) // says that it is not started, and why
+		}
+	}
 	stopOrder{own: true, reason: fmt.Sprintf("app %s ended with status %d", a.name, code)}.apply(l)
 }
 

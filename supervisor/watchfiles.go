@@ -215,8 +215,8 @@ func (t *watchTree) add(folder string) bool {
 // counts says whether an event is a change. A new folder is watched from now on, and
 // counts if something is in it already, which may have been written before.
 func (t *watchTree) counts(e fsnotify.Event) bool {
-	if !e.Has(fsnotify.Create | fsnotify.Write | fsnotify.Remove | fsnotify.Rename) {
-		return false // only the mode or times
+	if !e.Has(fsnotify.Create|fsnotify.Write|fsnotify.Remove|fsnotify.Rename) && !touched(e.Name) {
+		return false // only its mode
 	}
 	if t.files[e.Name] {
 		return true
@@ -230,6 +230,13 @@ func (t *watchTree) counts(e fsnotify.Event) bool {
 		}
 	}
 	return true
+}
+
+// touched says whether the time of a file was set to now, which is how people ask for
+// a restart. The system tells no more than that something about the file changed.
+func touched(file string) bool {
+	info, err := os.Stat(file)
+	return err == nil && time.Since(info.ModTime()).Abs() < 2*time.Second
 }
 
 // below is the path of a file below the root that it is in; "" if it is in none.

@@ -116,6 +116,19 @@ func TestWatchFiles(t *testing.T) {
 	if c := next(); !strings.HasSuffix(c, "b.go") {
 		t.Errorf("%q", c)
 	}
+	old := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(filepath.Join(dir, "src/a.go"), old, old); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(dir, "src/a.go"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(filepath.Join(dir, "src/new/deep/b.go"), time.Now(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if c := next(); !strings.HasSuffix(c, "b.go") {
+		t.Errorf("%q", c)
+	}
 	// What does not count, and then what does.
 	put("src/x.log", "x")
 	put("conf/other.yaml", "x")
