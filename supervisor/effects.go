@@ -108,8 +108,13 @@ func (l *loop) bind(m *member, cpus []int) {
 	}
 }
 
-// steer lets only the slots get new connections that the core has ordered.
+// steer lets only the slots get new connections that the core has ordered. Of two apps
+// on the same sockets the one that serves has the say: the other one's workers are
+// still starting, and with it slots may be that nobody else has.
 func (l *loop) steer(a *app) {
+	if old := a.replaces; old != nil && !old.ended && !old.leaving {
+		return // it stays due
+	}
 	a.steerDue = false
 	if slices.Equal(a.steered, a.admitted) && a.sockets.Slots() == a.slots {
 		return

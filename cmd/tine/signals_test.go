@@ -407,6 +407,31 @@ func TestReloadRenames(t *testing.T) {
 	m.stop()
 }
 
+// TestReloadRenamesAndGrows: a successor that is still starting orders no connection to
+// the slots that only it has: those whose worker serves can take them.
+func TestReloadRenamesAndGrows(t *testing.T) {
+	t.Parallel()
+	dir, port := folder(t), freePort(t)
+	write(t, dir, "tine.yaml", oneApp("web", port, ""))
+	m := startIn(t, dir, []string{"run", "-c", "tine.yaml"})
+	m.await(is("all workers are ready"))
+	door := fifo(t, dir, "door")
+	shop := strings.Replace(oneApp("shop", port, "env: {MEMBER_GATE: "+door+"}"), "workers: 2", "workers: 6", 1)
+	mark := m.reloadTo(dir, shop, "configuration applied")
+	eventually(t, "6 workers that start", func() bool {
+		return len(m.since(mark, func(e event) bool { return e.Message == "spawned" && e.App == "shop" })) == 6
+	})
+	all := m.hold(30)
+	defer all.close()
+	if answers, silent := all.ask(t, 3*time.Second); len(silent) > 0 {
+		t.Errorf("%d of 30 connections wait for workers that start, while %d were answered", len(silent), len(answers))
+	}
+	openGate(t, door)
+	m.awaitFrom(mark, func(e event) bool { return e.Message == "app ended" && e.App == "web" })
+	m.evenly(6)
+	m.stop()
+}
+
 // TestReloadThatCannotBe leaves everything as it was.
 func TestReloadThatCannotBe(t *testing.T) {
 	t.Parallel()
