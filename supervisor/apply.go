@@ -206,6 +206,7 @@ func (l *loop) change(a *app, config App) {
 		return
 	}
 	a.config = config
+	l.setPulse(a.sockets)
 	next := poolConfig(config)
 	if config.Workers == old.Workers {
 		// Scaled by hand since then, perhaps: that stays.

@@ -280,6 +280,7 @@ func (l *loop) appEnded(a *app, code int, reason string) {
 		a.endFileWatch()
 	}
 	l.closeSurplus(a)
+	l.setPulse(a.sockets)
 	a.sockets.release()
 	a.history.error = ""
 	if code != 0 {

@@ -33,6 +33,7 @@ func newSockets(set *listen.Set) *sockets {
 func (l *loop) watch(a *app) {
 	s := a.sockets
 	if s.shared() {
+		l.setPulse(s)
 		return
 	}
 	err := s.Watch(listen.Watch{Pulse: pulse(a.config), Notify: func(n listen.Notice) {
@@ -44,6 +45,18 @@ func (l *loop) watch(a *app) {
 		}
 	}})
 	if err != nil {
-		l.logs.Warn().Str("app", a.name).Err(err).Msg("cannot watch the sockets: stalled workers are noticed only by a signal")
+		l.logs.Warn().Str("app", a.name).Err(err).Msg("cannot watch the sockets: stalled workers are noticed only by a signal, and neither request_timeout nor max_requests is kept")
 	}
+}
+
+// setPulse has the limits of all apps on the sockets checked as often as the one with
+// the shortest needs.
+func (l *loop) setPulse(s *sockets) {
+	shortest := usualPulse
+	for _, a := range l.apps {
+		if a.sockets == s && !a.ended {
+			shortest = min(shortest, pulse(a.config))
+		}
+	}
+	s.SetPulse(shortest)
 }

@@ -95,6 +95,27 @@ func TestRequestTimeout(t *testing.T) {
 	m.stop()
 }
 
+// TestRequestTimeoutIsKept to a quarter of itself, also for one request that hangs alone,
+// and by workers that were started before there was one.
+func TestRequestTimeoutIsKept(t *testing.T) {
+	t.Parallel()
+	dir, port := folder(t), freePort(t)
+	config := func(more string) string {
+		return strings.Replace(oneApp("web", port, more), "$CALM", "drain_delay: 20ms\n    drain_timeout: 100ms\n    kill_after: 100ms", 1)
+	}
+	write(t, dir, "tine.yaml", config(""))
+	m := startIn(t, dir, []string{"run", "-c", "tine.yaml"})
+	m.await(is("all workers are ready"))
+	m.reloadTo(dir, config("request_timeout: 200ms"), "configuration applied")
+	mark := m.mark()
+	m.slow(t, 60_000)
+	e := m.awaitFrom(mark, func(e event) bool { return strings.HasPrefix(e.Message, "slow request") })
+	if e.AgeMS > 600 {
+		t.Errorf("a request is found when it is %v ms old, limit 200 ms", e.AgeMS)
+	}
+	m.stop()
+}
+
 // workersAt are the workers that were ready at a mark.
 func (m *tine) workersAt(mark int) map[int]int {
 	pids := map[int]int{}

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -72,6 +73,8 @@ func (n *notebook) changed() {
 }
 
 func (n *notebook) end() {}
+
+func (n *notebook) setPulse(time.Duration) {}
 
 // clients ask all addresses until they are stopped, and count what fails.
 type clients struct {

@@ -5,7 +5,16 @@ import "time"
 // Watch is what [Set.Watch] is asked for.
 type Watch struct {
 	Notify func(Notice)  // called by one goroutine; must not block for long
-	Pulse  time.Duration // the shortest time between two Pulse notices; 0: none
+	Pulse  time.Duration // the time between two Pulse notices, as long as anything is busy; 0: none
+}
+
+// SetPulse changes the Pulse of a Set that is watched.
+func (s *Set) SetPulse(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.observer != nil {
+		s.observer.setPulse(d)
+	}
 }
 
 // NoticeKind is what a [Notice] is about.
@@ -32,6 +41,8 @@ type observer interface {
 	// others are admitted, or a seat has changed hands.
 	fell(Notice)
 	changed()
+	// setPulse changes Watch.Pulse. It is called with Set.mu held too.
+	setPulse(time.Duration)
 	// end is called without Set.mu, once, and returns when the watcher's goroutine has.
 	end()
 }

@@ -32,7 +32,7 @@ func (s *Set) Watch(w Watch) error {
 		bell.close()
 		return fmt.Errorf("cannot watch the slots: %w", err)
 	}
-	x := &watcher{set: s, watch: w, bell: bell, ended: make(chan struct{})}
+	x := &watcher{set: s, notify: w.Notify, pulse: w.Pulse, bell: bell, ended: make(chan struct{})}
 	x.changed()
 	s.observer = x
 	go x.run()
@@ -41,17 +41,18 @@ func (s *Set) Watch(w Watch) error {
 
 // watcher is the goroutine that watches a Set. Everything but its constants is protected by Set.mu, or its own.
 type watcher struct {
-	set   *Set
-	watch Watch
-	bell  *doorbell
-	ended chan struct{}
+	set    *Set
+	notify func(Notice)
+	bell   *doorbell
+	ended  chan struct{}
 
 	// Protected by Set.mu.
-	sockets []*os.File // all, those of slot 0 first
-	eyes    []eye      // by slot
-	shared  []int      // descriptors of sockets that all slots share
-	fallen  []Notice   // to be sent
-	renewed bool       // what was decided may hold no more
+	pulse   time.Duration // Watch.Pulse, or a later one
+	sockets []*os.File    // all, those of slot 0 first
+	eyes    []eye         // by slot
+	shared  []int         // descriptors of sockets that all slots share
+	fallen  []Notice      // to be sent
+	renewed bool          // what was decided may hold no more
 	reader  queueReader
 	flood   flood
 	stale   uint64 // Header.StaleAfter, while a flood has it at 0; else 0
@@ -187,7 +188,11 @@ func (w *watcher) look(rang bool) (next time.Duration, arm bool) {
 	}
 	c.calm = w.balance.calm
 	next, arm = w.pace.look(now, w.tracks, c)
-	if w.pulse(at, rang) && next == 0 {
+	busy, owed := w.beat(at, c)
+	switch {
+	case busy && (next == 0 || next > c.pulse): // a request that hangs moves nothing, and is looked for all the same
+		next = max(c.pulse, tickFast)
+	case owed && next == 0:
 		next = tickQuiet
 	}
 	w.send()
@@ -212,7 +217,7 @@ func (w *watcher) sample(at int64, now time.Duration) (c circumstances, decide b
 	}
 	kind := s.steerer.kind()
 	c.decides = kind == KindCBPF && s.options.Policy == Least
-	c.sockets = len(w.sockets)
+	c.sockets, c.pulse = len(w.sockets), w.pulse
 	decide, w.renewed = w.renewed, false
 	w.looks++
 	for len(w.tracks) < len(w.eyes) {
@@ -308,33 +313,41 @@ func (e *eye) count(v *view) {
 	v.seats[0].accepted -= uint64(e.fixed)
 }
 
-// pulse adds a Pulse if one is due. It answers whether one is still owed, for what has moved since the last.
-func (w *watcher) pulse(at int64, rang bool) (owed bool) {
-	if w.watch.Pulse <= 0 {
-		return false
+// beat adds a Pulse if one is due. It answers whether there will be more because somebody is busy, and whether one is still
+// owed for what has moved since the last.
+func (w *watcher) beat(at int64, c circumstances) (busy, owed bool) {
+	if c.pulse <= 0 {
+		return false, false
 	}
-	busy := false
 	for i := range w.tracks {
 		t := &w.tracks[i]
 		w.unpulsed = w.unpulsed || t.moved
 		busy = busy || t.last.queue > 0 || t.last.busy() > 0
 	}
-	w.unpulsed = w.unpulsed || rang
+	w.unpulsed = w.unpulsed || c.rang
 	if !w.unpulsed && !busy {
-		return false
+		return false, false
 	}
-	if w.pulsed != 0 && at-w.pulsed < int64(w.watch.Pulse) {
-		return w.unpulsed
+	if w.pulsed != 0 && at-w.pulsed < int64(c.pulse) {
+		return busy, w.unpulsed
 	}
 	w.notices = append(w.notices, Notice{What: Pulse})
 	w.pulsed, w.unpulsed = at, false
-	return false
+	return busy, false
+}
+
+func (w *watcher) setPulse(d time.Duration) {
+	if w.pulse == d {
+		return
+	}
+	w.pulse = d
+	w.bell.nudge()
 }
 
 func (w *watcher) send() {
 	for _, n := range w.notices {
-		if w.watch.Notify != nil {
-			w.watch.Notify(n)
+		if w.notify != nil {
+			w.notify(n)
 		}
 	}
 	w.notices = w.notices[:0]

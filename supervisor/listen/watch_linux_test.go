@@ -302,6 +302,27 @@ func TestWatchPulses(t *testing.T) {
 	}
 }
 
+// A single request that hangs moves nothing on the board. It is told of as often as was asked for all the same, also if that
+// was changed while it hangs.
+func TestWatchPulsesForOneThatHangs(t *testing.T) {
+	for _, kind := range watchedKinds {
+		s := openKind(t, kind, 1, "127.0.0.1:0")
+		w := lookout(t, s)
+		w.setPulse(50 * time.Millisecond)
+		s.Seat(0, 0, 1)
+		s.Board().Line(0).Accepted[0].Add(1)
+		w.look(true)
+		for i := range 20 {
+			w.pace.loadUntil = 0 // nothing has changed for long
+			w.pulsed -= int64(time.Hour)
+			before := w.pulsed
+			if next, _ := w.look(false); next > 50*time.Millisecond || w.pulsed == before {
+				t.Fatalf("kind %s: look %d: the next is after %s, want 50ms", kind, i, next)
+			}
+		}
+	}
+}
+
 // Leaked counts are corrected, with nobody else doing anything.
 func TestWatchCorrects(t *testing.T) {
 	s := openKind(t, KindEBPF, 2, "127.0.0.1:0")

@@ -28,6 +28,7 @@ type circumstances struct {
 	rang    bool // the doorbell has
 	decides bool // who gets connections is decided here
 	calm    bool // and there is nothing to decide
+	pulse   time.Duration
 	sockets int
 	shared  int // connections that wait in sockets that all slots share; any number may be 1
 	// unsettled: something is to end soon that the doorbell does not tell of.
