@@ -160,8 +160,15 @@ func (w *Worker) call(ctx context.Context, method string, in, out any) error {
 func (w *Worker) Handle(method string, fn HandlerFunc) { w.handlers.handle(method, fn) }
 
 func (w *Worker) called(f ipc.Call) {
-	if f.Method == dumpMethod {
+	switch f.Method {
+	case dumpMethod:
 		w.dump(f)
+		return
+	case metricsMethod:
+		w.metrics(f)
+		return
+	case profileMethod:
+		w.profile(f)
 		return
 	}
 	release := func() { ipc.Discard(f) }

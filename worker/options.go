@@ -17,6 +17,7 @@ type options struct {
 	logger      *slog.Logger
 	delay       time.Duration
 	timeout     time.Duration
+	metrics     func() ([]byte, error)
 
 	exit   func(code int) // os.Exit, but for tests
 	attach time.Duration  // attachTimeout, but for tests

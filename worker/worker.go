@@ -54,6 +54,8 @@ type Worker struct {
 	handlers handlers
 	dumping  atomic.Bool // one at a time: the world stands still for it
 
+	gathering, profiling atomic.Bool // likewise one at a time
+
 	readyOnce sync.Once
 	readyErr  error
 
