@@ -44,7 +44,7 @@ func (s *Supervisor) serveControl() (close func()) {
 		path = ""
 	}
 	page := s.config.Dashboard
-	if path == "" && page.Listen == "" {
+	if path == "" && page.Listen == "" && s.config.Metrics.Listen == "" {
 		return func() {}
 	}
 	server := control.New(s.Commander(), control.Options{
@@ -54,6 +54,8 @@ func (s *Supervisor) serveControl() (close func()) {
 	for _, mount := range s.onControl {
 		mount(server)
 	}
+	gathered := s.mountMetrics(server)
+	closeMetrics := s.serveMetrics(gathered, s.config.Metrics)
 	closePage := s.serveDashboard(server, page)
 	ended := make(chan struct{}, 1)
 	if path == "" {
@@ -72,6 +74,7 @@ func (s *Supervisor) serveControl() (close func()) {
 	}
 	return func() {
 		closePage()
+		closeMetrics()
 		if err := server.Close(); err != nil {
 			s.logs.Warn().Str("path", path).Err(err).Msg("control API was not closed in order")
 		}

@@ -35,13 +35,14 @@ func serveAsWorker() {
 		fmt.Fprintln(os.Stderr, "waiting for the database")
 		time.Sleep(time.Minute)
 	}
-	w, err := worker.Start()
+	w, err := worker.Start(workerMetrics()...)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	w.Handle("echo", func(_ context.Context, in []byte) (any, error) { return in, nil })
 	err = w.Serve(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		jobs.Add(1)
 		if d, err := time.ParseDuration(r.URL.Query().Get("sleep")); err == nil {
 			time.Sleep(d)
 		}

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"maps"
 	"strconv"
 	"syscall"
 
@@ -14,6 +15,7 @@ import (
 // stopped and started again.
 type history struct {
 	restarts, crashes uint64
+	rollouts          map[pool.Kind]uint64 // by how they ended
 	slots             []slotHistory
 	lastRollout       *control.Rollout // the last one, if it was aborted
 	rolloutReason     string           // of the one that began last
@@ -50,6 +52,13 @@ func (h *history) filled(slot int) {
 
 // note takes in what a core has recorded.
 func (h *history) note(r pool.Record, st func() pool.Status) {
+	switch r.Kind {
+	case pool.KindRolloutDone, pool.KindRolloutAborted, pool.KindRolloutCancelled:
+		if h.rollouts == nil {
+			h.rollouts = map[pool.Kind]uint64{}
+		}
+		h.rollouts[r.Kind]++
+	}
 	switch r.Kind {
 	case pool.KindExited:
 		crashed := unasked(r)
@@ -112,6 +121,7 @@ func (a *app) inherit(old *app) {
 	old.endFileWatch() // a has its own when it is started
 	old.schedule = nil
 	a.history = old.history
+	a.history.rollouts = maps.Clone(old.history.rollouts)
 	for i := range a.history.slots {
 		a.history.slots[i].unasked = false // what follows is by order
 	}

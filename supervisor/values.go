@@ -24,6 +24,8 @@ type job struct {
 	cancel  context.CancelFunc
 	fetched bool // it had its first result, good or bad
 	failing bool // its last result was bad: said once, not every few seconds
+
+	failures uint64 // bad results
 }
 
 func (l *loop) startSources(values []CacheValue) {
@@ -90,6 +92,7 @@ func (l *loop) sourceResult(j *job, r cache.Result) {
 			l.logs.Warn().Str("key", r.Key).Err(r.Err).Float64("took_ms", ms(r.Took)).Msg("source failed; the last value stays")
 		}
 		j.failing = true
+		j.failures++
 	} else {
 		if j.failing {
 			l.logs.Info().Str("key", r.Key).Msg("source works again")

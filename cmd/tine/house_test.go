@@ -21,8 +21,9 @@ var rules = map[string][]string{
 	"supervisor/cache":             {"ipc"},
 	"supervisor/control":           {"ipc", "supervisor/pool"},
 	"supervisor/control/dashboard": {"ipc", "supervisor/pool", "supervisor/control"},
-	"supervisor":                   {"ipc", "supervisor/pool", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard"},
-	"cmd/tine":                     {"ipc", "supervisor", "supervisor/pool", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard"},
+	"supervisor/control/metrics":   {"ipc", "supervisor/pool", "supervisor/control"},
+	"supervisor":                   {"ipc", "supervisor/pool", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard", "supervisor/control/metrics"},
+	"cmd/tine":                     {"ipc", "supervisor", "supervisor/pool", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard", "supervisor/control/metrics"},
 	"cmd/demo":                     {"ipc", "worker"},
 }
 
