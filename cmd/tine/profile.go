@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/pprof/profile"
+	"github.com/spf13/cobra"
+	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/metrics"
+)
+
+const (
+	// profilePatience is what the answer may take beyond what is measured.
+	profilePatience = 30 * time.Second
+	// maxProfileAnswer is the most that is taken of an answer, in bytes.
+	maxProfileAnswer = 256 << 20
+)
+
+func newProfile() *cobra.Command {
+	var t *target
+	var count, slot int
+	var file string
+	cmd := &cobra.Command{
+		Use:        "profile [APP] KIND",
+		SuggestFor: []string{"pprof", "prof", "trace"},
+		Short:      "Make one profile of all workers of an app",
+		Long: `Make one profile of all ready workers of an app that are written in Go with package
+worker. It goes to standard output, unless that is a terminal, in the format of
+pprof: each sample has the labels slot and worker (pprof -tagfocus slot=1).
+
+KIND is one of ` + strings.Join(metrics.ProfileKinds(), ", ") + `. A trace is
+of one slot, for go tool trace. Block and mutex tell little of programs that do not
+have them on: with --seconds they are turned on for that time.`,
+		Example: `  tine profile web cpu --seconds 10 > cpu.pb.gz
+  go tool pprof -http : cpu.pb.gz
+  tine profile web heap -o heap.pb.gz
+  tine profile web trace --slot 0 -o trace.out`,
+		Args:              arguments(1, 2),
+		ValidArgsFunction: completeProfile,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			kind := args[len(args)-1]
+			if err := t.named(args[:len(args)-1]); err != nil {
+				return err
+			}
+			query, took, err := profileQuery(cmd, kind, count, slot)
+			if err != nil {
+				return err
+			}
+			if file == "" && newScreen(cmd.OutOrStdout()).terminal {
+				return usageError{fmt.Errorf("a profile is no text for a terminal: add > %s, or -o FILE", profileName(kind))}
+			}
+			r, err := t.find(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer r.Close()
+			app, err := r.single(t.app, "profile")
+			if err != nil {
+				return err
+			}
+			query.Set("app", app.Name)
+			ctx, cancel := context.WithTimeout(cmd.Context(), took+profilePatience)
+			defer cancel()
+			data, err := profileOf(ctx, r.Client, query)
+			if err != nil {
+				return err
+			}
+			sayMissing(cmd.ErrOrStderr(), kind, data)
+			if file == "" || file == "-" {
+				_, err = cmd.OutOrStdout().Write(data)
+				return err
+			}
+			if err := os.WriteFile(file, data, 0o644); err != nil {
+				return fmt.Errorf("cannot keep the profile: %w", err)
+			}
+			return nil
+		},
+	}
+	t = addTarget(cmd, true)
+	flags := cmd.Flags()
+	flags.IntVar(&count, "seconds", metrics.DefaultProfileSeconds, fmt.Sprintf("how long it is measured, 1 to %d: cpu and trace; of block and mutex only if given", metrics.MaxProfileSeconds))
+	flags.IntVar(&slot, "slot", 0, "only of this slot")
+	flags.StringVarP(&file, "output", "o", "", "write it to `FILE`; -: to standard output, also if that is a terminal")
+	_ = cmd.RegisterFlagCompletionFunc("slot", completeSlots)
+	return cmd
+}
+
+// profileQuery is what the master is asked, and how long it takes at least.
+func profileQuery(cmd *cobra.Command, kind string, count, slot int) (url.Values, time.Duration, error) {
+	kinds := metrics.ProfileKinds()
+	if !slices.Contains(kinds, kind) {
+		err := fmt.Errorf("there is no profile %q: there are %s", kind, strings.Join(kinds, ", "))
+		if near := control.Nearest(kind, kinds); near != "" {
+			err = fmt.Errorf("%w; did you mean %s?", err, near)
+		}
+		return nil, 0, usageError{err}
+	}
+	if count < 1 || count > metrics.MaxProfileSeconds {
+		return nil, 0, usageError{fmt.Errorf("--seconds is a number from 1 to %d, not %d", metrics.MaxProfileSeconds, count)}
+	}
+	query := url.Values{"kind": {kind}}
+	took := time.Duration(0)
+	if kind == metrics.ProfileCPU || kind == metrics.ProfileTrace || cmd.Flags().Changed("seconds") {
+		query.Set("seconds", strconv.Itoa(count))
+		took = time.Duration(count) * time.Second
+	}
+	if cmd.Flags().Changed("slot") {
+		query.Set("slot", strconv.Itoa(slot))
+	}
+	return query, took, nil
+}
+
+func profileName(kind string) string {
+	if kind == metrics.ProfileTrace {
+		return "trace.out"
+	}
+	return kind + ".pb.gz"
+}
+
+func profileOf(ctx context.Context, c *control.Client, query url.Values) ([]byte, error) {
+	body, err := c.Get(ctx, "/v1/profile", query, "application/octet-stream")
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	data, err := io.ReadAll(io.LimitReader(body, maxProfileAnswer+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the profile: %w", err)
+	}
+	if len(data) > maxProfileAnswer {
+		return nil, fmt.Errorf("cannot read the profile: it has more than %d bytes", maxProfileAnswer)
+	}
+	return data, nil
+}
+
+// sayMissing tells which workers are not in a profile.
+func sayMissing(w io.Writer, kind string, data []byte) {
+	if kind == metrics.ProfileTrace {
+		return
+	}
+	p, err := profile.ParseData(data)
+	if err != nil {
+		fmt.Fprintf(w, "tine: the profile cannot be read: %v\n", err)
+		return
+	}
+	for _, comment := range p.Comments {
+		if strings.HasPrefix(comment, metrics.MissingComment) {
+			fmt.Fprintf(w, "tine: %s\n", comment)
+		}
+	}
+}
+
+// completeProfile offers the apps and kinds first, then the kinds.
+func completeProfile(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	kinds := metrics.ProfileKinds()
+	switch len(args) {
+	case 0:
+		apps, directive := completeApp(cmd, args, toComplete)
+		return append(apps, kinds...), directive
+	case 1:
+		if !slices.Contains(kinds, args[0]) {
+			return kinds, cobra.ShellCompDirectiveNoFileComp
+		}
+	}
+	return nil, cobra.ShellCompDirectiveNoFileComp
+}
