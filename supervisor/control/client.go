@@ -99,7 +99,7 @@ func (c *Client) App(ctx context.Context, name string) (app App, err error) {
 // nothing, a *Refusal when it was not begun. progress may be nil; its last call is the
 // Final one. The end of ctx ends the wait, and not the order.
 func (c *Client) Do(ctx context.Context, order Order, progress func(Progress)) error {
-	body, err := json.Marshal(order)
+	body, err := encodeOrder(order)
 	if err != nil {
 		return fmt.Errorf("cannot encode the order: %w", err)
 	}
@@ -127,6 +127,18 @@ func (c *Client) Do(ctx context.Context, order Order, progress func(Progress)) e
 			return nil
 		}
 	}
+}
+
+// encodeOrder is the order as the API takes it: for a scale also a number of 0 is said.
+func encodeOrder(o Order) ([]byte, error) {
+	if o.Verb != VerbScale {
+		return json.Marshal(o)
+	}
+	type fields Order
+	return json.Marshal(struct {
+		fields
+		N int `json:"n"`
+	}{fields(o), o.N})
 }
 
 func orderPath(o Order) string {
@@ -241,6 +253,12 @@ func cut(ctx context.Context, err error) error {
 		return io.ErrUnexpectedEOF
 	}
 	return err
+}
+
+// hungUp says whether err is a connection's that the other side has ended.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // Cache tells of all cached values.
@@ -377,7 +395,10 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 		if errors.As(err, &wrapped) {
 			err = wrapped.Err
 		}
-		return nil, cut(ctx, err)
+		if err = cut(ctx, err); hungUp(err) {
+			err = fmt.Errorf("the master at %s hung up: it has ended, or it has too many connections: %w", c.path, err)
+		}
+		return nil, err
 	}
 	if res.StatusCode < 400 {
 		return res, nil

@@ -45,3 +45,14 @@ func TestDefaultPath(t *testing.T) {
 		t.Errorf("DefaultPath = %s", path)
 	}
 }
+
+// TestScaleToNothing: 0 is a number of workers too.
+func TestScaleToNothing(t *testing.T) {
+	for _, order := range []Order{{Verb: VerbScale, App: "web"}, {Verb: VerbScale, App: "web", By: true, Reason: "none"}, {Verb: VerbScale, App: "web", N: 4}} {
+		f := &fake{}
+		_, c := serve(t, f)
+		if err := c.Do(boundedContext(t), order, nil); err != nil {
+			t.Errorf("%+v: %v", order, err)
+		}
+	}
+}
