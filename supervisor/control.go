@@ -56,6 +56,7 @@ func (s *Supervisor) serveControl() (close func()) {
 	}
 	gathered := s.mountMetrics(server)
 	closeMetrics := s.serveMetrics(gathered, s.config.Metrics)
+	s.control.Store(server)
 	closePage := s.serveDashboard(server, page)
 	ended := make(chan struct{}, 1)
 	if path == "" {
@@ -79,6 +80,20 @@ func (s *Supervisor) serveControl() (close func()) {
 			s.logs.Warn().Str("path", path).Err(err).Msg("control API was not closed in order")
 		}
 		<-ended
+	}
+}
+
+// renewControl makes the control socket again if somebody has removed it.
+func (s *Supervisor) renewControl() {
+	server := s.control.Load()
+	if server == nil {
+		return
+	}
+	switch again, err := server.Renew(); {
+	case err != nil:
+		s.logs.Warn().Str("path", server.Path()).Err(err).Msg("the control socket was removed, and cannot be made again")
+	case again:
+		s.logs.Info().Str("path", server.Path()).Msg("the control socket was removed: made again")
 	}
 }
 

@@ -89,6 +89,7 @@ func forEach(requests <-chan struct{}, do func()) (ended <-chan struct{}) {
 }
 
 func (s *Supervisor) loadConfig() {
+	s.renewControl()
 	c, err := s.loadAgain()
 	if err != nil {
 		s.post(applyFailed{err})

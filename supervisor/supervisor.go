@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
@@ -109,6 +110,7 @@ type Supervisor struct {
 	ready   chan struct{} // closed when every app was ready once
 	began   sync.Once
 	wg      sync.WaitGroup // every goroutine that posts to inbox
+	control atomic.Pointer[control.Server]
 }
 
 // inboxSize is how many facts wait for the loop before whoever posts the next one

@@ -128,23 +128,43 @@ func (s *Server) Listen() error {
 
 // Serve answers until Close, and returns nil then.
 func (s *Server) Serve() error {
+	var last *socket
+	var err error
+	for {
+		s.mu.Lock()
+		socket, closing := s.socket, s.closing
+		s.mu.Unlock()
+		switch {
+		case closing || errors.Is(err, http.ErrServerClosed):
+			return nil
+		case socket == nil:
+			return errors.New("cannot serve: the server does not listen")
+		case socket == last:
+			return fmt.Errorf("cannot accept at %s: %w", s.options.Path, err)
+		}
+		last = socket
+		err = s.http.Serve(&guard{socket: socket, log: s.log})
+	}
+}
+
+// Renew makes the socket again where its file is gone, as after a cleaner of temporary
+// folders, and says whether it did. Requests under way go on. Serve goes on with the
+// new one. Where it cannot be made, the next Renew tries again.
+func (s *Server) Renew() (bool, error) {
 	s.mu.Lock()
-	socket, closing := s.socket, s.closing
-	s.mu.Unlock()
-	if closing {
-		return nil
+	defer s.mu.Unlock()
+	old := s.socket
+	if s.closing || old == nil || old.there() {
+		return false, nil
 	}
-	if socket == nil {
-		return errors.New("cannot serve: the server does not listen")
+	dropLock(old.lock) // the new one takes it, unless another master has
+	socket, err := listen(s.options.Path)
+	if err != nil {
+		return false, err
 	}
-	err := s.http.Serve(&guard{socket: socket, log: s.log})
-	s.mu.Lock()
-	closing = s.closing
-	s.mu.Unlock()
-	if closing || errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return fmt.Errorf("cannot accept at %s: %w", s.options.Path, err)
+	s.socket = socket
+	old.Close()
+	return true, nil
 }
 
 // Close removes the socket, ends the streams, lets the other requests end for two

@@ -27,6 +27,15 @@ var ErrInUse = errors.New("another master is using it")
 type socket struct {
 	*net.UnixListener
 	lock *os.File
+	path string
+	made fs.FileInfo // the socket's file
+}
+
+// there says whether the file is still this socket's: it may have been removed, and
+// another master may have made its own since.
+func (s *socket) there() bool {
+	now, err := os.Lstat(s.path)
+	return err == nil && os.SameFile(s.made, now)
 }
 
 // listen makes the socket at path, 0600, and its folder, 0700, if there is none. What
@@ -49,11 +58,19 @@ func listen(path string) (*socket, error) {
 		dropLock(lock)
 		return nil, fmt.Errorf("cannot listen at %s: %w", path, err)
 	}
-	return &socket{l, lock}, nil
+	made, err := os.Lstat(path)
+	if err != nil {
+		l.Close()
+		dropLock(lock)
+		return nil, fmt.Errorf("cannot listen at %s: %w", path, err)
+	}
+	return &socket{l, lock, path, made}, nil
 }
 
-// Close removes the socket and then the lock. It may be called more than once.
+// Close removes the socket, if it is still there, and then the lock. It may be called
+// more than once.
 func (s *socket) Close() error {
+	s.SetUnlinkOnClose(s.there())
 	err := s.UnixListener.Close() // removes its file
 	dropLock(s.lock)
 	if errors.Is(err, net.ErrClosed) {

@@ -60,6 +60,79 @@ func TestStaleSocket(t *testing.T) {
 	}
 }
 
+// TestSocketRemoved: a cleaner of temporary folders takes the socket away, with its lock
+// and its folder or without.
+func TestSocketRemoved(t *testing.T) {
+	s, c := serve(t, &fake{})
+	if again, err := s.Renew(); again || err != nil {
+		t.Fatalf("a socket that is there: made again %v, %v", again, err)
+	}
+	for _, remove := range []func() error{
+		func() error { return os.Remove(s.Path()) },
+		func() error { return errors.Join(os.Remove(s.Path()), os.Remove(s.Path()+lockSuffix)) },
+		func() error { return os.RemoveAll(filepath.Dir(s.Path())) },
+	} {
+		c.Close()
+		if err := remove(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Status(boundedContext(t)); !errors.Is(err, ErrNotRunning) {
+			t.Fatalf("without its socket: %v", err)
+		}
+		if again, err := s.Renew(); !again || err != nil {
+			t.Fatalf("made again: %v, %v", again, err)
+		}
+		if _, err := c.Status(boundedContext(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestSocketOfAnotherMaster: one whose socket was removed leaves alone what another
+// has made at its path.
+func TestSocketOfAnotherMaster(t *testing.T) {
+	first, c := serve(t, &fake{})
+	c.Close()
+	if err := os.RemoveAll(filepath.Dir(first.Path())); err != nil {
+		t.Fatal(err)
+	}
+	second := start(t, New(&fake{}, Options{Path: first.Path()}))
+	if again, err := first.Renew(); again || !errors.Is(err, ErrInUse) {
+		t.Fatalf("made again at a path in use: %v, %v", again, err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := second.Status(boundedContext(t)); err != nil {
+		t.Fatalf("the second one: %v", err)
+	}
+}
+
+// TestHungUp: a listener that hangs up at once, as one with too many connections does.
+func TestHungUp(t *testing.T) {
+	path := filepath.Join(folder(t), "web.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}()
+	c := NewClient(path)
+	defer func() { c.Close(); l.Close(); <-ended }()
+	if _, err := c.Status(boundedContext(t)); err == nil || !strings.Contains(err.Error(), "the master at "+path+" hung up") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestPathInUse(t *testing.T) {
 	s, c := serve(t, &fake{})
 	second := New(&fake{}, Options{Path: s.Path()})
