@@ -294,9 +294,14 @@ func (l *loop) beginDrain(o *order, a *app) error {
 func (l *loop) empty(o *order, a *app, slot int, why string) {
 	o.total = 1
 	o.see = func(e control.Event) {
-		if e.Slot != nil && *e.Slot == slot {
-			o.step(e, 0)
+		if e.Slot == nil || *e.Slot != slot {
+			return
 		}
+		gone := 0
+		if e.Kind == pool.KindExited.String() {
+			gone = 1
+		}
+		o.step(e, gone)
 	}
 	o.over = func() (bool, error) {
 		if a.ended {

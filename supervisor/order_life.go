@@ -172,7 +172,7 @@ func (l *loop) exchange(o *order, a, next *app) {
 // fillSlot ends the hold of a slot and waits for its worker.
 func (l *loop) fillSlot(o *order, a *app, slot int) {
 	ready := l.awaitReady(o, a, func(n int) bool { return n == slot })
-	o.total = 1
+	o.total = a.pool.Status().Wanted // of these the steps say how many are ready
 	o.over = func() (bool, error) {
 		st := a.pool.Status()
 		if slot >= st.Wanted {
