@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -80,7 +81,11 @@ func arguments(least, most int) cobra.PositionalArgs {
 		if most >= 0 && len(args) > most {
 			problem = fmt.Sprintf("too many arguments: %s", args[most])
 		}
-		return usageError{fmt.Errorf("%s: tine %s", problem, cmd.Use)}
+		ways := strings.Split(cmd.Use, " | ")
+		for i, way := range ways {
+			ways[i] = strings.TrimSuffix(cmd.CommandPath(), cmd.Name()) + way
+		}
+		return usageError{fmt.Errorf("%s: %s", problem, strings.Join(ways, " | "))}
 	}
 }
 

@@ -48,10 +48,14 @@ Signals: USR2 rolls, HUP reads the config again, TTIN and TTOU add and remove a
 worker, USR1 reopens the log file; TERM, INT and QUIT stop gracefully, a second
 one stops at once. Each flag can be given as an environment variable too:
 --drain-timeout as TINE_DRAIN_TIMEOUT.`,
-		Example: `  tine run -c tine.yaml
+		Example: `  tine run -c tine.yaml                    # or: tine run tine.yaml
   tine run -l :7000 -n 4 -- ./server --verbose
   tine run -l :7000 --cache 'users=exec:./count-users@5s' -- ./server`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			args, err := configArgument(cmd, args)
+			if err != nil {
+				return err
+			}
 			if err := fromEnvironment(cmd.Flags(), os.LookupEnv); err != nil {
 				return err
 			}

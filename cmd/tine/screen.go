@@ -63,6 +63,7 @@ func (s screen) harmless(line string) string {
 		return line
 	}
 	var out []byte
+	coloured := false
 	for i := 0; i < len(line); {
 		r, n := utf8.DecodeRuneInString(line[i:])
 		switch {
@@ -70,6 +71,7 @@ func (s screen) harmless(line string) string {
 			if end := colourEnd(line[i:]); end > 0 {
 				if s.colours {
 					out = append(out, line[i:i+end]...)
+					coloured = true
 				}
 				n = end
 			} else {
@@ -83,6 +85,9 @@ func (s screen) harmless(line string) string {
 			out = append(out, '?')
 		}
 		i += n
+	}
+	if coloured {
+		out = append(out, "\x1b[0m"...) // a line that leaves its colour on changes no other
 	}
 	return string(out)
 }

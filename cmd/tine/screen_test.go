@@ -39,6 +39,16 @@ func TestTableFitsTheScreen(t *testing.T) {
 	}
 }
 
+func TestTableOfOthersWords(t *testing.T) {
+	table := &table{columns: []column{{"KEY", false, 0}, {"ERROR", false, 0}}}
+	table.add("a\x1b[31mb\nc", cell{"no\r\ttable\u009b", red})
+	var out bytes.Buffer
+	table.write(screen{Writer: &out}, 0)
+	if want := "KEY        ERROR\na?[31mb?c  no??table?\n"; out.String() != want {
+		t.Errorf("got %q, want %q", out.String(), want)
+	}
+}
+
 func TestHarmless(t *testing.T) {
 	const line = "\x1b[31mred\x1b[0m \x1b[2J\x1b]0;title\a\tok\r\x00\xff\u0085"
 	file := screen{}
@@ -46,7 +56,7 @@ func TestHarmless(t *testing.T) {
 		t.Errorf("a file gets %q", got)
 	}
 	for colours, want := range map[bool]string{
-		true:  "\x1b[31mred\x1b[0m ^[[2J^[]0;title^G\tok^M^@\xff?",
+		true:  "\x1b[31mred\x1b[0m ^[[2J^[]0;title^G\tok^M^@\xff?\x1b[0m",
 		false: "red ^[[2J^[]0;title^G\tok^M^@\xff?",
 	} {
 		if got := (screen{terminal: true, colours: colours}).harmless(line); got != want {

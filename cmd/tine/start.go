@@ -47,14 +47,11 @@ With the name of an APP of a running master, start an app that was stopped, or w
 			return names, cobra.ShellCompDirectiveDefault
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			switch first := firstWord(cmd, args); {
-			case first == "" || strings.Contains(first, "/"):
-			case isConfigFile(first) && len(args) == 1:
-				if err := cmd.Flags().Set("config", first); err != nil {
-					return usageError{err}
-				}
-				args = nil
-			default:
+			args, err := configArgument(cmd, args)
+			if err != nil {
+				return err
+			}
+			if first := firstWord(cmd, args); first != "" && !strings.Contains(first, "/") {
 				return startApp(cmd, args, o, slot)
 			}
 			if err := fromEnvironment(cmd.Flags(), os.LookupEnv); err != nil {
@@ -112,6 +109,27 @@ func firstWord(cmd *cobra.Command, args []string) string {
 func isConfigFile(name string) bool {
 	ext := filepath.Ext(name)
 	return ext == ".yaml" || ext == ".yml"
+}
+
+// configArgument takes a config file that stands where a command would, with the flags
+// behind it, as if it came with -c. Behind a -- it is a command.
+func configArgument(cmd *cobra.Command, args []string) ([]string, error) {
+	flags := cmd.Flags()
+	if len(args) == 0 || !isConfigFile(args[0]) || cmd.ArgsLenAtDash() >= 0 || describesMaster(flags) {
+		return args, nil
+	}
+	flags.SetInterspersed(true) // what follows a config file are no arguments of a command
+	if err := flags.Parse(args); err != nil {
+		return nil, usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
+	}
+	if flags.NArg() > 1 {
+		return nil, usageError{fmt.Errorf("too many arguments: %s: a config file stands alone; to run it as a program: %s -- %s",
+			flags.Arg(1), cmd.CommandPath(), strings.Join(args, " "))}
+	}
+	if err := flags.Set("config", args[0]); err != nil {
+		return nil, usageError{err}
+	}
+	return nil, nil
 }
 
 // startApp starts an app of a running master again.

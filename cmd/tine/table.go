@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -35,8 +36,20 @@ func (t *table) add(cells ...any) {
 		default:
 			row[i] = cell{text: fmt.Sprint(c)}
 		}
+		row[i].text = oneLine(row[i].text)
 	}
 	t.rows = append(t.rows, row)
+}
+
+// oneLine is text without what would break a row, or do something to a terminal: keys,
+// commands and reasons are somebody else's words.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 const gap = 2 // spaces between columns
