@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,20 +52,27 @@ func servingWith(t *testing.T, opts ...Option) *master {
 }
 
 func TestMetricsAreAnswered(t *testing.T) {
-	next := func() ([]byte, error) { return []byte("jobs 1\n"), nil }
-	m := servingWith(t, WithMetrics(func() ([]byte, error) { return next() }))
+	asked := atomic.Int32{}
+	m := servingWith(t, WithMetrics(func() ([]byte, error) {
+		switch asked.Add(1) {
+		case 1:
+			return []byte("jobs 1\n"), nil
+		case 2:
+			return nil, errors.New("no registry")
+		case 3:
+			panic("oh")
+		}
+		return make([]byte, maxMetrics+1), nil
+	}))
 	if b, problem := m.answered(1, "tine.metrics", nil); string(b) != "jobs 1\n" || problem != "" {
 		t.Errorf("%q, %s", b, problem)
 	}
-	next = func() ([]byte, error) { return nil, errors.New("no registry") }
 	if _, problem := m.answered(2, "tine.metrics", nil); problem != "cannot gather metrics: no registry" {
 		t.Error(problem)
 	}
-	next = func() ([]byte, error) { panic("oh") }
 	if _, problem := m.answered(3, "tine.metrics", nil); !strings.HasPrefix(problem, "cannot gather metrics: panic: oh") {
 		t.Error(problem)
 	}
-	next = func() ([]byte, error) { return make([]byte, maxMetrics+1), nil }
 	if _, problem := m.answered(4, "tine.metrics", nil); !strings.Contains(problem, "at most 4194304") {
 		t.Error(problem)
 	}

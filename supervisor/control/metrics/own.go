@@ -12,7 +12,7 @@ import (
 // publish many. Beyond it, only the totals count the rest.
 const maxValues = 1000
 
-var states = []string{control.AppRunning, control.AppStopping, control.AppStopped, control.AppFinished, control.AppGaveUp}
+var states = []string{control.AppRunning, control.AppStopping, control.AppStopped, control.AppFinished, control.AppGaveUp, control.AppWaiting}
 
 var classes = [ipc.Classes]string{"1xx", "2xx", "3xx", "4xx", "5xx", "unknown"}
 
