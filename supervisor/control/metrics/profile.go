@@ -2,10 +2,12 @@ package metrics
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -250,10 +252,31 @@ func labelled(w Worker, r reply) (p *profile.Profile, err error) {
 			p, err = nil, fmt.Errorf("its profile cannot be read: %v", c)
 		}
 	}()
-	if p, err = profile.ParseData(r.text); err != nil {
+	data, err := unpacked(r.text)
+	if err == nil {
+		p, err = profile.ParseUncompressed(data)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("its profile cannot be read: %w", err)
 	}
 	p.SetLabel("slot", []string{strconv.Itoa(w.Slot)})
 	p.SetLabel("worker", []string{strconv.FormatUint(w.ID, 10)})
 	return p, nil
+}
+
+// maxUnpacked is the most that one worker's profile may have, in bytes: some hundred
+// times those of a large program.
+const maxUnpacked = 64 << 20
+
+// unpacked undoes gzip, which can make much of little.
+func unpacked(data []byte) ([]byte, error) {
+	z, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	out, err := io.ReadAll(io.LimitReader(z, maxUnpacked+1))
+	if err == nil && len(out) > maxUnpacked {
+		err = fmt.Errorf("it has more than %d bytes", maxUnpacked)
+	}
+	return out, err
 }

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"runtime/pprof"
 	"slices"
@@ -46,6 +47,23 @@ func TestProfilesAreMergedWithoutThoseThatFail(t *testing.T) {
 		t.Errorf("%q", p.Comments)
 	}
 	if _, err := mergeProfiles(workers[1:3], replies[1:3]); err == nil || err.Error() != "it hangs" {
+		t.Error(err)
+	}
+}
+
+func TestProfileOfTooMuchIsNotUnpacked(t *testing.T) {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	block := make([]byte, 1<<20)
+	for range maxUnpacked>>20 + 1 {
+		if _, err := z.Write(block); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := labelled(Worker{}, reply{text: b.Bytes()}); err == nil || !strings.Contains(err.Error(), "more than 67108864 bytes") {
 		t.Error(err)
 	}
 }
