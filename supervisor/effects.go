@@ -93,7 +93,7 @@ func (l *loop) assign(a *app, e pool.Assign) {
 		l.step(a, pool.Recycle{ID: m.id, Reason: "its channel has ended"})
 		return
 	}
-	if !l.place(m) {
+	if !l.place(m) && m.outbox == nil {
 		return
 	}
 	if r, err := a.generations[m.generation].resolve(); err == nil {
@@ -123,6 +123,16 @@ func (l *loop) steer(a *app) {
 	if err := a.sockets.SteerTo(a.admitted); err != nil {
 		l.logs.Warn().Str("app", a.name).Ints("slots", a.admitted).Err(err).Msg("cannot steer; the kernel goes on to spread connections over all slots")
 	}
+}
+
+// steerInTime steers once for all that came together: at a start every worker's ready
+// would change it. But a worker that floods the loop must not keep it from that.
+func (l *loop) steerInTime() {
+	if l.unsteered++; len(l.s.inbox) > 0 && l.unsteered <= inboxSize {
+		return
+	}
+	l.steerAll()
+	l.unsteered = 0
 }
 
 // steerAll carries out what was ordered and waits to be.

@@ -49,7 +49,9 @@ func (l *loop) frame(m *member, f ipc.Frame) {
 	case ipc.Hello:
 		l.hello(m, f)
 	case ipc.Standby:
-		if m.slot < 0 {
+		if !m.subscribed { // it would be given its slot now, and again with the snapshot
+			l.breakChannel(m, "standing by before the snapshot was sent")
+		} else if m.slot < 0 {
 			l.step(m.app, pool.Parked{ID: m.id})
 		} // else it got to its listeners before its slot got to it
 	case ipc.Ready:

@@ -129,6 +129,65 @@ func TestNothingComesBeforeTheHello(t *testing.T) {
 	}
 }
 
+// TestStandbyBeforeTheSnapshot: who asks for a slot too early would get it twice, with
+// both seats of the scoreboard.
+func TestStandbyBeforeTheSnapshot(t *testing.T) {
+	s := newStage(t)
+	s.m.slot, s.m.subscribed = -1, false
+	s.frame(s.m, ipc.Standby{})
+	if s.m.outbox != nil {
+		t.Error("it was taken")
+	}
+}
+
+// TestSteeringIsNotHeldUpByAFlood: the loop waits for a quiet moment to steer, but not
+// for ever.
+func TestSteeringIsNotHeldUpByAFlood(t *testing.T) {
+	s := newStage(t)
+	set, err := listen.Open([]listen.Address{{Network: "tcp", Addr: "127.0.0.1:0"}}, 2, listen.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	a := s.m.app
+	a.sockets, a.steered, a.steerDue = newSockets(set), []int{1}, true
+	s.s.inbox <- getStatus{}
+	s.steerInTime()
+	if !a.steerDue {
+		t.Error("it does not wait for what comes together")
+	}
+	for range inboxSize {
+		s.steerInTime()
+	}
+	if a.steerDue {
+		t.Errorf("not steered after %d messages", inboxSize)
+	}
+}
+
+// TestTotalsOfWhoIsGone: its connections have ended with it, and are nobody's load.
+func TestTotalsOfWhoIsGone(t *testing.T) {
+	s := newStage(t)
+	set, err := listen.Open([]listen.Address{{Network: "tcp", Addr: "127.0.0.1:0"}}, 1, listen.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	a := s.m.app
+	a.sockets = newSockets(set)
+	for range 3 { // the seat is free again each time
+		if !a.sockets.sit(s.m) {
+			t.Fatal("no free seat")
+		}
+		s.m.row.Opened.Add(5)
+		s.m.row.Closed.Add(2)
+		s.m.row.Heap.Store(1 << 20)
+		a.tally(s.m)
+	}
+	if got := a.totals[0]; got.Opened != 15 || got.Closed != 15 || got.Heap != 0 {
+		t.Errorf("totals %d opened, %d closed, heap %d; want 15, 15, 0", got.Opened, got.Closed, got.Heap)
+	}
+}
+
 func TestCallTime(t *testing.T) {
 	for asked, want := range map[time.Duration]time.Duration{
 		0: 30 * time.Second, -1: 30 * time.Second, time.Millisecond: time.Millisecond, time.Hour: 10 * time.Minute,

@@ -47,6 +47,7 @@ type loop struct {
 	logConfig  Log     // what the log was opened with
 	wakeup     *time.Timer
 	timerStale bool            // a core was stepped since it was set
+	unsteered  int             // messages since steering was last brought up to date
 	memoryAt   time.Time       // when the workers' memory is looked at next; zero: no app has a limit
 	ctx        context.Context // of the sources; ends with the loop
 	cancel     context.CancelFunc
@@ -116,11 +117,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 		if l.timerStale {
 			l.setTimer()
 		}
-		if len(l.s.inbox) == 0 {
-			// Once for all that came together: at a start every worker's ready would
-			// change it.
-			l.steerAll()
-		}
+		l.steerInTime()
 		select {
 		case m := <-l.s.inbox:
 			m.apply(l)

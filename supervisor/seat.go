@@ -46,6 +46,7 @@ func (a *app) tally(m *member) {
 		return
 	}
 	done := m.row.Stats()
+	done.Closed = done.Opened // what it had open has ended with it
 	done.Goroutines, done.Heap, done.GCPause = 0, 0, 0
 	for len(a.totals) <= m.slot {
 		a.totals = append(a.totals, ipc.Stats{})
