@@ -86,7 +86,8 @@ func (l *loop) assign(a *app, e pool.Assign) {
 	m.slot = e.Slot
 	m.name(m.proc.PID())
 	if err := l.openSlot(a, e.Slot); err != nil {
-		l.breakChannel(m, err.Error())
+		l.worker(l.logs.Error(), m).Err(proc.AsLimit(err)).Msg("cannot open the slot of a standby; replacing it")
+		l.step(a, pool.Recycle{ID: m.id, Reason: err.Error()})
 		return
 	}
 	if m.outbox == nil {

@@ -294,3 +294,38 @@ func TestLogReaderGoesAway(t *testing.T) {
 		t.Error("it did not stop")
 	}
 }
+
+// TestNoDescriptorStays: after many rollouts, crashes, standbys that took over, and slots
+// that came and went, the master has open what it had before.
+func TestNoDescriptorStays(t *testing.T) {
+	for _, kind := range allKinds {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			m := startReady(t, steered(2, "steering: "+kind, "standby: 1", "$FAST"))
+			m.of(kind)
+			round := func(rolls int) {
+				for range rolls {
+					m.roll()
+				}
+				mark := m.mark()
+				m.signal(syscall.SIGTTIN)
+				m.readyIn(mark, 2)
+				m.signal(syscall.SIGTTOU)
+				m.awaitFrom(mark, is("retired"))
+				mark = m.mark()
+				syscall.Kill(m.workers("")[1], syscall.SIGKILL)
+				m.readyIn(mark, 1)
+				m.awaitFrom(mark, is("parked"))
+			}
+			round(2)
+			var before int
+			eventually(t, "old workers have gone", func() bool { return len(m.processes()) == 4 })
+			before = descriptors(t, m.pid)
+			for range 4 {
+				round(5)
+			}
+			eventually(t, fmt.Sprintf("the master has %d descriptors as before", before), func() bool { return descriptors(t, m.pid) <= before })
+			m.stop()
+		})
+	}
+}
