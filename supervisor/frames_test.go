@@ -164,6 +164,41 @@ func TestSteeringIsNotHeldUpByAFlood(t *testing.T) {
 	}
 }
 
+// TestSurplusSlots: of an app that has ended, slots stay which the other one's workers
+// are still leaving. A socket that they hold would keep its number in the kernel's
+// group, and the next one that is opened would be taken for another.
+func TestSurplusSlots(t *testing.T) {
+	s := newStage(t)
+	set, err := listen.Open([]listen.Address{{Network: "tcp", Addr: "127.0.0.1:0"}}, 4, listen.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	b, config := s.m.app, NewApp("web", "true")
+	config.Workers = 3
+	b.pool, b.sockets = pool.New(poolConfig(config)), newSockets(set)
+	step := func(events ...pool.Event) {
+		for _, e := range events {
+			b.pool.Step(time.Now(), e)
+		}
+	}
+	step(pool.Start{})
+	for id := range 3 {
+		step(pool.Spawned{ID: pool.WorkerID(id + 1), PID: 10 + id}, pool.Ready{ID: pool.WorkerID(id + 1)})
+	}
+	step(pool.Scale{N: 1})
+	a := &app{name: "old", sockets: b.sockets, ended: true}
+	s.closeSurplus(a)
+	if n := set.Slots(); n != 3 {
+		t.Errorf("%d slots are open while 3 workers run, want 3", n)
+	}
+	step(pool.Exited{ID: 2}, pool.Exited{ID: 3})
+	s.closeSurplus(a)
+	if n := set.Slots(); n != 1 {
+		t.Errorf("%d slots are open, want the one that is wanted", n)
+	}
+}
+
 // TestTotalsOfWhoIsGone: its connections have ended with it, and are nobody's load.
 func TestTotalsOfWhoIsGone(t *testing.T) {
 	s := newStage(t)

@@ -300,13 +300,14 @@ func (l *loop) appEnded(a *app, code int, reason string) {
 }
 
 // closeSurplus closes the slots that only a, which has ended, had workers in: those
-// that the app on the same sockets does not want.
+// that the app on the same sockets does not have. Those whose workers are still
+// leaving it closes itself: as long as a worker holds a socket, the kernel counts it.
 func (l *loop) closeSurplus(a *app) {
 	for _, b := range l.apps {
 		if b == a || b.ended || b.sockets != a.sockets {
 			continue
 		}
-		for slot := b.sockets.Slots() - 1; slot >= max(b.pool.Status().Wanted, 1); slot-- {
+		for slot := b.sockets.Slots() - 1; slot >= max(len(b.pool.Status().Slots), 1); slot-- {
 			if err := b.sockets.CloseSlot(slot); err != nil {
 				l.logs.Error().Str("app", b.name).Int("slot", slot).Err(err).Msg("cannot close slot")
 				return

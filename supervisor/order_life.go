@@ -167,6 +167,9 @@ func (l *loop) exchange(o *order, a, next *app) {
 		defer func() { next.sockets.users-- }()
 	}
 	l.start(next)
+	if kept { // a config may have made it smaller meanwhile
+		l.closeSurplus(a)
+	}
 }
 
 // fillSlot ends the hold of a slot and waits for its worker.
