@@ -49,7 +49,7 @@ at a time with no lost request.`,
 	root.AddGroup(&cobra.Group{ID: groupRun, Title: "To run:"}, &cobra.Group{ID: groupSee, Title: "To see:"},
 		&cobra.Group{ID: groupChange, Title: "To change what runs:"}, &cobra.Group{ID: groupMore, Title: "More:"})
 	group(root, groupRun, newStart(), newRun(), newStop(), newStartup())
-	group(root, groupSee, newList(), newStatus(), newDescribe(), newLogs(), newEvents(), newProfile())
+	group(root, groupSee, newList(), newStatus(), newDescribe(), newTop(), newLogs(), newEvents(), newProfile())
 	group(root, groupChange, newReload(), newRestart(), newScale(), newDrain(), newSignal(), newCache())
 	group(root, groupMore, newConfig(), newDoctor(), newVersion(), newCompletion(), newMan())
 	root.SetHelpCommandGroupID(groupMore)

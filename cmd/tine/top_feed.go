@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// feed carries what a stream brings to the model in batches, so that a flood of lines
+// is not one redraw each. It holds the newest limit items: what is older when they are
+// taken was lost, and is counted. Safe for concurrent use.
+type feed[T any] struct {
+	limit int
+	pace  time.Duration // from the first item until a batch is taken
+
+	mu    sync.Mutex
+	items []T
+	lost  int
+	ended bool
+	err   error
+	news  chan struct{} // holds one token while there is something to take
+}
+
+// batch is what a feed held.
+type batch[T any] struct {
+	items []T
+	lost  int // older items that were not held any more
+	ended bool
+	err   error // why it ended; nil: as it should
+}
+
+func newFeed[T any](limit int, pace time.Duration) *feed[T] {
+	return &feed[T]{limit: limit, pace: pace, news: make(chan struct{}, 1)}
+}
+
+// put adds an item and never waits.
+func (f *feed[T]) put(item T) {
+	f.mu.Lock()
+	if len(f.items) >= 2*f.limit { // twice, so that most puts move nothing
+		f.lost += len(f.items) - f.limit
+		f.items = append(f.items[:0], f.items[len(f.items)-f.limit:]...)
+	}
+	f.items = append(f.items, item)
+	f.mu.Unlock()
+	f.wake()
+}
+
+// end says that nothing more comes.
+func (f *feed[T]) end(err error) {
+	f.mu.Lock()
+	f.ended, f.err = true, err
+	f.mu.Unlock()
+	f.wake()
+}
+
+func (f *feed[T]) wake() {
+	select {
+	case f.news <- struct{}{}:
+	default:
+	}
+}
+
+// next waits for something to take and takes it. ok is false when ctx ended first.
+func (f *feed[T]) next(ctx context.Context) (b batch[T], ok bool) {
+	select {
+	case <-f.news:
+	case <-ctx.Done():
+		return b, false
+	}
+	if f.pace > 0 {
+		select {
+		case <-time.After(f.pace):
+		case <-ctx.Done():
+			return b, false
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if more := len(f.items) - f.limit; more > 0 {
+		f.lost += more
+		f.items = f.items[more:]
+	}
+	b = batch[T]{f.items, f.lost, f.ended, f.err}
+	f.items, f.lost = nil, 0
+	return b, true
+}

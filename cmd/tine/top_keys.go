@@ -1,0 +1,207 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/tinehq/tine/supervisor/control"
+)
+
+// prompt is what the user is asked before anything happens.
+type prompt struct {
+	kind  promptKind
+	text  string        // the question
+	order control.Order // what is done after it
+	input string        // what was typed
+}
+
+type promptKind int
+
+const (
+	promptYes    promptKind = iota // y does it, any other key does not
+	promptNumber                   // of workers
+	promptFilter
+)
+
+// promptSize bounds what can be typed, in characters.
+const promptSize = 64
+
+func (m *topModel) key(k tea.KeyPressMsg) tea.Cmd {
+	switch k.String() {
+	case "ctrl+c":
+		return tea.Quit
+	case "ctrl+z":
+		return tea.Suspend
+	}
+	m.note = cell{}
+	if m.prompt != nil {
+		return m.answer(k)
+	}
+	if m.help {
+		m.help = false
+		if k.String() != "q" {
+			return nil
+		}
+	}
+	page := max(1, m.listHeight()-1)
+	if m.inLog {
+		page = max(1, m.logHeight()-1)
+	}
+	switch k.String() {
+	case "q":
+		return tea.Quit
+	case "?":
+		m.help = true
+	case "tab", "shift+tab":
+		m.inLog = !m.inLog
+	case "up", "k":
+		return m.move(-1)
+	case "down", "j":
+		return m.move(1)
+	case "pgup", "ctrl+b":
+		return m.move(-page)
+	case "pgdown", "ctrl+f", "space":
+		return m.move(page)
+	case "home", "g":
+		return m.move(-len(m.rows) - len(m.log))
+	case "end", "G":
+		return m.move(len(m.rows) + len(m.log))
+	case "esc":
+		switch {
+		case m.inLog:
+			m.inLog = false
+		case m.filter != "":
+			m.filter = ""
+			m.list()
+			return m.choose()
+		}
+	case "/":
+		m.prompt = &prompt{kind: promptFilter, text: "filter", input: m.filter}
+	case "r", "s", "d", "S", "a":
+		m.question(k.String())
+	}
+	return nil
+}
+
+// move goes by so many rows, or lines of the log.
+func (m *topModel) move(by int) tea.Cmd {
+	if m.inLog {
+		m.logBack = max(0, min(m.logBack-by, len(m.log)-m.logHeight()))
+		return nil
+	}
+	m.at = max(0, min(m.at+by, len(m.rows)-1))
+	return m.choose()
+}
+
+// question asks before a change of the chosen row or its app.
+func (m *topModel) question(key string) {
+	row, ok := m.selected()
+	switch {
+	case m.ended:
+		m.tell(red, "the master has ended: there is nothing to change")
+		return
+	case !ok:
+		m.tell(yellow, "no app is chosen")
+		return
+	}
+	app := row.app
+	p := &prompt{order: control.Order{App: app.Name}}
+	switch key {
+	case "r":
+		p.order.Verb = control.VerbReload
+		p.text = fmt.Sprintf("reload all workers of %s?", app.Name)
+	case "s":
+		p.kind, p.order.Verb = promptNumber, control.VerbScale
+		p.text = fmt.Sprintf("scale %s from %d workers to (or +N, -N)", app.Name, app.Desired)
+	case "S":
+		p.order.Verb = control.VerbStop
+		p.text = fmt.Sprintf("stop all workers of %s? Nobody serves it then.", app.Name)
+	case "a":
+		p.order.Verb = control.VerbStart
+		if slot := row.slot(); slot != nil && row.worker.ID == 0 {
+			p.order.Slot = slot
+		}
+		p.text = fmt.Sprintf("start %s?", whom(p.order))
+	case "d":
+		p.order.Verb, p.order.Slot = control.VerbDrain, row.slot()
+		if p.order.Slot == nil {
+			m.tell(yellow, "choose the worker to drain with the arrows")
+			return
+		}
+		p.text = fmt.Sprintf("drain %s? Its slot stays empty until a start.", whom(p.order))
+	}
+	p.text = m.screen.harmless(p.text)
+	m.prompt = p
+}
+
+// answer takes a key for the prompt.
+func (m *topModel) answer(k tea.KeyPressMsg) tea.Cmd {
+	p := m.prompt
+	key := k.String()
+	switch {
+	case key == "esc":
+		m.prompt = nil
+		if p.kind == promptFilter {
+			m.filter = ""
+			m.list()
+			return m.choose()
+		}
+		m.tell(plain, "nothing was changed")
+	case p.kind == promptYes:
+		m.prompt = nil
+		if key == "y" || key == "Y" {
+			return m.do(p.order)
+		}
+		m.tell(plain, "nothing was changed")
+	case key == "enter":
+		m.prompt = nil
+		if p.kind == promptNumber {
+			return m.scale(p)
+		}
+	case key == "backspace" || key == "ctrl+u":
+		_, n := utf8.DecodeLastRuneInString(p.input)
+		if p.input = p.input[:len(p.input)-n]; key == "ctrl+u" {
+			p.input = ""
+		}
+		return m.typed(p)
+	case k.Text != "" && utf8.RuneCountInString(p.input+k.Text) <= promptSize:
+		if p.kind == promptNumber && strings.Trim(k.Text, "0123456789+-") != "" {
+			return nil
+		}
+		p.input += k.Text
+		return m.typed(p)
+	}
+	return nil
+}
+
+// typed shows at once what a filter finds.
+func (m *topModel) typed(p *prompt) tea.Cmd {
+	if p.kind != promptFilter {
+		return nil
+	}
+	m.filter = p.input
+	m.list()
+	return m.choose()
+}
+
+func (m *topModel) scale(p *prompt) tea.Cmd {
+	text := p.input
+	if text == "" {
+		m.tell(plain, "nothing was changed")
+		return nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		m.tell(red, fmt.Sprintf("%q is no number of workers", text))
+		return nil
+	}
+	p.order.N, p.order.By = n, strings.ContainsAny(text[:1], "+-")
+	if !p.order.By && n == 0 {
+		m.prompt = &prompt{text: fmt.Sprintf("scale %s to no worker? Nobody serves it then.", whom(p.order)), order: p.order}
+		return nil
+	}
+	return m.do(p.order)
+}

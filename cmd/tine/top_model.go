@@ -1,0 +1,396 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/tinehq/tine/supervisor/control"
+)
+
+const (
+	topPeriod   = time.Second            // between two questions for the status
+	topPace     = 100 * time.Millisecond // of what streams bring
+	topSettle   = 150 * time.Millisecond // until the log of a row is asked for: the user may be passing by
+	topRetry    = 2 * time.Second        // until a stream that failed is asked for again
+	topNote     = 10                     // periods that a note stays without a key
+	topLines    = 500                    // kept of a log
+	topLineSize = 4096                   // bytes kept of one line
+)
+
+// topModel is the live view. Only Update changes it; what it asks the master runs in
+// commands and comes back as messages, so that a slow master never stops the keys.
+type topModel struct {
+	ctx    context.Context // ends with the view
+	master master
+	app    string // whose rows are shown, as chosen has it
+	screen screen // how text is painted; its width is not used
+	after  func(time.Duration, tea.Msg) tea.Cmd
+	pace   time.Duration
+	feeds  sync.WaitGroup // the streams and orders that are followed
+
+	width, height int
+	help          bool
+	inLog         bool // the arrows scroll the log
+	prompt        *prompt
+	filter        string
+
+	status  control.Status
+	apps    []control.App // those of the status that are shown
+	rates   rates
+	asking  bool
+	silent  int    // periods since the last answer
+	problem string // why there was none
+	ended   bool   // the master has: nothing is asked any more
+
+	rows []topRow
+	at   int // the chosen row
+	top  int // the first row on the screen
+
+	logOf   topRow
+	logGen  int // which log is meant: what comes of an older one is passed over
+	logStop context.CancelFunc
+	logFrom uint64 // the newest line that came
+	log     []string
+	logBack int // lines between the end of the log and the bottom of its window
+
+	event   control.Event
+	eventID uint64 // the newest that came
+
+	orders  []*topOrder // under way, the oldest first
+	lastID  int
+	note    cell
+	noteAge int
+}
+
+// topOrder is an order that is under way.
+type topOrder struct {
+	id    int
+	title string // such as "reload of web"
+	step  string // how far it is
+}
+
+// Messages. Those of streams carry the feed that they came from.
+type (
+	topTick   struct{}
+	topStatus struct {
+		status control.Status
+		err    error
+	}
+	topLogDue struct{ gen int }
+	topLog    struct {
+		gen  int
+		feed *feed[control.LogLine]
+		batch[control.LogLine]
+	}
+	topEventsDue struct{}
+	topEvents    struct {
+		feed *feed[control.Event]
+		batch[control.Event]
+	}
+	topSteps struct {
+		id   int
+		feed *feed[control.Progress]
+		batch[control.Progress]
+	}
+)
+
+func newTopModel(ctx context.Context, of master, app string, colours bool) *topModel {
+	return &topModel{
+		ctx: ctx, master: of, app: app, pace: topPace, width: 80, height: 24,
+		screen: screen{terminal: true, colours: colours},
+		after: func(d time.Duration, msg tea.Msg) tea.Cmd {
+			return tea.Tick(d, func(time.Time) tea.Msg { return msg })
+		},
+	}
+}
+
+// Init begins to ask.
+func (m *topModel) Init() tea.Cmd {
+	return tea.Batch(m.ask(), m.after(topPeriod, topTick{}), m.followEvents(), m.choose())
+}
+
+// Update takes one message in.
+func (m *topModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		m.width, m.height = msg.Width, msg.Height
+	case tea.KeyPressMsg:
+		return m, m.key(msg)
+	case topTick:
+		return m, m.tick()
+	case topStatus:
+		return m, m.answered(msg)
+	case topLogDue:
+		if msg.gen == m.logGen && !m.ended {
+			return m, m.followLog()
+		}
+	case topLog:
+		return m, m.logged(msg)
+	case topEventsDue:
+		return m, m.followEvents()
+	case topEvents:
+		return m, m.happened(msg)
+	case topSteps:
+		return m, m.stepped(msg)
+	}
+	return m, nil
+}
+
+// tick asks for the status, unless the last answer is still awaited.
+func (m *topModel) tick() tea.Cmd {
+	if m.noteAge++; m.noteAge > topNote {
+		m.note = cell{}
+	}
+	if m.ended {
+		return m.after(topPeriod, topTick{})
+	}
+	m.silent++
+	return tea.Batch(m.ask(), m.after(topPeriod, topTick{}))
+}
+
+func (m *topModel) ask() tea.Cmd {
+	if m.asking {
+		return nil
+	}
+	m.asking = true
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(m.ctx, answerTimeout)
+		defer cancel()
+		st, err := m.master.Status(ctx)
+		return topStatus{st, err}
+	}
+}
+
+func (m *topModel) answered(msg topStatus) tea.Cmd {
+	m.asking = false
+	switch {
+	case errors.Is(msg.err, control.ErrNotRunning):
+		m.ended, m.prompt = true, nil
+		return nil
+	case errors.Is(msg.err, context.DeadlineExceeded):
+		m.problem = "it is busy or hangs"
+		return nil
+	case msg.err != nil:
+		m.problem = oneLine(msg.err.Error())
+		return nil
+	}
+	m.silent, m.problem = 0, ""
+	m.keep(msg.status)
+	return m.choose()
+}
+
+// keep takes a status in.
+func (m *topModel) keep(st control.Status) {
+	if st.PID != m.status.PID { // another master has taken over: its ids begin again
+		m.eventID, m.logFrom = 0, 0
+	}
+	m.status = st
+	m.rates.add(st)
+	m.apps, _ = chosen(st, m.app) // an app that is not there any more leaves no rows
+	m.list()
+}
+
+// list makes the rows again, with the same one chosen.
+func (m *topModel) list() {
+	was, had := m.selected()
+	m.rows = topRows(m.apps, m.filter)
+	if had {
+		m.at = restore(m.rows, was, m.at)
+	}
+	m.at = max(0, min(m.at, len(m.rows)-1))
+}
+
+func (m *topModel) selected() (topRow, bool) {
+	if m.at >= len(m.rows) {
+		return topRow{}, false
+	}
+	return m.rows[m.at], true
+}
+
+// choose follows the log of the chosen row, if it is not the one that is followed.
+func (m *topModel) choose() tea.Cmd {
+	row, ok := m.selected()
+	if !ok || m.logGen > 0 && row.key() == m.logOf.key() {
+		return nil
+	}
+	if m.logStop != nil {
+		m.logStop()
+	}
+	m.logOf, m.log, m.logBack, m.logFrom = row, nil, 0, 0
+	m.logGen++
+	return m.after(topSettle, topLogDue{m.logGen})
+}
+
+func (m *topModel) followLog() tea.Cmd {
+	ctx, stop := context.WithCancel(m.ctx)
+	m.logStop = stop
+	f := newFeed[control.LogLine](topLines, m.pace)
+	q := control.LogQuery{App: m.logOf.app.Name, Slot: m.logOf.slot(), Last: topLines, Follow: true, After: m.logFrom}
+	m.feeds.Go(func() {
+		f.end(m.master.Logs(ctx, q, func(l control.LogLine) error {
+			f.put(l)
+			return nil
+		}))
+	})
+	return m.nextLog(m.logGen, f)
+}
+
+func (m *topModel) nextLog(gen int, f *feed[control.LogLine]) tea.Cmd {
+	return func() tea.Msg {
+		if b, ok := f.next(m.ctx); ok {
+			return topLog{gen, f, b}
+		}
+		return nil
+	}
+}
+
+func (m *topModel) logged(msg topLog) tea.Cmd {
+	if msg.gen != m.logGen {
+		return nil // its stream was told to end
+	}
+	if msg.lost > 0 {
+		m.say(fmt.Sprintf("(%d lines came faster than they can be shown)", msg.lost))
+	}
+	for _, l := range msg.items {
+		m.logFrom = max(m.logFrom, l.ID)
+		if len(l.Text) > topLineSize {
+			l.Text = strings.ToValidUTF8(l.Text[:topLineSize], "")
+		}
+		m.say(strings.Split(logText(m.screen, l, false), "\n")...)
+	}
+	if !msg.ended {
+		return m.nextLog(msg.gen, msg.feed)
+	}
+	if msg.err != nil && m.ctx.Err() == nil && !m.ended && !errors.Is(msg.err, control.ErrNotRunning) {
+		m.say(m.screen.paint(yellow, "cannot follow the log: "+oneLine(msg.err.Error())))
+	}
+	return m.after(topRetry, topLogDue{msg.gen})
+}
+
+// say adds lines to the log. Who has scrolled back stays where he is.
+func (m *topModel) say(lines ...string) {
+	for _, l := range lines {
+		m.log = append(m.log, strings.ReplaceAll(l, "\t", "    "))
+		if m.logBack > 0 {
+			m.logBack++
+		}
+	}
+	if more := len(m.log) - topLines; more > 0 {
+		m.log = append([]string(nil), m.log[more:]...)
+	}
+}
+
+func (m *topModel) followEvents() tea.Cmd {
+	if m.ended {
+		return nil
+	}
+	f := newFeed[control.Event](64, m.pace)
+	after, last := m.eventID, 0
+	if after == 0 {
+		last = 1
+	}
+	m.feeds.Go(func() {
+		f.end(m.master.EventsLast(m.ctx, after, last, true, func(e control.Event) error {
+			f.put(e)
+			return nil
+		}))
+	})
+	return m.nextEvents(f)
+}
+
+func (m *topModel) nextEvents(f *feed[control.Event]) tea.Cmd {
+	return func() tea.Msg {
+		if b, ok := f.next(m.ctx); ok {
+			return topEvents{f, b}
+		}
+		return nil
+	}
+}
+
+func (m *topModel) happened(msg topEvents) tea.Cmd {
+	for _, e := range msg.items {
+		m.eventID = max(m.eventID, e.ID)
+		if e.Kind != control.EventMissed {
+			m.event = e
+		}
+	}
+	if msg.ended {
+		return m.after(topRetry, topEventsDue{})
+	}
+	return m.nextEvents(msg.feed)
+}
+
+// do has an order carried out and shows its steps.
+func (m *topModel) do(o control.Order) tea.Cmd {
+	o.Reason = "tine top"
+	m.lastID++
+	order := &topOrder{id: m.lastID, title: o.Verb + " of " + whom(o), step: "begins"}
+	m.orders = append(m.orders, order)
+	f := newFeed[control.Progress](64, m.pace)
+	m.feeds.Go(func() {
+		f.end(m.master.Do(m.ctx, o, func(p control.Progress) {
+			if !p.Final {
+				f.put(p)
+			}
+		}))
+	})
+	return m.nextSteps(order.id, f)
+}
+
+func (m *topModel) nextSteps(id int, f *feed[control.Progress]) tea.Cmd {
+	return func() tea.Msg {
+		if b, ok := f.next(m.ctx); ok {
+			return topSteps{id, f, b}
+		}
+		return nil
+	}
+}
+
+func (m *topModel) stepped(msg topSteps) tea.Cmd {
+	for i, o := range m.orders {
+		if o.id != msg.id {
+			continue
+		}
+		for _, p := range msg.items {
+			o.step = strings.TrimPrefix(where(p.App, p.Slot)+" "+oneLine(m.screen.harmless(stepText(p))), "tine ")
+			if p.Total > 0 {
+				o.step = fmt.Sprintf("%d/%d, %s", min(p.Done, p.Total), p.Total, o.step)
+			}
+		}
+		if !msg.ended {
+			return m.nextSteps(msg.id, msg.feed)
+		}
+		m.orders = append(m.orders[:i:i], m.orders[i+1:]...)
+		m.closed(o, msg.err)
+		return m.ask()
+	}
+	return nil
+}
+
+// closed tells what came of an order.
+func (m *topModel) closed(o *topOrder, err error) {
+	if err == nil {
+		m.tell(green, o.title+": done")
+		return
+	}
+	m.tell(red, o.title+": "+oneLine(err.Error()))
+	var failed *control.Failed
+	if errors.As(err, &failed) && failed.Output != "" {
+		for line := range strings.SplitSeq(strings.TrimRight(failed.Output, "\n"), "\n") {
+			m.say("  | " + m.screen.harmless(line))
+		}
+	}
+}
+
+// tell shows a note until the next key.
+func (m *topModel) tell(c colour, text string) {
+	m.note, m.noteAge = cell{m.screen.harmless(text), c}, 0
+}
+
+// oneLine is text without line ends.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

@@ -1,0 +1,422 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
+	"github.com/tinehq/tine/supervisor/control"
+)
+
+// reverse is for the chosen row. It is marked by a sign too, for terminals without it.
+const reverse colour = "7"
+
+const topKeys = "tab log  r reload  s scale  d drain  S stop  a start  / filter  ? help  q quit"
+
+const topHelp = `up down j k      choose an app or a worker (page up, page down, g, G too)
+tab              the arrows scroll the log; tab or esc: back to the list
+/                show only what has this in its name, pid or state; esc: all
+r                reload the app: new workers one at a time, no request lost
+s                scale the app: to a number of workers, or by +N or -N
+d                drain the chosen worker: its slot stays empty until a start
+a                start what is stopped or drained
+S                stop all workers of the app, which stays listed
+q ctrl+c         quit; an order that is under way goes on
+
+RST restarts, BUSY requests in flight, CONN connections. P50 and P99 are in
+milliseconds, of about the last minute; those of an app are of its slowest worker.
+CPU is of one CPU. REQ/S and ERR/S (500 and above) are of the last second.`
+
+// Lines that are always there: two of the head, the titles, the head of the log, the
+// event and the foot.
+const topFixed = 6
+
+// View draws the whole screen: as many lines as it has, none wider than it.
+func (m *topModel) View() tea.View {
+	v := tea.NewView(strings.Join(m.lines(), "\n"))
+	v.AltScreen = true
+	return v
+}
+
+func (m *topModel) lines() []string {
+	lines := append(m.head(), m.table()...)
+	lines = append(lines, m.logHead())
+	lines = append(lines, m.logWindow()...)
+	lines = append(lines, m.eventLine(), m.foot())
+	if over := len(lines) - m.height; over > 0 { // a tiny screen: the foot has the question
+		lines = append(lines[:max(0, m.height-1)], lines[len(lines)-1])
+		lines = lines[:max(0, min(m.height, len(lines)))]
+	}
+	for i, l := range lines {
+		lines[i] = strings.TrimRight(ansi.Truncate(l, m.width, "…"), " ")
+	}
+	return lines
+}
+
+func (m *topModel) head() []string {
+	st := m.status
+	first := m.screen.paint(bold, "tine "+m.screen.harmless(st.Name)) +
+		fmt.Sprintf("  pid %d  up %s  steering %s  cache epoch %d  %s", st.PID, seconds(st.UptimeS), dash(st.Steering), st.Cache.Epoch, st.Version)
+	return []string{first, m.second()}
+}
+
+// second is the line of what is wrong, or of the sums.
+func (m *topModel) second() string {
+	switch {
+	case m.ended:
+		return m.screen.paint(red, "THE MASTER HAS ENDED. This is the last picture; q quits.")
+	case m.silent > 1:
+		text := fmt.Sprintf("no answer of the master for %ds", m.silent)
+		if m.problem != "" {
+			text += ": " + m.problem
+		}
+		return m.screen.paint(yellow, text)
+	}
+	var ready, desired int
+	var all sums
+	var perSecond, failed float64
+	for _, a := range m.apps {
+		s := sumsOf(a)
+		ready, desired = ready+a.Ready, desired+a.Desired
+		all.cpu, all.rss = all.cpu+s.cpu, all.rss+s.rss
+		r := m.rates.get(slotKey{a.Name, wholeApp})
+		perSecond, failed = perSecond+r.perSecond, failed+r.failed
+	}
+	text := fmt.Sprintf("%s, %d/%d workers ready  %s req/s  %s err/s  CPU %.0f%%  memory %s",
+		count(len(m.apps), "app"), ready, desired, speed(perSecond), speed(failed), all.cpu, memory(all.rss))
+	if m.filter != "" {
+		text += "  filter: " + m.filter
+	}
+	return text
+}
+
+// speed is a number per second.
+func speed(v float64) string {
+	switch {
+	case v <= 0:
+		return "0"
+	case v < 10:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return number(uint64(v + 0.5))
+}
+
+// shortMS is a time in milliseconds without its unit.
+func shortMS(ms float64) string {
+	switch {
+	case ms <= 0:
+		return "-"
+	case ms < 10:
+		return fmt.Sprintf("%.1f", ms)
+	case ms < 100_000:
+		return fmt.Sprintf("%.0f", ms)
+	}
+	return seconds(ms / 1000)
+}
+
+// room is what the list and the log share.
+func (m *topModel) room() int { return max(0, m.height-topFixed) }
+
+func (m *topModel) listHeight() int {
+	room := m.room()
+	if m.help {
+		return room
+	}
+	least := room / 3 // of the log
+	if m.inLog {
+		least = room * 2 / 3
+	}
+	return min(max(1, len(m.rows)), room-least)
+}
+
+func (m *topModel) logHeight() int { return m.room() - m.listHeight() }
+
+// topColumn is one after the name. Where the terminal is narrow, those with the
+// highest number go first.
+type topColumn struct {
+	title string
+	width int
+	drop  int
+}
+
+var topColumns = []topColumn{
+	{"STATE", 11, 0}, {"GEN", 3, 7}, {"RST", 3, 4}, {"BUSY", 4, 3}, {"CONN", 4, 8}, {"REQ/S", 6, 0},
+	{"ERR/S", 5, 2}, {"P50", 5, 6}, {"P99", 5, 1}, {"CPU", 5, 5}, {"MEM", 5, 5},
+}
+
+const (
+	leastName = 12
+	mostName  = 28
+	leastBars = 10
+)
+
+// columns says which columns there is room for, and how wide the name and the
+// sparkline are; 0: no sparkline.
+func (m *topModel) columns() (shown []bool, name, spark int) {
+	shown = make([]bool, len(topColumns))
+	room := m.width - 1
+	for i, c := range topColumns {
+		shown[i] = true
+		room -= c.width + 1
+	}
+	for room < leastName {
+		last := -1
+		for i, c := range topColumns {
+			if shown[i] && c.drop > 0 && (last < 0 || c.drop > topColumns[last].drop) {
+				last = i
+			}
+		}
+		if last < 0 {
+			break
+		}
+		shown[last] = false
+		room += topColumns[last].width + 1
+	}
+	name = max(4, min(room, leastName))
+	for _, r := range m.rows {
+		name = max(name, min(ansi.StringWidth(rowName(r)), room, mostName))
+	}
+	if spark = room - name - 1; spark < leastBars {
+		spark = 0
+		name = max(name, min(room, mostName))
+	}
+	return shown, name, min(spark, minute)
+}
+
+func rowName(r topRow) string {
+	switch {
+	case r.worker == nil:
+		return r.app.Name
+	case r.worker.Slot < 0:
+		return fmt.Sprintf("  standby %d", r.worker.PID)
+	case r.worker.PID == 0:
+		return fmt.Sprintf("  %d -", r.worker.Slot)
+	}
+	return fmt.Sprintf("  %d %d", r.worker.Slot, r.worker.PID)
+}
+
+// table is the titles and as many rows as there is room for, with the chosen one.
+func (m *topModel) table() []string {
+	height := m.listHeight()
+	if m.help {
+		lines := append([]string{m.screen.paint(bold, "Keys")}, strings.Split(topHelp, "\n")...)
+		for len(lines) < height+1 {
+			lines = append(lines, "")
+		}
+		return lines[:height+1]
+	}
+	shown, name, spark := m.columns()
+	titles := " " + pad("APP SLOT PID", name, false)
+	for i, c := range topColumns {
+		if shown[i] {
+			titles += " " + pad(c.title, c.width, i > 0)
+		}
+	}
+	if spark > 0 {
+		titles += " " + pad("REQ/S, LAST MINUTE", spark, false)
+	}
+	lines := []string{m.screen.paint(bold, titles)}
+	m.top = max(0, min(m.top, m.at, len(m.rows)-height))
+	m.top = max(m.top, m.at-height+1)
+	for i := m.top; i < min(len(m.rows), m.top+height); i++ {
+		lines = append(lines, m.row(m.rows[i], i == m.at, shown, name, spark))
+	}
+	if len(m.rows) == 0 && height > 0 {
+		text := "no app runs here"
+		if m.filter != "" {
+			text = "nothing has " + m.filter + " in its name, pid or state; esc: show all"
+		}
+		lines = append(lines, " "+text)
+	}
+	return lines
+}
+
+func (m *topModel) row(r topRow, chosen bool, shown []bool, name, spark int) string {
+	rate := m.rates.get(r.key())
+	var state cell
+	var s sums
+	generation := r.app.Generation
+	if r.worker == nil {
+		state, s = topAppState(r.app), sumsOf(r.app)
+	} else {
+		w := r.worker
+		state, generation = topWorkerState(*w), w.Generation
+		s = sums{w.Restarts, w.InFlight, w.Connections, w.CPUPercent, w.RSSBytes, w.P50MS, w.P99MS}
+	}
+	failed := cell{text: speed(rate.failed)}
+	if rate.failed > 0 {
+		failed.colour = red
+	}
+	cells := []cell{
+		state, {text: fmt.Sprint(generation)}, {text: fmt.Sprint(s.restarts)}, {text: fmt.Sprint(s.busy)}, {text: fmt.Sprint(s.connections)},
+		{text: speed(rate.perSecond)}, failed, {text: shortMS(s.p50)}, {text: shortMS(s.p99)}, {text: fmt.Sprintf("%.0f%%", s.cpu)}, {text: memory(s.rss)},
+	}
+	paint := m.screen.paint
+	mark := " "
+	if chosen {
+		mark = ">"
+		paint = func(_ colour, text string) string { return text } // the whole line has one
+	}
+	style := plain
+	if r.worker == nil {
+		style = bold
+	}
+	line := mark + paint(style, pad(m.screen.harmless(rowName(r)), name, false))
+	for i, c := range topColumns {
+		if shown[i] {
+			line += " " + paint(cells[i].colour, pad(cells[i].text, c.width, i > 0))
+		}
+	}
+	if spark > 0 {
+		line += " " + paint(plain, sparkline(rate.history, spark))
+	}
+	if chosen {
+		line = m.screen.paint(reverse, pad(line, m.width, false))
+	}
+	return line
+}
+
+// pad makes text width columns wide.
+func pad(text string, width int, right bool) string {
+	text = ansi.Truncate(text, width, "…")
+	fill := strings.Repeat(" ", max(0, width-ansi.StringWidth(text)))
+	if right {
+		return fill + text
+	}
+	return text + fill
+}
+
+func topAppState(a control.App) cell {
+	switch {
+	case a.Rollout != nil && a.Rollout.State == control.RolloutRunning:
+		return cell{fmt.Sprintf("roll %d/%d", a.Rollout.Done, a.Rollout.Total), yellow}
+	case a.State != control.AppRunning:
+		return appState(a)
+	case a.Ready < a.Desired:
+		return cell{fmt.Sprintf("%d/%d ready", a.Ready, a.Desired), yellow}
+	}
+	return cell{fmt.Sprintf("%d/%d ready", a.Ready, a.Desired), green}
+}
+
+func topWorkerState(w control.Worker) cell {
+	switch {
+	case w.Stalled != "":
+		return cell{"stalled", red}
+	case w.State == "ready":
+		return cell{w.State, plain}
+	case w.State == "backoff", w.State == "killing":
+		return cell{w.State, red}
+	}
+	return cell{w.State, yellow}
+}
+
+// logHead is the line between the list and the log: whose log it is, and what else is
+// known of the chosen row.
+func (m *topModel) logHead() string {
+	row, ok := m.selected()
+	if !ok {
+		return ""
+	}
+	rate := m.rates.get(row.key())
+	largest := 0.0
+	for _, v := range rate.history {
+		largest = max(largest, v)
+	}
+	title := "-- " + m.screen.harmless(row.name())
+	if m.inLog {
+		title += " (log"
+		if m.logBack > 0 {
+			title += fmt.Sprintf(", %d lines back", m.logBack)
+		}
+		title += ")"
+	}
+	var facts []string
+	if len(rate.history) > 0 {
+		width := min(30, len(rate.history))
+		facts = append(facts, fmt.Sprintf("req/s %s max %s", sparkline(rate.history, width), speed(largest)))
+	}
+	if w := row.worker; w != nil {
+		if w.Stalled != "" {
+			facts = append(facts, "stalled: "+w.Stalled)
+		}
+		if w.UptimeS > 0 {
+			facts = append(facts, "up "+seconds(w.UptimeS))
+		}
+		if w.OldestMS > 0 {
+			facts = append(facts, "oldest request "+milliseconds(w.OldestMS))
+		}
+		if w.LastExit != "" {
+			facts = append(facts, "last exit: "+w.LastExit)
+		}
+	} else {
+		a := row.app
+		if why := cmp.Or(a.Error, rolloutError(a)); why != "" {
+			facts = append(facts, oneLine(why))
+		}
+		if len(a.Listen) > 0 {
+			facts = append(facts, strings.Join(a.Listen, " "))
+		}
+		facts = append(facts, strings.TrimSpace(a.Steering+" "+a.Policy))
+	}
+	text := title + " -- " + m.screen.harmless(strings.Join(facts, " -- ")) + " "
+	fill := max(0, m.width-ansi.StringWidth(text))
+	return m.screen.paint(bold, text+strings.Repeat("-", fill))
+}
+
+func rolloutError(a control.App) string {
+	if a.Rollout == nil {
+		return ""
+	}
+	return a.Rollout.Error
+}
+
+// logWindow is what of the log there is room for.
+func (m *topModel) logWindow() []string {
+	height := m.logHeight()
+	end := max(0, len(m.log)-max(0, min(m.logBack, len(m.log)-height)))
+	lines := append([]string(nil), m.log[max(0, end-height):end]...)
+	if len(lines) == 0 && height > 0 {
+		lines = append(lines, m.screen.paint(dim, "(nothing written yet)"))
+	}
+	for i := range lines {
+		lines[i] = ansi.Truncate(lines[i], m.width, "…")
+		if m.screen.colours {
+			lines[i] += "\x1b[0m" // a worker's colour ends with its line
+		}
+	}
+	for len(lines) < height {
+		lines = append(lines, "")
+	}
+	// A short list leaves room below the log, which is the log's: see listHeight.
+	return lines
+}
+
+func (m *topModel) eventLine() string {
+	if m.event.ID == 0 {
+		return ""
+	}
+	first, _, _ := strings.Cut(eventText(m.screen, m.event), "\n")
+	return first
+}
+
+// foot is the question, how an order goes on, a note, or the keys.
+func (m *topModel) foot() string {
+	switch {
+	case m.prompt != nil && m.prompt.kind == promptYes:
+		return m.screen.paint(yellow, m.prompt.text+" y/N ")
+	case m.prompt != nil:
+		return m.screen.paint(yellow, m.prompt.text+": ") + m.prompt.input + "_ " + m.screen.paint(dim, "(enter: do it, esc: not)")
+	case m.note.text != "":
+		return m.screen.paint(m.note.colour, m.note.text)
+	case len(m.orders) > 0:
+		o := m.orders[len(m.orders)-1]
+		text := o.title + ": " + o.step
+		if more := len(m.orders) - 1; more > 0 {
+			text += fmt.Sprintf(" (and %s more under way)", count(more, "order"))
+		}
+		return m.screen.paint(yellow, text)
+	}
+	return m.screen.paint(dim, topKeys)
+}
