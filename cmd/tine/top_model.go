@@ -176,7 +176,7 @@ func (m *topModel) answered(msg topStatus) tea.Cmd {
 		m.problem = "it is busy or hangs"
 		return nil
 	case msg.err != nil:
-		m.problem = oneLine(msg.err.Error())
+		m.problem = flat(msg.err.Error())
 		return nil
 	}
 	m.silent, m.problem = 0, ""
@@ -267,7 +267,7 @@ func (m *topModel) logged(msg topLog) tea.Cmd {
 		return m.nextLog(msg.gen, msg.feed)
 	}
 	if msg.err != nil && m.ctx.Err() == nil && !m.ended && !errors.Is(msg.err, control.ErrNotRunning) {
-		m.say(m.screen.paint(yellow, "cannot follow the log: "+oneLine(msg.err.Error())))
+		m.say(m.screen.paint(yellow, "cannot follow the log: "+flat(msg.err.Error())))
 	}
 	return m.after(topRetry, topLogDue{msg.gen})
 }
@@ -357,7 +357,7 @@ func (m *topModel) stepped(msg topSteps) tea.Cmd {
 			continue
 		}
 		for _, p := range msg.items {
-			o.step = strings.TrimPrefix(where(p.App, p.Slot)+" "+oneLine(m.screen.harmless(stepText(p))), "tine ")
+			o.step = strings.TrimPrefix(where(p.App, p.Slot)+" "+flat(m.screen.harmless(stepText(p))), "tine ")
 			if p.Total > 0 {
 				o.step = fmt.Sprintf("%d/%d, %s", min(p.Done, p.Total), p.Total, o.step)
 			}
@@ -378,7 +378,7 @@ func (m *topModel) closed(o *topOrder, err error) {
 		m.tell(green, o.title+": done")
 		return
 	}
-	m.tell(red, o.title+": "+oneLine(err.Error()))
+	m.tell(red, o.title+": "+flat(err.Error()))
 	var failed *control.Failed
 	if errors.As(err, &failed) && failed.Output != "" {
 		for line := range strings.SplitSeq(strings.TrimRight(failed.Output, "\n"), "\n") {
@@ -392,5 +392,5 @@ func (m *topModel) tell(c colour, text string) {
 	m.note, m.noteAge = cell{m.screen.harmless(text), c}, 0
 }
 
-// oneLine is text without line ends.
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+// flat is text in one line, harmless for a terminal.
+func flat(text string) string { return oneLine(strings.Join(strings.Fields(text), " ")) }

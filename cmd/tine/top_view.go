@@ -25,8 +25,8 @@ a                start what is stopped or drained
 S                stop all workers of the app, which stays listed
 q ctrl+c         quit; an order that is under way goes on
 
-RST restarts, BUSY requests in flight, CONN connections. P50 and P99 are in
-milliseconds, of about the last minute; those of an app are of its slowest worker.
++ is a standby. RST restarts, BUSY requests in flight, CONN connections. P50 and
+P99 are milliseconds, of about the last minute; of an app, its slowest worker's.
 CPU is of one CPU. REQ/S and ERR/S (500 and above) are of the last second.`
 
 // Lines that are always there: two of the head, the titles, the head of the log, the
@@ -48,6 +48,9 @@ func (m *topModel) lines() []string {
 	if over := len(lines) - m.height; over > 0 { // a tiny screen: the foot has the question
 		lines = append(lines[:max(0, m.height-1)], lines[len(lines)-1])
 		lines = lines[:max(0, min(m.height, len(lines)))]
+	}
+	if m.height < 1 {
+		return nil
 	}
 	for i, l := range lines {
 		lines[i] = strings.TrimRight(ansi.Truncate(l, m.width, "…"), " ")
@@ -190,7 +193,7 @@ func rowName(r topRow) string {
 	case r.worker == nil:
 		return r.app.Name
 	case r.worker.Slot < 0:
-		return fmt.Sprintf("  standby %d", r.worker.PID)
+		return fmt.Sprintf("  + %d", r.worker.PID)
 	case r.worker.PID == 0:
 		return fmt.Sprintf("  %d -", r.worker.Slot)
 	}
@@ -353,7 +356,7 @@ func (m *topModel) logHead() string {
 	} else {
 		a := row.app
 		if why := cmp.Or(a.Error, rolloutError(a)); why != "" {
-			facts = append(facts, oneLine(why))
+			facts = append(facts, flat(why))
 		}
 		if len(a.Listen) > 0 {
 			facts = append(facts, strings.Join(a.Listen, " "))
@@ -407,7 +410,11 @@ func (m *topModel) foot() string {
 	case m.prompt != nil && m.prompt.kind == promptYes:
 		return m.screen.paint(yellow, m.prompt.text+" y/N ")
 	case m.prompt != nil:
-		return m.screen.paint(yellow, m.prompt.text+": ") + m.prompt.input + "_ " + m.screen.paint(dim, "(enter: do it, esc: not)")
+		text := m.prompt.text + ": " + m.prompt.input + "_"
+		if more := ansi.StringWidth(text) - m.width; more > 0 { // what is typed must be seen
+			return m.screen.paint(yellow, ansi.TruncateLeft(text, more+1, "…"))
+		}
+		return m.screen.paint(yellow, text) + m.screen.paint(dim, " (enter: do it, esc: not)")
 	case m.note.text != "":
 		return m.screen.paint(m.note.colour, m.note.text)
 	case len(m.orders) > 0:
