@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // maxConfigErrors bounds what one Load or Validate reports: past it, the cause is one thing and not twenty.
@@ -43,15 +44,39 @@ func (e *ConfigError) Error() string {
 		return e.Summary()
 	}
 	number := fmt.Sprintf("%4d", e.Line)
-	return fmt.Sprintf("%s\n%s | %s\n%s | %s^", e.Summary(), number, e.Source, strings.Repeat(" ", len(number)), e.indent())
+	source, column := e.excerpt()
+	return fmt.Sprintf("%s\n%s | %s\n%s | %s^", e.Summary(), number, source, strings.Repeat(" ", len(number)), indent(source, column))
+}
+
+// maxExcerpt is how many characters of a line are shown.
+const maxExcerpt = 160
+
+// excerpt is what is shown of the line, with the column in it: of a long one what is
+// around the place, and nothing that would do something to a terminal.
+func (e *ConfigError) excerpt() (text string, column int) {
+	line, column := []rune(e.Source), e.Column
+	for i, r := range line {
+		if unicode.IsControl(r) && r != '\t' {
+			line[i] = unicode.ReplacementChar
+		}
+	}
+	if len(line) <= maxExcerpt {
+		return string(line), column
+	}
+	from := min(max(0, column-1-maxExcerpt/2), len(line)-maxExcerpt)
+	line, column = line[from:from+maxExcerpt], column-from
+	if from > 0 {
+		line[0] = '…'
+	}
+	return string(line), column
 }
 
 // indent is as wide as the source before the column. Tabs stay tabs, so that the pointer is right at any tab width.
-func (e *ConfigError) indent() string {
+func indent(source string, want int) string {
 	var b strings.Builder
 	column := 1
-	for _, r := range e.Source {
-		if column >= e.Column {
+	for _, r := range source {
+		if column >= want {
 			break
 		}
 		if r == '\t' {
@@ -61,7 +86,7 @@ func (e *ConfigError) indent() string {
 		}
 		column++
 	}
-	for ; column < e.Column && column < 200; column++ {
+	for ; column < want && column < 200; column++ {
 		b.WriteByte(' ')
 	}
 	return b.String()

@@ -243,7 +243,7 @@ func (c *checker) dependencies(apps []App) {
 				c.fail(join(at, name), "%s restarts always and so never exits: write ready", name)
 			}
 			if a.DependsOn[name] == DependsReady && to.OneShot {
-				c.fail(join(at, name), "%s is a one-shot app and so never ready: write exited", name)
+				c.fail(join(at, name), "%s is a one-shot app and so never ready: write {%s: exited}", name, name)
 			}
 		}
 	}
