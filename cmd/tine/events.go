@@ -136,10 +136,10 @@ func eventText(s screen, e control.Event) string {
 		say("with %d", e.Code)
 	}
 	if e.Reason != "" {
-		say("%s", e.Reason)
+		say("%s", s.harmless(strings.TrimPrefix(e.Reason, e.Kind+": ")))
 	}
 	if e.Message != "" && e.PID == 0 && e.Reason == "" { // else it says the same
-		say("%s", e.Message)
+		say("%s", s.harmless(e.Message))
 	}
 	if e.TookMS > 0 {
 		say("after %s", milliseconds(e.TookMS))

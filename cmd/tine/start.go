@@ -264,7 +264,12 @@ func started(cmd *cobra.Command, c *supervisor.Config, pid int, log string) erro
 			text += fmt.Sprintf("\nbut tine ls will not see it: %v (why is in the log)", err)
 		}
 		for _, a := range st.Apps {
-			text += fmt.Sprintf("\n%-10s %d of %d ready", a.Name, a.Ready, a.Desired)
+			text += fmt.Sprintf("\n%-10s ", a.Name)
+			if a.OneShot {
+				text += a.State
+				continue
+			}
+			text += fmt.Sprintf("%d of %d ready", a.Ready, a.Desired)
 			if len(a.Listen) > 0 {
 				text += " on " + strings.Join(a.Listen, " ")
 			}
