@@ -3,6 +3,7 @@ package supervisor
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"strconv"
 	"time"
@@ -60,6 +61,8 @@ func masterLine(line []byte) (*origin, []byte) {
 			from.worker, _ = strconv.ParseUint(string(value), 10, 64)
 		case "pid":
 			from.pid, _ = strconv.Atoi(string(value))
+		case "dump": // kilobytes on one line; the log has them, and mostly a file that is named here
+			fields = fmt.Appendf(fields, " dump=(%d bytes, in the log)", len(word))
 		default:
 			fields = append(append(append(fields, ' '), key.(string)...), '=')
 			if isWord && word != "" && !bytes.ContainsAny(value, " \\=") {

@@ -347,6 +347,8 @@ func TestMasterLine(t *testing.T) {
 	}{
 		{`{"level":"info","app":"web","slot":2,"worker":7,"pid":42,"reason":"a \"b\" c","n":1.5,"listen":["x y"],"time":"…","message":"exited"}` + "\n",
 			`exited reason="a \"b\" c" n=1.5 listen=["x y"]`, origin{app: "web", slot: 2, worker: 7, pid: 42}},
+		{`{"level":"warn","file":"/d.txt","goroutines":23,"dump":"goroutine 1 [running]:\nmain.main()\n","message":"goroutine dump"}`,
+			`goroutine dump file=/d.txt goroutines=23 dump=(35 bytes, in the log)`, origin{slot: -1}},
 		{`{"level":"warn","error":"why","message":"hm"}`, `hm error=why`, origin{slot: -1}},
 		{"not JSON\n", "not JSON", origin{slot: -1}},
 		{`{"a":`, `{"a":`, origin{slot: -1}},
