@@ -109,7 +109,7 @@ func (l *loop) welcome(m *member) {
 // order, so that a worker cannot be ready with values missing. From here on changes
 // go to it.
 func (l *loop) introduce(m *member) {
-	if m.app.members[m.id] != m || m.outbox == nil {
+	if m.app.members[m.id] != m || m.outbox == nil || m.app.ended {
 		return
 	}
 	epoch, sets := l.store.Snapshot()
@@ -161,7 +161,7 @@ func (l *loop) place(m *member) bool {
 type placeNow struct{ m *member }
 
 func (p placeNow) apply(l *loop) {
-	if m := p.m; m.app.members[m.id] == m && m.outbox != nil {
+	if m := p.m; m.app.members[m.id] == m && m.outbox != nil && !m.app.ended {
 		l.place(m)
 	}
 }
