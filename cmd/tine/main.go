@@ -26,7 +26,8 @@ func newRoot() *cobra.Command {
 		Short:   "One worker process per CPU on one address, restarted, refreshed and replaced with no lost request",
 		Long: `Tine keeps one worker process per CPU on one address. It restarts those that
 crash, broadcasts cached values to all of them, and on SIGUSR2 replaces them one
-at a time with no lost request.`,
+at a time with no lost request. A worker is a Go program that imports one small
+package: see go doc github.com/tinehq/tine/worker.`,
 		Example: `  tine start -l :7000 -- ./server   # in the background; tine run: in the foreground
   tine ls                           # what runs
   tine logs -f                      # what it says

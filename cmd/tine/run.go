@@ -42,7 +42,9 @@ func newRun() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run -c FILE | run [-l ADDRESS] [-n WORKERS] -- COMMAND [ARG...]",
 		Short: "Run apps in the foreground until they end or are stopped",
-		Long: `Run apps in the foreground until they end or are stopped.
+		Long: `Run apps in the foreground until they end or are stopped. COMMAND is a Go program
+that calls worker.Start of github.com/tinehq/tine/worker, and so says when it is
+ready: see go doc of that package. Others are ended after --ready-timeout.
 
 Signals: USR2 rolls, HUP reads the config again, TTIN and TTOU add and remove a
 worker, USR1 reopens the log file; TERM, INT and QUIT stop gracefully, a second

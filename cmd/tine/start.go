@@ -32,10 +32,12 @@ func newStart() *cobra.Command {
 		SuggestFor: []string{"up"},
 		Short:      "Run apps in the background, and return when they are ready; or start an app again",
 		Long: `Run apps in the background, and return when all workers are ready. The flags are
-those of run. When they do not become ready, the last lines of the log are shown and
-the exit status is that of the master. The log, and what the workers write, is in the
-log file that the config names, else below $XDG_STATE_HOME/tine, for root below
-/var/log/tine. See startup for a start with the machine.
+those of run, and COMMAND is what it is there: a Go program that calls worker.Start of
+github.com/tinehq/tine/worker. When the workers do not become ready, the last lines of
+the log are shown and the exit status is that of the master. The log, and what the
+workers write, is in the log file that the config names, else below
+$XDG_STATE_HOME/tine, for root below /var/log/tine. See startup for a start with the
+machine.
 
 With the name of an APP of a running master, start an app that was stopped, or with
 --slot a slot that was drained.`,
