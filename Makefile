@@ -26,13 +26,8 @@ run: build ## the demo service under Tine on :7000, as in the README
 
 test: setup lint race ## every check: format, vet, staticcheck, import rules, all tests with -race
 
-lint: setup ## format, vet (linux and darwin), staticcheck
-	@out=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \
-	  if [ -n "$$out" ]; then echo "not formatted (make fmt):"; echo "$$out"; exit 1; fi
-	@$(GO) vet ./...
-	@for target in linux/arm64 darwin/arm64; do \
-	  CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build -o /dev/null ./... || { echo "does not build for $$target"; exit 1; }; done
-	@$(GO) tool staticcheck ./...
+lint: setup ## format, vet, staticcheck, builds for macOS and arm64
+	@scripts/lint
 
 race: setup ## all tests, real processes included, with the race detector
 	@scripts/race
