@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
+	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -37,7 +39,11 @@ func newCompletion() *cobra.Command {
 			out := cmd.OutOrStdout()
 			switch args[0] {
 			case "bash":
-				return cmd.Root().GenBashCompletionV2(out, true)
+				if err := cmd.Root().GenBashCompletionV2(out, true); err != nil {
+					return err
+				}
+				_, err := io.WriteString(out, bashWords)
+				return err
 			case "zsh":
 				return cmd.Root().GenZshCompletion(out)
 			}
@@ -48,10 +54,11 @@ func newCompletion() *cobra.Command {
 
 func newMan() *cobra.Command {
 	return &cobra.Command{
-		Use:    "man DIR",
-		Short:  "Write the manual pages, for packages",
-		Hidden: true,
-		Args:   arguments(1, 1),
+		Use:     "man DIR",
+		Short:   "Write the manual pages, for packages",
+		Example: "  tine man /usr/local/share/man/man1",
+		Hidden:  true,
+		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := filepath.Clean(args[0])
 			if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -103,6 +110,21 @@ func completeApps(cmd *cobra.Command, _ []string, text string) ([]string, cobra.
 		names = append(names, appNames(st.Apps)...)
 	}
 	return fits(names, text)
+}
+
+// completeFlags completes the flags of run that take one of a few words.
+func completeFlags(cmd *cobra.Command) {
+	for flag, words := range map[string][]cobra.Completion{
+		"restart": {supervisor.RestartOnFailure, supervisor.RestartAlways, supervisor.RestartNever},
+		"rollout": {supervisor.RolloutSurge, supervisor.RolloutStopFirst},
+		"policy": {supervisor.PolicyLeast, supervisor.PolicyRoundRobin, supervisor.PolicyRandom, supervisor.PolicyHash,
+			supervisor.PolicyClientIP, supervisor.PolicyCPU},
+		"steering":   {supervisor.SteeringAuto, supervisor.SteeringEBPF, supervisor.SteeringCBPF, supervisor.SteeringHash},
+		"log-format": {"auto", "text", "json"},
+		"log-level":  {"trace", "debug", "info", "warn", "error"},
+	} {
+		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+	}
 }
 
 // completeApp completes the first argument only.

@@ -15,7 +15,20 @@ func newConfig() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Work with config files",
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Long: `Work with config files. One is as long as this, or has any of the keys of
+tine config schema:
+
+  dashboard: 127.0.0.1:7077      # a page to look at; orders need {listen: ..., token_file: ...}
+  metrics: 127.0.0.1:9464        # GET /metrics, for Prometheus
+  apps:
+    web:
+      command: ./server          # relative to the file
+      listen: :7000
+      workers: 4`,
+		Example: `  tine config check tine.yaml    # then: tine start -c tine.yaml
+  tine config apply              # after a change
+  tine config show               # what runs, with all defaults`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
@@ -70,9 +83,10 @@ and env files that are not there are warnings: a file may be for another machine
 func newConfigShow() *cobra.Command {
 	var t *target
 	cmd := &cobra.Command{
-		Use:               "show",
-		Short:             "Print the config that a master runs, with all defaults",
-		Example:           "  tine config show",
+		Use:   "show",
+		Short: "Print the config that a master runs, with all defaults",
+		Example: `  tine config show
+  tine config show > tine.yaml   # from flags to a file`,
 		Args:              arguments(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -180,9 +194,10 @@ func newConfigSchema() *cobra.Command {
 
 func newConfigImport() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "import",
-		Short: "Make a config of another tool's",
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:     "import",
+		Short:   "Make a config of another tool's",
+		Example: "  tine config import pm2 ecosystem.json > tine.yaml",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil

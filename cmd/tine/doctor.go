@@ -39,6 +39,8 @@ of steering and what it rests on, the CPUs, the memory. What a kernel lets a pro
 do depends on its user and capabilities: ask as the user who runs tine.
 
 The exit status is 0 whatever is found.`,
+		Example: `  tine doctor
+  tine doctor --json | jq .steering`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cobra.NoArgs(cmd, args); err != nil {
 				return usageError{err}

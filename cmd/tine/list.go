@@ -14,9 +14,10 @@ func newList() *cobra.Command {
 	var asJSON bool
 	var t *target
 	cmd := &cobra.Command{
-		Use:     "ls",
-		Aliases: []string{"list", "ps"},
-		Short:   "List the apps of all masters",
+		Use:        "ls",
+		Aliases:    []string{"list", "ps"},
+		SuggestFor: []string{"jlist", "prettylist"},
+		Short:      "List the apps of all masters",
 		Long: `List the apps of all masters of this user, one a line. The exit status is 0, also
 where there is none.`,
 		Example: `  tine ls

@@ -32,6 +32,7 @@ package: see go doc github.com/tinehq/tine/worker.`,
   tine ls                           # what runs
   tine logs -f                      # what it says
   tine reload                       # new workers from what is on disk, no request lost
+  tine config --help                # a file for more: several apps, a dashboard, metrics, hooks
   tine stop                         # ends it`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
@@ -44,9 +45,7 @@ package: see go doc github.com/tinehq/tine/worker.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
-	})
+	root.SetFlagErrorFunc(badFlag)
 	root.AddGroup(&cobra.Group{ID: groupRun, Title: "To run:"}, &cobra.Group{ID: groupSee, Title: "To see:"},
 		&cobra.Group{ID: groupChange, Title: "To change what runs:"}, &cobra.Group{ID: groupMore, Title: "More:"})
 	group(root, groupRun, newStart(), newRun(), newStop(), newStartup())

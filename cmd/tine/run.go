@@ -82,6 +82,7 @@ one stops at once. Each flag can be given as an environment variable too:
 	flags.SortFlags = false
 	flags.SetInterspersed(false) // what follows the command is the command's
 	f.define(flags)
+	completeFlags(cmd)
 	return cmd
 }
 

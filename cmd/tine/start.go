@@ -74,6 +74,7 @@ With the name of an APP of a running master, start an app that was stopped, or w
 	flags.SortFlags = false
 	flags.SetInterspersed(false)
 	f.define(flags)
+	completeFlags(cmd)
 	flags.DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait for the workers; the start goes on after it")
 	o = &orders{target: &target{}}
 	flags.StringVarP(&o.app, "app", "a", "", "`NAME` of the app to start again")
@@ -122,7 +123,7 @@ func configArgument(cmd *cobra.Command, args []string) ([]string, error) {
 	}
 	flags.SetInterspersed(true) // what follows a config file are no arguments of a command
 	if err := flags.Parse(args); err != nil {
-		return nil, usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
+		return nil, badFlag(cmd, err)
 	}
 	if flags.NArg() > 1 {
 		return nil, usageError{fmt.Errorf("too many arguments: %s: a config file stands alone; to run it as a program: %s -- %s",
@@ -139,7 +140,7 @@ func startApp(cmd *cobra.Command, args []string, o *orders, slot func() *int) er
 	flags := cmd.Flags()
 	flags.SetInterspersed(true) // what follows an app are no arguments of a command
 	if err := flags.Parse(args); err != nil {
-		return usageError{fmt.Errorf("%w (see tine start --help)", err)}
+		return badFlag(cmd, err)
 	}
 	if flags.NArg() > 1 {
 		return usageError{fmt.Errorf("to run a program, write tine start -- %s", strings.Join(args, " "))}
@@ -180,6 +181,12 @@ func masterArgs(flags *pflag.FlagSet, args []string) []string {
 func startMaster(cmd *cobra.Command, c *supervisor.Config, args []string, timeout time.Duration) error {
 	if err := notRunning(cmd.Context(), c); err != nil {
 		return err
+	}
+	if c.Path() != "" {
+		// What keeps an app from starting ends the start; the rest only its log would tell.
+		for _, w := range c.Warnings() {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s: warning: %s\n", c.Path(), w)
+		}
 	}
 	path := c.Log.File
 	if path == "" {

@@ -41,7 +41,7 @@ func addTarget(cmd *cobra.Command, withApp bool) *target {
 		_ = cmd.RegisterFlagCompletionFunc("app", completeApps)
 	}
 	flags.StringVarP(&t.master, "master", "m", "", "`NAME` of the master, where several run (see tine ls)")
-	flags.StringVar(&t.socket, "control", "", "`PATH` of the master's control socket, or of a folder of them (default: found by itself)")
+	flags.StringVar(&t.socket, "control", "", "`PATH` of the master's control socket, or of a folder of them (default $TINE_CONTROL, else found by itself)")
 	_ = cmd.RegisterFlagCompletionFunc("master", completeMasters)
 	return t
 }
@@ -256,7 +256,7 @@ func noMaster(all []control.Instance) error {
 			return i.Err
 		}
 	}
-	text := "no tine is running: start one with tine start -c FILE"
+	text := "no tine is running: start one with tine start -c FILE, or tine start -l ADDRESS -- COMMAND"
 	if os.Geteuid() != 0 {
 		// The folder is closed to others: that it is there is all that can be seen.
 		if _, err := os.ReadDir("/run/tine"); errors.Is(err, fs.ErrPermission) {

@@ -15,7 +15,7 @@ func newTop() *cobra.Command {
 	var t *target
 	cmd := &cobra.Command{
 		Use:        "top [APP]",
-		SuggestFor: []string{"monit", "dash", "watch", "stats", "attach"},
+		SuggestFor: []string{"monit", "monitor", "dash", "dashboard", "watch", "stats", "attach"},
 		Short:      "Watch the workers live: load, latency, memory, logs; and reload, scale or drain them",
 		Long: `Watch the workers of one master live: requests, errors and latency, CPU and memory,
 the log of the one that is chosen, and what happens. Keys reload, scale, drain and stop,
