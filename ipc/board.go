@@ -13,7 +13,7 @@ import (
 // The board's format. A change of any of these, or of Header, Line or Row, is a new BoardVersion.
 const (
 	BoardMagic   = 0x6472622e656e6974 // the bytes "tine.brd" where the lowest comes first
-	BoardVersion = 1
+	BoardVersion = 2
 
 	MaxSlots  = 1024 // slots of a board
 	Seats     = 2    // seats of a slot: in a surge it has two workers
@@ -37,6 +37,12 @@ type Header struct {
 	Last       atomic.Uint64 // kernel: slot picked last: the next search among equals begins after it
 	Full       atomic.Uint64 // master: busy connections at which a slot is full; 0: never
 	StaleAfter atomic.Uint64 // master: ns that a connection may wait for accept before the kernel avoids the slot; 0: never
+	_          [8]uint64
+
+	// Asleep is on a line of the cache that is only read while there is load. A worker reads it after it has counted a
+	// connection in Line.Accepted, and the master writes it before it reads what was counted: one of them sees the other.
+	Asleep atomic.Int64 // master: Monotonic of when it went to rest, to be told of the next connection by Wake; 0: it is awake
+	_      [7]uint64
 }
 
 // Board is the scoreboard of one app: hot memory, which the kernel reads for each connection, and rows, which only the workers

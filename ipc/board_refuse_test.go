@@ -1,6 +1,7 @@
 package ipc
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,9 +38,9 @@ func TestOpenBoardRefuses(t *testing.T) {
 			return memory(t, BoardBytes), rows
 		}, "magic number is 0x0"},
 		{"version", func(_ *testing.T, b *Board, hot, rows *os.File) (*os.File, *os.File) {
-			b.Header().Version = 2
+			b.Header().Version = BoardVersion - 1
 			return hot, rows
-		}, "version is 2, 1 is needed"},
+		}, fmt.Sprintf("version is %d, %d is needed", BoardVersion-1, BoardVersion)},
 		{"slots", func(_ *testing.T, b *Board, hot, rows *os.File) (*os.File, *os.File) {
 			b.Header().Slots = 64
 			return hot, rows
@@ -98,7 +99,7 @@ func TestOpenBoardRefuses(t *testing.T) {
 			hot, rows = c.with(t, b, hot, rows)
 			w, err := OpenBoard(hot, rows)
 			if w != nil || err == nil || !strings.HasPrefix(err.Error(), "cannot open board: "+c.want) {
-				t.Errorf("%v, error %v, wanted %q", w, err, c.want)
+				t.Errorf("a board: %v, error %v, wanted %q", w != nil, err, c.want)
 			}
 			for _, f := range []*os.File{hot, rows} {
 				if _, err := f.Stat(); err == nil {

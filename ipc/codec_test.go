@@ -151,6 +151,7 @@ func malformed() []struct {
 		{TypeDrain, `{"delay_ns":-5}`, "delay is -5"},
 		{TypeDrain, `{"delay_ns":1.5}`, "cannot unmarshal"},
 		{TypeStandby, "", "not a JSON object"},
+		{TypeWake, "", "not a JSON object"},
 		{TypeBye, `{"cut":-1}`, "is -1"},
 		{TypeBye, `[]`, "not a JSON object"},
 	}

@@ -98,6 +98,9 @@ func (d *decoder) frame(t Type) Frame {
 	case TypeStandby:
 		d.json(&struct{}{})
 		return Standby{}
+	case TypeWake:
+		d.json(&struct{}{})
+		return Wake{}
 	case TypeSet:
 		f := Set{ID: d.uvarint("id"), Epoch: d.uvarint("epoch"), ChangedAt: d.time(), Key: d.key("key")}
 		f.Payload = d.payload()

@@ -40,6 +40,7 @@
 //	11    drain     M>W   0    JSON: reason, handover, linger, delay_ns, timeout_ns
 //	12    bye       W>M   0    JSON: reason, cut
 //	13    standby   W>M   0    JSON: no fields
+//	14    wake      W>M   0    JSON: no fields
 //
 // Fields of binary bodies follow each other without padding, and nothing may follow the last one:
 //
@@ -95,6 +96,8 @@
 //	  |<---------------------------------------|
 //	  | message, call / reply, both ways, at any time after the hellos
 //	  |<-------------------------------------->|
+//	  | wake                                   |   after the first connection while the
+//	  |--------------------------------------->|   master rests: see the board
 //	  |                drain {handover, ...}   |
 //	  |<---------------------------------------|
 //	  | bye {reason, cut}                      |   also without a drain, when the worker
@@ -111,7 +114,7 @@
 //
 // # The board
 //
-// The board is memory that the master, all workers of an app and the kernel's program for steering share: version 1. It
+// The board is memory that the master, all workers of an app and the kernel's program for steering share: version 2. It
 // needs no messages, so what a worker counted is still there when it was killed. A worker that gets none, or one of a
 // version that it does not know, closes the descriptors and works without.
 //
@@ -120,7 +123,7 @@
 // which has no size for fstat.
 //
 //	memory  offset  bytes    what
-//	hot     0       64       header
+//	hot     0       192      header
 //	hot     4096    8192     table: 4096 numbers of 2 bytes, for the kernel's program
 //	hot     16384   65536    lines: 1024 of 64 bytes, one for each slot
 //	hot     0       81920    all of it
@@ -132,13 +135,14 @@
 //
 //	in      offset  type      by  field       meaning
 //	header  0       u64       M   Magic       0x6472622e656e6974: "tine.brd", lowest byte first
-//	header  8       u64       M   Version     1
+//	header  8       u64       M   Version     2
 //	header  16      u64       M   Slots       1024
 //	header  24      u64       K   Picked      connections for which it picked a slot
 //	header  32      u64       K   Refused     connections refused, as all slots were full
 //	header  40      u64       K   Last        slot picked last
 //	header  48      u64       M   Full        busy connections at which a slot is full; 0: never
 //	header  56      u64       M   StaleAfter  time without an accept after which a slot with waiting connections is avoided; 0: never
+//	header  128     i64       M   Asleep      time at which the master went to rest; 0: it is awake
 //	line    0       u64       K   Assigned    connections steered to the slot; 0 without such a program
 //	line    8       u64[2]    W   Accepted    by seat: connections accepted
 //	line    24      u64[2]    W   Released    by seat: weight given back
@@ -163,6 +167,10 @@
 // the connection becomes idle between two requests and takes the same off again when the next one begins; it adds 1 when it
 // is closed, and 1048576 too if it was not idle then. It adds to Accepted and Released of its own seat only. When it has
 // gone, the master gives back the rest. The master also takes off what was steered but never came, as half-open handshakes.
+//
+// At rest the master looks at nothing, and the kernel does not tell it of a connection that a worker accepts at once. So the
+// worker does: each time after it has added to Accepted it reads Asleep, and if that is not 0 and not what it was when the
+// worker last did so it sends wake. Both accesses are sequentially consistent.
 //
 // For each request the worker takes a cell by an exchange of 0 for the time at which the request began, and stores 0 when
 // it ends. It does not search long: a request that finds none is counted in Late.

@@ -42,7 +42,7 @@ func TestDocBoard(t *testing.T) {
 	for _, m := range rows.FindAllStringSubmatch(doc, -1) {
 		areas += strings.Join(m[1:], " ") + "\n"
 	}
-	if w := fmt.Sprintf("hot 0 64 header\nhot %d %d table\nhot %d %d lines\nhot 0 %d all\nrows 0 %d rows\n",
+	if w := fmt.Sprintf("hot 0 192 header\nhot %d %d table\nhot %d %d lines\nhot 0 %d all\nrows 0 %d rows\n",
 		TableOffset, TableSize*2, LinesOffset, MaxSlots*LineBytes, BoardBytes, RowsBytes); areas != w {
 		t.Errorf("doc.go has\n%sthe code has\n%s", areas, w)
 	}

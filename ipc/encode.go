@@ -64,7 +64,7 @@ func validate(f Frame) error {
 			}
 		}
 		return checkAssign(f.wire(), len(files))
-	case Ready, Standby, Ack, Reply:
+	case Ready, Standby, Wake, Ack, Reply:
 		return nil
 	case Set:
 		return check2(checkName("key", f.Key), checkTime(f.ChangedAt))
@@ -207,7 +207,7 @@ func appendFrame(dst []byte, f Frame) ([]byte, error) {
 			f.Listeners = []Listener{} // a list in JSON too, not null
 		}
 		dst, err = appendJSON(dst, f.wire())
-	case Ready, Standby:
+	case Ready, Standby, Wake:
 		dst = append(dst, '{', '}')
 	case Set:
 		dst = binary.AppendUvarint(dst, f.ID)
@@ -290,7 +290,7 @@ func sizeHint(f Frame) int {
 		return fixed + len(f.Method) + f.Payload.inlineLen()
 	case Reply:
 		return fixed + len(f.Error) + f.Payload.inlineLen()
-	case Ack, Ready, Standby:
+	case Ack, Ready, Standby, Wake:
 		return fixed
 	}
 	return 1 << 10

@@ -118,6 +118,10 @@ type Bye struct {
 // Standby says that the worker is initialised and waits for a slot. It is sent once, if no assign has come by then.
 type Standby struct{}
 
+// Wake says that the worker has counted a connection while Header.Asleep was not 0. It is sent at most once for each value of
+// that. The master knows by it that the lines are to be looked at; it may ignore it.
+type Wake struct{}
+
 func (Hello) frameType() Type    { return TypeHello }
 func (Snapshot) frameType() Type { return TypeSnapshot }
 func (Assign) frameType() Type   { return TypeAssign }
@@ -131,6 +135,7 @@ func (Reply) frameType() Type    { return TypeReply }
 func (Drain) frameType() Type    { return TypeDrain }
 func (Bye) frameType() Type      { return TypeBye }
 func (Standby) frameType() Type  { return TypeStandby }
+func (Wake) frameType() Type     { return TypeWake }
 
 // Discard releases the payload and closes the files that f owns. It is for frames that are not passed on.
 func Discard(f Frame) {

@@ -93,6 +93,7 @@ func FuzzRoundTrip(f *testing.F) {
 			Drain{clip(u), flag, !flag, d, time.Duration(id >> 1)},
 			Bye{clip(u), int(n)},
 			Standby{},
+			Wake{},
 		}
 		fr := all[int(typ)%len(all)]
 		b, err := appendFrame(nil, fr)

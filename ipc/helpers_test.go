@@ -192,5 +192,6 @@ func fixtures(t testing.TB) []Frame {
 		Drain{Reason: "rollout", Handover: true, Delay: time.Second, Timeout: 30 * time.Second},
 		Bye{Reason: "rollout", Cut: 2},
 		Standby{},
+		Wake{},
 	}
 }

@@ -16,12 +16,13 @@ func TestLayout(t *testing.T) {
 		what      string
 		got, want uintptr
 	}{
-		{"Header", unsafe.Sizeof(h), 64},
+		{"Header", unsafe.Sizeof(h), 192},
 		{"Header.Picked", unsafe.Offsetof(h.Picked), 24},
 		{"Header.Refused", unsafe.Offsetof(h.Refused), 32},
 		{"Header.Last", unsafe.Offsetof(h.Last), 40},
 		{"Header.Full", unsafe.Offsetof(h.Full), 48},
 		{"Header.StaleAfter", unsafe.Offsetof(h.StaleAfter), 56},
+		{"Header.Asleep", unsafe.Offsetof(h.Asleep), 128},
 		{"Line", unsafe.Sizeof(l), LineBytes},
 		{"Line.Assigned", unsafe.Offsetof(l.Assigned), 0},
 		{"Line.Accepted", unsafe.Offsetof(l.Accepted), 8},

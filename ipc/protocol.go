@@ -40,12 +40,13 @@ const (
 	TypeDrain
 	TypeBye
 	TypeStandby
+	TypeWake
 )
 
 var typeNames = [...]string{
 	TypeHello: "hello", TypeSnapshot: "snapshot", TypeAssign: "assign", TypeReady: "ready", TypeSet: "set", TypeDelete: "delete",
 	TypeAck: "ack", TypeMessage: "message", TypeCall: "call", TypeReply: "reply", TypeDrain: "drain", TypeBye: "bye",
-	TypeStandby: "standby",
+	TypeStandby: "standby", TypeWake: "wake",
 }
 
 // String returns the name used in doc.go and in logs.

@@ -54,6 +54,8 @@ func (l *loop) frame(m *member, f ipc.Frame) {
 		} else if m.slot < 0 {
 			l.step(m.app, pool.Parked{ID: m.id})
 		} // else it got to its listeners before its slot got to it
+	case ipc.Wake:
+		m.app.sockets.Wake()
 	case ipc.Ready:
 		l.memberReady(m)
 	case ipc.Set:

@@ -112,7 +112,7 @@ func TestUnreadAnswersEndTheChannel(t *testing.T) {
 
 func TestNothingComesBeforeTheHello(t *testing.T) {
 	for _, f := range []ipc.Frame{
-		ipc.Ready{}, ipc.Bye{}, ipc.Delete{ID: 1, Key: "k"},
+		ipc.Ready{}, ipc.Bye{}, ipc.Wake{}, ipc.Delete{ID: 1, Key: "k"},
 		ipc.Set{ID: 1, Key: "k", Payload: encoded(t, "v")},
 		ipc.Call{ID: 1, Method: "m", Payload: encoded(t, "v")},
 		ipc.Message{Topic: "t", Payload: encoded(t, "v")},
@@ -137,6 +137,41 @@ func TestStandbyBeforeTheSnapshot(t *testing.T) {
 	s.frame(s.m, ipc.Standby{})
 	if s.m.outbox != nil {
 		t.Error("it was taken")
+	}
+}
+
+// TestWorkerWakesTheWatcher that rests: what it has counted may be all that is to be seen of a connection.
+func TestWorkerWakesTheWatcher(t *testing.T) {
+	s := newStage(t)
+	set, err := listen.Open([]listen.Address{{Network: "tcp", Addr: "127.0.0.1:0"}}, 1, listen.Options{Best: listen.KindHash})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	s.m.app.sockets = newSockets(set)
+	seen := make(chan listen.Notice, 16)
+	if err := set.Watch(listen.Watch{Pulse: time.Millisecond, Notify: func(n listen.Notice) { seen <- n }}); err != nil {
+		t.Skip("NOT TESTED: ", err)
+	}
+	late := time.After(10 * time.Second)
+	for set.Board().Header().Asleep.Load() == 0 {
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-late:
+			t.Fatal("it does not rest")
+		}
+	}
+	s.frame(s.m, ipc.Wake{})
+	select {
+	case n := <-seen:
+		if n.What != listen.Pulse {
+			t.Errorf("notice %+v, want a pulse", n)
+		}
+	case <-late:
+		t.Error("it rests on")
+	}
+	if s.m.outbox == nil {
+		t.Error("the worker lost its channel")
 	}
 }
 

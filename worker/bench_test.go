@@ -54,7 +54,7 @@ func benchTally(b testing.TB) *tally {
 		b.Fatal(err)
 	}
 	// It stays mapped, as it does in a worker: a closed server's connections end after it.
-	return newTally(board.Line(0), board.Row(0, 0), 0, closedNow())
+	return newTally(board.Line(0), board.Row(0, 0), 0, closedNow(), alwaysAwake())
 }
 
 // inHandler runs h once, as net/http does.

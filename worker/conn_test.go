@@ -302,7 +302,7 @@ func TestConnKeepAlivesDisabled(t *testing.T) {
 func TestConnStatesRace(t *testing.T) {
 	var line ipc.Line
 	var row ipc.Row
-	ta := newTally(&line, &row, testSeat, closedNow())
+	ta := newTally(&line, &row, testSeat, closedNow(), alwaysAwake())
 	const n = 200
 	for range n {
 		ta.accepted()

@@ -55,7 +55,7 @@ func (w *Worker) openTally(f ipc.Assign) *tally {
 		w.opts.logger.Warn("no scoreboard", "slot", f.Slot, "error", err)
 		return nil
 	}
-	return newTally(b.Line(f.Slot), b.Row(f.Slot, f.Seat), f.Seat, w.over)
+	return newTally(b.Line(f.Slot), b.Row(f.Slot, f.Seat), f.Seat, w.over, newWaker(w, b.Header()))
 }
 
 // listenAlone opens the sockets of a worker that has no master.

@@ -21,6 +21,8 @@ type tally struct {
 	seat int
 	over <-chan struct{} // ends the beat with the worker
 
+	waker *waker
+
 	open    atomic.Int64 // connections that are counted and open
 	coarse  atomic.Int64 // the time of the last beat
 	sampled atomic.Bool  // requests are many: only some are timed
@@ -33,8 +35,8 @@ type tally struct {
 // sampleEach is how many requests one timed request stands for when requests are many.
 const sampleEach = 8
 
-func newTally(line *ipc.Line, row *ipc.Row, seat int, over <-chan struct{}) *tally {
-	return &tally{line: line, row: row, seat: seat, over: over}
+func newTally(line *ipc.Line, row *ipc.Row, seat int, over <-chan struct{}, w *waker) *tally {
+	return &tally{line: line, row: row, seat: seat, over: over, waker: w}
 }
 
 // accepted takes the weight of a busy connection.
@@ -46,6 +48,7 @@ func (t *tally) accepted() {
 	t.row.Opened.Add(1)
 	t.line.AcceptedAt.Store(now)
 	t.line.Accepted[t.seat].Add(1)
+	t.waker.counted()
 }
 
 // passed counts a connection that cannot be followed.

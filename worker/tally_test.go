@@ -167,7 +167,7 @@ func TestGaugesShowTheCollector(t *testing.T) {
 func TestManyRequestsAreSampled(t *testing.T) {
 	var line ipc.Line
 	var row ipc.Row
-	ta := newTally(&line, &row, 0, closedNow())
+	ta := newTally(&line, &row, 0, closedNow(), alwaysAwake())
 	ta.sampled.Store(true)
 	ta.coarse.Store(ipc.Monotonic())
 	const n = 8000
@@ -210,7 +210,7 @@ func TestBeatChoosesHowToTime(t *testing.T) {
 // TestForgiveStandstill: what began around a standstill of the process is not as old as that.
 func TestForgiveStandstill(t *testing.T) {
 	var row ipc.Row
-	ta := newTally(&ipc.Line{}, &row, 0, closedNow())
+	ta := newTally(&ipc.Line{}, &row, 0, closedNow(), alwaysAwake())
 	stuck, first := row.Begin(1000), row.Begin(5000)
 	ta.forgive(5000, 9000)
 	if a, b := row.Cells[stuck].Load(), row.Cells[first].Load(); a != 1000 || b != 9000 {

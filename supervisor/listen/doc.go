@@ -73,6 +73,13 @@
 // [Set.Seat] is called before a worker is assigned, [Set.Vacate] when its process has gone: what it still held is given back
 // then, so that a slot whose worker died is not taken for a busy one.
 //
+// # Rest
+//
+// Without load the watcher sleeps. A connection that waits in a queue wakes it, but the kernel does not tell of one that is
+// accepted at once. So the board says that the watcher sleeps, and a worker that counts a connection tells, for which
+// [Set.Wake] is called: once for each sleep and worker, and never under load. Of a program that does not count only a queue is
+// seen in any case.
+//
 // # Shared
 //
 // Unix-domain addresses, and all addresses where SO_REUSEPORT does not balance (macOS), have one socket that all slots

@@ -22,13 +22,15 @@ import (
 // and nothing else: this process is not woken. One system call arms it, whatever the number of sockets. The gate waits in
 // the runtime's poller, so that no thread does.
 //
-// A report says no more than that there was a connection: a worker may have accepted it before anybody could look.
+// A report says no more than that there was a connection: a worker may have accepted it before anybody could look. And one
+// that a worker accepts at once may make no report: before the kernel reports an event it looks again, and finds an empty
+// queue. So the doorbell alone is good for connections that wait; whoever accepts the others tells of them, see call.
 type doorbell struct {
 	gate   *os.File
 	conn   syscall.RawConn
 	answer func(gate uintptr) bool // rung; kept, since a function made for each wait would be allocated
 
-	nudged atomic.Bool
+	nudged, called atomic.Bool
 
 	// The waiting goroutine's own.
 	arm   bool
@@ -141,10 +143,11 @@ func (b *doorbell) set(armed bool) {
 	}
 }
 
-// wait returns when a connection has arrived, if arm, or after a nudge, or after d; 0 is without an end. When the doorbell
-// is armed quiet is asked whether all is still as it was when it was decided to wait; if not the wait ends at once. So
-// a connection either makes a difference that quiet sees, or it rings. When wait has returned true it is no longer
-// armed. Only one goroutine may wait. The only error is os.ErrClosed.
+// wait returns when a connection has arrived, if arm, or after a call or a nudge, or after d; 0 is without an end. When the
+// doorbell is armed quiet is asked whether all is still as it was when it was decided to wait; if not the wait ends at
+// once. So a connection that waits rings, one that was counted before makes a difference that quiet sees, and of one that is
+// counted after quiet was asked somebody calls. When wait has returned true for a connection that has arrived it is no
+// longer armed. Only one goroutine may wait. The only error is os.ErrClosed.
 func (b *doorbell) wait(d time.Duration, arm bool, quiet func() bool) (rang bool, err error) {
 	var deadline time.Time
 	if d > 0 {
@@ -154,15 +157,17 @@ func (b *doorbell) wait(d time.Duration, arm bool, quiet func() bool) (rang bool
 		return false, os.ErrClosed
 	}
 	if b.nudged.Swap(false) { // a later nudge moves the deadline
-		return false, nil
+		return b.called.Swap(false), nil
 	}
 	b.arm, b.asked, b.rang, b.quiet = arm, false, false, quiet
-	switch err = b.conn.Read(b.answer); {
+	err = b.conn.Read(b.answer)
+	called := b.called.Swap(false)
+	switch {
 	case err == nil:
-		return b.rang, nil
+		return b.rang || called, nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		b.nudged.Store(false) // if that was it
-		return false, nil
+		return called, nil
 	}
 	return false, os.ErrClosed
 }
@@ -194,6 +199,12 @@ func (b *doorbell) rung(uintptr) bool {
 func (b *doorbell) nudge() {
 	b.nudged.Store(true)
 	_ = b.gate.SetReadDeadline(time.Unix(1, 0))
+}
+
+// call rings it: the wait that is under way, or else the next one, returns true at once.
+func (b *doorbell) call() {
+	b.called.Store(true)
+	b.nudge()
 }
 
 // close ends it and the wait that is under way.

@@ -59,15 +59,27 @@ func TestDoorbellRings(t *testing.T) {
 	wantRing(t, b, false, false, soon)
 	wantRing(t, b, true, true, patience) // somebody waits already
 	wantRing(t, b, false, false, soon)
+	var slots []net.Listener
 	for slot := range 3 {
-		startWorker(t, s, slot)
+		l := listeners(t, s, slot)[0]
+		defer l.Close()
+		slots = append(slots, l)
 	}
-	empty := func() bool { return queued(t, s) == 0 }
-	eventually(t, "the queues are empty", empty)
+	empty := func() {
+		t.Helper()
+		for slot, waiting := range queues(t, s) {
+			for range waiting {
+				c, err := slots[slot].Accept()
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.Close()
+			}
+		}
+	}
+	empty()
 	wantRing(t, b, true, false, soon) // nobody waits any more
 	for range 50 {
-		eventually(t, "the queues are empty", empty)
-		// The workers may be faster than who hears it.
 		rings := make(chan bool)
 		armed := make(chan struct{})
 		go func() {
@@ -79,8 +91,8 @@ func TestDoorbellRings(t *testing.T) {
 		if !<-rings {
 			t.Fatal("the doorbell did not ring for somebody who waits")
 		}
+		empty()
 	}
-	eventually(t, "the queues are empty", empty)
 	wantRing(t, b, true, false, soon)
 	wantRing(t, b, false, false, soon)
 	knock(t, s)
@@ -93,18 +105,6 @@ func TestDoorbellAsksOnceArmed(t *testing.T) {
 	if rang, err := b.wait(0, true, func() bool { return false }); rang || err != nil {
 		t.Errorf("%v, %v; want that it did not ring", rang, err)
 	}
-}
-
-func queued(t *testing.T, s *Set) (sum int) {
-	t.Helper()
-	for slot := range s.Slots() {
-		n, err := s.Queue(slot)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sum += n
-	}
-	return sum
 }
 
 // A socket that is closed here but held by a worker must not ring any more, one that is opened must.
@@ -169,6 +169,29 @@ func TestDoorbellKeepsANudge(t *testing.T) {
 	for range 100 {
 		b.nudge()
 		wantRing(t, b, true, false, 0)
+	}
+}
+
+// A call is a ring, and is not lost between two waits either. A nudge is none.
+func TestDoorbellIsCalled(t *testing.T) {
+	b := hang(t, mustOpen(t, 1, "127.0.0.1:0"))
+	for range 100 {
+		b.call()
+		wantRing(t, b, true, true, patience)
+		b.nudge()
+		wantRing(t, b, true, false, 0)
+		armed := make(chan struct{})
+		called := make(chan struct{})
+		go func() {
+			defer close(called)
+			<-armed
+			b.call()
+		}()
+		rang, err := b.wait(patience, true, func() bool { close(armed); return true })
+		if !rang || err != nil {
+			t.Fatalf("%v, %v; want that it rang", rang, err)
+		}
+		<-called
 	}
 }
 

@@ -75,6 +75,7 @@ func (n *notebook) changed() {
 func (n *notebook) end() {}
 
 func (n *notebook) setPulse(time.Duration) {}
+func (n *notebook) wake()                  {}
 
 // clients ask all addresses until they are stopped, and count what fails.
 type clients struct {

@@ -17,6 +17,17 @@ func (s *Set) SetPulse(d time.Duration) {
 	}
 }
 
+// Wake is to be called when a worker says that it has counted a connection while [ipc.Header.Asleep] was not 0: what it has
+// counted may be all that is to be seen of it. The watcher looks at once, or is just about to. A Set that is not watched
+// ignores it. It never waits for the watcher.
+func (s *Set) Wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.observer != nil {
+		s.observer.wake()
+	}
+}
+
 // NoticeKind is what a [Notice] is about.
 type NoticeKind string
 
@@ -43,6 +54,8 @@ type observer interface {
 	changed()
 	// setPulse changes Watch.Pulse. It is called with Set.mu held too.
 	setPulse(time.Duration)
+	// wake makes it look, if it rests. It is called with Set.mu held too.
+	wake()
 	// end is called without Set.mu, once, and returns when the watcher's goroutine has.
 	end()
 }

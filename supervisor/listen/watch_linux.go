@@ -11,8 +11,8 @@ import (
 )
 
 // Watch starts to watch the Set's slots, until Close: whether they serve, and, where the kernel cannot decide alone, which
-// of them get new connections. Without load nothing runs: the first connection wakes the watcher. Watch is to be called
-// once; Notify may call all methods of the Set but Close.
+// of them get new connections. Without load nothing runs: the first connection wakes the watcher, if it waits to be
+// accepted or if [Set.Wake] is called for it. Watch is to be called once; Notify may call all methods of the Set but Close.
 //
 // An error is that the system gives no means to be woken by a connection. The Set serves as before then, unwatched.
 func (s *Set) Watch(w Watch) error {
@@ -56,6 +56,7 @@ type watcher struct {
 	reader  queueReader
 	flood   flood
 	stale   uint64 // Header.StaleAfter, while a flood has it at 0; else 0
+	asleep  bool   // Header.Asleep is set: who counts a connection is to wake
 	looks   int    // so far
 	changes int
 
@@ -125,6 +126,13 @@ func (w *watcher) fell(n Notice) {
 	w.bell.nudge()
 }
 
+// wake is called with Set.mu held. When the watcher is awake it looks after what was counted by now in any case.
+func (w *watcher) wake() {
+	if w.asleep {
+		w.bell.call()
+	}
+}
+
 func (w *watcher) end() {
 	w.bell.close()
 	<-w.ended
@@ -141,16 +149,31 @@ func (w *watcher) run() {
 		}
 		w.asked = next
 		var err error
-		if rang, err = w.bell.wait(next, arm, quiet); err != nil {
+		if rang, err = w.sleep(next, arm, quiet); err != nil {
 			return
 		}
 	}
 }
 
-// quiet tells whether no connection has come and been accepted since the last look.
+// sleep is the doorbell's wait, with the workers told of it.
+func (w *watcher) sleep(d time.Duration, arm bool, quiet func() bool) (rang bool, err error) {
+	rang, err = w.bell.wait(d, arm, quiet)
+	w.set.mu.Lock()
+	defer w.set.mu.Unlock()
+	if w.asleep {
+		w.asleep = false
+		w.set.board.Header().Asleep.Store(0)
+	}
+	return rang, err
+}
+
+// quiet tells whether no connection has come and been accepted since the last look. Before it reads what was counted it
+// says that the watcher sleeps: who counts one later sees that, and wakes it.
 func (w *watcher) quiet() bool {
 	w.set.mu.Lock()
 	defer w.set.mu.Unlock()
+	w.asleep = true
+	w.set.board.Header().Asleep.Store(ipc.Monotonic())
 	if len(w.eyes) != len(w.tracks) {
 		return false
 	}

@@ -2,6 +2,7 @@ package listen
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -231,6 +232,7 @@ func TestWatchSharedSocket(t *testing.T) {
 func TestWatchRestsAndWakes(t *testing.T) {
 	for _, kind := range watchedKinds {
 		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
 			s := openKind(t, kind, 4, "127.0.0.1:0")
 			for slot := range 4 {
 				seatWorker(t, s, slot, 0, time.Millisecond, "counts")
@@ -238,37 +240,128 @@ func TestWatchRestsAndWakes(t *testing.T) {
 			n := watch(t, s, time.Millisecond)
 			load := startLoad(t, s, 100, 300*time.Millisecond)
 			wantNoneFailed(t, load)
-			for resting := false; !resting; { // pulses end
-				select {
-				case <-n:
-				case <-time.After(1500 * time.Millisecond):
-					resting = true
-				}
-			}
-			looks := func() int {
-				s.mu.Lock()
-				defer s.mu.Unlock()
-				return s.observer.(*watcher).looks
-			}
-			before, woken := looks(), wakeups(t)
-			n.wantNone(t, 2*time.Second)
-			if d := looks() - before; d > 0 {
-				t.Errorf("looked %d times at rest", d)
-			}
-			t.Logf("%d wakeups", wakeups(t)-woken) // not all are the watcher's
+			wantRest(t, s, n)
 			if _, err := ask(s.Addresses()[0]); err != nil {
 				t.Fatal(err)
 			}
-			select {
-			case x := <-n:
-				if x.What != Pulse {
-					t.Errorf("got %+v, want a pulse", x)
-				}
-			case <-time.After(patience):
-				t.Error("a connection did not wake the watcher")
-			}
+			wantPulse(t, n)
 		})
 	}
+}
+
+// wantRest returns when the watcher has not looked, nor told anything, for longer than it sleeps as long as anything is to be
+// seen. On a machine that is busy the looks before that may come late.
+func wantRest(t testing.TB, s *Set, n notices) {
+	t.Helper()
+	looks := func() int {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.observer.(*watcher).looks
+	}
+	deadline := time.Now().Add(2 * patience)
+	for before, since := looks(), time.Now(); time.Since(since) < tickQuiet+tickLoad; {
+		select {
+		case <-n:
+		case <-time.After(tickLoad / 4):
+		}
+		switch now := looks(); {
+		case now != before:
+			before, since = now, time.Now()
+		case len(n) > 0:
+			since = time.Now()
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("looked %d times, and does not rest", before)
+		}
+	}
+}
+
+// wantPulse waits for a notice, which is to be a pulse.
+func wantPulse(t testing.TB, n notices) {
+	t.Helper()
+	select {
+	case x := <-n:
+		if x.What != Pulse {
+			t.Errorf("got %+v, want a pulse", x)
+		}
+	case <-time.After(patience):
+		t.Error("a connection did not wake the watcher")
+	}
+}
+
+// A connection that was accepted before the doorbell could ring is only seen on the board.
+func TestWatchIsWokenByWhoAccepts(t *testing.T) {
+	s := openKind(t, KindHash, 2, "127.0.0.1:0")
+	s.Wake() // nobody watches
+	s.Seat(1, 0, workerID.Add(1))
+	n := watch(t, s, time.Millisecond)
+	h, l := s.Board().Header(), s.Board().Line(1)
+	for range 2 {
+		wantRest(t, s, n)
+		asleep := h.Asleep.Load()
+		if now := ipc.Monotonic(); asleep <= 0 || asleep > now-int64(tickQuiet) {
+			t.Errorf("at %d it is asleep since %d", now, asleep)
+		}
+		l.Accepted[0].Add(1)
+		l.Released[0].Add(ipc.Weight)
+		s.Wake()
+		wantPulse(t, n)
+		if at := h.Asleep.Load(); at == asleep {
+			t.Error("it has slept on")
+		}
+	}
+	s.Close()
+	s.Wake()
+}
+
+// A connection is counted at any moment while the watcher falls asleep: either that sees it, or who counts sees that it sleeps.
+func TestWatchSleepsOverNobody(t *testing.T) {
+	s := openKind(t, KindHash, 1, "127.0.0.1:0")
+	w := lookout(t, s)
+	s.mu.Lock()
+	s.observer = w
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.observer = nil
+		s.mu.Unlock()
+	}()
+	h, l := s.Board().Header(), s.Board().Line(0)
+	start, counted := make(chan int), make(chan bool)
+	defer close(start)
+	go func() {
+		for spin := range start {
+			for range spin {
+				l.Flags.Load()
+			}
+			l.Accepted[0].Add(1)
+			tells := h.Asleep.Load() != 0
+			if tells {
+				s.Wake()
+			}
+			counted <- tells
+		}
+	}()
+	told := 0
+	const rounds = 2000
+	for range rounds {
+		w.look(false)
+		start <- rand.IntN(20_000)
+		began := time.Now()
+		if _, err := w.sleep(patience, true, w.quiet); err != nil {
+			t.Fatal(err)
+		}
+		if time.Since(began) >= patience {
+			t.Fatal("it slept over a connection")
+		}
+		if <-counted {
+			told++
+		}
+		if at := h.Asleep.Load(); at != 0 {
+			t.Fatalf("awake, it is said to be asleep since %d", at)
+		}
+	}
+	t.Logf("told %d times of %d", told, rounds)
 }
 
 func TestWatchPulses(t *testing.T) {

@@ -25,6 +25,8 @@ type peer struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Reader
+	// over is closed when all is read from out; nil: nobody does by himself.
+	over chan struct{}
 }
 
 // startPeer gives the peer files, from descriptor 3 on. It ends when its standard input does.
@@ -60,6 +62,9 @@ func (p *peer) end() {
 	p.in.Close()
 	_ = p.cmd.Process.Signal(unix.SIGCONT)
 	kill := time.AfterFunc(patience, func() { p.cmd.Process.Kill() })
+	if p.over != nil {
+		<-p.over
+	}
 	io.Copy(io.Discard, p.out)
 	_ = p.cmd.Wait()
 	kill.Stop()
@@ -264,7 +269,7 @@ func masterPeer(t *testing.T, kind, slots string) error {
 
 // workerPeer accepts in a seat like a worker, and counts on the board: slot, seat, how long it works on a connection,
 // and what else: "deaf" never accepts, "plain" does not count, "keep" keeps connections open and idle until they are closed.
-// Its files are the sockets and the board.
+// Its files are the sockets and the board. It says a line for each time that it wakes the watcher.
 func workerPeer(args []string) error {
 	slot, _ := strconv.Atoi(args[0])
 	seat, _ := strconv.Atoi(args[1])
@@ -288,7 +293,7 @@ func workerPeer(args []string) error {
 	if err != nil {
 		return err
 	}
-	w := &boardWorker{slot: byte(slot), seat: seat, line: board.Line(slot), row: board.Row(slot, seat), work: work, how: how}
+	w := &boardWorker{slot: byte(slot), seat: seat, head: board.Header(), line: board.Line(slot), row: board.Row(slot, seat), work: work, how: how}
 	if how != "deaf" {
 		for _, l := range ls {
 			go w.accept(l)
@@ -305,6 +310,8 @@ func workerPeer(args []string) error {
 type boardWorker struct {
 	slot byte
 	seat int
+	head *ipc.Header
+	told atomic.Int64
 	line *ipc.Line
 	row  *ipc.Row
 	work time.Duration
@@ -322,6 +329,9 @@ func (w *boardWorker) accept(l net.Listener) {
 			w.line.Accepted[w.seat].Add(1)
 			w.line.AcceptedAt.Store(ipc.Monotonic())
 			w.row.Opened.Add(1)
+			if at := w.head.Asleep.Load(); at != 0 && w.told.Swap(at) != at {
+				fmt.Println("wake")
+			}
 		}
 		go func() {
 			time.Sleep(w.work)
@@ -364,6 +374,16 @@ func seatWorker(t testing.TB, s *Set, slot, seat int, work time.Duration, how st
 	s.Seat(slot, seat, workerID.Add(1))
 	p := startPeer(t, "worker", append(files, hot, rows), strconv.Itoa(slot), strconv.Itoa(seat), work.String(), how, strconv.Itoa(sockets))
 	p.line(t)
+	p.over = make(chan struct{})
+	go func() {
+		defer close(p.over)
+		for {
+			if _, err := p.out.ReadString('\n'); err != nil {
+				return
+			}
+			s.Wake()
+		}
+	}()
 	return p
 }
 
