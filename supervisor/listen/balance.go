@@ -11,6 +11,9 @@ import (
 // slot with the least to do, which all would rush to: a slot is left out only because its queue stands still, or
 // because it has much more to do than others. And it answers noise in the counters as rarely as it can, since each
 // change costs a program.
+//
+// What a slot gets done between two looks is the measure of noise. At saturation that is many times what it has to do at any
+// moment: who is ahead then changes long before the next look, and to follow it leaves CPUs without work.
 type balance struct {
 	slots   []share
 	loads   []int
@@ -19,7 +22,7 @@ type balance struct {
 	out     time.Duration // or take their slot out
 	open    []int         // decided last; nil: all
 	weights []uint8       // of open; nil: all the same
-	calm    bool          // there is nothing to decide: all get connections, nobody waits, and nobody has much more to do than others
+	calm    bool          // there is nothing to decide: all get connections, hardly anybody waits, and nobody has much more to do than others
 	next    struct {
 		open    []int
 		weights []uint8
@@ -29,8 +32,11 @@ type balance struct {
 // share is what balance remembers of a slot.
 type share struct {
 	admitted bool
-	busy     [4]int // at the last looks
+	todo     [4]int // connections that it was busy with, or that waited, at the last looks
 	at       int
+	busy     int // at the last look
+	accepted uint64
+	done     int           // connections between the last two looks; 0 of workers that do not count
 	weight   uint8         // 0 to fullWeight
 	better   uint8         // the most it may be raised to
 	since    time.Duration // better is above weight since then; 0: it is not
@@ -57,7 +63,7 @@ func (b *balance) look(now time.Duration, tracks []track) (changed bool) {
 		s, t := &b.slots[i], &tracks[i]
 		s.look(&t.last)
 		if s.admitted && t.stands(now) < b.out {
-			b.loads = append(b.loads, s.load(&t.last))
+			b.loads = append(b.loads, s.load())
 		}
 	}
 	if len(b.loads) > 0 {
@@ -66,8 +72,9 @@ func (b *balance) look(now time.Duration, tracks []track) (changed bool) {
 		little := b.loads[(len(b.loads)-1)/4]
 		for i := range tracks {
 			if s, t := &b.slots[i], &tracks[i]; s.admitted {
-				s.weigh(now, s.load(&t.last), little, t.stands(now) >= b.doubt)
-				b.calm = b.calm && t.last.queue == 0 && deserves(t.last.busy(), little) == fullWeight
+				// Whoever has just accepted as many as wait now only waits for its turn on a CPU.
+				s.weigh(now, s.load(), little, t.stands(now) >= b.doubt && t.last.queue > s.done)
+				b.calm = b.calm && t.last.queue <= s.done/4 && deserves(s.busy-s.done, little) == fullWeight
 			}
 		}
 	}
@@ -107,18 +114,21 @@ func (s *share) look(v *view) {
 		return
 	}
 	if !s.admitted {
-		*s = share{admitted: true, weight: fullWeight}
-		for i := range s.busy {
-			s.busy[i] = v.busy()
+		*s = share{admitted: true, weight: fullWeight, busy: v.busy(), accepted: v.accepted()}
+		for i := range s.todo {
+			s.todo[i] = v.busy() + v.queue
 		}
 	}
-	s.busy[s.at] = v.busy()
-	s.at = (s.at + 1) % len(s.busy)
+	s.todo[s.at] = v.busy() + v.queue
+	s.at = (s.at + 1) % len(s.todo)
+	// A worker's count can be anything: no more of it than busy has at most.
+	s.done = max(int(min(v.accepted()-s.accepted, 1<<20))+s.busy-v.busy(), 0)
+	s.busy, s.accepted = v.busy(), v.accepted()
 }
 
-// load is what the slot has had to do for some looks, and what waits. Requests that come and go within milliseconds are
-// no sign of anything; those of a worker that is stuck stay.
-func (s *share) load(v *view) int { return slices.Min(s.busy[:]) + v.queue }
+// load is what the slot has had to do for some looks, without what is gone before the next one. Connections that come and go
+// within milliseconds are no sign of anything; those of a worker that is stuck stay.
+func (s *share) load() int { return max(slices.Min(s.todo[:])-s.done, 0) }
 
 // weigh gives the slot a weight by how much more it has to do than those with little.
 func (s *share) weigh(now time.Duration, load, little int, doubtful bool) {

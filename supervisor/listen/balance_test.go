@@ -118,6 +118,26 @@ func TestBalance(t *testing.T) {
 		{"all equally busy", 3, []func(*scene){
 			func(s *scene) { s.busy(0, 1000); s.busy(1, 1000); s.busy(2, 1100) },
 		}, []string{"all"}},
+		// What is done between two looks tells nothing. The rest does.
+		{"much to do and more done", 2, []func(*scene){
+			func(*scene) {},
+			func(s *scene) { s.busy(0, 40); s.accept(0, 80) }, func(s *scene) { s.accept(0, 50) }, func(s *scene) { s.accept(0, 50) },
+			func(s *scene) { s.accept(0, 50) }, func(s *scene) { s.accept(0, 50) },
+			func(s *scene) { s.accept(0, 35) },
+			func(s *scene) { s.accept(0, 30) },
+			func(*scene) {},
+		}, []string{"all", "all", "all", "all", "all", "all", "[0 1] [3 4]", "[0 1] [2 4]", "[0 1] [1 4]"}},
+		{"a long queue that moves", 2, []func(*scene){
+			func(*scene) {},
+			func(s *scene) { s.views[0].queue = 40; s.accept(0, 80) }, func(s *scene) { s.accept(0, 80) }, func(s *scene) { s.accept(0, 80) },
+			func(s *scene) { s.accept(0, 80) }, func(s *scene) { s.accept(0, 80) },
+		}, []string{"all", "all", "all", "all", "all", "all"}},
+		{"it has just accepted more than waits", 3, []func(*scene){
+			func(*scene) {},
+			func(s *scene) { s.views[0].queue = 9; s.accept(0, 10); s.views[0].since = 8 * time.Millisecond },
+			func(s *scene) { s.views[0].since = 18 * time.Millisecond },
+			func(s *scene) { s.views[0].since = 28 * time.Millisecond },
+		}, []string{"all", "all", "[0 1 2] [1 4 4]", "[1 2]"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, b, before := newScene(c.slots), &balance{}, "all"
@@ -179,6 +199,45 @@ func TestBalanceIsCalm(t *testing.T) {
 		t.Errorf("%d changes in %d looks", changes, looks)
 	}
 	t.Logf("%d changes in %d looks", changes, looks)
+}
+
+// At saturation each worker gets done many times what it has to do at any moment, however unevenly that is spread: nothing is
+// to be decided.
+func TestBalanceAtSaturation(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	s, b := newScene(4), &balance{}
+	s.balance(b, tickFast)
+	calm := 0
+	const looks = 6000
+	for look := range looks {
+		busy, queued := make([]int, 4), make([]int, 4)
+		for range 64 {
+			// Two have most of it for a while, then other two.
+			slot := r.IntN(4)
+			if r.IntN(2) == 0 {
+				slot = slot&2 + look/20&1
+			}
+			if r.IntN(4) == 0 {
+				queued[slot]++
+			} else {
+				busy[slot]++
+			}
+		}
+		for i := range s.views {
+			s.busy(i, busy[i])
+			s.views[i].queue = queued[i]
+			s.accept(i, 60+r.IntN(30))
+		}
+		if s.balance(b, tickFast) {
+			t.Fatalf("decides for %s with %v busy, %v queued", decided(b), busy, queued)
+		}
+		if b.calm {
+			calm++
+		}
+	}
+	if calm < looks*9/10 {
+		t.Errorf("calm in %d of %d looks", calm, looks)
+	}
 }
 
 // Whatever workers write: some slot that is admitted gets connections, and no other.
