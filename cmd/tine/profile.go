@@ -34,7 +34,7 @@ func newProfile() *cobra.Command {
 		Short:      "Make one profile of all workers of an app",
 		Long: `Make one profile of all ready workers of an app that are written in Go with package
 worker. It goes to standard output, unless that is a terminal, in the format of
-pprof: each sample has the labels slot and worker (pprof -tagfocus slot=1).
+pprof: each sample has the labels slot and worker (pprof -tagfocus 'slot=^1$').
 
 KIND is one of ` + strings.Join(metrics.ProfileKinds(), ", ") + `. A trace is
 of one slot, for go tool trace. Block and mutex tell little of programs that do not
