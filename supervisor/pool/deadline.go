@@ -25,7 +25,7 @@ func (p *Pool) Deadline() time.Time {
 	if p.phase == running {
 		at(p.forgetStandbysAt())
 		if p.lacksStandby() {
-			at(p.bench.retryAt)
+			at(p.standbyAt())
 		}
 	}
 	for _, s := range p.slots {

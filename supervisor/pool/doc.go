@@ -78,8 +78,8 @@
 // # Standbys
 //
 // Config.Standby workers start without a slot when all slots have been filled once, and wait (standby.go). A slot that is to get a
-// worker, whatever for, gets a parked one if there is one of the right generation; another is spawned behind it. When a slot is
-// filled is not changed by that: its backoff and its turn hold. A standby's own failures count against no slot.
+// worker, whatever for, gets a parked one if there is one of the right generation; another is spawned behind it, once that one is
+// ready or has had a moment to become it. When a slot is filled is not changed by that: its backoff and its turn hold. A standby's own failures count against no slot.
 //
 // # Slots that go
 //

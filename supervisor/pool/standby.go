@@ -16,6 +16,10 @@ import "time"
 // noSlot is the number of the bench.
 const noSlot = -1
 
+// headStart is how long a standby that was given the slot of a lost worker has the machine to itself: clients wait for it, and
+// nobody does for the next standby, whose start takes much more. Once it is ready, or this time is over, the next one is spawned.
+const headStart = 100 * time.Millisecond
+
 func (p *Pool) parked(ev Parked) {
 	w, known := p.find(ev.ID)
 	if w == nil {
@@ -104,6 +108,19 @@ func (p *Pool) lacksStandby() bool {
 	return true
 }
 
+// standbyAt is when one that is lacking shall be spawned: after the backoff, and after the head starts.
+func (p *Pool) standbyAt() time.Time {
+	at := p.bench.retryAt
+	for _, s := range p.slots {
+		if w := s.starting(); w != nil && w.assigned && s.ready() == nil {
+			if end := w.since.Add(headStart); end.After(at) {
+				at = end
+			}
+		}
+	}
+	return at
+}
+
 // forgetStandbysAt is when the failures of the standbys are forgotten: all were there, and none failed, for long enough.
 func (p *Pool) forgetStandbysAt() time.Time {
 	b := p.bench
@@ -141,6 +158,7 @@ func (p *Pool) assign(w *worker, s *slot) {
 	w.slot = s
 	s.workers = append(s.workers, w)
 	p.recordOf(w, Record{Kind: KindAssigned, Took: p.now.Sub(w.since)})
+	w.assigned = true
 	w.enter(StateStarting, p.now, p.now.Add(p.cfg.ReadyTimeout))
 	p.emit(Assign{ID: w.id, Slot: s.number})
 }
@@ -176,7 +194,7 @@ func (p *Pool) settleBench() {
 		}
 		p.pay(w)
 	}
-	for p.lacksStandby() && !b.retryAt.After(p.now) {
+	for p.lacksStandby() && !p.standbyAt().After(p.now) {
 		p.spawn(b, p.standbyGeneration())
 	}
 }

@@ -134,8 +134,8 @@ func TestEveryEventInEveryState(t *testing.T) {
 			"parked": "killing", "stalled": "killing", "resumed": "killing",
 		},
 		"standby, assigned": {
-			"spawned": "impossible", "failed": "impossible", "ready": "ready / steer to 0 1", "leaving": "draining",
-			"exit": "-", "crash": "-", "recycle": "killing / SIGTERM 3 (why)",
+			"spawned": "impossible", "failed": "impossible", "ready": "ready / steer to 0 1 / spawn 4 standby gen=1", "leaving": "draining / spawn 4 standby gen=1",
+			"exit": "- / spawn 4 standby gen=1", "crash": "- / spawn 4 standby gen=1", "recycle": "killing / SIGTERM 3 (why) / spawn 4 standby gen=1",
 			"parked": "starting", "stalled": "starting", "resumed": "starting",
 		},
 		"standby, exited": {

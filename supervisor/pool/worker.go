@@ -35,7 +35,8 @@ type worker struct {
 	id         WorkerID
 	slot       *slot
 	generation int
-	pid        int // 0: Spawned has not arrived
+	pid        int  // 0: Spawned has not arrived
+	assigned   bool // it was given its slot after it had stood by
 	state      State
 	ordered    time.Time // the Spawn
 	readyAt    time.Time // zero: never was
