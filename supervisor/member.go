@@ -82,14 +82,30 @@ func (s *Supervisor) launch(ctx context.Context, m *member, g *generation) {
 	}
 	read := make(chan struct{})
 	s.wg.Go(func() { defer close(read); s.read(m) })
+	exit := m.awaitEnd(read)
+	s.post(exited{m: m, exit: exit})
 	<-m.proc.Exited()
+	<-m.proc.OutputDone()
+}
+
+// awaitEnd waits until it is certain that the worker runs no more, and how it ended.
+// The channel of a worker that is killed ends before the system has taken the rest of
+// it apart, and its replacement need not wait for that.
+func (m *member) awaitEnd(read <-chan struct{}) proc.Exit {
+	select {
+	case <-read:
+		if exit, killed := m.proc.Killed(); killed {
+			return exit
+		}
+		<-m.proc.Exited()
+	case <-m.proc.Exited():
+	}
 	if m.proc.Exit().Signal != syscall.SIGKILL {
 		// Who is killed sends nothing at the end; its replacement need not wait for it.
 		within(read, lastFrames)
 	}
 	within(m.proc.OutputDone(), lastWords)
-	s.post(exited{m: m, exit: m.proc.Exit()})
-	<-m.proc.OutputDone()
+	return m.proc.Exit()
 }
 
 func within(done <-chan struct{}, d time.Duration) {

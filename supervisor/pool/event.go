@@ -40,7 +40,8 @@ type (
 		ID     WorkerID
 		Reason string
 	}
-	// Exited: the process has ended and is reaped. Signal is 0 if it ended by itself.
+	// Exited: the process runs nothing any more: it has ended and is reaped, or SIGKILL has ended it and the system is about to
+	// take apart what is left. Signal is 0 if it ended by itself.
 	Exited struct {
 		ID           WorkerID
 		Code, Signal int

@@ -15,6 +15,7 @@
 //   - No signal can ever reach a stranger. A group id is free for reuse only once its leader is reaped, and that happens
 //     under the same lock as each signal: first the exit is noticed without reaping, then the group is killed, then
 //     the leader is reaped, and from then on signals answer [os.ErrProcessDone].
+//   - What SIGKILL has ended is known to be over before it is reaped, to who asks: [Process.Killed].
 //   - Nobody but reap takes its exit from the system: what asks whether it is suspended leaves the exit alone.
 //   - It costs no thread. On Linux the exit arrives through a pidfd in the runtime's poller, as do the pipes.
 //   - Its output can hold up only itself. A [LineFunc] that blocks fills the pipe and stops the writer; the buffers here

@@ -55,7 +55,10 @@ func (p *Process) Exited() <-chan struct{} { return p.exited }
 // Exit waits for the end of the process and tells how it was.
 func (p *Process) Exit() Exit {
 	<-p.exited
-	e := p.exit
+	return p.withWords(p.exit)
+}
+
+func (p *Process) withWords(e Exit) Exit {
 	e.LastLines = p.tail.lines()
 	for _, pump := range p.pumps { // stderr comes last and wins
 		if pump != nil {
@@ -65,6 +68,23 @@ func (p *Process) Exit() Exit {
 		}
 	}
 	return e
+}
+
+// Killed says whether SIGKILL has ended the process, from whomever it came, and never waits: as a rule that is known before
+// [Process.Exited] is closed, which takes a large process, or one on a busy CPU, milliseconds. The program does nothing
+// more then, and its group is killed; what it printed last may still be on its way. Linux only; elsewhere it is known
+// with the exit.
+func (p *Process) Killed() (Exit, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reaped {
+		return p.withWords(p.exit), p.exit.Signal == syscall.SIGKILL
+	}
+	if !sigkilled(p.pid) {
+		return Exit{}, false
+	}
+	_ = syscall.Kill(-p.pid, syscall.SIGKILL) // as in reap, which comes later
+	return p.withWords(Exit{Code: -1, Signal: syscall.SIGKILL}), true
 }
 
 // OutputDone is closed when no line follows: both streams are at their end, or [OutputGrace] after the exit, whichever
