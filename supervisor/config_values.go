@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
 )
@@ -35,9 +36,32 @@ func (d *decoder) text(path string, n ast.Node) (string, bool) {
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
 		return n.GetToken().Value, true
 	default:
+		if whole := unquoted(n); whole != "" {
+			d.fail(original, path, "%s is read as a section here: put it in quotes, %s", whole, strconv.Quote(whole))
+			break
+		}
 		d.fail(original, path, "%s is no text", describe(n))
 	}
 	return "", false
+}
+
+// unquoted is the text that a section of one line was probably meant to be, such as an address: between braces the
+// colon in 127.0.0.1:7181 counts as one behind a key. Empty: it looks like a section.
+func unquoted(n ast.Node) string {
+	values, _ := valuesOf(n)
+	if len(values) != 1 || values[0].Value == nil {
+		return ""
+	}
+	key, plain := keyText(values[0].Key)
+	if _, scalar := values[0].Value.(ast.ScalarNode); !plain || !scalar {
+		return ""
+	}
+	value := values[0].Value.GetToken()
+	from, colon, to := placeOfNode(values[0].Key), placeOfToken(values[0].Start), placeOfToken(value)
+	if colon != (place{from.line, from.column + utf8.RuneCountInString(key)}) || to != (place{colon.line, colon.column + 1}) {
+		return ""
+	}
+	return key + ":" + value.Value
 }
 
 func (d *decoder) textInto(to *string) codec {
