@@ -18,6 +18,7 @@ type decoder struct {
 	loader  loader
 	sources []*source // in the order in which they were read; the first is the file that was asked for
 	bytes   int       // of all of them
+	tokens  int       // in all of them
 	errs    []*ConfigError
 	values  map[string]place // by path
 	meant   map[string]bool  // paths of keys that are there, but misspelt

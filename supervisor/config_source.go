@@ -86,6 +86,10 @@ func (d *decoder) parse(s *source, text []byte) (root ast.Node, ok bool) {
 			root, ok = nil, false
 		}
 	}()
+	if line := longGap(text); line > 0 {
+		d.failIn(s, place{s.base + line, 1}, "", "has more than %d empty lines in a row", maxGap)
+		return nil, false
+	}
 	tokens := lexer.Tokenize(string(text))
 	if s.base > 0 {
 		moved := map[*token.Position]bool{}
@@ -95,6 +99,14 @@ func (d *decoder) parse(s *source, text []byte) (root ast.Node, ok bool) {
 				t.Position.Line += s.base
 			}
 		}
+	}
+	if at := tooDeep(tokens); at != nil {
+		d.failIn(s, placeOfToken(at), "", "has more than %d lists and sections within each other", maxDepth)
+		return nil, false
+	}
+	if d.tokens += len(tokens); d.tokens > maxTokens {
+		d.failIn(s, place{}, "", "is too long: the files have more than %d words and signs in all", maxTokens)
+		return nil, false
 	}
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
