@@ -18,7 +18,7 @@
 //
 // Who may ask: processes of the master's own user, and root. The socket's mode says
 // so, its folder's too, and the kernel's word on who is at the other end is checked
-// for every connection.
+// for every connection. One process may hold 128 of the 512 connections.
 //
 //	curl --unix-socket /run/tine/web.sock http://tine/v1/status
 //	curl --unix-socket /run/tine/web.sock -X POST http://tine/v1/apps/web/reload

@@ -4,20 +4,22 @@ import (
 	"context"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
 )
 
-// maxConns bounds the connections at a time. One more is closed at once.
-const maxConns = 512
+// The connections at a time. One more is closed at once.
+const (
+	maxConns     = 512
+	maxPeerConns = 128 // of one process, so that one that forgets to close them leaves room for others
+)
 
 // guard accepts connections of those who may ask, and closes all others.
 type guard struct {
 	*socket
 	log   zerolog.Logger
-	open  atomic.Int64
+	open  openConns
 	quiet time.Time // until then nothing is logged of who is refused
 }
 
@@ -26,12 +28,46 @@ type guardedConn struct {
 	*net.UnixConn
 	peer  peer
 	close sync.Once
-	open  *atomic.Int64
+	open  *openConns
 }
 
 func (c *guardedConn) Close() error {
-	c.close.Do(func() { c.open.Add(-1) })
+	c.close.Do(func() { c.open.remove(c.peer) })
 	return c.UnixConn.Close()
+}
+
+// openConns counts the connections that are open, by process. The zero value has none.
+type openConns struct {
+	mu    sync.Mutex
+	all   int
+	byPID map[int]int // 0: those whose process is not known, together
+}
+
+// add counts one of p, or says why it may not be.
+func (o *openConns) add(p peer) (refusal string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.all >= maxConns:
+		return "too many connections at the control socket"
+	case o.byPID[p.pid] >= maxPeerConns:
+		return "too many connections of one process at the control socket"
+	}
+	if o.byPID == nil {
+		o.byPID = map[int]int{}
+	}
+	o.all++
+	o.byPID[p.pid]++
+	return ""
+}
+
+func (o *openConns) remove(p peer) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.all--
+	if o.byPID[p.pid]--; o.byPID[p.pid] == 0 {
+		delete(o.byPID, p.pid)
+	}
 }
 
 func (g *guard) Accept() (net.Conn, error) {
@@ -41,13 +77,11 @@ func (g *guard) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		p, err := peerOf(conn)
-		switch {
-		case err != nil || !p.mayAsk():
+		if err != nil || !p.mayAsk() {
 			g.refused(p, err, "a process of another user was refused at the control socket")
-		case g.open.Load() >= maxConns:
-			g.refused(p, nil, "too many connections at the control socket")
-		default:
-			g.open.Add(1)
+		} else if refusal := g.open.add(p); refusal != "" {
+			g.refused(p, nil, refusal)
+		} else {
 			return &guardedConn{UnixConn: conn, peer: p, open: &g.open}, nil
 		}
 		conn.Close()

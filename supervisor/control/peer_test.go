@@ -32,7 +32,7 @@ func stranger() {
 		fmt.Println(err)
 		return
 	}
-	io.WriteString(conn, "GET /v1/status HTTP/1.1\r\nHost: tine\r\n\r\n") // may be too late already
+	io.WriteString(conn, "GET /v1/status HTTP/1.1\r\nHost: tine\r\nConnection: close\r\n\r\n") // may be too late already
 	data, _ := io.ReadAll(conn)
 	fmt.Printf("answer: %q\n", data)
 }
