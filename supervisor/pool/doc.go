@@ -105,6 +105,7 @@
 // rolled yet restarts its old generation; a new slot, or one that is wanted again, gets that of the last completed rollout,
 // unless its turn is at once.
 // The first worker of the target that fails before it was ready aborts the rollout: what is rolled and what is old both stay.
+// It counts as no failure of a slot whose old worker serves on: that one, if it crashes, is restarted at once.
 // A Roll during a rollout is queued, at most one, and follows it however it ends, because it reads the disk anew: only a
 // stop drops it.
 //

@@ -181,8 +181,14 @@ func (p *Pool) fail(w *worker, code int, reason string) {
 		p.failStandby(w, reason)
 		return
 	}
-	p.judge(w, reason)
 	s := w.slot
+	// The rollout is aborted for it. The slot, whose old worker serves on, has not failed: should that one crash, it is
+	// restarted at once.
+	spared := p.onTrial(w) && s.ready() != nil
+	p.judge(w, reason)
+	if spared {
+		return
+	}
 	s.failures++
 	s.failure, s.failedAt = reason, p.now
 	if s.finished {
