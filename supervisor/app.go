@@ -24,9 +24,10 @@ type app struct {
 
 	totals    []ipc.Stats // by slot, of the workers that are gone
 	lastExit  lastExit
-	everReady bool // all its workers were ready at the same time once
-	added     bool // by a config that was applied later
-	leaving   bool // it was told to stop
+	everReady bool   // all its workers were ready at the same time once
+	added     bool   // by a config that was applied later
+	leaving   bool   // it was told to stop
+	parting   string // why, where it is no stop; for the records of its workers
 	ended     bool
 	code      int    // of its end
 	reason    string // of its end

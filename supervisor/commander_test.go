@@ -387,6 +387,11 @@ func TestRestartKeepsTheAddress(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("a request was lost: %v", err)
 	}
+	for _, e := range m.events("draining") {
+		if e.Reason != "restart" {
+			t.Errorf("event: %+v", e)
+		}
+	}
 	after := m.app("web")
 	if after.Listen[0] != before.Listen[0] || after.Ready != 2 || slices.Contains(pids(before), after.Workers[0].PID) {
 		t.Errorf("%+v", after)

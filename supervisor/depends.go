@@ -186,7 +186,7 @@ func (l *loop) stopInOrder() {
 func (l *loop) stopNow(a *app) {
 	a.stopDue = false
 	a.cancelHooks()
-	l.step(a, pool.Stop{})
+	l.step(a, pool.Stop{Reason: l.partingOf(a)})
 }
 
 // isNeeded says whether an app that is to stop too, and runs, depends on a.
@@ -200,7 +200,15 @@ func (l *loop) isNeeded(a *app) bool {
 func (l *loop) killNow(a *app) {
 	a.leaving, a.stopDue = true, false
 	a.cancelHooks()
-	l.step(a, pool.Kill{})
+	l.step(a, pool.Kill{Reason: l.partingOf(a)})
+}
+
+// partingOf is why the workers of an app go; empty: it is a stop.
+func (l *loop) partingOf(a *app) string {
+	if l.stopping {
+		return ""
+	}
+	return a.parting
 }
 
 // isAwaited says whether an app waits for a.

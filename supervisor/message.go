@@ -12,6 +12,7 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
+	"golang.org/x/sys/unix"
 )
 
 // message is anything that reaches the loop from another goroutine: a fact about
@@ -171,7 +172,7 @@ func (f exited) apply(l *loop) {
 	f.m.dropChannel("the worker ended")
 	a.lastExit = lastExit{id: f.m.id, words: f.exit.LastLine, lines: f.exit.LastLines}
 	l.sayDropped(f.m)
-	l.step(a, pool.Exited{ID: f.m.id, Code: f.exit.Code, Signal: int(f.exit.Signal)})
+	l.step(a, pool.Exited{ID: f.m.id, Code: f.exit.Code, Signal: int(f.exit.Signal), SignalName: unix.SignalName(f.exit.Signal)})
 	l.greet(a)
 }
 

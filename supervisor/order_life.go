@@ -271,6 +271,9 @@ func (l *loop) beginRestart(o *order, a *app) error {
 			}
 			return false, nil
 		}
+		if !a.leaving {
+			a.parting = because(o.Reason, "restart")
+		}
 		if o.Now {
 			l.killNow(a)
 		} else {

@@ -52,7 +52,7 @@ func BenchmarkCrash(b *testing.B) {
 	for b.Loop() {
 		now = now.Add(time.Minute)
 		p.Step(now, Tick{})
-		p.Step(now, Exited{last, 1, 0})
+		p.Step(now, Exited{ID: last, Code: 1, Signal: 0})
 		last++
 		p.Step(now, Spawned{last, int(last)})
 		p.Step(now, Ready{last})
@@ -82,7 +82,7 @@ func BenchmarkRollout(b *testing.B) {
 					next = append(next, step(Spawned{e.ID, int(e.ID)})...)
 					next = append(next, step(Ready{e.ID})...)
 				case Drain:
-					next = append(next, step(Exited{e.ID, 0, 0})...)
+					next = append(next, step(Exited{ID: e.ID, Code: 0, Signal: 0})...)
 				}
 			}
 			todo = next

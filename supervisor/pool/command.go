@@ -56,26 +56,33 @@ func (p *Pool) reconfigure(cfg Config) {
 	}
 }
 
-func (p *Pool) stop() {
+func (p *Pool) stop(reason string) {
 	switch p.phase {
 	case idle, running:
-		p.phase, p.why = stopping, "stop"
+		p.phase, p.why = stopping, because(reason, "stop")
 		p.record(Record{Kind: KindStopping, Reason: p.why})
 	case stopping:
-		p.kill()
+		p.kill("")
 	case killing:
 		p.ignore("stop")
 	}
 }
 
-func (p *Pool) kill() {
+func (p *Pool) kill(reason string) {
 	switch p.phase {
 	case idle, running, stopping:
-		p.phase, p.why = killing, "stop at once"
+		p.phase, p.why = killing, because(reason, "stop at once")
 		p.record(Record{Kind: KindStopping, Reason: p.why})
 	case killing:
 		p.ignore("kill")
 	}
+}
+
+func because(said, otherwise string) string {
+	if said == "" {
+		return otherwise
+	}
+	return said
 }
 
 func (p *Pool) ignore(command string) {

@@ -41,10 +41,12 @@ type (
 		Reason string
 	}
 	// Exited: the process runs nothing any more: it has ended and is reaped, or SIGKILL has ended it and the system is about to
-	// take apart what is left. Signal is 0 if it ended by itself.
+	// take apart what is left. Signal is 0 if it ended by itself; SignalName is what people call it, for reasons, which name
+	// its number if there is none.
 	Exited struct {
 		ID           WorkerID
 		Code, Signal int
+		SignalName   string
 	}
 	// Recycle: the worker shall be replaced when its turn comes, for example because its channel broke. With Dump, one
 	// that is ready shall say before that what it is doing.
@@ -75,10 +77,10 @@ type (
 	// Reconfigure replaces the configuration, but for FirstID, FirstGeneration and Seed. Waits that already run keep their length; MaxAge
 	// and StallTimeout, which are no waits for an answer, count anew for those who are ready.
 	Reconfigure struct{ Config Config }
-	// Stop drains and ends everything. A second one is Kill.
-	Stop struct{}
-	// Kill ends everything at once.
-	Kill struct{}
+	// Stop drains and ends everything. A second one is Kill. Reason is what the records say of it; empty: stop.
+	Stop struct{ Reason string }
+	// Kill ends everything at once. Reason is what the records say of it; empty: stop at once.
+	Kill struct{ Reason string }
 	// Tick says what time it is: due at Deadline.
 	Tick struct{}
 )

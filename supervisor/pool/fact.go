@@ -249,8 +249,11 @@ func (p *Pool) bury(w *worker) {
 
 // exit describes how a process ended, and gives the code that a shell would.
 func exit(ev Exited) (reason string, code int) {
-	if ev.Signal != 0 {
+	switch {
+	case ev.Signal == 0:
+		return "exit code " + strconv.Itoa(ev.Code), ev.Code
+	case ev.SignalName == "":
 		return "signal " + strconv.Itoa(ev.Signal), 128 + ev.Signal
 	}
-	return "exit code " + strconv.Itoa(ev.Code), ev.Code
+	return "killed by " + ev.SignalName, 128 + ev.Signal
 }

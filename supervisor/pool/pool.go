@@ -121,9 +121,9 @@ func (p *Pool) learn(ev Event) {
 	case Reconfigure:
 		p.reconfigure(ev.Config)
 	case Stop:
-		p.stop()
+		p.stop(ev.Reason)
 	case Kill:
-		p.kill()
+		p.kill(ev.Reason)
 	default:
 		p.impossible(nil, "unknown event")
 	}

@@ -22,12 +22,12 @@ var update = flag.Bool("update", false, "write what the pool does into the scrip
 //
 //	config KEY=VALUE ...       first line, optional: what differs from Default (and from two workers, no jitter)
 //	start                      the commands, as in event.go
-//	scale N   roll [REASON]   reconfigure KEY=VALUE ...   stop   kill
+//	scale N   roll [REASON]   reconfigure KEY=VALUE ...   stop [REASON]   kill [REASON]
 //	hold SLOT [REASON]   release SLOT or -1
 //	spawned ID ...             facts; the PID is 100 + ID
 //	failed ID ...   ready ID ...   leaving ID ... [REASON]   recycle ID ... [dump=1] [REASON]
 //	stalled ID ... [REASON]   resumed ID ...
-//	exit ID ... [code=N] [signal=N]
+//	exit ID ... [code=N] [signal=N [NAME]]
 //	up ID ...                  spawned and ready
 //	parked ID ...              initialised, and without a slot
 //	wait DURATION              time goes by, with a tick at every deadline
@@ -204,9 +204,9 @@ func events(t *testing.T, words []string) (evs []Event) {
 		}
 		return []Event{Hold{n, strings.Join(words[2:], " ")}}
 	case "stop":
-		return []Event{Stop{}}
+		return []Event{Stop{reason}}
 	case "kill":
-		return []Event{Kill{}}
+		return []Event{Kill{reason}}
 	}
 	if len(ids) == 0 {
 		t.Fatalf("%s: no such command, or no ID", line)
@@ -232,7 +232,7 @@ func events(t *testing.T, words []string) (evs []Event) {
 		case "resumed":
 			evs = append(evs, Resumed{id})
 		case "exit":
-			evs = append(evs, Exited{id, values["code"], values["signal"]})
+			evs = append(evs, Exited{ID: id, Code: values["code"], Signal: values["signal"], SignalName: reason})
 		default:
 			t.Fatalf("%s: no such command", line)
 		}

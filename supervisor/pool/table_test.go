@@ -159,7 +159,7 @@ func TestEveryEventInEveryState(t *testing.T) {
 		}
 		evs := map[string]Event{
 			"spawned": Spawned{id, 102}, "failed": SpawnFailed{id, "why"}, "ready": Ready{id}, "leaving": Leaving{id, "why"},
-			"exit": Exited{id, 0, 0}, "crash": Exited{id, 1, 0}, "recycle": Recycle{id, "why", true},
+			"exit": Exited{ID: id, Code: 0, Signal: 0}, "crash": Exited{ID: id, Code: 1, Signal: 0}, "recycle": Recycle{id, "why", true},
 			"parked": Parked{id}, "stalled": Stalled{id, "why"}, "resumed": Resumed{id},
 		}
 		for name, ev := range evs {

@@ -108,7 +108,7 @@ func (w *world) act(op, arg byte) error {
 	case 1:
 		return one(isStarting, ready)
 	case 2: // who was asked goes
-		return one(isAsked, func(p *proc) Event { p.abandoned = false; return Exited{p.id, 0, 0} })
+		return one(isAsked, func(p *proc) Event { p.abandoned = false; return Exited{ID: p.id, Code: 0, Signal: 0} })
 	case 3: // time goes to the deadline, or not quite so far; in a calm world only if nobody is late by that
 		d := w.pool.Deadline()
 		if d.IsZero() {
@@ -142,7 +142,7 @@ func (w *world) act(op, arg byte) error {
 			case p.stalled && !p.gone:
 				err = w.feed(Resumed{p.id})
 			case isAsked(p) && !p.gone:
-				err = w.feed(Exited{p.id, 0, 0})
+				err = w.feed(Exited{ID: p.id, Code: 0, Signal: 0})
 			}
 			if err != nil || w.done != nil {
 				return err
@@ -154,9 +154,9 @@ func (w *world) act(op, arg byte) error {
 	case 6:
 		return one(isPending, func(p *proc) Event { p.abandoned = false; return SpawnFailed{p.id, "no"} })
 	case 7:
-		return one(isAlive, func(p *proc) Event { p.abandoned = false; return Exited{p.id, 1, 0} })
+		return one(isAlive, func(p *proc) Event { p.abandoned = false; return Exited{ID: p.id, Code: 1, Signal: 0} })
 	case 8:
-		return one(isAlive, func(p *proc) Event { p.abandoned = false; return Exited{p.id, 0, n & 9} })
+		return one(isAlive, func(p *proc) Event { p.abandoned = false; return Exited{ID: p.id, Code: 0, Signal: n & 9} })
 	case 9: // also of those long gone
 		if w.calm { // to recycle a starting one is a failure
 			return one(func(p *proc) bool { return p.ready }, func(p *proc) Event { return Recycle{p.id, "recycled", n&1 != 0} })
