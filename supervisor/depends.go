@@ -131,6 +131,7 @@ func (l *loop) reconsider(a *app) {
 	}
 	a.blocked, a.waitsFor = blocked, why
 	l.unsettled = true // others may wait for it
+	l.greeted()        // who waits for all waits for it no longer
 }
 
 // settle carries out what one message made possible or due, in the order that the
@@ -209,11 +210,6 @@ func (l *loop) partingOf(a *app) string {
 		return ""
 	}
 	return a.parting
-}
-
-// isAwaited says whether an app waits for a.
-func (l *loop) isAwaited(a *app) bool {
-	return slices.ContainsFunc(l.apps, func(b *app) bool { return b.waiting && b.config.DependsOn[a.name] != "" })
 }
 
 // startDependencies starts those that a depends on and that do not run, because a

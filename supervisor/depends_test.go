@@ -167,8 +167,38 @@ func TestDependencyThatFails(t *testing.T) {
 	}
 }
 
-// TestStartFailsWithADependency: in the start of the master what fails takes the rest
-// along, those that wait too.
+// TestStartWithAOneShotThatFails: who depends on it is not started and says so, the
+// others run on and are all that Ready waits for, and the status tells in the end.
+func TestStartWithAOneShotThatFails(t *testing.T) {
+	late := testApp("late", "", 1)
+	late.DependsOn = map[string]string{"check": DependsExited}
+	later := testApp("later", "", 1)
+	later.DependsOn = map[string]string{"late": DependsReady}
+	check := oneShot("check", "exit 4")
+	check.StartLimit = 2
+	m := startMaster(t, func(c *Config) {
+		c.Apps = append(c.Apps, later, late, check)
+	})
+	if a := m.app("check"); a.State != control.AppGaveUp {
+		t.Errorf("%+v", a)
+	}
+	for name, why := range map[string]string{"late": "check has failed", "later": "late was not started"} {
+		if a := m.app(name); a.State != control.AppWaiting || !strings.Contains(a.Error, why) {
+			t.Errorf("%+v", a)
+		}
+	}
+	if a := m.app("web"); a.State != control.AppRunning || a.Ready != 2 {
+		t.Errorf("%+v", a)
+	}
+	m.s.Stop()
+	var exit *ExitError
+	if err := m.wait(); !asExit(err, &exit) || exit.App != "check" || exit.Code != 70 {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestStartFailsWithADependency: where all that is left waits for what has failed, the
+// master ends.
 func TestStartFailsWithADependency(t *testing.T) {
 	late := testApp("late", "", 1)
 	late.DependsOn = map[string]string{"check": DependsExited}

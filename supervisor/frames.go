@@ -219,7 +219,7 @@ func (l *loop) greet(a *app) {
 	l.greeted()
 }
 
-// greeted closes Ready when the last app has been ready.
+// greeted closes Ready when the last app has been ready of those that can be.
 func (l *loop) greeted() {
 	if l.wasReady {
 		return
@@ -227,7 +227,7 @@ func (l *loop) greeted() {
 	some := false
 	for _, a := range l.apps {
 		runs := a.config.OneShot && len(a.members) > 0 // nobody waits for more
-		if !a.everReady && !a.ended && !runs {
+		if !a.everReady && !a.ended && !runs && !(a.waiting && a.blocked) {
 			return
 		}
 		some = some || a.everReady || runs

@@ -261,7 +261,9 @@ func (l *loop) result() error {
 
 // appEnded records the end of one app. In the start an app that fails takes the
 // others with it: whatever runs Tine should see that, and start all of it anew
-// elsewhere. Later, or when it was added to what runs, the others run on.
+// elsewhere. Later, or when it was added to what runs, the others run on; a one-shot
+// app ends nobody: those that depend on it are not started, and the status of the
+// master tells in the end.
 func (l *loop) appEnded(a *app, code int, reason string) {
 	a.ended, a.code, a.reason = true, code, reason
 	level := zerolog.InfoLevel
@@ -285,7 +287,7 @@ func (l *loop) appEnded(a *app, code int, reason string) {
 	}
 	l.event(a, level, control.Event{Kind: control.EventAppEnded, Code: code, Reason: reason, Message: "app " + a.name + " ended: " + reason})
 	l.logs.WithLevel(level).Str("app", a.name).Int("code", code).Str("reason", reason).Msg("app ended")
-	if code == 0 || l.stopping || l.wasReady || a.added || a.config.OneShot && !l.isAwaited(a) {
+	if code == 0 || l.stopping || l.wasReady || a.added || a.config.OneShot {
 		return
 	}
 	if l.gaveUp == nil {

@@ -276,6 +276,13 @@ func started(cmd *cobra.Command, c *supervisor.Config, pid int, log string) erro
 			text += fmt.Sprintf("\n%-10s ", a.Name)
 			if a.OneShot {
 				text += a.State
+				if a.Error != "" {
+					text += ": " + a.Error
+				}
+				continue
+			}
+			if a.State == control.AppWaiting {
+				text += a.Error
 				continue
 			}
 			text += fmt.Sprintf("%d of %d ready", a.Ready, a.Desired)
