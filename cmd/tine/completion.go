@@ -108,6 +108,11 @@ func completeApps(cmd *cobra.Command, _ []string, text string) ([]string, cobra.
 	var names []string
 	for _, st := range live(cmd) {
 		names = append(names, appNames(st.Apps)...)
+		for _, a := range st.Apps { // orders and readings take a namespace for all its apps
+			if a.Namespace != "" && !slices.Contains(names, a.Namespace) {
+				names = append(names, a.Namespace)
+			}
+		}
 	}
 	return fits(names, text)
 }
