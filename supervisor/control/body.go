@@ -20,7 +20,18 @@ func (rq *request) readBody(limit int64) ([]byte, error) {
 		rq.w.dropBody()
 		return nil, tooLarge
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(rq.w, rq.r.Body, limit))
+	body := http.MaxBytesReader(rq.w, rq.r.Body, limit)
+	var data []byte
+	var err error
+	if n := rq.r.ContentLength; n > 0 { // at once, not in growing pieces
+		data = make([]byte, n)
+		_, err = io.ReadFull(body, data)
+	} else {
+		data, err = io.ReadAll(body)
+	}
+	if len(data) > largeBody {
+		memory.giveBack()
+	}
 	if err == nil {
 		rq.w.setReadDeadline(time.Time{})
 		return data, nil
