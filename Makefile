@@ -24,9 +24,10 @@ run: build ## the demo service under Tine on :7000, as in the README
 	@bin/demo -setup -db demo.db
 	@exec bin/tine run -c cmd/demo/tine.yaml
 
-test: setup lint race ## every check: format, vet, staticcheck, import rules, all tests with -race
+test: setup ## every check: format, vet, staticcheck, import rules, all tests with -race
+	@scripts/test
 
-lint: setup ## format, vet, staticcheck, builds for macOS and arm64
+lint: setup ## format, vet, staticcheck, types on macOS and arm64
 	@scripts/lint
 
 race: setup ## all tests, real processes included, with the race detector

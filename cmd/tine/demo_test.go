@@ -8,10 +8,23 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
 )
+
+// setting is what this test was built with: a build with the same flags finds all its
+// parts compiled.
+func setting(name, without string) string {
+	info, _ := debug.ReadBuildInfo()
+	for _, s := range info.Settings {
+		if s.Key == name {
+			return s.Value
+		}
+	}
+	return without
+}
 
 // TestQuickstart does what the README shows, with the demo itself: its answer, a user
 // more, a rollout, a kill -9, Ctrl-C.
@@ -19,7 +32,7 @@ func TestQuickstart(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
 	demo := filepath.Join(dir, "demo")
-	if out, err := exec.Command("go", "build", "-o", demo, "../demo").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-race="+setting("-race", "false"), "-o", demo, "../demo").CombinedOutput(); err != nil {
 		t.Fatalf("cannot build the demo: %v\n%s", err, out)
 	}
 	if out, err := exec.Command(demo, "-setup", "-db", filepath.Join(dir, "demo.db")).CombinedOutput(); err != nil {

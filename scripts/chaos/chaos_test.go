@@ -39,12 +39,11 @@ func TestQuick(t *testing.T) {
 	}
 	dir := t.TempDir()
 	o := options{duration: 3 * time.Second, seed: 7, kill: true, race: withRace(), tine: filepath.Join(dir, "tine"), demo: filepath.Join(dir, "demo")}
+	both := []string{"github.com/tinehq/tine/cmd/tine", "github.com/tinehq/tine/cmd/demo"}
 	if o.race {
-		build(t, dir, "-race", "github.com/tinehq/tine/cmd/tine")
-	} else {
-		build(t, dir, "github.com/tinehq/tine/cmd/tine")
+		both = append([]string{"-race"}, both...) // the flags of the test: all is compiled already
 	}
-	build(t, dir, "github.com/tinehq/tine/cmd/demo")
+	build(t, dir, both...)
 	r, err := run(o)
 	if err != nil {
 		t.Fatal(err)
