@@ -252,7 +252,7 @@ func getEvents(rq *request) error {
 		}
 		return rq.answer(list(kept))
 	}
-	return rq.stream(typeEvents, keepAlive, follow, func(ctx context.Context, st *stream) error {
+	return rq.stream(typeEvents, headDelay, keepAlive, follow, func(ctx context.Context, st *stream) error {
 		var item []byte
 		yield := func(e Event) (err error) {
 			e.Time = toMS(e.Time)
@@ -310,7 +310,11 @@ func getLogs(rq *request) error {
 	if _, err := regexp.Compile(q.Grep); err != nil {
 		return badParam("grep", "%v", err)
 	}
-	return rq.stream(typeLines, nil, q.Follow, func(ctx context.Context, st *stream) error {
+	head := time.Duration(0)
+	if q.Follow { // a quiet log has begun as well
+		head = headDelay
+	}
+	return rq.stream(typeLines, head, nil, q.Follow, func(ctx context.Context, st *stream) error {
 		var item bytes.Buffer
 		return rq.s.commander.Logs(ctx, q, func(l LogLine) error {
 			item.Reset()

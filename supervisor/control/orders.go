@@ -95,7 +95,8 @@ func postOrder(rq *request, verb string) error {
 }
 
 func (rq *request) streamOrder(o Order) error {
-	return rq.stream(typeLines, nil, false, func(ctx context.Context, st *stream) error {
+	// A busy master may be slow to refuse, and a refusal has its own status.
+	return rq.stream(typeLines, 0, nil, false, func(ctx context.Context, st *stream) error {
 		var item bytes.Buffer
 		send := func(p Progress) {
 			item.Reset()

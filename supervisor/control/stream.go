@@ -13,7 +13,7 @@ import (
 const (
 	maxPending     = 256 << 10             // bytes that wait for a reader, not counting the last item
 	keepBuffer     = 1 << 20               // a buffer that grew beyond is not kept
-	headDelay      = 50 * time.Millisecond // how long a stream may still turn into an error
+	headDelay      = 50 * time.Millisecond // how long a stream of what happens may still turn into an error
 	keepAliveEvery = 15 * time.Second
 )
 
@@ -29,7 +29,8 @@ var errReaderCut = errors.New("the reader was cut: it does not read")
 type stream struct {
 	w           *answerWriter
 	contentType string
-	keepAlive   []byte // nil: none
+	headAfter   time.Duration // the head goes out without an item; 0: with the first item
+	keepAlive   []byte        // nil: none
 	cancel      context.CancelCauseFunc
 
 	mu      sync.Mutex
@@ -45,8 +46,9 @@ type stream struct {
 // stream runs produce, with a context that ends when the reader goes away or is cut,
 // and, if the stream is endless, as soon as the server is closed. produce's error is that of the request as long as nothing was
 // written; after that, the connection is broken off, so that the reader sees that the
-// stream is not whole.
-func (rq *request) stream(contentType string, keepAlive []byte, endless bool, produce func(context.Context, *stream) error) error {
+// stream is not whole. headAfter is how long a reader waits at most to see that the
+// stream has begun; 0 is for one whose error has to arrive however late it comes.
+func (rq *request) stream(contentType string, headAfter time.Duration, keepAlive []byte, endless bool, produce func(context.Context, *stream) error) error {
 	if rq.r.Method == http.MethodHead {
 		rq.w.Header().Set("Content-Type", contentType)
 		rq.w.WriteHeader(http.StatusOK)
@@ -58,7 +60,7 @@ func (rq *request) stream(contentType string, keepAlive []byte, endless bool, pr
 		defer context.AfterFunc(rq.s.streaming, func() { cancel(nil) })()
 	}
 	st := &stream{
-		w: rq.w, contentType: contentType, keepAlive: keepAlive, cancel: cancel,
+		w: rq.w, contentType: contentType, headAfter: headAfter, keepAlive: keepAlive, cancel: cancel,
 		wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
 		finish: make(chan struct{}), done: make(chan struct{}),
 	}
@@ -120,8 +122,11 @@ func signal(c chan struct{}) {
 func (st *stream) write() {
 	defer close(st.done)
 	var out bytes.Buffer
-	timer := time.NewTimer(headDelay)
+	timer := time.NewTimer(st.headAfter)
 	defer timer.Stop()
+	if st.headAfter == 0 {
+		timer.Stop()
+	}
 	for finished := false; !finished; {
 		var quiet bool
 		select {

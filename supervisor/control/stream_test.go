@@ -527,3 +527,20 @@ func FuzzBody(f *testing.F) {
 		}
 	})
 }
+
+// TestLateRefusal has a master that is too busy to refuse at once: the refusal arrives
+// as one, and not as a stream that breaks off.
+func TestLateRefusal(t *testing.T) {
+	late := 3 * headDelay
+	f := &fake{}
+	f.do = func(context.Context, Order, func(Progress)) error {
+		time.Sleep(late)
+		return &Refusal{Status: http.StatusNotFound, Detail: "there is no app wbe", Suggestion: "web"}
+	}
+	_, c := serve(t, f)
+	err := c.Do(boundedContext(t), Order{Verb: VerbReload, App: "wbe"}, nil)
+	var refusal *Refusal
+	if !errors.As(err, &refusal) || refusal.Suggestion != "web" {
+		t.Errorf("got %v, want the refusal", err)
+	}
+}
