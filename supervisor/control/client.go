@@ -258,7 +258,9 @@ func cut(ctx context.Context, err error) error {
 // hungUp says whether err is a connection's that the other side has ended.
 func hungUp(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		// Before the request was written net/http gives an error that only its text tells.
+		err != nil && strings.Contains(err.Error(), "server closed idle connection")
 }
 
 // Cache tells of all cached values.
