@@ -53,7 +53,7 @@ func TestProfilesAreMergedWithoutThoseThatFail(t *testing.T) {
 
 func TestProfileOfTooMuchIsNotUnpacked(t *testing.T) {
 	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
+	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed)
 	block := make([]byte, 1<<20)
 	for range maxUnpacked>>20 + 1 {
 		if _, err := z.Write(block); err != nil {
