@@ -17,8 +17,9 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// completionTimeout bounds what a person waits for after a Tab.
-const completionTimeout = 300 * time.Millisecond
+// completionTimeout bounds what a person waits for after a Tab: a master answers in a few ms, if it is not stopped or the
+// machine is not on its knees.
+const completionTimeout = 1500 * time.Millisecond
 
 func newCompletion() *cobra.Command {
 	shells := []string{"bash", "zsh", "fish"}

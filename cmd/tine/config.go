@@ -153,8 +153,10 @@ func printChanges(cmd *cobra.Command, result control.ApplyResult) {
 	switch {
 	case !result.Applied:
 		fmt.Fprintf(out, "%s, not applied\n", count(len(result.Changes), "change"))
+	case waits > 0 && waits == len(result.Changes):
+		fmt.Fprintf(out, "%s written down, to take effect when tine is started again\n", count(waits, "change"))
 	case waits > 0:
-		fmt.Fprintf(out, "%s applied; %d of them when tine is started again\n", count(len(result.Changes), "change"), waits)
+		fmt.Fprintf(out, "%s applied; %d when tine is started again\n", count(len(result.Changes)-waits, "change"), waits)
 	default:
 		fmt.Fprintf(out, "%s applied\n", count(len(result.Changes), "change"))
 	}

@@ -87,11 +87,19 @@ func listTable(all []*candidate) *table {
 				cpu += w.CPUPercent
 				rss += w.RSSBytes
 			}
-			t.add(c.instance.Name, a.Name, appState(a), fmt.Sprintf("%d/%d", a.Ready, a.Desired), a.RestartsTotal,
+			t.add(c.instance.Name, a.Name, appState(a), readyOf(a), a.RestartsTotal,
 				fmt.Sprintf("%.0f%%", cpu), memory(rss), seconds(c.status.UptimeS), a.Generation, dash(a.Namespace), dash(strings.Join(a.Listen, " ")))
 		}
 	}
 	return t
+}
+
+// readyOf is - for an app that is through: nothing of it is to be ready.
+func readyOf(a control.App) string {
+	if a.State == control.AppFinished {
+		return "-"
+	}
+	return fmt.Sprintf("%d/%d", a.Ready, a.Desired)
 }
 
 func dash(text string) string {
