@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"os"
@@ -360,7 +361,7 @@ func (l *loop) send(m *member, frames ...ipc.Frame) {
 		return
 	}
 	err := m.outbox.Send(frames...)
-	if err != nil {
+	if err != nil && !errors.Is(err, ipc.ErrClosed) { // that it has ended is on its way to this loop
 		m.dropped++
 	}
 	if m.dropped > 0 && time.Since(m.saidAt) >= time.Second {
