@@ -31,6 +31,8 @@ func TestRefusedToSend(t *testing.T) {
 		{Snapshot{Count: -1}, "count is -1"},
 		{Snapshot{Count: MaxSets + 1}, "count is 1048577"},
 		{Hello{PID: -1}, "PID is -1"},
+		{Hello{Slot: -1}, "slot is -1"},
+		{Hello{Seat: Seats}, "seat is 2, 0 to 1"},
 		{Bye{Cut: -3}, "is -3"},
 		{Drain{Delay: -1}, "delay is -1"},
 		{Assign{Slot: -1}, "slot is -1"},

@@ -53,6 +53,22 @@ type Conn struct {
 }
 
 func newConn(f *os.File) (*Conn, error) {
+	sock, err := unixConn(f)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := sock.SyscallConn()
+	if err != nil {
+		sock.Close()
+		return nil, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	conn := &Conn{sock: sock, raw: raw}
+	conn.close = sync.OnceValue(conn.closeOnce)
+	return conn, nil
+}
+
+// unixConn duplicates f.
+func unixConn(f *os.File) (*net.UnixConn, error) {
 	c, err := net.FileConn(f)
 	if err != nil {
 		return nil, err
@@ -62,14 +78,7 @@ func newConn(f *os.File) (*Conn, error) {
 		c.Close()
 		return nil, fmt.Errorf("%s is a %s socket, a Unix stream socket is needed", f.Name(), c.LocalAddr().Network())
 	}
-	raw, err := sock.SyscallConn()
-	if err != nil {
-		c.Close()
-		return nil, fmt.Errorf("%s: %w", f.Name(), err)
-	}
-	conn := &Conn{sock: sock, raw: raw}
-	conn.close = sync.OnceValue(conn.closeOnce)
-	return conn, nil
+	return sock, nil
 }
 
 // Read returns the next frame, whose payload and files are the caller's. Frames of unknown types are skipped.
@@ -175,19 +184,10 @@ func (c *Conn) fill() error {
 
 // takeFDs owns every descriptor in oob from here on, also when it refuses them.
 func (c *Conn) takeFDs(oob []byte) error {
-	msgs, err := unix.ParseSocketControlMessage(oob)
+	fds, err := received(oob)
+	c.fds = append(c.fds, fds...)
 	if err != nil {
-		return fmt.Errorf("cannot read frame: control message: %w", err)
-	}
-	for i := range msgs {
-		if msgs[i].Header.Level != unix.SOL_SOCKET || msgs[i].Header.Type != unix.SCM_RIGHTS {
-			continue
-		}
-		fds, err := unix.ParseUnixRights(&msgs[i])
-		if err != nil {
-			return fmt.Errorf("cannot read frame: descriptors: %w", err)
-		}
-		c.fds = append(c.fds, fds...)
+		return fmt.Errorf("cannot read frame: %w", err)
 	}
 	if len(c.fds) > maxQueuedFDs {
 		return violation("stream", "%d descriptors before the frames that announce them, at most %d", len(c.fds), maxQueuedFDs)

@@ -3,6 +3,7 @@
 //
 //	Conn     one end of the channel: Read and Write of whole frames
 //	Outbox   the bounded queue in front of a Conn, so that a peer that does not read never holds up the sender
+//	Lifeline how a worker gets the channel of the next master
 //	Payload  a byte string shared by reference count; over 32 KiB one memory file for all processes
 //	Board    the scoreboard: memory shared with the workers and with the kernel's program that steers connections
 //
@@ -13,6 +14,8 @@
 // FD_CLOEXEC on the descriptor, so that neither reaches its children.
 //
 // End of file, or ECONNRESET, on the channel is how each side learns of the other's end. It may come at any time.
+//
+// TINE_LIFELINE_FD holds another one in the same way, normally 4: the lifeline. See "Another master".
 //
 // # Frames
 //
@@ -27,7 +30,7 @@
 // W is the worker, M the master. The column fds is the number of descriptors.
 //
 //	type  name      way   fds  body
-//	1     hello     both  0    JSON: protocol, pid, library, app, worker, generation
+//	1     hello     both  0    JSON: protocol, pid, library, app, worker, generation, state, slot, seat, epoch
 //	2     snapshot  M>W   0    JSON: epoch, count
 //	3     assign    M>W   n    JSON: slot, seat, board, listeners [{network, address}], drain_delay_ns, drain_timeout_ns
 //	4     ready     W>M   0    JSON: no fields
@@ -111,6 +114,23 @@
 // accepting until no connection is left, at most for delay_ns (with linger for all of it), and then until accept finds
 // nothing. Then finish what is in flight within timeout_ns, say bye with the
 // number of requests that had to be cut off, and exit with code 0.
+//
+// # Another master
+//
+// A master can be replaced, by a newer one or after it was killed, and the worker serves on meanwhile. What was on the channel
+// then may end in mid-frame, so that a channel is never handed on. Instead, the next master sends over the lifeline, a
+// connected Unix stream socket of single bytes (of value 0) with one descriptor each: a channel of its own. The worker
+//
+//   - ends the channel that it had, whether or not that was at its end;
+//   - says hello on the new one, with its state: "starting" has no slot and does not wait for one yet, "standby" waits for one,
+//     "assigned" has one and is not ready, "ready", "draining". slot and seat say which it has, epoch what it has applied;
+//   - takes the master's hello and a snapshot as at the start. Values that the snapshot does not have are deleted. An
+//     assign follows only if the worker has no slot; the board that it has stays the right one;
+//   - sends each set and delete that had no reply once more, with its id, which may mean twice. A call that had no reply
+//     fails: whether it ran is not known. It drops replies to calls of the earlier master.
+//
+// The end of the channel alone says that the master is gone, and another may come. That of the lifeline says that none
+// will. A worker that does without a lifeline is replaced by the next master.
 //
 // # The board
 //

@@ -50,7 +50,7 @@ func check(f Frame) error {
 func validate(f Frame) error {
 	switch f := f.(type) {
 	case Hello:
-		return check2(check1("protocol", f.Protocol), check1("PID", f.PID))
+		return check2(check2(check1("protocol", f.Protocol), check1("PID", f.PID)), f.checkPlace())
 	case Snapshot:
 		return checkCount(f.Count)
 	case Assign:
@@ -186,6 +186,13 @@ func clip(s string) string {
 		n--
 	}
 	return s[:n]
+}
+
+func (f Hello) checkPlace() error {
+	if f.Seat < 0 || f.Seat >= Seats {
+		return fmt.Errorf("seat is %d, 0 to %d", f.Seat, Seats-1)
+	}
+	return check1("slot", f.Slot)
 }
 
 // appendFrame appends the encoded form of f, without its descriptors.

@@ -17,26 +17,34 @@ import (
 // theirs, and the descriptor is closed on exec. A descriptor that is not a connected Unix stream socket is left alone: it
 // belongs to somebody else.
 func FromEnv() (*Conn, error) {
-	v, ok := os.LookupEnv(EnvChannel)
-	if !ok {
-		return nil, nil
+	f, err := inherited(EnvChannel, "channel")
+	if f == nil || err != nil {
+		return nil, err
 	}
-	os.Unsetenv(EnvChannel)
-	fd, err := strconv.Atoi(v)
-	if err != nil || fd < 3 {
-		return nil, fmt.Errorf("cannot use %s=%q: the number of an inherited descriptor, at least 3, is needed", EnvChannel, v)
-	}
-	if err := verifyChannel(fd); err != nil {
-		return nil, fmt.Errorf("cannot use %s=%d: %w", EnvChannel, fd, err)
-	}
-	unix.CloseOnExec(fd)
-	f := os.NewFile(uintptr(fd), "channel")
 	defer f.Close() // newConn duplicates it
 	c, err := newConn(f)
 	if err != nil {
-		return nil, fmt.Errorf("cannot use %s=%d: %w", EnvChannel, fd, err)
+		return nil, fmt.Errorf("cannot use %s: %w", EnvChannel, err)
 	}
 	return c, nil
+}
+
+// inherited is the connected Unix stream socket whose number the variable holds; nil without the variable.
+func inherited(variable, name string) (*os.File, error) {
+	v, ok := os.LookupEnv(variable)
+	if !ok {
+		return nil, nil
+	}
+	os.Unsetenv(variable)
+	fd, err := strconv.Atoi(v)
+	if err != nil || fd < 3 {
+		return nil, fmt.Errorf("cannot use %s=%q: the number of an inherited descriptor, at least 3, is needed", variable, v)
+	}
+	if err := verifyChannel(fd); err != nil {
+		return nil, fmt.Errorf("cannot use %s=%d: %w", variable, fd, err)
+	}
+	unix.CloseOnExec(fd)
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 // ScrubEnv returns env without the variables that were meant for this process alone: a child that found them would

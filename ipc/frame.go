@@ -23,7 +23,24 @@ type Hello struct {
 	App        string `json:"app,omitempty"`
 	Worker     uint64 `json:"worker,omitempty"`
 	Generation uint64 `json:"generation,omitempty"`
+
+	// What a worker tells a master that takes over. The first hello of a worker has none of it.
+	State WorkerState `json:"state,omitempty"`
+	Slot  int         `json:"slot,omitempty"` // these two from StateAssigned on, but for a standby that drains
+	Seat  int         `json:"seat,omitempty"`
+	Epoch uint64      `json:"epoch,omitempty"` // every change up to here has been applied
 }
+
+// WorkerState is how far a worker has come.
+type WorkerState string
+
+const (
+	StateStarting WorkerState = "starting" // it has no slot and does not wait for one yet
+	StateStandby  WorkerState = "standby"  // it is initialised and waits for a slot
+	StateAssigned WorkerState = "assigned" // it has its slot and is not ready
+	StateReady    WorkerState = "ready"
+	StateDraining WorkerState = "draining"
+)
 
 // Snapshot announces that exactly Count Set frames follow, which together are all cached values at Epoch.
 type Snapshot struct {

@@ -80,7 +80,7 @@ func FuzzRoundTrip(f *testing.F) {
 		}
 		p, d := newHeapPayload(data), time.Duration(n)
 		all := []Frame{
-			Hello{int(n), int(id >> 1), clip(s), clip(u), id, epoch},
+			Hello{int(n), int(id >> 1), clip(s), clip(u), id, epoch, WorkerState(clip(u)), int(n), int(int8(id)), epoch},
 			Snapshot{epoch, int(n)},
 			Assign{Slot: int(n), Seat: int(int8(id)), DrainDelay: d, DrainTimeout: time.Duration(id >> 1), Listeners: []Listener{}, Files: []*os.File{}},
 			Ready{},

@@ -15,6 +15,9 @@ type OutboxOptions struct {
 	// OnStuck is told once for each stall, from the outbox's goroutine. It must not wait for anything; calling Close is
 	// allowed.
 	OnStuck func(waiting time.Duration)
+
+	// Keep has what waits when the channel breaks kept for Take. Otherwise it is dropped.
+	Keep bool
 }
 
 // maxLargeUnread is how many payloads in descriptors an Outbox lets the peer leave unread. The socket's buffer would take
@@ -174,7 +177,28 @@ func (o *Outbox) Close() {
 	o.purpose = true
 	o.mu.Unlock()
 	o.shut(nil)
+	o.mu.Lock()
+	o.drop() // what was kept
+	o.mu.Unlock()
 	o.conn.Close()
+}
+
+// Take ends the outbox and gives back the frames that were not written, in their order: they are the caller's. One write
+// may be under way; it has d to end, and then the Conn is closed. Otherwise that stays open: the peer's last frames can
+// still be read. What was being written when the channel broke is lost.
+func (o *Outbox) Take(d time.Duration) []Frame {
+	o.end(nil)
+	late := time.AfterFunc(d, func() { o.conn.Close() })
+	<-o.done
+	late.Stop()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var fs []Frame
+	for e := o.first; e != nil; e = e.next {
+		fs = append(fs, e.frame)
+	}
+	o.forget()
+	return fs
 }
 
 // CloseAfterFlush takes nothing more, writes what waits for at most d, and then closes the Conn. It returns at once: see
@@ -218,24 +242,44 @@ func (o *Outbox) Err() error {
 	return o.err
 }
 
-// shut drops what waits and tells the writer to end. The first cause stays.
+// shut ends the outbox and drops what waits, unless it is kept.
 func (o *Outbox) shut(cause error) {
+	if !o.end(cause) {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if cause == nil || !o.opts.Keep {
+		o.drop()
+	}
+}
+
+// end tells the writer to end. The first cause stays.
+func (o *Outbox) end(cause error) (first bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
-		return
+		return false
 	}
 	o.closed, o.err = true, cause
 	if o.timer != nil {
 		o.timer.Stop()
 	}
 	close(o.stop)
+	o.wake.Signal()
+	return true
+}
+
+func (o *Outbox) drop() {
 	for e := o.first; e != nil; e = e.next {
 		Discard(e.frame)
 	}
+	o.forget()
+}
+
+func (o *Outbox) forget() {
 	o.first, o.last, o.queued, o.frames, o.bytes = nil, nil, 0, 0, 0
 	clear(o.values)
-	o.wake.Signal()
 }
 
 func (o *Outbox) push(e *entry) {

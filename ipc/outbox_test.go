@@ -415,3 +415,66 @@ func TestLostPeer(t *testing.T) {
 		t.Errorf("the channel is open: %v", err)
 	}
 }
+
+// What waits when the channel breaks is given back, for the next one.
+func TestOutboxKeepsWhatWaits(t *testing.T) {
+	keepsFDs(t)
+	a, b := channel(t)
+	o := NewOutbox(a, OutboxOptions{Keep: true})
+	b.Close()
+	for o.Err() == nil { // the writer finds out with one of the first
+		if err := o.Send(Message{Topic: "lost", Payload: text(t, "x")}); err != nil {
+			break
+		}
+	}
+	await(t, "end of the writer", o.Done())
+	for _, f := range o.Take(patience) {
+		if m, ok := f.(Message); !ok || m.Topic != "lost" {
+			t.Errorf("kept %#v", f)
+		}
+		Discard(f)
+	}
+	if fs := o.Take(patience); len(fs) > 0 {
+		t.Errorf("taken twice: %v", fs)
+	}
+	o.Close()
+}
+
+// Take lets the write that is under way end, and gives back all the rest in order.
+func TestOutboxTake(t *testing.T) {
+	keepsFDs(t)
+	a, b := channel(t)
+	o := NewOutbox(a, OutboxOptions{Keep: true, MaxFrames: 1 << 20, MaxBytes: 1 << 30})
+	const n = 2000
+	data := string(pattern(4<<10, 3))
+	for i := range n {
+		if err := o.Send(Call{ID: uint64(i + 1), Method: "m", Payload: text(t, data)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	written := async(func() (last uint64) {
+		for {
+			f, err := b.Read()
+			if err != nil {
+				return last
+			}
+			last = f.(Call).ID
+			Discard(f)
+		}
+	})
+	rest := o.Take(patience)
+	o.Close()
+	last := await(t, "what was written", written)
+	for i, f := range rest {
+		if id := f.(Call).ID; id != last+1+uint64(i) {
+			t.Fatalf("frame %d of the rest is %d, written up to %d", i, id, last)
+		}
+		Discard(f)
+	}
+	if int(last)+len(rest) != n {
+		t.Errorf("%d written, %d given back, want %d in all", last, len(rest), n)
+	}
+	if err := o.Send(Ready{}); !errors.Is(err, ErrClosed) {
+		t.Errorf("%v, want %v", err, ErrClosed)
+	}
+}

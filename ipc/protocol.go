@@ -8,6 +8,9 @@ const Protocol = 1
 // EnvChannel names the environment variable that tells a worker which inherited descriptor is its channel.
 const EnvChannel = "TINE_CHANNEL_FD"
 
+// EnvLifeline names the one that tells it which is its lifeline: see Lifeline.
+const EnvLifeline = "TINE_LIFELINE_FD"
+
 // Bounds of the wire format. They are part of it: a peer that exceeds one has violated the protocol.
 const (
 	InlineMax  = 64 << 10              // longest payload that is written into the frame itself
