@@ -316,6 +316,15 @@ func (c *Conn) attempt(b []byte, fds []int) (n int, err error) {
 	return n, nil
 }
 
+// CloseWrite ends this direction: the peer reads what was written, and then the end. What the peer writes can still be
+// read.
+func (c *Conn) CloseWrite() error {
+	if err := c.sock.CloseWrite(); err != nil {
+		return fmt.Errorf("cannot end channel: %w", err)
+	}
+	return nil
+}
+
 // Close ends both directions at once; a Read or Write that waits returns. What came but was not read is dropped, with its
 // descriptors. Calling it again does nothing more; when any call has returned, all is closed.
 func (c *Conn) Close() error { return c.close() }

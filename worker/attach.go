@@ -3,7 +3,6 @@ package worker
 import (
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
@@ -14,20 +13,27 @@ import (
 type link struct {
 	w        *Worker
 	conn     *ipc.Conn
+	era      uint64    // of conn
+	lifeline *lifeline // nil: there is one master only
 	greeted  bool
 	complete bool            // the handshake is over
 	missing  int             // sets of the snapshot that are still to come; -1: no snapshot yet
 	seen     map[string]bool // keys in the snapshot that is being received
 }
 
-func (w *Worker) attach(conn *ipc.Conn) error {
-	w.box = ipc.NewOutbox(conn, ipc.OutboxOptions{})
-	w.link = &link{w: w, conn: conn, missing: -1}
+func (w *Worker) attach(conn *ipc.Conn, renewals *ipc.Renewals) error {
+	w.mail = newMail()
+	w.link = &link{w: w, conn: conn, era: w.mail.next(), missing: -1}
+	if renewals != nil {
+		w.link.lifeline = newLifeline(renewals, conn)
+	}
 	// No frame of the handshake is handed to another goroutine: all of it is there
 	// already as a rule, and a program's start is what a crash costs.
 	if err := conn.Write(hello()); err != nil {
+		conn.Close()
 		return fmt.Errorf("cannot send the hello: %w", err)
 	}
+	w.mail.open(conn, w.calls.renew)
 	late := time.AfterFunc(w.opts.attach, func() { conn.Close() })
 	for !w.link.complete {
 		if err := w.link.next(); err != nil {
@@ -39,6 +45,9 @@ func (w *Worker) attach(conn *ipc.Conn) error {
 	}
 	if !late.Stop() {
 		return fmt.Errorf("the master did not complete the handshake within %v", w.opts.attach)
+	}
+	if w.link.lifeline != nil {
+		go w.link.lifeline.run()
 	}
 	go w.link.read()
 	go w.applyLoop()
@@ -55,8 +64,7 @@ func (l *link) next() error {
 
 func (l *link) read() {
 	for {
-		if err := l.next(); err != nil {
-			l.w.lost(err)
+		if err := l.next(); err != nil && !l.renew(err) {
 			return
 		}
 	}
@@ -73,21 +81,29 @@ func (l *link) handle(f ipc.Frame) error {
 		if h.Protocol != ipc.Protocol {
 			return fmt.Errorf("the master speaks protocol %d, this worker %d: build both from compatible versions", h.Protocol, ipc.Protocol)
 		}
-		w.app, w.id, w.generation = h.App, h.Worker, h.Generation
 		l.greeted = true
+		if l.era > 1 { // who it is has been told, and does not change
+			if h.Worker != w.id {
+				return fmt.Errorf("the master takes this worker for %d, it is %d", h.Worker, w.id)
+			}
+			return nil
+		}
+		w.app, w.id, w.generation = h.App, h.Worker, h.Generation
 		return nil
 	}
 	switch f := f.(type) {
 	case ipc.Snapshot:
 		l.seen = make(map[string]bool, f.Count)
 		l.missing = f.Count
-		w.store.reached(f.Epoch)
+		w.store.restart(f.Epoch)
 		if f.Count == 0 {
 			l.snapshotComplete()
 		}
 	case ipc.Set:
-		w.store.set(f.Key, f.Epoch, f.ChangedAt, f.Payload)
-		if l.missing > 0 {
+		if l.missing <= 0 {
+			w.store.set(f.Key, f.Epoch, f.ChangedAt, f.Payload)
+		} else {
+			w.store.confirm(f.Key, f.Epoch, f.ChangedAt, f.Payload)
 			l.seen[f.Key] = true
 			if l.missing--; l.missing == 0 {
 				l.snapshotComplete()
@@ -100,7 +116,7 @@ func (l *link) handle(f ipc.Frame) error {
 	case ipc.Message:
 		w.received(f)
 	case ipc.Call:
-		w.called(f)
+		w.called(call{f, l.era})
 	case ipc.Reply:
 		w.calls.answer(f)
 	case ipc.Drain:
@@ -126,7 +142,7 @@ func (w *Worker) lost(err error) {
 	default:
 	}
 	w.orphan1.Do(func() {
-		log := w.opts.logger.With("app", w.app, "slot", w.Slot(), "worker", w.id, "pid", os.Getpid())
+		log := w.log()
 		var violation *ipc.ProtocolError
 		var files *ipc.LostFilesError
 		if errors.As(err, &violation) || errors.As(err, &files) {
@@ -136,7 +152,7 @@ func (w *Worker) lost(err error) {
 		}
 		w.calls.fail(ErrOrphaned)
 		close(w.orphaned)
-		w.box.Close()
+		w.mail.end()
 		if w.opts.orphan == OrphanDrain {
 			go w.drainOrphan()
 		}

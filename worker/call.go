@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -22,12 +24,24 @@ type RemoteError struct{ Message string }
 
 func (e *RemoteError) Error() string { return e.Message }
 
+// call is one of the master's, of the era in which it came.
+type call struct {
+	ipc.Call
+	era uint64
+}
+
 // calls are those that wait for a reply.
 type calls struct {
 	mu      sync.Mutex
 	last    uint64
-	waiting map[uint64]chan answer
+	waiting map[uint64]*waiter
 	ended   error // set once: no reply will come any more
+}
+
+// waiter is one that waits, with room for the answer.
+type waiter struct {
+	answer chan answer
+	again  ipc.Frame // what another master is asked; nil: nothing, since it may not be carried out twice
 }
 
 type answer struct {
@@ -35,43 +49,87 @@ type answer struct {
 	err  error
 }
 
-func (c *calls) add() (uint64, chan answer, error) {
+// add registers the frame that build makes of an ID. A change may be asked for again, so that the waiter keeps one.
+func (c *calls) add(build func(id uint64) ipc.Frame) (uint64, *waiter, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended != nil {
 		return 0, nil, c.ended
 	}
 	if c.waiting == nil {
-		c.waiting = map[uint64]chan answer{}
+		c.waiting = map[uint64]*waiter{}
 	}
 	c.last++
-	ch := make(chan answer, 1)
-	c.waiting[c.last] = ch
-	return c.last, ch, nil
+	w := &waiter{answer: make(chan answer, 1)}
+	switch f := build(c.last).(type) {
+	case ipc.Set:
+		f.Payload.Retain()
+		w.again = f
+	case ipc.Delete:
+		w.again = f
+	}
+	c.waiting[c.last] = w
+	return c.last, w, nil
 }
 
-func (c *calls) remove(id uint64) {
+// remove answers the waiter only if nobody has removed it before.
+func (c *calls) remove(id uint64) *waiter {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.waiting, id)
+	return c.take(id)
+}
+
+// take must be called with mu held.
+func (c *calls) take(id uint64) *waiter {
+	w := c.waiting[id]
+	if w != nil {
+		delete(c.waiting, id)
+		if w.again != nil {
+			ipc.Discard(w.again)
+		}
+	}
+	return w
 }
 
 // answer takes over the reply's reference. A reply that nobody waits for any more is dropped.
 func (c *calls) answer(f ipc.Reply) {
-	c.mu.Lock()
-	ch := c.waiting[f.ID]
-	delete(c.waiting, f.ID)
-	c.mu.Unlock()
-	if ch != nil {
+	if w := c.remove(f.ID); w != nil {
 		a := answer{}
 		if f.Error != "" {
 			a.err = &RemoteError{f.Error}
 		} else {
 			a.data, a.err = copied(f.Payload)
 		}
-		ch <- a
+		w.answer <- a
 	}
 	ipc.Discard(f)
+}
+
+// renew is for what waits when there is another master: a change is asked for again, a call has an answer that will not
+// come, and what has not been sent yet is on its way.
+func (c *calls) renew(unsent map[uint64]bool) (again []ipc.Frame) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(c.waiting)) {
+		w := c.waiting[id]
+		switch f := w.again.(type) {
+		case nil:
+			if !unsent[id] {
+				c.take(id)
+				w.answer <- answer{err: ErrMasterReplaced}
+			}
+			continue
+		case ipc.Set:
+			if unsent[id] {
+				continue
+			}
+			f.Payload.Retain()
+		}
+		if !unsent[id] {
+			again = append(again, w.again)
+		}
+	}
+	return again
 }
 
 func (c *calls) fail(err error) {
@@ -80,15 +138,15 @@ func (c *calls) fail(err error) {
 	if c.ended == nil {
 		c.ended = err
 	}
-	for id, ch := range c.waiting {
-		delete(c.waiting, id)
-		ch <- answer{err: err}
+	for id, w := range c.waiting {
+		c.take(id)
+		w.answer <- answer{err: err}
 	}
 }
 
 // roundTrip sends the frame that build makes of an ID and p, and waits for its reply. It takes over p's reference.
 func (w *Worker) roundTrip(ctx context.Context, p *ipc.Payload, build func(id uint64) ipc.Frame) ([]byte, error) {
-	id, ch, err := w.calls.add()
+	id, waits, err := w.calls.add(build)
 	if err != nil {
 		if p != nil {
 			p.Release()
@@ -100,7 +158,7 @@ func (w *Worker) roundTrip(ctx context.Context, p *ipc.Payload, build func(id ui
 		return nil, err
 	}
 	select {
-	case a := <-ch:
+	case a := <-waits.answer:
 		return a.data, a.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -159,7 +217,7 @@ func (w *Worker) call(ctx context.Context, method string, in, out any) error {
 // everything that arrived before it have returned. Methods that begin with "tine." are answered by the worker itself.
 func (w *Worker) Handle(method string, fn HandlerFunc) { w.handlers.handle(method, fn) }
 
-func (w *Worker) called(f ipc.Call) {
+func (w *Worker) called(f call) {
 	switch f.Method {
 	case dumpMethod:
 		w.dump(f)
@@ -171,7 +229,7 @@ func (w *Worker) called(f ipc.Call) {
 		w.profile(f)
 		return
 	}
-	release := func() { ipc.Discard(f) }
+	release := func() { ipc.Discard(f.Call) }
 	ok := w.dispatch.post(job{counted: true, drop: release, run: func() {
 		select {
 		case w.handlers.serving() <- struct{}{}:
@@ -182,12 +240,12 @@ func (w *Worker) called(f ipc.Call) {
 		go func() {
 			defer func() { <-w.handlers.serving() }()
 			defer release()
-			w.reply(f.ID, func() (any, error) { return w.serveCall(f) })
+			w.reply(f, func() (any, error) { return w.serveCall(f.Call) })
 		}()
 	}})
 	if !ok {
 		release()
-		w.reply(f.ID, func() (any, error) {
+		w.reply(f, func() (any, error) {
 			return nil, fmt.Errorf("worker is busy: %d callbacks wait", maxCallbacks)
 		})
 	}
@@ -214,8 +272,8 @@ func (w *Worker) serveCall(f ipc.Call) (any, error) {
 	return fn(ctx, in)
 }
 
-func (w *Worker) reply(id uint64, fn func() (any, error)) {
-	r := ipc.Reply{ID: id}
+func (w *Worker) reply(c call, fn func() (any, error)) {
+	r := ipc.Reply{ID: c.ID}
 	v, err := fn()
 	if err == nil {
 		r.Payload, err = payload(v)
@@ -226,7 +284,7 @@ func (w *Worker) reply(id uint64, fn func() (any, error)) {
 			r.Error = "unknown error"
 		}
 	}
-	if err := w.send(r); err != nil && !errors.Is(err, ErrOrphaned) {
+	if err := w.mail.reply(c.era, r); err != nil && !errors.Is(err, ErrOrphaned) {
 		w.opts.logger.Warn("cannot answer a call of the master", "error", err)
 	}
 }

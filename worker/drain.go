@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"os"
 	"sync"
 	"time"
 
@@ -124,7 +123,7 @@ func (d *drain) cut()  { d.onceCut.Do(func() { close(d.cutting) }) }
 
 func (d *drain) run(w *Worker, o order) {
 	start := time.Now()
-	log := w.opts.logger.With("app", w.app, "slot", w.Slot(), "worker", w.id, "pid", os.Getpid())
+	log := w.log()
 
 	d.mu.Lock()
 	servers, hooks, used := d.servers, d.hooks, d.used
@@ -195,11 +194,12 @@ func (d *drain) run(w *Worker, o order) {
 		t.Stop()
 	}
 	d.mu.Unlock()
-	if w.box != nil {
-		_ = w.box.Send(ipc.Bye{Reason: o.reason, Cut: cut}) // without a master nobody needs it
-		w.overOnce.Do(func() { close(w.over) })
-		w.box.CloseAfterFlush(byeTimeout)
-		<-w.box.Done()
+	if w.mail != nil {
+		wait := byeWait
+		if o.stay {
+			wait = 0
+		}
+		w.mail.bye(ipc.Bye{Reason: o.reason, Cut: cut}, wait)
 	}
 	w.end()
 	close(d.done)

@@ -17,16 +17,16 @@ const maxDump = 8 << 20
 
 // dump answers with the stacks of all goroutines. It runs beside everything: not in the order of the callbacks, which
 // may be what hangs, and not in the goroutine that reads the channel.
-func (w *Worker) dump(f ipc.Call) {
-	ipc.Discard(f)
+func (w *Worker) dump(f call) {
+	ipc.Discard(f.Call)
 	if !w.dumping.CompareAndSwap(false, true) {
-		w.reply(f.ID, func() (any, error) { return nil, errors.New("a dump is being made already") })
+		w.reply(f, func() (any, error) { return nil, errors.New("a dump is being made already") })
 		return
 	}
 	go func() {
 		b := stacks(maxDump)
 		w.dumping.Store(false) // who has this answer may ask again
-		w.reply(f.ID, func() (any, error) { return b, nil })
+		w.reply(f, func() (any, error) { return b, nil })
 	}()
 }
 

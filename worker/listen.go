@@ -23,6 +23,7 @@ func (w *Worker) assign(f ipc.Assign) {
 		}
 		return
 	}
+	w.seat = f.Seat
 	w.slot.Store(int64(f.Slot))
 	if f.Board {
 		w.tally = w.openTally(f)
@@ -94,7 +95,10 @@ func (w *Worker) Listeners() ([]net.Listener, error) {
 	select { // what is there already wins over what has happened since
 	case <-w.assigned:
 	default:
-		w.standby.Do(func() { _ = w.send(ipc.Standby{}) }) // it fails only without a master, which shows below
+		w.standby.Do(func() {
+			w.standsBy.Store(true)
+			_ = w.send(ipc.Standby{}) // it fails only without a master, which shows below
+		})
 		select {
 		case <-w.assigned:
 		case <-w.drain.begun:

@@ -103,35 +103,41 @@ func newMaster(t *testing.T) *master {
 	fd := duplicate(t, child)
 	child.Close()
 	t.Setenv(ipc.EnvChannel, strconv.Itoa(fd))
-	m := &master{t: t, conn: parent, frames: make(chan ipc.Frame, 4096), acks: make(chan uint64, 4096), waits: make(chan ipc.Standby, 16),
-		exits: make(chan int, 4), log: &logBuffer{}}
+	m := &master{t: t, log: &logBuffer{}, exits: make(chan int, 4)}
+	m.serve(parent)
+	return m
+}
+
+// serve makes the test the master at the other end of conn.
+func (m *master) serve(conn *ipc.Conn) {
+	m.conn, m.frames, m.acks, m.waits = conn, make(chan ipc.Frame, 4096), make(chan uint64, 4096), make(chan ipc.Standby, 16)
 	ended := make(chan struct{})
+	frames, acks, waits := m.frames, m.acks, m.waits
 	go func() {
 		defer close(ended)
-		defer close(m.frames)
+		defer close(frames)
 		for {
-			f, err := parent.Read()
+			f, err := conn.Read()
 			if err != nil {
 				return
 			}
 			switch f := f.(type) {
 			case ipc.Ack:
-				m.acks <- f.Epoch
+				acks <- f.Epoch
 			case ipc.Standby: // or not, when the assignment comes first
-				m.waits <- f
+				waits <- f
 			default:
-				m.frames <- f
+				frames <- f
 			}
 		}
 	}()
-	t.Cleanup(func() {
-		parent.Close()
+	m.t.Cleanup(func() {
+		conn.Close()
 		<-ended
 		if m.ln != nil {
 			m.ln.Close()
 		}
 	})
-	return m
 }
 
 // duplicate returns a descriptor of its own for c, and leaves the flags of the description alone.

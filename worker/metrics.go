@@ -23,21 +23,21 @@ func WithMetrics(gather func() ([]byte, error)) Option {
 }
 
 // metrics answers with what the program measures. Like dump, it runs beside everything.
-func (w *Worker) metrics(f ipc.Call) {
-	ipc.Discard(f)
+func (w *Worker) metrics(f call) {
+	ipc.Discard(f.Call)
 	gather := w.opts.metrics
 	switch {
 	case gather == nil:
-		w.reply(f.ID, func() (any, error) { return nil, fmt.Errorf("worker has no handler of %q", metricsMethod) })
+		w.reply(f, func() (any, error) { return nil, fmt.Errorf("worker has no handler of %q", metricsMethod) })
 		return
 	case !w.gathering.CompareAndSwap(false, true):
-		w.reply(f.ID, func() (any, error) { return nil, errors.New("the metrics are being gathered already") })
+		w.reply(f, func() (any, error) { return nil, errors.New("the metrics are being gathered already") })
 		return
 	}
 	go func() {
 		b, err := gatherSafely(gather)
 		w.gathering.Store(false) // who has this answer may ask again
-		w.reply(f.ID, func() (any, error) { return b, err })
+		w.reply(f, func() (any, error) { return b, err })
 	}()
 }
 

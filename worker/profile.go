@@ -37,21 +37,21 @@ type profileRequest struct {
 
 // profile answers with a profile in the format of pprof (gzip), or with a trace of the runtime. Like dump, it runs beside
 // everything. There is one at a time, for the runtime has one.
-func (w *Worker) profile(f ipc.Call) {
+func (w *Worker) profile(f call) {
 	var q profileRequest
-	err := decodeRequest(f, &q)
-	ipc.Discard(f)
+	err := decodeRequest(f.Call, &q)
+	ipc.Discard(f.Call)
 	if err == nil && !w.profiling.CompareAndSwap(false, true) {
 		err = errors.New("a profile is being made already")
 	}
 	if err != nil {
-		w.reply(f.ID, func() (any, error) { return nil, err })
+		w.reply(f, func() (any, error) { return nil, err })
 		return
 	}
 	go func() {
 		b, err := w.profiled(q)
 		w.profiling.Store(false) // who has this answer may ask again
-		w.reply(f.ID, func() (any, error) { return b, err })
+		w.reply(f, func() (any, error) { return b, err })
 	}()
 }
 

@@ -121,11 +121,28 @@ func (s *store) delete(key string, epoch uint64) {
 	s.change(key, entry{epoch: epoch, changed: time.Now()})
 }
 
-func (s *store) reached(epoch uint64) {
+// restart begins a snapshot. A master that has lost its values counts from a lower epoch than the last one.
+func (s *store) restart(epoch uint64) {
 	s.mu.Lock()
-	s.epoch = max(s.epoch, epoch)
+	s.epoch = epoch
 	s.mu.Unlock()
 	s.poke()
+}
+
+// confirm is set for a value of a snapshot, which may be the one that is here already: nobody is told of it again then.
+func (s *store) confirm(key string, epoch uint64, changed time.Time, p *ipc.Payload) {
+	s.mu.Lock()
+	now := entry{}
+	if c := s.cells[key]; c != nil {
+		now = c.now.retain()
+	}
+	s.mu.Unlock()
+	defer now.release()
+	if now.present && now.epoch == epoch && now.payload != nil && now.payload.Equal(p) {
+		p.Release()
+		return
+	}
+	s.set(key, epoch, changed, p)
 }
 
 func (s *store) keepOnly(keys map[string]bool) {
@@ -219,11 +236,12 @@ func (w *Worker) applyLoop() {
 				ack.Reset(ackDelay)
 			}
 			applied = w.store.apply(w.dispatch.changed)
+			w.applied.Store(applied)
 		case <-ack.C:
 			if applied == acked {
 				break
 			}
-			switch err := w.box.Send(ipc.Ack{Epoch: applied}); {
+			switch err := w.mail.send(ipc.Ack{Epoch: applied}); {
 			case err == nil:
 				acked = applied
 			case errors.Is(err, ipc.ErrFull):

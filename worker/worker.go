@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"runtime/debug"
@@ -31,8 +32,8 @@ const attachTimeout = 10 * time.Second
 type Worker struct {
 	opts     options
 	attached bool
-	box      *ipc.Outbox // nil when alone
-	link     *link       // nil when alone
+	mail     *mail // nil when alone
+	link     *link // nil when alone
 
 	// Written once before Start returns.
 	app        string
@@ -42,11 +43,16 @@ type Worker struct {
 	// assigned closes when the listeners are in hand or could not be had; the fields below it are written before.
 	assigned  chan struct{}
 	slot      atomic.Int64
+	seat      int
 	listeners []net.Listener
 	tally     *tally // nil when there is no scoreboard
 	assignErr error
 	assignOne sync.Once
 	standby   sync.Once // the master is told once that this worker waits for a slot
+
+	// What a master that takes over is told.
+	standsBy, serves atomic.Bool
+	applied          atomic.Uint64 // epoch up to which all changes are visible
 
 	store    *store
 	dispatch *dispatcher
@@ -95,7 +101,12 @@ func Start(opts ...Option) (*Worker, error) {
 		w.drain.init(o.delay, o.timeout)
 	} else {
 		w.drain.init(defaultDrainDelay, defaultDrainTimeout)
-		if err := w.attach(conn); err != nil {
+		renewals, err := ipc.RenewalsFromEnv()
+		if err != nil {
+			conn.Close()
+			return nil, fmt.Errorf("cannot attach to the master: %w", err)
+		}
+		if err := w.attach(conn, renewals); err != nil {
 			w.end()
 			return nil, fmt.Errorf("cannot attach to the master: %w", err)
 		}
@@ -152,6 +163,7 @@ func (w *Worker) Ready() error {
 	w.readyOnce.Do(func() {
 		if w.attached {
 			<-w.signals // a worker that is ready drains when it is told to
+			w.serves.Store(true)
 			w.readyErr = w.send(ipc.Ready{})
 		}
 	})
@@ -176,7 +188,7 @@ func (w *Worker) send(fs ...ipc.Frame) error {
 		}
 		return ErrOrphaned
 	default:
-		return w.box.Send(fs...)
+		return w.mail.send(fs...)
 	}
 }
 
@@ -184,8 +196,11 @@ func (w *Worker) send(fs ...ipc.Frame) error {
 func (w *Worker) end() {
 	w.overOnce.Do(func() { close(w.over) })
 	w.dispatch.close()
-	if w.box != nil {
-		w.box.Close()
+	if w.mail != nil {
+		w.mail.end()
+	}
+	if w.link != nil && w.link.lifeline != nil {
+		w.link.lifeline.close()
 	}
 	w.calls.fail(ErrDraining)
 }
@@ -204,6 +219,11 @@ func library() string {
 		}
 	}
 	return "tine-go/" + v
+}
+
+// log is for the few lines that the worker writes itself.
+func (w *Worker) log() *slog.Logger {
+	return w.opts.logger.With("app", w.app, "slot", w.Slot(), "worker", w.id, "pid", os.Getpid())
 }
 
 func hello() ipc.Hello {
