@@ -108,6 +108,20 @@ func OpenBoard(hot, rows *os.File) (*Board, error) {
 	return b, nil
 }
 
+// AdoptBoard takes a board over whose master has gone, from its Files. Everything in it stays as it is. It owns both files.
+func AdoptBoard(hot, rows *os.File) (*Board, error) {
+	b := &Board{hotFile: hot, rowsFile: rows}
+	err := b.mapFiles(hot, rows)
+	if err == nil {
+		err = b.Header().check()
+	}
+	if err != nil {
+		b.Close()
+		return nil, fmt.Errorf("cannot adopt board: %w", err)
+	}
+	return b, nil
+}
+
 func (h *Header) check() error {
 	switch {
 	case h.Magic != BoardMagic:
@@ -129,6 +143,9 @@ func (b *Board) mapFiles(hot, rows *os.File) (err error) {
 	}
 	return nil
 }
+
+// Files are the files of the two memories, which AdoptBoard takes. They stay the board's; nil in who has opened it.
+func (b *Board) Files() (hot, rows *os.File) { return b.hotFile, b.rowsFile }
 
 // Share returns duplicates of the files of the two memories, for Assign. They are the caller's. Only the process that made
 // the board has them.

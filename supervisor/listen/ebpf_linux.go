@@ -60,6 +60,8 @@ type reuseEBPF struct {
 	groups  map[int]*groupEBPF
 	spare   *groupEBPF        // for the next group that is joined; may be nil
 	joined  [ipc.MaxSlots]int // groups that the slot has joined
+
+	inherited int
 }
 
 // groupEBPF is the sockets of one group by slot, and the program that picks among them.
@@ -68,11 +70,68 @@ type groupEBPF struct {
 	program *ebpf.Program
 	class   int
 	member  *os.File // the socket of slot 0
+
+	inherited int      // sockets of slots below are in the map already
+	table     *os.File // of the map, for who adopts it; nil: nobody has asked
 }
 
 // newEBPF makes the steerer of kind ebpf. hot is of newHotMap, and stays the caller's, as board does, which is made on it. It
 // tells now if the kernel refuses the program for so many slots.
 func newEBPF(hot *os.File, board *ipc.Board, slots int, o Options) (steerer, error) {
+	e, err := prepareEBPF(hot, board, slots, o)
+	if err != nil {
+		return nil, err
+	}
+	for slot := range ipc.MaxSlots {
+		board.Line(slot).Flags.Store(ipc.FlagClosed)
+	}
+	return e, nil
+}
+
+// adoptEBPF makes one that goes on where an earlier master's programs steer by the same board. Each is in use until its
+// group has got the new one. It fails if the board's memory is no map.
+//
+// A socket can be in one map only, as long as that exists, and a program that is attached keeps its map: so the earlier
+// maps are used on, with what is in them.
+func adoptEBPF(a *adoption, board *ipc.Board, slots int, o Options) (_ steerer, err error) {
+	hot, _ := board.Files()
+	e, err := prepareEBPF(hot, board, slots, o)
+	if err != nil {
+		return nil, err
+	}
+	for group, file := range a.tables {
+		g := &groupEBPF{inherited: slots}
+		if g.sockets, err = mapOf(file); err == nil {
+			if err = e.load(g, class(slots)); err != nil {
+				g.close()
+			}
+		}
+		if err != nil {
+			e.close()
+			return nil, err
+		}
+		e.groups[group] = g
+	}
+	e.inherited = slots
+	return e, nil
+}
+
+// mapOf leaves file alone.
+func mapOf(file *os.File) (m *ebpf.Map, err error) {
+	err = control(file, func(fd int) error {
+		own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err == nil {
+			m, err = ebpf.NewMapFromFD(own)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot use the earlier map of sockets: %w", err)
+	}
+	return m, nil
+}
+
+func prepareEBPF(hot *os.File, board *ipc.Board, slots int, o Options) (*reuseEBPF, error) {
 	if o.Policy == "" {
 		o.Policy = Least
 	}
@@ -94,9 +153,6 @@ func newEBPF(hot *os.File, board *ipc.Board, slots int, o Options) (steerer, err
 		return nil, err
 	}
 	e.spare = g
-	for slot := range ipc.MaxSlots {
-		board.Line(slot).Flags.Store(ipc.FlagClosed)
-	}
 	board.Header().Full.Store(uint64(max(o.Full, 0)))
 	board.Header().StaleAfter.Store(uint64(staleAfterAccept))
 	return e, nil
@@ -164,6 +220,25 @@ func (g *groupEBPF) close() {
 		g.program.Close()
 	}
 	g.sockets.Close()
+	if g.table != nil {
+		g.table.Close()
+	}
+}
+
+// tables are the maps of sockets by group. A map of which there is no descriptor is left out: it cannot be adopted.
+func (e *reuseEBPF) tables() map[int]*os.File {
+	files := map[int]*os.File{}
+	for i, g := range e.groups {
+		if g.table == nil {
+			fd, err := unix.FcntlInt(uintptr(g.sockets.FD()), unix.F_DUPFD_CLOEXEC, 0)
+			if err != nil {
+				continue
+			}
+			g.table = os.NewFile(uintptr(fd), "map of sockets")
+		}
+		files[i] = g.table
+	}
+	return files
 }
 
 func (e *reuseEBPF) kind() Kind { return KindEBPF }
@@ -192,14 +267,16 @@ func (e *reuseEBPF) join(group, slot int, socket *os.File) error {
 	if slot == 0 {
 		g.member = socket
 	}
-	if e.joined[slot] == 0 {
+	if e.joined[slot] == 0 && slot >= e.inherited {
 		settleLine(e.board.Line(slot))
 	}
-	err := control(socket, func(fd int) error {
-		return g.sockets.Put(uint32(slot), uint64(fd))
-	})
-	if err != nil {
-		return fmt.Errorf("cannot add the socket of slot %d to the steering: %w", slot, err)
+	if slot >= g.inherited {
+		err := control(socket, func(fd int) error {
+			return g.sockets.Put(uint32(slot), uint64(fd))
+		})
+		if err != nil {
+			return fmt.Errorf("cannot add the socket of slot %d to the steering: %w", slot, err)
+		}
 	}
 	e.joined[slot]++
 	if slot == 0 || grown {
@@ -224,10 +301,12 @@ func (e *reuseEBPF) leave(group, slot int) {
 		return
 	}
 	if e.joined[slot]--; e.joined[slot] == 0 {
+		e.inherited = min(e.inherited, slot)
 		e.board.Line(slot).Flags.Store(ipc.FlagClosed)
 	}
 	// It is not there if the kernel noticed an end of the socket first.
 	_ = g.sockets.Delete(uint32(slot))
+	g.inherited = min(g.inherited, slot)
 	if slot == 0 {
 		g.member = nil
 	}

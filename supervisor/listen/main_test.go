@@ -110,11 +110,14 @@ func startWorker(t *testing.T, s *Set, slot int) *worker {
 	return w
 }
 
-func (w *worker) start(s *Set) (err error) {
+func (w *worker) start(s *Set) (err error) { return w.startOn(s, s.Board()) }
+
+// startOn is for a board of the worker's own, as a process has it.
+func (w *worker) startOn(s *Set, board *ipc.Board) (err error) {
 	if w.listeners, err = listenersOf(s, int(w.slot)); err != nil {
 		return err
 	}
-	line := s.Board().Line(int(w.slot))
+	line := board.Line(int(w.slot))
 	for _, l := range w.listeners {
 		w.accepting.Go(func() {
 			for {

@@ -20,6 +20,19 @@ func (s *Set) Seat(slot, seat int, worker uint64) {
 	s.tell()
 }
 
+// Keep gives a seat of an adopted Set to the worker that has it already: what its row says goes on. It answers false if the
+// row is another's.
+func (s *Set) Keep(slot, seat int, worker uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || !onBoard(slot, seat) || worker == 0 || s.board.Row(slot, seat).Worker.Load() != worker {
+		return false
+	}
+	s.seats[slot][seat] = worker
+	s.tell()
+	return true
+}
+
 // Vacate is called when the process of the seat's worker has gone: the connections that it held have ended with it, and
 // weigh no more. Those that wait in the slot's queue stay counted: the next worker accepts them. The row keeps what the
 // worker wrote, for who wants to know why it died, but for the requests in flight.

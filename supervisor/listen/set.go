@@ -25,6 +25,7 @@ type Set struct {
 	steerer  steerer
 	kinds    []maker  // worse than the steerer's
 	notes    []string // why the steerer is of no better kind
+	adopting *adoption
 	narrowed []int    // of the admitted, those that the watcher lets get connections; nil: all
 	weights  []uint8  // of the narrowed
 	observer observer // the watcher; nil: none
@@ -321,6 +322,13 @@ func (s *Set) Addresses() []Address {
 // Close ends the watcher, closes all sockets and removes the files of Unix-domain ones that are still this Set's. Workers
 // that hold duplicates go on accepting.
 func (s *Set) Close() {
+	s.endWatch()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.close()
+}
+
+func (s *Set) endWatch() {
 	s.mu.Lock()
 	watcher := s.observer
 	s.observer = nil
@@ -328,9 +336,6 @@ func (s *Set) Close() {
 	if watcher != nil {
 		watcher.end() // without the lock: it may be about to take it
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.close()
 }
 
 func (s *Set) close() {

@@ -32,6 +32,19 @@ type guard interface {
 	keepOut(group int) error
 }
 
+// tabled is a steerer that has to be adopted with a map for each group.
+type tabled interface {
+	tables() map[int]*os.File
+}
+
+// tables are those of the steerer. They stay its own.
+func (s *Set) tables() map[int]*os.File {
+	if t, ok := s.steerer.(tabled); ok {
+		return t.tables()
+	}
+	return nil
+}
+
 // maker makes the steerer of a kind.
 type maker struct {
 	kind Kind

@@ -15,6 +15,9 @@ func makers() []maker {
 
 // makeEBPF makes the Set's board on a map that the program reads. The board outlives the program: it is mapped.
 func makeEBPF(s *Set, slots int) (steerer, error) {
+	if s.adopting != nil {
+		return adoptEBPF(s.adopting, s.board, slots, s.options)
+	}
 	hot, err := newHotMap()
 	if err != nil {
 		return nil, err
