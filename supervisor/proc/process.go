@@ -15,8 +15,11 @@ type Process struct {
 	pumps [2]*pump // stdout, stderr; nil where nobody listens
 	tail  tail     // of both
 
-	mu     sync.Mutex // held while signalling and while reaping, so that the pid is ours during both
-	reaped bool
+	mu       sync.Mutex // held while signalling and while reaping, so that the pid is ours during both
+	reaped   bool
+	pidfd    *os.File // closed with reaped; nil where there is none
+	stranger bool     // not a child of this process: somebody else reaps it
+	exitOf   func() (status syscall.WaitStatus, known bool)
 	// as the system said last; kept only where Options.Suspended is set
 	suspended bool
 
@@ -29,6 +32,8 @@ type Process struct {
 type Exit struct {
 	Code   int            // exit code; -1 if a signal ended it
 	Signal syscall.Signal // 0: it exited
+	// Unknown: somebody else has taken how it ended. Code is -1.
+	Unknown bool
 	// LastLine is the reason in the program's own words, if it gave one: the headline of a Go crash, else the last line on
 	// stderr that is not blank, else that on stdout; at most 1 KiB. It is final once OutputDone is closed.
 	LastLine string
@@ -40,6 +45,9 @@ type Exit struct {
 
 // String is the exit in words: "exit code 3", "signal killed".
 func (e Exit) String() string {
+	if e.Unknown {
+		return "unknown"
+	}
 	if e.Signal != 0 {
 		return "signal " + e.Signal.String()
 	}
@@ -103,7 +111,7 @@ func (p *Process) signal(sig syscall.Signal) error {
 	if p.reaped {
 		return os.ErrProcessDone
 	}
-	err := syscall.Kill(-p.pid, sig)
+	err := p.killGroup(sig)
 	if errors.Is(err, syscall.ESRCH) {
 		return os.ErrProcessDone
 	}
@@ -114,7 +122,7 @@ func (p *Process) signal(sig syscall.Signal) error {
 }
 
 // run starts the goroutines of a process that was just started: a pump for each stream, and one that waits.
-func (p *Process) run(pidfd int) {
+func (p *Process) run() {
 	var pumping sync.WaitGroup
 	for _, pump := range p.pumps {
 		if pump != nil {
@@ -127,7 +135,7 @@ func (p *Process) run(pidfd int) {
 		close(drained)
 	}()
 	go func() {
-		awaitExit(p.pid, pidfd)
+		p.awaitExit()
 		p.reap()
 		suspensions.remove(p)
 		close(p.exited)
@@ -155,24 +163,34 @@ func (p *Process) reap() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	// An error means that the group is empty, or that its members changed their user: nothing more can be done about them.
-	_ = syscall.Kill(-p.pid, syscall.SIGKILL)
+	_ = p.killGroup(syscall.SIGKILL)
 
-	var status syscall.WaitStatus
-	var err error
-	for {
-		if _, err = syscall.Wait4(p.pid, &status, 0, nil); err != syscall.EINTR {
-			break
-		}
-	}
+	status, known := p.collect()
 	p.reaped = true
-	if err != nil {
-		// Somebody else in this process waits for every child: how it ended is lost, that it ended is certain.
-		p.exit = Exit{Code: -1}
+	if p.pidfd != nil {
+		p.pidfd.Close()
+	}
+	if !known {
+		p.exit = Exit{Code: -1, Unknown: true}
 		return
 	}
 	p.exit = Exit{Code: status.ExitStatus()}
 	if status.Signaled() {
 		p.exit.Signal = status.Signal()
+	}
+}
+
+// collect takes the exit status from the system. Where somebody else reaps, in this process or as its parent, how it
+// ended may be lost; that it ended is certain.
+func (p *Process) collect() (status syscall.WaitStatus, known bool) {
+	if p.stranger {
+		return p.statusOfStranger()
+	}
+	for {
+		_, err := syscall.Wait4(p.pid, &status, 0, nil)
+		if err != syscall.EINTR {
+			return status, err == nil
+		}
 	}
 }
 

@@ -250,7 +250,7 @@ func TestWaitWithoutPidfd(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := &Process{pid: pid, exited: make(chan struct{}), outputDone: make(chan struct{})}
-	p.run(-1)
+	p.run()
 	if e := exitOf(t, p); e.Code != 6 {
 		t.Errorf("%s, want exit code 6", e)
 	}

@@ -50,6 +50,8 @@ func play(role string) {
 		fill()
 	case "threads":
 		makeThreads()
+	case "foster":
+		foster()
 	case "debug":
 		hold()
 	default:

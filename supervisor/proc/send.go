@@ -15,7 +15,7 @@ func (p *Process) Send(sig syscall.Signal) error {
 	if p.reaped {
 		return os.ErrProcessDone
 	}
-	err := syscall.Kill(p.pid, sig)
+	err := p.killLeader(sig)
 	if errors.Is(err, syscall.ESRCH) {
 		return os.ErrProcessDone
 	}

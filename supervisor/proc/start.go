@@ -101,7 +101,10 @@ func start(c Command, o Options) (_ *Process, err error) {
 	if o.Suspended != nil {
 		suspensions.add(p, o.Suspended)
 	}
-	p.run(pidfd)
+	if pidfd >= 0 {
+		p.pidfd = pollable(pidfd)
+	}
+	p.run()
 	return p, nil
 }
 

@@ -45,8 +45,9 @@ type stream struct {
 	reads int
 	bytes int
 
-	mu      sync.Mutex // guards file against stop
+	mu      sync.Mutex // guards file and raw against stop and share
 	stopped bool
+	closed  bool
 	after   int // bytes read since then
 }
 
@@ -132,9 +133,9 @@ func (s *stream) gather() {
 	}
 	s.mu.Lock()
 	s.file.Close()
-	s.file = nil
+	s.file, s.raw = nil, raw
 	s.mu.Unlock()
-	s.raw, s.empty, s.quiet, s.bytes = raw, false, 0, 0
+	s.empty, s.quiet, s.bytes = false, 0, 0
 	if s.pause == nil {
 		s.pause = time.NewTimer(gatherFor)
 	}
@@ -181,6 +182,9 @@ func (s *stream) close() {
 	if s.pause != nil {
 		s.pause.Stop()
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
 	if s.file == nil {
 		syscall.Close(s.raw)
 		return

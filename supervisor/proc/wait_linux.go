@@ -2,24 +2,22 @@ package proc
 
 import (
 	"os"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// awaitExit returns when the child has ended, and leaves it to be reaped. With a pidfd, which it closes, it costs no
-// thread; without (before Linux 5.4) it blocks one.
-func awaitExit(pid, pidfd int) {
-	if pidfd >= 0 {
-		_ = syscall.SetNonblock(pidfd, true)
-		f := os.NewFile(uintptr(pidfd), "pidfd")
-		defer f.Close()
-		if awaitPidfd(f) {
-			return
-		}
+// awaitExit returns when the process has ended, and leaves it to be reaped. With a pidfd it costs no thread; without
+// (before Linux 5.4) it blocks one.
+func (p *Process) awaitExit() {
+	if p.stranger {
+		p.awaitStranger()
+		return
+	}
+	if p.pidfd != nil && awaitPidfd(p.pidfd) {
+		return
 	}
 	for {
-		if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != unix.EINTR {
+		if err := unix.Waitid(unix.P_PID, p.pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != unix.EINTR {
 			return
 		}
 	}

@@ -3,11 +3,20 @@
 package proc
 
 import (
+	"syscall"
+
 	"golang.org/x/sys/unix"
 )
 
+func (p *Process) killGroup(sig syscall.Signal) error  { return syscall.Kill(-p.pid, sig) }
+func (p *Process) killLeader(sig syscall.Signal) error { return syscall.Kill(p.pid, sig) }
+
+// statusOfStranger is never asked: nobody is adopted here.
+func (p *Process) statusOfStranger() (status syscall.WaitStatus, known bool) { return 0, false }
+
 // awaitExit returns when the child has ended, and leaves it to be reaped. It blocks a thread.
-func awaitExit(pid, _ int) {
+func (p *Process) awaitExit() {
+	pid := p.pid
 	queue, err := unix.Kqueue()
 	if err != nil {
 		return // reaping waits instead; the group is then killed one step later

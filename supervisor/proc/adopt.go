@@ -1,0 +1,79 @@
+package proc
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// Left is what another process has left of one that it started: all that Adopt needs.
+type Left struct {
+	PID            int
+	PIDFD          *os.File
+	Stdout, Stderr *os.File // the read ends of its pipes; nil: nobody listens
+}
+
+// Close closes the files.
+func (l Left) Close() {
+	for _, f := range []*os.File{l.PIDFD, l.Stdout, l.Stderr} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// Leave returns duplicates of what another process needs to adopt this one. They are the caller's. The error is
+// [os.ErrProcessDone] after the exit, and errors.ErrUnsupported where there are no pidfds.
+func (p *Process) Leave() (l Left, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.reaped:
+		return l, os.ErrProcessDone
+	case p.pidfd == nil:
+		return l, fmt.Errorf("cannot leave process %d to another: no pidfd: %w", p.pid, errors.ErrUnsupported)
+	}
+	l.PID = p.pid
+	if l.PIDFD, err = duplicateFile(p.pidfd); err == nil {
+		for i, to := range []**os.File{&l.Stdout, &l.Stderr} {
+			if p.pumps[i] == nil {
+				continue
+			}
+			if *to, err = p.pumps[i].share(); err != nil {
+				break
+			}
+		}
+	}
+	if err != nil {
+		l.Close()
+		return Left{}, fmt.Errorf("cannot leave process %d to another: %w", p.pid, AsLimit(err))
+	}
+	return l, nil
+}
+
+func duplicateFile(f *os.File) (*os.File, error) {
+	fd, err := duplicate(f)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
+}
+
+// share duplicates the read end. A stream that is at its end has none.
+func (s *stream) share() (*os.File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, nil
+	}
+	if s.file != nil {
+		return duplicateFile(s.file)
+	}
+	fd, err := syscall.Dup(s.raw)
+	if err != nil {
+		return nil, err
+	}
+	syscall.CloseOnExec(fd)
+	return os.NewFile(uintptr(fd), "output"), nil
+}

@@ -1,0 +1,202 @@
+package proc
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// reapedWithin bounds the wait for whoever reaps a stranger: its exit status is to be had only then.
+const reapedWithin = time.Second
+
+// Adopt takes over a process that another one has started with Start, and left. It owns the files of l, also when it fails.
+// Options.Files and CPUs have no effect. What the process has printed and nobody has read yet is delivered.
+//
+// Its exit is noticed whoever reaps it. How it ended is known if this process is its parent, from Linux 6.15 on, or from
+// exitOf, which may be nil and is asked for a stranger's status otherwise. Options.Suspended hears nothing of a stranger.
+// A process that has ended meanwhile is adopted like any other, and its exit follows.
+func Adopt(l Left, o Options, exitOf func() (status syscall.WaitStatus, known bool)) (*Process, error) {
+	p, err := adopt(l, o)
+	if err != nil {
+		l.Close()
+		return nil, fmt.Errorf("cannot adopt process %d: %w", l.PID, err)
+	}
+	p.exitOf = exitOf
+	p.run()
+	return p, nil
+}
+
+func adopt(l Left, o Options) (*Process, error) {
+	if o.MaxLine <= 0 {
+		o.MaxLine = DefaultMaxLine
+	}
+	if l.PID <= 1 || l.PIDFD == nil {
+		return nil, errors.New("its PID or its pidfd is missing")
+	}
+	if err := isPidfdOf(l.PIDFD, l.PID); err != nil {
+		return nil, err
+	}
+	p := &Process{pid: l.PID, exited: make(chan struct{}), outputDone: make(chan struct{})}
+	for i, f := range []*os.File{l.Stdout, l.Stderr} {
+		fn := []LineFunc{o.Stdout, o.Stderr}[i]
+		if f == nil {
+			continue
+		}
+		if fn == nil {
+			fn = func([]byte, bool) {} // its writer must not wait for a reader
+		}
+		own, err := inPoller(f)
+		if err != nil {
+			p.closePumps()
+			return nil, err
+		}
+		p.pumps[i] = &pump{stream: stream{file: own, exited: p.exited}, deliver: fn, max: o.MaxLine, tail: &p.tail}
+	}
+	own, err := inPoller(l.PIDFD)
+	if err != nil {
+		p.closePumps()
+		return nil, err
+	}
+	p.pidfd = own
+	p.stranger = isStranger(own)
+	l.Close()
+	if o.Suspended != nil && !p.stranger {
+		suspensions.add(p, o.Suspended)
+	}
+	return p, nil
+}
+
+// inPoller duplicates f: it may have been opened outside of the runtime's poller.
+func inPoller(f *os.File) (*os.File, error) {
+	fd, err := duplicate(f)
+	if err != nil {
+		return nil, err
+	}
+	return pollable(fd), nil
+}
+
+// isPidfdOf checks that f is what it is said to be, so that no signal reaches somebody else. That of a process that was
+// reaped has no number any more.
+func isPidfdOf(f *os.File, pid int) error {
+	fd, err := descriptor(f)
+	if err != nil {
+		return err
+	}
+	info, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(int(fd)))
+	if err != nil {
+		return fmt.Errorf("cannot read what its pidfd is of: %w", err)
+	}
+	for line := range bytes.Lines(info) {
+		if value, ok := bytes.CutPrefix(line, []byte("Pid:")); ok {
+			got, err := strconv.Atoi(string(bytes.TrimSpace(value)))
+			if err != nil || got != pid && got != -1 {
+				return fmt.Errorf("its pidfd is of process %s", bytes.TrimSpace(value))
+			}
+			return nil
+		}
+	}
+	return errors.New("its pidfd is none")
+}
+
+// isStranger tells whether the process is no child of this one.
+func isStranger(pidfd *os.File) (stranger bool) {
+	_ = withDescriptor(pidfd, func(fd int) error {
+		for {
+			err := unix.Waitid(unix.P_PIDFD, fd, nil, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
+			if err != unix.EINTR {
+				stranger = err == unix.ECHILD
+				return nil
+			}
+		}
+	})
+	return stranger
+}
+
+func withDescriptor(f *os.File, do func(fd int) error) error {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	if err := raw.Control(func(fd uintptr) { inner = do(int(fd)) }); err != nil {
+		return err
+	}
+	return inner
+}
+
+// awaitStranger returns when the process has ended, its group is killed, and it is reaped if whoever does that is in time:
+// a pidfd is readable after the exit, and hung up once it was reaped.
+func (p *Process) awaitStranger() {
+	p.awaitEvents(unix.POLLIN | unix.POLLHUP)
+	_ = p.killGroup(unix.SIGKILL)
+	_ = p.pidfd.SetReadDeadline(time.Now().Add(reapedWithin))
+	p.awaitEvents(unix.POLLHUP)
+}
+
+func (p *Process) awaitEvents(events int16) (came bool) {
+	raw, err := p.pidfd.SyscallConn()
+	if err != nil {
+		return false
+	}
+	err = raw.Read(func(fd uintptr) bool {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		for {
+			n, err := unix.Poll(fds, 0)
+			if err == unix.EINTR {
+				continue
+			}
+			came = n > 0 && fds[0].Revents&events != 0
+			return came || err != nil
+		}
+	})
+	return err == nil && came
+}
+
+// statusOfStranger asks the system, which knows once the process was reaped, and then exitOf.
+func (p *Process) statusOfStranger() (status syscall.WaitStatus, known bool) {
+	_ = withDescriptor(p.pidfd, func(fd int) error {
+		status, known = exitStatus(fd)
+		return nil
+	})
+	if !known && p.exitOf != nil {
+		return p.exitOf()
+	}
+	return status, known
+}
+
+// killGroup signals all of the group. With a pidfd (from Linux 6.9 on) the group is the one that the process was given, also
+// when it has been reaped by somebody else and its number is another's.
+func (p *Process) killGroup(sig syscall.Signal) error {
+	if !p.stranger {
+		return syscall.Kill(-p.pid, sig)
+	}
+	err := withDescriptor(p.pidfd, func(fd int) error {
+		return unix.PidfdSendSignal(fd, sig, nil, pidfdSignalProcessGroup)
+	})
+	if errors.Is(err, unix.EINVAL) { // before that the leader vouches for the number, as long as it runs
+		if err = p.killLeader(0); err == nil {
+			err = syscall.Kill(-p.pid, sig)
+		}
+	}
+	return err
+}
+
+func (p *Process) killLeader(sig syscall.Signal) error {
+	if !p.stranger {
+		return syscall.Kill(p.pid, sig)
+	}
+	return withDescriptor(p.pidfd, func(fd int) error { return unix.PidfdSendSignal(fd, sig, nil, 0) })
+}
+
+// From linux/pidfd.h.
+const (
+	pidfdSignalProcessGroup = 1 << 2
+	pidfdGetInfo            = 0xc040ff0b // _IOWR(0xFF, 11, 64 bytes)
+	pidfdInfoExit           = 1 << 3
+)
