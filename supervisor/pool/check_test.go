@@ -28,6 +28,11 @@ type checker struct {
 	loops    map[int]int // spawns in each slot with no time and no command between them
 	looped   time.Time
 	done     *Done
+
+	restoring bool // the pool is restored, and was not told Restored
+	again     bool // in this Step
+	opened    int  // slots, in this Step, that were open before
+	last      []Effect
 }
 
 // room is a slot as the world sees it.
@@ -57,6 +62,9 @@ type proc struct {
 	lingers    bool // sweeps the slot, if it ends well
 	termed     bool
 	killed     bool
+	assigned   bool
+	drain      *Drain // the order; nil: none
+	deaf       bool   // its last order was lost with the master that gave it
 	gone       bool
 	abandoned  bool
 }
@@ -70,9 +78,10 @@ func newChecker(cfg Config, now time.Time) *checker {
 
 // step feeds one event and returns the effects, or the first rule that was broken.
 func (c *checker) step(ev Event) ([]Effect, error) {
-	c.drained, c.resteer = false, false
+	c.drained, c.resteer, c.again, c.opened = false, false, false, 0
 	c.observe(ev)
 	effects := c.pool.Step(c.now, ev)
+	c.last = effects
 	for i, e := range effects {
 		if c.done != nil {
 			return effects, fmt.Errorf("%#v after done", e)
@@ -80,6 +89,12 @@ func (c *checker) step(ev Event) ([]Effect, error) {
 		if err := c.effect(e); err != nil {
 			return effects, fmt.Errorf("effect %d: %w", i, err)
 		}
+	}
+	if c.restoring {
+		return effects, c.patient(effects)
+	}
+	if err := c.repeated(); err != nil {
+		return effects, err
 	}
 	if err := c.settled(); err != nil {
 		return effects, err
@@ -119,7 +134,7 @@ func (c *checker) observe(ev Event) {
 		c.procs[ev.ID].stalled = false
 	case Leaving:
 		if p := c.procs[ev.ID]; !p.gone {
-			p.ready, p.leaving = false, true
+			p.ready, p.leaving, p.deaf = false, true, false
 		}
 	case Exited:
 		p := c.procs[ev.ID]
@@ -155,9 +170,11 @@ func (c *checker) observe(ev Event) {
 	case Recycle:
 		c.procs[ev.ID].asked = c.procs[ev.ID].asked || ev.Dump
 	case Tick:
+	case Restored:
+		c.observeRestored()
 	}
 	switch ev.(type) {
-	case Scale, Roll, Recycle, Reconfigure, Hold, Release:
+	case Restored, Scale, Roll, Recycle, Reconfigure, Hold, Release:
 		clear(c.loops)
 	}
 	if !c.now.Equal(c.looped) {
@@ -185,10 +202,13 @@ func (c *checker) effect(e Effect) error {
 		p.dumped = true
 	case Drain:
 		p := c.procs[e.ID]
+		if e.Again {
+			return c.drainAgain(p, e)
+		}
 		if p == nil || !p.spawned || !p.ready || p.gone || p.slot != e.Slot {
 			return fmt.Errorf("%+v: not a ready worker of that slot: %+v", e, p)
 		}
-		p.ready, p.leaving, p.lingers = false, true, e.Linger
+		p.ready, p.leaving, p.lingers, p.drain = false, true, e.Linger, &e
 		if e.Linger != (!c.stopping && c.unwanted(e.Slot)) {
 			return fmt.Errorf("%+v: with %d slots wanted", e, c.want)
 		}
@@ -213,18 +233,22 @@ func (c *checker) effect(e Effect) error {
 		if p == nil || !p.spawned || p.gone && !p.abandoned {
 			return fmt.Errorf("%+v: no such process: %+v", e, p)
 		}
-		if p.killed || p.termed && !e.Kill {
+		if p.killed && !c.again || p.termed && !e.Kill {
 			return fmt.Errorf("%+v: a second time", e)
 		}
 		p.ready, p.leaving = false, true
-		p.termed, p.killed = true, e.Kill
+		p.termed, p.killed, p.deaf = true, e.Kill, false
 	case OpenSlot:
+		if c.again && e.Slot == c.opened && e.Slot < len(c.slots) {
+			c.opened++
+			return nil
+		}
 		if e.Slot != len(c.slots) || e.Slot >= MaxSlots {
 			return fmt.Errorf("%+v: with %d slots open", e, len(c.slots))
 		}
 		c.slots = append(c.slots, room{})
 	case Steer:
-		if c.stopping || c.drained || c.resteer || slices.Equal(e.Slots, c.steered) {
+		if c.stopping || c.drained || c.resteer || slices.Equal(e.Slots, c.steered) && !c.again {
 			return fmt.Errorf("%+v: with %v steered to; stopping %v, drained %v, a second time %v", e, c.steered, c.stopping, c.drained, c.resteer)
 		}
 		for _, slot := range e.Slots {
@@ -242,12 +266,12 @@ func (c *checker) effect(e Effect) error {
 		}
 		c.slots = c.slots[:e.Slot]
 	case Resolve:
-		if c.resolved[e.Generation] {
+		if c.resolved[e.Generation] && !c.again {
 			return fmt.Errorf("%+v: a second time", e)
 		}
 		c.resolved[e.Generation] = true
 	case Record:
-		if p := c.procs[e.ID]; p != nil && p.standby {
+		if p := c.procs[e.ID]; p != nil {
 			switch e.Kind {
 			case KindTerminating, KindRecycle, KindReadyTimeout, KindKilling:
 				p.ending = true
@@ -310,13 +334,17 @@ func (p *proc) fit() bool {
 
 func (c *checker) assign(e Assign) error {
 	p := c.procs[e.ID]
+	if c.again && p != nil && p.assigned && p.slot == e.Slot && !p.served && !p.leaving && !p.gone {
+		p.deaf = false
+		return nil
+	}
 	if p == nil || !p.fit() {
 		return fmt.Errorf("%+v: to one that does not wait for it: %+v", e, p)
 	}
 	if err := c.enter(Spawn{ID: e.ID, Slot: e.Slot, Generation: p.generation}); err != nil {
 		return err
 	}
-	p.slot, p.standby = e.Slot, false
+	p.slot, p.standby, p.assigned = e.Slot, false, true
 	return nil
 }
 

@@ -51,7 +51,7 @@ type Config struct {
 	MaxAge         time.Duration // since it became ready, after which a worker is replaced; 0: never
 	AgeJitter      float64       // each worker's MaxAge is longer or shorter by up to this fraction of itself, 0..0.9
 	Standby        int           // workers that are initialised and wait for a slot, 0..MaxSlots
-	FirstID        WorkerID      // number of the first worker; 0 is taken as 1
+	FirstID        WorkerID      // number of the first worker; 0 is taken as 1. For Restore, the least of the next one
 	// FirstGeneration is that of the first workers; 0 is taken as 1.
 	FirstGeneration int
 	Seed            uint64 // of the jitter: the same seed and events give the same effects

@@ -4,9 +4,10 @@ import "time"
 
 var never time.Time
 
-// Deadline is when the pool wants a Tick at the latest: always after the last Step. Zero if it waits for no time.
+// Deadline is when the pool wants a Tick at the latest: always after the last Step. Zero if it waits for no time, as
+// before Start and Restored.
 func (p *Pool) Deadline() time.Time {
-	if p.phase == idle || p.phase == done {
+	if p.phase == idle || p.phase == done || p.adopting {
 		return never
 	}
 	var first time.Time

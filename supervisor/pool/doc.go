@@ -109,6 +109,35 @@
 // A Roll during a rollout is queued, at most one, and follows it however it ends, because it reads the disk anew: only a
 // stop drops it.
 //
+// # Restored
+//
+// A pool can outlive its master. Snapshot is all that it knows, as plain data; Restore makes a pool of that in another process,
+// which says how long ago it was. Nobody is restarted by it:
+//
+//	Restore ──▶ facts of what has happened since: ──▶ Restored ──▶ commands, facts, ticks as ever
+//	            Spawned, Ready, Exited, Leaving ...     │
+//	            (noted; nothing is ordered)             └─▶ what is missing is ordered, what may be lost is said again
+//
+// What was on its way when the master died may have come about or not. So the record is stored before the effects of a Step are
+// carried out, and after Restored:
+//
+//	Spawn       without an answer by then: forgotten, and ordered anew where it is still wanted, under another ID. No
+//	            failure is counted. A process that the shell does find gets its Spawned before, or is ended by the shell.
+//	Assign      again, while the worker starts
+//	Drain       again, while it drains by order, with what is left of its time and without a successor that has died
+//	Signal      SIGKILL again. SIGTERM not: some take the second for more than the first, and SIGKILL follows in time
+//	Dump        not again
+//	OpenSlot, Resolve, Steer   again, for all that there is. Sockets beyond the slots that are opened belong to slots that were
+//	            retired: the shell closes them
+//	Done        again
+//
+// Workers have to hear nothing of the change, and each of these orders says nothing new to one who got it before. Time goes
+// on while no master lives: backoffs, drains and stalls end when they would have. Only who starts gets the ready timeout anew, once,
+// as nobody may have been there to hear it. A worker that was stalled remains so until it is told that it Resumed.
+//
+// A record of a newer version, or one that contradicts itself, is refused. Adopted makes one of nothing but the workers that
+// serve; they are replaced in a rollout.
+//
 // # Every wait is bounded
 //
 // Starting, draining, SIGTERM and SIGKILL have their times, and a process that outlives all of them is abandoned: it holds up

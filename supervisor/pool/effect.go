@@ -13,7 +13,7 @@ type (
 		Generation int // which resolved command, folder and environment to use
 	}
 	// Assign gives a parked standby its slot, once: instead of a Spawn, also as the first one in a slot. The answer is
-	// Ready.
+	// Ready. After Restored it may come again, for the same slot.
 	Assign struct {
 		ID   WorkerID
 		Slot int
@@ -35,6 +35,9 @@ type (
 		Linger bool
 		// What the worker may take: it goes on accepting for Delay if there is no successor, then has Timeout to finish.
 		Delay, Timeout time.Duration
+		// Again: another master has ordered this before, and may have told the worker or not. Delay and Timeout are what is
+		// left of them.
+		Again bool
 	}
 	// Signal sends SIGTERM, or SIGKILL if Kill, to the worker's process group.
 	Signal struct {
@@ -42,7 +45,8 @@ type (
 		Kill   bool
 		Reason string
 	}
-	// OpenSlot makes the sockets of the next slot: always the one after the last.
+	// OpenSlot makes the sockets of the next slot: always the one after the last. After Restored it comes for all slots that there
+	// are, and one that is open stays as it is.
 	OpenSlot struct{ Slot int }
 	// Steer lets only these slots get new connections, in ascending order: those that are wanted and have a ready worker
 	// that is not stalled; if there is none, those with a ready worker; if none either, all that are wanted; and all that are held
@@ -54,7 +58,8 @@ type (
 	RetireSlot struct{ Slot int }
 	// Resolve has the command, folder and environment looked up anew for a generation. It precedes the first Spawn of
 	// that generation. Generation 1 is resolved before Start, without being asked. If it fails, the shell answers the
-	// Spawns of the generation with SpawnFailed.
+	// Spawns of the generation with SpawnFailed. After Restored it comes for all that a Spawn may name, and what is resolved
+	// already stays as it is.
 	Resolve struct {
 		Generation int
 		Reason     string
@@ -87,6 +92,9 @@ const (
 	CodeStopped = 0
 	CodeGaveUp  = 70
 )
+
+// CodeUnknown is that of an Exited which nobody has seen the status of.
+const CodeUnknown = -1
 
 func (Spawn) effect()      {}
 func (Assign) effect()     {}
@@ -137,6 +145,8 @@ const (
 	KindStopping              // Reason: stop, or stop at once
 	KindGaveUp                // no worker was ever ready
 	KindIgnored               // a command that makes no sense now; Reason
+	KindRestored              // another master has come, and goes on in the phase that Reason names; Slots are wanted
+	KindForgotten             // a Spawn that the master before ordered, and that was never answered; Took since then
 	KindImpossible            // an event that cannot happen: a bug in the shell
 )
 
@@ -174,6 +184,8 @@ var kindNames = [...]string{
 	KindStopping:         "stopping",
 	KindGaveUp:           "gave up",
 	KindIgnored:          "ignored",
+	KindRestored:         "restored",
+	KindForgotten:        "forgotten",
 	KindImpossible:       "impossible",
 }
 

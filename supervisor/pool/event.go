@@ -42,7 +42,7 @@ type (
 	}
 	// Exited: the process runs nothing any more: it has ended and is reaped, or SIGKILL has ended it and the system is about to
 	// take apart what is left. Signal is 0 if it ended by itself; SignalName is what people call it, for reasons, which name
-	// its number if there is none.
+	// its number if there is none. Code is CodeUnknown if nobody can say how it ended: that is a failure.
 	Exited struct {
 		ID           WorkerID
 		Code, Signal int
@@ -61,6 +61,9 @@ type (
 type (
 	// Start opens the slots and spawns all workers. Once, first.
 	Start struct{}
+	// Restored has a pool that Restore made look at what it was told since, order what there is to order, and say again what may
+	// not have been carried out: see "Restored". Once, after the facts, which until then are only noted, and before any command.
+	Restored struct{}
 	// Scale sets the number of slots wanted; it is clamped to 0..MaxSlots. It releases those of them that are held.
 	Scale struct{ N int }
 	// Roll replaces all workers by ones of a new generation. During a rollout, any number of them queue one more. It releases
@@ -85,6 +88,15 @@ type (
 	Tick struct{}
 )
 
+// commands: somebody wants it; it is no fact about a worker.
+func commands(ev Event) bool {
+	switch ev.(type) {
+	case Start, Scale, Roll, Hold, Release, Reconfigure, Stop, Kill:
+		return true
+	}
+	return false
+}
+
 func (Spawned) event()     {}
 func (SpawnFailed) event() {}
 func (Ready) event()       {}
@@ -95,6 +107,7 @@ func (Leaving) event()     {}
 func (Exited) event()      {}
 func (Recycle) event()     {}
 func (Start) event()       {}
+func (Restored) event()    {}
 func (Scale) event()       {}
 func (Roll) event()        {}
 func (Hold) event()        {}

@@ -250,6 +250,8 @@ func (p *Pool) bury(w *worker) {
 // exit describes how a process ended, and gives the code that a shell would.
 func exit(ev Exited) (reason string, code int) {
 	switch {
+	case ev.Signal == 0 && ev.Code < 0:
+		return "exit status unknown", 1
 	case ev.Signal == 0:
 		return "exit code " + strconv.Itoa(ev.Code), ev.Code
 	case ev.SignalName == "":

@@ -46,6 +46,9 @@ type Pool struct {
 
 	rand    uint64
 	effects []Effect // of the Step under way
+
+	adopting bool // restored, and Restored has not come: facts are learned, and nothing is ordered
+	again    bool // in the Step of Restored: what is ordered already is to be said again
 }
 
 // New returns a pool that does nothing until its first Step, which should be Start.
@@ -69,13 +72,21 @@ func New(cfg Config) *Pool {
 //
 // The event comes before what time has brought: a worker whose Ready arrives together with its timeout is ready.
 func (p *Pool) Step(now time.Time, ev Event) []Effect {
-	if p.phase == done {
+	if p.phase == done && !p.adopting {
 		return nil
 	}
 	p.now = now
 	p.learn(ev)
-	p.expire()
-	p.reconcile()
+	switch {
+	case p.adopting:
+		// Facts and wishes are gathered first, because what each of them means may rest on the others.
+	case p.phase == done:
+		p.emit(p.last) // Who heard it before is gone.
+	default:
+		p.expire()
+		p.reconcile()
+		p.again = false
+	}
 	effects := p.effects
 	p.effects = nil
 	return effects
@@ -85,6 +96,10 @@ func (p *Pool) emit(e Effect) { p.effects = append(p.effects, e) }
 
 // learn turns an event into facts. Nothing is decided here but what the fact itself means; reconcile does the rest.
 func (p *Pool) learn(ev Event) {
+	if p.adopting && commands(ev) {
+		p.impossible(nil, "a command before restored")
+		return
+	}
 	switch ev := ev.(type) {
 	case Tick:
 		// The time is all that it says.
@@ -108,6 +123,8 @@ func (p *Pool) learn(ev Event) {
 		p.recycle(ev)
 	case Start:
 		p.start()
+	case Restored:
+		p.restored()
 	case Scale:
 		p.releaseThat(func(s *slot) bool { return s.number < ev.N }) // who goes need not come back before
 		p.scale(ev.N)

@@ -6,6 +6,9 @@ func (p *Pool) reconcile() {
 	if p.phase == idle {
 		return
 	}
+	if p.again {
+		p.reopen()
+	}
 	p.giveUp()
 	if p.phase == running {
 		p.open()
@@ -17,6 +20,9 @@ func (p *Pool) reconcile() {
 	}
 	before := len(p.effects)
 	for _, s := range p.slots {
+		if p.again {
+			p.tellAgain(s)
+		}
 		p.settle(s)
 	}
 	p.settleBench()
@@ -116,11 +122,12 @@ func (p *Pool) dismiss(w, keeper *worker) {
 				w.slot.sweep.by = w
 			}
 			p.drain(w, why)
-			p.emit(Drain{
+			w.told = &Drain{
 				ID: w.id, Slot: w.slot.number, Reason: why,
 				Handover: handover, Linger: linger,
 				Delay: p.cfg.DrainDelay, Timeout: p.cfg.DrainTimeout,
-			})
+			}
+			p.emit(*w.told)
 		}
 	case StateDraining, StateKilling, StateGone:
 		// On its way out, in its own time.

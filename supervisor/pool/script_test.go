@@ -29,6 +29,9 @@ var update = flag.Bool("update", false, "write what the pool does into the scrip
 //	stalled ID ... [REASON]   resumed ID ...
 //	exit ID ... [code=N] [signal=N [NAME]]
 //	up ID ...                  spawned and ready
+//	restore [DURATION]         another pool goes on from the snapshot, so long after it
+//	adopt ID@SLOT ...          another pool takes over these, and knows nothing else
+//	restored                   once the facts are told
 //	parked ID ...              initialised, and without a slot
 //	wait DURATION              time goes by, with a tick at every deadline
 //	tick                       time goes on to the next deadline
@@ -149,6 +152,29 @@ func play(t *testing.T, story []byte) []byte {
 				break
 			}
 			tick(line, deadline)
+		case "restore":
+			ago := time.Duration(0)
+			if len(args) > 0 {
+				ago, _ = time.ParseDuration(args[0])
+			}
+			if err := c.restore(ago); err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+		case "adopt":
+			var found []Found
+			for _, arg := range args {
+				var f Found
+				if _, err := fmt.Sscanf(arg, "%d@%d", &f.ID, &f.Slot); err != nil {
+					t.Fatalf("%s: %v", line, err)
+				}
+				f.PID = 100 + int(f.ID)
+				found = append(found, f)
+			}
+			p, err := Restore(cfg, Adopted(cfg, found, ""), c.now, 0)
+			if err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			c = checkerOf(p, cfg, c.now)
 		case "status":
 			status(&out, c)
 		default:
@@ -186,6 +212,8 @@ func events(t *testing.T, words []string) (evs []Event) {
 	switch words[0] {
 	case "start":
 		return []Event{Start{}}
+	case "restored":
+		return []Event{Restored{}}
 	case "scale":
 		n, err := strconv.Atoi(words[1])
 		if err != nil {
@@ -298,13 +326,17 @@ func describe(e Effect) string {
 	case Dump:
 		return fmt.Sprintf("dump %d (%s)", e.ID, e.Reason)
 	case Drain:
+		again := ""
+		if e.Again {
+			again = fmt.Sprintf(" again for %v + %v", e.Delay, e.Timeout)
+		}
 		if e.Handover {
-			return fmt.Sprintf("drain %d slot=%d handover (%s)", e.ID, e.Slot, e.Reason)
+			return fmt.Sprintf("drain%s %d slot=%d handover (%s)", again, e.ID, e.Slot, e.Reason)
 		}
 		if e.Linger {
-			return fmt.Sprintf("drain %d slot=%d linger (%s)", e.ID, e.Slot, e.Reason)
+			return fmt.Sprintf("drain%s %d slot=%d linger (%s)", again, e.ID, e.Slot, e.Reason)
 		}
-		return fmt.Sprintf("drain %d slot=%d (%s)", e.ID, e.Slot, e.Reason)
+		return fmt.Sprintf("drain%s %d slot=%d (%s)", again, e.ID, e.Slot, e.Reason)
 	case Signal:
 		if e.Kill {
 			return fmt.Sprintf("SIGKILL %d (%s)", e.ID, e.Reason)
@@ -344,7 +376,7 @@ func (r Record) describe() string {
 	if r.Generation != 0 {
 		fmt.Fprintf(&b, " gen=%d", r.Generation)
 	}
-	if r.Kind == KindScaled {
+	if r.Kind == KindScaled || r.Kind == KindRestored {
 		fmt.Fprintf(&b, " slots=%d", r.Slots)
 	}
 	if r.Failures != 0 {

@@ -158,7 +158,7 @@ func (p *Pool) assign(w *worker, s *slot) {
 	w.slot = s
 	s.workers = append(s.workers, w)
 	p.recordOf(w, Record{Kind: KindAssigned, Took: p.now.Sub(w.since)})
-	w.assigned = true
+	w.assigned, w.renewed = true, false
 	w.enter(StateStarting, p.now, p.now.Add(p.cfg.ReadyTimeout))
 	p.emit(Assign{ID: w.id, Slot: s.number})
 }

@@ -6,7 +6,7 @@ import "slices"
 // effects that carry them out, which begin at the given one.
 func (p *Pool) steer(at int) {
 	p.findLive()
-	if slices.Equal(p.live, p.steered) {
+	if slices.Equal(p.live, p.steered) && !p.again {
 		return
 	}
 	p.steered = append(p.steered[:0], p.live...)

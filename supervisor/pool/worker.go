@@ -1,6 +1,11 @@
 package pool
 
-import "time"
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"time"
+)
 
 // State is that of a worker. It only goes down this list; each step but the first may be skipped. Except that a standby
 // begins once more, in its slot.
@@ -20,6 +25,18 @@ var stateNames = [...]string{"", "starting", "standby", "ready", "draining", "ki
 
 func (s State) String() string               { return stateNames[s] }
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+func (s *State) UnmarshalText(text []byte) error {
+	i := slices.Index(stateNames[:], string(text))
+	if i < 0 {
+		return errors.New("no such worker state: " + strconv.Quote(string(text)))
+	}
+	*s = State(i)
+	return nil
+}
+
+// ends: time moves whoever is in this state on.
+func (s State) ends() bool { return s == StateStarting || s == StateDraining || s == StateKilling }
 
 // signal is how a worker is being ended. They escalate.
 type signal uint8
@@ -48,6 +65,9 @@ type worker struct {
 	dump      string    // why it shall say what it is doing, once; empty: it shall not
 	dumped    bool      // it was asked
 	share     float64   // of AgeJitter that its MaxAge is longer, -1..1
+
+	renewed bool   // it got the ready timeout anew from a master that came later
+	told    *Drain // the order that it was given; nil: none
 
 	recycle string // why it shall be replaced when its turn comes; empty: it shall not
 
