@@ -25,4 +25,7 @@
 // [Store] counts changes by epoch, the version of the whole set. A value that is equal to the one before is no change: it
 // gets no epoch and is not sent again, only its age since it was confirmed begins anew. So for each key there are
 // two ages: since it changed, and since its source last confirmed it.
+//
+// A [Journal] keeps the changes in memory that outlives the master: the next one reads it, and [Store.Replay] makes of it the
+// store that the last one had, so that workers see neither a value vanish nor an epoch go back.
 package cache

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -8,7 +9,12 @@ import (
 	"github.com/tinehq/tine/ipc"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if first := os.Getenv(childVariable); first != "" {
+		appendForEver(first)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // payload makes one that the test releases at its end, besides what the code under test does with it.
 func payload(t testing.TB, text string) *ipc.Payload {

@@ -1,0 +1,412 @@
+package cache
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+)
+
+// JournalVersion is that of the format of a Journal.
+const JournalVersion = 1
+
+// MaxJournal bounds what a Journal keeps, in bytes. Its file gets up to five times as long, for a moment.
+const MaxJournal = 64 << 20
+
+// ErrJournalFull: the value is not in the journal, and neither is the one that the key had before.
+var ErrJournalFull = errors.New("the journal is full")
+
+// Entry is one change of one key, as a Journal keeps it.
+type Entry struct {
+	Key       string // 1 to ipc.MaxKey bytes
+	Epoch     uint64
+	ChangedAt time.Time
+	Source    string // cut off after 255 bytes
+	Deleted   bool
+	File      string // what the memory file of a large value is stored as, up to 255 bytes; then there is no Value
+	Value     []byte // up to ipc.HeapMax bytes
+}
+
+// Journal keeps the values of a Store in a file in memory, so that the next master has them. Its writer may be killed at any
+// instruction: then the last change is in it or not. One goroutine of one process owns it; whoever opens it next must
+// know that the one before writes no more.
+//
+// # Format
+//
+// All numbers are little-endian. The file begins with "tine jnl", and the version in 4 bytes. Two entries of 20 bytes
+// follow, at 64 and 128: a number, the offset of a log, and the CRC-32C of both in 4 bytes. The log of the higher number
+// counts. It is a sequence of records, which ends with 4 zero bytes, or with whatever is no whole record:
+//
+//	 0  4  length of the body
+//	 4  4  CRC-32C of the log's number and the body
+//	 8  1  kind: 1 value, 2 name of a file, 3 deleted, 4 only the epoch
+//	 9  8  epoch; it grows from record to record, but for kind 4, where it may be that of the one before
+//	17  8  time of the change, in ns since 1970
+//	25  2  length of the key
+//	27  1  length of the source
+//	28     key, source, and to the end of the body the value or the name
+//
+// When more than half of the log is of no use any more, what is left is written as a new log, before the old one if it fits,
+// else behind; then the entry that does not count is written, and so counts.
+type Journal struct {
+	f      *os.File
+	number uint64 // of the log
+	place  int64  // of its entry
+	start  int64  // of the log
+	end    int64  // where the next record goes
+	epoch  uint64
+	live   map[string]span
+	used   int64 // bytes of those
+	buf    []byte
+}
+
+// span is where a live record is.
+type span struct {
+	at    int64
+	bytes int64
+	epoch uint64
+}
+
+const (
+	journalMagic = "tine jnl"
+	journalHead  = 192
+	journalEntry = 64 // of which 20 bytes
+	journalFloor = 64 << 10
+	recordHead   = 8
+	bodyHead     = 20
+	maxName      = 255
+	maxBody      = bodyHead + ipc.MaxKey + maxName + ipc.HeapMax
+)
+
+const (
+	kindValue = 1 + iota
+	kindFile
+	kindDeleted
+	kindEpoch
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// NewJournal makes a journal of a file, whose content is lost. The file stays the caller's.
+func NewJournal(f *os.File) (*Journal, error) {
+	j := &Journal{f: f, number: 1, place: 64, start: journalHead, end: journalHead, live: map[string]span{}}
+	head := make([]byte, journalHead+recordHead)
+	copy(head, journalMagic)
+	binary.LittleEndian.PutUint32(head[8:], JournalVersion)
+	copy(head[j.place:], j.entry())
+	err := f.Truncate(0)
+	if err == nil {
+		_, err = f.WriteAt(head, 0)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a journal in %s: %w", f.Name(), err)
+	}
+	return j, nil
+}
+
+// OpenJournal returns a journal that another process has written, to be continued, with what it has: the last Entry of each
+// key that is not deleted, in the order of their epochs, and the epoch of the last change of all. The file stays the
+// caller's.
+func OpenJournal(f *os.File) (j *Journal, entries []Entry, epoch uint64, err error) {
+	j = &Journal{f: f, live: map[string]span{}}
+	if err := j.open(); err != nil {
+		return nil, nil, 0, fmt.Errorf("cannot open the journal in %s: %w", f.Name(), err)
+	}
+	if err := j.replay(); err != nil {
+		return nil, nil, 0, fmt.Errorf("cannot read the journal in %s: %w", f.Name(), err)
+	}
+	for _, s := range j.sorted() {
+		body, err := j.body(s)
+		if err != nil {
+			return nil, nil, 0, fmt.Errorf("cannot read the journal in %s: %w", f.Name(), err)
+		}
+		_, e, _ := decodeBody(body)
+		e.Value = slices.Clone(e.Value)
+		entries = append(entries, e)
+	}
+	return j, entries, j.epoch, nil
+}
+
+func (j *Journal) open() error {
+	var head [journalHead]byte
+	if _, err := j.f.ReadAt(head[:], 0); err != nil {
+		if errors.Is(err, io.EOF) {
+			return errors.New("too short")
+		}
+		return err
+	}
+	if got := string(head[:8]); got != journalMagic {
+		return fmt.Errorf("it begins with %q", got)
+	}
+	if v := binary.LittleEndian.Uint32(head[8:]); v != JournalVersion {
+		return fmt.Errorf("its format has version %d, and %d is known here", v, JournalVersion)
+	}
+	for place := int64(64); place < journalHead; place += journalEntry {
+		b := head[place:]
+		number, start := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
+		if crc32.Checksum(b[:16], castagnoli) != binary.LittleEndian.Uint32(b[16:]) ||
+			number <= j.number || number > 1<<62 || start < journalHead || start > 4*MaxJournal {
+			continue
+		}
+		j.number, j.place, j.start = number, place, int64(start)
+	}
+	if j.number == 0 {
+		return errors.New("it has no log")
+	}
+	return nil
+}
+
+func (j *Journal) entry() []byte {
+	b := binary.LittleEndian.AppendUint64(make([]byte, 0, 20), j.number)
+	b = binary.LittleEndian.AppendUint64(b, uint64(j.start))
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+// replay finds what is live, and where the log ends: at what is no whole record of it.
+func (j *Journal) replay() error {
+	const piece = 256 << 10
+	buf := make([]byte, 0, piece)
+	at := j.start // of the first byte of buf
+	for at-j.start <= 4*MaxJournal {
+		n, err := j.f.ReadAt(buf[len(buf):cap(buf)], at+int64(len(buf)))
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		buf = buf[:len(buf)+n]
+		rest := buf
+		for {
+			kind, e, bytes := j.decode(rest)
+			if bytes == 0 || kind != kindEpoch && e.Epoch <= j.epoch || e.Epoch < j.epoch {
+				break
+			}
+			j.note(kind, e.Key, span{at, bytes, e.Epoch})
+			rest, at = rest[bytes:], at+bytes
+		}
+		j.end = at
+		if n == 0 || len(rest) >= recordHead+maxBody {
+			return nil // there is no more, or a whole record would be here
+		}
+		buf = append(buf[:0], rest...)
+	}
+	return nil
+}
+
+// decode returns the first record and its length; 0 if there is none.
+func (j *Journal) decode(b []byte) (kind byte, e Entry, bytes int64) {
+	if len(b) < recordHead {
+		return 0, Entry{}, 0
+	}
+	n := int(binary.LittleEndian.Uint32(b))
+	if n < bodyHead || n > maxBody || len(b) < recordHead+n {
+		return 0, Entry{}, 0
+	}
+	body := b[recordHead : recordHead+n]
+	if j.checksum(body) != binary.LittleEndian.Uint32(b[4:]) {
+		return 0, Entry{}, 0
+	}
+	kind, e, ok := decodeBody(body)
+	if !ok {
+		return 0, Entry{}, 0
+	}
+	return kind, e, int64(recordHead + n)
+}
+
+// checksum is that of a record of this log: what is left of another one is none.
+func (j *Journal) checksum(body []byte) uint32 {
+	var number [8]byte
+	binary.LittleEndian.PutUint64(number[:], j.number)
+	return crc32.Update(crc32.Checksum(number[:], castagnoli), castagnoli, body)
+}
+
+// decodeBody returns an Entry whose Value is part of b.
+func decodeBody(b []byte) (kind byte, e Entry, ok bool) {
+	if len(b) < bodyHead {
+		return 0, Entry{}, false
+	}
+	kind = b[0]
+	key, source := int(binary.LittleEndian.Uint16(b[17:])), int(b[19])
+	rest := b[bodyHead:]
+	if len(rest) < key+source {
+		return 0, Entry{}, false
+	}
+	e = Entry{
+		Key: string(rest[:key]), Source: string(rest[key : key+source]), Deleted: kind == kindDeleted,
+		Epoch: binary.LittleEndian.Uint64(b[1:]), ChangedAt: time.Unix(0, int64(binary.LittleEndian.Uint64(b[9:]))),
+	}
+	data := rest[key+source:]
+	switch kind {
+	case kindValue:
+		e.Value, ok = data, len(data) <= ipc.HeapMax
+	case kindFile:
+		e.File, ok = string(data), len(data) > 0 && len(data) <= maxName
+	case kindDeleted, kindEpoch:
+		ok = len(data) == 0
+	}
+	return kind, e, ok && key <= ipc.MaxKey && (key > 0) == (kind != kindEpoch)
+}
+
+// encode appends a record, and the zeros that end the log until the next one is there.
+func (j *Journal) encode(b []byte, kind byte, e Entry) []byte {
+	begin := len(b)
+	b = append(b, make([]byte, recordHead)...)
+	b = append(b, kind)
+	b = binary.LittleEndian.AppendUint64(b, e.Epoch)
+	b = binary.LittleEndian.AppendUint64(b, uint64(e.ChangedAt.UnixNano()))
+	b = binary.LittleEndian.AppendUint16(b, uint16(len(e.Key)))
+	source := e.Source[:min(len(e.Source), maxName)]
+	b = append(b, byte(len(source)))
+	b = append(append(b, e.Key...), source...)
+	switch kind {
+	case kindValue:
+		b = append(b, e.Value...)
+	case kindFile:
+		b = append(b, e.File...)
+	}
+	j.seal(b[begin:])
+	return append(b, 0, 0, 0, 0)
+}
+
+// seal writes the head of a record.
+func (j *Journal) seal(record []byte) {
+	binary.LittleEndian.PutUint32(record, uint32(len(record)-recordHead))
+	binary.LittleEndian.PutUint32(record[4:], j.checksum(record[recordHead:]))
+}
+
+// note takes a record into account.
+func (j *Journal) note(kind byte, key string, s span) {
+	j.epoch = s.epoch
+	if kind == kindEpoch {
+		return
+	}
+	j.used -= j.live[key].bytes
+	delete(j.live, key)
+	if kind != kindDeleted {
+		j.live[key] = s
+		j.used += s.bytes
+	}
+}
+
+// Append adds a change, whose epoch must be higher than that of the last one. After ErrJournalFull the key is as if it
+// had been deleted; after another error the last change is still the last one.
+func (j *Journal) Append(e Entry) error {
+	if err := j.append(e); err != nil {
+		return fmt.Errorf("cannot add %q of epoch %d to the journal in %s: %w", e.Key, e.Epoch, j.f.Name(), err)
+	}
+	return nil
+}
+
+func (j *Journal) append(e Entry) error {
+	kind := byte(kindValue)
+	switch {
+	case len(e.Key) == 0 || len(e.Key) > ipc.MaxKey:
+		return fmt.Errorf("keys have 1 to %d bytes", ipc.MaxKey)
+	case e.Epoch <= j.epoch:
+		return fmt.Errorf("epoch %d was before", j.epoch)
+	case e.Deleted:
+		kind = kindDeleted
+	case e.File != "":
+		kind = kindFile
+		if len(e.File) > maxName {
+			return fmt.Errorf("names have at most %d bytes", maxName)
+		}
+	case len(e.Value) > ipc.HeapMax:
+		return fmt.Errorf("%d bytes, at most %d are possible", len(e.Value), ipc.HeapMax)
+	}
+	var full error
+	size := int64(recordHead + bodyHead + len(e.Key) + maxName + len(e.Value) + len(e.File))
+	if kind != kindDeleted && j.used-j.live[e.Key].bytes+size > MaxJournal {
+		kind, full = kindDeleted, ErrJournalFull
+	}
+	if log := j.end - j.start; log > 2*j.used+journalFloor {
+		if err := j.compact(); err != nil {
+			return err
+		}
+	}
+	j.buf = j.encode(j.buf[:0], kind, e)
+	if _, err := j.f.WriteAt(j.buf, j.end); err != nil {
+		return err
+	}
+	s := span{j.end, int64(len(j.buf)) - 4, e.Epoch}
+	j.note(kind, e.Key, s)
+	j.end += s.bytes
+	return full
+}
+
+// sorted returns the live records in the order of their epochs.
+func (j *Journal) sorted() []span {
+	live := make([]span, 0, len(j.live))
+	for _, s := range j.live {
+		live = append(live, s)
+	}
+	slices.SortFunc(live, func(a, b span) int { return cmp.Compare(a.epoch, b.epoch) })
+	return live
+}
+
+// body reads that of a record, into memory that the next call uses again.
+func (j *Journal) body(s span) ([]byte, error) {
+	j.buf = slices.Grow(j.buf[:0], int(s.bytes))[:s.bytes]
+	if _, err := j.f.ReadAt(j.buf, s.at); err != nil {
+		return nil, err
+	}
+	return j.buf[recordHead:], nil
+}
+
+// compact writes what is live as a new log. Until the very last write the old one counts.
+func (j *Journal) compact() error {
+	next := &Journal{f: j.f, number: j.number + 1, place: 64 + 128 - j.place, live: make(map[string]span, len(j.live))}
+	room := j.used + recordHead + bodyHead + 4
+	if next.start = j.end + 4; journalHead+room <= j.start {
+		next.start = journalHead
+	}
+	next.end = next.start
+	const piece = 256 << 10
+	out := make([]byte, 0, piece+maxBody)
+	written := next.start
+	flush := func() error {
+		_, err := j.f.WriteAt(out, written)
+		written, out = written+int64(len(out)), out[:0]
+		return err
+	}
+	for _, s := range j.sorted() {
+		body, err := j.body(s)
+		if err != nil {
+			return err
+		}
+		begin := len(out)
+		out = append(append(out, make([]byte, recordHead)...), body...)
+		next.seal(out[begin:])
+		_, e, ok := decodeBody(body)
+		if !ok {
+			return fmt.Errorf("the record at %d has changed", s.at)
+		}
+		next.note(body[0], e.Key, span{next.end, s.bytes, s.epoch})
+		next.end += s.bytes
+		if len(out) >= piece {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	begin := len(out)
+	out = next.encode(out, kindEpoch, Entry{Epoch: j.epoch, ChangedAt: time.Unix(0, 0)})
+	next.end += int64(len(out)-begin) - 4
+	next.epoch = j.epoch
+	if err := flush(); err != nil {
+		return err
+	}
+	if _, err := j.f.WriteAt(next.entry(), next.place); err != nil {
+		return err
+	}
+	next.buf = j.buf
+	*j = *next
+	// What is behind the log counts no more. That it cannot be given back is no harm.
+	_ = j.f.Truncate(j.end + 4)
+	return nil
+}
