@@ -120,7 +120,7 @@ func (c *checker) observe(ev Event) {
 	case SpawnFailed:
 		c.procs[ev.ID].end()
 	case Ready:
-		if p := c.procs[ev.ID]; !p.leaving && !p.gone && !p.standby {
+		if p := c.procs[ev.ID]; !p.leaving && !p.ending && !p.gone && !p.standby {
 			p.ready, p.served = true, true
 			c.served, c.slots[p.slot].filled, c.slots[p.slot].finished = true, true, false
 		}

@@ -66,7 +66,7 @@ func playRestored(saved Saved, story []byte) error {
 	ago := time.Duration(story[2]) * 300 * time.Millisecond
 	now := time.Unix(0, 0)
 	p, err := Restore(w.cfg, saved, now, ago)
-	if err != nil || saved.Newest > 1000 {
+	if err != nil || saved.Newest > 1000 || saved.Want > 64 { // the checker looks at all of them again and again
 		return nil
 	}
 	w.checker = checkerOf(p, w.cfg, now)
@@ -103,7 +103,7 @@ func playRestored(saved Saved, story []byte) error {
 // that is an error; the rest is a pool that keeps the rules.
 func TestMutatedRecords(t *testing.T) {
 	restored, refused := 0, 0
-	for seed := range uint64(60) {
+	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 5))
 		snapshots(seed, func(saved Saved) {
 			if random.IntN(6) > 0 {
@@ -139,7 +139,7 @@ func TestMutatedRecords(t *testing.T) {
 			}
 			restored++
 			if err := playRestored(mutant, story); err != nil {
-				t.Errorf("seed %d: %v\nrestored from %s", seed, err, text)
+				t.Errorf("seed %d: %v\nrestored from %s\nwith the story %#v", seed, err, text, story)
 			}
 		})
 	}

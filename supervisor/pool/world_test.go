@@ -50,7 +50,7 @@ func (w *world) feed(ev Event) error {
 
 // available: in a rollout without failures, no more than the budget is missing.
 func (w *world) available() error {
-	if !w.calm || w.stopping {
+	if !w.calm || w.stopping || w.restoring { // what is only noted counts for nothing
 		return nil
 	}
 	ready, missing := w.pool.Status().Ready, 0
