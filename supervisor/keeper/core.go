@@ -1,0 +1,421 @@
+package keeper
+
+import (
+	"fmt"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// What the core goes by. They are the keeper's own and no options: whoever has to change one has another problem.
+const (
+	firstDelay = 100 * time.Millisecond // before the second start in a row; doubles
+	maxDelay   = 5 * time.Second
+	forgetting = 10 * time.Second // a master that was up for so long has not failed in a row
+	giveUp     = 5                // starts in a row, where no master was ever ready
+	abortGrace = 5 * time.Second  // from SIGABRT to SIGKILL, for a master that missed its watchdog
+	killGrace  = 2 * time.Second  // from SIGKILL of the orphans to the end without them
+	maxMasters = 8                // alive at the same time: one is usual, two in an upgrade
+	maxHeld    = 64               // signals: each once
+)
+
+type phase uint8
+
+const (
+	serving  phase = iota // there is a master, or one will be started
+	stopping              // told to stop: the master ends, and is not started again
+	ending                // no master; the orphans are being ended
+	done                  // exit was given
+)
+
+// master is a process that is or was in charge, as long as it lives.
+type master struct {
+	pid      int
+	since    time.Time // it was started, or announced
+	spoke    bool      // so it has set up its signal handlers: see core.signal
+	ready    bool
+	stopping bool // said so itself
+	told     bool // to stop: a second time would mean at once
+	aborted  bool // by its watchdog, or killed for it
+	watchdog time.Duration
+	fed      time.Time // zero: the watchdog does not run yet
+	killAt   time.Time // zero: never
+}
+
+// core decides everything about the masters, and does nothing itself. It has no clock, no lock and no goroutine: one loop
+// feeds it events and carries out the effects.
+type core struct {
+	watchdog    time.Duration // 0: none
+	stopTimeout time.Duration
+
+	now      time.Time // of the step under way
+	phase    phase
+	masters  []*master // alive; the last one is in charge, those before it were
+	served   bool      // some master was ready once
+	failures int       // in a row
+	startAt  time.Time // zero: no start is due
+	held     []syscall.Signal
+	stop     syscall.Signal // what the keeper was last told to stop with
+	code     int            // of the end
+	endBy    time.Time      // of the ending, or of the killing
+	killed   bool           // the orphans were
+
+	effects []effect
+}
+
+// step takes in one event and returns what to do about it, in order. After exit it returns nothing.
+func (c *core) step(now time.Time, ev event) []effect {
+	if c.phase == done {
+		return nil
+	}
+	c.now = now
+	switch ev := ev.(type) {
+	case begin:
+		c.startAt = now
+	case tick:
+		// The time is all that it says.
+	case started:
+		c.masters = append(c.masters, &master{pid: ev.pid, since: now, watchdog: c.watchdog})
+	case startFailed:
+		c.startFailed(ev)
+	case announced:
+		c.announced(ev.pid)
+	case heard:
+		c.heard(ev.pid, ev.m)
+	case ended:
+		c.ended(ev.pid, ev.status)
+	case signalled:
+		c.signal(ev.signal)
+	case orphaned:
+		if c.phase == ending { // what those that ended had started is ours now
+			c.emit(endOrphans{kill: c.killed})
+		}
+	case childless:
+		if c.phase == ending {
+			c.exit(c.code)
+		}
+	}
+	c.expire()
+	effects := c.effects
+	c.effects = nil
+	return effects
+}
+
+// deadline is when the core wants a tick. Zero: not before something happens.
+func (c *core) deadline() time.Time {
+	var first time.Time
+	for _, t := range append(c.alarms(), c.startAt, c.endBy) {
+		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
+			first = t
+		}
+	}
+	return first
+}
+
+// alarms are the times at which the master in charge has to be dealt with.
+func (c *core) alarms() []time.Time {
+	m := c.charge()
+	if m == nil {
+		return nil
+	}
+	times := []time.Time{m.killAt}
+	if m.watchdog > 0 && !m.fed.IsZero() && !m.aborted {
+		times = append(times, m.fed.Add(m.watchdog))
+	}
+	return times
+}
+
+// expire does what the time has brought.
+func (c *core) expire() {
+	due := func(t time.Time) bool { return c.phase != done && !t.IsZero() && !c.now.Before(t) }
+	if m := c.charge(); m != nil {
+		if m.watchdog > 0 && !m.fed.IsZero() && !m.aborted && due(m.fed.Add(m.watchdog)) {
+			c.abort(m, fmt.Sprintf("has not said for %s that it is alive", m.watchdog))
+		}
+		if due(m.killAt) {
+			m.killAt = time.Time{}
+			c.say("master %d is still there %s after SIGABRT: killing it", m.pid, abortGrace)
+			c.emit(send{m.pid, syscall.SIGKILL})
+		}
+	}
+	if due(c.startAt) {
+		c.startAt = time.Time{}
+		c.emit(start{})
+	}
+	if due(c.endBy) {
+		if c.killed {
+			c.say("some processes outlive even SIGKILL: ending without them")
+			c.exit(c.code)
+			return
+		}
+		c.kill("they have not ended within " + c.stopTimeout.String())
+	}
+}
+
+func (c *core) emit(e effect) { c.effects = append(c.effects, e) }
+
+func (c *core) say(format string, args ...any) { c.emit(say{fmt.Sprintf(format, args...)}) }
+
+// charge is the master in charge; nil: none lives.
+func (c *core) charge() *master {
+	if len(c.masters) == 0 {
+		return nil
+	}
+	return c.masters[len(c.masters)-1]
+}
+
+func (c *core) find(pid int) int {
+	return slices.IndexFunc(c.masters, func(m *master) bool { return m.pid == pid })
+}
+
+// takeCharge makes the master at i the one that is followed.
+func (c *core) takeCharge(i int) *master {
+	m := c.masters[i]
+	c.masters = append(slices.Delete(c.masters, i, i+1), m)
+	return m
+}
+
+// announced: pid is the master from now on. The shell has seen that it may be.
+func (c *core) announced(pid int) {
+	if m := c.charge(); m != nil && m.pid == pid || c.phase == ending {
+		return
+	}
+	i := c.find(pid)
+	if i < 0 {
+		c.masters = append(c.masters, &master{pid: pid, since: c.now, watchdog: c.watchdog})
+		i = len(c.masters) - 1
+	}
+	m := c.takeCharge(i)
+	if !m.fed.IsZero() {
+		m.fed = c.now // nobody has watched it meanwhile
+	}
+	c.startAt = time.Time{} // nobody has to be started any more
+	c.say("master is now %d", pid)
+	c.passStop(m)
+}
+
+// passStop tells a master that comes to be in charge of a stop that has begun without it.
+func (c *core) passStop(m *master) {
+	if c.phase == stopping && !m.told {
+		m.told = true
+		c.emit(send{m.pid, c.stop})
+	}
+}
+
+func (c *core) heard(pid int, said message) {
+	i := c.find(pid)
+	if i < 0 {
+		return
+	}
+	m := c.masters[i]
+	m.spoke = true
+	m.stopping = m.stopping || said.stopping
+	if said.watchdog > 0 {
+		m.watchdog = said.watchdog
+	}
+	if said.feed || said.ready && m.fed.IsZero() {
+		m.fed = c.now
+	}
+	if said.ready && !m.ready {
+		m.ready, c.served = true, true
+		c.say("master %d is ready after %s", pid, c.now.Sub(m.since).Round(time.Millisecond))
+	}
+	if m != c.charge() {
+		return
+	}
+	if said.trigger && !m.aborted {
+		c.abort(m, "asks to be treated as hung")
+	}
+	for _, s := range c.held {
+		c.emit(send{pid, s})
+	}
+	c.held = nil
+	if up := upward(said); up != "" {
+		c.emit(tell{up})
+	}
+}
+
+// upward is what of a notification concerns whoever supervises the keeper: the service, but not which of the processes
+// below it is the master, nor its files.
+func upward(m message) string {
+	var text string
+	add := func(yes bool, line string) {
+		if yes {
+			text += line + "\n"
+		}
+	}
+	add(m.ready, "READY=1")
+	add(m.reloading, "RELOADING=1")
+	add(m.reloading && m.monotonic != "", "MONOTONIC_USEC="+m.monotonic)
+	add(m.stopping, "STOPPING=1")
+	add(m.status != "", "STATUS="+m.status)
+	add(m.feed, "WATCHDOG=1")
+	return text
+}
+
+// abort has a hung master tell where it hangs: a Go program prints its goroutines on SIGABRT. SIGCONT, because one that
+// is suspended would otherwise not even do that.
+func (c *core) abort(m *master, why string) {
+	m.aborted = true
+	m.killAt = c.now.Add(abortGrace)
+	c.say("master %d %s: aborting it", m.pid, why)
+	c.emit(send{m.pid, syscall.SIGABRT})
+	c.emit(send{m.pid, syscall.SIGCONT})
+}
+
+// signal passes one on, or keeps it. A process that has only just been started would die of SIGHUP or SIGUSR1, so these
+// wait until the master has said its first word. What tells it to stop does not wait: then its end is what is wanted.
+func (c *core) signal(s syscall.Signal) {
+	m := c.charge()
+	if !stops(s) {
+		switch {
+		case m != nil && m.spoke:
+			c.emit(send{m.pid, s})
+		case c.phase != ending && len(c.held) < maxHeld && !slices.Contains(c.held, s):
+			c.held = append(c.held, s)
+		}
+		return
+	}
+	switch {
+	case c.phase == ending:
+		c.kill("told to stop once more")
+	case m != nil:
+		c.phase, c.stop, m.told = stopping, s, true
+		c.emit(send{m.pid, s})
+	default:
+		c.say("told to stop by %s while no master lives", s)
+		c.end(0)
+	}
+}
+
+func stops(s syscall.Signal) bool {
+	return s == syscall.SIGTERM || s == syscall.SIGINT || s == syscall.SIGQUIT
+}
+
+func (c *core) ended(pid int, st status) {
+	i := c.find(pid)
+	if i < 0 {
+		return
+	}
+	m := c.masters[i]
+	inCharge := m == c.charge()
+	c.masters = slices.Delete(c.masters, i, i+1)
+	switch {
+	case c.phase == ending:
+	case !inCharge:
+		c.say("former master %d has ended: %s", pid, st)
+	case m.ready && c.inOrder(m, st): // the service has ended, also if a master before it has not yet
+		c.finish(m, st)
+	case c.fallBack(m, st):
+	case c.phase == stopping || m.stopping || !c.served && st.signal == 0:
+		c.finish(m, st)
+	default:
+		c.crashed(m, st)
+	}
+}
+
+// fallBack gives the charge back to the master before: the upgrade has failed, and it has lost nothing. One that is on its
+// way out cannot take it.
+func (c *core) fallBack(m *master, st status) bool {
+	for i := len(c.masters) - 1; i >= 0; i-- {
+		if c.masters[i].stopping {
+			continue
+		}
+		back := c.takeCharge(i)
+		if !back.fed.IsZero() {
+			back.fed = c.now // nobody has watched it meanwhile
+		}
+		c.say("master %d has ended: %s; %d is in charge again", m.pid, st, back.pid)
+		c.passStop(back)
+		return true
+	}
+	return false
+}
+
+// inOrder says whether a master has ended as one does that has ended its workers before.
+func (c *core) inOrder(m *master, st status) bool {
+	return st.signal == 0 && !m.aborted && (m.stopping || c.phase == stopping && st.code == 0)
+}
+
+// finish ends the keeper as the master did. What may be left is ended first: workers, where that was not in order, and a
+// master that was on its way out.
+func (c *core) finish(m *master, st status) {
+	switch {
+	case !c.inOrder(m, st):
+		c.say("master %d has ended: %s", m.pid, st)
+		c.end(st.exitCode())
+	case len(c.masters) > 0:
+		c.end(st.exitCode())
+	default:
+		c.exit(st.exitCode())
+	}
+}
+
+// crashed: it should be there and is not.
+func (c *core) crashed(m *master, st status) {
+	up := c.now.Sub(m.since)
+	if up >= forgetting {
+		c.failures = 0
+	}
+	c.failed(fmt.Sprintf("master %d has crashed after %s: %s", m.pid, up.Round(time.Millisecond), st), st.exitCode())
+}
+
+func (c *core) startFailed(ev startFailed) {
+	if !c.served && c.failures == 0 {
+		c.say("%v", ev.err)
+		c.end(ev.code)
+		return
+	}
+	c.failed(ev.err.Error(), ev.code)
+}
+
+func (c *core) failed(what string, code int) {
+	c.failures++
+	if !c.served && c.failures >= giveUp {
+		c.say("%s; giving up after %d starts, as no master was ever ready", what, c.failures)
+		c.end(code)
+		return
+	}
+	delay := delay(c.failures)
+	c.startAt = c.now.Add(delay)
+	if delay > 0 {
+		c.say("%s; starting another in %s", what, delay)
+	} else {
+		c.say("%s; starting another", what)
+	}
+	// Whoever watches the keeper need not know of it as long as it gets better.
+	c.emit(tell{"STATUS=" + printable(what) + "\nWATCHDOG=1\n"})
+}
+
+// delay is how long to wait after so many failures in a row.
+func delay(failures int) time.Duration {
+	if failures <= 1 {
+		return 0
+	}
+	d := firstDelay
+	for i := 2; i < failures && d < maxDelay; i++ {
+		d *= 2
+	}
+	return min(d, maxDelay)
+}
+
+// end ends what has lost its master, and then the keeper.
+func (c *core) end(code int) {
+	c.phase, c.code, c.startAt = ending, code, time.Time{}
+	c.endBy = c.now.Add(c.stopTimeout)
+	c.emit(endOrphans{})
+}
+
+func (c *core) kill(why string) {
+	if !c.killed {
+		c.say("killing what has lost its master: %s", why)
+	}
+	c.killed = true
+	c.endBy = c.now.Add(killGrace)
+	c.emit(endOrphans{kill: true})
+}
+
+func (c *core) exit(code int) {
+	c.phase, c.startAt, c.endBy = done, time.Time{}, time.Time{}
+	c.emit(exit{code})
+}

@@ -1,0 +1,77 @@
+// Package keeper is the small process above the master, which outlives it.
+//
+//	systemd, a container's runtime, a shell
+//	   │ signals, exit code      ▲ READY, STATUS, STOPPING, WATCHDOG
+//	   ▼                         │
+//	keeper ── store: web, web, log, state ...         never upgraded while it runs
+//	   │ ▲                    │
+//	   │ │ NOTIFY_SOCKET      │ LISTEN_FDS, at each start
+//	   ▼ │                    ▼
+//	master ── workers, their sockets, channels, pidfds and output
+//
+// A master that crashes leaves its workers running, but whoever holds nothing but processes has lost them: the listening
+// sockets, the channels and the read ends of the output died with it. So the master stores a duplicate of each descriptor
+// with the keeper as soon as it has it, and the next master is started with all of them and goes on.
+//
+// # What a keeper does
+//
+//   - It starts a master, and another when that has crashed: at once, then after 100 ms, doubling to 5 s. What happened
+//     before a master was up for 10 s is forgotten.
+//   - It holds files for it: [Client.Store], [Inherited].
+//   - It passes signals on, all but those that are about the process that gets them: SIGCHLD, SIGPIPE, SIGURG, SIGWINCH,
+//     SIGTSTP and those of a fault.
+//   - It reaps: its masters, and everybody whose parent has died, as PID 1 or as subreaper. It remembers how the last
+//     4096 of them have ended, for the master that comes after: [Client.Exits].
+//
+// It costs no CPU as long as nothing happens, and a few MiB of memory though it is part of a large binary (slim_linux.go).
+//
+// # A crash, and an end in order
+//
+//	master has said          and ends by                 the keeper
+//	READY=1                  whatever                    starts another
+//	READY=1, STOPPING=1      an exit                     ends with its code
+//	nothing, nor any before  an exit                     ends with its code, after it has ended what is left
+//	nothing, nor any before  a signal                    starts another; the fifth time it gives up
+//	anything, in a stop      exit code 0                 ends
+//	anything, in a stop      a signal, another code      ends with the code, after it has ended what is left
+//
+// The code for a signal is 128 + its number. A stop begins with SIGTERM, SIGINT or SIGQUIT; from then on no master is
+// started. If none lives then, the keeper ends what is left itself: SIGTERM to the process groups of all its children,
+// SIGKILL after [Options.StopTimeout] or the next such signal. A master that lives is given no time: it bounds its own stop.
+//
+// Signals that are no stop wait for a master's first notification: a process that has only just been started would die of
+// them.
+//
+// # Upgrade
+//
+// MAINPID=PID makes another process the master that counts. It comes from the master or from the process itself, which must
+// have been started by a master and, in its own case, be of the keeper's user. It has to come before READY=1 and before the
+// old master ends, as then it is no crash that the old one ends. As long as the old master lives and has not said
+// STOPPING=1, it is in charge again if the new one ends. So whoever has handed over for good says STOPPING=1.
+//
+//	old     ready ──────────── starts new ─────────────── STOPPING=1 ── exit
+//	new                        MAINPID=new ── READY=1 ──────────────────────────▶
+//	            old is followed │ new is followed, old is the way back │ new alone
+//
+// # The protocol
+//
+// It is systemd's (sd_notify(3)), so that a master does the same under both: READY, RELOADING, STOPPING, STATUS, MAINPID,
+// WATCHDOG, WATCHDOG_USEC, FDSTORE, FDSTOREREMOVE, FDNAME, BARRIER. What is new to it is passed over, EXTEND_TIMEOUT_USEC
+// too: the keeper has no timeout for a start. FDPOLL is always 0: what becomes of a file is its owner's affair. The same
+// open file is kept once, as systemd does it. A notification counts if the kernel says (SCM_CREDENTIALS) that a master has
+// sent it; READY and the like in one with MAINPID are about that process. X-TINE-EXITS=1 comes with a memfd for the answer;
+// systemd passes it over.
+//
+// In two things it differs. LISTEN_PID is not set: see [Inherited]. And files that would be too many are refused all
+// together, not one by one.
+//
+// Because a keeper meets masters that are older and newer than itself, all of this only ever grows.
+//
+// # Inside
+//
+//	notifications, signals, ends of processes, time                      orders
+//	shell ────────────────────────────────────────▶  core.step  ───────────────▶ shell
+//
+// The core (core.go) decides and does nothing itself; testdata tells its stories. The shell (run_linux.go) is one goroutine
+// in one poll, so that what a master said last is always read before its end is judged.
+package keeper

@@ -1,0 +1,34 @@
+//go:build !linux
+
+package keeper
+
+import (
+	"context"
+	"fmt"
+)
+
+// Run says that there is no keeper here and returns 1.
+func Run(o Options) (code int) {
+	if o.Log != nil {
+		fmt.Fprintf(o.Log, "keeper: %v\n", ErrNoKeeper)
+	}
+	return 1
+}
+
+// Exec says that there is no keeper here.
+func Exec(Options) error { return ErrNoKeeper }
+
+// Main does nothing here.
+func Main() {}
+
+// Exits knows of none here.
+func (c *Client) Exits(context.Context) ([]Exit, error) { return nil, nil }
+
+// AwaitEnd has nobody to wait for here.
+func AwaitEnd(context.Context) error { return ErrNoKeeper }
+
+// StartTime is not to be had here.
+func StartTime(int) (uint64, error) { return 0, ErrNoKeeper }
+
+// isOpen: nobody stores files here, so none is inherited.
+func isOpen(int) error { return ErrNoKeeper }

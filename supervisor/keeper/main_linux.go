@@ -1,0 +1,78 @@
+package keeper
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// envRole makes Main a keeper. It is what Exec and Main have to say to each other, and nobody else's.
+const envRole = "TINE_KEEPER_ROLE"
+
+// Exec puts a keeper in the place of this process, with its PID, its arguments and its environment: o.Args, Env and Log are
+// not looked at. It executes the program of this process anew, so that nothing of what this one has done so far takes
+// memory in the keeper. The program has to call [Main]. Exec returns only an error.
+//
+// Descriptors that are not closed on exec stay open, and those of LISTEN_FDS go to the master.
+func Exec(o Options) error {
+	o = o.normal()
+	role := fmt.Sprintf("%d %d %d %q %q", o.Watchdog, o.StopTimeout, o.MaxFiles, o.Command, o.Fallback)
+	env := append(withoutRole(os.Environ()), envRole+"="+role)
+	err := syscall.Exec("/proc/self/exe", os.Args, env)
+	return fmt.Errorf("cannot become the keeper: %w", err)
+}
+
+// Main is the whole life of a process that Exec has made a keeper, and returns at once in every other. It is to be the
+// first call of main: what is done before takes memory as long as the keeper lives. The log is standard error.
+func Main() {
+	role, ok := os.LookupEnv(envRole)
+	if !ok {
+		return
+	}
+	o := Options{Args: os.Args, Env: withoutRole(os.Environ()), Log: os.Stderr}
+	if err := o.readRole(role); err != nil {
+		fmt.Fprintf(os.Stderr, "keeper: cannot read %s=%s: %v\n", envRole, printable(role), err)
+		os.Exit(CodeCannotExecute)
+	}
+	os.Exit(Run(o))
+}
+
+func (o *Options) readRole(role string) error {
+	words := strings.SplitN(role, " ", 4)
+	if len(words) != 4 {
+		return fmt.Errorf("4 words are needed, not %d", len(words))
+	}
+	var numbers [3]int64
+	for i := range numbers {
+		var err error
+		if numbers[i], err = strconv.ParseInt(words[i], 10, 64); err != nil {
+			return err
+		}
+	}
+	o.Watchdog, o.StopTimeout, o.MaxFiles = time.Duration(numbers[0]), time.Duration(numbers[1]), int(numbers[2])
+	rest := words[3]
+	for _, text := range []*string{&o.Command, &o.Fallback} {
+		quoted, err := strconv.QuotedPrefix(rest)
+		if err == nil {
+			*text, err = strconv.Unquote(quoted)
+		}
+		if err != nil {
+			return err
+		}
+		rest = strings.TrimPrefix(rest[len(quoted):], " ")
+	}
+	return nil
+}
+
+func withoutRole(env []string) []string {
+	kept := make([]string, 0, len(env)+1)
+	for _, kv := range env {
+		if !strings.HasPrefix(kv, envRole+"=") {
+			kept = append(kept, kv)
+		}
+	}
+	return kept
+}
