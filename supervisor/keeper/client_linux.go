@@ -1,10 +1,13 @@
 package keeper
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,23 +20,63 @@ func (c *Client) Exits(ctx context.Context) ([]Exit, error) {
 	if c == nil {
 		return nil, nil
 	}
-	fd, err := unix.MemfdCreate("exits", unix.MFD_CLOEXEC)
+	answer, err := c.ask(ctx, exitsField+"=1")
 	if err != nil {
-		return nil, fmt.Errorf("cannot make a memfd for exits: %w", err)
+		return nil, err
 	}
-	file := os.NewFile(uintptr(fd), "exits")
+	return readExits(answer)
+}
+
+// Lead makes this process the master that counts, in an upgrade, before it says READY=1 and before the old master ends. An
+// error says that it must not become that: the keeper has refused it, because the old master has crashed meanwhile and
+// another was started in its place, or did not answer. systemd is told, and its answer not waited for.
+func (c *Client) Lead(ctx context.Context) error {
+	if c == nil {
+		return nil
+	}
+	pid := strconv.Itoa(os.Getpid())
+	announce := "MAINPID=" + pid
+	if PID() == 0 {
+		return c.Notify(announce)
+	}
+	answer, err := c.ask(ctx, announce+"\n"+chiefField+"=1")
+	if err != nil {
+		return err
+	}
+	text, err := io.ReadAll(io.LimitReader(answer, 32))
+	if err != nil {
+		return fmt.Errorf("cannot read who is the master: %w", err)
+	}
+	if string(text) != pid {
+		return fmt.Errorf("cannot become the master: the keeper, process %d, has refused it", PID())
+	}
+	return nil
+}
+
+// ask sends a question and returns the answer, which is empty from systemd and from a keeper that refuses to answer.
+func (c *Client) ask(ctx context.Context, question string) (io.Reader, error) {
+	fd, err := unix.MemfdCreate("answer", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a memfd for an answer: %w", err)
+	}
+	file := os.NewFile(uintptr(fd), "answer")
 	defer file.Close()
-	if err := c.send(exitsField+"=1", []*os.File{file}); err != nil {
+	if err := c.send(question, []*os.File{file}); err != nil {
 		return nil, err
 	}
 	if err := c.Barrier(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := file.Seek(0, 0); err != nil { // the keeper's writes have moved the position, which is shared
-		return nil, fmt.Errorf("cannot read the exits: %w", err)
+	// Not from the position, which the keeper's writes have moved.
+	text, err := io.ReadAll(io.NewSectionReader(file, 0, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read an answer: %w", err)
 	}
-	return readExits(file)
+	return bytes.NewReader(text), nil
 }
+
+// maxAnswer is more than the longest answer, of all exits.
+const maxAnswer = 1 << 20
 
 // AwaitEnd waits until the keeper has ended: from then on nobody brings this process back. It returns the error of ctx if
 // that is done before, and ErrNoKeeper where there is no keeper, as under systemd.

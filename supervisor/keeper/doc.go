@@ -44,9 +44,9 @@
 //
 // # Upgrade
 //
-// MAINPID=PID makes another process the master that counts. It comes from the master or from the process itself, which must
-// have been started by a master and, in its own case, be of the keeper's user. It has to come before READY=1 and before the
-// old master ends, as then it is no crash that the old one ends. As long as the old master lives and has not said
+// MAINPID=PID makes another process the master that counts. It comes from the master or from the process itself
+// ([Client.Lead]), which must have been started by a master and, in its own case, be of the keeper's user. It has to come
+// before READY=1 and before the old master ends, as then it is no crash that the old one ends. As long as the old master lives and has not said
 // STOPPING=1, it is in charge again if the new one ends. So whoever has handed over for good says STOPPING=1.
 //
 //	old     ready ──────────── starts new ─────────────── STOPPING=1 ── exit
@@ -59,8 +59,8 @@
 // WATCHDOG, WATCHDOG_USEC, FDSTORE, FDSTOREREMOVE, FDNAME, BARRIER. What is new to it is passed over, EXTEND_TIMEOUT_USEC
 // too: the keeper has no timeout for a start. FDPOLL is always 0: what becomes of a file is its owner's affair. The same
 // open file is kept once, as systemd does it. A notification counts if the kernel says (SCM_CREDENTIALS) that a master has
-// sent it; READY and the like in one with MAINPID are about that process. X-TINE-EXITS=1 comes with a memfd for the answer;
-// systemd passes it over.
+// sent it; READY and the like in one with MAINPID are about that process. X-TINE-EXITS=1 and X-TINE-MASTER=1 are questions
+// that come with a memfd for the answer; systemd passes them over.
 //
 // In two things it differs. LISTEN_PID is not set: see [Inherited]. And files that would be too many are refused all
 // together, not one by one.

@@ -44,10 +44,10 @@ func (r *exits) appendTo(b []byte) []byte {
 	return b
 }
 
-// readExits reads what appendTo has written, up to a bound.
+// readExits reads what appendTo has written.
 func readExits(r io.Reader) ([]Exit, error) {
 	var list []Exit
-	lines := bufio.NewScanner(io.LimitReader(r, MaxExits*128))
+	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		var e Exit
 		var status uint32

@@ -72,7 +72,7 @@ func newHouse(t *testing.T, o Options, prepare func(*exec.Cmd)) *house {
 		t.Fatal(err)
 	}
 	h.cmd = exec.Command(exe)
-	h.cmd.Env = append(os.Environ(), roleKey+"=keeper", optionsKey+"="+string(text))
+	h.cmd.Env = append(os.Environ(), roleKey+"=keeper", controlKey+"="+path, optionsKey+"="+string(text))
 	// A pipe of our own: Wait would wait for everybody who has inherited that of os/exec.
 	r, w, err := os.Pipe()
 	if err != nil {

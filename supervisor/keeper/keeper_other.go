@@ -24,6 +24,9 @@ func Main() {}
 // Exits knows of none here.
 func (c *Client) Exits(context.Context) ([]Exit, error) { return nil, nil }
 
+// Lead has nobody to tell here.
+func (c *Client) Lead(context.Context) error { return nil }
+
 // AwaitEnd has nobody to wait for here.
 func AwaitEnd(context.Context) error { return ErrNoKeeper }
 

@@ -21,7 +21,13 @@ func Exec(o Options) error {
 	o = o.normal()
 	role := fmt.Sprintf("%d %d %d %q %q", o.Watchdog, o.StopTimeout, o.MaxFiles, o.Command, o.Fallback)
 	env := append(withoutRole(os.Environ()), envRole+"="+role)
-	err := syscall.Exec("/proc/self/exe", os.Args, env)
+	path, err := os.Executable() // by its name, which the process list shows
+	if err == nil {
+		err = syscall.Exec(path, os.Args, env)
+	}
+	if err != nil { // the file is gone, but not the program
+		err = syscall.Exec("/proc/self/exe", os.Args, env)
+	}
 	return fmt.Errorf("cannot become the keeper: %w", err)
 }
 

@@ -12,6 +12,7 @@ import (
 const roleKey = "KEEPER_TEST_ROLE"
 
 func TestMain(m *testing.M) {
+	Main()
 	if role := os.Getenv(roleKey); role != "" {
 		playRole(role)
 		fmt.Println("unknown role", role)

@@ -18,9 +18,12 @@ const maxName = 255
 // defaultName is the name of a file that is stored without one, as for systemd.
 const defaultName = "stored"
 
-// exitsField asks for the exits that the keeper remembers. Fields that begin with X- are free for extensions:
+// Questions to the keeper: each comes with a memfd for the answer. Fields that begin with X- are free for extensions:
 // sd_notify(3).
-const exitsField = "X-TINE-EXITS"
+const (
+	exitsField = "X-TINE-EXITS"  // which exits are remembered: see exits.appendTo
+	chiefField = "X-TINE-MASTER" // which process is the master in charge: its PID, 0 if none lives
+)
 
 // message is one notification. The zero value says nothing.
 type message struct {
@@ -32,7 +35,7 @@ type message struct {
 	watchdog                   time.Duration
 	store, remove              bool
 	name                       string // of the files, valid or empty
-	barrier, exits             bool
+	barrier, exits, chief      bool
 }
 
 // parse reads a notification: lines KEY=VALUE, in the words of sd_notify(3). What it does not know it passes over. A
@@ -97,6 +100,8 @@ func (m *message) set(key, value string) error {
 		m.barrier = m.barrier || value == "1"
 	case exitsField:
 		m.exits = m.exits || value == "1"
+	case chiefField:
+		m.chief = m.chief || value == "1"
 	}
 	return nil
 }

@@ -34,6 +34,7 @@ func TestParse(t *testing.T) {
 		{"FDSTOREREMOVE=1\nFDNAME=web", message{remove: true, name: "web"}, ""},
 		{"BARRIER=1", message{barrier: true}, ""},
 		{"X-TINE-EXITS=1", message{exits: true}, ""},
+		{"X-TINE-MASTER=1\nMAINPID=7", message{chief: true, mainPID: 7}, ""},
 		{"EXTEND_TIMEOUT_USEC=5\nX-OTHER=1\nnonsense\n=\n\x00=1", message{}, ""},
 		{strings.Repeat("X", maxMessage+1), message{}, "4097 bytes"},
 	} {
@@ -122,7 +123,7 @@ func TestNoClient(t *testing.T) {
 		t.Fatal(c, err)
 	}
 	list, err6 := c.Exits(t.Context())
-	for i, err := range []error{c.Notify("READY=1"), c.Store("x"), c.Remove("x"), c.Barrier(t.Context()), c.Close(), err6} {
+	for i, err := range []error{c.Notify("READY=1"), c.Store("x"), c.Remove("x"), c.Barrier(t.Context()), c.Lead(t.Context()), c.Close(), err6} {
 		if err != nil {
 			t.Error(strconv.Itoa(i), err)
 		}

@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"os"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -61,7 +62,13 @@ func (s *shell) understand(d datagram) (left []int) {
 	case m.remove:
 		s.store.remove(m.name)
 	case m.exits:
-		s.tellExits(d)
+		s.answer(d, s.exits.appendTo(nil))
+	case m.chief:
+		pid := 0
+		if c := s.core.charge(); c != nil {
+			pid = c.pid
+		}
+		s.answer(d, strconv.AppendInt(nil, int64(pid), 10))
 	}
 	return d.fds
 }
@@ -80,25 +87,27 @@ func (s *shell) keep(d datagram, m message) (left []int) {
 	return nil
 }
 
-// tellExits writes into the memfd that came with the question. A regular file never blocks who writes.
-func (s *shell) tellExits(d datagram) {
-	for _, fd := range d.fds {
-		var st unix.Stat_t
-		if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
-			s.log.say("cannot tell process %d of exits: no regular file came with the question", d.sender.Pid)
+// answer writes into the memfd that came with a question. A regular file never blocks who writes.
+func (s *shell) answer(d datagram, text []byte) {
+	if len(d.fds) != 1 {
+		s.log.say("cannot answer process %d: %d files came with its question, and one memfd is needed", d.sender.Pid, len(d.fds))
+		return
+	}
+	var st unix.Stat_t
+	if unix.Fstat(d.fds[0], &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		s.log.say("cannot answer process %d: what came with its question is no memfd", d.sender.Pid)
+		return
+	}
+	for len(text) > 0 {
+		n, err := unix.Write(d.fds[0], text)
+		if err == unix.EINTR {
 			continue
 		}
-		for text := s.exits.appendTo(nil); len(text) > 0; {
-			n, err := unix.Write(fd, text)
-			if err == unix.EINTR {
-				continue
-			}
-			if err != nil {
-				s.log.say("cannot tell process %d of exits: %v", d.sender.Pid, err)
-				break
-			}
-			text = text[n:]
+		if err != nil {
+			s.log.say("cannot answer process %d: %v", d.sender.Pid, err)
+			return
 		}
+		text = text[n:]
 	}
 }
 
@@ -107,8 +116,11 @@ func (s *shell) knows(pid int) bool {
 	return ok
 }
 
-// mayLead says whether pid may become the master: a process that a master has started, or that was left to us by one.
-// One that says so of itself must also be of the same user as the keeper: what may kill the master anyway gains nothing.
+// mayLead says whether pid may become the master: a process that a master has started, and if it says so itself, of the
+// keeper's user: what may kill the master anyway gains nothing.
+//
+// One that has lost its master before it said so comes too late if another was started in its place: there must not be two
+// in charge. It learns that by asking (see Client.Lead).
 func (s *shell) mayLead(pid int, uid uint32, byMaster bool) bool {
 	if s.knows(pid) {
 		return byMaster // one can take the charge back
@@ -120,7 +132,10 @@ func (s *shell) mayLead(pid int, uid uint32, byMaster bool) bool {
 		return false
 	}
 	p, err := readStat(pid)
-	return err == nil && (s.knows(p.parent) || p.parent == os.Getpid())
+	if err != nil {
+		return false
+	}
+	return s.knows(p.parent) || p.parent == os.Getpid() && (byMaster || len(s.pidfds) == 0)
 }
 
 // refuse says so, ever more rarely: who floods the socket shall not flood the log.

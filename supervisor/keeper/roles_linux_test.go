@@ -40,6 +40,12 @@ func playRole(role string) {
 			code = 98
 		}
 		os.Exit(code)
+	case "exec":
+		os.Setenv(roleKey, "master")
+		os.Setenv("TINE_TEST", "a b\"c")
+		exe, err := os.Executable()
+		must(err)
+		must(Exec(Options{Command: exe, Watchdog: time.Minute, MaxFiles: 77}))
 	case "master", "worker":
 		(&puppet{role: role}).run()
 	}
@@ -140,6 +146,10 @@ func (p *puppet) obey(order string, args []string) string {
 		return answer(p.client.Store(args[0], append(files, p.stored...)...))
 	case "remove":
 		return answer(p.client.Remove(args[0]))
+	case "lead":
+		return answer(p.client.Lead(ctx))
+	case "args":
+		return fmt.Sprintf("%q %q %q", os.Args[1:], os.Getenv("TINE_TEST"), os.Getenv(envRole))
 	case "barrier":
 		return answer(p.client.Barrier(ctx))
 	case "inherited": // NAME=CONTENT,... by name

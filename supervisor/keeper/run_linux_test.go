@@ -293,7 +293,7 @@ func TestUpgrade(t *testing.T) {
 	old := h.ready()
 	old.do("store web 2")
 	fresh := old.spawn(h, "master")
-	fresh.do("notify MAINPID=" + strconv.Itoa(fresh.pid))
+	fresh.do("lead")
 	fresh.do("notify READY=1")
 	fresh.do("store web 1 2")
 	fresh.do("barrier")
@@ -320,6 +320,23 @@ func TestUpgradeAnnouncedByTheOldMaster(t *testing.T) {
 	old.wantGone()
 	fresh.send("stop 4")
 	h.wantCode(4)
+}
+
+// The old master crashes before the new one has announced itself: another is started, and the new one is refused.
+func TestUpgradeThatComesTooLate(t *testing.T) {
+	h := newHouse(t, Options{}, nil)
+	old := h.ready()
+	late := old.spawn(h, "master")
+	old.kill()
+	third := h.ready()
+	if got := late.ask("lead"); !strings.Contains(got, "cannot become the master") {
+		t.Errorf("the new master of the old one: %s", got)
+	}
+	third.do("lead") // it is
+	h.signal(syscall.SIGHUP)
+	third.wantSignal(syscall.SIGHUP)
+	third.send("stop 0")
+	h.wantCode(0)
 }
 
 func TestFailedUpgrade(t *testing.T) {
@@ -595,6 +612,22 @@ func statusNumberIn(t *testing.T, path, key string) int {
 	}
 	t.Fatalf("no %s in %s", key, path)
 	return 0
+}
+
+func TestExec(t *testing.T) {
+	h := newHouse(t, Options{}, func(cmd *exec.Cmd) {
+		cmd.Args = append(cmd.Args, "run", "-c", "x y")
+		cmd.Env = append(cmd.Env, roleKey+"=exec")
+	})
+	p := h.ready()
+	if p.parent != h.cmd.Process.Pid {
+		t.Errorf("the keeper is process %d, not %d", p.parent, h.cmd.Process.Pid)
+	}
+	p.want("args", `["run" "-c" "x y"] "a b\"c" ""`)
+	p.want("limit", "77")
+	p.want("watchdog", "1m0s")
+	p.send("stop 3")
+	h.wantCode(3)
 }
 
 func TestMasterSeesTheEndOfTheKeeper(t *testing.T) {
