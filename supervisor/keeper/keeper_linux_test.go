@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -66,13 +67,15 @@ func newHouse(t *testing.T, o Options, prepare func(*exec.Cmd)) *house {
 		o.Command = exe
 	}
 	o.Args = []string{exe}
-	o.Env = append(os.Environ(), roleKey+"=master", controlKey+"="+path)
+	// The race detector lets each process that ends sleep for a second.
+	env := append(os.Environ(), controlKey+"="+path, "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
+	o.Env = append(slices.Clone(env), roleKey+"=master")
 	text, err := json.Marshal(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.cmd = exec.Command(exe)
-	h.cmd.Env = append(os.Environ(), roleKey+"=keeper", controlKey+"="+path, optionsKey+"="+string(text))
+	h.cmd.Env = append(env, roleKey+"=keeper", optionsKey+"="+string(text))
 	// A pipe of our own: Wait would wait for everybody who has inherited that of os/exec.
 	r, w, err := os.Pipe()
 	if err != nil {
