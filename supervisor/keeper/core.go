@@ -50,7 +50,8 @@ type core struct {
 
 	now      time.Time // of the step under way
 	phase    phase
-	masters  []*master // alive; the last one is in charge, those before it were
+	masters  []*master // alive, in the order in which they took charge
+	charge   *master   // of masters; nil: none is in charge, as the others are on their way out
 	served   bool      // some master was ready once
 	failures int       // in a row
 	startAt  time.Time // zero: no start is due
@@ -76,6 +77,7 @@ func (c *core) step(now time.Time, ev event) []effect {
 		// The time is all that it says.
 	case started:
 		c.masters = append(c.masters, &master{pid: ev.pid, since: now, watchdog: c.watchdog})
+		c.takeCharge(len(c.masters) - 1)
 	case startFailed:
 		c.startFailed(ev)
 	case announced:
@@ -114,7 +116,7 @@ func (c *core) deadline() time.Time {
 
 // alarms are the times at which the master in charge has to be dealt with.
 func (c *core) alarms() []time.Time {
-	m := c.charge()
+	m := c.charge
 	if m == nil {
 		return nil
 	}
@@ -128,7 +130,7 @@ func (c *core) alarms() []time.Time {
 // expire does what the time has brought.
 func (c *core) expire() {
 	due := func(t time.Time) bool { return c.phase != done && !t.IsZero() && !c.now.Before(t) }
-	if m := c.charge(); m != nil {
+	if m := c.charge; m != nil {
 		if m.watchdog > 0 && !m.fed.IsZero() && !m.aborted && due(m.fed.Add(m.watchdog)) {
 			c.abort(m, fmt.Sprintf("has not said for %s that it is alive", m.watchdog))
 		}
@@ -156,28 +158,24 @@ func (c *core) emit(e effect) { c.effects = append(c.effects, e) }
 
 func (c *core) say(format string, args ...any) { c.emit(say{fmt.Sprintf(format, args...)}) }
 
-// charge is the master in charge; nil: none lives.
-func (c *core) charge() *master {
-	if len(c.masters) == 0 {
-		return nil
-	}
-	return c.masters[len(c.masters)-1]
-}
-
 func (c *core) find(pid int) int {
 	return slices.IndexFunc(c.masters, func(m *master) bool { return m.pid == pid })
 }
 
 // takeCharge makes the master at i the one that is followed.
-func (c *core) takeCharge(i int) *master {
+func (c *core) takeCharge(i int) {
 	m := c.masters[i]
 	c.masters = append(slices.Delete(c.masters, i, i+1), m)
-	return m
+	c.charge = m
+	c.startAt = time.Time{} // nobody has to be started any more
+	if !m.fed.IsZero() {
+		m.fed = c.now // nobody has watched it meanwhile
+	}
 }
 
 // announced: pid is the master from now on. The shell has seen that it may be.
 func (c *core) announced(pid int) {
-	if m := c.charge(); m != nil && m.pid == pid || c.phase == ending {
+	if m := c.charge; m != nil && m.pid == pid || c.phase == ending {
 		return
 	}
 	i := c.find(pid)
@@ -185,18 +183,14 @@ func (c *core) announced(pid int) {
 		c.masters = append(c.masters, &master{pid: pid, since: c.now, watchdog: c.watchdog})
 		i = len(c.masters) - 1
 	}
-	m := c.takeCharge(i)
-	if !m.fed.IsZero() {
-		m.fed = c.now // nobody has watched it meanwhile
-	}
-	c.startAt = time.Time{} // nobody has to be started any more
+	c.takeCharge(i)
 	c.say("master is now %d", pid)
-	c.passStop(m)
+	c.passStop()
 }
 
-// passStop tells a master that comes to be in charge of a stop that has begun without it.
-func (c *core) passStop(m *master) {
-	if c.phase == stopping && !m.told {
+// passStop tells a master that has come to be in charge of a stop that has begun without it.
+func (c *core) passStop() {
+	if m := c.charge; c.phase == stopping && !m.told {
 		m.told = true
 		c.emit(send{m.pid, c.stop})
 	}
@@ -220,7 +214,7 @@ func (c *core) heard(pid int, said message) {
 		m.ready, c.served = true, true
 		c.say("master %d is ready after %s", pid, c.now.Sub(m.since).Round(time.Millisecond))
 	}
-	if m != c.charge() {
+	if m != c.charge {
 		return
 	}
 	if said.trigger && !m.aborted {
@@ -266,7 +260,7 @@ func (c *core) abort(m *master, why string) {
 // signal passes one on, or keeps it. A process that has only just been started would die of SIGHUP or SIGUSR1, so these
 // wait until the master has said its first word. What tells it to stop does not wait: then its end is what is wanted.
 func (c *core) signal(s syscall.Signal) {
-	m := c.charge()
+	m := c.charge
 	if !stops(s) {
 		switch {
 		case m != nil && m.spoke:
@@ -283,7 +277,7 @@ func (c *core) signal(s syscall.Signal) {
 		c.phase, c.stop, m.told = stopping, s, true
 		c.emit(send{m.pid, s})
 	default:
-		c.say("told to stop by %s while no master lives", s)
+		c.say("told to stop (signal %s) while no master lives", s)
 		c.end(0)
 	}
 }
@@ -298,8 +292,11 @@ func (c *core) ended(pid int, st status) {
 		return
 	}
 	m := c.masters[i]
-	inCharge := m == c.charge()
+	inCharge := m == c.charge
 	c.masters = slices.Delete(c.masters, i, i+1)
+	if inCharge {
+		c.charge = nil
+	}
 	switch {
 	case c.phase == ending:
 	case !inCharge:
@@ -321,12 +318,9 @@ func (c *core) fallBack(m *master, st status) bool {
 		if c.masters[i].stopping {
 			continue
 		}
-		back := c.takeCharge(i)
-		if !back.fed.IsZero() {
-			back.fed = c.now // nobody has watched it meanwhile
-		}
-		c.say("master %d has ended: %s; %d is in charge again", m.pid, st, back.pid)
-		c.passStop(back)
+		c.takeCharge(i)
+		c.say("master %d has ended: %s; %d is in charge again", m.pid, st, c.charge.pid)
+		c.passStop()
 		return true
 	}
 	return false

@@ -65,7 +65,7 @@ func (s *shell) understand(d datagram) (left []int) {
 		s.answer(d, s.exits.appendTo(nil))
 	case m.chief:
 		pid := 0
-		if c := s.core.charge(); c != nil {
+		if c := s.core.charge; c != nil {
 			pid = c.pid
 		}
 		s.answer(d, strconv.AppendInt(nil, int64(pid), 10))

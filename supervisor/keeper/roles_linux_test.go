@@ -35,7 +35,8 @@ func playRole(role string) {
 		must(json.Unmarshal([]byte(os.Getenv(optionsKey)), &o))
 		o.Log = os.Stderr
 		code := Run(o)
-		if err := goleak.Find(goleak.IgnoreTopFunction("os/signal.signal_recv"), goleak.IgnoreTopFunction("os/signal.loop")); err != nil {
+		if err := goleak.Find(goleak.IgnoreTopFunction("os/signal.signal_recv"), goleak.IgnoreTopFunction("os/signal.loop"),
+			goleak.IgnoreAnyFunction("github.com/tinehq/tine/supervisor/keeper.catchSignals.func1")); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 98
 		}

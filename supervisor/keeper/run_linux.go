@@ -35,7 +35,7 @@ type shell struct {
 // Run is the keeper: it starts a master and keeps it until that ends in order, or until the keeper is told to stop. It
 // returns the exit code of the process, which the caller is to end with it at once.
 //
-// It changes the whole process - its signals, its limit of descriptors, whether it adopts orphans, its garbage
+// It changes the whole process for good - its signals, its limit of descriptors, whether it adopts orphans, its garbage
 // collector - and reaps every child of it. So it is all that a process does, and is called once.
 func Run(o Options) (code int) {
 	o = o.normal()
@@ -108,9 +108,6 @@ func (s *shell) close() {
 		unix.Close(s.socket.fd)
 	}
 	s.up.close()
-	if s.signals != nil {
-		s.signals.close()
-	}
 }
 
 // turn waits until something happens, and sees to it.

@@ -468,6 +468,25 @@ func TestFullStore(t *testing.T) {
 	h.wantCode(0)
 }
 
+// Starting a master takes two descriptors for each stored file.
+func TestFullStoreUnderALowLimit(t *testing.T) {
+	h := newHouse(t, Options{}, func(cmd *exec.Cmd) {
+		exe := cmd.Path
+		cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", `ulimit -n 100 && exec "$0"`, exe}
+	})
+	p := h.ready()
+	p.want("limit", "34")
+	p.do("store f 34")
+	p.do("store g 1")
+	p.do("barrier")
+	h.wantLog("34 is the most")
+	p.kill()
+	second := h.next("master")
+	second.want("count", "34")
+	second.send("stop 0")
+	h.wantCode(0)
+}
+
 // The kernel starts no program with a variable of 128 KiB.
 func TestNamesAreBounded(t *testing.T) {
 	h := newHouse(t, Options{}, nil)

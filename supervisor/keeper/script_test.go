@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -182,8 +183,11 @@ func checkCore(t *testing.T, c *core) {
 	if at := c.deadline(); !at.IsZero() && !at.After(c.now) && c.phase != done {
 		t.Errorf("the deadline %s has not been seen to at %s: the loop would spin", at, c.now)
 	}
-	if !c.startAt.IsZero() && (len(c.masters) > 0 && !c.masters[len(c.masters)-1].stopping || c.phase != serving) {
+	if !c.startAt.IsZero() && (c.charge != nil || c.phase != serving) {
 		t.Errorf("a start is due in phase %d with %d masters", c.phase, len(c.masters))
+	}
+	if c.charge != nil && !slices.Contains(c.masters, c.charge) {
+		t.Errorf("master %d is in charge, but not alive", c.charge.pid)
 	}
 	if c.phase == done && !c.deadline().IsZero() {
 		t.Error("a deadline after the end")

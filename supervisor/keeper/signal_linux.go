@@ -12,7 +12,6 @@ import (
 type signals struct {
 	pipe [2]int // non-blocking
 	came chan os.Signal
-	done chan struct{}
 }
 
 // forwarded says whether a signal is the master's affair. Those that tell of an error of this process itself are not, nor
@@ -29,7 +28,7 @@ func forwarded(s syscall.Signal) bool {
 }
 
 func catchSignals() (*signals, error) {
-	w := &signals{came: make(chan os.Signal, 256), done: make(chan struct{})}
+	w := &signals{came: make(chan os.Signal, 256)}
 	if err := unix.Pipe2(w.pipe[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 		return nil, err
 	}
@@ -42,8 +41,8 @@ func catchSignals() (*signals, error) {
 		}
 	}
 	signal.Notify(w.came, all...)
+	// Until the process ends: a signal in its last moment would else give it another exit code.
 	go func() {
-		defer close(w.done)
 		for s := range w.came {
 			// A full pipe has thousands of them in it, so nobody will miss this one.
 			_, _ = unix.Write(w.pipe[1], []byte{byte(s.(syscall.Signal))})
@@ -67,12 +66,4 @@ func (w *signals) take(see func(syscall.Signal)) {
 			see(syscall.Signal(b))
 		}
 	}
-}
-
-func (w *signals) close() {
-	signal.Stop(w.came)
-	close(w.came)
-	<-w.done
-	unix.Close(w.pipe[0])
-	unix.Close(w.pipe[1])
 }
