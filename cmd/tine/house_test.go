@@ -24,7 +24,7 @@ var rules = map[string][]string{
 	"supervisor/control/dashboard": {"ipc", "supervisor/pool", "supervisor/control"},
 	"supervisor/control/metrics":   {"ipc", "supervisor/pool", "supervisor/control"},
 	"supervisor":                   {"ipc", "supervisor/pool", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard", "supervisor/control/metrics"},
-	"cmd/tine":                     {"ipc", "supervisor", "supervisor/pool", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard", "supervisor/control/metrics"},
+	"cmd/tine":                     {"ipc", "supervisor", "supervisor/pool", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/keeper"},
 	"cmd/demo":                     {"ipc", "worker"},
 }
 
