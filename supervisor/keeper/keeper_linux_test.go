@@ -87,6 +87,9 @@ func newHouse(t *testing.T, o Options, prepare func(*exec.Cmd)) *house {
 		r.Close()
 	})
 	h.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if _, err := h.cmd.StdinPipe(); err != nil { // the keeper ends with it, also if the test is killed
+		t.Fatal(err)
+	}
 	if prepare != nil {
 		prepare(h.cmd)
 	}
