@@ -89,6 +89,7 @@ func (s *shell) inherit() {
 		s.log.say("%v", err)
 	}
 	for i := range n {
+		unix.CloseOnExec(firstInherited + i)
 		if err := s.store.add(names[i], []int{firstInherited + i}); err != nil {
 			s.log.say("cannot keep the inherited %s: %v", names[i], err)
 		}
@@ -112,6 +113,11 @@ func (s *shell) close() {
 
 // turn waits until something happens, and sees to it.
 func (s *shell) turn() {
+	if s.core.phase == ending {
+		if s.reapAll(); s.done {
+			return
+		}
+	}
 	s.poll = append(s.poll[:0],
 		unix.PollFd{Fd: int32(s.socket.fd), Events: unix.POLLIN},
 		unix.PollFd{Fd: int32(s.signals.pipe[0]), Events: unix.POLLIN})
@@ -151,7 +157,7 @@ func (s *shell) turn() {
 	for _, p := range s.poll[2:] {
 		ended = ended || p.Revents != 0
 	}
-	if ended || s.core.phase == ending {
+	if ended {
 		s.reapAll()
 		s.seeStrangers()
 	}
