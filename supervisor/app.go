@@ -11,6 +11,7 @@ import (
 // app is what the loop keeps for one app: the core that decides, the sockets and
 // processes that it decides about, and how each generation is started.
 type app struct {
+	key         int // of this app in the record for the next master
 	name        string
 	config      App
 	pool        *pool.Pool
@@ -59,6 +60,11 @@ type sockets struct {
 	users  int
 	seats  map[int]seats // by slot
 	ending chan struct{} // closed before they are: nobody is told any more
+
+	key       int             // in the record for the next master
+	kept      map[string]bool // files that are stored for it
+	keptSlots int             // when they were looked at last
+	keptKind  listen.Kind     // likewise
 }
 
 func (s *sockets) shared() bool { return s.users > 1 }

@@ -154,6 +154,7 @@ func (l *loop) carryThrough(p *plan) {
 	l.apps = slices.DeleteFunc(l.apps, func(a *app) bool { return a.ended && a.leaving && !a.halted })
 	for _, a := range p.added {
 		a.sockets.users++
+		l.number(a)
 		l.apps = append(l.apps, a)
 	}
 	l.routeLogs()

@@ -90,6 +90,9 @@ func (l *loop) hello(m *member, f ipc.Hello) {
 		l.breakChannel(m, fmt.Sprintf("protocol version %d", f.Protocol))
 	}
 	m.greeting = true
+	if m.adopted && f.State != "" && m.outbox != nil {
+		l.caughtUp(m, f)
+	}
 }
 
 // welcome tells a new worker who it is. The snapshot and the slot follow, at once
@@ -122,7 +125,7 @@ func (l *loop) introduce(m *member) {
 	}
 	m.subscribed = true
 	l.send(m, frames...)
-	if m.slot >= 0 {
+	if m.slot >= 0 && !m.placed {
 		l.place(m)
 	}
 }
@@ -156,6 +159,7 @@ func (l *loop) place(m *member) bool {
 		return false
 	}
 	l.send(m, assign)
+	m.placed = true
 	return true
 }
 
@@ -180,7 +184,7 @@ func outOfFiles(err error) bool {
 }
 
 func (l *loop) memberReady(m *member) {
-	if !m.subscribed || !m.greeting {
+	if !m.greeting || !m.subscribed && !m.adopted {
 		l.breakChannel(m, "ready before its hello or before the snapshot was sent")
 		return
 	}

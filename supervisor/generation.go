@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/proc"
@@ -14,6 +15,9 @@ import (
 // proc.Options.Files.
 const channelFD = 3
 
+// lifelineFD is the one that it finds its lifeline at.
+const lifelineFD = 4
+
 // generation is how the workers of one rollout are started. The command, its
 // symlinks, the working folder, the environment, the env files and the CPUs are
 // looked up once, by the first worker of it that is started, so that every worker
@@ -22,6 +26,7 @@ type generation struct {
 	config   App
 	resolve  func() (recipe, error)
 	prepared preparation // by the hook before_start
+	resolved atomic.Pointer[recipe]
 }
 
 // recipe is what came of the look-up.
@@ -39,13 +44,16 @@ func (r recipe) bound(slot int) []int {
 }
 
 func newGeneration(c App) *generation {
-	return &generation{config: c, resolve: sync.OnceValues(func() (recipe, error) {
+	g := &generation{config: c}
+	g.resolve = sync.OnceValues(func() (recipe, error) {
 		r, err := resolve(c)
 		if err != nil {
 			return recipe{}, fmt.Errorf("cannot start app %s: %w", c.Name, err)
 		}
+		g.resolved.Store(&r)
 		return r, nil
-	})}
+	})
+	return g
 }
 
 func resolve(c App) (recipe, error) {
@@ -73,7 +81,7 @@ func environment(c App, master []string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(env, ipc.EnvChannel+"="+strconv.Itoa(channelFD)), nil
+	return append(env, ipc.EnvChannel+"="+strconv.Itoa(channelFD), ipc.EnvLifeline+"="+strconv.Itoa(lifelineFD)), nil
 }
 
 // appEnvironment is what all that is run for c finds, weakest first: the master's own

@@ -55,6 +55,9 @@ type loop struct {
 	wasReady   bool
 	orders     []*order // under way
 	gaveUp     *app     // the app whose giving up ends the rest
+	kept       *kept    // for the next master; nil: nothing is
+	adopted    *adopted // of the last master, until the loop runs
+	stepAt     time.Time
 	startedAt  time.Time
 }
 
@@ -87,7 +90,19 @@ func (l *loop) run(ctx context.Context) (err error) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	signals := watchSignals(l.s)
 	defer signals.stop()
-	if err := l.open(config); err != nil {
+	before, err := l.openStore()
+	if err != nil {
+		return err
+	}
+	if before == nil {
+		err = l.open(config)
+	} else {
+		var state savedState
+		if state, err = readState(before); err == nil {
+			err = l.adopt(state, config)
+		}
+	}
+	if err != nil {
 		return err
 	}
 	defer l.closeSockets()
@@ -110,8 +125,13 @@ func (l *loop) run(ctx context.Context) (err error) {
 	}()
 	stopControl = l.s.serveControl()
 	l.startSources(config.Cache)
-	for _, a := range l.apps {
-		l.start(a)
+	if l.adopted != nil {
+		l.resume()
+		l.changedSince(config)
+	} else {
+		for _, a := range l.apps {
+			l.start(a)
+		}
 	}
 	stop := ctx.Done()
 	for l.settle(); !l.ended(); l.settle() {
@@ -153,6 +173,7 @@ func (l *loop) open(c *Config) error {
 			return err
 		}
 		a.sockets.users++
+		l.number(a)
 		l.apps = append(l.apps, a)
 	}
 	return nil
@@ -210,7 +231,10 @@ func (l *loop) waitForGoroutines() {
 // step gives one event to an app's core and carries out the orders that follow.
 func (l *loop) step(a *app, ev pool.Event) {
 	l.timerStale = true
-	for _, effect := range a.pool.Step(time.Now(), ev) {
+	l.stepAt = time.Now()
+	effects := a.pool.Step(l.stepAt, ev)
+	l.saveState()
+	for _, effect := range effects {
 		l.carryOut(a, effect)
 	}
 }
@@ -281,6 +305,9 @@ func (l *loop) appEnded(a *app, code int, reason string) {
 	}
 	l.closeSurplus(a)
 	l.setPulse(a.sockets)
+	if a.sockets.users == 1 {
+		l.unkeepSockets(a.sockets)
+	}
 	a.sockets.release()
 	a.history.error = ""
 	if code != 0 {

@@ -32,9 +32,14 @@ type member struct {
 	slot       int // -1: a standby
 	generation int
 
-	proc   *proc.Process
-	conn   *ipc.Conn
-	outbox *ipc.Outbox // nil when the channel has ended
+	adopted   bool  // from an earlier master
+	unreached error // why it could not be
+	placed    bool  // it has been given its slot
+
+	proc     *proc.Process
+	lifeline *ipc.Lifeline
+	conn     *ipc.Conn
+	outbox   *ipc.Outbox // nil when the channel has ended
 
 	greeting   bool // it said hello
 	subscribed bool // the snapshot is on its way, so that changes go to it too
@@ -75,13 +80,37 @@ func (s *Supervisor) launch(ctx context.Context, m *member, g *generation) {
 		s.post(spawnFailed{app: m.app, id: m.id, err: proc.AsLimit(err)})
 		return
 	}
+	if err := s.keepWorker(m); err != nil {
+		s.post(workerNotKept{m, err})
+	}
 	if !s.post(spawned{m}) {
 		m.proc.Kill()
 		m.outbox.Close()
+		m.lifeline.Close()
 		return
 	}
+	s.follow(m)
+}
+
+// workerNotKept is said by the loop.
+type workerNotKept struct {
+	m   *member
+	err error
+}
+
+func (w workerNotKept) apply(l *loop) { l.keepFailed(workerName(w.m.app.key, w.m.id), w.err) }
+
+// follow posts what the worker says, and how it ended.
+func (s *Supervisor) follow(m *member) {
 	read := make(chan struct{})
-	s.wg.Go(func() { defer close(read); s.read(m) })
+	if m.conn == nil {
+		close(read)
+	} else {
+		s.wg.Go(func() { defer close(read); s.read(m) })
+	}
+	if m.lifeline != nil {
+		defer m.lifeline.Close()
+	}
 	exit := m.awaitEnd(read)
 	s.post(exited{m: m, exit: exit})
 	<-m.proc.Exited()
@@ -125,13 +154,19 @@ func (s *Supervisor) start(m *member, g *generation) error {
 		return err
 	}
 	defer child.Close()
+	lifeline, lifelineChild, err := ipc.NewLifeline()
+	if err != nil {
+		conn.Close()
+		return err
+	}
+	defer lifelineChild.Close()
 	recipe.command.Env = append(recipe.command.Env, m.ownEnv()...)
 	// The pumps may have a line before the PID that stands in front of it is known.
 	known := make(chan struct{})
 	var stdout, stderr proc.LineFunc
 	m.proc, err = proc.Start(recipe.command, proc.Options{
 		CPUs:   recipe.bound(m.slot),
-		Files:  []*os.File{child},
+		Files:  []*os.File{child, lifelineChild},
 		Stdout: func(line []byte, more bool) { <-known; stdout(line, more) },
 		Stderr: func(line []byte, more bool) { <-known; stderr(line, more) },
 		Suspended: func(suspended bool) {
@@ -140,16 +175,21 @@ func (s *Supervisor) start(m *member, g *generation) error {
 	})
 	if err != nil {
 		conn.Close()
+		lifeline.Close()
 		return err
 	}
 	m.name(m.proc.PID())
 	stdout, stderr = s.logs.output(&m.stdout), s.logs.output(&m.stderr)
 	close(known)
-	m.conn = conn
-	m.outbox = ipc.NewOutbox(conn, ipc.OutboxOptions{
+	m.conn, m.lifeline = conn, lifeline
+	m.outbox = s.newOutbox(m)
+	return nil
+}
+
+func (s *Supervisor) newOutbox(m *member) *ipc.Outbox {
+	return ipc.NewOutbox(m.conn, ipc.OutboxOptions{
 		OnStuck: func(waiting time.Duration) { s.post(channelStuck{m, waiting}) },
 	})
-	return nil
 }
 
 // name says in whose name the lines of the worker's output are logged.

@@ -168,6 +168,7 @@ func (f channelStuck) apply(l *loop) {
 func (f exited) apply(l *loop) {
 	a := f.m.app
 	delete(a.members, f.m.id)
+	l.unkeep(workerName(a.key, f.m.id))
 	a.tally(f.m)
 	f.m.dropChannel("the worker ended")
 	a.lastExit = lastExit{id: f.m.id, words: f.exit.LastLine, lines: f.exit.LastLines}

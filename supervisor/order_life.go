@@ -159,6 +159,7 @@ func (l *loop) exchange(o *order, a, next *app) {
 	}
 	next.inherit(a)
 	next.ordered = true
+	l.number(next)
 	l.apps[i] = next
 	o.total = next.pool.Status().Wanted
 	o.over = l.awaitReady(o, next, func(int) bool { return next.config.StartLimit == 0 })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,6 +66,8 @@ type options struct {
 	controlPath    string
 	doctor         func() any
 	onControl      []func(*control.Server)
+	store          Store
+	inherited      map[string][]*os.File
 }
 
 // WithOutput sends the workers' output and the log to these instead of the

@@ -1,0 +1,281 @@
+package supervisor
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/listen"
+	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/proc"
+)
+
+// adopt makes the apps again that the last master has left, with their sockets and
+// workers, as they were. config is what this master was started with: where it differs
+// from what ran, that is applied once all is adopted.
+func (l *loop) adopt(state savedState, config *Config) error {
+	l.kept.keys = state.Keys
+	l.stopping, l.asked = state.Stopping, state.Asked
+	all := map[int]*sockets{}
+	for _, saved := range state.Sockets {
+		s, err := l.adoptSockets(saved, state.Apps)
+		if err != nil {
+			for _, s := range all {
+				s.Leave()
+			}
+			return err
+		}
+		all[saved.Key] = s
+	}
+	ago := time.Duration(max(ipc.Monotonic()-state.At, 0))
+	apps := map[int]*app{}
+	for _, saved := range state.Apps {
+		a, err := l.adoptApp(saved, all[saved.Sockets], ago)
+		if err != nil {
+			for _, s := range all {
+				s.Leave()
+			}
+			return err
+		}
+		apps[saved.Key] = a
+		l.apps = append(l.apps, a)
+	}
+	for _, saved := range state.Apps {
+		apps[saved.Key].replaces = apps[saved.Replaces]
+	}
+	l.adopted = &adopted{state: state}
+	running := *config
+	running.Apps = nil
+	for _, a := range l.apps {
+		if !a.leaving {
+			running.Apps = append(running.Apps, a.config)
+		}
+	}
+	l.config = &running
+	return nil
+}
+
+// adopted is what is still to be done when all is made again.
+type adopted struct{ state savedState }
+
+func (l *loop) adoptSockets(saved savedSockets, apps []savedApp) (*sockets, error) {
+	prefix := socketsName(saved.Key, "")
+	files := map[string]*os.File{}
+	for name, fs := range l.s.inherited {
+		if file, ok := strings.CutPrefix(name, prefix); ok && len(fs) > 0 {
+			files[file] = fs[0]
+		}
+	}
+	i := slices.IndexFunc(apps, func(a savedApp) bool { return a.Sockets == saved.Key })
+	if i < 0 {
+		return nil, fmt.Errorf("cannot adopt sockets %d: they are of no app", saved.Key)
+	}
+	set, err := listen.Adopt(saved.Set, files, apps[i].Config.steering())
+	if err != nil {
+		return nil, err
+	}
+	s := newSockets(set)
+	s.key, s.kept = saved.Key, map[string]bool{}
+	for name := range files {
+		s.kept[name] = true
+	}
+	return s, nil
+}
+
+func (l *loop) adoptApp(saved savedApp, s *sockets, ago time.Duration) (*app, error) {
+	if s == nil {
+		return nil, fmt.Errorf("cannot adopt app %s: its sockets are not in the record", saved.Config.Name)
+	}
+	config := saved.Config
+	config.complete = true
+	core, err := pool.Restore(poolConfig(config), saved.Pool, time.Now(), ago)
+	if err != nil {
+		return nil, fmt.Errorf("cannot adopt app %s: %w", config.Name, err)
+	}
+	a := &app{
+		key: saved.Key, name: config.Name, config: config, pool: core, sockets: s,
+		members: map[pool.WorkerID]*member{}, generations: map[int]*generation{},
+		everReady: saved.EverReady, added: saved.Added, leaving: saved.Leaving,
+	}
+	a.history.restarts, a.history.crashes = saved.Restarts, saved.Crashes
+	a.history.lastID, a.history.lastGeneration = saved.LastID, saved.LastRollout
+	for n, g := range saved.Generations {
+		g.Config.complete = true
+		a.generations[n] = restoredGeneration(g)
+	}
+	s.users++
+	return a, nil
+}
+
+// restoredGeneration starts what the generation's first worker was, if there was one:
+// the disk may have changed since.
+func restoredGeneration(saved savedGeneration) *generation {
+	g := newGeneration(saved.Config)
+	if saved.Command == nil {
+		return g
+	}
+	c := saved.Config
+	c.Workers = c.workers()
+	allowed, quota := allowedCPUs(), AutoWorkers()
+	r := recipe{command: *saved.Command, cpus: func(slot int) []int { return c.cpus(slot, allowed, quota) }}
+	g.resolved.Store(&r)
+	g.resolve = func() (recipe, error) { return r, nil }
+	return g
+}
+
+// resume goes on with what was adopted. Workers that have died meanwhile are found by
+// their pidfds, and those that went on say how far they have come: facts like any other.
+func (l *loop) resume() {
+	state := l.adopted.state
+	byKey := map[int]*app{}
+	for _, a := range l.apps {
+		byKey[a.key] = a
+	}
+	workers := 0
+	var reaching sync.WaitGroup
+	for _, saved := range state.Apps {
+		a := byKey[saved.Key]
+		l.watch(a)
+		l.openHooks(a)
+		l.setSchedule(a)
+		l.setFileWatch(a)
+		for _, sm := range saved.Members {
+			m := &member{
+				app: a, id: sm.ID, slot: sm.Slot, generation: sm.Generation, jitter: sm.Jitter, adopted: true,
+				ready: sm.Ready, greeted: sm.Greeted, left: sm.Left, drains: sm.Drains, seat: sm.Seat,
+			}
+			a.members[m.id] = m
+			workers++
+			reaching.Go(func() { m.unreached = l.s.reach(m, sm.PID) })
+		}
+	}
+	reaching.Wait()
+	for _, saved := range state.Apps {
+		a := byKey[saved.Key]
+		for _, sm := range saved.Members {
+			l.reached(a, a.members[sm.ID])
+		}
+		for i := range saved.Pool.Slots {
+			for _, w := range saved.Pool.Slots[i].Workers {
+				if w.Stalled != "" { // who watches begins anew
+					l.step(a, pool.Resumed{ID: w.ID})
+				}
+			}
+		}
+		l.step(a, pool.Restored{})
+	}
+	l.wasReady = state.WasReady
+	if l.wasReady {
+		close(l.s.ready)
+	}
+	l.adopted = nil
+	l.logs.Info().Int("workers", workers).Int("after", state.Master).Float64("took_ms", ms(time.Since(l.startedAt))).Msg("adopted the workers of the last master")
+}
+
+// reach makes the worker's process and channel ours. It runs for all workers at once.
+func (s *Supervisor) reach(m *member, pid int) error {
+	files := s.inherited[workerName(m.app.key, m.id)]
+	if len(files) != 4 {
+		return fmt.Errorf("%d of its 4 files were kept", len(files))
+	}
+	m.name(pid)
+	stdout, stderr := s.logs.output(&m.stdout), s.logs.output(&m.stderr)
+	var err error
+	m.proc, err = proc.Adopt(proc.Left{PID: pid, PIDFD: files[1], Stdout: files[2], Stderr: files[3]}, proc.Options{
+		Stdout: stdout, Stderr: stderr,
+		Suspended: func(suspended bool) { s.post(suspension{m, suspended}) },
+	}, nil)
+	if err != nil {
+		files[0].Close()
+		return err
+	}
+	if m.lifeline, err = ipc.OpenLifeline(files[0]); err != nil {
+		return nil // its exit is on the way, or it is replaced for want of a channel
+	}
+	conn, err := m.lifeline.Renew()
+	if err != nil {
+		return nil
+	}
+	m.conn = conn
+	m.outbox = s.newOutbox(m)
+	return nil
+}
+
+// reached brings a worker into the loop.
+func (l *loop) reached(a *app, m *member) {
+	if m.unreached != nil {
+		delete(a.members, m.id)
+		l.logs.Error().Str("app", a.name).Int("slot", m.slot).Uint64("worker", uint64(m.id)).Err(m.unreached).Msg("cannot adopt worker")
+		l.step(a, pool.Exited{ID: m.id, Code: pool.CodeUnknown})
+		return
+	}
+	if m.slot >= 0 && m.seat >= 0 {
+		a.sockets.takeSeat(m)
+	}
+	m.placed = true
+	if m.outbox != nil {
+		l.welcome(m)
+	}
+	l.s.wg.Go(func() { l.s.follow(m) })
+}
+
+// takeSeat gives an adopted worker the seat that it has.
+func (s *sockets) takeSeat(m *member) {
+	if !s.Keep(m.slot, m.seat, uint64(m.id)) {
+		return
+	}
+	seats := s.seats[m.slot]
+	seats[m.seat] = m
+	s.seats[m.slot] = seats
+	m.row = s.Board().Row(m.slot, m.seat)
+}
+
+// caughtUp takes in how far an adopted worker has come while no master looked.
+func (l *loop) caughtUp(m *member, f ipc.Hello) {
+	m.acked.Store(f.Epoch)
+	switch f.State {
+	case ipc.StateReady:
+		if !m.ready {
+			m.ready = true
+			l.step(m.app, pool.Ready{ID: m.id})
+			l.greet(m.app)
+		}
+	case ipc.StateStarting, ipc.StateStandby:
+		if m.slot >= 0 { // what gave it the slot has not reached it
+			m.placed = false
+			if m.subscribed {
+				l.place(m)
+			}
+		} else if f.State == ipc.StateStandby && !l.parked(m) {
+			l.step(m.app, pool.Parked{ID: m.id})
+		}
+	case ipc.StateDraining:
+		if !m.drains {
+			m.drains = true
+			l.step(m.app, pool.Leaving{ID: m.id, Reason: "it drains already"})
+		}
+	}
+}
+
+func (l *loop) parked(m *member) bool {
+	for _, w := range m.app.pool.Status().Standbys {
+		if w.ID == m.id {
+			return w.State == pool.StateStandby
+		}
+	}
+	return false
+}
+
+// changedSince applies what this master was started with and the last one did not run.
+func (l *loop) changedSince(config *Config) {
+	if l.stopping {
+		return
+	}
+	if len(Diff(l.config, config)) > 0 {
+		l.applyConfig(config)
+	}
+}

@@ -1,0 +1,163 @@
+package supervisor
+
+import (
+	"os"
+	"strconv"
+
+	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/record"
+)
+
+// Store holds files for the master that comes after this one. It is the keeper's, or
+// systemd's: see package keeper, whose Client is one. Both methods may be called by
+// several goroutines, and return within seconds.
+type Store interface {
+	Store(name string, files ...*os.File) error // duplicates them
+	Remove(name string) error                   // all files of that name
+}
+
+// WithStore has everything that the next master needs kept in s, and goes on where the
+// last one ended: inherited is what that one has left there, by name. Its workers are
+// adopted, none is started anew. The files are the Supervisor's from here on.
+func WithStore(s Store, inherited map[string][]*os.File) Option {
+	return func(o *options) { o.store, o.inherited = s, inherited }
+}
+
+// Names of what is stored. A worker's files are, in this order, its lifeline, its pidfd
+// and the read ends of its output.
+const (
+	keptState   = "state"
+	keptWorker  = "worker."  // worker.APP.ID, with the app's key
+	keptSockets = "sockets." // sockets.KEY.FILE, FILE as listen.Set.Files has it
+)
+
+func workerName(app int, id pool.WorkerID) string {
+	return keptWorker + strconv.Itoa(app) + "." + strconv.FormatUint(uint64(id), 10)
+}
+
+func socketsName(key int, file string) string {
+	return keptSockets + strconv.Itoa(key) + "." + file
+}
+
+// kept is what the loop has in the store. It is nil where there is none.
+type kept struct {
+	store  Store
+	record *record.Record
+	lost   bool // something could not be stored, and that was said
+	keys   int  // given to apps and sockets so far
+}
+
+// openStore makes the record, or takes over the one that the last master has left: what
+// was in it is read then.
+func (l *loop) openStore() (blob []byte, err error) {
+	if l.s.store == nil {
+		return nil, nil
+	}
+	l.kept = &kept{store: l.s.store}
+	if files := l.s.inherited[keptState]; len(files) > 0 {
+		if l.kept.record, err = record.Open(files[0]); err != nil {
+			return nil, err
+		}
+		return l.kept.record.Read()
+	}
+	f, err := record.Memory("tine state")
+	if err != nil {
+		return nil, err
+	}
+	if l.kept.record, err = record.New(f); err != nil {
+		return nil, err
+	}
+	l.keep(keptState, f)
+	return nil, nil
+}
+
+// keep stores files. One that is not stored is missed only if this master crashes, so
+// that it is said, once, and all runs on.
+func (l *loop) keep(name string, files ...*os.File) {
+	if l.kept == nil {
+		return
+	}
+	l.keepFailed(name, l.kept.store.Store(name, files...))
+}
+
+func (l *loop) keepFailed(name string, err error) {
+	if err != nil && !l.kept.lost {
+		l.kept.lost = true
+		l.logs.Error().Err(err).Str("file", name).Msg("cannot keep what the next master needs: should this one crash, workers will be lost")
+	}
+}
+
+func (l *loop) unkeep(name string) {
+	if l.kept != nil {
+		l.keepFailed(name, l.kept.store.Remove(name))
+	}
+}
+
+// newKey is a number that no app and no sockets have had, of this master or an earlier
+// one.
+func (l *loop) newKey() int {
+	if l.kept == nil {
+		return 0
+	}
+	l.kept.keys++
+	return l.kept.keys
+}
+
+// number gives an app that runs from here on, and its sockets, their keys.
+func (l *loop) number(a *app) {
+	a.key = l.newKey()
+	if a.sockets.key == 0 {
+		a.sockets.key = l.newKey()
+	}
+}
+
+// keepSockets stores the files that sockets have got since the last time, and takes out
+// those that they have no more.
+func (l *loop) keepSockets(s *sockets) {
+	kind := s.Steering().Kind
+	if l.kept == nil || s.keptSlots == s.Slots() && s.keptKind == kind {
+		return
+	}
+	s.keptSlots, s.keptKind = s.Slots(), kind
+	files := s.Files()
+	if s.kept == nil {
+		s.kept = map[string]bool{}
+	}
+	for name := range s.kept {
+		if files[name] == nil {
+			l.unkeep(socketsName(s.key, name))
+			delete(s.kept, name)
+		}
+	}
+	for name, f := range files {
+		if !s.kept[name] {
+			s.kept[name] = true
+			l.keep(socketsName(s.key, name), f)
+		}
+	}
+}
+
+// unkeepSockets is for sockets that are closed for good.
+func (l *loop) unkeepSockets(s *sockets) {
+	if l.kept == nil {
+		return
+	}
+	for name := range s.kept {
+		l.unkeep(socketsName(s.key, name))
+	}
+	s.kept = nil
+}
+
+// keepWorker stores what the next master needs of a worker, before anybody hears that
+// it exists.
+func (s *Supervisor) keepWorker(m *member) error {
+	if s.store == nil || m.lifeline == nil {
+		return nil
+	}
+	left, err := m.proc.Leave()
+	if err != nil {
+		return err
+	}
+	defer left.Close()
+	return s.store.Store(workerName(m.app.key, m.id), m.lifeline.File(), left.PIDFD, left.Stdout, left.Stderr)
+}

@@ -1,0 +1,146 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/listen"
+	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/proc"
+)
+
+// stateVersion is that of savedState. Fields come without a new one; it rises when an
+// older master would misread what is there.
+const stateVersion = 1
+
+// savedState is all that the next master must know, but for the files: see keep.go.
+type savedState struct {
+	Version  int            `json:"version"`
+	Master   int            `json:"master"` // PID of who wrote it
+	At       int64          `json:"at"`     // when, as ipc.Monotonic has it
+	Keys     int            `json:"keys"`
+	WasReady bool           `json:"was_ready"`
+	Stopping bool           `json:"stopping,omitempty"`
+	Asked    bool           `json:"asked,omitempty"`
+	Sockets  []savedSockets `json:"sockets"`
+	Apps     []savedApp     `json:"apps"`
+}
+
+type savedSockets struct {
+	Key int          `json:"key"`
+	Set listen.Saved `json:"set"`
+}
+
+type savedApp struct {
+	Key         int                     `json:"key"`
+	Sockets     int                     `json:"sockets"` // their key
+	Config      App                     `json:"config"`
+	Pool        pool.Saved              `json:"pool"`
+	Generations map[int]savedGeneration `json:"generations"`
+	Members     []savedMember           `json:"members"`
+	EverReady   bool                    `json:"ever_ready,omitempty"`
+	Added       bool                    `json:"added,omitempty"`
+	Leaving     bool                    `json:"leaving,omitempty"`
+	Replaces    int                     `json:"replaces,omitempty"` // key of the app; 0: none
+	Restarts    uint64                  `json:"restarts,omitempty"`
+	Crashes     uint64                  `json:"crashes,omitempty"`
+	LastID      pool.WorkerID           `json:"last_id"`
+	LastRollout int                     `json:"last_generation"`
+}
+
+// savedGeneration is how its workers are started. Command is nil if none was yet.
+type savedGeneration struct {
+	Config  App           `json:"config"`
+	Command *proc.Command `json:"command,omitempty"`
+}
+
+type savedMember struct {
+	ID         pool.WorkerID `json:"id"`
+	PID        int           `json:"pid"`
+	Slot       int           `json:"slot"`
+	Seat       int           `json:"seat"` // -1: none
+	Generation int           `json:"generation"`
+	Ready      bool          `json:"ready,omitempty"`
+	Greeted    bool          `json:"greeted,omitempty"`
+	Left       bool          `json:"left,omitempty"`
+	Drains     bool          `json:"drains,omitempty"`
+	Jitter     float64       `json:"jitter"`
+}
+
+// saveState writes the record. It precedes the orders of a step, so that no worker
+// exists that the record does not know of.
+func (l *loop) saveState() {
+	if l.kept == nil || l.kept.record == nil {
+		return
+	}
+	for _, a := range l.apps {
+		if !a.ended {
+			l.keepSockets(a.sockets)
+		}
+	}
+	blob, err := json.Marshal(l.savedState())
+	if err == nil {
+		err = l.kept.record.Write(blob)
+	}
+	l.keepFailed(keptState, err)
+}
+
+func (l *loop) savedState() savedState {
+	s := savedState{
+		Version: stateVersion, Master: os.Getpid(), At: ipc.Monotonic(), Keys: l.kept.keys,
+		WasReady: l.wasReady, Stopping: l.stopping, Asked: l.asked,
+	}
+	seen := map[*sockets]bool{}
+	for _, a := range l.apps {
+		if a.ended || a.waiting {
+			continue // there is nothing to adopt
+		}
+		if !seen[a.sockets] {
+			seen[a.sockets] = true
+			s.Sockets = append(s.Sockets, savedSockets{a.sockets.key, a.sockets.Save()})
+		}
+		s.Apps = append(s.Apps, l.savedApp(a))
+	}
+	return s
+}
+
+func (l *loop) savedApp(a *app) savedApp {
+	s := savedApp{
+		Key: a.key, Sockets: a.sockets.key, Config: a.config, Pool: a.pool.Snapshot(l.stepAt),
+		Generations: map[int]savedGeneration{}, EverReady: a.everReady, Added: a.added, Leaving: a.leaving,
+		Restarts: a.history.restarts, Crashes: a.history.crashes, LastID: a.history.lastID, LastRollout: a.history.lastGeneration,
+	}
+	if a.replaces != nil && !a.replaces.ended {
+		s.Replaces = a.replaces.key
+	}
+	for n, g := range a.generations {
+		saved := savedGeneration{Config: g.config}
+		if r := g.resolved.Load(); r != nil {
+			saved.Command = &r.command
+		}
+		s.Generations[n] = saved
+	}
+	for _, m := range a.members {
+		saved := savedMember{
+			ID: m.id, PID: m.proc.PID(), Slot: m.slot, Seat: -1, Generation: m.generation,
+			Ready: m.ready, Greeted: m.greeted, Left: m.left, Drains: m.drains, Jitter: m.jitter,
+		}
+		if m.row != nil {
+			saved.Seat = m.seat
+		}
+		s.Members = append(s.Members, saved)
+	}
+	return s
+}
+
+func readState(blob []byte) (s savedState, err error) {
+	if err = json.Unmarshal(blob, &s); err != nil {
+		return s, fmt.Errorf("cannot read the record of the last master: %w", err)
+	}
+	if s.Version != stateVersion {
+		return s, fmt.Errorf("cannot read the record of the last master: its version is %d, %d is known", s.Version, stateVersion)
+	}
+	return s, nil
+}
