@@ -11,12 +11,14 @@ import (
 const (
 	firstDelay = 100 * time.Millisecond // before the second start in a row; doubles
 	maxDelay   = 5 * time.Second
-	forgetting = 10 * time.Second // a master that was up for so long has not failed in a row
-	giveUp     = 5                // starts in a row, where no master was ever ready
-	abortGrace = 5 * time.Second  // from SIGABRT to SIGKILL, for a master that missed its watchdog
-	killGrace  = 2 * time.Second  // from SIGKILL of the orphans to the end without them
-	maxMasters = 8                // alive at the same time: one is usual, two in an upgrade
-	maxHeld    = 64               // signals: each once
+	// forgetting is how long a master must have been up not to have failed in a row. It is short: to be without a master
+	// costs more than one start in so long.
+	forgetting = 500 * time.Millisecond
+	giveUp     = 5               // starts in a row, where no master was ever ready
+	abortGrace = 5 * time.Second // from SIGABRT to SIGKILL, for a master that missed its watchdog
+	killGrace  = 2 * time.Second // from SIGKILL of the orphans to the end without them
+	maxMasters = 8               // alive at the same time: one is usual, two in an upgrade
+	maxHeld    = 64              // signals: each once
 )
 
 type phase uint8

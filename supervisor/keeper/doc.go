@@ -16,7 +16,7 @@
 // # What a keeper does
 //
 //   - It starts a master, and another when that has crashed: at once, then after 100 ms, doubling to 5 s. What happened
-//     before a master was up for 10 s is forgotten.
+//     before a master was up for 500 ms is forgotten.
 //   - It holds files for it: [Client.Store], [Inherited].
 //   - It passes signals on, all but those that are about the process that gets them: SIGCHLD, SIGPIPE, SIGURG, SIGWINCH,
 //     SIGTSTP and those of a fault.
