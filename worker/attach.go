@@ -3,6 +3,9 @@ package worker
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"syscall"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
@@ -13,7 +16,8 @@ import (
 type link struct {
 	w        *Worker
 	conn     *ipc.Conn
-	era      uint64    // of conn
+	era      uint64 // of conn
+	first    *ipc.Conn
 	lifeline *lifeline // nil: there is one master only
 	greeted  bool
 	complete bool            // the handshake is over
@@ -23,35 +27,66 @@ type link struct {
 
 func (w *Worker) attach(conn *ipc.Conn, renewals *ipc.Renewals) error {
 	w.mail = newMail()
-	w.link = &link{w: w, conn: conn, era: w.mail.next(), missing: -1}
+	w.link = &link{w: w, conn: conn, first: conn, era: w.mail.next(), missing: -1}
 	if renewals != nil {
 		w.link.lifeline = newLifeline(renewals, conn)
 	}
 	// No frame of the handshake is handed to another goroutine: all of it is there
 	// already as a rule, and a program's start is what a crash costs.
-	if err := conn.Write(hello()); err != nil {
+	err := conn.Write(hello())
+	if err == nil {
+		w.mail.open(conn, w.calls.renew)
+	} else {
 		conn.Close()
-		return fmt.Errorf("cannot send the hello: %w", err)
+		err = fmt.Errorf("cannot send the hello: %w", err)
 	}
-	w.mail.open(conn, w.calls.renew)
-	late := time.AfterFunc(w.opts.attach, func() { conn.Close() })
+	if w.link.lifeline != nil {
+		go w.link.lifeline.run()
+	}
+	late := time.AfterFunc(w.opts.attach, w.link.giveUp)
 	for !w.link.complete {
-		if err := w.link.next(); err != nil {
+		if err == nil {
+			err = w.link.next()
+		}
+		if err != nil && w.link.lifeline != nil && ended(err) && w.link.renew(err) {
+			err = nil // the master has gone in the middle of it, and there is another
+		}
+		if err != nil {
 			if !late.Stop() {
-				err = fmt.Errorf("the master did not complete the handshake within %v", w.opts.attach)
+				err = w.tooLate()
 			}
 			return err
 		}
 	}
 	if !late.Stop() {
-		return fmt.Errorf("the master did not complete the handshake within %v", w.opts.attach)
-	}
-	if w.link.lifeline != nil {
-		go w.link.lifeline.run()
+		return w.tooLate()
 	}
 	go w.link.read()
 	go w.applyLoop()
 	return nil
+}
+
+// ended tells the end of a channel from what a master said on it.
+func ended(err error) bool {
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.EPIPE, syscall.ECONNRESET} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *Worker) tooLate() error {
+	return fmt.Errorf("the master did not complete the handshake within %v", w.opts.attach)
+}
+
+// giveUp ends a handshake that takes too long.
+func (l *link) giveUp() {
+	if l.lifeline == nil {
+		l.first.Close()
+		return
+	}
+	l.lifeline.abort()
 }
 
 func (l *link) next() error {
@@ -82,7 +117,7 @@ func (l *link) handle(f ipc.Frame) error {
 			return fmt.Errorf("the master speaks protocol %d, this worker %d: build both from compatible versions", h.Protocol, ipc.Protocol)
 		}
 		l.greeted = true
-		if l.era > 1 { // who it is has been told, and does not change
+		if w.id != 0 { // who it is has been told, and does not change
 			if h.Worker != w.id {
 				return fmt.Errorf("the master takes this worker for %d, it is %d", h.Worker, w.id)
 			}

@@ -86,6 +86,14 @@ func (l *lifeline) take(over <-chan struct{}, late func()) (*ipc.Conn, error) {
 	}
 }
 
+// abort ends the waiting, and the channel that is in use.
+func (l *lifeline) abort() {
+	l.renewals.Close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.current.Close()
+}
+
 // superseded says that the channel was closed since another one has come.
 func (l *lifeline) superseded() bool {
 	if l == nil {
@@ -131,7 +139,9 @@ func (l *link) renew(cause error) bool {
 			if errors.Is(err, io.EOF) {
 				err = cause
 			}
-			w.lost(err)
+			if l.complete { // else there is nobody yet whom it could be said to
+				w.lost(err)
+			}
 		}
 		return false
 	}

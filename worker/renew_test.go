@@ -439,3 +439,57 @@ func TestLastMaster(t *testing.T) {
 		t.Errorf("%v, want %v", err, ErrOrphaned)
 	}
 }
+
+// A master that is killed in the middle of the handshake is followed by one that completes it.
+func TestMasterDiesInTheHandshake(t *testing.T) {
+	for name, before := range map[string]func(m *master){
+		"before its hello": func(*master) {},
+		"after its hello": func(m *master) {
+			m.send(ipc.Hello{Protocol: ipc.Protocol, PID: 1, App: "web", Worker: 7, Generation: 3})
+		},
+		"within the snapshot": func(m *master) {
+			m.send(ipc.Hello{Protocol: ipc.Protocol, PID: 1, App: "web", Worker: 7, Generation: 3}, ipc.Snapshot{Epoch: 5, Count: 2}, m.value(1, "a", 1))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, child, err := ipc.NewLifeline()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { l.Close() })
+			t.Setenv(ipc.EnvLifeline, strconv.Itoa(duplicate(t, child)))
+			child.Close()
+			m := newMaster(t)
+			started := make(chan *Worker, 1)
+			go func() {
+				w, err := Start(WithLogger(quiet()))
+				if err != nil {
+					t.Error(err)
+				}
+				started <- w
+			}()
+			expect[ipc.Hello](m)
+			before(m)
+			m.conn.Close()
+			m, h := m.succeed(l)
+			if h.State != ipc.StateStarting {
+				t.Errorf("%+v", h)
+			}
+			m.introduce(2, m.value(2, "b", 2))
+			w := wait(t, "start", started)
+			if w == nil {
+				t.FailNow()
+			}
+			defer w.Close()
+			if w.ID() != 7 || w.App() != "web" || w.Generation() != 3 {
+				t.Errorf("it is %d of %q, generation %d", w.ID(), w.App(), w.Generation())
+			}
+			if _, ok := Cached[int](w, "a").Get(); ok {
+				t.Error("a value of the dead master is there")
+			}
+			if n, _ := Cached[int](w, "b").Get(); n != 2 {
+				t.Errorf("value is %d", n)
+			}
+		})
+	}
+}
