@@ -19,6 +19,9 @@ func TestMain(m *testing.M) {
 		serveAsWorker()
 		return
 	}
+	if config := os.Getenv("TEST_KEPT_MASTER"); config != "" {
+		os.Exit(runKept(config))
+	}
 	// What compresses and removes rotated log files lives as long as the process.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("gopkg.in/natefinch/lumberjack%2ev2.(*Logger).millRun"))
 }

@@ -1,0 +1,358 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/keeper"
+)
+
+// keptRole makes the test binary a keeper, or the master below it.
+const keptRole = "TEST_KEPT_MASTER"
+
+// runKept is the keeper of these tests, and the master of the config that the
+// environment names.
+func runKept(config string) int {
+	keeper.Main()
+	c, err := keeper.Dial()
+	if err == nil && c == nil {
+		exe, _ := os.Executable()
+		err = keeper.Exec(keeper.Options{Command: exe})
+	}
+	files, e := keeper.Inherited()
+	if err = errors.Join(err, e); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	conf, err := Load(config)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	s, err := New(conf, WithSignals(), WithStore(c, files), WithControl(filepath.Join(filepath.Dir(config), "c", "s")))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	ended := make(chan struct{})
+	go func() {
+		select {
+		case <-s.Ready():
+			_ = c.Notify("READY=1")
+		case <-ended:
+		}
+	}()
+	err = s.Run(context.Background())
+	close(ended)
+	_ = c.Notify("STOPPING=1")
+	if exit := (*ExitError)(nil); errors.As(err, &exit) {
+		return exit.Code
+	}
+	return 0
+}
+
+// keptMaster is a master below a keeper, seen from outside.
+type keptMaster struct {
+	t      *testing.T
+	dir    string
+	keeper *exec.Cmd
+	log    *lockedBuffer
+	ended  chan error
+	client *control.Client
+}
+
+func startKept(t *testing.T, config string) *keptMaster {
+	t.Helper()
+	m := &keptMaster{t: t, dir: t.TempDir(), log: &lockedBuffer{}, ended: make(chan error, 1)}
+	m.behave("")
+	m.configure(config)
+	if err := os.Mkdir(m.dir+"/c", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	m.keeper = exec.Command(os.Args[0])
+	m.keeper.Env = append(os.Environ(), keptRole+"="+m.dir+"/tine.yaml")
+	m.keeper.Stdout, m.keeper.Stderr = m.log, m.log
+	if err := m.keeper.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { m.ended <- m.keeper.Wait() }()
+	m.client = control.NewClient(m.dir + "/c/s")
+	t.Cleanup(func() {
+		m.client.Close()
+		_ = m.keeper.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-m.ended:
+		case <-time.After(20 * time.Second):
+			t.Error("the keeper does not end")
+			_ = m.keeper.Process.Kill()
+			<-m.ended
+		}
+		if t.Failed() {
+			t.Logf("log:\n%s", m.log)
+		}
+	})
+	m.await("all workers are ready", func(st control.Status) bool { return allAppsReady(st) })
+	return m
+}
+
+func allAppsReady(st control.Status) bool {
+	for _, a := range st.Apps {
+		if a.Ready < a.Desired || a.Rollout != nil || len(a.Workers) != a.Desired {
+			return false
+		}
+	}
+	return len(st.Apps) > 0
+}
+
+// configure writes the config: BEHAVIOUR stands for the behaviour's file.
+func (m *keptMaster) configure(config string) {
+	m.t.Helper()
+	config = strings.NewReplacer("PROGRAM", os.Args[0], "BEHAVIOUR", m.dir+"/behaviour").Replace(config)
+	if err := os.WriteFile(m.dir+"/tine.yaml", []byte(config), 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func (m *keptMaster) behave(how string) {
+	m.t.Helper()
+	if err := os.WriteFile(m.dir+"/behaviour", []byte(how), 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// await asks for the status, of whatever master there is, until it is as it should be.
+func (m *keptMaster) await(what string, ok func(control.Status) bool) control.Status {
+	m.t.Helper()
+	ctx := bounded(m.t)
+	var last control.Status
+	for {
+		st, err := m.client.Status(ctx)
+		if err == nil && ok(st) {
+			return st
+		}
+		if err == nil {
+			last = st
+		}
+		select {
+		case <-time.After(2 * time.Millisecond):
+		case <-ctx.Done():
+			m.t.Fatalf("not seen: %s; last: %+v, %v", what, last, err)
+		}
+	}
+}
+
+// crash kills the master, and waits for the next one to be in charge of n workers.
+func (m *keptMaster) crash(old control.Status) (now control.Status, took time.Duration) {
+	m.t.Helper()
+	at := time.Now()
+	if err := syscall.Kill(old.PID, syscall.SIGKILL); err != nil {
+		m.t.Fatal(err)
+	}
+	now = m.await("another master", func(st control.Status) bool { return st.PID != old.PID })
+	return now, time.Since(at)
+}
+
+func (m *keptMaster) do(o control.Order) error {
+	return m.client.Do(bounded(m.t), o, func(control.Progress) {})
+}
+
+// load asks the app from n clients until the end, and answers what was lost.
+func (m *keptMaster) load(address string, n int) (stop func() (asked int, lost map[string]int)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	asked, lost := 0, map[string]int{}
+	for i := range n {
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: i%2 == 0}, Timeout: 10 * time.Second}
+		wg.Go(func() {
+			defer client.CloseIdleConnections()
+			for ctx.Err() == nil {
+				r, err := client.Get("http://" + address)
+				if err == nil {
+					_, err = io.Copy(io.Discard, r.Body)
+					r.Body.Close()
+				}
+				mu.Lock()
+				asked++
+				if err != nil {
+					lost[err.Error()]++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	return func() (int, map[string]int) {
+		cancel()
+		wg.Wait()
+		return asked, lost
+	}
+}
+
+func onlyApp(st control.Status) control.App { return st.Apps[0] }
+
+func addressOf(a control.App) string { return strings.TrimPrefix(a.Listen[0], "tcp://") }
+
+const keptConfig = `
+name: test
+log: {format: json, level: debug}
+apps:
+  web:
+    command: [PROGRAM]
+    env: {TEST_BEHAVIOUR: BEHAVIOUR, GOMAXPROCS: "1"}
+    listen: ["127.0.0.1:0"]
+    workers: 3
+    drain_delay: 20ms
+`
+
+// A master is killed again and again, and nobody but who looks at its PID knows.
+func TestMasterCrash(t *testing.T) {
+	m := startKept(t, keptConfig)
+	st := m.await("ready", allAppsReady)
+	before := pids(onlyApp(st))
+	end := m.load(addressOf(onlyApp(st)), 4)
+	for range 5 {
+		var took time.Duration
+		st, took = m.crash(st)
+		t.Logf("the next master answers after %v", took)
+		if now := pids(onlyApp(st)); !slices.Equal(now, before) {
+			t.Fatalf("workers are %v, were %v", now, before)
+		}
+		if !allAppsReady(st) || onlyApp(st).Generation != 1 || onlyApp(st).RestartsTotal != 0 {
+			t.Fatalf("%+v", onlyApp(st))
+		}
+	}
+	if err := m.do(control.Order{Verb: control.VerbScale, App: "web", N: 4}); err != nil {
+		t.Fatal(err)
+	}
+	st, _ = m.crash(m.await("four", allAppsReady))
+	if n := len(onlyApp(st).Workers); n != 4 {
+		t.Errorf("%d workers after a scale and a crash, want 4", n)
+	}
+	if err := m.do(control.Order{Verb: control.VerbReload, App: "web"}); err != nil {
+		t.Fatal(err)
+	}
+	st = m.await("reloaded", allAppsReady)
+	for _, pid := range pids(onlyApp(st)) {
+		if slices.Contains(before, pid) {
+			t.Errorf("worker %d has survived a reload", pid)
+		}
+	}
+	if asked, lost := end(); len(lost) > 0 {
+		t.Errorf("lost of %d requests: %v", asked, lost)
+	}
+}
+
+// What dies together with the master is found by the next one.
+func TestMasterAndWorkerCrash(t *testing.T) {
+	m := startKept(t, keptConfig)
+	st := m.await("ready", allAppsReady)
+	before := pids(onlyApp(st))
+	if err := syscall.Kill(before[1], syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	m.crash(st)
+	st = m.await("healed", func(st control.Status) bool {
+		return allAppsReady(st) && !slices.Contains(pids(onlyApp(st)), before[1])
+	})
+	now := pids(onlyApp(st))
+	if !slices.Contains(now, before[0]) || !slices.Contains(now, before[2]) {
+		t.Errorf("workers are %v, were %v", now, before)
+	}
+}
+
+// A rollout goes on with the master that comes.
+func TestMasterCrashInARollout(t *testing.T) {
+	m := startKept(t, keptConfig)
+	st := m.await("ready", allAppsReady)
+	before := pids(onlyApp(st))
+	end := m.load(addressOf(onlyApp(st)), 4)
+	m.behave("hang")
+	rolled := make(chan error, 1)
+	go func() { rolled <- m.do(control.Order{Verb: control.VerbReload, App: "web"}) }()
+	st = m.await("a new worker starts", func(st control.Status) bool {
+		a := onlyApp(st)
+		return a.Rollout != nil && slices.ContainsFunc(a.Workers, func(w control.Worker) bool { return w.State == "starting" && w.PID != 0 })
+	})
+	starting := 0
+	for _, w := range onlyApp(st).Workers {
+		if w.State == "starting" {
+			starting = w.PID
+		}
+	}
+	m.behave("")
+	st, _ = m.crash(st)
+	if err := <-rolled; err == nil {
+		t.Error("the order has ended well, though its master was killed")
+	}
+	if a := onlyApp(st); a.Rollout == nil {
+		t.Errorf("no rollout after the crash: %+v", a)
+	}
+	// The one that hangs is not known to hang: it has its time anew. Nobody need wait for that.
+	if err := syscall.Kill(starting, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	m.await("the rollout's end", func(st control.Status) bool { return onlyApp(st).Rollout == nil })
+	if err := m.do(control.Order{Verb: control.VerbReload, App: "web"}); err != nil {
+		t.Fatal(err)
+	}
+	st = m.await("rolled", allAppsReady)
+	for _, pid := range pids(onlyApp(st)) {
+		if slices.Contains(before, pid) {
+			t.Errorf("worker %d is of before the rollout", pid)
+		}
+	}
+	if asked, lost := end(); len(lost) > 0 {
+		t.Errorf("lost of %d requests: %v", asked, lost)
+	}
+}
+
+// The config that is on disk when the next master starts is the one that counts.
+func TestMasterCrashWithAnotherConfig(t *testing.T) {
+	m := startKept(t, keptConfig)
+	st := m.await("ready", allAppsReady)
+	before := pids(onlyApp(st))
+	m.configure(strings.Replace(keptConfig, "workers: 3", "workers: 5", 1))
+	m.crash(st)
+	st = m.await("five workers", func(st control.Status) bool { return allAppsReady(st) && len(onlyApp(st).Workers) == 5 })
+	for _, pid := range before {
+		if !slices.Contains(pids(onlyApp(st)), pid) {
+			t.Errorf("worker %d was replaced", pid)
+		}
+	}
+}
+
+// A stop works as ever after a crash, and leaves nothing behind.
+func TestStopAfterAMasterCrash(t *testing.T) {
+	m := startKept(t, keptConfig)
+	st, _ := m.crash(m.await("ready", allAppsReady))
+	if err := m.keeper.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-m.ended:
+		m.ended <- err
+		if err != nil {
+			t.Errorf("the keeper ends with %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the keeper does not end")
+	}
+	for _, pid := range append(pids(onlyApp(st)), st.PID) {
+		if syscall.Kill(pid, 0) == nil {
+			t.Errorf("process %d is left", pid)
+		}
+	}
+}
