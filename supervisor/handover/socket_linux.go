@@ -1,0 +1,5 @@
+package handover
+
+import "golang.org/x/sys/unix"
+
+const packetSocket = unix.SOCK_SEQPACKET
