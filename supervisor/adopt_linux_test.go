@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/handover"
 	"github.com/tinehq/tine/supervisor/keeper"
 )
 
@@ -27,13 +29,19 @@ const keptRole = "TEST_KEPT_MASTER"
 // environment names.
 func runKept(config string) int {
 	keeper.Main()
+	began := false // by an upgrade
 	c, err := keeper.Dial()
 	if err == nil && c == nil {
 		exe, _ := os.Executable()
 		err = keeper.Exec(keeper.Options{Command: exe})
 	}
 	files, e := keeper.Inherited()
-	if err = errors.Join(err, e); err != nil {
+	u, eu := handover.New(5 * time.Second)
+	if err = errors.Join(err, e, eu); err == nil && u.HasParent() {
+		files, err = u.Receive(context.Background())
+		began = true
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -42,7 +50,7 @@ func runKept(config string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	s, err := New(conf, WithSignals(), WithStore(c, files), WithControl(filepath.Join(filepath.Dir(config), "c", "s")))
+	s, err := New(conf, WithSignals(), WithStore(c, files), WithUpgrader(u), WithControl(filepath.Join(filepath.Dir(config), "c", "s")))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
@@ -51,8 +59,28 @@ func runKept(config string) int {
 	go func() {
 		select {
 		case <-s.Ready():
+			if began {
+				if err := c.Lead(context.Background()); err != nil {
+					fmt.Fprintln(os.Stderr, "not in charge:", err)
+					os.Exit(1)
+				}
+			}
 			_ = c.Notify("READY=1")
+			if err := u.Ready(); err != nil {
+				fmt.Fprintln(os.Stderr, "not ready:", err)
+			}
 		case <-ended:
+		}
+	}()
+	upgrades := make(chan os.Signal, 1)
+	signal.Notify(upgrades, syscall.Signal(40))
+	go func() {
+		for range upgrades { // to what the file says
+			binary, err := os.ReadFile(filepath.Join(filepath.Dir(config), "binary"))
+			if err == nil {
+				err = s.Upgrade(context.Background(), string(binary))
+			}
+			fmt.Fprintln(os.Stderr, "upgrade:", err)
 		}
 	}()
 	err = s.Run(context.Background())
@@ -331,6 +359,46 @@ func TestMasterCrashWithAnotherConfig(t *testing.T) {
 		if !slices.Contains(pids(onlyApp(st)), pid) {
 			t.Errorf("worker %d was replaced", pid)
 		}
+	}
+}
+
+// upgrade has the master replaced by binary, and waits for the next one.
+func (m *keptMaster) upgrade(old control.Status, binary string) (now control.Status, took time.Duration) {
+	m.t.Helper()
+	if err := os.WriteFile(m.dir+"/binary", []byte(binary), 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+	at := time.Now()
+	if err := syscall.Kill(old.PID, syscall.Signal(40)); err != nil {
+		m.t.Fatal(err)
+	}
+	now = m.await("another master", func(st control.Status) bool { return st.PID != old.PID })
+	return now, time.Since(at)
+}
+
+// Another program takes over, again and again, and no worker knows.
+func TestUpgrade(t *testing.T) {
+	m := startKept(t, keptConfig)
+	st := m.await("ready", allAppsReady)
+	before := pids(onlyApp(st))
+	end := m.load(addressOf(onlyApp(st)), 4)
+	for range 5 {
+		var took time.Duration
+		st, took = m.upgrade(st, os.Args[0])
+		t.Logf("upgraded in %v", took)
+		if now := pids(onlyApp(st)); !slices.Equal(now, before) {
+			t.Fatalf("workers are %v, were %v", now, before)
+		}
+	}
+	st, _ = m.crash(st)
+	if now := pids(onlyApp(st)); !slices.Equal(now, before) {
+		t.Fatalf("workers are %v after a crash that followed upgrades, were %v", now, before)
+	}
+	if err := m.do(control.Order{Verb: control.VerbReload, App: "web"}); err != nil {
+		t.Fatal(err)
+	}
+	if asked, lost := end(); len(lost) > 0 {
+		t.Errorf("lost of %d requests: %v", asked, lost)
 	}
 }
 

@@ -1,11 +1,13 @@
 package supervisor
 
 import (
+	"errors"
 	"os"
 	"strconv"
 
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/record"
+	"golang.org/x/sys/unix"
 )
 
 // Store holds files for the master that comes after this one. It is the keeper's, or
@@ -43,8 +45,9 @@ func socketsName(key int, file string) string {
 type kept struct {
 	store  Store
 	record *record.Record
-	lost   bool // something could not be stored, and that was said
-	keys   int  // given to apps and sockets so far
+	file   *os.File // its memory
+	lost   bool     // something could not be stored, and that was said
+	keys   int      // given to apps and sockets so far
 }
 
 // openStore makes the record, or takes over the one that the last master has left: what
@@ -55,6 +58,7 @@ func (l *loop) openStore() (blob []byte, err error) {
 	}
 	l.kept = &kept{store: l.s.store}
 	if files := l.s.inherited[keptState]; len(files) > 0 {
+		l.kept.file = files[0]
 		if l.kept.record, err = record.Open(files[0]); err != nil {
 			return nil, err
 		}
@@ -67,8 +71,25 @@ func (l *loop) openStore() (blob []byte, err error) {
 	if l.kept.record, err = record.New(f); err != nil {
 		return nil, err
 	}
+	l.kept.file = f
 	l.keep(keptState, f)
 	return nil, nil
+}
+
+// duplicateFile leaves the mode of f alone: f.Fd() may make it blocking for all who share
+// it.
+func duplicateFile(f *os.File) (d *os.File, err error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	cerr := raw.Control(func(fd uintptr) {
+		var n int
+		if n, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 3); err == nil {
+			d = os.NewFile(uintptr(n), f.Name())
+		}
+	})
+	return d, errors.Join(err, cerr)
 }
 
 // keep stores files. One that is not stored is missed only if this master crashes, so

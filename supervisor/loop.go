@@ -57,6 +57,7 @@ type loop struct {
 	gaveUp     *app     // the app whose giving up ends the rest
 	kept       *kept    // for the next master; nil: nothing is
 	adopted    *adopted // of the last master, until the loop runs
+	left       bool     // another master is in charge: nothing here is ours any more
 	stepAt     time.Time
 	startedAt  time.Time
 }
@@ -134,7 +135,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 		}
 	}
 	stop := ctx.Done()
-	for l.settle(); !l.ended(); l.settle() {
+	for l.settle(); !l.left && !l.ended(); l.settle() {
 		if l.timerStale {
 			l.setTimer()
 		}
@@ -161,6 +162,10 @@ func (l *loop) run(ctx context.Context) (err error) {
 			l.checkOrders()
 		}
 	}
+	if l.left {
+		l.logs.Info().Msg("another master is in charge; this one leaves")
+		return ErrUpgraded
+	}
 	return l.result()
 }
 
@@ -180,6 +185,10 @@ func (l *loop) open(c *Config) error {
 }
 
 func (l *loop) closeSockets() {
+	if l.left {
+		l.leaveSockets()
+		return
+	}
 	for _, a := range l.apps {
 		if !a.ended {
 			a.sockets.release()
@@ -205,6 +214,9 @@ func (l *loop) startNow(a *app) {
 // not, because a stranger holds a worker's stdout open, is left to the process's
 // end.
 func (l *loop) waitForGoroutines() {
+	if l.left {
+		return // those of the workers last as long as this process
+	}
 	ended := make(chan struct{})
 	go func() { l.s.wg.Wait(); close(ended) }()
 	timeout := time.After(endTimeout)

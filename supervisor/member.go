@@ -106,7 +106,7 @@ func (s *Supervisor) follow(m *member) {
 	if m.conn == nil {
 		close(read)
 	} else {
-		s.wg.Go(func() { defer close(read); s.read(m) })
+		s.wg.Go(func() { defer close(read); s.read(m, m.conn) })
 	}
 	if m.lifeline != nil {
 		defer m.lifeline.Close()
@@ -199,9 +199,9 @@ func (m *member) name(pid int) {
 }
 
 // read posts each frame of the worker until its channel ends.
-func (s *Supervisor) read(m *member) {
+func (s *Supervisor) read(m *member, conn *ipc.Conn) {
 	for {
-		frame, err := m.conn.Read()
+		frame, err := conn.Read()
 		if err != nil {
 			var broken *ipc.ProtocolError
 			var lost *ipc.LostFilesError
@@ -209,7 +209,7 @@ func (s *Supervisor) read(m *member) {
 				// End of file, a reset when it died with unread frames, or our own close.
 				err = nil
 			}
-			s.post(channelEnded{m: m, err: err})
+			s.post(channelEnded{m: m, conn: conn, err: err})
 			return
 		}
 		if ack, ok := frame.(ipc.Ack); ok {

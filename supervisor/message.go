@@ -38,8 +38,9 @@ type (
 
 	// channelEnded: err is nil at a clean end of file.
 	channelEnded struct {
-		m   *member
-		err error
+		m    *member
+		conn *ipc.Conn
+		err  error
 	}
 
 	// channelStillGone comes a moment after a clean end of file and asks whether
@@ -135,6 +136,9 @@ func (f spawnFailed) apply(l *loop) {
 func (f frameArrived) apply(l *loop) { l.frame(f.m, f.frame) }
 
 func (f channelEnded) apply(l *loop) {
+	if f.conn != f.m.conn {
+		return // it has another by now
+	}
 	f.m.dropChannel("the worker closed its channel")
 	if f.m.deaf() {
 		return

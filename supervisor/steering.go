@@ -36,6 +36,11 @@ func (l *loop) watch(a *app) {
 		l.setPulse(s)
 		return
 	}
+	l.watchAgain(a)
+}
+
+func (l *loop) watchAgain(a *app) {
+	s := a.sockets
 	err := s.Watch(listen.Watch{Pulse: pulse(a.config), Notify: func(n listen.Notice) {
 		// Not for ever: the loop may be waiting for the watcher to end.
 		select {

@@ -68,6 +68,7 @@ type options struct {
 	onControl      []func(*control.Server)
 	store          Store
 	inherited      map[string][]*os.File
+	upgrader       Upgrader
 }
 
 // WithOutput sends the workers' output and the log to these instead of the

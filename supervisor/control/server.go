@@ -6,6 +6,7 @@ import (
 	"fmt"
 	stdlog "log"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -145,6 +146,20 @@ func (s *Server) Serve() error {
 		last = socket
 		err = s.http.Serve(&guard{socket: socket, log: s.log})
 	}
+}
+
+// Release lets another master have the path: the socket's file and its lock go. Requests
+// under way go on. Renew takes the path back.
+func (s *Server) Release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.socket == nil || s.closing {
+		return
+	}
+	if s.socket.there() {
+		os.Remove(s.socket.path)
+	}
+	dropLock(s.socket.lock)
 }
 
 // Renew makes the socket again where its file is gone, as after a cleaner of temporary

@@ -248,6 +248,9 @@ func (s *Set) abandon() {
 	s.closed = true
 }
 
+// Rest ends the watcher, as long as another process may be deciding: Watch goes on.
+func (s *Set) Rest() { s.endWatch() }
+
 // Leave ends the Set in this process without an end to anything: another one adopts it. The files of Unix-domain sockets
 // stay, and so do programs that steer.
 func (s *Set) Leave() {

@@ -1,0 +1,203 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/control"
+)
+
+// Upgrader starts another program in the place of this one: see package handover, whose
+// Upgrader is one.
+type Upgrader interface {
+	// Upgrade returns nil when binary is in charge. give is called once it is prepared.
+	Upgrade(ctx context.Context, binary string, give func() (map[string][]*os.File, error)) error
+}
+
+// WithUpgrader makes Upgrade possible. WithStore is needed too.
+func WithUpgrader(u Upgrader) Option { return func(o *options) { o.upgrader = u } }
+
+// ErrUpgraded is what Run returns when another master is in charge: this process is to
+// end, and to leave everything as it is.
+var ErrUpgraded = errors.New("another master is in charge")
+
+// Upgrade replaces this master by binary, an absolute path, with its workers as they are. It
+// returns nil when the new master is in charge; Run returns ErrUpgraded then. After an
+// error everything is as it was. While the new master takes over, for some ms, and for at
+// most 10 s if it hangs, nobody heals.
+func (s *Supervisor) Upgrade(ctx context.Context, binary string) error {
+	if s.upgrader == nil || s.store == nil {
+		return errors.New("cannot upgrade: this master was not started in a way that makes it possible")
+	}
+	began := time.Now()
+	var result chan error // told how it ended, once the loop has let go
+	err := s.upgrader.Upgrade(ctx, binary, func() (map[string][]*os.File, error) {
+		answer := newAnswer[letting]()
+		wait := make(chan error, 1)
+		if err := s.order(letGo{answer: answer, result: wait}); err != nil {
+			return nil, err
+		}
+		select {
+		case a := <-answer:
+			result = wait
+			return a.files, a.err
+		case <-s.done:
+			return nil, ErrEnded
+		}
+	})
+	if result != nil {
+		result <- err
+	}
+	s.post(upgradeEnded{binary, time.Since(began), err})
+	return err
+}
+
+// letGo has the loop give everything away, and stand still until it is told how that
+// ended: two masters that decide would be worse than none.
+type letGo struct {
+	answer chan<- letting
+	result <-chan error
+}
+
+type letting struct {
+	files map[string][]*os.File
+	err   error
+}
+
+func (m letGo) apply(l *loop) {
+	if l.stopping {
+		m.answer <- letting{err: errors.New("this master is stopping")}
+		return
+	}
+	files, err := l.giveAway()
+	m.answer <- letting{files, err}
+	if err != nil {
+		return
+	}
+	err = <-m.result // bounded by the Upgrader
+	for _, fs := range files {
+		for _, f := range fs {
+			f.Close()
+		}
+	}
+	if err == nil {
+		l.left = true
+		return
+	}
+	l.takeBack()
+}
+
+// giveAway stops everything that acts on the workers, and returns duplicates of what they
+// are reached by.
+func (l *loop) giveAway() (files map[string][]*os.File, err error) {
+	files = map[string][]*os.File{}
+	defer func() {
+		if err != nil {
+			l.takeBack()
+		}
+	}()
+	l.steerAll()
+	l.stepAt = time.Now()
+	l.saveState()
+	put := func(name string, f *os.File) error {
+		d, err := duplicateFile(f)
+		if err == nil {
+			files[name] = append(files[name], d)
+		}
+		return err
+	}
+	if err := put(keptState, l.kept.file); err != nil {
+		return files, err
+	}
+	for _, a := range l.apps {
+		if a.ended {
+			continue
+		}
+		a.sockets.Rest()
+		for name, f := range a.sockets.Files() {
+			if name := socketsName(a.sockets.key, name); files[name] == nil {
+				if err := put(name, f); err != nil {
+					return files, err
+				}
+			}
+		}
+		for _, m := range a.members {
+			name := workerName(a.key, m.id)
+			left, err := m.proc.Leave()
+			if errors.Is(err, os.ErrProcessDone) {
+				continue // the next one misses its files, and says so
+			}
+			if err != nil {
+				return files, err
+			}
+			if err := put(name, m.lifeline.File()); err != nil {
+				left.Close()
+				return files, err
+			}
+			files[name] = append(files[name], left.PIDFD, left.Stdout, left.Stderr)
+			m.dropChannel("another master takes over")
+		}
+	}
+	if server := l.s.control.Load(); server != nil {
+		server.Release()
+	}
+	return files, nil
+}
+
+// takeBack is what adoption is, in the process that has let go.
+func (l *loop) takeBack() {
+	l.s.renewControl()
+	watched := map[*sockets]bool{}
+	for _, a := range l.apps {
+		if a.ended {
+			continue
+		}
+		if !watched[a.sockets] {
+			watched[a.sockets] = true
+			l.watchAgain(a)
+		}
+		for _, m := range a.members {
+			if m.outbox != nil || m.lifeline == nil {
+				continue
+			}
+			conn, err := m.lifeline.Renew()
+			if err != nil {
+				continue // its exit is on the way
+			}
+			m.conn, m.adopted, m.greeting = conn, true, false
+			m.outbox = l.s.newOutbox(m)
+			l.welcome(m)
+			l.s.wg.Go(func() { l.s.read(m, conn) })
+		}
+	}
+}
+
+// leaveSockets is the end of a master that another one follows.
+func (l *loop) leaveSockets() {
+	seen := map[*sockets]bool{}
+	for _, a := range l.apps {
+		if !a.ended && !seen[a.sockets] {
+			seen[a.sockets] = true
+			close(a.sockets.ending)
+			a.sockets.Leave()
+		}
+	}
+}
+
+// upgradeEnded is for the log.
+type upgradeEnded struct {
+	binary string
+	took   time.Duration
+	err    error
+}
+
+func (u upgradeEnded) apply(l *loop) {
+	if u.err == nil {
+		return
+	}
+	l.event(nil, zerolog.ErrorLevel, control.Event{Kind: "upgrade failed", Reason: u.err.Error(), Message: "upgrade failed, everything runs on as it was"})
+	l.logs.Error().Err(u.err).Float64("took_ms", ms(u.took)).Msg("upgrade failed, everything runs on as it was")
+}
