@@ -40,6 +40,9 @@ func runKept(config string) int {
 	if err = errors.Join(err, e, eu); err == nil && u.HasParent() {
 		files, err = u.Receive(context.Background())
 		began = true
+		if _, e := os.Stat(filepath.Join(filepath.Dir(config), "die")); e == nil {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -396,6 +399,58 @@ func TestUpgrade(t *testing.T) {
 	}
 	if err := m.do(control.Order{Verb: control.VerbReload, App: "web"}); err != nil {
 		t.Fatal(err)
+	}
+	if asked, lost := end(); len(lost) > 0 {
+		t.Errorf("lost of %d requests: %v", asked, lost)
+	}
+}
+
+// A new master that fails, wherever, leaves the old one and its workers as they were.
+func TestUpgradeThatFails(t *testing.T) {
+	m := startKept(t, keptConfig)
+	st := m.await("ready", allAppsReady)
+	before := pids(onlyApp(st))
+	end := m.load(addressOf(onlyApp(st)), 4)
+	fails := func(binary string) {
+		t.Helper()
+		if err := os.WriteFile(m.dir+"/binary", []byte(binary), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		n := strings.Count(m.log.String(), "upgrade failed, everything runs on")
+		if err := syscall.Kill(st.PID, syscall.Signal(40)); err != nil {
+			t.Fatal(err)
+		}
+		m.await("the old master", func(st control.Status) bool {
+			return strings.Count(m.log.String(), "upgrade failed, everything runs on") > n
+		})
+		if now := m.await("the old master", allAppsReady); now.PID != st.PID || !slices.Equal(pids(onlyApp(now)), before) {
+			t.Errorf("after %s: master %d with %v, was %d with %v", binary, now.PID, pids(onlyApp(now)), st.PID, before)
+		}
+	}
+	fails("/nowhere/tine")
+	fails("/bin/false")
+	m.configure("apps: {")
+	fails(os.Args[0])
+	m.configure(keptConfig)
+	die := m.dir + "/die" // once the old one has let go
+	for range 3 {
+		if err := os.WriteFile(die, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		fails(os.Args[0])
+	}
+	if err := m.do(control.Order{Verb: control.VerbScale, App: "web", N: 4}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(die); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.do(control.Order{Verb: control.VerbReload, App: "web"}); err != nil {
+		t.Fatal(err)
+	}
+	now, _ := m.upgrade(st, os.Args[0])
+	if n := len(onlyApp(now).Workers); n != 4 {
+		t.Errorf("%d workers", n)
 	}
 	if asked, lost := end(); len(lost) > 0 {
 		t.Errorf("lost of %d requests: %v", asked, lost)
