@@ -20,11 +20,13 @@ var rules = map[string][]string{
 	"supervisor/listen":            {"ipc"},
 	"supervisor/cache":             {"ipc"},
 	"supervisor/keeper":            {},
+	"supervisor/record":            {},
+	"supervisor/handover":          {},
 	"supervisor/control":           {"ipc", "supervisor/pool"},
 	"supervisor/control/dashboard": {"ipc", "supervisor/pool", "supervisor/control"},
 	"supervisor/control/metrics":   {"ipc", "supervisor/pool", "supervisor/control"},
-	"supervisor":                   {"ipc", "supervisor/pool", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard", "supervisor/control/metrics"},
-	"cmd/tine":                     {"ipc", "supervisor", "supervisor/pool", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/keeper"},
+	"supervisor":                   {"ipc", "supervisor/pool", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record"},
+	"cmd/tine":                     {"ipc", "supervisor", "supervisor/pool", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record", "supervisor/keeper", "supervisor/handover"},
 	"cmd/demo":                     {"ipc", "worker"},
 }
 
