@@ -35,7 +35,7 @@ const (
 // frame acts on one frame of a worker. What a worker may not send, or not now,
 // ends its channel as a malformed frame does.
 func (l *loop) frame(m *member, f ipc.Frame) {
-	if m.app.members[m.id] != m || m.outbox == nil {
+	if m.app.members[m.id] != m || m.outbox == nil && !m.handing {
 		// It came while the channel was being ended.
 		ipc.Discard(f)
 		return

@@ -35,6 +35,7 @@ type member struct {
 	adopted   bool  // from an earlier master
 	unreached error // why it could not be
 	placed    bool  // it has been given its slot
+	handing   bool  // its channel is ended for another master: what it has said counts
 
 	proc     *proc.Process
 	lifeline *ipc.Lifeline

@@ -139,6 +139,10 @@ func (f channelEnded) apply(l *loop) {
 	if f.conn != f.m.conn {
 		return // it has another by now
 	}
+	if f.m.handing {
+		f.m.handing = false
+		return
+	}
 	f.m.dropChannel("the worker closed its channel")
 	if f.m.deaf() {
 		return

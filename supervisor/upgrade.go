@@ -3,10 +3,13 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"iter"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -72,6 +75,7 @@ func (m letGo) apply(l *loop) {
 		m.answer <- letting{err: errors.New("this master is stopping")}
 		return
 	}
+	l.hearOut()
 	files, err := l.giveAway()
 	m.answer <- letting{files, err}
 	if err != nil {
@@ -88,6 +92,52 @@ func (m letGo) apply(l *loop) {
 		return
 	}
 	l.takeBack()
+}
+
+// lastSaid bounds the wait for what the workers had said already when their channels were
+// ended.
+const lastSaid = time.Second
+
+// hearOut ends the channels from this side, and acts on what the workers have said on
+// them until they have seen that. What this side had not sent yet the next master says:
+// the values and the orders that hold.
+func (l *loop) hearOut() {
+	var ending []*member
+	for m := range l.channels() {
+		for _, f := range m.outbox.Take(lastSaid) {
+			ipc.Discard(f)
+		}
+		if !m.greeting {
+			continue // nobody is there who would notice
+		}
+		m.handing = m.conn.CloseWrite() == nil
+		ending = append(ending, m)
+	}
+	late := time.NewTimer(lastSaid)
+	defer late.Stop()
+	for slices.ContainsFunc(ending, func(m *member) bool { return m.handing }) {
+		select {
+		case m := <-l.s.inbox:
+			m.apply(l)
+		case <-late.C:
+			for _, m := range ending {
+				m.handing = false
+			}
+		}
+	}
+}
+
+// channels are the workers that have one.
+func (l *loop) channels() iter.Seq[*member] {
+	return func(yield func(*member) bool) {
+		for _, a := range l.apps {
+			for _, m := range a.members {
+				if m.outbox != nil && !yield(m) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // giveAway stops everything that acts on the workers, and returns duplicates of what they
