@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"io"
 	"math"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -41,6 +42,7 @@ type segment struct {
 	fd   int
 	n    int
 	mu   sync.Mutex
+	file *os.File // that has fd, once somebody asked for it or gave it; closes it
 	view []byte
 	err  error
 }
@@ -244,10 +246,13 @@ func (s *segment) free() {
 		_ = unix.Munmap(s.view)
 		s.view = nil
 	}
-	if s.fd >= 0 {
+	switch {
+	case s.file != nil:
+		_ = s.file.Close()
+	case s.fd >= 0:
 		_ = unix.Close(s.fd)
-		s.fd = -1
 	}
+	s.fd = -1
 }
 
 // hash and sameSegments read instead of mapping: a fault on a mapped page under a memory limit would end the process.

@@ -23,7 +23,8 @@ const MaxJournal = 64 << 20
 // ErrJournalFull: the value is not in the journal, and neither is the one that the key had before.
 var ErrJournalFull = errors.New("the journal is full")
 
-// Entry is one change of one key, as a Journal keeps it.
+// Entry is one change of one key, as a Journal keeps it: what [ValueStatus] shows, but for when the value was confirmed last, which
+// would take a write every few seconds for each key.
 type Entry struct {
 	Key       string // 1 to ipc.MaxKey bytes
 	Epoch     uint64
@@ -31,7 +32,16 @@ type Entry struct {
 	Source    string // cut off after 255 bytes
 	Deleted   bool
 	File      string // what the memory file of a large value is stored as, up to 255 bytes; then there is no Value
+	FileSize  int64  // of that file, in bytes, from 1; only with File
 	Value     []byte // up to ipc.HeapMax bytes
+}
+
+// Bytes is the length of the value, wherever that is.
+func (e Entry) Bytes() int64 {
+	if e.File != "" {
+		return e.FileSize
+	}
+	return int64(len(e.Value))
 }
 
 // Journal keeps the values of a Store in a file in memory, so that the next master has them. Its writer may be killed at any
@@ -47,11 +57,15 @@ type Entry struct {
 //	 0  4  length of the body
 //	 4  4  CRC-32C of the log's number and the body
 //	 8  1  kind: 1 value, 2 name of a file, 3 deleted, 4 only the epoch
-//	 9  8  epoch; it grows from record to record, but for kind 4, where it may be that of the one before
+//	 9  8  epoch; it grows from record to record, but for kind 4, where it may be that of the one before, and for what is
+//	       said again
 //	17  8  time of the change, in ns since 1970
 //	25  2  length of the key
 //	27  1  length of the source
-//	28     key, source, and to the end of the body the value or the name
+//	28     key, source, and to the end of the body the value, or the size of the file in 8 bytes and its name
+//
+// A record with the epoch that its key has already says that again: of the same change with another source, or that its value is
+// lost.
 //
 // When more than half of the log is of no use any more, what is left is written as a new log, before the old one if it fits,
 // else behind; then the entry that does not count is written, and so counts.
@@ -81,6 +95,7 @@ const (
 	journalFloor = 64 << 10
 	recordHead   = 8
 	bodyHead     = 20
+	sizeBytes    = 8
 	maxName      = 255
 	maxBody      = bodyHead + ipc.MaxKey + maxName + ipc.HeapMax
 )
@@ -183,7 +198,7 @@ func (j *Journal) replay() error {
 		rest := buf
 		for {
 			kind, e, bytes := j.decode(rest)
-			if bytes == 0 || kind != kindEpoch && e.Epoch <= j.epoch || e.Epoch < j.epoch {
+			if bytes == 0 || !j.follows(kind, e) {
 				break
 			}
 			j.note(kind, e.Key, span{at, bytes, e.Epoch})
@@ -245,7 +260,11 @@ func decodeBody(b []byte) (kind byte, e Entry, ok bool) {
 	case kindValue:
 		e.Value, ok = data, len(data) <= ipc.HeapMax
 	case kindFile:
-		e.File, ok = string(data), len(data) > 0 && len(data) <= maxName
+		if len(data) <= sizeBytes || len(data) > sizeBytes+maxName {
+			return kind, e, false
+		}
+		e.FileSize, e.File = int64(binary.LittleEndian.Uint64(data)), string(data[sizeBytes:])
+		ok = e.FileSize > 0
 	case kindDeleted, kindEpoch:
 		ok = len(data) == 0
 	}
@@ -267,7 +286,7 @@ func (j *Journal) encode(b []byte, kind byte, e Entry) []byte {
 	case kindValue:
 		b = append(b, e.Value...)
 	case kindFile:
-		b = append(b, e.File...)
+		b = append(binary.LittleEndian.AppendUint64(b, uint64(e.FileSize)), e.File...)
 	}
 	j.seal(b[begin:])
 	return append(b, 0, 0, 0, 0)
@@ -279,9 +298,21 @@ func (j *Journal) seal(record []byte) {
 	binary.LittleEndian.PutUint32(record[4:], j.checksum(record[recordHead:]))
 }
 
+// follows says whether a record of e may be the next one.
+func (j *Journal) follows(kind byte, e Entry) bool {
+	switch {
+	case e.Epoch > j.epoch:
+		return true
+	case kind == kindEpoch:
+		return e.Epoch == j.epoch
+	}
+	said, ok := j.live[e.Key]
+	return ok && said.epoch == e.Epoch
+}
+
 // note takes a record into account.
 func (j *Journal) note(kind byte, key string, s span) {
-	j.epoch = s.epoch
+	j.epoch = max(j.epoch, s.epoch)
 	if kind == kindEpoch {
 		return
 	}
@@ -293,8 +324,9 @@ func (j *Journal) note(kind byte, key string, s span) {
 	}
 }
 
-// Append adds a change, whose epoch must be higher than that of the last one. After ErrJournalFull the key is as if it
-// had been deleted; after another error the last change is still the last one.
+// Append adds a change, whose epoch must be higher than that of the last one. With the epoch that the key has already it
+// replaces that entry: the same value has another source now, or, with Deleted, is lost. After ErrJournalFull the key is as if
+// it had been deleted; after another error the last change is still the last one.
 func (j *Journal) Append(e Entry) error {
 	if err := j.append(e); err != nil {
 		return fmt.Errorf("cannot add %q of epoch %d to the journal in %s: %w", e.Key, e.Epoch, j.f.Name(), err)
@@ -307,7 +339,7 @@ func (j *Journal) append(e Entry) error {
 	switch {
 	case len(e.Key) == 0 || len(e.Key) > ipc.MaxKey:
 		return fmt.Errorf("keys have 1 to %d bytes", ipc.MaxKey)
-	case e.Epoch <= j.epoch:
+	case !j.follows(kind, e):
 		return fmt.Errorf("epoch %d was before", j.epoch)
 	case e.Deleted:
 		kind = kindDeleted
@@ -316,11 +348,14 @@ func (j *Journal) append(e Entry) error {
 		if len(e.File) > maxName {
 			return fmt.Errorf("names have at most %d bytes", maxName)
 		}
+		if e.FileSize < 1 {
+			return fmt.Errorf("a file of %d bytes", e.FileSize)
+		}
 	case len(e.Value) > ipc.HeapMax:
 		return fmt.Errorf("%d bytes, at most %d are possible", len(e.Value), ipc.HeapMax)
 	}
 	var full error
-	size := int64(recordHead + bodyHead + len(e.Key) + maxName + len(e.Value) + len(e.File))
+	size := int64(recordHead + bodyHead + len(e.Key) + maxName + len(e.Value) + sizeBytes + len(e.File))
 	if kind != kindDeleted && j.used-j.live[e.Key].bytes+size > MaxJournal {
 		kind, full = kindDeleted, ErrJournalFull
 	}

@@ -47,7 +47,7 @@ func change(n uint64) Entry {
 	case 0:
 		e.Deleted = true
 	case 1:
-		e.File = "value-" + strconv.FormatUint(n, 10)
+		e.File, e.FileSize = "value-"+strconv.FormatUint(n, 10), int64(n)<<15
 	default:
 		e.Value = bytes.Repeat([]byte{byte(n)}, random.IntN(3000))
 		if random.IntN(20) == 0 {
@@ -69,7 +69,7 @@ func agrees(f *os.File, model state, epoch uint64) (*Journal, error) {
 	last := uint64(0)
 	for _, e := range entries {
 		m := model[e.Key]
-		if e.Epoch <= last || e.Epoch != m.Epoch || e.File != m.File || !bytes.Equal(e.Value, m.Value) ||
+		if e.Epoch <= last || e.Epoch != m.Epoch || e.File != m.File || e.Bytes() != m.Bytes() || !bytes.Equal(e.Value, m.Value) ||
 			e.Source != m.Source || !e.ChangedAt.Equal(m.ChangedAt) || e.Deleted {
 			return nil, fmt.Errorf("%.80q after epoch %d, wanted %.80q", fmt.Sprint(e), last, fmt.Sprint(m))
 		}
@@ -188,7 +188,9 @@ func TestJournalRefuses(t *testing.T) {
 		{Entry{Epoch: 6}, "keys have 1 to"},
 		{Entry{Key: long, Epoch: 6}, "keys have 1 to"},
 		{Entry{Key: "b", Epoch: 5}, "epoch 5 was before"},
-		{Entry{Key: "b", Epoch: 6, File: strings.Repeat("f", 256)}, "names have at most 255 bytes"},
+		{Entry{Key: "b", Epoch: 6, File: strings.Repeat("f", 256), FileSize: 1}, "names have at most 255 bytes"},
+		{Entry{Key: "b", Epoch: 6, File: "f"}, "a file of 0 bytes"},
+		{Entry{Key: "a", Epoch: 4}, "epoch 5 was before"},
 		{Entry{Key: "b", Epoch: 6, Value: make([]byte, ipc.HeapMax+1)}, "at most 32768 are possible"},
 	} {
 		if err := j.Append(c.e); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -211,6 +213,55 @@ func TestJournalRefuses(t *testing.T) {
 		if _, _, _, err := OpenJournal(g); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, wanted %q", err, c.want)
 		}
+	}
+}
+
+// TestJournalSaysAgain: a value may get another source, or be lost, without a change.
+func TestJournalSaysAgain(t *testing.T) {
+	j, f := newJournal(t)
+	model := state{}
+	at := time.Unix(1e9, 0)
+	a := Entry{Key: "a", Epoch: 1, ChangedAt: at, Value: []byte("1")}
+	b := Entry{Key: "b", Epoch: 2, ChangedAt: at, File: "f", FileSize: 9}
+	c := Entry{Key: "c", Epoch: 3, ChangedAt: at}
+	last := uint64(0)
+	add := func(e Entry) {
+		t.Helper()
+		if err := j.Append(e); err != nil {
+			t.Fatal(err)
+		}
+		model.apply(e)
+		last = max(last, e.Epoch)
+		if _, err := agrees(f, model, last); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, e := range []Entry{a, b, c} {
+		add(e)
+	}
+	a.Source, b.Source, c.Source = "worker 1", "worker 2", "worker 3"
+	for _, e := range []Entry{a, b, c, a} {
+		add(e)
+	}
+	add(Entry{Key: "b", Epoch: 2, Deleted: true})
+	if err := j.Append(b); err == nil {
+		t.Error("what is lost comes back without a change")
+	}
+	if err := j.compact(); err != nil {
+		t.Fatal(err)
+	}
+	add(a)
+	add(Entry{Key: "c", Epoch: 3, Deleted: true})
+	if err := j.Append(Entry{Key: "c", Epoch: 3}); err == nil {
+		t.Error("an epoch comes twice")
+	}
+	for range 3 * journalFloor / 40 {
+		if err := j.Append(a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := agrees(f, model, 3); err != nil || j.number < 3 {
+		t.Errorf("log %d: %v", j.number, err)
 	}
 }
 
@@ -346,7 +397,7 @@ func TestReplay(t *testing.T) {
 		case c.Payload == nil:
 			e.Deleted = true
 		case c.Payload.Mapped():
-			e.File = c.Key + "-file"
+			e.File, e.FileSize = c.Key+"-file", int64(c.Payload.Len())
 		default:
 			e.Value, _ = c.Payload.Bytes()
 		}
@@ -370,8 +421,8 @@ func TestReplay(t *testing.T) {
 	}
 	var s Store
 	defer s.Close()
-	missing, err := s.Replay(now.Add(time.Second), epoch, entries, func(file string) (*ipc.Payload, error) {
-		if file != "large-file" {
+	missing, err := s.Replay(now.Add(time.Second), epoch, entries, func(e Entry) (*ipc.Payload, error) {
+		if e.File != "large-file" || e.FileSize != int64(len(large)) {
 			return nil, os.ErrNotExist
 		}
 		return payload(t, large), nil

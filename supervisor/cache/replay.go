@@ -12,9 +12,9 @@ import (
 // which the next change goes on. When the values were last confirmed nobody has kept, so each is taken for as old as
 // its change; and never for younger than now.
 //
-// open returns the payload of an Entry with a File, and gives its reference away. What cannot be had is left out and returned in
-// missing: workers have such a value still, and a change will bring it back.
-func (s *Store) Replay(now time.Time, epoch uint64, entries []Entry, open func(file string) (*ipc.Payload, error)) (missing map[string]error, err error) {
+// open returns the payload of an Entry with a File, of FileSize bytes, and gives its reference away. What cannot be had is left out
+// and returned in missing: workers forget it with the snapshot that they get next, until a change brings it back.
+func (s *Store) Replay(now time.Time, epoch uint64, entries []Entry, open func(Entry) (*ipc.Payload, error)) (missing map[string]error, err error) {
 	if len(s.values) > 0 || s.epoch > 0 {
 		return nil, errors.New("cannot replay a journal into a store that has values")
 	}
@@ -29,7 +29,7 @@ func (s *Store) Replay(now time.Time, epoch uint64, entries []Entry, open func(f
 		var p *ipc.Payload
 		var err error
 		if e.File != "" {
-			p, err = open(e.File)
+			p, err = open(e)
 		} else {
 			p, err = ipc.NewPayload(e.Value)
 		}
