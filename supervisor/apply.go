@@ -287,7 +287,7 @@ func (l *loop) applySources(values []CacheValue) {
 	}
 	for _, v := range values {
 		if l.jobs[v.Key] == nil {
-			l.startSource(v)
+			l.startSource(v, false)
 		}
 	}
 }

@@ -167,7 +167,7 @@ func (c commander) SetValue(ctx context.Context, key string, data []byte) (uint6
 		return 0, fmt.Errorf("cannot set %q: %w", key, err)
 	}
 	return ask(ctx, c.s, func(answer chan<- uint64) message {
-		return setValue{key: key, payload: payload, source: "set", answer: answer}
+		return setValue{key: key, payload: payload, source: sourceSet, answer: answer}
 	})
 }
 

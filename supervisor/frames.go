@@ -287,7 +287,7 @@ func (l *loop) publish(m *member, f ipc.Set) {
 		l.reply(m, ipc.Reply{ID: f.ID, Error: err.Error()})
 		return
 	}
-	epoch := l.set(f.Key, f.Payload, fmt.Sprintf("worker %d", m.id))
+	epoch := l.set(f.Key, f.Payload, workerSource(uint64(m.id)))
 	if kept, ok := l.store.Get(f.Key); ok {
 		l.published.add(f.Key, kept)
 	}

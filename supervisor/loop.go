@@ -31,6 +31,7 @@ type loop struct {
 	name string // of the master
 
 	store        cache.Store
+	values       *valuesJournal  // of it, for the next master
 	published    published       // what of it workers have set
 	jobs         map[string]*job // by key
 	snapshot     bool            // the sources had their first chance: workers may have the snapshot
@@ -112,6 +113,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 	defer l.waitForGoroutines()
 	defer l.cancel()
 	defer l.store.Close()
+	defer func() { l.values.close() }()
 	l.dispatch = newDispatcher(l.s, l.logs)
 	defer l.dispatch.close()
 
@@ -125,6 +127,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 		l.s.book.close()
 	}()
 	stopControl = l.s.serveControl()
+	l.openValues(nil, nil)
 	l.startSources(config.Cache)
 	if l.adopted != nil {
 		l.resume()

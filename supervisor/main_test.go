@@ -13,8 +13,17 @@ import (
 	"go.uber.org/goleak"
 )
 
+// children are what else this program may be, by the environment variable that says so, whose value they get.
+var children = map[string]func(string){}
+
 // TestMain is a worker too, where a master of these tests has started it.
 func TestMain(m *testing.M) {
+	for name, run := range children {
+		if value := os.Getenv(name); value != "" {
+			run(value)
+			return
+		}
+	}
 	if IsWorker() {
 		serveAsWorker()
 		return

@@ -215,7 +215,7 @@ func (s *Supervisor) Set(key string, value any) (epoch uint64, err error) {
 		return 0, fmt.Errorf("cannot set %q: %w", key, err)
 	}
 	return command(s, func(answer chan<- uint64) message {
-		return setValue{key: key, payload: payload, source: "set", answer: answer}
+		return setValue{key: key, payload: payload, source: sourceSet, answer: answer}
 	})
 }
 

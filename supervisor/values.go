@@ -30,20 +30,23 @@ type job struct {
 
 func (l *loop) startSources(values []CacheValue) {
 	for _, v := range values {
-		l.startSource(v)
+		l.startSource(v, true)
 	}
-	if len(l.jobs) == 0 {
+	if l.allFetched() {
 		l.releaseSnapshot()
 		return
 	}
 	time.AfterFunc(firstValues, func() { l.s.post(snapshotOverdue{}) })
 }
 
-func (l *loop) startSource(v CacheValue) {
+// startSource begins to ask at once. At the start of a master a value that the one before had from this very source counts as its
+// first result.
+func (l *loop) startSource(v CacheValue, start bool) {
 	ctx, cancel := context.WithCancel(l.ctx)
 	j := &job{config: v, source: v.source(), cancel: cancel}
+	j.fetched = start && l.restored(v.Key, j.source)
 	l.jobs[v.Key] = j
-	run := cache.Job{Key: v.Key, Source: j.source, Every: v.Every, Timeout: v.Timeout, Jitter: v.Jitter}
+	run := cache.Job{Key: v.Key, Source: j.source, Every: v.Every, Timeout: v.Timeout, Jitter: v.Jitter, Known: j.fetched}
 	l.s.wg.Go(func() {
 		cache.RunJob(ctx, run, func(r cache.Result) {
 			if !l.s.post(sourceResult{j, r}) && r.Payload != nil {
@@ -129,7 +132,11 @@ func (l *loop) releaseSnapshot() {
 // returns the key's epoch.
 func (l *loop) set(key string, payload *ipc.Payload, source string) uint64 {
 	l.published.forget(key) // publish adds its own again
+	before := l.store.Source(key)
 	change, changed := l.store.Set(time.Now(), key, payload, source)
+	if changed || source != before {
+		l.values.put(change, source)
+	}
 	if changed {
 		l.spread(change)
 		l.valueEvent(zerolog.DebugLevel, control.EventValueSet, key, "")
@@ -141,6 +148,7 @@ func (l *loop) delete(key string) uint64 {
 	l.published.forget(key)
 	change, changed := l.store.Delete(time.Now(), key)
 	if changed {
+		l.values.put(change, "")
 		l.spread(change)
 		l.valueEvent(zerolog.InfoLevel, control.EventValueDeleted, key, "")
 	}

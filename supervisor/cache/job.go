@@ -28,6 +28,7 @@ type Job struct {
 	Every   time.Duration // from start to start; 0: 5s
 	Timeout time.Duration // of one fetch; 0: 5s. It may be more than Every: a fetch that takes longer delays the next
 	Jitter  float64       // share of Every, 0 to 1, by which each interval varies at random
+	Known   bool          // there is a value from before: a failure is not tried again sooner than Every
 }
 
 // Result is what one fetch yielded: a payload, whose reference is the receiver's, or an error.
@@ -49,7 +50,7 @@ func RunJob(ctx context.Context, j Job, post func(Result)) {
 	if j.Timeout <= 0 {
 		j.Timeout = defaultTimeout
 	}
-	r := runner{Job: j, post: post, retry: min(firstRetry, j.Every)}
+	r := runner{Job: j, post: post, hasValue: j.Known, retry: min(firstRetry, j.Every)}
 	defer r.close()
 	timer := time.NewTimer(0)
 	defer timer.Stop()

@@ -20,6 +20,9 @@ const JournalVersion = 1
 // MaxJournal bounds what a Journal keeps, in bytes. Its file gets up to five times as long, for a moment.
 const MaxJournal = 64 << 20
 
+// MaxSource is how many bytes of a source's text a Journal keeps.
+const MaxSource = 255
+
 // ErrJournalFull: the value is not in the journal, and neither is the one that the key had before.
 var ErrJournalFull = errors.New("the journal is full")
 
@@ -29,7 +32,7 @@ type Entry struct {
 	Key       string // 1 to ipc.MaxKey bytes
 	Epoch     uint64
 	ChangedAt time.Time
-	Source    string // cut off after 255 bytes
+	Source    string // cut off after MaxSource bytes
 	Deleted   bool
 	File      string // what the memory file of a large value is stored as, up to 255 bytes; then there is no Value
 	FileSize  int64  // of that file, in bytes, from 1; only with File
@@ -97,7 +100,7 @@ const (
 	bodyHead     = 20
 	sizeBytes    = 8
 	maxName      = 255
-	maxBody      = bodyHead + ipc.MaxKey + maxName + ipc.HeapMax
+	maxBody      = bodyHead + ipc.MaxKey + MaxSource + ipc.HeapMax
 )
 
 const (
@@ -279,7 +282,7 @@ func (j *Journal) encode(b []byte, kind byte, e Entry) []byte {
 	b = binary.LittleEndian.AppendUint64(b, e.Epoch)
 	b = binary.LittleEndian.AppendUint64(b, uint64(e.ChangedAt.UnixNano()))
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(e.Key)))
-	source := e.Source[:min(len(e.Source), maxName)]
+	source := e.Source[:min(len(e.Source), MaxSource)]
 	b = append(b, byte(len(source)))
 	b = append(append(b, e.Key...), source...)
 	switch kind {
@@ -306,8 +309,7 @@ func (j *Journal) follows(kind byte, e Entry) bool {
 	case kind == kindEpoch:
 		return e.Epoch == j.epoch
 	}
-	said, ok := j.live[e.Key]
-	return ok && said.epoch == e.Epoch
+	return j.Has(e.Key, e.Epoch)
 }
 
 // note takes a record into account.
@@ -355,7 +357,7 @@ func (j *Journal) append(e Entry) error {
 		return fmt.Errorf("%d bytes, at most %d are possible", len(e.Value), ipc.HeapMax)
 	}
 	var full error
-	size := int64(recordHead + bodyHead + len(e.Key) + maxName + len(e.Value) + sizeBytes + len(e.File))
+	size := int64(recordHead + bodyHead + len(e.Key) + MaxSource + len(e.Value) + sizeBytes + len(e.File))
 	if kind != kindDeleted && j.used-j.live[e.Key].bytes+size > MaxJournal {
 		kind, full = kindDeleted, ErrJournalFull
 	}
@@ -372,6 +374,15 @@ func (j *Journal) append(e Entry) error {
 	j.note(kind, e.Key, s)
 	j.end += s.bytes
 	return full
+}
+
+// Epoch is that of the last change.
+func (j *Journal) Epoch() uint64 { return j.epoch }
+
+// Has says whether the key's entry is that of this epoch.
+func (j *Journal) Has(key string, epoch uint64) bool {
+	said, ok := j.live[key]
+	return ok && said.epoch == epoch
 }
 
 // sorted returns the live records in the order of their epochs.

@@ -100,6 +100,15 @@ func (s *Store) Get(key string) (*ipc.Payload, bool) {
 	return v.payload, true
 }
 
+// Source is who confirmed the key's value last; "" if there is none.
+func (s *Store) Source(key string) string {
+	v, ok := s.values[key]
+	if !ok {
+		return ""
+	}
+	return v.source
+}
+
 // Snapshot returns all values in the order of their epochs, each with a reference that the caller releases.
 func (s *Store) Snapshot() (epoch uint64, sets []ipc.Set) {
 	for key, v := range s.values {
