@@ -64,6 +64,7 @@ type valuesJournal struct {
 	journal *cache.Journal
 	large   map[string]largeValue // by key: those that are in the journal
 	said    bool                  // that a value does not survive
+	shared  bool                  // another master may have used names that this one comes to
 }
 
 // largeValue is one that has a file. The reference is the journal's own.
@@ -91,7 +92,7 @@ func (j *valuesJournal) create() {
 		j.giveUp(err)
 		return
 	}
-	j.keep.Keep(valuesName, f)
+	j.store(valuesName, f)
 }
 
 // put writes a change down, or that the same value has another source now. It comes before anybody hears of the change: an epoch that
@@ -119,7 +120,7 @@ func (j *valuesJournal) put(c cache.Change, source string) {
 		e.Value = value
 	}
 	if large.name != "" && large.name != old.name {
-		j.keep.Keep(large.name, large.payload.File())
+		j.store(large.name, large.payload.File())
 	}
 	// Until this the old value's file is what the journal needs, from here on the new one's.
 	err = j.journal.Append(e)
@@ -165,6 +166,13 @@ func (j *valuesJournal) fileOf(c cache.Change, old largeValue) (largeValue, []by
 	return largeValue{name, p}, nil, nil
 }
 
+func (j *valuesJournal) store(name string, f *os.File) {
+	if j.shared {
+		j.keep.Drop(name)
+	}
+	j.keep.Keep(name, f)
+}
+
 // drop forgets the large value of a key.
 func (j *valuesJournal) drop(key string) {
 	v, ok := j.large[key]
@@ -191,12 +199,11 @@ func (j *valuesJournal) giveUp(err error) {
 	for key := range j.large {
 		j.drop(key)
 	}
-	if j.file == nil {
-		return
-	}
-	_ = j.file.Truncate(0) // for whoever was handed it already
 	j.keep.Drop(valuesName)
-	j.close()
+	if j.file != nil {
+		_ = j.file.Truncate(0) // for whoever was handed it already
+		j.close()
+	}
 }
 
 // files are what the next master needs, by name: open and unchanged until the next set or delete. They stay the journal's.
@@ -289,6 +296,42 @@ func (l *loop) openValues(files map[string]*os.File, k keep) {
 			p.Release()
 		}
 	})
+}
+
+// rewriteValues writes all values down anew. It is for a master that goes on after another one has opened its journal, and has ended:
+// nobody knows what that one has written there, or dropped. Between the two moments in which the journal is
+// dropped and the new one is kept, a master that is killed leaves no values.
+func (l *loop) rewriteValues() {
+	j := l.values
+	if j == nil || j.file == nil {
+		return
+	}
+	_ = j.file.Close()
+	j.file, j.shared = nil, true
+	for _, v := range j.large {
+		j.store(v.name, v.payload.File())
+	}
+	f, err := record.Memory("tine-" + valuesName)
+	if err == nil {
+		j.file = f
+		j.journal, err = cache.NewJournal(f)
+	}
+	epoch, sets := l.store.Snapshot()
+	for _, set := range sets {
+		if err == nil {
+			j.put(cache.Change{Key: set.Key, Epoch: set.Epoch, Payload: set.Payload, At: set.ChangedAt}, l.store.Source(set.Key))
+		}
+		set.Payload.Release()
+	}
+	if err == nil && j.file != nil {
+		err = j.journal.AppendEpoch(epoch)
+	}
+	switch {
+	case err != nil:
+		j.giveUp(err)
+	case j.file != nil:
+		j.store(valuesName, f)
+	}
 }
 
 // replay fills the store, and takes the files of large values out of the map.

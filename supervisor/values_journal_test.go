@@ -281,6 +281,79 @@ func TestValuesGivenUp(t *testing.T) {
 	}
 }
 
+// TestValuesAfterAnotherMaster: one that was to take over has written to the journal, and dropped and kept files, before it ended.
+func TestValuesAfterAnotherMaster(t *testing.T) {
+	k := newKeptFiles(t)
+	s := successor(t, k)
+	for _, key := range []string{"a", "b", "c", valuesName, "gone"} {
+		s.set(key, encoded(t, bulk(key)), sourceSet)
+	}
+	s.set("small", encoded(t, "1"), workerSource(1))
+	s.delete("gone")
+	want := map[string]string{"a": bulk("a"), "b": bulk("b"), "c": bulk("c"), valuesName: bulk(valuesName), "small": "1"}
+	s.holds(t, k, want)
+	other := successor(t, k)
+	for i := range 20 {
+		other.set("a", encoded(t, bulk(strconv.Itoa(i))), sourceSet)
+		other.set("small", encoded(t, strings.Repeat("x", ipc.HeapMax)), sourceSet)
+	}
+	other.delete("b")
+	other.values.close()
+
+	s.rewriteValues()
+	epoch := s.store.Epoch()
+	check := func() {
+		t.Helper()
+		next := newStage(t)
+		next.config = &Config{}
+		next.openValues(k.inherited(), nil)
+		defer next.values.close()
+		for key, value := range want {
+			if p, ok := next.store.Get(key); !ok {
+				t.Errorf("%s is lost", key)
+			} else if b, err := p.Bytes(); err != nil || string(b) != value {
+				t.Errorf("%s has %d bytes, wanted %d, %v", key, len(b), len(value), err)
+			}
+		}
+		if next.store.Len() != len(want) || next.store.Epoch() != epoch || next.store.Source("small") != s.store.Source("small") {
+			t.Errorf("%d values of epoch %d, wanted %d of %d", next.store.Len(), next.store.Epoch(), len(want), epoch)
+		}
+		next.s.wg.Wait()
+	}
+	check()
+	for i := range 30 {
+		want["b"] = bulk(strconv.Itoa(i))
+		epoch = s.set("b", encoded(t, want["b"]), sourceSet)
+	}
+	check()
+	s.values.close()
+	s = successor(t, k) // which has all that was left behind dropped
+	s.holds(t, k, want)
+}
+
+// TestLargeValueIsNotInTheJournal: it takes its memory once.
+func TestLargeValueIsNotInTheJournal(t *testing.T) {
+	k := newKeptFiles(t)
+	s := successor(t, k)
+	p, err := ipc.ReadPayload(io.LimitReader(zeros{}, 60<<20), 60<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.set("large", p, sourceSet)
+	s.values.close()
+	s = successor(t, k)
+	if got, ok := s.store.Get("large"); !ok || got.Len() != 60<<20 {
+		t.Error("it is lost")
+	}
+	if info, err := s.values.file.Stat(); err != nil || info.Size() > 4096 {
+		t.Errorf("the journal has %d bytes, %v", info.Size(), err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+
 // TestTooManyValues: what the journal has no room for does not survive, which is said once; the rest does.
 func TestTooManyValues(t *testing.T) {
 	k := newKeptFiles(t)

@@ -378,6 +378,19 @@ func (j *Journal) append(e Entry) error {
 	return full
 }
 
+// AppendEpoch adds that the last change had at least this epoch, whatever it was.
+func (j *Journal) AppendEpoch(epoch uint64) error {
+	if epoch <= j.epoch {
+		return nil
+	}
+	j.buf = j.encode(j.buf[:0], kindEpoch, Entry{Epoch: epoch, ChangedAt: time.Unix(0, 0)})
+	if _, err := j.f.WriteAt(j.buf, j.end); err != nil {
+		return fmt.Errorf("cannot add epoch %d to the journal in %s: %w", epoch, j.f.Name(), err)
+	}
+	j.epoch, j.end = epoch, j.end+int64(len(j.buf))-4
+	return nil
+}
+
 // Epoch is that of the last change.
 func (j *Journal) Epoch() uint64 { return j.epoch }
 

@@ -255,12 +255,22 @@ func TestJournalSaysAgain(t *testing.T) {
 	if err := j.Append(Entry{Key: "c", Epoch: 3}); err == nil {
 		t.Error("an epoch comes twice")
 	}
+	for range 2 { // the second time it is no news
+		if err := j.AppendEpoch(7); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := agrees(f, model, 7); err != nil {
+			t.Error(err)
+		}
+	}
+	last = 7
+	add(Entry{Key: "d", Epoch: 8, ChangedAt: at})
 	for range 3 * journalFloor / 40 {
 		if err := j.Append(a); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := agrees(f, model, 3); err != nil || j.number < 3 {
+	if _, err := agrees(f, model, 8); err != nil || j.number < 3 {
 		t.Errorf("log %d: %v", j.number, err)
 	}
 }
