@@ -144,6 +144,16 @@ func TestJobRetriesSoonAsLongAsThereIsNoValue(t *testing.T) {
 	})
 }
 
+func TestJobWithAKnownValueKeepsItsInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{fetch: func(context.Context, int) (*ipc.Payload, error) { return nil, errors.New("refused") }}
+		run(t, f, Job{Every: 5 * time.Second, Known: true}, 12*time.Second)
+		if !slices.Equal(seconds(f), []float64{0, 5, 10}) {
+			t.Errorf("fetched at %v", seconds(f))
+		}
+	})
+}
+
 func TestJobRetriesAreNeverRarerThanTheInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{fetch: func(context.Context, int) (*ipc.Payload, error) { return nil, errors.New("refused") }}
