@@ -127,7 +127,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 		l.s.book.close()
 	}()
 	stopControl = l.s.serveControl()
-	l.openValues(nil, nil)
+	l.openValues(l.inheritedValues(), valueStore{l})
 	l.startSources(config.Cache)
 	if l.adopted != nil {
 		l.resume()

@@ -162,6 +162,11 @@ func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 	if err := put(keptState, l.kept.file); err != nil {
 		return files, err
 	}
+	for name, f := range l.values.files() {
+		if err := put(name, f); err != nil {
+			return files, err
+		}
+	}
 	for _, a := range l.apps {
 		if a.ended {
 			continue
@@ -200,6 +205,7 @@ func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 // takeBack is what adoption is, in the process that has let go.
 func (l *loop) takeBack() {
 	l.s.renewControl()
+	l.rewriteValues() // before a worker has them
 	watched := map[*sockets]bool{}
 	for _, a := range l.apps {
 		if a.ended {

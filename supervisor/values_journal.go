@@ -27,6 +27,29 @@ type keepNothing struct{}
 func (keepNothing) Keep(string, *os.File) {}
 func (keepNothing) Drop(string)           {}
 
+// valueStore keeps values where all the rest is kept, if it is.
+type valueStore struct{ l *loop }
+
+func (s valueStore) Keep(name string, f *os.File) { s.l.keep(name, f) }
+func (s valueStore) Drop(name string)             { s.l.unkeep(name) }
+
+// inheritedValues takes the files of values out of what the last master has left. Of several of one name the last one counts.
+func (l *loop) inheritedValues() map[string]*os.File {
+	values := map[string]*os.File{}
+	for name, files := range l.s.inherited {
+		if name != valuesName && !strings.HasPrefix(name, valuePrefix) || len(files) == 0 {
+			continue
+		}
+		delete(l.s.inherited, name)
+		last := len(files) - 1
+		for _, f := range files[:last] {
+			_ = f.Close()
+		}
+		values[name] = files[last]
+	}
+	return values
+}
+
 const (
 	// valuesName is the name of the journal among the files that a master leaves.
 	valuesName = "values"

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/control"
 	"golang.org/x/sys/unix"
 )
 
@@ -222,4 +224,46 @@ func killSetter(t *testing.T, k *keptFiles, last uint64) (acked uint64) {
 		t.Fatalf("it ended at epoch %d, before it was killed at %d", acked, after)
 	}
 	return acked
+}
+
+// TestValuesSurviveACrash of a master that a keeper starts again: also the workers' view of them, and the next epoch.
+func TestValuesSurviveACrash(t *testing.T) {
+	m := startKept(t, keptConfig)
+	st := m.await("ready", allAppsReady)
+	set := func(key, value string) uint64 {
+		t.Helper()
+		epoch, err := m.client.SetValue(bounded(t), key, []byte(value))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return epoch
+	}
+	want := map[string]string{}
+	epoch := uint64(0)
+	for round := range 4 {
+		for _, size := range []int{10, ipc.HeapMax + 10, 3 << 20} {
+			key, value := fmt.Sprint("key", size), strings.Repeat(strconv.Itoa(round), size)
+			want[key] = value
+			epoch++
+			if got := set(key, value); got != epoch {
+				t.Fatalf("round %d: epoch %d, wanted %d", round, got, epoch)
+			}
+		}
+		st, _ = m.crash(st)
+		for key, value := range want {
+			got, _, err := m.client.Value(bounded(t), key)
+			if err != nil || string(got) != value {
+				t.Errorf("round %d: %s has %d bytes, wanted %d, %v", round, key, len(got), len(value), err)
+			}
+		}
+		if st.Cache.Epoch != epoch || len(st.Cache.Values) != len(want) {
+			t.Errorf("round %d: %d values of epoch %d, wanted %d of %d", round, len(st.Cache.Values), st.Cache.Epoch, len(want), epoch)
+		}
+		if got := set("key10", want["key10"]); got > epoch {
+			t.Errorf("round %d: the same value is a change, of epoch %d", round, got)
+		}
+		m.await("the workers' epoch", func(st control.Status) bool {
+			return allAppsReady(st) && !slices.ContainsFunc(onlyApp(st).Workers, func(w control.Worker) bool { return w.Epoch != epoch })
+		})
+	}
 }
