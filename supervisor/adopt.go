@@ -236,7 +236,6 @@ func (s *sockets) takeSeat(m *member) {
 
 // caughtUp takes in how far an adopted worker has come while no master looked.
 func (l *loop) caughtUp(m *member, f ipc.Hello) {
-	m.acked.Store(f.Epoch)
 	switch f.State {
 	case ipc.StateReady:
 		if !m.ready {

@@ -213,9 +213,12 @@ func (s *Supervisor) read(m *member, conn *ipc.Conn) {
 			s.post(channelEnded{m: m, conn: conn, err: err})
 			return
 		}
-		if ack, ok := frame.(ipc.Ack); ok {
-			m.acked.Store(ack.Epoch)
+		switch f := frame.(type) {
+		case ipc.Ack:
+			m.acked.Store(f.Epoch)
 			continue
+		case ipc.Hello: // here, in the order of the acks
+			m.acked.Store(f.Epoch)
 		}
 		if set, ok := frame.(ipc.Set); ok {
 			set.Payload.Prepare() // here, where a large value holds up its own worker only
