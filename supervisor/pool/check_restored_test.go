@@ -129,7 +129,7 @@ func (c *checker) repeated() error {
 }
 
 func (c *checker) drainAgain(p *proc, e Drain) error {
-	if !c.again || p == nil || p.drain == nil || !p.leaving || p.termed || p.gone || p.slot != e.Slot {
+	if !c.again && !(c.hurried && c.stopping) || p == nil || p.drain == nil || !p.leaving || p.termed || p.gone || p.slot != e.Slot {
 		return fmt.Errorf("%+v: of %+v", e, p)
 	}
 	if e.Handover != (p.drain.Handover && c.ready(e.Slot) > 0) || e.Linger != p.drain.Linger {

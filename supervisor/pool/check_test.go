@@ -24,6 +24,7 @@ type checker struct {
 	started  bool
 	asked    bool // for a rollout that has not begun
 	stopping bool
+	hurried  bool
 	turns    int         // of slots, at the last Step
 	loops    map[int]int // spawns in each slot with no time and no command between them
 	looped   time.Time
@@ -142,6 +143,8 @@ func (c *checker) observe(ev Event) {
 			c.slots[p.slot].swept = true
 		}
 		p.end()
+	case Hurry:
+		c.hurried = true
 	case Stop, Kill:
 		c.stopping = true
 	case Reconfigure:

@@ -61,6 +61,7 @@ func (p *Pool) stop(reason string) {
 	case idle, running:
 		p.phase, p.why = stopping, because(reason, "stop")
 		p.record(Record{Kind: KindStopping, Reason: p.why})
+		p.shorten()
 	case stopping:
 		p.kill("")
 	case killing:

@@ -159,5 +159,5 @@ func (p *Pool) abandon(w *worker) {
 // end takes a worker to killing, or from SIGTERM to SIGKILL there. reconcile pays it the signal.
 func (p *Pool) end(w *worker, s signal, why string) {
 	w.owed, w.why = s, why
-	w.enter(StateKilling, p.now, p.now.Add(p.cfg.KillAfter))
+	w.enter(StateKilling, p.now, p.escalateAt(s))
 }

@@ -109,6 +109,13 @@
 // A Roll during a rollout is queued, at most one, and follows it however it ends, because it reads the disk anew: only a
 // stop drops it.
 //
+// # In a hurry
+//
+// Whoever stops Tine from outside may kill it when that takes too long. Hurry says how long that is. It changes nothing but a
+// stop, whose waits then end before (hurry.go):
+//
+//	Stop ── Delay ≤ 1/4 ── Timeout ── SIGTERM ── KillAfter ≤ 1/4 ── SIGKILL ── 0.5 s ── the end
+//
 // # Restored
 //
 // A pool can outlive its master. Snapshot is all that it knows, as plain data; Restore makes a pool of that in another process,

@@ -35,8 +35,8 @@ type (
 		Linger bool
 		// What the worker may take: it goes on accepting for Delay if there is no successor, then has Timeout to finish.
 		Delay, Timeout time.Duration
-		// Again: another master has ordered this before, and may have told the worker or not. Delay and Timeout are what is
-		// left of them.
+		// Again: this was ordered before. Delay and Timeout are what is left of them. After Restored the worker may have been
+		// told or not; after Hurry it was.
 		Again bool
 	}
 	// Signal sends SIGTERM, or SIGKILL if Kill, to the worker's process group.

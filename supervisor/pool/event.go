@@ -1,5 +1,7 @@
 package pool
 
+import "time"
+
 // WorkerID names one process incarnation for ever. It only grows, also across the workers of all slots; PIDs are
 // shown to people and never used to match.
 type WorkerID uint64
@@ -80,6 +82,9 @@ type (
 	// Reconfigure replaces the configuration, but for FirstID, FirstGeneration and Seed. Waits that already run keep their length; MaxAge
 	// and StallTimeout, which are no waits for an answer, count anew for those who are ready.
 	Reconfigure struct{ Config Config }
+	// Hurry says that somebody will end the app from outside, Within from now: a stop that is under way, or begins later, is over
+	// before, as far as Config.Within can bring that about. Of several the earliest counts. Nothing else is any faster for it.
+	Hurry struct{ Within time.Duration }
 	// Stop drains and ends everything. A second one is Kill. Reason is what the records say of it; empty: stop.
 	Stop struct{ Reason string }
 	// Kill ends everything at once. Reason is what the records say of it; empty: stop at once.
@@ -91,7 +96,7 @@ type (
 // commands: somebody wants it; it is no fact about a worker.
 func commands(ev Event) bool {
 	switch ev.(type) {
-	case Start, Scale, Roll, Hold, Release, Reconfigure, Stop, Kill:
+	case Start, Scale, Roll, Hold, Release, Reconfigure, Hurry, Stop, Kill:
 		return true
 	}
 	return false
@@ -113,6 +118,7 @@ func (Roll) event()        {}
 func (Hold) event()        {}
 func (Release) event()     {}
 func (Reconfigure) event() {}
+func (Hurry) event()       {}
 func (Stop) event()        {}
 func (Kill) event()        {}
 func (Tick) event()        {}

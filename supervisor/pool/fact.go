@@ -236,7 +236,8 @@ func (p *Pool) judge(w *worker, reason string) {
 // drain begins the time that a worker has to finish and exit.
 func (p *Pool) drain(w *worker, reason string) {
 	p.recordOf(w, Record{Kind: KindDraining, Reason: reason, Took: p.now.Sub(w.since)})
-	w.enter(StateDraining, p.now, p.now.Add(p.cfg.DrainDelay+p.cfg.DrainTimeout))
+	delay, timeout := p.drainTimes()
+	w.enter(StateDraining, p.now, p.now.Add(delay+timeout))
 }
 
 // bury forgets a worker that no fact can come from any more, but late ones from its channel.

@@ -36,10 +36,12 @@ type Pool struct {
 	rollout    rollout
 	queued     string // reason of the one rollout that follows; empty: none
 
-	served bool   // a worker of this app was ready once
-	code   int    // the first exit code other than 0, where nothing is restarted
-	why    string // it does not run any more
-	last   Done   // what will be said at the end
+	served bool      // a worker of this app was ready once
+	code   int       // the first exit code other than 0, where nothing is restarted
+	why    string    // it does not run any more
+	endBy  time.Time // when it must have ended, as Hurry said; zero: never
+	killBy time.Time // the last SIGKILL before that
+	last   Done      // what will be said at the end
 
 	steered []int // what the last Steer ordered
 	live    []int // of the Step under way; kept for its memory
@@ -137,6 +139,8 @@ func (p *Pool) learn(ev Event) {
 		p.releaseThat(func(s *slot) bool { return ev.Slot == noSlot || ev.Slot == s.number })
 	case Reconfigure:
 		p.reconfigure(ev.Config)
+	case Hurry:
+		p.hurry(ev.Within)
 	case Stop:
 		p.stop(ev.Reason)
 	case Kill:

@@ -121,11 +121,12 @@ func (p *Pool) dismiss(w, keeper *worker) {
 			if linger {
 				w.slot.sweep.by = w
 			}
+			delay, timeout := p.drainTimes()
 			p.drain(w, why)
 			w.told = &Drain{
 				ID: w.id, Slot: w.slot.number, Reason: why,
 				Handover: handover, Linger: linger,
-				Delay: p.cfg.DrainDelay, Timeout: p.cfg.DrainTimeout,
+				Delay: delay, Timeout: timeout,
 			}
 			p.emit(*w.told)
 		}

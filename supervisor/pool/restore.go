@@ -31,6 +31,9 @@ func Restore(cfg Config, saved Saved, now time.Time, ago time.Duration) (*Pool, 
 	p.last = Done{Code: saved.DoneCode, Reason: saved.DoneReason}
 	p.rand = saved.Random
 	at := moments{now: now, ago: min(max(ago, 0), century)}
+	if saved.Hurried {
+		p.endBy, p.killBy = at.future(saved.EndIn), at.future(saved.KillIn)
+	}
 	if r := saved.Rollout; r != nil {
 		p.rollout = rollout{generation: r.Generation, reason: r.Reason, began: at.past(r.BeganAgo), failure: r.Failure}
 	}

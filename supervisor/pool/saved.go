@@ -28,6 +28,9 @@ type Saved struct {
 	Served          bool          `json:"served,omitempty"`
 	Code            int           `json:"code,omitempty"`
 	Why             string        `json:"why,omitempty"`
+	Hurried         bool          `json:"hurried,omitempty"`
+	EndIn           time.Duration `json:"end_in,omitempty"`  // with Hurried
+	KillIn          time.Duration `json:"kill_in,omitempty"` // with Hurried: the last SIGKILL
 	DoneCode        int           `json:"done_code,omitempty"`
 	DoneReason      string        `json:"done_reason"`
 	Random          uint64        `json:"random"`
@@ -103,6 +106,9 @@ func (p *Pool) Snapshot(now time.Time) Saved {
 		FirstGeneration: p.cfg.FirstGeneration, Generation: p.generation, Newest: p.newest,
 		Queued: p.queued, Served: p.served, Code: p.code, Why: p.why,
 		DoneCode: p.last.Code, DoneReason: p.last.Reason, Random: p.rand,
+	}
+	if !p.endBy.IsZero() {
+		saved.Hurried, saved.EndIn, saved.KillIn = true, p.endBy.Sub(now), p.killBy.Sub(now)
 	}
 	if r := p.rollout; r.active() {
 		saved.Rollout = &SavedRollout{Generation: r.generation, Reason: r.reason, BeganAgo: now.Sub(r.began), Failure: r.failure}

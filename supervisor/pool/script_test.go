@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write what the pool does into the scrip
 //
 //	config KEY=VALUE ...       first line, optional: what differs from Default (and from two workers, no jitter)
 //	start                      the commands, as in event.go
-//	scale N   roll [REASON]   reconfigure KEY=VALUE ...   stop [REASON]   kill [REASON]
+//	scale N   roll [REASON]   reconfigure KEY=VALUE ...   hurry DURATION   stop [REASON]   kill [REASON]
 //	hold SLOT [REASON]   release SLOT or -1
 //	spawned ID ...             facts; the PID is 100 + ID
 //	failed ID ...   ready ID ...   leaving ID ... [REASON]   recycle ID ... [dump=1] [REASON]
@@ -231,6 +231,12 @@ func events(t *testing.T, words []string) (evs []Event) {
 			return []Event{Release{n}}
 		}
 		return []Event{Hold{n, strings.Join(words[2:], " ")}}
+	case "hurry":
+		d, err := time.ParseDuration(words[1])
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		return []Event{Hurry{d}}
 	case "stop":
 		return []Event{Stop{reason}}
 	case "kill":
@@ -283,6 +289,8 @@ func configure(t *testing.T, cfg *Config, args []string) {
 			cfg.StartLimit = n
 		case "ready-timeout":
 			cfg.ReadyTimeout = d
+		case "drain-delay":
+			cfg.DrainDelay = d
 		case "drain-timeout":
 			cfg.DrainTimeout = d
 		case "kill-after":

@@ -179,7 +179,15 @@ func (w *world) act(op, arg byte) error {
 		return w.feed(Reconfigure{cfg})
 	case 14:
 		if arg < 64 { // rarely, else every story is short
-			return w.feed(Stop{})
+			if arg&1 != 0 {
+				if err := w.feed(Hurry{time.Duration(n) * 100 * time.Millisecond}); err != nil {
+					return err
+				}
+			}
+			if err := w.feed(Stop{}); err != nil || arg&2 == 0 {
+				return err
+			}
+			return w.feed(Hurry{time.Second})
 		}
 	case 15:
 		if arg < 32 {
