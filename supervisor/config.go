@@ -58,6 +58,15 @@ type Config struct {
 	Control   string
 	Dashboard Dashboard
 	Metrics   Metrics
+	Health    Health
+
+	// StopDelay is the time from the order to stop to the first drain, in which only GET /readyz changes, so that load
+	// balancers notice; at most a quarter of StopTimeout. A second order skips it. Default: none.
+	StopDelay time.Duration
+	// StopTimeout is the time after which whoever has Tine stopped will kill it. A stop is over before: DrainDelay,
+	// DrainTimeout and KillAfter are shortened for it as far as it takes, and for nothing else. At least 1s; 0 (default) and
+	// [StopTimeoutOff]: never.
+	StopTimeout time.Duration
 
 	path  string   // of the file it was read from; empty when built in Go
 	env   string   // the environment that was chosen

@@ -1,6 +1,11 @@
 package supervisor
 
-import "strings"
+import (
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+)
 
 // ControlOff is what [Config.Control] is when no control API is wanted.
 const ControlOff = "off"
@@ -22,6 +27,50 @@ type Metrics struct {
 	Listen string // TCP address, such as 127.0.0.1:9464; default: only on the control socket
 }
 
+// Health is where an orchestrator asks over TCP whether the master is alive (GET /healthz) and new connections are welcome
+// (GET /readyz). In a file it may be the address alone.
+type Health struct {
+	Listen string // TCP address, such as :8086; default: none
+}
+
+// StopTimeoutOff is what [Config.StopTimeout] is when nobody kills Tine, also where something else would be assumed.
+const StopTimeoutOff time.Duration = -1
+
+// leastStopTimeout is what a stop that kills all can be done in.
+const leastStopTimeout = time.Second
+
+// stopTimeout decodes a duration, or the words auto (0) and off (-1).
+func (d *decoder) stopTimeout(to *time.Duration) codec {
+	read := d.durationAs(to, "write auto, off, 30s or 1m30s")
+	return codec{
+		func(path string, n ast.Node) {
+			if s, ok := d.resolve(path, n).(*ast.StringNode); ok {
+				switch s.Value {
+				case "auto":
+					*to = 0
+					return
+				case "off":
+					*to = StopTimeoutOff
+					return
+				}
+			}
+			if read(path, n); *to == 0 && !d.reported(path) {
+				d.fail(n, path, "0 is no time to stop in: write auto, off, 30s or 1m30s")
+			}
+		},
+		anyOf(enumSchema("auto", "off"), durationSchema()),
+		func() any {
+			switch {
+			case *to == 0:
+				return "auto"
+			case *to < 0:
+				return "off"
+			}
+			return showDuration(*to)
+		},
+	}
+}
+
 // console checks what watches and steers the master from outside. taken are the addresses of the apps.
 func (c *checker) console(config *Config, taken []claim) {
 	if strings.ContainsRune(config.Control, 0) {
@@ -29,7 +78,7 @@ func (c *checker) console(config *Config, taken []claim) {
 	} else if len(config.Control) > maxSocketPath {
 		c.fail("control", "the path of the socket has %d bytes, the most is %d", len(config.Control), maxSocketPath)
 	}
-	for _, s := range []struct{ name, address string }{{"dashboard", config.Dashboard.Listen}, {"metrics", config.Metrics.Listen}} {
+	for _, s := range []struct{ name, address string }{{"dashboard", config.Dashboard.Listen}, {"metrics", config.Metrics.Listen}, {"health", config.Health.Listen}} {
 		if s.address == "" {
 			continue
 		}
@@ -51,6 +100,12 @@ func (c *checker) console(config *Config, taken []claim) {
 			}
 		}
 		taken = append(taken, claim)
+	}
+	if config.StopDelay < 0 {
+		c.fail("stop_delay", "%s is negative", config.StopDelay)
+	}
+	if config.StopTimeout > 0 && config.StopTimeout < leastStopTimeout {
+		c.fail("stop_timeout", "%s is too short: write at least %s", config.StopTimeout, leastStopTimeout)
 	}
 	if config.Dashboard.TokenFile != "" && config.Dashboard.Listen == "" {
 		c.fail("dashboard.token_file", "a token for no dashboard: write listen: 127.0.0.1:7077 beside it")

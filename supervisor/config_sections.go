@@ -83,6 +83,9 @@ func (d *decoder) configFields(c *Config) []field {
 			{"token_file", d.pathInto(&c.Dashboard.TokenFile)},
 		})},
 		{"metrics", d.short("listen", []field{{"listen", d.textInto(&c.Metrics.Listen)}})},
+		{"health", d.short("listen", []field{{"listen", d.textInto(&c.Health.Listen)}})},
+		{"stop_delay", d.duration(&c.StopDelay)},
+		{"stop_timeout", d.stopTimeout(&c.StopTimeout)},
 	}
 }
 

@@ -109,6 +109,9 @@ log: {format: json, level: debug, file: log/tine.log, max_size: 10MiB, max_age: 
 control: run/tine.sock
 dashboard: {listen: "127.0.0.1:7077", token_file: token}
 metrics: 127.0.0.1:9464
+health: :8086
+stop_delay: 2s
+stop_timeout: 25s
 cache:
   usersCount:
     sql: {dsn: shop.db, query: SELECT count(*) FROM users}
@@ -233,6 +236,8 @@ func TestConfigEverything(t *testing.T) {
 		Control:   "/srv/tine/run/tine.sock",
 		Dashboard: Dashboard{Listen: "127.0.0.1:7077", TokenFile: "/srv/tine/token"},
 		Metrics:   Metrics{Listen: "127.0.0.1:9464"},
+		Health:    Health{Listen: ":8086"},
+		StopDelay: 2 * time.Second, StopTimeout: 25 * time.Second,
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", c, want)

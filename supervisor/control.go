@@ -44,7 +44,7 @@ func (s *Supervisor) serveControl() (close func()) {
 		path = ""
 	}
 	page := s.config.Dashboard
-	if path == "" && page.Listen == "" && s.config.Metrics.Listen == "" {
+	if path == "" && page.Listen == "" && s.config.Metrics.Listen == "" && s.config.Health.Listen == "" {
 		return func() {}
 	}
 	server := control.New(s.Commander(), control.Options{
@@ -56,6 +56,7 @@ func (s *Supervisor) serveControl() (close func()) {
 	}
 	gathered := s.mountMetrics(server)
 	closeMetrics := s.serveMetrics(gathered, s.config.Metrics)
+	closeHealth := s.serveHealth(s.config.Health)
 	s.control.Store(server)
 	closePage := s.serveDashboard(server, page)
 	ended := make(chan struct{}, 1)
@@ -76,6 +77,7 @@ func (s *Supervisor) serveControl() (close func()) {
 	return func() {
 		closePage()
 		closeMetrics()
+		closeHealth()
 		if err := server.Close(); err != nil {
 			s.logs.Warn().Str("path", path).Err(err).Msg("control API was not closed in order")
 		}

@@ -187,6 +187,7 @@ func (l *loop) stopInOrder() {
 func (l *loop) stopNow(a *app) {
 	a.stopDue = false
 	a.cancelHooks()
+	l.hurry(a)
 	l.step(a, pool.Stop{Reason: l.partingOf(a)})
 }
 

@@ -39,6 +39,7 @@ type loop struct {
 
 	dispatch   *dispatcher
 	stopping   bool
+	stop       masterStop
 	killed     bool // at once
 	unsettled  bool // something happened that settle has to look at
 	asked      bool // a person has asked to stop
@@ -155,6 +156,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 			}
 			l.pollMemory(time.Now())
 			l.runCron(time.Now())
+			l.goOnStopping(time.Now())
 		case <-stop:
 			stop = nil
 			stopOrder{reason: context.Cause(ctx).Error()}.apply(l)
@@ -222,7 +224,7 @@ func (l *loop) waitForGoroutines() {
 	}
 	ended := make(chan struct{})
 	go func() { l.s.wg.Wait(); close(ended) }()
-	timeout := time.After(endTimeout)
+	timeout := time.After(l.patienceAtEnd(endTimeout))
 	for {
 		select {
 		case m := <-l.s.inbox:
@@ -261,6 +263,9 @@ func (l *loop) setTimer() {
 	if d := l.nextCron(time.Now()); !d.IsZero() && (next.IsZero() || d.Before(next)) {
 		next = d
 	}
+	if d := l.nextStop(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
+		next = d
+	}
 	for _, a := range l.apps {
 		if d := a.pool.Deadline(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
 			next = d
@@ -281,7 +286,7 @@ func (l *loop) ended() bool {
 		if !a.ended || !l.stopping && (a.halted || a.opening != nil || a.comesAgain() || a.ordered && a.code != 0) { // which an order may bring back
 			return false
 		}
-		if !l.killed && a.hooksBusy() {
+		if !l.killed && !l.stop.cut && a.hooksBusy() {
 			return false
 		}
 	}

@@ -206,22 +206,6 @@ func (c scale) apply(l *loop) {
 	})
 }
 
-func (c stopOrder) apply(l *loop) {
-	now := c.now || l.asked && !c.own
-	l.logs.Info().Str("reason", c.reason).Bool("at_once", now).Msg("stopping")
-	l.event(nil, zerolog.InfoLevel, control.Event{Kind: control.EventStopping, Reason: c.reason, Message: "tine is stopping: " + c.reason})
-	l.stopping = true
-	l.asked = l.asked || !c.own
-	l.killed = l.killed || now
-	l.each("", func(a *app) {
-		if now {
-			l.killNow(a)
-		} else {
-			l.leave(a)
-		}
-	})
-}
-
 func (c applyConfig) apply(l *loop) { l.applyConfig(c.config) }
 
 func (c appsOpened) apply(l *loop) { l.opened(c.plan, c.err) }

@@ -28,7 +28,9 @@ type runFlags struct {
 	stallTimeout, requestTimeout, maxAge              optional
 	maxRSS                                            size
 	logFormat, logLevel, logFile                      string
-	control                                           string
+	control, health                                   string
+	stopDelay                                         time.Duration
+	stopTimeout                                       stopTimeout
 }
 
 // Flags that describe the one app of a command line: a config file says it all
@@ -114,6 +116,9 @@ func (f *runFlags) define(flags *pflag.FlagSet) {
 	flags.StringVar(&f.logFormat, "log-format", "", "auto, text or json (default auto: text on a terminal)")
 	flags.StringVar(&f.logLevel, "log-level", "", "trace, debug, info, warn or error (default info)")
 	flags.StringVar(&f.logFile, "log-file", "", "`FILE` for the log and the workers' output; reopened on SIGUSR1")
+	flags.StringVar(&f.health, "health", "", "`ADDRESS` for GET /healthz and GET /readyz, as :8086 (default: nowhere)")
+	flags.DurationVar(&f.stopDelay, "stop-delay", 0, "from SIGTERM to the first drain; /readyz says no meanwhile, and a second SIGTERM skips it")
+	flags.Var(&f.stopTimeout, "stop-timeout", "a stop is over before this time, at which whoever stops Tine kills it; auto: 10s as PID 1, else off")
 	flags.StringVar(&f.control, "control", "", "`PATH` of the control socket or its folder, or off (default: where tine ls finds it)")
 }
 
@@ -127,6 +132,8 @@ func (f *runFlags) load(flags *pflag.FlagSet, args []string) (*supervisor.Config
 	override(&c.Log.Level, f.logLevel)
 	override(&c.Log.File, f.logFile)
 	override(&c.Control, f.control)
+	override(&c.Health.Listen, f.health)
+	f.stopTimes(c, flags)
 	nameMaster(c)
 	if c.Control == "" {
 		c.Control = control.DefaultPath(c.Name)

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+	"github.com/tinehq/tine/supervisor"
+	"github.com/tinehq/tine/supervisor/keeper"
+)
+
+// containerStopTimeout is what docker stop waits before it kills. Others wait longer.
+const containerStopTimeout = 10 * time.Second
+
+// stopTimes says in c how long a stop has. As PID 1 of a container, somebody outside kills
+// what takes too long, whatever its own config says: where nobody has said when, the
+// shortest time that is usual is assumed.
+func (f *runFlags) stopTimes(c *supervisor.Config, flags *pflag.FlagSet) {
+	if flags.Changed("stop-delay") {
+		c.StopDelay = f.stopDelay
+	}
+	if flags.Changed("stop-timeout") {
+		c.StopTimeout = time.Duration(f.stopTimeout)
+	}
+	if c.StopTimeout == 0 && isInit(os.Getpid(), os.Getppid(), os.Getenv(keeper.EnvKeeper)) {
+		c.StopTimeout = containerStopTimeout
+	}
+}
+
+// isInit tells whether this process, or the keeper above it, is PID 1. Under systemd PID 1
+// is the parent too, but no keeper.
+func isInit(pid, parent int, keeper string) bool {
+	return pid == 1 || parent == 1 && keeper == "1"
+}
+
+// stopTimeout is a flag for a duration, or auto (0), or off (supervisor.StopTimeoutOff).
+type stopTimeout time.Duration
+
+const auto = "auto"
+
+func (s *stopTimeout) Set(text string) error {
+	switch text {
+	case auto:
+		*s = 0
+		return nil
+	case off:
+		*s = stopTimeout(supervisor.StopTimeoutOff)
+		return nil
+	}
+	value, err := time.ParseDuration(text)
+	if err != nil || value <= 0 {
+		return fmt.Errorf("%q is no time to stop in: write auto, off, 30s or 1m30s", text)
+	}
+	*s = stopTimeout(value)
+	return nil
+}
+
+func (s *stopTimeout) String() string {
+	switch {
+	case *s == 0:
+		return auto
+	case *s < 0:
+		return off
+	}
+	return time.Duration(*s).String()
+}
+
+func (s *stopTimeout) Type() string { return "duration" }

@@ -1,0 +1,198 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tinehq/tine/supervisor/control"
+)
+
+// TestJudgeOfReadiness holds what /readyz says of each state.
+func TestJudgeOfReadiness(t *testing.T) {
+	web := appReadiness{name: "web", state: control.AppRunning, desired: 2, ready: 2, everReady: true, listens: true}
+	with := func(change func(*appReadiness)) readiness {
+		a := web
+		change(&a)
+		return readiness{apps: []appReadiness{a}}
+	}
+	for name, c := range map[string]struct {
+		is   readiness
+		ok   bool
+		want string
+	}{
+		"ready":             {readiness{apps: []appReadiness{web}}, true, "web: ready, 2 of 2 workers are ready"},
+		"one is enough":     {with(func(a *appReadiness) { a.ready = 1 }), true, "web: ready, 1 of 2 workers are ready"},
+		"starting":          {with(func(a *appReadiness) { a.ready, a.everReady = 1, false }), false, "web: starting, 1 of 2 workers are ready"},
+		"none any more":     {with(func(a *appReadiness) { a.ready = 0 }), false, "web: no worker is ready, of 2"},
+		"scaled to nothing": {with(func(a *appReadiness) { a.ready, a.desired = 0, 0 }), true, "web: scaled to nothing"},
+		"waits":             {with(func(a *appReadiness) { a.state, a.why = control.AppWaiting, "waits: db is not ready" }), false, "web: waits: db is not ready"},
+		"gave up":           {with(func(a *appReadiness) { a.state, a.why = control.AppGaveUp, "exit code 3" }), false, "web: failed: exit code 3"},
+		"stops":             {with(func(a *appReadiness) { a.state = control.AppStopping }), false, "web: stopping, 2 of 2 workers are ready"},
+		"was stopped":       {with(func(a *appReadiness) { a.state = control.AppStopped }), false, "web: stopped"},
+		"has finished":      {with(func(a *appReadiness) { a.state, a.listens = control.AppFinished, false }), true, "web: finished"},
+		"serves no more":    {with(func(a *appReadiness) { a.state = control.AppFinished }), false, "web: finished"},
+		"leaves":            {with(func(a *appReadiness) { a.state, a.leaves = control.AppStopping, true }), true, "web: stopping, it is no longer in the config"},
+		"a job":             {with(func(a *appReadiness) { a.everReady, a.ready, a.oneShot = false, 0, true }), true, "web: a one-shot app, running"},
+		"nothing":           {readiness{}, true, ""},
+		"all of it stops":   {readiness{stopping: true, apps: []appReadiness{web}}, false, "tine is stopping\nweb: ready, 2 of 2 workers are ready"},
+		"one of two": {readiness{apps: []appReadiness{web, {name: "db", state: control.AppRunning, desired: 1}}}, false,
+			"web: ready, 2 of 2 workers are ready\ndb: starting, 0 of 1 workers are ready"},
+	} {
+		if ok, lines := c.is.judge(); ok != c.ok || strings.Join(lines, "\n") != c.want {
+			t.Errorf("%s: %v, %q", name, ok, lines)
+		}
+	}
+}
+
+// askProbe asks over TCP, on a connection of its own.
+func askProbe(t *testing.T, address, path string) (status int, body string) {
+	t.Helper()
+	c := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := c.Get("http://" + address + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(text)
+}
+
+// healthAddress is where the master that wrote this log can be asked.
+func healthAddress(t *testing.T, log *lockedBuffer) string {
+	t.Helper()
+	for line := range strings.Lines(log.String()) {
+		var l struct{ Message, Address string }
+		if json.Unmarshal([]byte(line), &l) == nil && l.Message == "health" {
+			return l.Address
+		}
+	}
+	t.Fatalf("the log does not say where:\n%s", log)
+	return ""
+}
+
+// TestHealthOverItsLife: ready, no worker any more, and a stop that waits.
+func TestHealthOverItsLife(t *testing.T) {
+	m := startMaster(t, func(c *Config) { c.Health.Listen, c.StopDelay = "127.0.0.1:0", time.Hour })
+	at := healthAddress(t, m.log)
+	for path, want := range map[string]string{
+		"/healthz": "200 ok\n", "/readyz": "200 web: ready, 2 of 2 workers are ready\n",
+	} {
+		if status, body := askProbe(t, at, path); fmt.Sprint(status, " ", body) != want {
+			t.Errorf("%s: %d %q, want %q", path, status, body, want)
+		}
+	}
+	if status, body := askProbe(t, at, "/v1/status"); status != 404 || !strings.Contains(body, "only GET /healthz and GET /readyz") {
+		t.Errorf("%d %s", status, body)
+	}
+	before, err := m.s.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if status, body := askProbe(t, at, "/readyz"); status != 503 || body != "tine is stopping\nweb: ready, 2 of 2 workers are ready\n" {
+		t.Errorf("%d %q", status, body)
+	}
+	if status, body := askProbe(t, at, "/healthz"); status != 200 {
+		t.Errorf("%d %q", status, body)
+	}
+	// Nothing else has changed: who was ready serves on.
+	if status, _ := askProbe(t, before.Apps[0].Listen[0], "/"); status != 200 {
+		t.Errorf("a request during the delay: %d", status)
+	}
+	after, err := m.s.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after.Apps[0].Ready != 2 || !slices.Equal(pidsOf(after), pidsOf(before)) {
+		t.Errorf("%+v, was %+v", after.Apps[0], before.Apps[0])
+	}
+	if err := m.s.Stop(); err != nil { // skips the rest of the hour
+		t.Fatal(err)
+	}
+	if err := m.wait(); err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(m.log.String(), `"at_once":true`) {
+		t.Error("the second order was taken for one to kill")
+	}
+}
+
+func pidsOf(st Status) (all []int) {
+	for _, s := range st.Apps[0].Slots {
+		for _, w := range s.Workers {
+			all = append(all, w.PID)
+		}
+	}
+	return all
+}
+
+// TestReadyzFromTheStart: a start that goes on is alive, and not ready.
+func TestReadyzFromTheStart(t *testing.T) {
+	behaviour := t.TempDir() + "/behaviour"
+	log := &lockedBuffer{}
+	m := &master{t: t, behaviour: behaviour, log: log, ended: make(chan error, 1)}
+	m.behave("hang")
+	c := &Config{Name: "test", Log: Log{Format: "json", Level: "debug"}, Apps: []App{testApp("web", behaviour, 1)}, Health: Health{Listen: "127.0.0.1:0"}, StopDelay: time.Hour}
+	s, err := New(c, WithOutput(log, log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { m.ended <- s.Run(bounded(t)) }()
+	<-s.started
+	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(log.String(), `"message":"health"`); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("no health is served")
+		}
+	}
+	at := healthAddress(t, log)
+	if status, body := askProbe(t, at, "/readyz"); status != 503 || body != "web: starting, 0 of 1 workers are ready\n" {
+		t.Errorf("%d %q", status, body)
+	}
+	if status, body := askProbe(t, at, "/healthz"); status != 200 {
+		t.Errorf("%d %q", status, body)
+	}
+	if err := s.Stop(); err != nil { // with no delay: nobody was told to come
+		t.Fatal(err)
+	}
+	if err := m.wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestHealthzIsBounded: a loop that does not answer is not alive.
+func TestHealthzIsBounded(t *testing.T) {
+	m := startMaster(t, func(c *Config) { c.Health.Listen = "127.0.0.1:0" })
+	at := healthAddress(t, m.log)
+	release := make(chan struct{})
+	if err := m.s.order(holdLoop{release}); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	status, body := askProbe(t, at, "/healthz")
+	close(release)
+	if status != 503 || !strings.Contains(body, "not within 900ms") {
+		t.Errorf("%d %q", status, body)
+	}
+	if took := time.Since(began); took < healthTime/2 {
+		t.Errorf("after %s", took)
+	}
+	if status, body := askProbe(t, at, "/healthz"); status != 200 {
+		t.Errorf("%d %q", status, body)
+	}
+}
+
+// holdLoop stands still until it is released.
+type holdLoop struct{ release <-chan struct{} }
+
+func (h holdLoop) apply(*loop) { <-h.release }

@@ -1,0 +1,139 @@
+package supervisor
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/tinehq/tine/supervisor/control"
+)
+
+// busy has one request in flight for a minute, in an app of m, and returns when a worker
+// has it.
+func (m *master) busy(app int) {
+	m.t.Helper()
+	st, err := m.s.Status()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	m.t.Cleanup(func() { cancel(); <-ended })
+	request, err := http.NewRequestWithContext(ctx, "GET", "http://"+st.Apps[app].Listen[0]+"/?sleep=1m", nil)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	go func() {
+		defer close(ended)
+		c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		if res, err := c.Do(request); err == nil {
+			res.Body.Close()
+		}
+	}()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		st, err := m.s.Status()
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		for _, load := range st.Apps[app].WorkerLoad {
+			if load.InFlight > 0 {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			m.t.Fatal("no worker has the request")
+		}
+	}
+}
+
+// TestStopIsInTime: requests that never end, hooks that take long and apps that wait for
+// each other all find their end before somebody else ends them. Nobody is given less time
+// than there is.
+func TestStopIsInTime(t *testing.T) {
+	const limit = 3 * time.Second
+	for name, change := range map[string]func(*Config){
+		"a request": func(*Config) {},
+		"a request and a delay": func(c *Config) {
+			c.StopDelay = time.Minute
+		},
+		"a hook": func(c *Config) {
+			c.Apps[0].Hooks.BeforeDrain = Hook{Command: []string{"sleep", "60"}, Timeout: time.Minute}
+		},
+		"two apps, one after the other": func(c *Config) {
+			gate := testApp("gate", c.Apps[0].Env["TEST_BEHAVIOUR"], 1)
+			gate.DependsOn = map[string]string{"web": DependsReady}
+			c.Apps = append(c.Apps, gate)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := startMaster(t, func(c *Config) {
+				c.StopTimeout = limit
+				change(c)
+				for i := range c.Apps {
+					c.Apps[i].KillAfter = 5 * time.Second
+				}
+			})
+			for app := range m.s.config.Apps {
+				m.busy(app)
+			}
+			began := time.Now()
+			if err := m.s.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			if err := m.wait(); err != nil {
+				t.Error(err)
+			}
+			took := time.Since(began)
+			t.Logf("%s: stopped in %s", name, took)
+			if took > limit {
+				t.Errorf("the stop took %s, and there were %s", took, limit)
+			}
+			if took < limit/4 {
+				t.Errorf("the stop took %s only: the request had a right to more", took)
+			}
+		})
+	}
+}
+
+// TestStopHurriesWhoStops: an app that drains for an order of its own has no more time than
+// all the others.
+func TestStopHurriesWhoStops(t *testing.T) {
+	m := startMaster(t, func(c *Config) { c.StopTimeout = 2 * time.Second })
+	m.busy(0)
+	ordered := make(chan struct{})
+	go func() {
+		defer close(ordered)
+		_, _ = m.do(control.Order{Verb: control.VerbStop, App: "web"}) // that tine ends is no way to end this
+	}()
+	for deadline := time.Now().Add(20 * time.Second); m.app("web").State != control.AppStopping; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the app does not stop")
+		}
+	}
+	began := time.Now()
+	if err := m.s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.wait(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("the stop took %s", took)
+	}
+	<-ordered
+}
+
+// TestDelayOfStop leaves time for the drains.
+func TestDelayOfStop(t *testing.T) {
+	const s = time.Second
+	for _, c := range []struct{ delay, timeout, want time.Duration }{
+		{0, 0, 0}, {5 * s, 0, 5 * s}, {5 * s, StopTimeoutOff, 5 * s}, {5 * s, 30 * s, 5 * s}, {5 * s, 10 * s, 2500 * time.Millisecond},
+	} {
+		config := Config{StopDelay: c.delay, StopTimeout: c.timeout}
+		if got := config.delayOfStop(); got != c.want {
+			t.Errorf("delay %s within %s: %s, want %s", c.delay, c.timeout, got, c.want)
+		}
+	}
+}
