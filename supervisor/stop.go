@@ -46,6 +46,9 @@ func (c stopOrder) apply(l *loop) {
 	if delay > 0 {
 		e = e.Dur("delay_ms", delay)
 	}
+	if !l.stop.endBy.IsZero() {
+		e = e.Dur("within_ms", time.Until(l.stop.endBy).Round(time.Millisecond))
+	}
 	e.Msg("stopping")
 	l.event(nil, zerolog.InfoLevel, control.Event{Kind: control.EventStopping, Reason: c.reason, Message: "tine is stopping: " + c.reason})
 	if first {
