@@ -50,7 +50,7 @@ ready: see go doc of that package. Others are ended after --ready-timeout.
 
 Signals: USR2 rolls, HUP reads the config again, TTIN and TTOU add and remove a
 worker, USR1 reopens the log file; TERM, INT and QUIT stop gracefully, a second
-one stops at once. Each flag can be given as an environment variable too:
+one stops at once (during --stop-delay it ends that). Each flag can be given as an environment variable too:
 --drain-timeout as TINE_DRAIN_TIMEOUT.`,
 		Example: `  tine run -c tine.yaml                    # or: tine run tine.yaml
   tine run -l :7000 -n 4 -- ./server --verbose
