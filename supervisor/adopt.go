@@ -19,7 +19,7 @@ import (
 // from what ran, that is applied once all is adopted.
 func (l *loop) adopt(state savedState, config *Config) error {
 	l.kept.keys = state.Keys
-	l.stopping, l.asked = state.Stopping, state.Asked
+	l.stopping, l.asked, l.stop = state.Stopping, state.Asked, state.Stop.restored()
 	all := map[int]*sockets{}
 	for _, saved := range state.Sockets {
 		s, err := l.adoptSockets(saved, state.Apps)

@@ -148,11 +148,17 @@ func (l *loop) steerAll() {
 // drain asks a native worker over its channel. One whose channel has ended can
 // only be asked by a signal.
 func (l *loop) drain(m *member, e pool.Drain) {
+	told := m.drains && e.Again
 	m.drains = true
 	if m.app.steerDue {
 		l.steer(m.app)
 	}
-	if !l.holdDrain(m, e) {
+	switch {
+	case told:
+		if l.forgetHeldDrain(m) || m.outbox != nil { // else it got SIGTERM, and a second one would cut it short
+			l.tellDrain(m, e)
+		}
+	case !l.holdDrain(m, e):
 		l.tellDrain(m, e)
 	}
 }

@@ -293,6 +293,19 @@ func (l *loop) releaseDrain(d *heldDrain) {
 	l.tellDrain(m, d.order)
 }
 
+// forgetHeldDrain is for a worker that is told something newer than the order that waits. It says
+// whether there was one.
+func (l *loop) forgetHeldDrain(m *member) (held bool) {
+	for _, d := range append(slices.Clone(m.app.hooks.drains), m.app.hooks.inRun...) {
+		if d.m == m {
+			d.m, held = nil, true
+			d.timer.Stop()
+		}
+	}
+	m.app.hooks.drains = slices.DeleteFunc(m.app.hooks.drains, func(d *heldDrain) bool { return d.m == nil })
+	return held
+}
+
 // hookEnv is what every hook finds.
 func hookEnv(app string, generation int) []string {
 	return []string{envApp + "=" + app, envGeneration + "=" + strconv.Itoa(generation)}

@@ -24,6 +24,7 @@ type savedState struct {
 	WasReady bool           `json:"was_ready"`
 	Stopping bool           `json:"stopping,omitempty"`
 	Asked    bool           `json:"asked,omitempty"`
+	Stop     savedStop      `json:"stop,omitzero"`
 	Sockets  []savedSockets `json:"sockets"`
 	Apps     []savedApp     `json:"apps"`
 }
@@ -90,7 +91,7 @@ func (l *loop) saveState() {
 func (l *loop) savedState() savedState {
 	s := savedState{
 		Version: stateVersion, Master: os.Getpid(), At: ipc.Monotonic(), Keys: l.kept.keys,
-		WasReady: l.wasReady, Stopping: l.stopping, Asked: l.asked,
+		WasReady: l.wasReady, Stopping: l.stopping, Asked: l.asked, Stop: l.stop.saved(),
 	}
 	seen := map[*sockets]bool{}
 	for _, a := range l.apps {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -26,6 +27,32 @@ type masterStop struct {
 	drainAt time.Time // when the drains begin; zero: they have, or there is no stop
 	endBy   time.Time // zero: it may take as long as it takes
 	cut     bool      // what else would be waited for at the end is ended
+}
+
+// savedStop is the same for a later master, in nanoseconds of [ipc.Monotonic]; 0: zero.
+type savedStop struct {
+	DrainAt int64 `json:"drain_at,omitempty"`
+	EndBy   int64 `json:"end_by,omitempty"`
+}
+
+func (s masterStop) saved() savedStop {
+	at := func(t time.Time) int64 {
+		if t.IsZero() {
+			return 0
+		}
+		return ipc.Monotonic() + int64(time.Until(t))
+	}
+	return savedStop{DrainAt: at(s.drainAt), EndBy: at(s.endBy)}
+}
+
+func (s savedStop) restored() masterStop {
+	at := func(n int64) time.Time {
+		if n == 0 {
+			return time.Time{}
+		}
+		return time.Now().Add(time.Duration(n - ipc.Monotonic()))
+	}
+	return masterStop{drainAt: at(s.DrainAt), endBy: at(s.EndBy)}
 }
 
 func (c stopOrder) apply(l *loop) {
@@ -56,6 +83,7 @@ func (c stopOrder) apply(l *loop) {
 	}
 	if delay > 0 {
 		l.stop.drainAt = time.Now().Add(delay)
+		l.saveState()
 		return
 	}
 	l.stop.drainAt = time.Time{}

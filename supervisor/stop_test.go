@@ -100,7 +100,16 @@ func TestStopIsInTime(t *testing.T) {
 // TestStopHurriesWhoStops: an app that drains for an order of its own has no more time than
 // all the others.
 func TestStopHurriesWhoStops(t *testing.T) {
-	m := startMaster(t, func(c *Config) { c.StopTimeout = 2 * time.Second })
+	for name, hook := range map[string]Hook{"told": {}, "held by a hook": {Command: []string{"sleep", "60"}, Timeout: time.Minute}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			stopHurriesWhoStops(t, hook)
+		})
+	}
+}
+
+func stopHurriesWhoStops(t *testing.T, hook Hook) {
+	m := startMaster(t, func(c *Config) { c.StopTimeout, c.Apps[0].Hooks.BeforeDrain = 2*time.Second, hook })
 	m.busy(0)
 	ordered := make(chan struct{})
 	go func() {
@@ -134,6 +143,20 @@ func TestDelayOfStop(t *testing.T) {
 		config := Config{StopDelay: c.delay, StopTimeout: c.timeout}
 		if got := config.delayOfStop(); got != c.want {
 			t.Errorf("delay %s within %s: %s, want %s", c.delay, c.timeout, got, c.want)
+		}
+	}
+}
+
+// TestStopIsKept: a later master goes on with it.
+func TestStopIsKept(t *testing.T) {
+	if was := (masterStop{}); was.saved() != (savedStop{}) || was.saved().restored() != was {
+		t.Errorf("%+v", was.saved().restored())
+	}
+	was := masterStop{drainAt: time.Now().Add(time.Second), endBy: time.Now().Add(time.Minute)}
+	is := was.saved().restored()
+	for name, d := range map[string]time.Duration{"drain": is.drainAt.Sub(was.drainAt), "end": is.endBy.Sub(was.endBy)} {
+		if d.Abs() > time.Second {
+			t.Errorf("%s: off by %s", name, d)
 		}
 	}
 }
