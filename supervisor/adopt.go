@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -74,7 +75,11 @@ func (l *loop) adoptSockets(saved savedSockets, apps []savedApp) (*sockets, erro
 	if i < 0 {
 		return nil, fmt.Errorf("cannot adopt sockets %d: they are of no app", saved.Key)
 	}
-	set, err := listen.Adopt(saved.Set, files, apps[i].Config.steering())
+	o := apps[i].Config.steering()
+	o.Given = l.given.sockets
+	lent := maps.Clone(files)
+	l.given.lend(saved.Set, lent)
+	set, err := listen.Adopt(saved.Set, lent, o)
 	if err != nil {
 		return nil, err
 	}

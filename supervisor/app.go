@@ -87,7 +87,7 @@ type lastExit struct {
 // openApp resolves the command and opens the sockets, so that what is wrong with
 // either is known before anything runs. It may wait for a disk or a name server.
 // The sockets of an app that it replaces are used as they are; the caller counts.
-func openApp(c App, replaces *app) (*app, error) {
+func openApp(c App, replaces *app, given *activation) (*app, error) {
 	g := newGeneration(c)
 	if _, err := g.resolve(); err != nil {
 		return nil, err
@@ -105,11 +105,13 @@ func openApp(c App, replaces *app) (*app, error) {
 		a.sockets = replaces.sockets
 		return a, nil
 	}
-	addresses, err := c.addresses()
+	addresses, err := given.addresses(c)
 	if err != nil {
 		return nil, err
 	}
-	set, err := listen.Open(addresses, c.workers(), c.steering())
+	o := c.steering()
+	o.Given = given.sockets
+	set, err := listen.Open(addresses, c.workers(), o)
 	if err != nil {
 		return nil, err
 	}

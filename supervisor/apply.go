@@ -18,6 +18,7 @@ type plan struct {
 	asked     *Config // as it came
 	config    *Config // with its defaults
 	newcomers []newcomer
+	given     *activation
 	added     []*app // the newcomers that are open
 }
 
@@ -39,7 +40,8 @@ func (l *loop) applyConfig(c *Config) {
 		return
 	}
 	l.opening = true
-	p := &plan{asked: c, config: c.WithDefaults()}
+	l.news()
+	p := &plan{asked: c, config: c.WithDefaults(), given: l.given}
 	for _, config := range p.config.Apps {
 		if l.find(config.Name) == nil && !l.done(config) && !l.isHalted(config.Name) {
 			p.newcomers = append(p.newcomers, newcomer{config, l.predecessor(p.config, config)})
@@ -72,7 +74,7 @@ func (c *Config) names(a *app) bool {
 
 func (p *plan) open() error {
 	for _, n := range p.newcomers {
-		a, err := openApp(n.config, n.replaces)
+		a, err := openApp(n.config, n.replaces, p.given)
 		if err != nil {
 			p.close()
 			return err
@@ -96,6 +98,7 @@ func (p *plan) close() {
 // opened carries out a plan whose newcomers could all be opened.
 func (l *loop) opened(p *plan, err error) {
 	l.opening = false
+	l.news()
 	if err == nil {
 		err = l.outdated(p)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
 )
@@ -35,7 +36,7 @@ func (c getSurvey) apply(l *loop) { c.answer <- l.survey() }
 func (l *loop) survey() *survey {
 	now := time.Now()
 	s := &survey{Status: control.Status{
-		Version: l.s.version, PID: os.Getpid(), UptimeS: seconds(now.Sub(l.startedAt)), Name: l.name,
+		Version: l.s.version, PID: os.Getpid(), KeeperPID: keeper.PID(), UptimeS: seconds(now.Sub(l.startedAt)), Name: l.name,
 		Apps:  []control.App{},
 		Cache: control.CacheStatus{Epoch: l.store.Epoch(), Values: []control.CacheValue{}},
 	}}

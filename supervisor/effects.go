@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -41,6 +42,9 @@ func (l *loop) carryOut(a *app, effect pool.Effect) {
 		a.history.lastGeneration = max(a.history.lastGeneration, e.Generation)
 	case pool.Record:
 		l.record(a, e)
+		if e.Kind == pool.KindRolloutBegin {
+			l.report.due = time.Time{} // it may be over before the next look
+		}
 		l.noticed(a, e)
 	case pool.Done:
 		l.appEnded(a, e.Code, e.Reason)

@@ -243,6 +243,7 @@ func (l *loop) greeted() {
 	l.steerAll()
 	l.wasReady = true
 	close(l.s.ready)
+	l.tellReady()
 	l.logs.Info().Float64("took_ms", ms(time.Since(l.startedAt))).Msg("all workers are ready")
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
@@ -62,10 +63,12 @@ type loop struct {
 	left       bool     // another master is in charge: nothing here is ours any more
 	stepAt     time.Time
 	startedAt  time.Time
+	report     report
+	given      *activation // never changed, so that it can be shared
 }
 
 func newLoop(s *Supervisor) *loop {
-	return &loop{s: s, jobs: map[string]*job{}, startedAt: time.Now()}
+	return &loop{s: s, jobs: map[string]*job{}, startedAt: time.Now(), given: &activation{}}
 }
 
 func (l *loop) run(ctx context.Context) (err error) {
@@ -93,6 +96,12 @@ func (l *loop) run(ctx context.Context) (err error) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	signals := watchSignals(l.s)
 	defer signals.stop()
+	l.openReport()
+	// Whoever could not even begin is started again if there was a master before it, whose workers wait.
+	orderly := l.s.store != nil && len(l.s.inherited[keptState]) == 0
+	defer func() { l.closeReport(orderly) }()
+	l.activate(config)
+	defer l.closeInherited()
 	before, err := l.openStore()
 	if err != nil {
 		return err
@@ -132,6 +141,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 	l.startSources(config.Cache)
 	if l.adopted != nil {
 		l.resume()
+		l.tellAdopted()
 		l.changedSince(config)
 	} else {
 		for _, a := range l.apps {
@@ -140,6 +150,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 	}
 	stop := ctx.Done()
 	for l.settle(); !l.left && !l.ended(); l.settle() {
+		l.tell(time.Now())
 		if l.timerStale {
 			l.setTimer()
 		}
@@ -167,6 +178,8 @@ func (l *loop) run(ctx context.Context) (err error) {
 			l.checkOrders()
 		}
 	}
+	// The keeper is told that a master which has handed over leaves for good. systemd might take it for the service.
+	orderly = !l.left || keeper.PID() != 0
 	if l.left {
 		l.logs.Info().Msg("another master is in charge; this one leaves")
 		return ErrUpgraded
@@ -177,7 +190,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 // open opens every app, or none.
 func (l *loop) open(c *Config) error {
 	for _, config := range c.Apps {
-		a, err := openApp(config, nil)
+		a, err := openApp(config, nil, l.given)
 		if err != nil {
 			l.closeSockets()
 			return err
@@ -247,7 +260,7 @@ func (l *loop) waitForGoroutines() {
 
 // step gives one event to an app's core and carries out the orders that follow.
 func (l *loop) step(a *app, ev pool.Event) {
-	l.timerStale = true
+	l.news()
 	l.stepAt = time.Now()
 	effects := a.pool.Step(l.stepAt, ev)
 	l.saveState()
@@ -264,6 +277,9 @@ func (l *loop) setTimer() {
 		next = d
 	}
 	if d := l.nextStop(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
+		next = d
+	}
+	if d := l.nextReport(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
 		next = d
 	}
 	for _, a := range l.apps {
@@ -311,6 +327,7 @@ func (l *loop) result() error {
 // master tells in the end.
 func (l *loop) appEnded(a *app, code int, reason string) {
 	a.ended, a.code, a.reason = true, code, reason
+	l.news()
 	level := zerolog.InfoLevel
 	if code != 0 {
 		level = zerolog.ErrorLevel

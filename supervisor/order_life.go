@@ -98,7 +98,7 @@ func (l *loop) cancelled(o *order, a *app) error {
 // reopen prepares the next run of an app: on the sockets of the one that keeps them,
 // or on new ones.
 func (l *loop) reopen(o *order, a, keeps *app, then func(next *app)) {
-	config, wanted := a.config, a.pool.Status().Wanted
+	config, wanted, given := a.config, a.pool.Status().Wanted, l.given
 	if a.startWith > 0 {
 		wanted = a.startWith
 	}
@@ -106,7 +106,7 @@ func (l *loop) reopen(o *order, a, keeps *app, then func(next *app)) {
 	asked := config
 	asked.Workers = max(wanted, 1)
 	l.s.wg.Go(func() {
-		next, err := openApp(asked, keeps)
+		next, err := openApp(asked, keeps, given)
 		if err == nil {
 			c := poolConfig(config)
 			c.Workers, c.FirstID, c.FirstGeneration, c.Seed = wanted, firstID, number, rand.Uint64()

@@ -89,6 +89,8 @@ func forEach(requests <-chan struct{}, do func()) (ended <-chan struct{}) {
 }
 
 func (s *Supervisor) loadConfig() {
+	s.post(reloadBegun{})
+	defer s.post(reloadEnded{})
 	s.renewControl()
 	c, err := s.loadAgain()
 	if err != nil {

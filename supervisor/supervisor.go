@@ -13,6 +13,7 @@ import (
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/keeper"
 )
 
 // ErrEnded is what every method of a Supervisor returns once Run has returned,
@@ -66,6 +67,7 @@ type options struct {
 	controlPath    string
 	doctor         func() any
 	onControl      []func(*control.Server)
+	keeper         *keeper.Client
 	store          Store
 	inherited      map[string][]*os.File
 	upgrader       Upgrader

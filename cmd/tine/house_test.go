@@ -25,7 +25,7 @@ var rules = map[string][]string{
 	"supervisor/control":           {"ipc", "supervisor/pool"},
 	"supervisor/control/dashboard": {"ipc", "supervisor/pool", "supervisor/control"},
 	"supervisor/control/metrics":   {"ipc", "supervisor/pool", "supervisor/control"},
-	"supervisor":                   {"ipc", "supervisor/pool", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record"},
+	"supervisor":                   {"ipc", "supervisor/pool", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record", "supervisor/keeper"},
 	"cmd/tine":                     {"ipc", "supervisor", "supervisor/pool", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record", "supervisor/keeper", "supervisor/handover"},
 	"cmd/demo":                     {"ipc", "worker"},
 }

@@ -175,7 +175,7 @@ func newStatus() *cobra.Command {
 }
 
 func printStatus(s screen, st control.Status) {
-	fmt.Fprintf(s, "%s  pid %d, up %s, tine %s\n", s.paint(bold, st.Name), st.PID, seconds(st.UptimeS), st.Version)
+	fmt.Fprintf(s, "%s  pid %s, up %s, tine %s\n", s.paint(bold, st.Name), aboveWorkers(st), seconds(st.UptimeS), st.Version)
 	for _, a := range st.Apps {
 		state := appState(a)
 		line := fmt.Sprintf("%s  %s, %d of %d ready, generation %d", s.paint(bold, a.Name), s.paint(state.colour, state.text), a.Ready, a.Desired, a.Generation)

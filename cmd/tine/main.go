@@ -8,9 +8,13 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/tinehq/tine/supervisor/keeper"
 )
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() {
+	keeper.Main() // the process that becomes a keeper goes no further
+	os.Exit(run(os.Args[1:]))
+}
 
 func run(args []string) int {
 	root := newRoot()

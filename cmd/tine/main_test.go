@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/tinehq/tine/supervisor/keeper"
 )
 
 // The test binary plays these parts, told apart by the name that it is started by:
@@ -19,7 +20,13 @@ import (
 //
 // so that nothing has to be built and every test is about real processes. Those tests
 // look into /proc and are for Linux.
-var roles = map[string]func(args []string) int{"tine": run, "member": memberMain}
+var roles = map[string]func(args []string) int{"tine": tineMain, "member": memberMain}
+
+// tineMain is main.
+func tineMain(args []string) int {
+	keeper.Main()
+	return run(args)
+}
 
 // Where it is found under each name.
 var (
@@ -37,7 +44,7 @@ func TestMain(m *testing.M) {
 		os.Exit(memberMain(nil))
 	}
 	testscript.Main(parts{m}, map[string]func(){
-		"tine": func() { os.Exit(run(os.Args[1:])) },
+		"tine": func() { os.Exit(tineMain(os.Args[1:])) },
 	})
 }
 
@@ -65,6 +72,8 @@ func (p parts) Run() int {
 	}
 	// The race detector would otherwise hold up each exit for a second, and a race in
 	// a child shall be an exit status that no test takes for a good one.
+	// Most tests are about the master alone, whose PID and log they look at: those of keeper_test.go ask for a keeper.
+	os.Setenv("TINE_KEEPER", "off")
 	os.Setenv("GORACE", "atexit_sleep_ms=0 halt_on_error=1")
 	// The tests wait more than they compute; a flag on the command line still wins.
 	_ = flag.Set("test.parallel", "8")

@@ -379,7 +379,7 @@ this app, which stays in the list: tine start APP starts it again.`,
 				return err
 			}
 			defer r.Close()
-			ended := endOf(r.status.PID)
+			ended := endOf(foremost(r.status))
 			err = o.give(cmd, r, []control.Order{{Verb: control.VerbShutdown, Now: now}}, func(control.Order) string {
 				return ""
 			})
@@ -389,7 +389,7 @@ this app, which stays in the list: tine start APP starts it again.`,
 			ctx, cancel := context.WithTimeout(cmd.Context(), answerTimeout)
 			defer cancel()
 			if err := ended(ctx); err != nil {
-				return fmt.Errorf("cannot see the end of tine (pid %d), which has stopped its apps: %w", r.status.PID, err)
+				return fmt.Errorf("cannot see the end of tine (pid %d), which has stopped its apps: %w", foremost(r.status), err)
 			}
 			if !o.json {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s stopped\n", r.status.Name)

@@ -31,6 +31,8 @@ type runFlags struct {
 	control, health                                   string
 	stopDelay                                         time.Duration
 	stopTimeout                                       stopTimeout
+	keeper                                            keeperMode
+	watchdog                                          optional
 }
 
 // Flags that describe the one app of a command line: a config file says it all
@@ -50,7 +52,9 @@ ready: see go doc of that package. Others are ended after --ready-timeout.
 
 Signals: USR2 rolls, HUP reads the config again, TTIN and TTOU add and remove a
 worker, USR1 reopens the log file; TERM, INT and QUIT stop gracefully, a second
-one stops at once (during --stop-delay it ends that). Each flag can be given as an environment variable too:
+one stops at once (during --stop-delay it ends that). Above the master is a keeper, which
+has the PID that is seen from outside, passes signals on, and brings the master back when
+that dies: see --keeper. Each flag can be given as an environment variable too:
 --drain-timeout as TINE_DRAIN_TIMEOUT.`,
 		Example: `  tine run -c tine.yaml                    # or: tine run tine.yaml
   tine run -l :7000 -n 4 -- ./server --verbose
@@ -67,6 +71,11 @@ one stops at once (during --stop-delay it ends that). Each flag can be given as 
 			c, err := load()
 			if err != nil {
 				return err
+			}
+			if on, err := f.keeper.wants(here()); err != nil {
+				return usageError{err}
+			} else if on {
+				return becomeKeeper(c, time.Duration(f.watchdog))
 			}
 			var opts []supervisor.Option
 			if f.config != "" {
@@ -120,6 +129,9 @@ func (f *runFlags) define(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.stopDelay, "stop-delay", 0, "from SIGTERM to the first drain; /readyz says no meanwhile, and a second SIGTERM skips it")
 	flags.Var(&f.stopTimeout, "stop-timeout", "a stop is over before this time, at which whoever stops Tine kills it; auto: 10s as PID 1, else off")
 	flags.StringVar(&f.control, "control", "", "`PATH` of the control socket or its folder, or off (default: where tine ls finds it)")
+	f.keeper, f.watchdog = keeperAuto, optional(watchdogDefault)
+	flags.Var(&f.keeper, "keeper", "a process above the master that brings it back when it dies: auto, on or off (auto: on, but not below systemd)")
+	flags.Var(&f.watchdog, "watchdog", "the keeper ends and brings back a master that hangs for so long, or off")
 }
 
 // load makes the config of the file or of the flags.

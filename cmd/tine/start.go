@@ -257,7 +257,7 @@ func notRunning(ctx context.Context, c *supervisor.Config) error {
 	case err != nil:
 		return fmt.Errorf("cannot see whether %s runs already: %w", c.Name, err)
 	}
-	return fmt.Errorf("%s runs already (pid %d): tine reload replaces its workers; another one needs another --name or --control", st.Name, st.PID)
+	return fmt.Errorf("%s runs already (pid %d): tine reload replaces its workers; another one needs another --name or --control", st.Name, foremost(st))
 }
 
 // started says what runs now.

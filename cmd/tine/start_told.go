@@ -18,21 +18,22 @@ const (
 
 // runAndTell runs c as supervisor.Run does, and tells a tine start that waits for it.
 func runAndTell(ctx context.Context, c *supervisor.Config, opts ...supervisor.Option) error {
-	s, err := supervisor.New(c, append([]supervisor.Option{supervisor.WithSignals()}, opts...)...)
+	up := lookAbove()
+	defer up.close()
+	s, err := supervisor.New(c, append(append([]supervisor.Option{supervisor.WithSignals()}, up.options()...), opts...)...)
 	if err != nil {
 		return err
 	}
-	pipe := startPipe()
-	if pipe == nil {
+	if up.start == nil {
 		return s.Run(ctx)
 	}
 	ended, told := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(told)
-		defer pipe.Close()
 		select {
 		case <-s.Ready():
-			_, _ = pipe.WriteString(readyWord) // who started it may have gone
+			up.tell()
+			up.start.Close() // whoever reads it may wait for its end
 		case <-ended:
 		}
 	}()

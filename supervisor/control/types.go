@@ -8,13 +8,15 @@ import "time"
 
 // Status is what a master runs at one moment.
 type Status struct {
-	Version  string      `json:"version"` // of tine
-	PID      int         `json:"pid"`     // of the master
-	UptimeS  float64     `json:"uptime_s"`
-	Name     string      `json:"name"`     // of the master: its socket is named after it
-	Steering string      `json:"steering"` // kind, of the first app
-	Apps     []App       `json:"apps"`     // in the order of the config
-	Cache    CacheStatus `json:"cache"`
+	Version string `json:"version"` // of tine
+	PID     int    `json:"pid"`     // of the master
+	// KeeperPID is that of the keeper above the master, which gets the signals that are meant for it; none: there is none.
+	KeeperPID int         `json:"keeper_pid,omitempty"`
+	UptimeS   float64     `json:"uptime_s"`
+	Name      string      `json:"name"`     // of the master: its socket is named after it
+	Steering  string      `json:"steering"` // kind, of the first app
+	Apps      []App       `json:"apps"`     // in the order of the config
+	Cache     CacheStatus `json:"cache"`
 }
 
 // The states of an app.

@@ -53,6 +53,11 @@ const (
 	fileTable  = "table." // "table.A": the map of address A's sockets, of kind ebpf
 )
 
+// SocketName is the name in Files of the socket of an address and a slot; of a shared one the slot is 0.
+func SocketName(address, slot int) string {
+	return fileSocket + strconv.Itoa(address) + "." + strconv.Itoa(slot)
+}
+
 // Save tells what the Set is like. Files that were open at the same moment go with it: the two are asked for together, and
 // again after each OpenSlot, CloseSlot, SteerTo and fall.
 func (s *Set) Save() Saved {
@@ -84,7 +89,7 @@ func (s *Set) Files() map[string]*os.File {
 	files[fileHot], files[fileRows] = s.board.Files()
 	for i, g := range s.groups {
 		for slot, f := range g.sockets {
-			files[fileSocket+strconv.Itoa(i)+"."+strconv.Itoa(slot)] = f
+			files[SocketName(i, slot)] = f
 		}
 	}
 	for group, f := range s.tables() {
@@ -132,13 +137,15 @@ func adopt(saved Saved, files map[string]*os.File, o Options, kinds []maker) (_ 
 		if err != nil {
 			return nil, err
 		}
+		g.take(o.Given)
+		g.shared = a.Shared // as its sockets are
 		s.groups = append(s.groups, g)
 		sockets := saved.Slots
 		if g.shared {
 			sockets = min(sockets, 1)
 		}
 		for slot := range sockets {
-			f, err := adoptSocket(files, fileSocket+strconv.Itoa(i)+"."+strconv.Itoa(slot))
+			f, err := adoptSocket(files, SocketName(i, slot))
 			if err != nil {
 				return nil, err
 			}

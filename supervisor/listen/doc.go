@@ -85,4 +85,19 @@
 // Unix-domain addresses, and all addresses where SO_REUSEPORT does not balance (macOS), have one socket that all slots
 // share. Steering cannot keep connections from a slot there; a worker that stops accepting leaves them
 // to the others.
+//
+// # Given
+//
+// A socket that was opened by somebody else, as by systemd for socket activation ([TakeGiven], [Options.Given]), is served as
+// its owner has made it:
+//
+//   - With SO_REUSEPORT (ReusePort=true in the socket unit), and if this process is of the user who has opened it, it is slot
+//     0's socket, and the other slots' are opened beside it: everything above holds. As systemd is root, so has Tine to be.
+//   - Without it, or if it speaks Multipath TCP, it is one shared socket: all slots accept on it. It could be given the option afterwards, but whoever has
+//     opened the socket exclusively has not asked for others to join it; and with one socket no connection waits in a queue
+//     that ends with Tine: what comes between its end and its next start waits in the socket that systemd holds. The price
+//     is steering, of which there is none.
+//
+// Closing it here leaves it open there, and the file of a Unix-domain one is never removed. With ReusePort=true a connection
+// that comes while Tine is down waits in slot 0's.
 package listen

@@ -8,7 +8,8 @@ type group struct {
 	shared  bool
 	at      endpoint   // of TCP, resolved when slot 0 is opened
 	sockets []*os.File // by slot; only the first if shared
-	file    socketFile // of a Unix-domain address
+	file    socketFile // of a Unix-domain address; of a given one empty, so that its file stays
+	given   *Given     // is slot 0's socket, or the shared one; nil: it is opened here
 }
 
 func (g *group) socket(slot int) *os.File {
@@ -33,6 +34,9 @@ func (g *group) open(slot int, keepOut func() error) error {
 }
 
 func (g *group) listen(slot int, keepOut func() error) (*os.File, error) {
+	if slot == 0 && g.given != nil {
+		return duplicate(g.given.file)
+	}
 	if g.address.Network == "unix" {
 		f, file, err := listenUnix(g.address)
 		g.file = file

@@ -24,6 +24,13 @@ func backlog() int {
 	return unix.SOMAXCONN
 }
 
+// multipath tells whether a socket speaks Multipath TCP. One that does can be in no group that is steered: the kernel takes
+// no program for it.
+func multipath(fd int) bool {
+	protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+	return err == nil && protocol == unix.IPPROTO_MPTCP
+}
+
 // tcpQueue reads the length of the accept queue: tcpi_unacked of a listening socket.
 func tcpQueue(fd int) (int, error) {
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)

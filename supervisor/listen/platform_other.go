@@ -24,3 +24,5 @@ func replace(from, to int) error {
 func backlog() int { return unix.SOMAXCONN }
 
 func tcpQueue(fd int) (int, error) { return pollQueue(fd) }
+
+func multipath(int) bool { return false }

@@ -54,7 +54,9 @@ func open(addrs []Address, slots int, o Options, share bool, kinds []maker) (*Se
 	}
 	s := &Set{options: o}
 	for _, a := range addrs {
-		s.groups = append(s.groups, &group{address: a, shared: share || a.Network == "unix"})
+		g := &group{address: a, shared: share || a.Network == "unix"}
+		g.take(o.Given)
+		s.groups = append(s.groups, g)
 	}
 	if err := s.begin(kinds, slots); err != nil {
 		return nil, err

@@ -34,6 +34,9 @@ type Options struct {
 	Full   int                // busy connections at which a slot is full; 0: never. KindEBPF only
 	Refuse bool               // when all slots are full connections are refused; otherwise they queue. KindEBPF only
 	CPU    func(slot int) int // of policy CPU: the CPU of a slot, -1: none; nil: no slot has one. Called by any method of the Set, with its lock held
+	// Given are listening sockets that this process was started with. An address that one of them is for is served with it,
+	// and not taken. They stay the caller's, and open as long as the Set.
+	Given []*Given
 }
 
 // check refuses what there is not.

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/tinehq/tine/supervisor"
+	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/keeper"
+	"golang.org/x/sys/unix"
+)
+
+// keeperMode is the flag that says whether a keeper is above the master.
+type keeperMode string
+
+const (
+	keeperAuto keeperMode = "auto"
+	keeperOn   keeperMode = "on"
+	keeperOff  keeperMode = "off"
+)
+
+func (k *keeperMode) Set(text string) error {
+	switch mode := keeperMode(text); mode {
+	case keeperAuto, keeperOn, keeperOff:
+		*k = mode
+		return nil
+	}
+	return fmt.Errorf("%q is none of auto, on and off", text)
+}
+
+func (k *keeperMode) String() string { return string(*k) }
+func (k *keeperMode) Type() string   { return "mode" }
+
+// watchdogDefault is how long a master may be silent before its keeper takes it for hung. A loop that goes on is silent for
+// half of that.
+const watchdogDefault = 30 * time.Second
+
+// surroundings are what decides whether a process becomes a keeper.
+type surroundings struct {
+	system string // GOOS
+	pid    int    // of this process
+	keeper int    // PID of the one above, 0: none
+	notify bool   // somebody waits for notifications
+}
+
+func here() surroundings {
+	return surroundings{runtime.GOOS, os.Getpid(), keeper.PID(), os.Getenv("NOTIFY_SOCKET") != ""}
+}
+
+// wants says whether tine run is to become a keeper, which then starts a master by the same command line: that has a keeper
+// above it, and is none whatever the flag says. In auto systemd is left to do itself what a keeper does. But not above PID
+// 1: nobody there would start another master with the descriptors that this one had.
+func (k keeperMode) wants(s surroundings) (bool, error) {
+	switch {
+	case s.keeper != 0 || k == keeperOff:
+		return false, nil
+	case s.system != "linux" && k == keeperOn:
+		return false, fmt.Errorf("cannot do --keeper=on: %w", keeper.ErrNoKeeper)
+	case s.system != "linux":
+		return false, nil
+	case k == keeperAuto && s.notify && s.pid != 1:
+		return false, nil
+	}
+	return true, nil
+}
+
+// becomeKeeper makes this process the keeper of a master for c, and returns only if that is impossible.
+func becomeKeeper(c *supervisor.Config, watchdog time.Duration) error {
+	self, err := os.Executable()
+	if err != nil {
+		self = ""
+	}
+	if err := handOnStartPipe(); err != nil {
+		return err
+	}
+	if keeper.WatchdogInterval() > 0 {
+		watchdog = 0 // whoever watches the keeper has said how long it may take
+	}
+	return keeper.Exec(keeper.Options{
+		Command: self, Fallback: "/proc/self/exe", Watchdog: watchdog, StopTimeout: longestStop(c),
+	})
+}
+
+// longestStop is how long the apps of c may take to stop.
+func longestStop(c *supervisor.Config) time.Duration {
+	longest := time.Duration(0)
+	for _, a := range c.WithDefaults().Apps {
+		longest = max(longest, a.DrainDelay+a.DrainTimeout+a.KillAfter)
+	}
+	return longest
+}
+
+// startName is the name under which the pipe of tine start goes through a keeper. It is kept there until a master has told
+// that it is ready: the first may have crashed before.
+const startName = "tine-start"
+
+// handOnStartPipe makes the pipe of envStart one of the descriptors that a keeper passes to its masters.
+func handOnStartPipe() error {
+	const first = 3 // sd_listen_fds(3)
+	text, ok := os.LookupEnv(envStart)
+	if !ok {
+		return nil
+	}
+	os.Unsetenv(envStart)
+	if text != strconv.Itoa(first) {
+		return fmt.Errorf("cannot use %s=%s: %d is expected", envStart, text, first)
+	}
+	if _, err := unix.FcntlInt(first, unix.F_SETFD, 0); err != nil {
+		return fmt.Errorf("cannot use %s=%s: %w", envStart, text, err)
+	}
+	os.Setenv("LISTEN_FDS", "1")
+	os.Setenv("LISTEN_FDNAMES", startName)
+	os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
+	return nil
+}
+
+// above is what a master gets from whoever has started it.
+type above struct {
+	client *keeper.Client
+	files  map[string][]*os.File
+	start  *os.File // the pipe of tine start; nil: none waits
+}
+
+// lookAbove takes what a master was started with, once. What cannot be used is no reason not to serve.
+func lookAbove() above {
+	var a above
+	var errs [2]error
+	a.client, errs[0] = keeper.Dial()
+	a.files, errs[1] = keeper.Inherited()
+	if err := errors.Join(errs[:]...); err != nil {
+		fmt.Fprintf(os.Stderr, "tine: %v; going on without\n", err)
+	}
+	a.start = startPipe()
+	for _, f := range a.files[startName] {
+		if a.start != nil {
+			a.start.Close()
+		}
+		a.start = f
+	}
+	delete(a.files, startName)
+	return a
+}
+
+// options are those of the supervisor. What systemd would not keep is not stored: it says from version 254 on how much it does.
+func (a above) options() []supervisor.Option {
+	if a.client.Limit() == 0 {
+		return []supervisor.Option{supervisor.WithKeeper(a.client), supervisor.WithInherited(a.files)}
+	}
+	return []supervisor.Option{supervisor.WithKeeper(a.client), supervisor.WithStore(a.client, a.files)}
+}
+
+// tell tells a tine start that waits that the workers are ready.
+func (a above) tell() {
+	_, _ = a.start.WriteString(readyWord) // who started it may have gone
+	_ = a.client.Remove(startName)
+}
+
+func (a above) close() {
+	if a.start != nil {
+		a.start.Close()
+	}
+	a.client.Close()
+}
+
+// foremost is the process that a person knows as tine: it gets the signals, and ends last.
+func foremost(st control.Status) int {
+	if st.KeeperPID != 0 {
+		return st.KeeperPID
+	}
+	return st.PID
+}
+
+// aboveWorkers names the processes above the workers.
+func aboveWorkers(st control.Status) string {
+	if st.KeeperPID == 0 {
+		return strconv.Itoa(st.PID)
+	}
+	return fmt.Sprintf("%d (keeper %d)", st.PID, st.KeeperPID)
+}

@@ -1,0 +1,252 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/keeper"
+	"github.com/tinehq/tine/supervisor/pool"
+)
+
+// overseer hears what a process under systemd would say.
+type overseer struct {
+	t    *testing.T
+	said chan string // notifications
+	all  []string    // that were looked at
+}
+
+func newOverseer(t *testing.T) (*overseer, *keeper.Client) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("NOTIFY_SOCKET", path)
+	client, err := keeper.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &overseer{t: t, said: make(chan string, 1000)}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer close(o.said)
+		for buf := make([]byte, 4096); ; {
+			n, err := conn.Read(buf)
+			if err != nil {
+				return
+			}
+			o.said <- string(buf[:n])
+		}
+	}()
+	t.Cleanup(func() { client.Close(); conn.Close(); <-ended })
+	return o, client
+}
+
+// await is the first notification from here on that has a line which matches. A status may have come with the last.
+func (o *overseer) await(pattern string) (whole string) {
+	o.t.Helper()
+	line := regexp.MustCompile("(?m)^" + pattern + "$")
+	if n := len(o.all); n > 0 && strings.HasPrefix(pattern, "STATUS=") && line.MatchString(o.all[n-1]) {
+		return o.all[n-1]
+	}
+	late := time.After(20 * time.Second)
+	for {
+		select {
+		case said := <-o.said:
+			o.all = append(o.all, said)
+			if line.MatchString(said) {
+				return said
+			}
+		case <-late:
+			o.t.Fatalf("it was not said: %s; but: %q", pattern, o.all)
+		}
+	}
+}
+
+// count says how many of the notifications since the last count have this line.
+func (o *overseer) count(line string) (n int) {
+	for _, said := range o.all {
+		if strings.Contains("\n"+said+"\n", "\n"+line+"\n") {
+			n++
+		}
+	}
+	o.all = nil
+	return n
+}
+
+// TestNotifications: what is said from the start to the end.
+func TestNotifications(t *testing.T) {
+	o, client := newOverseer(t)
+	before := ipc.Monotonic() / 1000
+	m := startMaster(t, nil, WithKeeper(client))
+	if first := o.await("STATUS=.*"); !strings.HasPrefix(first, "STATUS=starting") {
+		t.Errorf("the first word is %q", first)
+	}
+	o.await("READY=1")
+	o.await("STATUS=2 of 2 ready")
+
+	// A rollout.
+	if err := m.s.Roll("", "test"); err != nil {
+		t.Fatal(err)
+	}
+	said := o.await("RELOADING=1")
+	usec, _ := strconv.ParseInt(regexp.MustCompile(`MONOTONIC_USEC=(\d+)`).FindStringSubmatch(said)[1], 10, 64)
+	if now := ipc.Monotonic() / 1000; usec < before || usec > now {
+		t.Errorf("it began at %d, want between %d and %d: %s", usec, before, now, said)
+	}
+	o.await(`STATUS=\d of 2 ready, rollout \d of 2`)
+	o.await("READY=1")
+	o.await("STATUS=2 of 2 ready")
+
+	// A configuration that cannot be had: whoever has asked waits for an answer all the same.
+	o.all = nil
+	m.s.loadConfig()
+	o.await("RELOADING=1")
+	o.await("READY=1")
+	if n := o.count("RELOADING=1"); n != 1 {
+		t.Errorf("RELOADING=1 was said %d times", n)
+	}
+	for late := time.Now().Add(20 * time.Second); !strings.Contains(m.log.String(), "configuration not applied"); time.Sleep(time.Millisecond) {
+		if time.Now().After(late) { // the log is written by another goroutine
+			t.Fatal("it was not said that the configuration is not applied")
+		}
+	}
+
+	// A stop.
+	if err := m.s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	o.await("STOPPING=1")
+	if err := m.wait(); err != nil {
+		t.Error(err)
+	}
+	client.Notify("X-END=1")
+	o.await("X-END=1")
+	if n := o.count("READY=1"); n != 0 {
+		t.Error("READY=1 was said after STOPPING=1")
+	}
+}
+
+// TestNoReadyForAnAppThatFails: nor is its end, which is in order, kept from whoever is above.
+func TestNoReadyForAnAppThatFails(t *testing.T) {
+	o, client := newOverseer(t)
+	app := testApp("web", filepath.Join(t.TempDir(), "none"), 1)
+	app.Command = []string{"/bin/sh", "-c", "exit 3"}
+	app.Backoff.Base, app.Backoff.Max = time.Millisecond, time.Millisecond
+	s, err := New(&Config{Name: "test", Apps: []App{app}}, WithKeeper(client), WithOutput(&lockedBuffer{}, &lockedBuffer{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Run(bounded(t))
+	if end := (*ExitError)(nil); !errors.As(err, &end) || end.Code != 70 {
+		t.Errorf("it ended with %v", err)
+	}
+	o.await("STOPPING=1")
+	if o.count("READY=1") > 0 {
+		t.Error("READY=1 was said")
+	}
+}
+
+// TestSignsOfLife come at least twice in the time that is given.
+func TestSignsOfLife(t *testing.T) {
+	t.Setenv("WATCHDOG_USEC", "400000")
+	o, client := newOverseer(t)
+	startMaster(t, nil, WithKeeper(client))
+	o.await("READY=1")
+	last := time.Now()
+	for range 5 {
+		o.await("WATCHDOG=1")
+		if d := time.Since(last); d < 0 || d > 5*time.Second {
+			t.Errorf("no sign of life for %s", d)
+		}
+		last = time.Now()
+	}
+}
+
+// TestAlive: only an app that waits for nothing has no sign of life.
+func TestAlive(t *testing.T) {
+	worker := []pool.WorkerStatus{{State: pool.StateStarting}}
+	for name, c := range map[string]struct {
+		st   pool.Status
+		want bool
+	}{
+		"Ready":    {pool.Status{Wanted: 1, Slots: []pool.SlotStatus{{State: pool.SlotFilled, Workers: worker}}}, true},
+		"Backoff":  {pool.Status{Wanted: 1, Slots: []pool.SlotStatus{{State: pool.SlotBackoff}}}, true},
+		"Held":     {pool.Status{Wanted: 1, Slots: []pool.SlotStatus{{Held: "drained"}}}, true},
+		"Finished": {pool.Status{Wanted: 1, Slots: []pool.SlotStatus{{Finished: true}}}, true},
+		"None":     {pool.Status{}, true},
+		"Nothing":  {pool.Status{Wanted: 2, Slots: []pool.SlotStatus{{}, {}}}, false},
+		"OneOfTwo": {pool.Status{Wanted: 2, Slots: []pool.SlotStatus{{}, {State: pool.SlotFilled, Workers: worker}}}, true},
+	} {
+		if got := alive(c.st); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestSlowOverseer: nobody waits for one who does not read; of what is said meanwhile the newest status is left, and the
+// last changes in their order.
+func TestSlowOverseer(t *testing.T) {
+	var mu sync.Mutex
+	var said []string
+	entered, let := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	n := newNotifier(func(lines ...string) error {
+		once.Do(func() { close(entered); <-let })
+		mu.Lock()
+		defer mu.Unlock()
+		said = append(said, strings.Join(lines, " "))
+		return nil
+	}, func(error) {})
+	n.change("first")
+	<-entered
+	for i := range 100 {
+		n.change(fmt.Sprint(i))
+		n.is(fmt.Sprint("status ", i))
+		n.lives()
+	}
+	close(let)
+	n.close()
+	want := []string{"first"}
+	for i := 100 - maxNotices; i < 100; i++ {
+		want = append(want, fmt.Sprint(i))
+	}
+	text := strings.Join(said, ",")
+	if strings.Count(text, "STATUS=status 99") != 1 || strings.Count(text, "STATUS") != 1 || strings.Count(text, "WATCHDOG") > 1 {
+		t.Errorf("said: %s", text)
+	}
+	for i := range said {
+		said[i], _, _ = strings.Cut(said[i], " ")
+	}
+	if got := strings.Join(said, ","); got != strings.Join(want, ",") {
+		t.Errorf("said %s, want %s", got, strings.Join(want, ","))
+	}
+}
+
+// TestNotifierTellsOfAFailureOnce in a row.
+func TestNotifierTellsOfAFailureOnce(t *testing.T) {
+	failures := 0
+	n := newNotifier(func(...string) error { return errors.New("gone") }, func(error) { failures++ })
+	for range 5 {
+		n.change("READY=1")
+	}
+	n.close()
+	if failures != 1 {
+		t.Errorf("%d failures were told", failures)
+	}
+	var none *notifier
+	none.change("READY=1")
+	none.is("x")
+	none.close()
+}

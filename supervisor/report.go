@@ -1,0 +1,221 @@
+package supervisor
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/keeper"
+	"github.com/tinehq/tine/supervisor/pool"
+)
+
+// reportPace is the least time between two looks at how things are: with many workers each costs something.
+const reportPace = 100 * time.Millisecond
+
+// maxReport is the longest status that is told, in bytes.
+const maxReport = 256
+
+// report is what the loop has told whoever is above, and when it tells the next.
+type report struct {
+	*notifier
+	stale     bool      // something has happened since it was looked at
+	due       time.Time // when it is looked at again, if it is stale
+	reloads   int       // of the configuration, asked for by a signal and not done
+	reloading bool      // so it was told
+	status    string
+	stopping  bool          // so it was told
+	interval  time.Duration // between two signs of life; 0: nobody asks
+	lifeAt    time.Time     // when the next is due
+	lifeless  bool          // that there was none was said
+}
+
+// reloadBegun and reloadEnded are around the loading of a configuration that a signal has asked for.
+type (
+	reloadBegun struct{}
+	reloadEnded struct{}
+)
+
+func (reloadBegun) apply(l *loop) {
+	l.report.reloads++
+	l.news()
+	if l.wasReady && !l.stopping {
+		l.tellReloading() // also in the middle of a rollout: who has sent the signal waits for an answer to it
+	}
+}
+
+func (reloadEnded) apply(l *loop) {
+	l.report.reloads--
+	l.news()
+	l.report.due = time.Time{}
+}
+
+// openReport begins to tell. The first word also says that this process takes signals.
+func (l *loop) openReport() {
+	c := l.s.keeper
+	if c == nil {
+		return
+	}
+	l.report.notifier = newNotifier(c.Notify, func(err error) {
+		l.logs.Warn().Err(err).Msg("cannot tell whoever is above how things are")
+	})
+	l.report.interval = keeper.WatchdogInterval() / 2
+	l.report.lifeAt = time.Now()
+	l.report.stale = true
+	l.report.is("starting")
+}
+
+// closeReport tells the end, if it is in order. Whoever ends without a word is started again.
+func (l *loop) closeReport(inOrder bool) {
+	if inOrder {
+		l.tellStopping()
+	}
+	l.report.close()
+}
+
+// news says that something has happened that describe may tell of.
+func (l *loop) news() { l.report.stale, l.timerStale = true, true }
+
+// tellReady tells that all apps were ready once.
+func (l *loop) tellReady() {
+	l.report.change("READY=1")
+	l.news()
+	l.report.due = time.Time{}
+}
+
+// tellAdopted tells what was told by the last master, whose work goes on.
+func (l *loop) tellAdopted() {
+	if l.wasReady {
+		l.tellReady()
+	}
+	if l.stopping {
+		l.tellStopping()
+	}
+}
+
+// tellReloading tells that it changes what runs. The time says which of the orders to do so it has seen: sd_notify(3).
+func (l *loop) tellReloading() {
+	l.report.reloading = true
+	l.report.change("RELOADING=1", "MONOTONIC_USEC="+strconv.FormatInt(ipc.Monotonic()/int64(time.Microsecond), 10))
+}
+
+func (l *loop) tellStopping() {
+	if l.report.stopping {
+		return
+	}
+	l.report.stopping = true
+	l.news()
+	l.report.change("STOPPING=1")
+}
+
+// nextReport is when the loop is to look at how things are, or to give a sign of life; zero: at no time.
+func (l *loop) nextReport() time.Time {
+	r := &l.report
+	if r.notifier == nil {
+		return time.Time{}
+	}
+	next := time.Time{}
+	if r.interval > 0 {
+		next = r.lifeAt
+	}
+	if r.stale && (next.IsZero() || r.due.Before(next)) {
+		next = r.due
+	}
+	return next
+}
+
+// tell looks at how things are, if it is time to.
+func (l *loop) tell(now time.Time) {
+	r := &l.report
+	if r.notifier == nil {
+		return
+	}
+	if r.interval > 0 && !now.Before(r.lifeAt) {
+		r.lifeAt = now.Add(r.interval)
+		l.timerStale = true
+		l.tellLife()
+	}
+	if !r.stale || now.Before(r.due) {
+		return
+	}
+	r.stale, r.due = false, now.Add(reportPace)
+	l.timerStale = true
+	text, rolling := l.describe()
+	if busy := r.reloads > 0 || l.opening || rolling; l.wasReady && !r.stopping && busy != r.reloading {
+		if busy {
+			l.tellReloading()
+		} else {
+			r.reloading = false
+			r.change("READY=1")
+		}
+	}
+	if text != r.status {
+		r.status = text
+		r.is(text)
+	}
+}
+
+// describe says in a few words how things are, and whether there is a rollout.
+func (l *loop) describe() (text string, rolling bool) {
+	var parts []string
+	left := 0
+	for _, a := range l.apps {
+		left += len(a.members)
+		if a.ended || a.config.OneShot && len(a.members) == 0 {
+			continue
+		}
+		st := a.pool.Status()
+		part := fmt.Sprintf("%d of %d ready", st.Ready, st.Wanted)
+		if len(l.apps) > 1 {
+			part = a.name + " " + part
+		}
+		if r := st.Rollout; r != nil {
+			rolling = true
+			part += fmt.Sprintf(", rollout %d of %d", r.Rolled, st.Wanted)
+		}
+		parts = append(parts, part)
+	}
+	text = strings.Join(parts, "; ")
+	switch {
+	case l.stopping:
+		text = fmt.Sprintf("stopping: %d workers left", left)
+	case text == "":
+		text = "no app runs"
+	case !l.wasReady:
+		text = "starting: " + text
+	}
+	if len(text) > maxReport {
+		text = text[:maxReport-3] + "..."
+	}
+	return text, rolling
+}
+
+// tellLife gives a sign of life if every app has what it needs.
+func (l *loop) tellLife() {
+	for _, a := range l.apps {
+		if !a.ended && !a.waiting && !a.leaving && !alive(a.pool.Status()) {
+			if !l.report.lifeless {
+				l.logs.Error().Str("app", a.name).Msg("the app has no worker and none is about to come; giving no sign of life to whoever is above")
+			}
+			l.report.lifeless = true
+			return
+		}
+	}
+	l.report.lifeless = false
+	l.report.lives()
+}
+
+// alive says whether some slot of an app has a worker, or will by itself, or is meant to have none. Whether a worker that
+// is there does well is the core's affair, which replaces it if not: a new master could do no more.
+func alive(st pool.Status) bool {
+	if st.Wanted == 0 || len(st.Slots) == 0 {
+		return true
+	}
+	for _, slot := range st.Slots {
+		if len(slot.Workers) > 0 || slot.State != pool.SlotVacant || slot.Finished || slot.Held != "" || !slot.RetryAt.IsZero() {
+			return true
+		}
+	}
+	return len(st.Standbys) > 0
+}
