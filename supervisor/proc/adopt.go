@@ -24,13 +24,15 @@ func (l Left) Close() {
 }
 
 // Leave returns duplicates of what another process needs to adopt this one. They are the caller's. The error is
-// [os.ErrProcessDone] after the exit, and errors.ErrUnsupported where there are no pidfds.
+// [os.ErrProcessDone] after the exit, and errors.ErrUnsupported where there are no pidfds. It comes before Quit.
 func (p *Process) Leave() (l Left, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.reaped:
 		return l, os.ErrProcessDone
+	case p.quits():
+		return l, fmt.Errorf("cannot leave process %d to another: %w", p.pid, errQuit)
 	case p.pidfd == nil:
 		return l, fmt.Errorf("cannot leave process %d to another: no pidfd: %w", p.pid, errors.ErrUnsupported)
 	}

@@ -16,7 +16,8 @@ import (
 const reapedWithin = time.Second
 
 // Adopt takes over a process that another one has started with Start, and left. It owns the files of l, also when it fails.
-// Options.Files and CPUs have no effect. What the process has printed and nobody has read yet is delivered.
+// Options.Files and CPUs have no effect. What the process has printed and nobody has taken out of the pipe is delivered: of
+// one that was killed that may be what it had delivered last, a second time.
 //
 // Its exit is noticed whoever reaps it. How it ended is known if this process is its parent, from Linux 6.15 on, or from
 // exitOf, which may be nil and is asked for a stranger's status otherwise. Options.Suspended hears nothing of a stranger.
@@ -42,7 +43,8 @@ func adopt(l Left, o Options) (*Process, error) {
 	if err := isPidfdOf(l.PIDFD, l.PID); err != nil {
 		return nil, err
 	}
-	p := &Process{pid: l.PID, exited: make(chan struct{}), outputDone: make(chan struct{})}
+	p := newProcess()
+	p.pid = l.PID
 	for i, f := range []*os.File{l.Stdout, l.Stderr} {
 		fn := []LineFunc{o.Stdout, o.Stderr}[i]
 		if f == nil {
@@ -56,7 +58,7 @@ func adopt(l Left, o Options) (*Process, error) {
 			p.closePumps()
 			return nil, err
 		}
-		p.pumps[i] = &pump{stream: stream{file: own, exited: p.exited}, deliver: fn, max: o.MaxLine, tail: &p.tail}
+		p.pumps[i] = p.newPump(own, fn, o, i)
 	}
 	own, err := inPoller(l.PIDFD)
 	if err != nil {
@@ -134,6 +136,9 @@ func withDescriptor(f *os.File, do func(fd int) error) error {
 // a pidfd is readable after the exit, and hung up once it was reaped.
 func (p *Process) awaitStranger() {
 	p.awaitEvents(unix.POLLIN | unix.POLLHUP)
+	if p.quits() {
+		return
+	}
 	_ = p.killGroup(unix.SIGKILL)
 	_ = p.pidfd.SetReadDeadline(time.Now().Add(reapedWithin))
 	p.awaitEvents(unix.POLLHUP)

@@ -26,6 +26,26 @@ type Process struct {
 	exit       Exit // set before exited is closed
 	exited     chan struct{}
 	outputDone chan struct{}
+
+	left    chan struct{} // closed by Quit, under mu
+	drained chan struct{} // closed when the pumps have ended
+	over    chan struct{} // closed when everything has
+}
+
+func newProcess() *Process {
+	p := &Process{}
+	for _, c := range []*chan struct{}{&p.exited, &p.outputDone, &p.left, &p.drained, &p.over} {
+		*c = make(chan struct{})
+	}
+	return p
+}
+
+func (p *Process) newPump(f *os.File, deliver LineFunc, o Options, which int) *pump {
+	written := []WrittenFunc{o.StdoutWritten, o.StderrWritten}[which]
+	return &pump{
+		stream:  stream{file: f, exited: p.exited, left: p.left, written: written},
+		deliver: deliver, max: o.MaxLine, tail: &p.tail,
+	}
 }
 
 // Exit is how a process ended.
@@ -88,7 +108,7 @@ func (p *Process) Killed() (Exit, bool) {
 	if p.reaped {
 		return p.withWords(p.exit), p.exit.Signal == syscall.SIGKILL
 	}
-	if !sigkilled(p.pid) {
+	if p.quits() || !sigkilled(p.pid) {
 		return Exit{}, false
 	}
 	_ = syscall.Kill(-p.pid, syscall.SIGKILL) // as in reap, which comes later
@@ -111,6 +131,9 @@ func (p *Process) signal(sig syscall.Signal) error {
 	if p.reaped {
 		return os.ErrProcessDone
 	}
+	if p.quits() {
+		return fmt.Errorf("cannot send %s to process group %d: %w", sig, p.pid, errQuit)
+	}
 	err := p.killGroup(sig)
 	if errors.Is(err, syscall.ESRCH) {
 		return os.ErrProcessDone
@@ -129,26 +152,29 @@ func (p *Process) run() {
 			pumping.Go(pump.run)
 		}
 	}
-	drained := make(chan struct{})
 	go func() {
 		pumping.Wait()
-		close(drained)
+		close(p.drained)
 	}()
 	go func() {
+		defer close(p.over)
 		p.awaitExit()
-		p.reap()
+		reaped := p.reap()
 		suspensions.remove(p)
+		if !reaped {
+			return
+		}
 		close(p.exited)
-		p.awaitOutput(drained)
+		p.awaitOutput()
 		close(p.outputDone)
 	}()
 }
 
-func (p *Process) awaitOutput(drained <-chan struct{}) {
+func (p *Process) awaitOutput() {
 	grace := time.NewTimer(OutputGrace)
 	defer grace.Stop()
 	select {
-	case <-drained:
+	case <-p.drained:
 	case <-grace.C:
 		for _, pump := range p.pumps {
 			if pump != nil {
@@ -158,10 +184,17 @@ func (p *Process) awaitOutput(drained <-chan struct{}) {
 	}
 }
 
-// reap ends the group of a leader that has exited, and only then gives its id back to the system.
-func (p *Process) reap() {
+// reap ends the group of a leader that has exited, and only then gives its id back to the system; false: it was left to
+// another, whatever it does.
+func (p *Process) reap() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.quits() {
+		if p.pidfd != nil {
+			p.pidfd.Close()
+		}
+		return false
+	}
 	// An error means that the group is empty, or that its members changed their user: nothing more can be done about them.
 	_ = p.killGroup(syscall.SIGKILL)
 
@@ -172,12 +205,13 @@ func (p *Process) reap() {
 	}
 	if !known {
 		p.exit = Exit{Code: -1, Unknown: true}
-		return
+		return true
 	}
 	p.exit = Exit{Code: status.ExitStatus()}
 	if status.Signaled() {
 		p.exit.Signal = status.Signal()
 	}
+	return true
 }
 
 // collect takes the exit status from the system. Where somebody else reaps, in this process or as its parent, how it

@@ -249,7 +249,8 @@ func TestWaitWithoutPidfd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Process{pid: pid, exited: make(chan struct{}), outputDone: make(chan struct{})}
+	p := newProcess()
+	p.pid = pid
 	p.run()
 	if e := exitOf(t, p); e.Code != 6 {
 		t.Errorf("%s, want exit code 6", e)

@@ -15,6 +15,9 @@ func (p *Process) Send(sig syscall.Signal) error {
 	if p.reaped {
 		return os.ErrProcessDone
 	}
+	if p.quits() {
+		return fmt.Errorf("cannot send %s to process %d: %w", sig, p.pid, errQuit)
+	}
 	err := p.killLeader(sig)
 	if errors.Is(err, syscall.ESRCH) {
 		return os.ErrProcessDone

@@ -21,11 +21,21 @@ const OutputGrace = 500 * time.Millisecond
 // each stream. It may block, which holds up the process that prints and nobody else. line is valid during the call.
 type LineFunc func(line []byte, more bool)
 
-// Options of [Start].
+// WrittenFunc returns when all lines that were delivered to a [LineFunc] before the call are where they are to be, or are
+// given up. Only then they are taken out of the pipe: whoever adopts the process after this one was killed reads them
+// again, and none is lost. It is called by the goroutine that calls the LineFunc. hurry: much has been delivered, and the
+// process may be waiting for room in the pipe; without it what gathers lines for a few ms may go on to do so.
+type WrittenFunc func(hurry bool)
+
+// Options of [Start] and [Adopt].
 type Options struct {
 	Files          []*os.File // become descriptors 3, 4, ... of the process; they stay the caller's
 	Stdout, Stderr LineFunc   // nil: to /dev/null
 	MaxLine        int        // 0: DefaultMaxLine
+
+	// nil: a line is written when its LineFunc has returned. Without tee(2), and elsewhere than on Linux, they are not
+	// called: a line is taken out of the pipe when it is read.
+	StdoutWritten, StderrWritten WrittenFunc
 
 	// CPUs are those that the process is bound to; nil: it may run where the caller may. Best effort: a system that
 	// refuses, or none of them being there, is not an error.
@@ -62,7 +72,7 @@ func start(c Command, o Options) (_ *Process, err error) {
 	}
 	defer syscall.Close(null)
 
-	p := &Process{exited: make(chan struct{}), outputDone: make(chan struct{})}
+	p := newProcess()
 	fds := make([]uintptr, 1, 3+len(o.Files))
 	fds[0] = uintptr(null)
 	for i, fn := range []LineFunc{o.Stdout, o.Stderr} {
@@ -76,7 +86,7 @@ func start(c Command, o Options) (_ *Process, err error) {
 			return nil, fmt.Errorf("cannot make a pipe for its output: %w", err)
 		}
 		defer syscall.Close(w)
-		p.pumps[i] = &pump{stream: stream{file: r, exited: p.exited}, deliver: fn, max: o.MaxLine, tail: &p.tail}
+		p.pumps[i] = p.newPump(r, fn, o, i)
 		fds = append(fds, uintptr(w))
 	}
 	for _, f := range o.Files {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -22,21 +23,38 @@ const (
 	gatherAfter = 32
 	quietTurns  = 10
 
+	// A line that is not whole yet is looked at again after lookAfter, then less and less often, and at once spins times
+	// where more than spinFrom bytes came before it: its writer is about to write more.
+	lookAfter  = time.Millisecond
+	lookAtMost = 100 * time.Millisecond
+	spinFrom   = 8 << 10
+	spins      = 50
+
 	maxLeftover = 1 << 20 // a pipe holds 64 KiB, and no user may make it larger than this
 )
 
 var clock = time.Now()
 
+// errQuit ends a stream that is left to another process.
+var errQuit = errors.New("left to another process")
+
 // stream is the read end of a process's output.
+//
+// What is read stays in the pipe until the log has it: read copies it, settle takes it out (see peek). Where that is not
+// possible reading takes it out, as usual.
 //
 // Reading a line as soon as it is written costs a wake-up of the runtime's poller for each, which is most of what a line
 // costs at all, and the poller is woken whether somebody reads or not. A stream that prints often but little is therefore
 // taken from the poller and read every gatherFor; once it falls silent, prints much or its process ends it is given back.
+// What it has read in one turn is taken out in the next: by then the log has it, and nobody has to wait.
 type stream struct {
-	file   *os.File        // in the poller; nil while lines gather
-	exited <-chan struct{} // closed when the process prints nothing more: what is left is read without pause
+	file    *os.File        // in the poller; nil while lines gather
+	exited  <-chan struct{} // closed when the process prints nothing more: what is left is read without pause
+	left    <-chan struct{} // closed when the stream is left to another process; nil: it never is
+	written WrittenFunc     // of what was delivered; nil: at once
 
-	raw   int // the same pipe while lines gather
+	raw   int // the same pipe, also while it is in the poller
+	conn  syscall.RawConn
 	pause *time.Timer
 	empty bool // nothing was left at the last read
 	quiet int  // turns in a row without a byte
@@ -45,31 +63,61 @@ type stream struct {
 	reads int
 	bytes int
 
+	peeker
+	ahead int  // bytes that were read and are still in the pipe
+	due   int  // those of them that were delivered
+	timed bool // a deadline is set for a look at what is ahead
+
+	// What try reads, which the poller calls: a closure for each read would be garbage.
+	try  func(fd uintptr) bool
+	into []byte
+	held int
+	n    int
+	err  error
+
 	mu      sync.Mutex // guards file and raw against stop and share
 	stopped bool
 	closed  bool
 	after   int // bytes read since then
 }
 
-// read is as of an io.Reader, called by one goroutine.
-func (s *stream) read(buf []byte) (int, error) {
+// read reads what follows the first held bytes of buf, of which the last ahead are still in the pipe. It returns as an
+// io.Reader does, and errQuit once the stream is left to another process. It is called by one goroutine.
+func (s *stream) read(buf []byte, held int) (int, error) {
 	for s.file == nil {
-		if n, err, done := s.gathered(buf); done {
+		if n, err, done := s.gathered(buf, held); done {
 			return n, err
 		}
 	}
-	n, err := s.file.Read(buf)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return s.leftover(buf)
+	s.settle()
+	if s.quits() {
+		return 0, errQuit
 	}
-	if err != nil {
-		return n, err
+	if s.conn == nil {
+		if err := s.attach(); err != nil {
+			return 0, err
+		}
+	}
+	s.into, s.held = buf, held
+	err := s.await()
+	s.into = nil
+	if err == nil {
+		err = s.err
+	}
+	switch {
+	case err == nil:
+	case s.quits():
+		return 0, errQuit
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return s.leftover(buf, held)
+	default:
+		return 0, err
 	}
 	if s.reads == 0 {
 		s.since, s.bytes = time.Now(), 0
 	}
 	s.reads++
-	s.bytes += n
+	s.bytes += s.n
 	if s.reads == gatherAfter {
 		s.reads = 0
 		took := time.Since(s.since)
@@ -77,36 +125,123 @@ func (s *stream) read(buf []byte) (int, error) {
 			s.gather()
 		}
 	}
-	return n, nil
+	return s.n, nil
+}
+
+// await reads when there is something to be read. The system wakes who waits for a pipe when it was empty, but not always
+// when there is more in it than there was: with bytes ahead it is also looked at from time to time.
+func (s *stream) await() error {
+	if s.ahead > 0 && s.n > spinFrom {
+		for range spins {
+			if s.try(0) {
+				return nil
+			}
+			runtime.Gosched()
+		}
+	}
+	for pause := lookAfter; ; pause = min(2*pause, lookAtMost) {
+		s.lookIn(pause)
+		err := s.conn.Read(s.try)
+		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || s.quits() || s.ahead == 0 || s.isStopped() {
+			return err
+		}
+	}
+}
+
+// lookIn ends a read that waits after a pause, if bytes are ahead.
+func (s *stream) lookIn(pause time.Duration) {
+	if s.ahead == 0 && !s.timed {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped || s.quits() {
+		return
+	}
+	at := time.Time{}
+	if s.timed = s.ahead > 0; s.timed {
+		at = time.Now().Add(pause)
+	}
+	_ = s.file.SetReadDeadline(at)
+}
+
+func (s *stream) isStopped() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopped
+}
+
+// attach prepares the reading of a file in the poller.
+func (s *stream) attach() (err error) {
+	if s.conn, err = s.file.SyscallConn(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.try == nil {
+		s.try = func(uintptr) bool {
+			s.n, s.err = s.peek(s.into, s.held)
+			return s.err != syscall.EAGAIN
+		}
+	}
+	return s.conn.Control(func(fd uintptr) { s.raw = int(fd) })
+}
+
+// keep says that of what was read only the last n bytes have not been delivered.
+func (s *stream) keep(n int) { s.due = max(s.ahead-n, 0) }
+
+// settle takes out of the pipe what was delivered, once it is written.
+func (s *stream) settle() {
+	if s.due == 0 {
+		return
+	}
+	if s.written != nil {
+		s.written(s.due > gatherLimit)
+	}
+	s.take(s.due)
+	s.ahead -= s.due
+	s.due = 0
+}
+
+// quits says whether the stream is left to another process.
+func (s *stream) quits() bool {
+	select {
+	case <-s.left:
+		return true
+	default:
+		return false
+	}
 }
 
 // gathered reads what is there, after a pause if there was nothing left. It is not done when nothing came.
-func (s *stream) gathered(buf []byte) (n int, err error, done bool) {
+func (s *stream) gathered(buf []byte, held int) (n int, err error, done bool) {
 	if s.empty {
 		if s.bytes > gatherLimit || s.quiet == quietTurns || !s.wait() {
 			s.poll()
 			return 0, nil, false
 		}
 	}
-	n, err = syscall.Read(s.raw, buf)
+	s.settle()
+	if s.quits() {
+		return 0, errQuit, true
+	}
+	n, err = s.peek(buf, held)
 	switch {
-	case err == syscall.EINTR:
-		return 0, nil, false
 	case err == syscall.EAGAIN:
 		s.empty = true
 		return 0, nil, false
+	case err == io.EOF:
+		return 0, err, true
 	case err != nil:
 		return 0, &os.PathError{Op: "read", Path: "output", Err: err}, true
-	case n == 0:
-		return 0, io.EOF, true
 	}
-	s.empty = n < len(buf) // true of pipes, and checked by the next turn
+	s.empty = held+n < len(buf) // true of pipes, and checked by the next turn
 	s.quiet = 0
 	s.bytes += n
 	return n, nil, true
 }
 
-// wait lets lines gather and begins a new turn; false: the process has ended.
+// wait lets lines gather and begins a new turn; false: the process has ended, or is left to another.
 func (s *stream) wait() bool {
 	s.bytes, s.empty = 0, false
 	s.quiet++
@@ -116,8 +251,9 @@ func (s *stream) wait() bool {
 	case <-s.pause.C:
 		return true
 	case <-s.exited:
-		return false
+	case <-s.left:
 	}
+	return false
 }
 
 // gather takes the stream from the poller. Where a descriptor for that is lacking it stays.
@@ -133,7 +269,7 @@ func (s *stream) gather() {
 	}
 	s.mu.Lock()
 	s.file.Close()
-	s.file, s.raw = nil, raw
+	s.file, s.conn, s.raw = nil, nil, raw
 	s.mu.Unlock()
 	s.empty, s.quiet, s.bytes = false, 0, 0
 	if s.pause == nil {
@@ -164,18 +300,21 @@ func (s *stream) stop() {
 
 // leftover reads what is in the pipe of a stream that was stopped, which the process has written although whoever takes it
 // was too slow for OutputGrace; but not for ever what a stranger goes on to write.
-func (s *stream) leftover(buf []byte) (n int, err error) {
-	raw, err := s.file.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	if e := raw.Control(func(fd uintptr) { n, err = syscall.Read(int(fd), buf) }); e != nil {
-		return 0, e
-	}
-	if s.after += n; n <= 0 || err != nil || s.after > maxLeftover {
-		return max(n, 0), io.EOF
+func (s *stream) leftover(buf []byte, held int) (n int, err error) {
+	n, err = s.peek(buf, held)
+	if s.after += n; err != nil || s.after > maxLeftover {
+		return n, io.EOF
 	}
 	return n, nil
+}
+
+// wake lets a read that waits in the poller look at what has changed. It may be called from any goroutine.
+func (s *stream) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.file != nil {
+		_ = s.file.SetReadDeadline(time.Unix(1, 0))
+	}
 }
 
 func (s *stream) close() {

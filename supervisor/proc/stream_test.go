@@ -130,10 +130,11 @@ func TestLeftoverIsRead(t *testing.T) {
 	fmt.Fprint(end, "left")
 	s.stop()
 	buf := make([]byte, 100)
-	if n, err := s.read(buf); n != 4 || err != nil {
+	if n, err := s.read(buf, 0); n != 4 || err != nil {
 		t.Errorf("read %d bytes, %v", n, err)
 	}
-	if n, err := s.read(buf); n != 0 || err != io.EOF {
+	s.keep(0)
+	if n, err := s.read(buf, 0); n != 0 || err != io.EOF {
 		t.Errorf("read %d bytes, %v", n, err)
 	}
 	s.close()

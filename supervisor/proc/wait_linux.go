@@ -7,13 +7,13 @@ import (
 )
 
 // awaitExit returns when the process has ended, and leaves it to be reaped. With a pidfd it costs no thread; without
-// (before Linux 5.4) it blocks one.
+// (before Linux 5.4) it blocks one. With a pidfd it returns when the process is left to another, too.
 func (p *Process) awaitExit() {
 	if p.stranger {
 		p.awaitStranger()
 		return
 	}
-	if p.pidfd != nil && awaitPidfd(p.pidfd) {
+	if p.pidfd != nil && awaitPidfd(p.pidfd) || p.quits() {
 		return
 	}
 	for {

@@ -1,0 +1,258 @@
+package proc
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	pageSize = 4 << 10 // at most: a pipe of larger pages has fewer slots, each of one page
+	// maxPipe is how large a pipe is made whose writer has more to say than it takes.
+	maxPipe = 256 << 10
+	// crowdedReads is how many reads in a row must have found much in the pipe before it is made larger.
+	crowdedReads = 8
+	idleCopies   = 4 // private pipes of one size that are kept
+)
+
+// peeker is what a stream knows of its pipe. tee(2) copies what is in it to a private pipe of half as many slots: it
+// always begins at the oldest byte, so what was read and is not taken out yet is copied again. A copy that brings nothing
+// new although there is more says that half of the slots are in use; then there must be room for the rest of the line.
+type peeker struct {
+	size    int  // of the pipe, in bytes; 0: not asked yet
+	plain   bool // it cannot be copied: what is read is taken out
+	stuck   bool // it cannot be made larger
+	crowded int  // reads in a row that found a quarter of it or more in use
+}
+
+// peek reads what follows the first held bytes of buf, of which the last ahead are still in the pipe, and leaves it there;
+// EAGAIN: nothing. Of a pipe that has ended with bytes ahead it is io.EOF.
+func (s *stream) peek(buf []byte, held int) (int, error) {
+	for !s.plain {
+		if s.size == 0 && !s.measure() {
+			break
+		}
+		if s.ahead > 0 {
+			if err := s.more(); err != nil {
+				return 0, err
+			}
+		}
+		from := held - s.ahead
+		n, err := s.copy(buf[from:])
+		switch {
+		case err == syscall.EAGAIN || err == io.EOF:
+			return 0, err
+		case errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE):
+			s.surrender()
+			return s.readAway(buf[held:])
+		case err != nil:
+			s.surrender()
+			s.plain = true
+		case n > s.ahead:
+			if s.crowded++; n < s.size/4 {
+				s.crowded = 0
+			}
+			if s.crowded == crowdedReads {
+				s.enlarge()
+			}
+			n, s.ahead = n-s.ahead, n
+			return n, nil
+		case !s.enlarge():
+			s.surrender()
+		}
+	}
+	return s.readAway(buf[held:])
+}
+
+// readAway reads as usual; nothing may be ahead.
+func (s *stream) readAway(buf []byte) (int, error) {
+	for {
+		n, err := syscall.Read(s.raw, buf)
+		switch {
+		case err == syscall.EINTR:
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, io.EOF
+		default:
+			return n, nil
+		}
+	}
+}
+
+// measure learns the size of the pipe. One of a single page has no half.
+func (s *stream) measure() bool {
+	size, err := unix.FcntlInt(uintptr(s.raw), unix.F_GETPIPE_SZ, 0)
+	s.size, s.plain = size, err != nil || size < 2*pageSize
+	return !s.plain
+}
+
+// more says whether there is more than what is ahead (TIOCINQ is FIONREAD here): EAGAIN: not yet; io.EOF: nothing will come.
+func (s *stream) more() error {
+	for hung := false; ; {
+		n, err := unix.IoctlGetInt(s.raw, unix.TIOCINQ)
+		switch {
+		case err != nil || n > s.ahead:
+			return nil
+		case hung:
+			return io.EOF
+		}
+		fds := []unix.PollFd{{Fd: int32(s.raw)}}
+		if _, err := unix.Poll(fds, 0); err == unix.EINTR {
+			continue
+		}
+		// What came before the end may have come after the look: it takes another.
+		if hung = fds[0].Revents&unix.POLLHUP != 0; !hung {
+			return syscall.EAGAIN
+		}
+	}
+}
+
+// copy copies what the pipe has from its oldest byte on.
+func (s *stream) copy(buf []byte) (n int, err error) {
+	c, err := copies.get(s.size / 2)
+	if err != nil {
+		return 0, err
+	}
+	for {
+		var m int64
+		m, err = unix.Tee(s.raw, c.w, len(buf), unix.SPLICE_F_NONBLOCK)
+		if n = int(m); err != unix.EINTR {
+			break
+		}
+	}
+	if err != nil || n == 0 {
+		copies.put(c)
+		if err == nil {
+			err = io.EOF
+		}
+		return 0, err
+	}
+	for got := 0; got < n; {
+		m, err := syscall.Read(c.r, buf[got:n])
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil || m == 0 {
+			c.close()
+			return 0, errors.Join(errors.New("cannot read the copy"), err)
+		}
+		got += m
+	}
+	copies.put(c)
+	return n, nil
+}
+
+// enlarge doubles the pipe. An unprivileged user may be refused.
+func (s *stream) enlarge() bool {
+	s.crowded = 0
+	if s.stuck || s.size >= maxPipe {
+		return false
+	}
+	size, err := unix.FcntlInt(uintptr(s.raw), unix.F_SETPIPE_SZ, 2*s.size)
+	if err != nil {
+		s.stuck = true
+		return false
+	}
+	s.size = size
+	return true
+}
+
+// surrender takes out what is ahead although it is not written: its writer could not go on otherwise.
+func (s *stream) surrender() {
+	s.take(s.ahead)
+	s.ahead = 0
+}
+
+// take takes the oldest n bytes out of the pipe. They are there: nobody else reads.
+func (s *stream) take(n int) {
+	for n > 0 {
+		var m int64
+		err := error(unix.EBADF)
+		if null := nowhere(); null >= 0 {
+			m, err = unix.Splice(s.raw, nil, null, nil, n, unix.SPLICE_F_NONBLOCK)
+		}
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || m <= 0 {
+			var scratch [pageSize]byte
+			k, err := syscall.Read(s.raw, scratch[:min(n, pageSize)])
+			if err == syscall.EINTR {
+				continue
+			}
+			if err != nil || k == 0 {
+				return
+			}
+			m = int64(k)
+		}
+		n -= int(m)
+	}
+}
+
+// nowhere is /dev/null, opened once; negative: it cannot be.
+var nowhere = sync.OnceValue(func() int {
+	fd, err := unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1
+	}
+	return fd
+})
+
+// copies are the private pipes. One is in use for no longer than it takes to copy: a few are enough for all streams.
+var copies copyPool
+
+type copyPool struct {
+	mu   sync.Mutex
+	idle map[int][]copyPipe // by size
+}
+
+type copyPipe struct{ r, w, size int }
+
+func (c copyPipe) close() {
+	syscall.Close(c.r)
+	syscall.Close(c.w)
+}
+
+func (p *copyPool) get(size int) (copyPipe, error) {
+	p.mu.Lock()
+	if l := p.idle[size]; len(l) > 0 {
+		c := l[len(l)-1]
+		p.idle[size] = l[:len(l)-1]
+		p.mu.Unlock()
+		return c, nil
+	}
+	p.mu.Unlock()
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return copyPipe{}, err
+	}
+	c := copyPipe{fds[0], fds[1], size}
+	got, err := unix.FcntlInt(uintptr(c.w), unix.F_SETPIPE_SZ, size)
+	if err != nil { // to make it larger may be refused
+		got, err = unix.FcntlInt(uintptr(c.w), unix.F_GETPIPE_SZ, 0)
+	}
+	if err != nil || got > size { // a larger one would not tell that the other is crowded
+		c.close()
+		return copyPipe{}, errors.Join(errors.New("cannot make a private pipe"), err)
+	}
+	return c, nil
+}
+
+// put gives an empty one back.
+func (p *copyPool) put(c copyPipe) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.idle[c.size]) >= idleCopies {
+		c.close()
+		return
+	}
+	if p.idle == nil {
+		p.idle = map[int][]copyPipe{}
+	}
+	p.idle[c.size] = append(p.idle[c.size], c)
+}
