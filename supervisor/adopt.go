@@ -188,10 +188,11 @@ func (s *Supervisor) reach(m *member, pid int) error {
 		return fmt.Errorf("%d of its 4 files were kept", len(files))
 	}
 	m.name(pid)
-	stdout, stderr := s.logs.output(&m.stdout), s.logs.output(&m.stderr)
+	stdout, stderr := s.logs.outlet(&m.stdout), s.logs.outlet(&m.stderr)
 	var err error
 	m.proc, err = proc.Adopt(proc.Left{PID: pid, PIDFD: files[1], Stdout: files[2], Stderr: files[3]}, proc.Options{
-		Stdout: stdout, Stderr: stderr,
+		Stdout: stdout.line, Stderr: stderr.line,
+		StdoutWritten: stdout.written, StderrWritten: stderr.written,
 		Suspended: func(suspended bool) { s.post(suspension{m, suspended}) },
 	}, nil)
 	if err != nil {

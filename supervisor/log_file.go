@@ -98,12 +98,27 @@ func (f *logFile) open() error {
 		file.Close()
 		f.file = f.roller // it is closed, and opens the path at its next write
 	}
-	f.info, f.size, f.cut, f.checked = info, info.Size(), false, time.Now()
+	f.info, f.size, f.cut, f.checked = info, info.Size(), endsCut(f.path, info.Size()), time.Now()
 	f.began = f.checked
 	if f.size > 0 && f.age > 0 {
 		f.began = f.lastRotation(info.ModTime())
 	}
 	return nil
+}
+
+// endsCut says whether a file ends in the middle of a line: whoever wrote it was killed.
+func endsCut(path string, size int64) bool {
+	if size == 0 {
+		return false
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false // it may be written but not read
+	}
+	defer f.Close()
+	last := make([]byte, 1)
+	n, _ := f.ReadAt(last, size-1)
+	return n == 1 && last[0] != '\n'
 }
 
 // lastRotation is when the file that is there began: when the one before was rotated. If

@@ -34,18 +34,26 @@ const (
 // What the destination refuses (a full disk) is dropped and counted as well; a
 // line with the number and the reason follows as soon as it accepts again.
 type sink struct {
-	mu       sync.Mutex
-	ready    sync.Cond // something is pending, or closed
-	room     sync.Cond // pending has become smaller, or closed
-	pending  []byte
-	lines    int // lines in pending
-	spare    []byte
-	dropped  int   // lines that nobody will see
-	lastErr  error // why the destination refused; nil: there was no room
-	closed   bool
-	closing  chan struct{} // closed with it
-	finished chan struct{}
-	notice   func(lost int, why error) []byte
+	mu      sync.Mutex
+	ready   sync.Cond // something is pending, or closed
+	room    sync.Cond // pending has become smaller, or closed
+	pending []byte
+	lines   int // lines in pending
+	spare   []byte
+	queued  uint64    // bytes that were ever added to pending
+	written uint64    // of those, the bytes that the destination has taken or refused
+	flushed sync.Cond // written has grown, or abandoned
+	waiting int       // for flushed
+	hurried bool      // what is pending must not linger
+	hurry   chan struct{}
+	// abandoned: whoever has closed it does not wait any longer for what is pending
+	abandoned bool
+	dropped   int   // lines that nobody will see
+	lastErr   error // why the destination refused; nil: there was no room
+	closed    bool
+	closing   chan struct{} // closed with it
+	finished  chan struct{}
+	notice    func(lost int, why error) []byte
 	// trouble, which may be nil, is told when the destination begins to refuse, and
 	// with a nil error when it accepts again. It must not wait.
 	trouble func(why error, lost int)
@@ -57,8 +65,8 @@ type sink struct {
 }
 
 func newSink(dest io.Writer, reopen func() error, notice func(int, error) []byte) *sink {
-	s := &sink{dest: dest, reopen: reopen, notice: notice, closing: make(chan struct{}), finished: make(chan struct{})}
-	s.ready.L, s.room.L = &s.mu, &s.mu
+	s := &sink{dest: dest, reopen: reopen, notice: notice, closing: make(chan struct{}), finished: make(chan struct{}), hurry: make(chan struct{}, 1)}
+	s.ready.L, s.room.L, s.flushed.L = &s.mu, &s.mu, &s.mu
 	go s.run()
 	return s
 }
@@ -76,33 +84,54 @@ func (s *sink) Write(line []byte) (int, error) {
 }
 
 // Line queues a worker's output, given in pieces that belong together, and waits
-// while there is no room. It returns false, at once, when the sink is closed.
-func (s *sink) Line(pieces ...[]byte) bool {
+// while there is no room. It returns false, at once, when the sink is closed. mark is
+// for Written.
+func (s *sink) Line(pieces ...[]byte) (mark uint64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.pending) > sinkSize/2 && !s.closed {
 		s.room.Wait()
 	}
 	if s.closed {
-		return false
+		return 0, false
 	}
 	s.add(pieces...)
-	return true
+	return s.queued, true
 }
 
 // Offer is Line without the wait; dropped: there was no room.
-func (s *sink) Offer(pieces ...[]byte) (ok, dropped bool) {
+func (s *sink) Offer(pieces ...[]byte) (mark uint64, ok, dropped bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return false, false
+		return 0, false, false
 	}
 	if len(s.pending) > sinkSize/2 {
 		s.dropped++
-		return true, true
+		return s.written, true, true
 	}
 	s.add(pieces...)
-	return true, false
+	return s.queued, true, false
+}
+
+// Written waits until the line that mark came with, and all before it, are with the
+// destination, or it has refused them. With hurry they do not linger. It returns at once
+// when the sink was closed and has given up on them.
+func (s *sink) Written(mark uint64, hurry bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if hurry && s.written < mark && !s.hurried {
+		s.hurried = true
+		select {
+		case s.hurry <- struct{}{}:
+		default:
+		}
+	}
+	s.waiting++
+	for s.written < mark && !s.abandoned {
+		s.flushed.Wait()
+	}
+	s.waiting--
 }
 
 // lose counts a line that came too late for this sink and has no other.
@@ -115,6 +144,7 @@ func (s *sink) lose() {
 func (s *sink) add(pieces ...[]byte) {
 	for _, p := range pieces {
 		s.pending = append(s.pending, p...)
+		s.queued += uint64(len(p))
 	}
 	s.lines++
 	s.ready.Signal()
@@ -159,6 +189,10 @@ func (s *sink) Close(d time.Duration) error {
 	case <-s.finished:
 		return nil
 	case <-time.After(d):
+		s.mu.Lock()
+		s.abandoned = true
+		s.flushed.Broadcast()
+		s.mu.Unlock()
 		return fmt.Errorf("cannot write the last log lines: the destination took none for %s", d)
 	}
 }
@@ -180,18 +214,24 @@ func (s *sink) run() {
 			s.end(lost, why)
 			return
 		}
-		if small && len(s.pending) < lingerBelow && !s.closed && time.Since(before) < 2*lingerFor {
+		if small && len(s.pending) < lingerBelow && !s.closed && !s.hurried && time.Since(before) < 2*lingerFor {
 			s.mu.Unlock()
 			pause.Reset(lingerFor)
 			select {
 			case <-pause.C:
 			case <-s.closing:
+			case <-s.hurry:
 			}
 			s.mu.Lock()
 		}
 		batch, lines := s.pending, s.lines
 		lost, why := s.dropped, s.lastErr
 		s.pending, s.lines, s.spare = s.spare[:0], 0, nil
+		s.hurried = false
+		select {
+		case <-s.hurry:
+		default:
+		}
 		s.mu.Unlock()
 		s.room.Broadcast()
 
@@ -211,6 +251,10 @@ func (s *sink) run() {
 		}
 		if cap(batch) <= 2*sinkSize {
 			s.spare = batch[:0]
+		}
+		s.written += uint64(len(batch))
+		if s.waiting > 0 {
+			s.flushed.Broadcast()
 		}
 		s.mu.Unlock()
 	}

@@ -188,61 +188,96 @@ func newOutputPrefix(app string, slot int, worker uint64, pid int, stream string
 	}
 }
 
-// output is one worker stream's way into the log. A line that is a JSON object
+// output is the line of an outlet that nobody asks what is written.
+func (l *logs) output(prefix *atomic.Pointer[outputPrefix]) func(line []byte, more bool) {
+	return l.outlet(prefix).line
+}
+
+// outlet is one worker stream's way into the log. A line that is a JSON object
 // passes byte for byte, so that whoever parses the workers' own logs still can;
 // any other is given the worker's name, in the format that the log is in. For use by
 // one goroutine.
-func (l *logs) output(prefix *atomic.Pointer[outputPrefix]) func(line []byte, more bool) {
+type outlet struct {
+	logs      *logs
+	prefix    *atomic.Pointer[outputPrefix]
+	app       *appLog
+	stream    string
+	continued bool
+	stamp     timestamp
+
+	last *sink  // to which the last line went
+	mark uint64 // of that line
+}
+
+func (l *logs) outlet(prefix *atomic.Pointer[outputPrefix]) *outlet {
 	first := prefix.Load()
-	a := l.app(first.app)
-	continued := false
-	var stamp timestamp
-	return func(line []byte, more bool) {
-		whole := !continued && !more
-		continued = more
-		p, now := prefix.Load(), time.Now()
-		a.shelf.add(&p.origin, now, noLevel, line)
-		for {
-			r := a.route.Load()
-			dest := r.dest(first.stream)
-			var ok bool
-			switch {
-			case !r.json:
-				ok = l.line(a, r, dest, p.text, line, newline)
-			case whole && isJSONObject(line):
-				ok = l.line(a, r, dest, line, newline)
-			default:
-				message := messages.Get().(*[]byte)
-				*message = appendJSONString((*message)[:0], line)
-				ok = l.line(a, r, dest, openObject, stamp.at(now), p.json, *message, closeObject)
-				messages.Put(message)
-			}
-			if ok {
-				break
-			}
-			if a.route.Load() == r {
-				dest.lose()
-				break
-			}
+	return &outlet{logs: l, prefix: prefix, app: l.app(first.app), stream: first.stream}
+}
+
+// line is a [proc.LineFunc].
+func (o *outlet) line(line []byte, more bool) {
+	whole := !o.continued && !more
+	o.continued = more
+	p, now := o.prefix.Load(), time.Now()
+	o.app.shelf.add(&p.origin, now, noLevel, line)
+	for {
+		r := o.app.route.Load()
+		dest := r.dest(o.stream)
+		if dest != o.last {
+			o.written(true) // what went the other way
+			o.last, o.mark = dest, 0
 		}
+		var ok bool
+		switch {
+		case !r.json:
+			ok = o.send(r, p.text, line, newline)
+		case whole && isJSONObject(line):
+			ok = o.send(r, line, newline)
+		default:
+			message := messages.Get().(*[]byte)
+			*message = appendJSONString((*message)[:0], line)
+			ok = o.send(r, openObject, o.stamp.at(now), p.json, *message, closeObject)
+			messages.Put(message)
+		}
+		if ok {
+			break
+		}
+		if o.app.route.Load() == r {
+			dest.lose()
+			break
+		}
+	}
+}
+
+// send reports false when the destination takes no more lines.
+func (o *outlet) send(r *route, pieces ...[]byte) (ok bool) {
+	var mark uint64
+	if r.drop {
+		var dropped bool
+		if mark, ok, dropped = o.last.Offer(pieces...); dropped {
+			o.logs.drop(o.app)
+			return ok
+		}
+	} else {
+		mark, ok = o.last.Line(pieces...)
+	}
+	if ok {
+		o.mark = mark
+	}
+	return ok
+}
+
+// written is a [proc.WrittenFunc]: it waits until the lines are in the file, or with
+// whoever reads the master's streams. What is lost by the destination's own rules counts.
+func (o *outlet) written(hurry bool) {
+	if o.last != nil {
+		o.last.Written(o.mark, hurry)
 	}
 }
 
 // messages are buffers for lines that are being quoted: a long one of rubbish needs six
 // times its length, and few are at work at once.
 var messages = sync.Pool{New: func() any { return new([]byte) }}
-
-// line reports false when the destination takes no more lines.
-func (l *logs) line(a *appLog, r *route, dest *sink, pieces ...[]byte) bool {
-	if !r.drop {
-		return dest.Line(pieces...)
-	}
-	ok, dropped := dest.Offer(pieces...)
-	if dropped {
-		l.drop(a)
-	}
-	return ok
-}
 
 // timestamp writes times as the log has them; of one millisecond only once.
 type timestamp struct {

@@ -164,12 +164,15 @@ func (s *Supervisor) start(m *member, g *generation) error {
 	recipe.command.Env = append(recipe.command.Env, m.ownEnv()...)
 	// The pumps may have a line before the PID that stands in front of it is known.
 	known := make(chan struct{})
-	var stdout, stderr proc.LineFunc
+	var stdout, stderr *outlet
 	m.proc, err = proc.Start(recipe.command, proc.Options{
 		CPUs:   recipe.bound(m.slot),
 		Files:  []*os.File{child, lifelineChild},
-		Stdout: func(line []byte, more bool) { <-known; stdout(line, more) },
-		Stderr: func(line []byte, more bool) { <-known; stderr(line, more) },
+		Stdout: func(line []byte, more bool) { <-known; stdout.line(line, more) },
+		Stderr: func(line []byte, more bool) { <-known; stderr.line(line, more) },
+		// After the lines, so never before it is known.
+		StdoutWritten: func(hurry bool) { stdout.written(hurry) },
+		StderrWritten: func(hurry bool) { stderr.written(hurry) },
 		Suspended: func(suspended bool) {
 			s.post(suspension{m, suspended})
 		},
@@ -180,7 +183,7 @@ func (s *Supervisor) start(m *member, g *generation) error {
 		return err
 	}
 	m.name(m.proc.PID())
-	stdout, stderr = s.logs.output(&m.stdout), s.logs.output(&m.stderr)
+	stdout, stderr = s.logs.outlet(&m.stdout), s.logs.outlet(&m.stderr)
 	close(known)
 	m.conn, m.lifeline = conn, lifeline
 	m.outbox = s.newOutbox(m)

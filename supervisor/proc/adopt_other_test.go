@@ -2,4 +2,6 @@
 
 package proc
 
-func foster() {}
+func foster()       {}
+func countLines()   {}
+func adoptAndCopy() {}

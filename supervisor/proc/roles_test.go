@@ -52,6 +52,10 @@ func play(role string) {
 		makeThreads()
 	case "foster":
 		foster()
+	case "count":
+		countLines()
+	case "copy":
+		adoptAndCopy()
 	case "debug":
 		hold()
 	default:
