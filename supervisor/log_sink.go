@@ -115,23 +115,45 @@ func (s *sink) Offer(pieces ...[]byte) (mark uint64, ok, dropped bool) {
 }
 
 // Written waits until the line that mark came with, and all before it, are with the
-// destination, or it has refused them. With hurry they do not linger. It returns at once
-// when the sink was closed and has given up on them.
-func (s *sink) Written(mark uint64, hurry bool) {
+// destination, or it has refused them; at most so long, if atMost is not 0: then it may be
+// false. With hurry they do not linger. It returns at once when the sink was closed and has
+// given up on them.
+func (s *sink) Written(mark uint64, hurry bool, atMost time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if hurry && s.written < mark && !s.hurried {
+	if s.written >= mark || s.abandoned {
+		return true
+	}
+	if hurry && !s.hurried {
 		s.hurried = true
 		select {
 		case s.hurry <- struct{}{}:
 		default:
 		}
 	}
+	late := false
+	if atMost > 0 {
+		timer := time.AfterFunc(atMost, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			late = true
+			s.flushed.Broadcast()
+		})
+		defer timer.Stop()
+	}
 	s.waiting++
-	for s.written < mark && !s.abandoned {
+	for s.written < mark && !s.abandoned && !late {
 		s.flushed.Wait()
 	}
 	s.waiting--
+	return s.written >= mark || s.abandoned
+}
+
+// reached is Written without the wait.
+func (s *sink) reached(mark uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.written >= mark || s.abandoned
 }
 
 // lose counts a line that came too late for this sink and has no other.

@@ -24,7 +24,7 @@ func awaits(s *sink, mark uint64) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s.Written(mark, true)
+		s.Written(mark, true, 0)
 	}()
 	return done
 }
@@ -124,6 +124,33 @@ func TestOutletWritten(t *testing.T) {
 		}
 		if lines != n {
 			t.Errorf("%s has %q", path, text)
+		}
+	}
+}
+
+// A worker that must not wait does not wait for what it has printed to be written either.
+func TestOutletWrittenOfWhoMustNotWait(t *testing.T) {
+	g := &gate{open: make(chan struct{})}
+	l := newTestLogs(t, Log{Format: "text"}, g, App{Name: "web", Log: AppLog{OnFull: OnFullDrop}})
+	var prefix atomic.Pointer[outputPrefix]
+	prefix.Store(newOutputPrefix("web", 0, 1, 7, streamStdout))
+	o := l.outlet(&prefix)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 3000 { // a minute, if each waited
+			o.line([]byte("a line"), false)
+			o.written(true)
+		}
+	}()
+	inTime(t, done, "the last line")
+	if !o.behind {
+		t.Error("a destination that takes nothing is not behind")
+	}
+	close(g.open)
+	for deadline := time.Now().Add(10 * time.Second); o.behind; time.Sleep(time.Millisecond) {
+		if o.written(false); time.Now().After(deadline) {
+			t.Fatal("a destination that has taken all is still behind")
 		}
 	}
 }

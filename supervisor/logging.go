@@ -207,6 +207,8 @@ type outlet struct {
 
 	last *sink  // to which the last line went
 	mark uint64 // of that line
+
+	behind bool // last has not taken it in time
 }
 
 func (l *logs) outlet(prefix *atomic.Pointer[outputPrefix]) *outlet {
@@ -225,7 +227,7 @@ func (o *outlet) line(line []byte, more bool) {
 		dest := r.dest(o.stream)
 		if dest != o.last {
 			o.written(true) // what went the other way
-			o.last, o.mark = dest, 0
+			o.last, o.mark, o.behind = dest, 0, false
 		}
 		var ok bool
 		switch {
@@ -267,11 +269,23 @@ func (o *outlet) send(r *route, pieces ...[]byte) (ok bool) {
 	return ok
 }
 
+// dropsAfter is how long the output of a worker that must not wait waits for a
+// destination to fall behind.
+const dropsAfter = 20 * time.Millisecond
+
 // written is a [proc.WrittenFunc]: it waits until the lines are in the file, or with
 // whoever reads the master's streams. What is lost by the destination's own rules counts.
+// A worker that must not wait does so for dropsAfter once: then its lines leave the pipe
+// unwritten until the destination has caught up.
 func (o *outlet) written(hurry bool) {
-	if o.last != nil {
-		o.last.Written(o.mark, hurry)
+	switch {
+	case o.last == nil:
+	case !o.app.route.Load().drop:
+		o.last.Written(o.mark, hurry, 0)
+	case o.behind:
+		o.behind = !o.last.reached(o.mark)
+	default:
+		o.behind = !o.last.Written(o.mark, hurry, dropsAfter)
 	}
 }
 

@@ -290,10 +290,11 @@ func quitOften(t *testing.T, times int, after func(*Process)) {
 
 // A child that its own parent has left can be adopted by it again, and reaped.
 func TestQuitOfAChild(t *testing.T) {
-	r, w, err := os.Pipe()
-	if err != nil {
+	var fds [2]int // os.Pipe's do not block, nor does the shell that reads one then
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
+	r, w := os.NewFile(uintptr(fds[0]), "r"), os.NewFile(uintptr(fds[1]), "w")
 	defer r.Close()
 	defer w.Close()
 	out := newOutput()

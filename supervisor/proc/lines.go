@@ -21,6 +21,7 @@ type pump struct {
 
 func (p *pump) run() {
 	defer func() {
+		p.ended = true
 		p.settle()
 		p.close()
 	}()

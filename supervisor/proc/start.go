@@ -23,8 +23,8 @@ type LineFunc func(line []byte, more bool)
 
 // WrittenFunc returns when all lines that were delivered to a [LineFunc] before the call are where they are to be, or are
 // given up. Only then they are taken out of the pipe: whoever adopts the process after this one was killed reads them
-// again, and none is lost. It is called by the goroutine that calls the LineFunc. hurry: much has been delivered, and the
-// process may be waiting for room in the pipe; without it what gathers lines for a few ms may go on to do so.
+// again, and none is lost. It is called by the goroutine that calls the LineFunc. hurry: much has been delivered and the process
+// may be waiting for room in the pipe, or nothing more will be; without it what gathers lines for a few ms may go on to.
 type WrittenFunc func(hurry bool)
 
 // Options of [Start] and [Adopt].

@@ -66,6 +66,7 @@ type stream struct {
 	peeker
 	ahead int  // bytes that were read and are still in the pipe
 	due   int  // those of them that were delivered
+	ended bool // nothing more is read
 	timed bool // a deadline is set for a look at what is ahead
 
 	// What try reads, which the poller calls: a closure for each read would be garbage.
@@ -196,7 +197,7 @@ func (s *stream) settle() {
 		return
 	}
 	if s.written != nil {
-		s.written(s.due > gatherLimit)
+		s.written(s.due > gatherLimit || s.ended || s.quits())
 	}
 	s.take(s.due)
 	s.ahead -= s.due
