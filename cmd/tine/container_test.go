@@ -500,14 +500,3 @@ func TestContainerReapsOrphans(t *testing.T) {
 		t.Errorf("exit code %d", c.code)
 	}
 }
-
-// childrenOf are those of a process, dead or alive.
-func childrenOf(parent int) (pids []int) {
-	all, _ := filepath.Glob("/proc/[0-9]*")
-	for _, path := range all {
-		if pid, _ := strconv.Atoi(filepath.Base(path)); statusOf(pid, "PPid") == strconv.Itoa(parent) {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
-}
