@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,14 +18,40 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// descriptors counts the open ones of a process.
-func descriptors(t *testing.T, pid int) int {
+// descriptors names what a process has open, sorted, without what differs between two
+// of a kind.
+func descriptors(t *testing.T, pid int) (kinds []string) {
 	t.Helper()
-	all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	dir := fmt.Sprintf("/proc/%d/fd/", pid)
+	all, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(all)
+	for _, fd := range all {
+		to, err := os.Readlink(dir + fd.Name())
+		if err != nil {
+			continue // closed since
+		}
+		kind, _, _ := strings.Cut(to, "[")
+		kinds = append(kinds, kind)
+	}
+	slices.Sort(kinds)
+	return kinds
+}
+
+// noMoreDescriptors waits until the master has not more open than before.
+func (m *tine) noMoreDescriptors(before []string) {
+	m.t.Helper()
+	var now []string
+	defer func() {
+		if m.t.Failed() {
+			m.t.Logf("it has %d descriptors, had %d\nnow    %q\nbefore %q", len(now), len(before), now, before)
+		}
+	}()
+	eventually(m.t, "the master has no more descriptors than before", func() bool {
+		now = descriptors(m.t, m.pid)
+		return len(now) <= len(before)
+	})
 }
 
 // limit sets a soft limit of the master. The part of the test binary that does it runs
@@ -116,7 +143,7 @@ func TestDescriptorsAreGivenBack(t *testing.T) {
 	m.awaitFrom(mark, is("rollout aborted"))
 	m.limit(unix.RLIMIT_NOFILE, 1024)
 	m.roll()
-	eventually(t, "the master has as many descriptors as before", func() bool { return descriptors(t, m.pid) <= before })
+	m.noMoreDescriptors(before)
 	m.stop()
 }
 
@@ -318,13 +345,12 @@ func TestNoDescriptorStays(t *testing.T) {
 				m.awaitFrom(mark, is("parked"))
 			}
 			round(2)
-			var before int
 			eventually(t, "old workers have gone", func() bool { return len(m.processes()) == 4 })
-			before = descriptors(t, m.pid)
+			before := descriptors(t, m.pid)
 			for range 4 {
 				round(5)
 			}
-			eventually(t, fmt.Sprintf("the master has %d descriptors as before", before), func() bool { return descriptors(t, m.pid) <= before })
+			m.noMoreDescriptors(before)
 			m.stop()
 		})
 	}

@@ -16,7 +16,6 @@ const (
 	maxPipe = 256 << 10
 	// crowdedReads is how many reads in a row must have found much in the pipe before it is made larger.
 	crowdedReads = 8
-	idleCopies   = 4 // private pipes of one size that are kept
 )
 
 // peeker is what a stream knows of its pipe. tee(2) copies what is in it to a private pipe of half as many slots: it
@@ -114,8 +113,10 @@ func (s *stream) more() error {
 
 // copy copies what the pipe has from its oldest byte on.
 func (s *stream) copy(buf []byte) (n int, err error) {
-	c, err := copies.get(s.size / 2)
-	if err != nil {
+	c := copies.of(s.size / 2)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.open(); err != nil {
 		return 0, err
 	}
 	for {
@@ -125,11 +126,10 @@ func (s *stream) copy(buf []byte) (n int, err error) {
 			break
 		}
 	}
-	if err != nil || n == 0 {
-		copies.put(c)
-		if err == nil {
-			err = io.EOF
-		}
+	if err == nil && n == 0 {
+		err = io.EOF
+	}
+	if err != nil {
 		return 0, err
 	}
 	for got := 0; got < n; {
@@ -143,8 +143,19 @@ func (s *stream) copy(buf []byte) (n int, err error) {
 		}
 		got += m
 	}
-	copies.put(c)
 	return n, nil
+}
+
+// prepare opens what peeking needs before there is something to read: when it is needed there may be no descriptor left.
+func (s *stream) prepare() {
+	if s.size != 0 || !s.measure() {
+		return
+	}
+	nowhere()
+	c := copies.of(s.size / 2)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_ = c.open() // tried again by whoever needs it
 }
 
 // enlarge doubles the pipe. An unprivileged user may be refused.
@@ -203,56 +214,61 @@ var nowhere = sync.OnceValue(func() int {
 	return fd
 })
 
-// copies are the private pipes. One is in use for no longer than it takes to copy: a few are enough for all streams.
-var copies copyPool
+// copies are the private pipes, one of each size. Each is kept open, and one is enough for all streams: it is in use for no
+// longer than it takes to copy.
+var copies copyPipes
 
-type copyPool struct {
-	mu   sync.Mutex
-	idle map[int][]copyPipe // by size
+type copyPipes struct {
+	mu     sync.Mutex
+	bySize map[int]*copyPipe
 }
 
-type copyPipe struct{ r, w, size int }
-
-func (c copyPipe) close() {
-	syscall.Close(c.r)
-	syscall.Close(c.w)
-}
-
-func (p *copyPool) get(size int) (copyPipe, error) {
+func (p *copyPipes) of(size int) *copyPipe {
 	p.mu.Lock()
-	if l := p.idle[size]; len(l) > 0 {
-		c := l[len(l)-1]
-		p.idle[size] = l[:len(l)-1]
-		p.mu.Unlock()
-		return c, nil
+	defer p.mu.Unlock()
+	c := p.bySize[size]
+	if c == nil {
+		if p.bySize == nil {
+			p.bySize = map[int]*copyPipe{}
+		}
+		c = &copyPipe{size: size}
+		p.bySize[size] = c
 	}
-	p.mu.Unlock()
+	return c
+}
+
+// copyPipe is empty while nobody holds mu.
+type copyPipe struct {
+	size int
+
+	mu     sync.Mutex
+	isOpen bool
+	r, w   int
+}
+
+// open makes the pipe, if there is none. The caller holds mu.
+func (c *copyPipe) open() error {
+	if c.isOpen {
+		return nil
+	}
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
-		return copyPipe{}, err
+		return err
 	}
-	c := copyPipe{fds[0], fds[1], size}
-	got, err := unix.FcntlInt(uintptr(c.w), unix.F_SETPIPE_SZ, size)
+	c.r, c.w, c.isOpen = fds[0], fds[1], true
+	got, err := unix.FcntlInt(uintptr(c.w), unix.F_SETPIPE_SZ, c.size)
 	if err != nil { // to make it larger may be refused
 		got, err = unix.FcntlInt(uintptr(c.w), unix.F_GETPIPE_SZ, 0)
 	}
-	if err != nil || got > size { // a larger one would not tell that the other is crowded
+	if err != nil || got > c.size { // a larger one would not tell that the other is crowded
 		c.close()
-		return copyPipe{}, errors.Join(errors.New("cannot make a private pipe"), err)
+		return errors.Join(errors.New("cannot make a private pipe"), err)
 	}
-	return c, nil
+	return nil
 }
 
-// put gives an empty one back.
-func (p *copyPool) put(c copyPipe) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.idle[c.size]) >= idleCopies {
-		c.close()
-		return
-	}
-	if p.idle == nil {
-		p.idle = map[int][]copyPipe{}
-	}
-	p.idle[c.size] = append(p.idle[c.size], c)
+func (c *copyPipe) close() {
+	syscall.Close(c.r)
+	syscall.Close(c.w)
+	c.isOpen = false
 }

@@ -26,5 +26,8 @@ func (s *stream) peek(buf []byte, held int) (int, error) {
 	}
 }
 
+// prepare has nothing to open.
+func (s *stream) prepare() {}
+
 // take is never asked for anything: nothing is ahead.
 func (s *stream) take(int) {}

@@ -185,7 +185,10 @@ func (s *stream) attach() (err error) {
 			return s.err != syscall.EAGAIN
 		}
 	}
-	return s.conn.Control(func(fd uintptr) { s.raw = int(fd) })
+	return s.conn.Control(func(fd uintptr) {
+		s.raw = int(fd)
+		s.prepare()
+	})
 }
 
 // keep says that of what was read only the last n bytes have not been delivered.
