@@ -205,7 +205,15 @@ func (l *loop) retire(a *app, slot int) {
 	if n, err := a.sockets.Queue(slot); err == nil && n > 0 {
 		l.logs.Warn().Str("app", a.name).Int("slot", slot).Int("connections", n).Msg("slot closed with connections waiting; they are reset")
 	}
-	if err := a.sockets.CloseSlot(slot); err != nil {
+	l.closeSlot(a, slot)
+}
+
+// closeSlot closes the sockets of the last slot, here and in the store.
+func (l *loop) closeSlot(a *app, slot int) bool {
+	l.unkeepSlot(a.sockets, slot)
+	err := a.sockets.CloseSlot(slot)
+	if err != nil {
 		l.logs.Error().Str("app", a.name).Int("slot", slot).Err(err).Msg("cannot close slot")
 	}
+	return err == nil
 }

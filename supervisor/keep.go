@@ -1,10 +1,13 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strconv"
+	"time"
 
+	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/record"
 	"golang.org/x/sys/unix"
@@ -12,7 +15,8 @@ import (
 
 // Store holds files for the master that comes after this one. It is the keeper's, or
 // systemd's: see package keeper, whose Client is one. Both methods may be called by
-// several goroutines, and return within seconds.
+// several goroutines, and return within seconds. One that has the method
+// Barrier(context.Context) error too is asked by it to have done what it was told.
 type Store interface {
 	Store(name string, files ...*os.File) error // duplicates them
 	Remove(name string) error                   // all files of that name
@@ -155,6 +159,29 @@ func (l *loop) keepSockets(s *sockets) {
 			s.kept[name] = true
 			l.keep(socketsName(s.key, name), f)
 		}
+	}
+}
+
+// barrierTimeout is how long the loop waits for a store to have closed a socket.
+const barrierTimeout = 200 * time.Millisecond
+
+// unkeepSlot has the store close the sockets of a slot that is closed next. As long as it
+// has one, the kernel counts it and may have connections wait in it, which nobody accepts.
+func (l *loop) unkeepSlot(s *sockets, slot int) {
+	if l.kept == nil {
+		return
+	}
+	for i := range s.Addresses() {
+		if name := listen.SocketName(i, slot); s.kept[name] {
+			l.unkeep(socketsName(s.key, name))
+			delete(s.kept, name)
+		}
+	}
+	s.keptSlots = slot
+	if b, ok := l.kept.store.(interface{ Barrier(context.Context) error }); ok {
+		ctx, cancel := context.WithTimeout(context.Background(), barrierTimeout)
+		defer cancel()
+		_ = b.Barrier(ctx) // later, then
 	}
 }
 

@@ -375,8 +375,7 @@ func (l *loop) closeSurplus(a *app) {
 			continue
 		}
 		for slot := b.sockets.Slots() - 1; slot >= max(len(b.pool.Status().Slots), 1); slot-- {
-			if err := b.sockets.CloseSlot(slot); err != nil {
-				l.logs.Error().Str("app", b.name).Int("slot", slot).Err(err).Msg("cannot close slot")
+			if !l.closeSlot(b, slot) {
 				return
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -107,6 +108,8 @@ type adoption struct {
 // Save and Files have told there. No connection is lost, and what is steered by a program is until a new one has taken
 // its place. The files stay the caller's. Options.Policy and the rest may differ from the earlier ones.
 //
+// The last slots may be missing where they were steered away from: they are closed, then.
+//
 // An error says what does not fit; nothing is changed then. Seats are to be taken with [Set.Keep].
 func Adopt(saved Saved, files map[string]*os.File, o Options) (*Set, error) {
 	s, err := adopt(saved, files, o, makers())
@@ -132,6 +135,9 @@ func adopt(saved Saved, files map[string]*os.File, o Options, kinds []maker) (_ 
 			s.abandon()
 		}
 	}()
+	for saved.isClosed(saved.Slots-1, files) {
+		saved.Slots--
+	}
 	for i, a := range saved.Addresses {
 		g, err := a.group()
 		if err != nil {
@@ -179,6 +185,20 @@ func adopt(saved Saved, files map[string]*os.File, o Options, kinds []maker) (_ 
 	s.try(s.takeOver)
 	s.adopting = nil
 	return s, nil
+}
+
+// isClosed says that a slot got no connections any more and that a socket of it is gone: the other process was about to close
+// it when it ended.
+func (saved Saved) isClosed(slot int, files map[string]*os.File) bool {
+	if slot < 1 || slices.Contains(saved.Admitted, slot) {
+		return false
+	}
+	for i, a := range saved.Addresses {
+		if !a.Shared && files[SocketName(i, slot)] == nil {
+			return true
+		}
+	}
+	return false
 }
 
 func (a SavedAddress) group() (*group, error) {

@@ -2,6 +2,7 @@ package listen
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -27,10 +28,12 @@ func keep(t *testing.T, s *Set) (saved Saved, files map[string]*os.File) {
 	}
 	files = map[string]*os.File{}
 	for name, f := range s.Files() {
-		if files[name], err = duplicate(f); err != nil {
+		own, err := duplicate(f)
+		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { files[name].Close() })
+		files[name] = own
+		t.Cleanup(func() { own.Close() })
 	}
 	return saved, files
 }
@@ -207,6 +210,47 @@ func TestAdoptKeepsTheBoard(t *testing.T) {
 	}
 }
 
+// The last slot was about to be closed when the process ended that had it: its socket is gone, or is still there.
+func TestAdoptWithoutTheLastSlot(t *testing.T) {
+	for _, kind := range kindsHere(t) {
+		for _, gone := range []bool{true, false} {
+			t.Run(fmt.Sprint(kind, gone), func(t *testing.T) {
+				o := Options{Best: kind}
+				s, err := open(mustParse(t, "127.0.0.1:0", "127.0.0.1:0"), 3, o, false, makers())
+				if err != nil {
+					t.Fatal(err)
+				}
+				for slot := range 2 {
+					startWorker(t, s, slot)
+				}
+				if err := s.SteerTo(first(2)); err != nil {
+					t.Fatal(err)
+				}
+				saved, files := keep(t, s)
+				want := 3
+				if gone { // one of the two, the other a moment later
+					want = 2
+					files[SocketName(1, 2)].Close()
+					delete(files, SocketName(1, 2))
+				}
+				s.Leave()
+				s = mustAdopt(t, saved, files, o)
+				if got := s.Slots(); got != want {
+					t.Errorf("%d slots, want %d", got, want)
+				}
+				if gone {
+					files[SocketName(0, 2)].Close()
+				}
+				for _, address := range s.Addresses() {
+					if got := askMany(t, address, 20); got[0]+got[1] != 20 {
+						t.Errorf("%s is answered by %v", address, got)
+					}
+				}
+			})
+		}
+	}
+}
+
 // What does not fit is refused, and leaves the sockets as they are.
 func TestAdoptRefuses(t *testing.T) {
 	s := mustOpen(t, 2, "127.0.0.1:0")
@@ -231,6 +275,7 @@ func TestAdoptRefuses(t *testing.T) {
 		want  string
 	}{
 		"no socket":          {saved, with("sock.0.0", nil), `file "sock.0.0" is missing`},
+		"no last socket":     {saved, with("sock.0.1", nil), `file "sock.0.1" is missing`},
 		"not a socket":       {saved, with("sock.0.0", null), "is no listening socket"},
 		"no board":           {saved, with("hot", nil), `file "hot" is missing`},
 		"no rows":            {saved, with("rows", nil), `file "rows" is missing`},
