@@ -24,7 +24,7 @@ type activation struct {
 
 // isOwn says whether a file of this name was stored by a master before this one.
 func isOwn(name string) bool {
-	return name == keptState || name == "values" || slices.ContainsFunc([]string{keptWorker, keptSockets, "value."}, func(p string) bool {
+	return name == keptState || name == keptControl || name == "values" || slices.ContainsFunc([]string{keptWorker, keptSockets, keptTCP, "value."}, func(p string) bool {
 		return strings.HasPrefix(name, p)
 	})
 }
@@ -49,6 +49,7 @@ func (l *loop) activate(c *Config) {
 				continue
 			}
 			l.given.sockets = append(l.given.sockets, g)
+			l.s.handed.give(name, g)
 			if !l.given.wanted(g, c) {
 				l.logs.Warn().Str("name", name).Str("listen", g.Address().String()).Msg("no app listens on the address of a socket that tine was started with: nobody serves it")
 			}

@@ -80,8 +80,11 @@ func ask[A any](ctx context.Context, s *Supervisor, make func(answer chan<- A) m
 func (c commander) Status(ctx context.Context) (control.Status, error) { return c.s.controlStatus(ctx) }
 
 func (c commander) Do(ctx context.Context, o control.Order, progress func(control.Progress)) error {
-	if o.Verb == control.VerbShutdown {
+	switch o.Verb {
+	case control.VerbShutdown:
 		return c.shutdown(ctx, o)
+	case control.VerbUpgrade:
+		return c.s.upgradeFor(ctx, o, progress)
 	}
 	return c.s.do(ctx, o, progress)
 }

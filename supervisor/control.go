@@ -62,7 +62,7 @@ func (s *Supervisor) serveControl() (close func()) {
 	ended := make(chan struct{}, 1)
 	if path == "" {
 		ended <- struct{}{}
-	} else if err := server.Listen(); err != nil {
+	} else if err := s.listenControl(server); err != nil {
 		s.logs.Warn().Str("path", path).Err(err).Msg("no control socket: this master can only be reached by signals")
 		ended <- struct{}{}
 	} else {
@@ -103,10 +103,11 @@ func (s *Supervisor) renewControl() {
 // something: that takes the token.
 func (s *Supervisor) serveDashboard(server *control.Server, c Dashboard) (close func()) {
 	if c.Listen == "" {
+		s.inheritTCP(keptDashboard, "")
 		return func() {}
 	}
 	page := dashboard.New(server.API(), dashboard.Options{
-		Listen: c.Listen, TokenFile: c.TokenFile, Version: s.version, Logger: s.logs.With().Logger(),
+		Open: s.openDashboard, Listen: c.Listen, TokenFile: c.TokenFile, Version: s.version, Logger: s.logs.With().Logger(),
 	})
 	if err := page.Listen(); err != nil {
 		s.logs.Warn().Str("address", c.Listen).Err(err).Msg("no dashboard")

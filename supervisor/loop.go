@@ -102,6 +102,9 @@ func (l *loop) run(ctx context.Context) (err error) {
 	defer func() { l.closeReport(orderly) }()
 	l.activate(config)
 	defer l.closeInherited()
+	if err := l.takeOver(ctx); err != nil {
+		return err
+	}
 	before, err := l.openStore()
 	if err != nil {
 		return err
@@ -142,6 +145,9 @@ func (l *loop) run(ctx context.Context) (err error) {
 	if l.adopted != nil {
 		l.resume()
 		l.tellAdopted()
+		if err := l.tookOver(ctx); err != nil {
+			return err
+		}
 		l.changedSince(config)
 	} else {
 		for _, a := range l.apps {

@@ -1,8 +1,10 @@
 package supervisor
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"time"
@@ -22,16 +24,17 @@ const (
 // name in the log.
 func (s *Supervisor) serveTCP(what, address string, h http.Handler) (close func()) {
 	if address == "" {
+		s.inheritTCP(keptTCP+what, "")
 		return func() {}
 	}
-	l, err := net.Listen("tcp", address)
+	l, err := s.listenTCP(what, address)
 	if err != nil {
 		s.logs.Warn().Str("address", address).Err(err).Msg("no " + what + " over TCP")
 		return func() {}
 	}
 	s.logs.Info().Str("address", l.Addr().String()).Msg(what)
 	server := &http.Server{
-		Handler: h, ReadHeaderTimeout: askHeadTime, ReadTimeout: askHeadTime, WriteTimeout: askTime,
+		Handler: s.orFollower(l.Addr(), h), ReadHeaderTimeout: askHeadTime, ReadTimeout: askHeadTime, WriteTimeout: askTime,
 		IdleTimeout: askIdle, MaxHeaderBytes: 16 << 10,
 	}
 	ended := make(chan struct{})
@@ -49,6 +52,60 @@ func (s *Supervisor) serveTCP(what, address string, h http.Handler) (close func(
 		}
 		<-ended
 	}
+}
+
+// orFollower has the master that follows this one answer what it took in, and cannot
+// answer any more.
+func (s *Supervisor) orFollower(at net.Addr, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := &heldAnswer{header: http.Header{}}
+		h.ServeHTTP(answer, r)
+		if answer.status >= http.StatusInternalServerError && s.handed.isFollowed() {
+			if other, err := askFollower(r, at); err == nil {
+				answer = other
+			}
+		}
+		maps.Copy(w.Header(), answer.header)
+		if answer.status != 0 {
+			w.WriteHeader(answer.status)
+		}
+		_, _ = w.Write(answer.body.Bytes()) // an error: who asked has gone
+	})
+}
+
+// heldAnswer is one that is not sent yet. All that are served here are small.
+type heldAnswer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (a *heldAnswer) Header() http.Header         { return a.header }
+func (a *heldAnswer) Write(p []byte) (int, error) { return a.body.Write(p) }
+func (a *heldAnswer) WriteHeader(status int) {
+	if a.status == 0 {
+		a.status = status
+	}
+}
+
+// askFollower asks the same at the same address, where this master accepts nobody.
+func askFollower(r *http.Request, at net.Addr) (*heldAnswer, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), healthTime)
+	defer cancel()
+	q, err := http.NewRequestWithContext(ctx, r.Method, "http://"+at.String()+r.URL.RequestURI(), nil)
+	if err != nil {
+		return nil, err
+	}
+	q.Header = r.Header.Clone()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
+	res, err := client.Do(q)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	a := &heldAnswer{header: res.Header, status: res.StatusCode}
+	_, err = a.body.ReadFrom(res.Body)
+	return a, err
 }
 
 // limitedListener has a bounded number of connections at a time.

@@ -71,6 +71,9 @@ type options struct {
 	store          Store
 	inherited      map[string][]*os.File
 	upgrader       Upgrader
+	lead, inCharge func(context.Context) error
+	binary         string
+	preflight      func(ctx context.Context, binary string) (version string, err error)
 }
 
 // WithOutput sends the workers' output and the log to these instead of the
@@ -117,6 +120,9 @@ type Supervisor struct {
 	began   sync.Once
 	wg      sync.WaitGroup // every goroutine that posts to inbox
 	control atomic.Pointer[control.Server]
+	handed  *handedOn
+
+	upgrading sync.Mutex // held over an upgrade that an order has begun
 }
 
 // inboxSize is how many facts wait for the loop before whoever posts the next one
@@ -135,9 +141,13 @@ func New(c *Config, opts ...Option) (*Supervisor, error) {
 		started: make(chan struct{}),
 		done:    make(chan struct{}),
 		ready:   make(chan struct{}),
+		handed:  newHandedOn(),
 	}
 	for _, o := range opts {
 		o(&s.options)
+	}
+	if s.upgrader != nil {
+		s.upgrader = handing{s.upgrader, s}
 	}
 	if s.version == "" {
 		s.version = moduleVersion()

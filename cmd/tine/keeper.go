@@ -135,6 +135,12 @@ func lookAbove() above {
 		fmt.Fprintf(os.Stderr, "tine: %v; going on without\n", err)
 	}
 	a.start = startPipe()
+	a.takeStart()
+	return a
+}
+
+// takeStart takes the pipe of tine start out of the files.
+func (a *above) takeStart() {
 	for _, f := range a.files[startName] {
 		if a.start != nil {
 			a.start.Close()
@@ -142,21 +148,55 @@ func lookAbove() above {
 		a.start = f
 	}
 	delete(a.files, startName)
-	return a
 }
 
-// options are those of the supervisor. What systemd would not keep is not stored: it says from version 254 on how much it does.
-func (a above) options() []supervisor.Option {
-	if a.client.Limit() == 0 {
-		return []supervisor.Option{supervisor.WithKeeper(a.client), supervisor.WithInherited(a.files)}
+// duplicateStart is the pipe for the next master; none where its reader was told already.
+func (a *above) duplicateStart() (files []*os.File, err error) {
+	raw, err := a.start.SyscallConn()
+	if err != nil {
+		return nil, nil
 	}
-	return []supervisor.Option{supervisor.WithKeeper(a.client), supervisor.WithStore(a.client, a.files)}
+	if raw.Control(func(fd uintptr) {
+		var n int
+		if n, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 3); err == nil {
+			files = []*os.File{os.NewFile(uintptr(n), startName)}
+		}
+	}) != nil {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot hand on the pipe of tine start: %w", err)
+	}
+	return files, nil
 }
+
+// options are those of the supervisor. What systemd would not keep is not stored: it says from version 254 on how much it
+// does. An upgrade needs nobody who keeps anything.
+func (a above) options() []supervisor.Option {
+	keep := supervisor.WithStore(a.client, a.files)
+	if a.client.Limit() == 0 {
+		keep = supervisor.WithInherited(a.files)
+		if runtime.GOOS == "linux" {
+			keep = supervisor.WithStore(nowhere{}, a.files)
+		}
+	}
+	return []supervisor.Option{supervisor.WithKeeper(a.client), keep}
+}
+
+// nowhere is a store where there is none: what this process holds ends with it.
+type nowhere struct{}
+
+func (nowhere) Store(string, ...*os.File) error { return nil }
+func (nowhere) Remove(string) error             { return nil }
 
 // tell tells a tine start that waits that the workers are ready.
 func (a above) tell() {
+	if a.start == nil {
+		return
+	}
 	_, _ = a.start.WriteString(readyWord) // who started it may have gone
 	_ = a.client.Remove(startName)
+	a.start.Close() // whoever reads it may wait for its end
 }
 
 func (a above) close() {

@@ -24,9 +24,13 @@ type orders struct {
 
 func addOrders(cmd *cobra.Command) *orders {
 	o := &orders{target: addTarget(cmd, true)}
+	o.addFlags(cmd)
+	return o
+}
+
+func (o *orders) addFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.json, "json", false, "print each step as one JSON document a line")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "`TEXT` to be told in the events")
-	return o
 }
 
 // give has orders carried out one after the other and shows their steps. The first

@@ -33,6 +33,7 @@ type runFlags struct {
 	stopTimeout                                       stopTimeout
 	keeper                                            keeperMode
 	watchdog                                          optional
+	check                                             bool
 }
 
 // Flags that describe the one app of a command line: a config file says it all
@@ -72,6 +73,9 @@ that dies: see --keeper. Each flag can be given as an environment variable too:
 			if err != nil {
 				return err
 			}
+			if f.check {
+				return nil
+			}
 			if on, err := f.keeper.wants(here()); err != nil {
 				return usageError{err}
 			} else if on {
@@ -93,6 +97,7 @@ that dies: see --keeper. Each flag can be given as an environment variable too:
 	flags.SortFlags = false
 	flags.SetInterspersed(false) // what follows the command is the command's
 	f.define(flags)
+	flags.BoolVar(&f.check, "check", false, "only say whether the flags and the config file are right: exit status 0")
 	completeFlags(cmd)
 	return cmd
 }
@@ -225,7 +230,7 @@ func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) (
 	set(flags.Lookup("config"))
 	inFile := flags.Lookup("config").Value.String() != ""
 	flags.VisitAll(func(flag *pflag.Flag) {
-		if flag.Name == "help" || flag.Name == "env" && !inFile || inFile && isAppFlag(flag.Name) {
+		if flag.Name == "help" || flag.Name == "check" || flag.Name == "env" && !inFile || inFile && isAppFlag(flag.Name) {
 			return
 		}
 		set(flag)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
+	"slices"
 	"strconv"
 
 	"github.com/tinehq/tine/supervisor"
@@ -16,16 +18,26 @@ const (
 	readyWord = "ready\n"
 )
 
-// runAndTell runs c as supervisor.Run does, and tells a tine start that waits for it.
-func runAndTell(ctx context.Context, c *supervisor.Config, opts ...supervisor.Option) error {
+// runAndTell runs c as supervisor.Run does, and tells a tine start that waits for it. A process that another master has
+// started goes on where that one ends.
+func runAndTell(ctx context.Context, c *supervisor.Config, opts ...supervisor.Option) (err error) {
 	up := lookAbove()
 	defer up.close()
-	s, err := supervisor.New(c, append(append([]supervisor.Option{supervisor.WithSignals()}, up.options()...), opts...)...)
-	if err != nil {
+	next := openSuccession(&up)
+	if next != nil {
+		defer next.Close()
+		defer func() {
+			if err != nil {
+				next.Refuse(err.Error())
+			}
+		}()
+	}
+	if err := next.receive(ctx); err != nil {
 		return err
 	}
-	if up.start == nil {
-		return s.Run(ctx)
+	s, err := supervisor.New(c, slices.Concat([]supervisor.Option{supervisor.WithSignals()}, up.options(), next.options(), opts)...)
+	if err != nil {
+		return err
 	}
 	ended, told := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -33,13 +45,20 @@ func runAndTell(ctx context.Context, c *supervisor.Config, opts ...supervisor.Op
 		select {
 		case <-s.Ready():
 			up.tell()
-			up.start.Close() // whoever reads it may wait for its end
 		case <-ended:
 		}
 	}()
+	if next != nil && !next.HasParent() {
+		if err := next.Ready(); err != nil {
+			return err
+		}
+	}
 	err = s.Run(ctx)
 	close(ended)
 	<-told
+	if errors.Is(err, supervisor.ErrUpgraded) {
+		return nil // who has asked for it knows
+	}
 	return err
 }
 

@@ -142,8 +142,11 @@ func encodeOrder(o Order) ([]byte, error) {
 }
 
 func orderPath(o Order) string {
-	if o.Verb == VerbShutdown {
+	switch o.Verb {
+	case VerbShutdown:
 		return "/v1/stop"
+	case VerbUpgrade:
+		return "/v1/upgrade"
 	}
 	app := o.App
 	if app == "" {
@@ -242,6 +245,13 @@ func resume(ctx context.Context, once func() (progress bool, err error)) error {
 
 func wasCut(err error) bool {
 	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// IsEnding says whether err is the answer of a master that is ending, or of a connection
+// that ended with it: another one may be there in a moment.
+func IsEnding(err error) bool {
+	var refusal *Refusal
+	return hungUp(err) || errors.As(err, &refusal) && refusal.Status == http.StatusServiceUnavailable
 }
 
 // cut is err, or why the context ended where that is the cause.

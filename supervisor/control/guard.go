@@ -72,10 +72,11 @@ func (o *openConns) remove(p peer) {
 
 func (g *guard) Accept() (net.Conn, error) {
 	for {
-		conn, err := g.AcceptUnix()
+		accepted, err := g.socket.Accept()
 		if err != nil {
 			return nil, err
 		}
+		conn := accepted.(*net.UnixConn)
 		p, err := peerOf(conn)
 		if err != nil || !p.mayAsk() {
 			g.refused(p, err, "a process of another user was refused at the control socket")

@@ -65,7 +65,9 @@ func routes() []route {
 	)
 	stop := order(VerbShutdown, "End tine itself", nil, "now", "reason")
 	stop.path = "/v1/stop"
-	return append(all, stop,
+	upgrade := order(VerbUpgrade, "Replace tine itself by another binary, with all workers as they are. The answer comes when that is in charge; after an error all is as it was", nil, "binary", "reason")
+	upgrade.path = "/v1/upgrade"
+	return append(all, stop, upgrade,
 		route{method: "GET", path: "/v1/events", summary: "What happened, and what happens: a list, or with follow, or where text/event-stream is accepted, a stream",
 			params:  []param{paramAfter, paramLast, paramFollow},
 			headers: []param{paramAccept, {name: "Last-Event-ID", kind: paramID, help: "as after"}},

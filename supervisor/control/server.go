@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
 )
 
 // Limits of what one client can do to the master. That of an answer is
@@ -148,18 +149,53 @@ func (s *Server) Serve() error {
 	}
 }
 
-// Release lets another master have the path: the socket's file and its lock go. Requests
-// under way go on. Renew takes the path back.
+// Adopt is Listen with the files of the master before this one, whose Hand has returned
+// them: whoever connects meanwhile waits. They stay the caller's. An error means that
+// Listen is to be called.
+func (s *Server) Adopt(files []*os.File) error {
+	if len(files) != 2 {
+		return fmt.Errorf("cannot take over the control socket: %d files, want 2", len(files))
+	}
+	socket, err := adopt(s.options.Path, files[0], files[1])
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.socket = socket
+	return nil
+}
+
+// Hand returns duplicates of the socket and its lock, for Adopt of the next master. The
+// caller closes them. There are none where it does not listen.
+func (s *Server) Hand() ([]*os.File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.socket == nil || s.closing {
+		return nil, nil
+	}
+	listener, err := s.socket.File()
+	if err != nil {
+		return nil, err
+	}
+	n, err := unix.FcntlInt(s.socket.lock.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		listener.Close()
+		return nil, fmt.Errorf("cannot hand on the lock of %s: %w", s.socket.path, err)
+	}
+	return []*os.File{listener, os.NewFile(uintptr(n), s.socket.path+lockSuffix)}, nil
+}
+
+// Release leaves the socket to the master that it was handed to: new connections are
+// that one's, and Close removes nothing. Requests under way go on. Renew takes it back.
 func (s *Server) Release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.socket == nil || s.closing {
 		return
 	}
-	if s.socket.there() {
-		os.Remove(s.socket.path)
-	}
-	dropLock(s.socket.lock)
+	s.socket.released = true
+	s.socket.Pause()
 }
 
 // Renew makes the socket again where its file is gone, as after a cleaner of temporary
@@ -169,7 +205,15 @@ func (s *Server) Renew() (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.socket
-	if s.closing || old == nil || old.there() {
+	if s.closing || old == nil {
+		return false, nil
+	}
+	if old.released {
+		old.released = false
+		sign(old.lock)
+		old.Resume()
+	}
+	if old.there() {
 		return false, nil
 	}
 	dropLock(old.lock) // the new one takes it, unless another master has

@@ -25,18 +25,21 @@ var ErrInUse = errors.New("another master is using it")
 
 // socket is a listening socket and the lock that makes it the only one of its path.
 type socket struct {
-	*net.UnixListener
-	lock *os.File
-	path string
-	made fs.FileInfo // the socket's file
+	*SharedListener
+	lock     *os.File
+	path     string
+	made     fs.FileInfo // the socket's file; nil: it was not there any more
+	released bool        // to another master, whose file and lock it is
 }
 
 // there says whether the file is still this socket's: it may have been removed, and
 // another master may have made its own since.
 func (s *socket) there() bool {
 	now, err := os.Lstat(s.path)
-	return err == nil && os.SameFile(s.made, now)
+	return err == nil && s.made != nil && os.SameFile(s.made, now)
 }
+
+func (s *socket) unix() *net.UnixListener { return s.listener.(*net.UnixListener) }
 
 // listen makes the socket at path, 0600, and its folder, 0700, if there is none. What
 // a dead master left there is removed: the kernel has dropped its lock, and refuses
@@ -64,15 +67,48 @@ func listen(path string) (*socket, error) {
 		dropLock(lock)
 		return nil, fmt.Errorf("cannot listen at %s: %w", path, err)
 	}
-	return &socket{l, lock, path, made}, nil
+	shared, err := Share(l)
+	if err != nil {
+		l.Close()
+		dropLock(lock)
+		return nil, err
+	}
+	return &socket{SharedListener: shared, lock: lock, path: path, made: made}, nil
+}
+
+// adopt makes a socket of what the master before this one has handed on, for path. If
+// that one listened elsewhere, its socket is removed.
+func adopt(path string, listener, lock *os.File) (*socket, error) {
+	shared, err := Inherit(listener)
+	if err != nil {
+		return nil, err
+	}
+	n, err := unix.FcntlInt(lock.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		shared.Close()
+		return nil, fmt.Errorf("cannot take over the lock of %s: %w", path, err)
+	}
+	at := shared.Addr().String()
+	s := &socket{SharedListener: shared, lock: os.NewFile(uintptr(n), at+lockSuffix), path: at}
+	s.made, _ = os.Lstat(at) // an error: it was removed
+	if at != path {
+		s.Close()
+		return nil, fmt.Errorf("the master before this one listened at %s", at)
+	}
+	sign(s.lock)
+	return s, nil
 }
 
 // Close removes the socket, if it is still there, and then the lock. It may be called
 // more than once.
 func (s *socket) Close() error {
-	s.SetUnlinkOnClose(s.there())
-	err := s.UnixListener.Close() // removes its file
-	dropLock(s.lock)
+	s.unix().SetUnlinkOnClose(!s.released && s.there())
+	err := s.SharedListener.Close() // removes its file
+	if s.released {
+		s.lock.Close()
+	} else {
+		dropLock(s.lock)
+	}
 	if errors.Is(err, net.ErrClosed) {
 		return nil
 	}
@@ -125,13 +161,18 @@ func takeLock(path string) (*os.File, error) {
 			f.Close()
 			continue
 		}
-		// Only for the message above, so a full disk is no reason to fail.
-		if f.Truncate(0) == nil {
-			fmt.Fprintf(f, "%d\n", os.Getpid())
-		}
+		sign(f)
 		return f, nil
 	}
 	return nil, fmt.Errorf("cannot lock %s: it is removed again and again", path)
+}
+
+// sign tells whose a lock is. Only for an error's message, so a full disk is no reason
+// to fail.
+func sign(lock *os.File) {
+	if lock.Truncate(0) == nil {
+		_, _ = lock.WriteAt(fmt.Appendln(nil, os.Getpid()), 0)
+	}
 }
 
 // dropLock removes the file before it lets go of it, so that no other process holds a

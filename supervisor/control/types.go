@@ -144,7 +144,9 @@ const (
 	EventSteeringFell  = "steering fell"
 	EventStopping      = "stopping"
 	EventSignalled     = "signalled"
-	EventMissed        = "missed" // only Missed, and the id of the last event that was missed
+	EventUpgraded      = "upgraded"       // PID is the new master's
+	EventUpgradeFailed = "upgrade failed" // everything runs on as it was
+	EventMissed        = "missed"         // only Missed, and the id of the last event that was missed
 )
 
 // The streams of a LogLine.
@@ -195,6 +197,9 @@ const (
 	// VerbShutdown ends tine itself, gracefully, or at once with Now. It is not for
 	// one app: POST /v1/stop.
 	VerbShutdown = "shutdown"
+	// VerbUpgrade replaces tine itself by another binary, with all workers as they are:
+	// POST /v1/upgrade.
+	VerbUpgrade = "upgrade"
 )
 
 // What an order does while another one of its kind is under way.
@@ -213,6 +218,7 @@ type Order struct {
 	By        bool   `json:"by,omitempty"`         // scale: N is added to what there is, and may be negative
 	Signal    string `json:"signal,omitempty"`     // signal: such as SIGHUP or HUP
 	Now       bool   `json:"now,omitempty"`        // stop, restart, shutdown: kill instead of drain
+	Binary    string `json:"binary,omitempty"`     // upgrade: an absolute path; "": that of the program that runs, as it is on disk now
 	Reason    string `json:"reason,omitempty"`     // for the events; at most 200 bytes
 	IfRunning string `json:"if_running,omitempty"` // reload: queue (default) or refuse
 }

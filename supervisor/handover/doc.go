@@ -24,4 +24,5 @@
 //	f NAME + fds  old to new: files of one name, at most 253
 //	g             old to new: go, that was all
 //	x             old to new: do not, and end
+//	r REASON      new to old: why it ends instead of becoming ready
 package handover

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/cloudflare/tableflip"
@@ -19,6 +20,9 @@ const (
 	DefaultTimeout = 30 * time.Second
 	// adoptTimeout is for the new master from go to ready.
 	adoptTimeout = 10 * time.Second
+
+	// lastWords bounds the wait for what is there already, or is not at all.
+	lastWords = 50 * time.Millisecond
 
 	socketName = "handover"
 )
@@ -35,6 +39,12 @@ type Upgrader struct {
 	mu   sync.Mutex // held over an upgrade
 }
 
+// What tableflip has a process find that was started by it. It does not hide them from the children of this one.
+const (
+	envParent = "TABLEFLIP_HAS_PARENT_7DIU3"
+	firstPipe = 3 // of two
+)
+
 // New must be called once, before other goroutines change os.Args or the environment. timeout is for a whole upgrade that
 // this process makes; 0: DefaultTimeout.
 func New(timeout time.Duration) (*Upgrader, error) {
@@ -44,6 +54,11 @@ func New(timeout time.Duration) (*Upgrader, error) {
 	flip, err := tableflip.New(tableflip.Options{UpgradeTimeout: timeout})
 	if err != nil {
 		return nil, fmt.Errorf("cannot prepare for upgrades: %w", err)
+	}
+	if flip.HasParent() {
+		os.Unsetenv(envParent)
+		syscall.CloseOnExec(firstPipe)
+		syscall.CloseOnExec(firstPipe + 1)
 	}
 	u := &Upgrader{flip: flip}
 	if err := u.open(); err != nil {
@@ -112,10 +127,18 @@ func (u *Upgrader) receive() (map[string][]*os.File, error) {
 	}
 }
 
-// Ready tells the old master that this process is in charge, so that it ends. In a process without one it makes upgrades
-// possible. It must be called in both.
+// Refuse tells the old master why this process is about to end before it is ready, for the error of its Upgrade. Without
+// an old master it does nothing.
+func (u *Upgrader) Refuse(reason string) {
+	if u.up != nil {
+		_ = u.up.send(packet{kind: refused, text: reason[:min(len(reason), maxText)]}) // else the error says how it has ended
+	}
+}
+
+// Ready tells the old master that this process is in charge, so that it ends. One that has ended need not be told. In a
+// process without one it makes upgrades possible. It must be called in both.
 func (u *Upgrader) Ready() error {
-	if err := u.flip.Ready(); err != nil {
+	if err := u.flip.Ready(); err != nil && !u.alone() {
 		return fmt.Errorf("cannot tell the old master to end: %w", err)
 	}
 	if u.up != nil {
@@ -153,12 +176,16 @@ func (u *Upgrader) Upgrade(ctx context.Context, binary string, give func() (map[
 	var child *os.Process
 	select {
 	case err := <-ended:
-		return err
+		return u.reason(said, err)
 	case <-ctx.Done():
 		u.call(abort)
 		<-ended
 		return ctx.Err()
 	case p := <-said:
+		if p.kind == refused {
+			<-ended
+			return errors.New(p.text)
+		}
 		if child, err = p.process(); err != nil {
 			u.call(abort)
 			<-ended
@@ -178,7 +205,36 @@ func (u *Upgrader) Upgrade(ctx context.Context, binary string, give func() (map[
 	}
 	late := time.AfterFunc(adoptTimeout, func() { _ = child.Kill() })
 	defer late.Stop()
-	return <-ended
+	if err := <-ended; err != nil {
+		said, done := u.listen()
+		defer done()
+		return u.reason(said, err)
+	}
+	return nil
+}
+
+// reason is what the new master has said before it ended, which tells more than how it ended: err.
+func (u *Upgrader) reason(said <-chan packet, err error) error {
+	if err == nil {
+		return nil
+	}
+	late := time.NewTimer(lastWords)
+	defer late.Stop()
+	select {
+	case p := <-said:
+		if p.kind == refused {
+			return errors.New(p.text)
+		}
+	case <-late.C:
+	}
+	return err
+}
+
+// alone says whether the old master has ended.
+func (u *Upgrader) alone() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
+	defer cancel()
+	return u.flip.WaitForParent(ctx) == nil
 }
 
 // parentGone waits for the end of the master before this one, which may take a moment longer than its words.

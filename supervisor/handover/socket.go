@@ -22,6 +22,7 @@ const (
 	file     kind = 'f'
 	proceed  kind = 'g'
 	abort    kind = 'x'
+	refused  kind = 'r'
 )
 
 func (k kind) String() string { return string(rune(k)) }

@@ -30,7 +30,9 @@ const (
 
 // Options are those of a Server.
 type Options struct {
-	Listen    string         // TCP address, such as 127.0.0.1:7077
+	Listen string // TCP address, such as 127.0.0.1:7077
+	// Open listens there; nil: as net.Listen does.
+	Open      func(address string) (net.Listener, error)
 	TokenFile string         // holds the token for orders, see [Server.Listen]; "": there are none
 	Names     []string       // further names, without port, that a browser may know this server by
 	Version   string         // of tine, in the header Server
@@ -60,6 +62,9 @@ type Server struct {
 // New makes a server that listens nowhere yet. What it lets through is answered by
 // api, which is that of a [control.Server].
 func New(api http.Handler, o Options) *Server {
+	if o.Open == nil {
+		o.Open = func(address string) (net.Listener, error) { return net.Listen("tcp", address) }
+	}
 	s := &Server{api: api, options: o, log: o.Logger, streams: make(chan struct{}, maxStreams)}
 	s.names = namesOf(o.Listen, o.Names)
 	s.base, s.cancelBase = context.WithCancel(context.Background())
@@ -86,7 +91,7 @@ func (s *Server) Listen() error {
 			return err
 		}
 	}
-	listener, err := net.Listen("tcp", s.options.Listen)
+	listener, err := s.options.Open(s.options.Listen)
 	if err != nil {
 		return fmt.Errorf("cannot listen for the dashboard: %w", err)
 	}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// preflightTimeout bounds each of the two programs that are run before an upgrade. A test
+// has less patience.
+var preflightTimeout = 10 * time.Second
+
+// maxPreflight is how much is read of what they say, in bytes.
+const maxPreflight = 64 << 10
+
+// preflight tries whether binary is a tine that could go on with what this process runs:
+// it tells its version, and takes the config that the same command line has it read now.
+// Nothing is left of what it has started.
+func preflight(ctx context.Context, binary string) (version string, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("cannot upgrade to %s: %w", binary, err)
+		}
+	}()
+	info, err := os.Stat(binary)
+	var path *os.PathError
+	switch {
+	case errors.As(err, &path):
+		return "", path.Err // the path is said already
+	case err != nil:
+		return "", err
+	case !info.Mode().IsRegular():
+		return "", errors.New("it is no file")
+	case unix.Access(binary, unix.X_OK) != nil:
+		return "", errors.New("it is not executable")
+	}
+	const is = "tine version "
+	out, err := try(ctx, binary, "--version")
+	version, ok := strings.CutPrefix(out, is)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("it does not tell its version: %w", err)
+	case !ok:
+		return "", fmt.Errorf("it is no tine: asked for its version it says %q", firstLine(out))
+	}
+	if _, err := try(ctx, binary, checkArgs(os.Args[1:])...); err != nil {
+		return "", fmt.Errorf("it does not take the config: %w", err)
+	}
+	return firstLine(version), nil
+}
+
+// checkArgs are those of the process that checks the config of a master with args.
+func checkArgs(args []string) []string {
+	if i := slices.Index(args, "run"); i >= 0 {
+		return slices.Insert(slices.Clone(args), i+1, "--check")
+	}
+	return append([]string{"run", "--check"}, args...)
+}
+
+// try runs a program that has nobody to wait for. Its error says what it has said.
+func try(ctx context.Context, binary string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, preflightTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, args...)
+	out, stderr := &head{}, &head{}
+	cmd.Stdout, cmd.Stderr = out, stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second // a child of it may hold its output
+	err := cmd.Run()
+	if cmd.Process != nil {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it has left
+	}
+	var exit *exec.ExitError
+	var path *os.PathError
+	switch {
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("no end within %s", preflightTimeout)
+	case errors.As(err, &path):
+		return "", path.Err
+	case errors.As(err, &exit) && stderr.Len() > 0:
+		return "", errors.New(strings.TrimPrefix(lastLine(stderr.String()), "tine: "))
+	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
+		return "", err
+	}
+	return out.String(), nil
+}
+
+// head keeps the first of what is written.
+type head struct{ bytes.Buffer }
+
+func (h *head) Write(p []byte) (int, error) {
+	h.Buffer.Write(p[:min(len(p), maxPreflight-h.Len())])
+	return len(p), nil
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return line[:min(len(line), 200)]
+}
+
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return firstLine(lines[len(lines)-1])
+}

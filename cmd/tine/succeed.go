@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/tinehq/tine/supervisor"
+	"github.com/tinehq/tine/supervisor/handover"
+	"github.com/tinehq/tine/supervisor/keeper"
+)
+
+// step is called at each step of an upgrade, in the process that has come to it. Tests put
+// what goes wrong there.
+var step = func(string) {}
+
+// The steps, in their order.
+const (
+	stepChecked  = "checked"  // old: the preflight was good
+	stepBegun    = "begun"    // new: started
+	stepPrepared = "prepared" // old: the new one is prepared
+	stepGiven    = "given"    // old: has let go of the workers
+	stepReceived = "received" // new: has all files
+	stepLeading  = "leading"  // new: the keeper follows it
+	stepAdopted  = "adopted"  // new: has the workers
+	stepReady    = "ready"    // new: has told the old one to end
+	stepLeft     = "left"     // old: knows that it is to end
+)
+
+// succession is this process's part in upgrades: how it follows another master, and how
+// another follows it.
+type succession struct {
+	*handover.Upgrader
+	above *above
+}
+
+// openSuccession must be called once, before anything runs beside. nil: there are no upgrades,
+// for want of what they take.
+func openSuccession(up *above) *succession {
+	u, err := handover.New(upgradeTimeout)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "tine: %v; going on without\n", err)
+		return nil
+	}
+	return &succession{Upgrader: u, above: up}
+}
+
+// receive takes what the old master hands on, where there is one.
+func (s *succession) receive(ctx context.Context) error {
+	if s == nil || !s.HasParent() {
+		return nil
+	}
+	step(stepBegun)
+	ctx, cancel := context.WithTimeout(ctx, upgradeTimeout)
+	defer cancel()
+	files, err := s.Receive(ctx)
+	if err != nil {
+		return err
+	}
+	step(stepReceived)
+	s.above.files = files
+	s.above.takeStart()
+	return nil
+}
+
+// options are those of the supervisor.
+func (s *succession) options() []supervisor.Option {
+	if s == nil {
+		return nil
+	}
+	opts := []supervisor.Option{supervisor.WithUpgrader(s)}
+	if binary, err := ownBinary(); err == nil {
+		opts = append(opts, supervisor.WithPreflight(binary, preflight))
+	}
+	if s.HasParent() {
+		opts = append(opts, supervisor.WithSuccession(s.lead, s.inCharge))
+	}
+	return opts
+}
+
+// lead makes this process the master that a keeper follows: from here on it would bring back this one. What the old master
+// is to systemd it stays until this one has all: systemd knows no way back.
+func (s *succession) lead(ctx context.Context) error {
+	if keeper.PID() != 0 {
+		if err := s.above.client.Lead(ctx); err != nil {
+			return err
+		}
+	}
+	step(stepLeading)
+	return nil
+}
+
+// inCharge tells everybody that this process is the master.
+func (s *succession) inCharge(ctx context.Context) error {
+	step(stepAdopted)
+	if keeper.PID() == 0 {
+		if err := s.above.client.Lead(ctx); err != nil {
+			return err
+		}
+	}
+	if err := s.Ready(); err != nil {
+		return err
+	}
+	step(stepReady)
+	return nil
+}
+
+// Upgrade is the Upgrader's, with what only this package has to hand on.
+func (s *succession) Upgrade(ctx context.Context, binary string, give func() (map[string][]*os.File, error)) error {
+	step(stepChecked)
+	err := s.Upgrader.Upgrade(ctx, binary, func() (map[string][]*os.File, error) {
+		step(stepPrepared)
+		files, err := give()
+		if err != nil {
+			return nil, err
+		}
+		if s.above.start != nil {
+			start, err := s.above.duplicateStart()
+			if err != nil {
+				return nil, err
+			}
+			files[startName] = start
+		}
+		step(stepGiven)
+		return files, nil
+	})
+	if err == nil {
+		step(stepLeft)
+	}
+	return err
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/tinehq/tine/supervisor/control"
+)
+
+// upgradeTimeout bounds the wait for the new master to be prepared; from then on package
+// handover does. A test has less patience.
+var upgradeTimeout = 30 * time.Second
+
+func newUpgrade() *cobra.Command {
+	var o *orders
+	var binary string
+	cmd := &cobra.Command{
+		Use:        "upgrade",
+		SuggestFor: []string{"update", "self-update"},
+		Short:      "Replace tine itself by another version, with all workers as they are",
+		Long: `Replace tine itself by another version, with all workers as they are: none is
+restarted, no connection is refused. Without --binary it is the file that tine was started
+from, as it is on disk now: put the new version in its place, by a rename, and say tine
+upgrade.
+
+The new binary is tried first: its version, and the config with the flags and environment
+of the tine that runs. When the new one cannot take over, for whatever reason, the old one
+goes on as if nothing had been, and the exit status is 1.
+
+The new master is another process. Below a keeper, in a container too, and below systemd
+nobody has to know. With --keeper=off whoever has started tine sees that process end with
+status 0; the new one is a child of its parent's reaper. A keeper is not replaced, and
+brings a master that crashes back from the path that tine was started from.`,
+		Example: `  mv tine-1.5 /usr/local/bin/tine && tine upgrade
+  tine upgrade --binary ./tine-1.5`,
+		Args:              arguments(0, 0),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("binary") {
+				path, err := filepath.Abs(binary)
+				if err != nil {
+					return fmt.Errorf("cannot upgrade to %s: %w", binary, err)
+				}
+				binary = path
+			}
+			r, err := o.find(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer r.Close()
+			return o.upgrade(cmd, r, binary)
+		},
+	}
+	o = &orders{target: addTarget(cmd, false)}
+	o.addFlags(cmd)
+	cmd.Flags().StringVar(&binary, "binary", "", "`PATH` of the new tine (default: the file that the running one was started from)")
+	_ = cmd.MarkFlagFilename("binary")
+	return cmd
+}
+
+// upgrade orders it, and says what is in charge then.
+func (o *orders) upgrade(cmd *cobra.Command, r *running, binary string) error {
+	began := time.Now()
+	if err := o.give(cmd, r, []control.Order{{Verb: control.VerbUpgrade, Binary: binary}}, func(control.Order) string { return "" }); err != nil {
+		return err
+	}
+	took := time.Since(began)
+	ctx, cancel := context.WithTimeout(cmd.Context(), answerTimeout)
+	defer cancel()
+	r.Close() // the connections to the old one
+	now, err := follower(ctx, r)
+	if err != nil {
+		return fmt.Errorf("upgraded, but the new master does not answer: %w", err)
+	}
+	if o.json {
+		return nil
+	}
+	same, gone := compareWorkers(r.status, now)
+	text := fmt.Sprintf("%s upgraded from %s, pid %d, to %s, pid %d, in %d ms; %s untouched",
+		now.Name, r.status.Version, r.status.PID, now.Version, now.PID, took.Milliseconds(), count(same, "worker"))
+	if gone > 0 {
+		text += fmt.Sprintf(", %d replaced meanwhile", gone)
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
+	return err
+}
+
+// follower is the status of the master that follows r.
+func follower(ctx context.Context, r *running) (control.Status, error) {
+	for {
+		st, err := r.Status(ctx)
+		if err == nil && st.PID != r.status.PID {
+			return st, nil
+		}
+		if err != nil && ctx.Err() == nil && !errors.Is(err, control.ErrNotRunning) && !control.IsEnding(err) {
+			return st, err
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return st, errors.Join(err, ctx.Err())
+		}
+	}
+}
+
+// compareWorkers counts the workers of before that still run, and those that do not.
+func compareWorkers(before, now control.Status) (same, gone int) {
+	runs := map[int]bool{}
+	each := func(st control.Status, f func(pid int)) {
+		for _, a := range st.Apps {
+			for _, all := range [][]control.Worker{a.Workers, a.Standbys} {
+				for _, w := range all {
+					if w.PID != 0 {
+						f(w.PID)
+					}
+				}
+			}
+		}
+	}
+	each(now, func(pid int) { runs[pid] = true })
+	each(before, func(pid int) {
+		if runs[pid] {
+			same++
+		} else {
+			gone++
+		}
+	})
+	return same, gone
+}
+
+// ownBinary is the file that this program was started from, or what has taken its place.
+func ownBinary() (string, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("cannot find the program of tine: %w", err)
+	}
+	return strings.TrimSuffix(path, " (deleted)"), nil
+}
