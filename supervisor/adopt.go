@@ -20,6 +20,7 @@ import (
 // from what ran, that is applied once all is adopted.
 func (l *loop) adopt(state savedState, config *Config) error {
 	l.kept.keys = state.Keys
+	l.wasReady = state.WasReady // the first step writes the record anew
 	l.stopping, l.asked, l.stop = state.Stopping, state.Asked, state.Stop.restored()
 	all := map[int]*sockets{}
 	for _, saved := range state.Sockets {
@@ -173,7 +174,6 @@ func (l *loop) resume() {
 		}
 		l.step(a, pool.Restored{})
 	}
-	l.wasReady = state.WasReady
 	if l.wasReady {
 		close(l.s.ready)
 	}

@@ -242,6 +242,7 @@ func (l *loop) greeted() {
 	// Whoever waits for this connects now, and is to find every slot open.
 	l.steerAll()
 	l.wasReady = true
+	l.saveState() // whoever takes over has to tell it again
 	close(l.s.ready)
 	l.tellReady()
 	l.logs.Info().Float64("took_ms", ms(time.Since(l.startedAt))).Msg("all workers are ready")

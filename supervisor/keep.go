@@ -52,6 +52,8 @@ type kept struct {
 	file   *os.File // its memory
 	lost   bool     // something could not be stored, and that was said
 	keys   int      // given to apps and sockets so far
+
+	names map[string]bool // that are stored, but for those of workers
 }
 
 // openStore makes the record, or takes over the one that the last master has left: what
@@ -60,7 +62,12 @@ func (l *loop) openStore() (blob []byte, err error) {
 	if l.s.store == nil {
 		return nil, nil
 	}
-	l.kept = &kept{store: l.s.store}
+	l.kept = &kept{store: l.s.store, names: map[string]bool{}}
+	for name := range l.s.inherited {
+		if isOwn(name) {
+			l.kept.names[name] = true
+		}
+	}
 	if files := l.s.inherited[keptState]; len(files) > 0 {
 		l.kept.file = files[0]
 		if l.kept.record, err = record.Open(files[0]); err != nil {
@@ -78,6 +85,36 @@ func (l *loop) openStore() (blob []byte, err error) {
 	l.kept.file = f
 	l.keep(keptState, f)
 	return nil, nil
+}
+
+// forgetKept is for an end in order, after which nobody goes on: systemd would give what it
+// still has to a master that it is told to start next. The record goes first, as without it
+// nobody uses the rest.
+func (l *loop) forgetKept() {
+	if l.kept == nil {
+		return
+	}
+	l.unkeep(keptState)
+	for name := range l.kept.names {
+		l.unkeep(name)
+	}
+}
+
+// forgetInherited drops what is left of a master without a record: nobody knows what it is for.
+func (l *loop) forgetInherited() {
+	if l.kept == nil {
+		return
+	}
+	for name, files := range l.s.inherited {
+		if !isOwn(name) || name == keptState {
+			continue
+		}
+		l.unkeep(name)
+		for _, f := range files {
+			f.Close()
+		}
+		delete(l.s.inherited, name)
+	}
 }
 
 // duplicateFile leaves the mode of f alone: f.Fd() may make it blocking for all who share
@@ -102,6 +139,7 @@ func (l *loop) keep(name string, files ...*os.File) {
 	if l.kept == nil {
 		return
 	}
+	l.kept.names[name] = true
 	l.keepFailed(name, l.kept.store.Store(name, files...))
 }
 
@@ -114,6 +152,7 @@ func (l *loop) keepFailed(name string, err error) {
 
 func (l *loop) unkeep(name string) {
 	if l.kept != nil {
+		delete(l.kept.names, name)
 		l.keepFailed(name, l.kept.store.Remove(name))
 	}
 }

@@ -110,6 +110,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 		return err
 	}
 	if before == nil {
+		l.forgetInherited()
 		err = l.open(config)
 	} else {
 		var state savedState
@@ -190,6 +191,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 		l.logs.Info().Msg("another master is in charge; this one leaves")
 		return ErrUpgraded
 	}
+	l.forgetKept()
 	return l.result()
 }
 

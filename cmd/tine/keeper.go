@@ -134,6 +134,7 @@ func lookAbove() above {
 	if err := errors.Join(errs[:]...); err != nil {
 		fmt.Fprintf(os.Stderr, "tine: %v; going on without\n", err)
 	}
+	a.client.Held(a.files)
 	a.start = startPipe()
 	a.takeStart()
 	return a

@@ -20,8 +20,9 @@ const sendTimeout = 5 * time.Second
 // by several goroutines. A nil Client is that of a process with nobody above: it sends nothing, stores nothing, knows
 // nothing, and makes no error of it.
 type Client struct {
-	conn *net.UnixConn
-	name string
+	conn   *net.UnixConn
+	name   string
+	ledger *ledger // of what systemd stores; nil: it is the keeper
 }
 
 // Dial opens the way that NOTIFY_SOCKET names. It returns (nil, nil) if that is not set. The variable stays: the new
@@ -38,7 +39,11 @@ func Dial() (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot use %s=%s: %w", envNotify, printable(name), err)
 	}
-	return &Client{conn, name}, nil
+	c := &Client{conn: conn, name: name}
+	if PID() == 0 {
+		c.ledger = &ledger{limit: c.Limit()}
+	}
+	return c, nil
 }
 
 // Close ends the way. What was stored stays stored.
@@ -55,8 +60,9 @@ func (c *Client) Notify(state ...string) error { return c.send(strings.Join(stat
 
 // Store has the files kept under a name of 1 to 255 printable ASCII bytes without a colon, for [Inherited] of the next
 // master. They are duplicated: the caller's stay its own. Those that are kept already, under whatever name, are not kept
-// twice. There is no answer: of files beyond the limit (see [Client.Limit]) the keeper refuses those of a whole call of
-// up to 253 files, and says so in its log, and systemd does so one by one. To be sure that they are kept, call Barrier.
+// twice. Files beyond the limit (see [Client.Limit]) are refused, those of a whole call of up to 253 files: by the keeper,
+// which answers nothing but says so in its log, and for systemd by an error, as far as this process knows what is stored
+// (see [Client.Held]). To be sure that they are kept, call Barrier.
 func (c *Client) Store(name string, files ...*os.File) error {
 	if c == nil {
 		return nil
@@ -64,14 +70,33 @@ func (c *Client) Store(name string, files ...*os.File) error {
 	if err := checkName(name); err != nil {
 		return fmt.Errorf("cannot store %s: %w", printable(name), err)
 	}
+	if c.ledger != nil {
+		return c.storeNumbered(name, files)
+	}
 	const most = 253 // the kernel's SCM_MAX_FD
 	for len(files) > 0 {
 		some := files[:min(len(files), most)]
-		// FDPOLL=0: systemd would otherwise drop a file when its other end is closed.
-		if err := c.send("FDSTORE=1\nFDPOLL=0\nFDNAME="+name, some); err != nil {
+		if err := c.send(storeField+name, some); err != nil {
 			return err
 		}
 		files = files[len(some):]
+	}
+	return nil
+}
+
+// storeField begins what stores files. FDPOLL=0: systemd would otherwise drop a file when its other end is closed.
+const storeField = "FDSTORE=1\nFDPOLL=0\nFDNAME="
+
+// storeNumbered stores files with systemd, each by a name of its own.
+func (c *Client) storeNumbered(name string, files []*os.File) error {
+	first, err := c.ledger.add(name, len(files))
+	if err != nil {
+		return err
+	}
+	for i, f := range files {
+		if err := c.send(storeField+numbered(name, first+i), []*os.File{f}); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -84,7 +109,16 @@ func (c *Client) Remove(name string) error {
 	if err := checkName(name); err != nil {
 		return fmt.Errorf("cannot remove %s: %w", printable(name), err)
 	}
-	return c.send("FDSTOREREMOVE=1\nFDNAME="+name, nil)
+	n := 1
+	if c.ledger != nil {
+		n = c.ledger.remove(name)
+	}
+	for k := range n {
+		if err := c.send("FDSTOREREMOVE=1\nFDNAME="+numbered(name, k), nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Limit is how many files are kept at most. 0: none, or it is not said.

@@ -3,6 +3,7 @@ package keeper
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -50,10 +51,25 @@ func Inherited() (map[string][]*os.File, error) {
 	if err != nil {
 		return files, err
 	}
-	for i, name := range names {
+	for _, i := range inOrder(names) {
+		name, _ := number(names[i])
 		files[name] = append(files[name], os.NewFile(uintptr(firstInherited+i), name))
 	}
 	return files, nil
+}
+
+// inOrder are the indices of names, those of numbered ones in their order. See ledger.
+func inOrder(names []string) []int {
+	all := make([]int, len(names))
+	for i := range all {
+		all[i] = i
+	}
+	slices.SortStableFunc(all, func(i, j int) int {
+		_, a := number(names[i])
+		_, b := number(names[j])
+		return a - b
+	})
+	return all
 }
 
 // inheritance reads what LISTEN_FDS and its like say to the process pid. A keeper is believed if it is the parent. n may be

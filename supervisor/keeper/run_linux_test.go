@@ -383,7 +383,7 @@ func TestForgedNotificationsAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	forger := &Client{conn, address}
+	forger := &Client{conn: conn, name: address}
 	defer forger.Close()
 	file, err := os.Open("/dev/null")
 	if err != nil {

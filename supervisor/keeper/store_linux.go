@@ -8,10 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxNames bounds what all names take in LISTEN_FDNAMES: the kernel starts no program with a variable of 128 KiB
-// (MAX_ARG_STRLEN), and then no master could ever be started again.
-const maxNames = 100 << 10
-
 // store holds files for the next master, in the order in which they came. The same file is held once: who stores again
 // what it has inherited fills nothing.
 type store struct {
