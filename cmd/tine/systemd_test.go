@@ -1,0 +1,289 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// dropIn is what a test must know of the service of scripts/packaging, and nothing that it is about.
+const dropIn = `[Service]
+Environment=MEMBER_CONTROL=$DIR TINE_LOG_LEVEL=debug TINE_LOG_FORMAT=json "GORACE=atexit_sleep_ms=0 halt_on_error=1"
+# Its /tmp is its own.
+BindPaths=$DIR
+StandardError=append:/dev/console
+StandardOutput=append:/dev/console
+`
+
+const systemdConfig = `
+name: tine
+apps:
+  web:
+    command: [/usr/local/bin/member]
+    listen: ["127.0.0.1:0", "unix:/run/tine/web.sock"]
+    workers: 2
+    ` + calm + `
+`
+
+// packaged are the files of a machine with the service of scripts/packaging, as it is, and this config.
+func packaged(t *testing.T, config string) map[string]string {
+	return map[string]string{
+		"systemd/system/tine.service":                packaging(t, "tine.service"),
+		"systemd/system/tine.service.d/50-test.conf": dropIn,
+		"tine/tine.yaml":                             config,
+	}
+}
+
+// serving starts the service and waits until it is ready.
+func serving(t *testing.T, etc map[string]string) *machine {
+	t.Helper()
+	s := startMachine(t, etc)
+	s.mustSystemctl("start", "tine.service")
+	return s
+}
+
+// viaUnix asks the app at its Unix-domain address.
+func (s *machine) viaUnix() (string, error) {
+	path := fmt.Sprintf("/proc/%d/root/run/tine/web.sock", s.init)
+	return fetch(&http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", path)
+		}}}, "http://web/")
+}
+
+// next waits for the n-th master that systemd has started again, and returns its status when all workers are ready.
+func (s *machine) next(n int, before map[int]bool) {
+	s.t.Helper()
+	s.expect("NRestarts", strconv.Itoa(n))
+	eventually(s.t, "the next master has all workers", func() bool {
+		st, err := s.status()
+		return err == nil && strconv.Itoa(st.PID) == s.show("MainPID") && len(st.Apps) == 1 && st.Apps[0].Ready == 2
+	})
+	if after := pids(s.mustStatus().Apps[0]); !maps.Equal(before, after) {
+		s.t.Errorf("the workers are %v, and were %v", slices.Sorted(maps.Keys(after)), slices.Sorted(maps.Keys(before)))
+	}
+	s.expect("ActiveState", "active")
+}
+
+// TestSystemdConversation: what systemd is told, from the start to the end.
+func TestSystemdConversation(t *testing.T) {
+	t.Parallel()
+	s := startMachine(t, packaged(t, strings.Replace(systemdConfig, "listen:", "env: {MEMBER_GATE: $DIR/gate}\n    listen:", 1)))
+	gate := fifo(t, s.dir, "gate")
+	s.mustSystemctl("start", "--no-block", "tine.service")
+
+	// Ready is who has ready workers.
+	s.expect("StatusText", "starting: 0 of 2 ready")
+	if state := s.show("ActiveState"); state != "activating" {
+		t.Errorf("it is %s before its workers are ready", state)
+	}
+	openGate(t, gate)
+	s.expect("ActiveState", "active")
+	s.expect("StatusText", "2 of 2 ready")
+	if _, err := s.viaUnix(); err != nil {
+		t.Error(err)
+	}
+	s.must("/")
+
+	// Reload, which ends when the configuration is applied, and a rollout.
+	mark := s.mark()
+	s.mustSystemctl("log-level", "debug")
+	s.mustSystemctl("reload", "tine.service")
+	s.awaitFrom(mark, is("configuration applied"))
+	s.awaitFrom(mark, notified("RELOADING=1"))
+	s.awaitFrom(mark, notified("READY=1"))
+	s.expect("ActiveState", "active")
+	mark = s.mark()
+	s.kill(s.master(), syscall.SIGUSR2)
+	s.awaitFrom(mark, notified("RELOADING=1"))
+	s.awaitFrom(mark, is("rollout done"))
+	s.expect("ActiveState", "active")
+	s.expect("StatusText", "2 of 2 ready")
+
+	// A stop lets what is in flight end, and leaves nothing.
+	answer := s.slow(t, 500)
+	mark = s.mark()
+	s.mustSystemctl("stop", "tine.service")
+	if text, err := answer(); err != nil || !strings.HasSuffix(text, ".") {
+		t.Errorf("the stop has cut a request: %q %v", text, err)
+	}
+	s.awaitFrom(mark, notified("STOPPING=1"))
+	s.ended("inactive", "success", 0)
+}
+
+// notified is a line of systemd's log at level debug about what it was told.
+func notified(line string) func(event) bool {
+	return func(e event) bool {
+		_, said, ok := strings.Cut(e.Raw, "Got notification message from PID")
+		return ok && strings.Contains(said, line)
+	}
+}
+
+// ended holds the service to what each end must be.
+func (s *machine) ended(state, result string, code int) {
+	s.t.Helper()
+	s.expect("ActiveState", state)
+	if got := s.show("Result"); got != result {
+		s.t.Errorf("Result=%s, want %s", got, result)
+	}
+	if got := s.show("ExecMainStatus"); got != strconv.Itoa(code) {
+		s.t.Errorf("it has ended with %s, want %d", got, code)
+	}
+	if n := s.show("NFileDescriptorStore"); n != "0" {
+		s.t.Errorf("%s descriptors are still stored", n)
+	}
+	s.nothingLeft()
+}
+
+// TestSystemdMasterKilled: systemd starts another with what the first has stored, and that goes on with the workers.
+func TestSystemdMasterKilled(t *testing.T) {
+	t.Parallel()
+	s := serving(t, packaged(t, systemdConfig))
+	before := pids(s.mustStatus().Apps[0])
+	stored := s.show("NFileDescriptorStore")
+	l := s.load(8)
+	var away []time.Duration
+	for n := range 15 {
+		served := l.served.Load()
+		eventually(t, "there is load", func() bool { return l.served.Load() > served+100 })
+		began := time.Now()
+		s.kill(s.master(), syscall.SIGKILL)
+		s.next(n+1, before)
+		away = append(away, time.Since(began).Round(time.Millisecond))
+		if _, err := s.viaUnix(); err != nil {
+			t.Error(err)
+		}
+	}
+	l.lossless(t)
+	t.Logf("%d requests, %s descriptors stored, another master was asked after %v", l.served.Load(), stored, away)
+	if n := s.show("NFileDescriptorStore"); n != stored {
+		t.Errorf("%s descriptors are stored, and %s were at first", n, stored)
+	}
+	s.mustSystemctl("stop", "tine.service")
+	s.ended("inactive", "success", 0)
+}
+
+// TestSystemdMasterHangs: the watchdog ends it, and another goes on.
+func TestSystemdMasterHangs(t *testing.T) {
+	t.Parallel()
+	etc := packaged(t, systemdConfig)
+	etc["systemd/system/tine.service.d/60-watchdog.conf"] = "[Service]\nWatchdogSec=3s\n"
+	s := serving(t, etc)
+	before := pids(s.mustStatus().Apps[0])
+	l := s.load(4)
+	mark := s.mark()
+	s.kill(s.master(), syscall.SIGSTOP)
+	s.awaitFrom(mark, func(e event) bool { return strings.Contains(e.Raw, "Watchdog timeout") })
+	s.next(1, before)
+	l.lossless(t)
+	s.mustSystemctl("stop", "tine.service")
+	s.ended("inactive", "success", 0)
+}
+
+// TestSystemdRestart: what the master of a stop has had is not the next one's.
+func TestSystemdRestart(t *testing.T) {
+	t.Parallel()
+	s := serving(t, packaged(t, systemdConfig))
+	stored := s.show("NFileDescriptorStore")
+	for range 2 {
+		before := pids(s.mustStatus().Apps[0])
+		s.mustSystemctl("restart", "tine.service")
+		s.expect("NFileDescriptorStore", stored)
+		st := s.mustStatus()
+		for pid := range pids(st.Apps[0]) {
+			if before[pid] {
+				t.Errorf("worker %d is that of before", pid)
+			}
+		}
+		if _, err := s.viaUnix(); err != nil {
+			t.Error(err)
+		}
+	}
+	s.mustSystemctl("stop", "tine.service")
+	s.ended("inactive", "success", 0)
+}
+
+// TestSystemdSocket: systemd listens, and starts the service for the first connection, which is served. The socket outlives
+// the service.
+func TestSystemdSocket(t *testing.T) {
+	t.Parallel()
+	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	etc := packaged(t, strings.Replace(systemdConfig, "127.0.0.1:0", address, 1))
+	etc["systemd/system/tine.socket"] = "[Socket]\nListenStream=" + address + "\n"
+	s := startMachine(t, etc)
+	s.mustSystemctl("start", "tine.socket")
+	if state := s.show("ActiveState"); state != "inactive" {
+		t.Fatalf("the service is %s", state)
+	}
+	for range 2 {
+		text, err := fetch(fresh, "http://"+address+"/")
+		if err != nil {
+			t.Fatalf("the connection that it is started for: %v", err)
+		}
+		parseAbout(t, text)
+		s.expect("ActiveState", "active")
+		if got := s.mustStatus().Apps[0].Listen; !slices.Contains(got, address) {
+			t.Errorf("it listens on %v", got)
+		}
+		before := pids(s.mustStatus().Apps[0])
+		l := loadOn(address, 4)
+		eventually(t, "both workers answer", func() bool {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return len(l.pids) >= 2
+		})
+		s.kill(s.master(), syscall.SIGKILL)
+		s.next(1, before)
+		l.lossless(t)
+		s.mustSystemctl("stop", "tine.service")
+		s.expect("ActiveState", "inactive")
+		if left := len(s.processes()); left > 0 {
+			t.Errorf("%d processes are left", left)
+		}
+	}
+	s.mustSystemctl("stop", "tine.socket")
+	s.ended("inactive", "success", 0)
+}
+
+// TestSystemdEnds: with what code, and whether systemd starts it again.
+func TestSystemdEnds(t *testing.T) {
+	t.Parallel()
+	const oneshot = "name: tine\napps:\n  job: {oneshot: true, command: [/bin/sh, -c, 'exit $CODE']}\n"
+	t.Run("Finished", func(t *testing.T) {
+		t.Parallel()
+		s := startMachine(t, packaged(t, strings.Replace(oneshot, "$CODE", "0", 1)))
+		_, _ = s.systemctl("start", "tine.service") // whether it was ready before is a matter of luck
+		s.ended("inactive", "success", 0)
+	})
+	t.Run("NeverReady", func(t *testing.T) {
+		t.Parallel()
+		s := startMachine(t, packaged(t, strings.Replace(systemdConfig, "listen:", "env: {MEMBER_EXIT: \"3\"}\n    listen:", 1)))
+		if _, err := s.systemctl("start", "tine.service"); err == nil {
+			t.Error("systemctl start says nothing of a service that does not become ready")
+		}
+		s.expect("ExecMainStatus", "70")
+		t.Log(s.show("ActiveState"), s.show("SubState"), s.show("NRestarts"), s.show("Result"))
+		s.mustSystemctl("stop", "tine.service")
+		s.nothingLeft()
+	})
+	t.Run("BadConfig", func(t *testing.T) {
+		t.Parallel()
+		s := startMachine(t, packaged(t, "apps: {}\n"))
+		if _, err := s.systemctl("start", "tine.service"); err == nil {
+			t.Error("systemctl start says nothing of a configuration that cannot be had")
+		}
+		s.expect("ExecMainStatus", "1")
+		t.Log(s.show("ActiveState"), s.show("SubState"), s.show("NRestarts"), s.show("Result"))
+	})
+}
