@@ -278,7 +278,7 @@ apps:
     listen: ["unix:$DIR/web.sock"]
     workers: 1
     $FAST
-`)
+`, alone)
 	worker := crashed.workers("")[0]
 	crashed.signal(syscall.SIGKILL)
 	crashed.wait(patience)

@@ -307,7 +307,7 @@ var entrypoint = []string{"/bin/tine", "run", "-l", "127.0.0.1:0"}
 // asked over TCP whether it is well; and docker stop ends it with code 0.
 func TestContainerServes(t *testing.T) {
 	t.Parallel()
-	c := startContainer(t, nil, limits{}, append(slices.Clone(entrypoint), "-n", "2", "--health", "127.0.0.1:0", "--stop-delay", "300ms", "--", "/bin/demo")...)
+	c := startContainer(t, nil, limits{}, append(slices.Clone(entrypoint), "-n", "2", "--health", "127.0.0.1:0", "--stop-delay", "2s", "--", "/bin/demo")...)
 	c.await(is("all workers are ready"))
 	address, health := c.told("starting", "listen"), c.told("health", "address")
 	c.await(is("no control socket: this master can only be reached by signals"))

@@ -335,7 +335,7 @@ func TestTermToAWorker(t *testing.T) {
 
 // TestMasterKilled: the workers serve on; a new tine says who holds the address.
 func TestMasterKilled(t *testing.T) { // not parallel: see refused
-	m := startReady(t, twoCalm)
+	m := startReady(t, twoCalm, alone)
 	address, workers := m.address(), values(m.workers(""))
 	l := m.load(4)
 	m.signal(syscall.SIGKILL)

@@ -21,6 +21,17 @@ import (
 // kept starts a keeper, whose PID is that of the process that was started.
 var kept = withEnv("TINE_KEEPER=on")
 
+// alone starts a master with nobody above it.
+var alone = withEnv("TINE_KEEPER=off")
+
+// aboveWorkersHere is how many processes a test has above its workers that says nothing about a keeper.
+func aboveWorkersHere() int {
+	if os.Getenv("TINE_KEEPER") == "on" {
+		return 2
+	}
+	return 1
+}
+
 // status asks the master.
 func (m *tine) status() (st control.Status, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -62,6 +73,14 @@ func masterOf(keeper int) int {
 		}
 	}
 	return 0
+}
+
+// master is the PID of the master: of the process that was started, or of the one below it if that is a keeper.
+func (m *tine) master() int {
+	if pid := masterOf(m.pid); pid != 0 {
+		return pid
+	}
+	return m.pid
 }
 
 // says waits for a line of the keeper.

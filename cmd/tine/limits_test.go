@@ -49,7 +49,7 @@ func (m *tine) noMoreDescriptors(before []string) {
 		}
 	}()
 	eventually(m.t, "the master has no more descriptors than before", func() bool {
-		now = descriptors(m.t, m.pid)
+		now = descriptors(m.t, m.master())
 		return len(now) <= len(before)
 	})
 }
@@ -58,7 +58,7 @@ func (m *tine) noMoreDescriptors(before []string) {
 // as the master's user, who alone may do that without being almighty.
 func (m *tine) limit(which int, soft uint64) {
 	m.t.Helper()
-	c := exec.Command(limitPath, strconv.Itoa(m.pid), strconv.Itoa(which), strconv.FormatUint(soft, 10))
+	c := exec.Command(limitPath, strconv.Itoa(m.master()), strconv.Itoa(which), strconv.FormatUint(soft, 10))
 	if m.cmd.SysProcAttr != nil {
 		c.SysProcAttr = &syscall.SysProcAttr{Credential: m.cmd.SysProcAttr.Credential}
 	}
@@ -130,7 +130,7 @@ func TestDescriptorsAreGivenBack(t *testing.T) {
 	t.Parallel()
 	m := startReady(t, twoWorkers)
 	m.roll()
-	before := descriptors(t, m.pid)
+	before := descriptors(t, m.master())
 	for range 3 {
 		m.roll()
 		mark := m.mark()
@@ -345,8 +345,8 @@ func TestNoDescriptorStays(t *testing.T) {
 				m.awaitFrom(mark, is("parked"))
 			}
 			round(2)
-			eventually(t, "old workers have gone", func() bool { return len(m.processes()) == 4 })
-			before := descriptors(t, m.pid)
+			eventually(t, "old workers have gone", func() bool { return len(m.processes()) == aboveWorkersHere()+3 })
+			before := descriptors(t, m.master())
 			for range 4 {
 				round(5)
 			}

@@ -70,7 +70,7 @@ apps:
     $FAST
 `)
 	refused(t, []string{"run", "-l", m.address(), "-n", "2", "--", memberPath},
-		[]string{m.address(), "address already in use by ", fmt.Sprintf("tine (PID %d)", m.pid)})
+		[]string{m.address(), "address already in use by ", fmt.Sprintf("tine (PID %d)", m.master())})
 	m.who()
 	m.stop()
 }
@@ -85,7 +85,7 @@ apps:
     $FAST
 `)
 	refused(t, []string{"run", "-l", m.address(), "--", memberPath},
-		[]string{m.address(), "in use by ", fmt.Sprintf("tine (PID %d)", m.pid)})
+		[]string{m.address(), "in use by ", fmt.Sprintf("tine (PID %d)", m.master())})
 	m.stop()
 }
 

@@ -202,7 +202,7 @@ func TestSYNFlood(t *testing.T) {
 			}
 		}
 		// A queue that is full is answered with cookies: then it is fewer.
-		if got := halfOpen(t, m.pid); got < flood/20 {
+		if got := halfOpen(t, m.master()); got < flood/20 {
 			t.Fatalf("%d handshakes are half open: that is no flood", got)
 		}
 		syscall.Kill(lucky, syscall.SIGCONT)
@@ -210,7 +210,7 @@ func TestSYNFlood(t *testing.T) {
 		// What the others were not given back goes to this one, however busy it is.
 		began := time.Now()
 		m.evenly(slots)
-		t.Logf("spread evenly again after %s, with %d handshakes half open", time.Since(began), halfOpen(t, m.pid))
+		t.Logf("spread evenly again after %s, with %d handshakes half open", time.Since(began), halfOpen(t, m.master()))
 		m.stop() // here, where its address is
 	})
 }

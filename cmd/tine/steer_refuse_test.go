@@ -15,6 +15,7 @@ import (
 	"unsafe"
 
 	"github.com/tinehq/tine/supervisor"
+	"github.com/tinehq/tine/supervisor/keeper"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,6 +25,7 @@ import (
 //	FENCE_GATE=FIFO   the day is when somebody opens FIFO for writing
 func init() {
 	roles["fenced"] = func(args []string) int {
+		keeper.Main()
 		fence := func() {
 			if err := refuseBPF(); err != nil {
 				fmt.Fprintf(os.Stderr, `{"message":"no fence","error":%q}`+"\n", err)
