@@ -53,7 +53,7 @@ func runKept(config string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	s, err := New(conf, WithSignals(), WithStore(c, files), WithUpgrader(u), WithControl(filepath.Join(filepath.Dir(config), "c", "s")))
+	s, err := New(conf, WithSignals(), WithStore(c, files), WithUpgrader(u), WithNextKeeper(succeedUnless(config)), WithControl(filepath.Join(filepath.Dir(config), "c", "s")))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2

@@ -156,6 +156,14 @@ func (s *sink) reached(mark uint64) bool {
 	return s.written >= mark || s.abandoned
 }
 
+// settle is Written for all that is queued by now.
+func (s *sink) settle(atMost time.Duration) {
+	s.mu.Lock()
+	mark := s.queued
+	s.mu.Unlock()
+	s.Written(mark, true, atMost)
+}
+
 // lose counts a line that came too late for this sink and has no other.
 func (s *sink) lose() {
 	s.mu.Lock()

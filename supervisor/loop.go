@@ -155,6 +155,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 			l.start(a)
 		}
 	}
+	l.watchKeeper()
 	stop := ctx.Done()
 	for l.settle(); !l.left && !l.ended(); l.settle() {
 		l.tell(time.Now())

@@ -74,6 +74,7 @@ type options struct {
 	lead, inCharge func(context.Context) error
 	binary         string
 	preflight      func(ctx context.Context, binary string) (version string, err error)
+	nextKeeper     func(files map[string][]*os.File) error
 }
 
 // WithOutput sends the workers' output and the log to these instead of the

@@ -70,19 +70,22 @@ func (k keeperMode) wants(s surroundings) (bool, error) {
 
 // becomeKeeper makes this process the keeper of a master for c, and returns only if that is impossible.
 func becomeKeeper(c *supervisor.Config, watchdog time.Duration) error {
+	if err := handOnStartPipe(); err != nil {
+		return err
+	}
+	o := keeperOptions(c)
+	if keeper.WatchdogInterval() == 0 { // else whoever watches the keeper has said how long it may take
+		o.Watchdog = watchdog
+	}
+	return keeper.Exec(o)
+}
+
+func keeperOptions(c *supervisor.Config) keeper.Options {
 	self, err := os.Executable()
 	if err != nil {
 		self = ""
 	}
-	if err := handOnStartPipe(); err != nil {
-		return err
-	}
-	if keeper.WatchdogInterval() > 0 {
-		watchdog = 0 // whoever watches the keeper has said how long it may take
-	}
-	return keeper.Exec(keeper.Options{
-		Command: self, Fallback: "/proc/self/exe", Watchdog: watchdog, StopTimeout: longestStop(c),
-	})
+	return keeper.Options{Command: self, Fallback: "/proc/self/exe", StopTimeout: longestStop(c)}
 }
 
 // longestStop is how long the apps of c may take to stop.
@@ -92,6 +95,13 @@ func longestStop(c *supervisor.Config) time.Duration {
 		longest = max(longest, a.DrainDelay+a.DrainTimeout+a.KillAfter)
 	}
 	return longest
+}
+
+// nextKeeper makes a master whose keeper has died the next keeper.
+func nextKeeper(c *supervisor.Config) supervisor.Option {
+	return supervisor.WithNextKeeper(func(files map[string][]*os.File) error {
+		return keeper.Succeed(keeperOptions(c), files)
+	})
 }
 
 // startName is the name under which the pipe of tine start goes through a keeper. It is kept there until a master has told

@@ -31,6 +31,7 @@ import (
 //	MEMBER_DONE_AFTER=FIFO exit 0 unasked when somebody opens FIFO for writing
 //	MEMBER_START=DURATION  take so long to be initialised
 //	MEMBER_DEAF=1          accept in a way that /deaf can end
+//	MEMBER_ORPHAN_GRACE=D  drain when there has been no master for so long
 //	MEMBER_MODE=TEXT       told in the answers
 //
 // and requests to its own socket say how it goes on: see routes.
@@ -47,6 +48,9 @@ func memberMain([]string) int {
 		return code
 	}
 	opts := []worker.Option{worker.WithListen(os.Getenv("MEMBER_ALONE"))}
+	if d, err := time.ParseDuration(os.Getenv("MEMBER_ORPHAN_GRACE")); err == nil {
+		opts = append(opts, worker.WithOrphanGrace(d, worker.OrphanDrain))
+	}
 	if os.Getenv("MEMBER_NEVER_READY") != "" {
 		opts = append(opts, worker.WithManualReady())
 	}

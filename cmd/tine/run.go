@@ -81,7 +81,7 @@ that dies: see --keeper. Each flag can be given as an environment variable too:
 			} else if on {
 				return becomeKeeper(c, time.Duration(f.watchdog))
 			}
-			var opts []supervisor.Option
+			opts := []supervisor.Option{nextKeeper(c)}
 			if f.config != "" {
 				opts = append(opts, supervisor.WithReload(load))
 			}

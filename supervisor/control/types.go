@@ -144,6 +144,7 @@ const (
 	EventSteeringFell  = "steering fell"
 	EventStopping      = "stopping"
 	EventSignalled     = "signalled"
+	EventKeeperEnded   = "keeper ended"   // and nobody brings this master back
 	EventUpgraded      = "upgraded"       // PID is the new master's
 	EventUpgradeFailed = "upgrade failed" // everything runs on as it was
 	EventMissed        = "missed"         // only Missed, and the id of the last event that was missed

@@ -53,6 +53,20 @@
 //	new                        MAINPID=new ── READY=1 ──────────────────────────▶
 //	            old is followed │ new is followed, old is the way back │ new alone
 //
+// # The end of the keeper
+//
+// As PID 1 it takes all others along. Otherwise a master that it leaves behind can become a keeper itself, in the same
+// process ([AwaitEnd], [Succeed]): then it is the parent of its workers still, and for the next master the keeper.
+//
+//	keeper  killed
+//	master  ready ─── Succeed ── keeper ─────────────────────▶
+//	next                            started, adopts ── READY=1 ──▶
+//	workers ─────────────────────────────────────────────────▶
+//
+// Workers of earlier masters, which the dead keeper had taken in, are somebody else's children then, mostly PID 1's. A kernel
+// before 6.15 does not tell the next master how they end, and a stop while no master lives does not reach them: their lifelines,
+// which end with the keeper, do. A keeper and a master that are killed at once leave the workers to themselves.
+//
 // # The protocol
 //
 // It is systemd's (sd_notify(3)), so that a master does the same under both: READY, RELOADING, STOPPING, STATUS, MAINPID,

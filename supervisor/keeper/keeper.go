@@ -46,6 +46,8 @@ type Options struct {
 	// MaxFiles is how many files are stored at most. 0: DefaultMaxFiles. A lower RLIMIT_NOFILE lowers it to less than
 	// half of that: starting a process takes two descriptors a file.
 	MaxFiles int
+
+	given []given // by Succeed
 }
 
 func (o Options) normal() Options {
@@ -60,4 +62,10 @@ func (o Options) normal() Options {
 	}
 	o.Watchdog = min(max(o.Watchdog, 0), maxWatchdog)
 	return o
+}
+
+// given is a file that was there before the keeper was.
+type given struct {
+	name string
+	fd   int
 }

@@ -30,6 +30,8 @@ type house struct {
 	mu     sync.Mutex
 	all    []*peer
 	accept sync.WaitGroup
+
+	succeeded bool // another process is the keeper
 }
 
 // peer is a process below the keeper.
@@ -167,7 +169,15 @@ func (h *house) next(role string) *peer {
 		}
 		return p
 	case <-h.ended:
-		h.t.Fatalf("the keeper has ended: %s; waiting for a %s", h.cmd.ProcessState, role)
+		if !h.succeeded {
+			h.t.Fatalf("the keeper has ended: %s; waiting for a %s", h.cmd.ProcessState, role)
+		}
+		select {
+		case p := <-h.peers:
+			return p
+		case <-time.After(patience):
+			h.t.Fatalf("no %s within %s of the end of the first keeper", role, patience)
+		}
 	case <-time.After(patience):
 		h.t.Fatalf("no %s within %s", role, patience)
 	}

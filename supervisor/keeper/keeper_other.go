@@ -5,6 +5,7 @@ package keeper
 import (
 	"context"
 	"fmt"
+	"os"
 )
 
 // Run says that there is no keeper here and returns 1.
@@ -17,6 +18,9 @@ func Run(o Options) (code int) {
 
 // Exec says that there is no keeper here.
 func Exec(Options) error { return ErrNoKeeper }
+
+// Succeed says that there is no keeper here.
+func Succeed(Options, map[string][]*os.File) error { return ErrNoKeeper }
 
 // Main does nothing here.
 func Main() {}

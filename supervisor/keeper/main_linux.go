@@ -3,6 +3,7 @@ package keeper
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,10 +18,12 @@ const envRole = "TINE_KEEPER_ROLE"
 // memory in the keeper. The program has to call [Main]. Exec returns only an error.
 //
 // Descriptors that are not closed on exec stay open, and those of LISTEN_FDS go to the master.
-func Exec(o Options) error {
+func Exec(o Options) error { return o.exec(os.Environ()) }
+
+func (o Options) exec(env []string) error {
 	o = o.normal()
 	role := fmt.Sprintf("%d %d %d %q %q", o.Watchdog, o.StopTimeout, o.MaxFiles, o.Command, o.Fallback)
-	env := append(withoutRole(os.Environ()), envRole+"="+role)
+	env = append(slices.DeleteFunc(env, func(kv string) bool { return strings.HasPrefix(kv, envRole+"=") }), envRole+"="+role)
 	path, err := os.Executable() // by its name, which the process list shows
 	if err == nil {
 		err = syscall.Exec(path, os.Args, env)
@@ -39,7 +42,11 @@ func Main() {
 		return
 	}
 	o := Options{Args: os.Args, Env: withoutRole(os.Environ()), Log: os.Stderr}
-	if err := o.readRole(role); err != nil {
+	err := o.readRole(role)
+	if err == nil {
+		o.given, err = readGiven(os.Getenv(envFiles))
+	}
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "keeper: cannot read %s=%s: %v\n", envRole, printable(role), err)
 		os.Exit(CodeCannotExecute)
 	}
@@ -76,7 +83,7 @@ func (o *Options) readRole(role string) error {
 func withoutRole(env []string) []string {
 	kept := make([]string, 0, len(env)+1)
 	for _, kv := range env {
-		if !strings.HasPrefix(kv, envRole+"=") {
+		if !strings.HasPrefix(kv, envRole+"=") && !strings.HasPrefix(kv, envFiles+"=") {
 			kept = append(kept, kv)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -214,6 +215,26 @@ func (p *puppet) obey(order string, args []string) string {
 		return strconv.FormatUint(n, 10)
 	case "awaitend":
 		return answer(AwaitEnd(ctx))
+	case "succeed": // with what it has inherited and stored
+		exe, err := os.Executable()
+		must(err)
+		return answer(Succeed(Options{Command: exe}, p.files))
+	case "cannotsucceed": // as there are more names than a variable can have
+		files := map[string][]*os.File{}
+		for name, all := range p.files {
+			files[strings.Repeat(name, 60)] = slices.Repeat(all, 600)
+		}
+		return answer(Succeed(Options{}, files))
+	case "blocked": // signals that no thread takes
+		blocked := ^uint64(0)
+		tasks, _ := filepath.Glob("/proc/self/task/*/status")
+		for _, path := range tasks {
+			text, _ := os.ReadFile(path)
+			_, mask, _ := strings.Cut(string(text), "SigBlk:")
+			n, _ := strconv.ParseUint(strings.Fields(mask)[0], 16, 64)
+			blocked &= n
+		}
+		return fmt.Sprintf("%x", blocked)
 	case "group":
 		return strconv.Itoa(syscall.Getpgrp())
 	case "ignore":

@@ -59,6 +59,9 @@ func (s *shell) prepare() (err error) {
 	if s.signals, err = catchSignals(); err != nil {
 		return fmt.Errorf("cannot make a pipe for signals: %w", err)
 	}
+	// Signals that Succeed has held back come now. A master is started by this thread, and gets its mask.
+	runtime.LockOSThread()
+	_ = unix.PthreadSigmask(unix.SIG_SETMASK, &unix.Sigset_t{}, nil)
 	runtime.GOMAXPROCS(1)
 	debug.SetGCPercent(20) // of a heap of a few hundred kilobytes; the default lets it grow to 4 MiB first
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil && os.Getpid() != 1 {
@@ -93,6 +96,15 @@ func (s *shell) inherit() {
 		if err := s.store.add(names[i], []int{firstInherited + i}); err != nil {
 			s.log.say("cannot keep the inherited %s: %v", names[i], err)
 		}
+	}
+	for _, g := range s.o.given {
+		unix.CloseOnExec(g.fd)
+		if err := s.store.add(g.name, []int{g.fd}); err != nil {
+			s.log.say("cannot keep %s of the master that this process was: %v", g.name, err)
+		}
+	}
+	if len(s.o.given) > 0 {
+		s.log.say("process %d is the keeper now, with %d files of the master that it was", os.Getpid(), len(s.store.files))
 	}
 }
 

@@ -46,8 +46,7 @@ func (s *shell) environment() []string {
 	}
 	env = slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
 		key, _, _ := strings.Cut(kv, "=")
-		return key == EnvKeeper || strings.HasPrefix(key, "LISTEN_") ||
-			key == envNotify || key == envStore || key == "MAINPID" || strings.HasPrefix(key, "WATCHDOG_")
+		return ofAbove(key)
 	})
 	env = append(env, EnvKeeper+"="+strconv.Itoa(os.Getpid()), envNotify+"="+s.socket.name, envStore+"="+strconv.Itoa(s.store.max))
 	if s.o.Watchdog > 0 {
