@@ -71,9 +71,10 @@ func (m *tine) breakChannel(pid int, kind string) event {
 
 // TestOutput: each line of a worker has its name, JSON passes byte for byte, and what
 // is no text cannot break the log.
-func TestOutput(t *testing.T) {
-	t.Parallel()
-	m := startReady(t, oneWorker)
+func TestOutput(t *testing.T) { bothWays(t, testOutput) }
+
+func testOutput(t *testing.T, way option) {
+	m := startReady(t, oneWorker, way)
 	pid := m.workers("")[0]
 	object := `{"level":"warn", "msg":"mine" ,"n":1}`
 	m.mustAsk(pid, "/print?to=stderr", "plain \"words\"\n"+object+"\n\xff\x00\x1b[31m\n")
@@ -128,9 +129,10 @@ func TestOutputAsText(t *testing.T) {
 }
 
 // TestGrandchildren end with their worker, however it ends.
-func TestGrandchildren(t *testing.T) {
-	t.Parallel()
-	m := startReady(t, twoWorkers)
+func TestGrandchildren(t *testing.T) { bothWays(t, testGrandchildren) }
+
+func testGrandchildren(t *testing.T, way option) {
+	m := startReady(t, twoWorkers, way)
 	child := func(pid int) int {
 		n, err := strconv.Atoi(m.mustAsk(pid, "/grandchild"))
 		if err != nil {

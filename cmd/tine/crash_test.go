@@ -36,9 +36,10 @@ apps:
 `
 
 // TestKillReadyWorker: what it was answering is lost, nothing else.
-func TestKillReadyWorker(t *testing.T) {
-	t.Parallel()
-	m := startReady(t, twoCalm)
+func TestKillReadyWorker(t *testing.T) { bothWays(t, testKillReadyWorker) }
+
+func testKillReadyWorker(t *testing.T, way option) {
+	m := startReady(t, twoCalm, way)
 	victim := m.workers("")[0]
 	mark := m.mark()
 	syscall.Kill(victim, syscall.SIGKILL)
@@ -253,9 +254,10 @@ apps:
 
 // TestFinishedWorker: one that exits 0 unasked has finished and is not replaced; when
 // all have, so has tine.
-func TestFinishedWorker(t *testing.T) {
-	t.Parallel()
-	m := startReady(t, twoWorkers)
+func TestFinishedWorker(t *testing.T) { bothWays(t, testFinishedWorker) }
+
+func testFinishedWorker(t *testing.T, way option) {
+	m := startReady(t, twoWorkers, way)
 	first, second := m.workers("")[0], m.workers("")[1]
 	m.ask(first, "/exit?code=0") // it cannot answer any more
 	m.await(is("finished", first))
@@ -290,9 +292,10 @@ apps:
 }
 
 // TestCrashWithCode: an exit that is not 0 restarts it, with its last words told.
-func TestCrashWithCode(t *testing.T) {
-	t.Parallel()
-	m := startReady(t, oneWorker)
+func TestCrashWithCode(t *testing.T) { bothWays(t, testCrashWithCode) }
+
+func testCrashWithCode(t *testing.T, way option) {
+	m := startReady(t, oneWorker, way)
 	pid := m.workers("")[0]
 	m.mustAsk(pid, "/print?to=stderr", "cannot open the database\n")
 	mark := m.mark()

@@ -24,6 +24,17 @@ var kept = withEnv("TINE_KEEPER=on")
 // alone starts a master with nobody above it.
 var alone = withEnv("TINE_KEEPER=off")
 
+// bothWays runs a test alone and kept: it is about what must not be different.
+func bothWays(t *testing.T, test func(t *testing.T, way option)) {
+	t.Parallel()
+	for name, way := range map[string]option{"Alone": alone, "Kept": kept} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, way)
+		})
+	}
+}
+
 // aboveWorkersHere is how many processes a test has above its workers that says nothing about a keeper.
 func aboveWorkersHere() int {
 	if os.Getenv("TINE_KEEPER") == "on" {
@@ -121,27 +132,6 @@ func TestKept(t *testing.T) {
 	if n := len(m.since(0, says("starting another"))); n > 0 {
 		t.Error("a master was started after the stop")
 	}
-}
-
-// TestKeptStops: each way of stopping ends the keeper too, with status 0 and nothing left.
-func TestKeptStops(t *testing.T) {
-	t.Parallel()
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT} {
-		m := startReady(t, oneWorker, kept)
-		answer := m.slow(t, 300)
-		m.signal(sig)
-		if text, err := answer(); err != nil || !strings.HasSuffix(text, "..") {
-			t.Errorf("%s cut a request: %v %q", sig, err, text)
-		}
-		m.ended(0)
-	}
-	m := startReady(t, strings.Replace(oneWorker, "drain_timeout: 5s", "drain_timeout: 60s", 1), kept)
-	mark := m.mark()
-	m.slow(t, 60_000)
-	m.signal(syscall.SIGTERM)
-	m.awaitFrom(mark, is("stopping"))
-	m.signal(syscall.SIGTERM)
-	m.ended(0)
 }
 
 // TestKeptExitCodes: the keeper ends as the master does.

@@ -284,8 +284,9 @@ func (m *tine) startedPID(log string) int {
 }
 
 // TestLogReaderGoesAway: whoever reads the log crashes, and the service must not notice.
-func TestLogReaderGoesAway(t *testing.T) {
-	t.Parallel()
+func TestLogReaderGoesAway(t *testing.T) { bothWays(t, testLogReaderGoesAway) }
+
+func testLogReaderGoesAway(t *testing.T, way option) {
 	dir := folder(t)
 	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	r, w, err := os.Pipe()
@@ -295,6 +296,7 @@ func TestLogReaderGoesAway(t *testing.T) {
 	cmd := exec.Command(tinePath, "run", "-l", address, "-n", "2", "--drain-delay", "50ms", "--", memberPath)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, w, w
 	cmd.Env = append(os.Environ(), "MEMBER_CONTROL="+dir)
+	way(cmd)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -15,8 +15,9 @@ import (
 )
 
 // TestTenRolls: ten SIGUSR2 in a row are the rollout that begins and one more.
-func TestTenRolls(t *testing.T) {
-	t.Parallel()
+func TestTenRolls(t *testing.T) { bothWays(t, testTenRolls) }
+
+func testTenRolls(t *testing.T, way option) {
 	dir := folder(t)
 	gatePath := dir + "/gate" // missing at first: no gate
 	write(t, dir, "tine.yaml", `
@@ -28,7 +29,7 @@ apps:
     workers: 2
     $CALM
 `)
-	m := startIn(t, dir, []string{"run", "-c", "tine.yaml"})
+	m := startIn(t, dir, []string{"run", "-c", "tine.yaml"}, way)
 	m.await(is("all workers are ready"))
 	l := m.load(4)
 	fifo(t, dir, "gate") // the first new worker waits: all ten come during its rollout
@@ -52,10 +53,11 @@ apps:
 }
 
 // TestRollThenStop: the stop wins, whatever the rollout has started.
-func TestRollThenStop(t *testing.T) {
-	t.Parallel()
+func TestRollThenStop(t *testing.T) { bothWays(t, testRollThenStop) }
+
+func testRollThenStop(t *testing.T, way option) {
 	for range 5 { // at once, and thus at different moments of the rollout
-		m := startReady(t, twoWorkers)
+		m := startReady(t, twoWorkers, way)
 		m.signal(syscall.SIGUSR2)
 		m.signal(syscall.SIGTERM)
 		m.ended(0)
@@ -64,7 +66,7 @@ func TestRollThenStop(t *testing.T) {
 		}
 	}
 	// In the middle of one.
-	m := startReady(t, twoWorkers)
+	m := startReady(t, twoWorkers, way)
 	mark := m.mark()
 	m.signal(syscall.SIGUSR2)
 	m.awaitFrom(mark, is("spawned"))
@@ -74,10 +76,11 @@ func TestRollThenStop(t *testing.T) {
 }
 
 // TestStopFinishesRequests: a request in flight at SIGTERM gets its whole answer.
-func TestStopFinishesRequests(t *testing.T) {
-	t.Parallel()
+func TestStopFinishesRequests(t *testing.T) { bothWays(t, testStopFinishesRequests) }
+
+func testStopFinishesRequests(t *testing.T, way option) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT} {
-		m := startReady(t, oneWorker)
+		m := startReady(t, oneWorker, way)
 		answer := m.slow(t, 300)
 		m.signal(sig)
 		if text, err := answer(); err != nil || !strings.HasSuffix(text, "..") {
@@ -95,8 +98,9 @@ func (m *tine) slow(t *testing.T, ms int) (answer func() (string, error)) {
 }
 
 // TestStopTwice: the second one stops at once.
-func TestStopTwice(t *testing.T) {
-	t.Parallel()
+func TestStopTwice(t *testing.T) { bothWays(t, testStopTwice) }
+
+func testStopTwice(t *testing.T, way option) {
 	m := startReady(t, `
 apps:
   web:
@@ -106,7 +110,7 @@ apps:
     drain_delay: 50ms
     drain_timeout: 60s
     kill_after: 60s
-`)
+`, way)
 	answer := m.slow(t, 60_000)
 	mark := m.mark()
 	m.signal(syscall.SIGTERM)
@@ -317,8 +321,9 @@ func TestScaleBySignals(t *testing.T) {
 
 // TestReopenLog: after a rotation SIGUSR1 makes the log go on in a new file, and
 // nothing is lost between.
-func TestReopenLog(t *testing.T) {
-	t.Parallel()
+func TestReopenLog(t *testing.T) { bothWays(t, testReopenLog) }
+
+func testReopenLog(t *testing.T, way option) {
 	dir := folder(t)
 	write(t, dir, "tine.yaml", `
 apps:
@@ -329,7 +334,7 @@ apps:
     $FAST
 log: {file: "$DIR/tine.log"}
 `)
-	m := startIn(t, dir, []string{"run", "-c", "tine.yaml"})
+	m := startIn(t, dir, []string{"run", "-c", "tine.yaml"}, way)
 	logged := func(name, what string) bool {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		return err == nil && strings.Contains(string(b), what)
