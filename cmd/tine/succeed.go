@@ -51,6 +51,7 @@ func (s *succession) receive(ctx context.Context) error {
 		return nil
 	}
 	step(stepBegun)
+	keeper.SucceedWatchdog()
 	ctx, cancel := context.WithTimeout(ctx, upgradeTimeout)
 	defer cancel()
 	files, err := s.Receive(ctx)
@@ -59,6 +60,7 @@ func (s *succession) receive(ctx context.Context) error {
 	}
 	step(stepReceived)
 	s.above.files = files
+	s.above.client.Held(files)
 	s.above.takeStart()
 	return nil
 }

@@ -191,6 +191,58 @@ func TestSystemdMasterHangs(t *testing.T) {
 	s.ended("inactive", "success", 0)
 }
 
+// TestSystemdUpgrade: systemd follows the new master, which it hears, watches, stops and brings back.
+func TestSystemdUpgrade(t *testing.T) {
+	t.Parallel()
+	etc := packaged(t, systemdConfig)
+	etc["systemd/system/tine.service.d/60-watchdog.conf"] = "[Service]\nWatchdogSec=3s\n"
+	s := serving(t, etc)
+	before := pids(s.mustStatus().Apps[0])
+	stored := s.show("NFileDescriptorStore")
+	l := s.load(4)
+	s.mustSystemctl("log-level", "debug")
+	for n := range 3 {
+		old := s.show("MainPID")
+		s.tell(0, "upgrade")
+		main := strconv.Itoa(s.mustStatus().PID)
+		if main == old {
+			t.Fatalf("the master is still %s", main)
+		}
+		s.expect("MainPID", main)
+		if n == 2 {
+			mark := s.mark()
+			for range 3 { // it lives longer than the old one was given
+				s.awaitFrom(mark, func(e event) bool {
+					return strings.Contains(e.Raw, "notification message from PID "+main) && strings.Contains(e.Raw, "WATCHDOG=1")
+				})
+				mark = s.mark()
+			}
+		}
+		s.expect("ActiveState", "active")
+		s.expect("StatusText", "2 of 2 ready")
+	}
+	if n := s.show("NFileDescriptorStore"); n != stored {
+		t.Errorf("%s descriptors are stored, and %s were at first", n, stored)
+	}
+	if n := s.show("NRestarts"); n != "0" {
+		t.Errorf("NRestarts=%s", n)
+	}
+	s.kill(s.master(), syscall.SIGKILL)
+	s.next(1, before)
+	s.tell(0, "upgrade")
+	s.mustSystemctl("reload", "tine.service")
+	s.expect("ActiveState", "active")
+	l.lossless(t)
+	s.tell(0, "scale", "web", "1")
+	s.tell(0, "scale", "web", "2")
+	mark := s.mark()
+	s.kill(s.master(), syscall.SIGUSR2)
+	s.awaitFrom(mark, is("rollout done"))
+	s.expect("NFileDescriptorStore", stored)
+	s.mustSystemctl("stop", "tine.service")
+	s.ended("inactive", "success", 0)
+}
+
 // TestSystemdRestart: what the master of a stop has had is not the next one's.
 func TestSystemdRestart(t *testing.T) {
 	t.Parallel()

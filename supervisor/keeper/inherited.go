@@ -118,6 +118,14 @@ func inheritance(getenv func(string) string, pid, parent int) (n int, names []st
 // often. 0: nobody watches it.
 func WatchdogInterval() time.Duration { return watchdogOf(os.Getenv, os.Getpid()) }
 
+// SucceedWatchdog is for the new master of an upgrade: it takes for its own what the environment, which is that of the first
+// master, has asked of that one. systemd watches whoever is the main process.
+func SucceedWatchdog() {
+	if os.Getenv(envWatchdogPID) != "" {
+		os.Setenv(envWatchdogPID, strconv.Itoa(os.Getpid()))
+	}
+}
+
 func watchdogOf(getenv func(string) string, pid int) time.Duration {
 	if whose := getenv(envWatchdogPID); whose != "" && whose != strconv.Itoa(pid) {
 		return 0
