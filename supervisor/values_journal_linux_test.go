@@ -134,7 +134,7 @@ func (k *keptFiles) obey(end int) error {
 // TestKilledWhileSetting kills masters at full speed. Each time the next one has what was acknowledged last, or the change that was
 // in hand, with all that belongs to it.
 func TestKilledWhileSetting(t *testing.T) {
-	kills, most := 60, 15*time.Second
+	kills, most := 25, 10*time.Second
 	if testing.Short() {
 		kills = 10
 	}

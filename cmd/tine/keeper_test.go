@@ -487,15 +487,14 @@ func TestKeeperCosts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIPPED: builds the program, not for -short")
 	}
-	dir := folder(t)
-	program := filepath.Join(dir, "tine")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	t.Parallel()
+	image, err := image()
+	if err != nil {
+		t.Fatal(err)
 	}
+	dir := folder(t)
 	write(t, dir, "tine.yaml", twoWorkers)
-	m := startProgram(t, dir, program, []string{"run", "-c", "tine.yaml"}, kept)
+	m := startProgram(t, dir, filepath.Join(image, "bin/tine"), []string{"run", "-c", "tine.yaml"}, kept)
 	m.await(is("all workers are ready"))
 	const most = 6 << 20
 	eventually(t, "the keeper takes less than 6 MB", func() bool { return residentOf(t, m.pid) < most })

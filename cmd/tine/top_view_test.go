@@ -85,6 +85,7 @@ func TestTopScreens(t *testing.T) {
 // TestTopAnySize: each screen is as large as the terminal at most, and the question is
 // on it.
 func TestTopAnySize(t *testing.T) {
+	t.Parallel()
 	s := busyTop(t, 80, 24)
 	s.m.screen.colours = true
 	s.keys("r")

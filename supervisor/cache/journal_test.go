@@ -329,7 +329,7 @@ func appendForEver(last string) {
 // TestKilledJournal kills a process again and again that adds changes as fast as it can. Each time the journal has all that it
 // announced, or all but the last.
 func TestKilledJournal(t *testing.T) {
-	kills, most := 150, 15*time.Second
+	kills, most := 60, 10*time.Second
 	if testing.Short() {
 		kills = 15
 	}

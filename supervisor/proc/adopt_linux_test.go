@@ -69,7 +69,7 @@ func fostered(t *testing.T, script string, env ...string) Left {
 	}
 	theirs := os.NewFile(uintptr(fds[1]), "theirs")
 	cmd := exec.Command(exe, script)
-	cmd.Env = append([]string{roleKey + "=foster", "PATH=" + os.Getenv("PATH")}, env...)
+	cmd.Env = append([]string{roleKey + "=foster", atOnce, "PATH=" + os.Getenv("PATH")}, env...)
 	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {

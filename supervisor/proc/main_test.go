@@ -14,9 +14,11 @@ import (
 )
 
 const (
-	patience = 10 * time.Second
+	patience = 30 * time.Second
 	// roleKey makes the test binary play a worker instead of running tests.
 	roleKey = "PROC_TEST_ROLE"
+	// atOnce is how a worker with the race detector ends, which otherwise sleeps for a second first.
+	atOnce = "GORACE=atexit_sleep_ms=0"
 )
 
 func TestMain(m *testing.M) {
@@ -33,7 +35,7 @@ func child(t testing.TB, role string, args ...string) Command {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := Resolve(Spec{Command: append([]string{exe}, args...), Env: []string{roleKey + "=" + role, "PATH=" + os.Getenv("PATH")}})
+	c, err := Resolve(Spec{Command: append([]string{exe}, args...), Env: []string{roleKey + "=" + role, atOnce, "PATH=" + os.Getenv("PATH")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +158,7 @@ func again(t *testing.T, role string, prepare func(*exec.Cmd)) string {
 	}
 	defer exe.Close()
 	cmd := exec.CommandContext(t.Context(), "/proc/self/fd/3") // another user may not be able to walk to the path
-	cmd.Env = []string{roleKey + "=" + role, "GOMAXPROCS=2"}
+	cmd.Env = []string{roleKey + "=" + role, atOnce, "GOMAXPROCS=2"}
 	cmd.ExtraFiles = []*os.File{exe}
 	cmd.Dir = "/"
 	if prepare != nil {

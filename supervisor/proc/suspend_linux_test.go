@@ -173,9 +173,7 @@ func TestDebuggerIsNoSuspension(t *testing.T) {
 	}
 	defer w.Close()
 	out := newOutput()
-	c := child(t, "debug", fmt.Sprint(p.PID()))
-	c.Env = append(c.Env, "GORACE=atexit_sleep_ms=0")
-	debugger := mustStart(t, c, Options{Files: []*os.File{r}, Stdout: out.line, Stderr: out.line})
+	debugger := mustStart(t, child(t, "debug", fmt.Sprint(p.PID())), Options{Files: []*os.File{r}, Stdout: out.line, Stderr: out.line})
 	r.Close()
 	if state := out.wait(t, "attached: "); state != "held" {
 		t.Skipf("NOT TESTED: this machine does not let one process hold another: %s", state)

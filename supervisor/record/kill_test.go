@@ -56,7 +56,7 @@ func writeForEver(first string) {
 // TestKilledWriter kills a process again and again that writes as fast as it can. Each time the record is the last blob that it
 // has announced or the one before, whole, and the next one goes on from there.
 func TestKilledWriter(t *testing.T) {
-	kills, most := 300, 20*time.Second
+	kills, most := 100, 10*time.Second
 	if testing.Short() {
 		kills = 20
 	}
