@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -171,13 +170,42 @@ func TestPackagingUnit(t *testing.T) {
 	if stop, err := time.ParseDuration(limit); err != nil || stop >= kill {
 		t.Errorf("a stop takes %s (%v), and systemd kills after %s", limit, err, kill)
 	}
+	for _, part := range []string{"restarts", "supervision"} {
+		var b strings.Builder
+		if err := startupTemplate.ExecuteTemplate(&b, part, nil); err != nil || b.Len() == 0 {
+			t.Fatal(part, err)
+		}
+		if !strings.Contains(text, "\n"+b.String()+"\n") {
+			t.Errorf("the part %q of tine startup's unit is not in it as it is", part)
+		}
+	}
+	verify(t, strings.ReplaceAll(text, "/usr/local/bin/tine", "/bin/sh")) // it looks whether the program is there
+}
+
+// TestStartupUnit: systemd understands that of tine startup, for the system and for a user.
+func TestStartupUnit(t *testing.T) {
+	for _, user := range []bool{false, true} {
+		u := unit{name: "50% off", dir: "/srv/50% off", args: []string{"/bin/sh", "a b", "$HOME", "100%", ""}, path: "/bin:/opt/a b", user: user}
+		text := u.text()
+		for _, want := range []string{"Description=50%% off, run by tine\n", "WorkingDirectory=/srv/50%% off\n",
+			`ExecStart=/bin/sh "a b" $$HOME 100%% ""` + "\n", `Environment="PATH=/bin:/opt/a b"` + "\n", "Type=notify\n"} {
+			if !strings.Contains(text, "\n"+want) {
+				t.Errorf("no %q in:\n%s", want, text)
+			}
+		}
+		verify(t, text)
+	}
+}
+
+// verify has systemd look at a unit: it must have nothing to say.
+func verify(t *testing.T, text string) {
+	t.Helper()
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
 		t.Skip("SKIPPED: the systemd unit as systemd sees it: no systemd-analyze (Debian: apt-get install systemd)")
 	}
-	// It looks whether the program is there.
 	file := filepath.Join(t.TempDir(), "tine.service")
-	if err := os.WriteFile(file, bytes.ReplaceAll([]byte(text), []byte("/usr/local/bin/tine"), []byte("/bin/sh")), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if said, err := exec.Command(analyze, "verify", "--man=no", file).CombinedOutput(); err != nil || len(said) > 0 {

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"text/template"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -155,38 +157,30 @@ func (u unit) file() (string, error) {
 	return filepath.Join(dir, "systemd", "user", u.service()), nil
 }
 
-// text is the unit. Its words are those of systemd.service(5): tine forwards no
-// signal to workers by itself being killed, so only the master gets one, and what is
-// left after the time is killed.
+// startupService has, beside the unit itself, the parts "restarts" and "supervision": what Tine needs of systemd, which
+// scripts/packaging/tine.service has too.
+//
+//go:embed startup.service
+var startupService string
+
+var startupTemplate = template.Must(template.New("unit").Parse(startupService))
+
+// text is the unit, in the words of systemd.service(5).
 func (u unit) text() string {
-	target := "multi-user.target"
-	if u.user {
-		target = "default.target"
-	}
 	words := make([]string, len(u.args))
 	for i, a := range u.args {
 		words[i] = unitWord(a)
 	}
-	return fmt.Sprintf(`[Unit]
-Description=%s, run by tine
-Wants=network-online.target
-After=network-online.target
-
-[Service]
-Type=exec
-WorkingDirectory=%s
-Environment=%s
-ExecStart=%s
-ExecReload=/bin/kill -HUP $MAINPID
-KillMode=mixed
-TimeoutStopSec=infinity
-Restart=on-failure
-RestartSec=1
-LimitNOFILE=65536
-
-[Install]
-WantedBy=%s
-`, strings.ReplaceAll(u.name, "%", "%%"), strings.ReplaceAll(u.dir, "%", "%%"), unitQuote("PATH="+strings.ReplaceAll(u.path, "%", "%%")), strings.Join(words, " "), target)
+	literal := func(text string) string { return strings.ReplaceAll(text, "%", "%%") }
+	var b strings.Builder
+	err := startupTemplate.Execute(&b, struct {
+		Description, Dir, Path, Command string
+		User                            bool
+	}{literal(u.name) + ", run by tine", literal(u.dir), unitQuote("PATH=" + literal(u.path)), strings.Join(words, " "), u.user})
+	if err != nil {
+		panic(err) // the template is the program's own
+	}
+	return b.String()
 }
 
 // unitWord is a word of a command line in a unit, with what systemd would replace made

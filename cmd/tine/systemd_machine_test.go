@@ -63,7 +63,8 @@ var units = func() map[string]string {
 // machine is one that runs. What systemd and the master say is in its log.
 type machine struct {
 	*tine
-	init int // systemd's PID outside
+	init    int    // systemd's PID outside
+	service string // that the test is about
 }
 
 // startMachine boots a systemd with these files in /etc; $DIR is replaced in their text. Where it cannot be, the test is skipped.
@@ -134,7 +135,7 @@ func boot(t *testing.T, etc map[string]string) (*machine, error) {
 		<-m.exited
 		removeCgroups(t, filepath.Base(dir))
 	})
-	s := &machine{tine: m}
+	s := &machine{tine: m, service: "tine.service"}
 	eventually(t, "systemd answers", func() bool {
 		if children := childrenOf(m.pid); len(children) == 1 {
 			s.init = children[0]
@@ -216,10 +217,10 @@ func (s *machine) mustSystemctl(args ...string) string {
 	return text
 }
 
-// show is a property of tine.service.
+// show is a property of the service.
 func (s *machine) show(property string) string {
 	s.t.Helper()
-	return s.mustSystemctl("show", "tine.service", "--value", "--property="+property)
+	return s.mustSystemctl("show", s.service, "--value", "--property="+property)
 }
 
 // expect waits until a property has the value.

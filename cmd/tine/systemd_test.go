@@ -243,6 +243,94 @@ func TestSystemdUpgrade(t *testing.T) {
 	s.ended("inactive", "success", 0)
 }
 
+// TestSystemdStartup: what tine startup installs is a service like that of scripts/packaging, with root's rights.
+func TestSystemdStartup(t *testing.T) {
+	t.Parallel()
+	config := strings.Replace(strings.Replace(systemdConfig, "name: tine", "name: shop", 1), `, "unix:/run/tine/web.sock"`, "", 1)
+	s := startMachine(t, map[string]string{
+		"shop/tine.yaml": config,
+		"systemd/system/tine-shop.service.d/50-test.conf": dropIn + "Environment=TINE_CONTROL=/run/tine/tine.sock\n",
+	})
+	s.service = "tine-shop.service"
+	out, err := s.run("/usr/local/bin/tine", "startup", "-c", "/etc/shop/tine.yaml", "--install")
+	if err != nil {
+		t.Fatal(err)
+	}
+	has(t, out, "enabled: tine-shop.service")
+	if got := s.show("UnitFileState"); got != "enabled" {
+		t.Errorf("it is %s", got)
+	}
+	s.mustSystemctl("start", s.service)
+	s.expect("StatusText", "2 of 2 ready")
+	before := pids(s.mustStatus().Apps[0])
+	l := s.load(4)
+	for n := range 2 {
+		s.kill(s.master(), syscall.SIGKILL)
+		s.next(n+1, before)
+	}
+	s.tell(0, "upgrade")
+	s.mustSystemctl("reload", s.service)
+	l.lossless(t)
+	if text, err := s.run("/usr/local/bin/tine", "startup", "-c", "/etc/shop/tine.yaml", "--uninstall"); err != nil || s.show("UnitFileState") != "" {
+		t.Errorf("uninstall: %v %s: %s", err, text, s.show("UnitFileState"))
+	}
+	s.mustSystemctl("stop", s.service)
+	s.nothingLeft()
+}
+
+// TestSystemdStoreIsFull: what has no room in the store is said, and after a crash the worker that it was of is replaced.
+func TestSystemdStoreIsFull(t *testing.T) {
+	t.Parallel()
+	etc := packaged(t, systemdConfig)
+	etc["systemd/system/tine.service.d/60-store.conf"] = "[Service]\nFileDescriptorStoreMax=12\nEnvironment=FDSTORE=12\n"
+	s := serving(t, etc)
+	e := s.await(func(e event) bool { return strings.HasPrefix(e.Message, "cannot keep what the next master needs") })
+	has(t, e.Error, "12 is the most (FileDescriptorStoreMax)")
+	before := pids(s.mustStatus().Apps[0])
+	if n := s.show("NFileDescriptorStore"); n != "11" {
+		t.Errorf("%s descriptors are stored", n)
+	}
+	l := s.load(4)
+	s.kill(s.master(), syscall.SIGKILL)
+	s.expect("NRestarts", "1")
+	eventually(t, "one worker is another", func() bool {
+		st, err := s.status()
+		if err != nil || st.Apps[0].Ready != 2 {
+			return false
+		}
+		same := 0
+		for pid := range pids(st.Apps[0]) {
+			if before[pid] {
+				same++
+			}
+		}
+		return same == 1 && len(s.processes()) == 3
+	})
+	l.lossless(t)
+	s.mustSystemctl("stop", "tine.service")
+	s.ended("inactive", "success", 0)
+}
+
+// TestSystemdStopWithoutMaster: a stop while systemd has not started another one yet ends the workers too, in order.
+func TestSystemdStopWithoutMaster(t *testing.T) {
+	t.Parallel()
+	etc := packaged(t, systemdConfig)
+	etc["systemd/system/tine.service.d/60-restart.conf"] = "[Service]\nRestartSec=1h\n"
+	s := serving(t, etc)
+	answer := s.slow(t, 1000)
+	s.kill(s.master(), syscall.SIGKILL)
+	s.expect("SubState", "auto-restart")
+	if _, err := s.viaUnix(); err != nil {
+		t.Errorf("without a master: %v", err)
+	}
+	s.mustSystemctl("stop", "tine.service")
+	if text, err := answer(); err != nil || !strings.HasSuffix(text, ".") {
+		t.Errorf("the stop has cut a request: %q %v", text, err)
+	}
+	eventually(t, "no worker is left", func() bool { return len(s.processes()) == 0 })
+	s.nothingLeft()
+}
+
 // TestSystemdRestart: what the master of a stop has had is not the next one's.
 func TestSystemdRestart(t *testing.T) {
 	t.Parallel()
