@@ -187,14 +187,7 @@ func (s *Supervisor) reach(m *member, pid int) error {
 	if len(files) != 4 {
 		return fmt.Errorf("%d of its 4 files were kept", len(files))
 	}
-	m.name(pid)
-	stdout, stderr := s.logs.outlet(&m.stdout), s.logs.outlet(&m.stderr)
-	var err error
-	m.proc, err = proc.Adopt(proc.Left{PID: pid, PIDFD: files[1], Stdout: files[2], Stderr: files[3]}, proc.Options{
-		Stdout: stdout.line, Stderr: stderr.line,
-		StdoutWritten: stdout.written, StderrWritten: stderr.written,
-		Suspended: func(suspended bool) { s.post(suspension{m, suspended}) },
-	}, nil)
+	err := s.reachProcess(m, pid, files, func(suspended bool) { s.post(suspension{m, suspended}) })
 	if err != nil {
 		files[0].Close()
 		return err
@@ -209,6 +202,17 @@ func (s *Supervisor) reach(m *member, pid int) error {
 	m.conn = conn
 	m.outbox = s.newOutbox(m)
 	return nil
+}
+
+func (s *Supervisor) reachProcess(m *member, pid int, files []*os.File, suspended func(bool)) (err error) {
+	m.name(pid)
+	stdout, stderr := s.logs.outlet(&m.stdout), s.logs.outlet(&m.stderr)
+	m.proc, err = proc.Adopt(proc.Left{PID: pid, PIDFD: files[1], Stdout: files[2], Stderr: files[3]}, proc.Options{
+		Stdout: stdout.line, Stderr: stderr.line,
+		StdoutWritten: stdout.written, StderrWritten: stderr.written,
+		Suspended: suspended,
+	}, nil)
+	return err
 }
 
 // reached brings a worker into the loop.

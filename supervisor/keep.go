@@ -217,6 +217,11 @@ func (l *loop) unkeepSlot(s *sockets, slot int) {
 		}
 	}
 	s.keptSlots = slot
+	l.storeBarrier()
+}
+
+// storeBarrier waits until the store has done what it was told.
+func (l *loop) storeBarrier() {
 	if b, ok := l.kept.store.(interface{ Barrier(context.Context) error }); ok {
 		ctx, cancel := context.WithTimeout(context.Background(), barrierTimeout)
 		defer cancel()

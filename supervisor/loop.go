@@ -60,6 +60,7 @@ type loop struct {
 	gaveUp     *app     // the app whose giving up ends the rest
 	kept       *kept    // for the next master; nil: nothing is
 	adopted    *adopted // of the last master, until the loop runs
+	rescued    *rescued // of the last master, if its record is lost
 	left       bool     // another master is in charge: nothing here is ours any more
 	stepAt     time.Time
 	startedAt  time.Time
@@ -106,17 +107,18 @@ func (l *loop) run(ctx context.Context) (err error) {
 		return err
 	}
 	before, err := l.openStore()
-	if err != nil {
-		return err
-	}
-	if before == nil {
-		l.forgetInherited()
-		err = l.open(config)
-	} else {
+	if err == nil && before != nil {
 		var state savedState
 		if state, err = readState(before); err == nil {
 			err = l.adopt(state, config)
 		}
+	}
+	switch {
+	case err != nil && l.kept != nil && l.kept.file != nil:
+		err = l.rescue(config, err)
+	case err == nil && before == nil:
+		l.forgetInherited()
+		err = l.open(config)
 	}
 	if err != nil {
 		return err
@@ -149,7 +151,11 @@ func (l *loop) run(ctx context.Context) (err error) {
 		if err := l.tookOver(ctx); err != nil {
 			return err
 		}
-		l.changedSince(config)
+		if l.rescued == nil {
+			l.changedSince(config)
+		} else {
+			l.endLost(config)
+		}
 	} else {
 		for _, a := range l.apps {
 			l.start(a)
