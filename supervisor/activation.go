@@ -100,6 +100,20 @@ func (v *activation) lend(saved listen.Saved, files map[string]*os.File) {
 	}
 }
 
+// closeAdopted closes the inherited files of the sockets, which have duplicates of their own once they are adopted: as long
+// as any stays open, the kernel goes on to give connections to a slot that was retired.
+func (l *loop) closeAdopted() {
+	for name, files := range l.s.inherited {
+		if !strings.HasPrefix(name, keptSockets) {
+			continue
+		}
+		for _, f := range files {
+			f.Close()
+		}
+		delete(l.s.inherited, name)
+	}
+}
+
 // closeInherited closes what this process was started with. Whoever has given it goes on holding it.
 func (l *loop) closeInherited() {
 	for _, g := range l.given.sockets {

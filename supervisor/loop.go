@@ -112,6 +112,9 @@ func (l *loop) run(ctx context.Context) (err error) {
 		if state, err = readState(before); err == nil {
 			err = l.adopt(state, config)
 		}
+		if err == nil {
+			l.closeAdopted()
+		}
 	}
 	switch {
 	case err != nil && l.kept != nil && l.kept.file != nil:
