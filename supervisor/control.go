@@ -5,6 +5,7 @@ import (
 
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/dashboard"
+	"github.com/tinehq/tine/supervisor/keeper"
 )
 
 // WithControl has Run serve the control API on the Unix socket at path, for tine's own
@@ -47,8 +48,8 @@ func (s *Supervisor) serveControl() (close func()) {
 	if path == "" && page.Listen == "" && s.config.Metrics.Listen == "" && s.config.Health.Listen == "" {
 		return func() {}
 	}
-	server := control.New(s.Commander(), control.Options{
-		Path: path, Version: s.version, Doctor: s.doctor,
+	server := control.New(lastCommander{s.Commander()}, control.Options{
+		Path: path, Version: s.version, Doctor: s.doctor, Keeper: keeper.PID(),
 		Logger: s.logs.With().Logger(),
 	})
 	for _, mount := range s.onControl {

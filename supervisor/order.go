@@ -326,7 +326,7 @@ func (s *Supervisor) do(ctx context.Context, ask control.Order, progress func(co
 	take := func(p control.Progress) { last = p; progress(p) }
 	for _, part := range p.results {
 		err := s.await(ctx, part, steps, take)
-		if err != nil && ctx.Err() != nil {
+		if err != nil && (ctx.Err() != nil || errors.Is(err, control.ErrCut)) {
 			return err // the order goes on, and tells nobody
 		}
 		if err != nil {
@@ -368,7 +368,7 @@ func (s *Supervisor) await(ctx context.Context, part placedOrder, steps <-chan c
 				select {
 				case result = <-part.result:
 				default:
-					result = ErrEnded
+					result = control.ErrCut
 				}
 				waiting = false
 			}

@@ -16,6 +16,7 @@ const (
 	askTime     = 15 * time.Second // for the whole answer
 	askIdle     = 2 * time.Minute
 	askEnd      = 250 * time.Millisecond // for answers under way at the end of Run
+	followedEnd = 2 * time.Second        // for those that the master that follows answers
 	maxAskers   = 32                     // connections; the next ones wait in the kernel's queue
 )
 
@@ -45,7 +46,11 @@ func (s *Supervisor) serveTCP(what, address string, h http.Handler) (close func(
 		}
 	}()
 	return func() {
-		ctx, cancel := context.WithTimeout(context.Background(), askEnd)
+		bound := askEnd
+		if s.handed.isFollowed() {
+			bound = followedEnd
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), bound)
 		defer cancel()
 		if server.Shutdown(ctx) != nil {
 			server.Close()

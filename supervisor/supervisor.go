@@ -211,7 +211,12 @@ func command[A any](s *Supervisor, make func(answer chan<- A) message) (A, error
 	case a := <-answer:
 		return a, nil
 	case <-s.done:
-		return none, ErrEnded
+		select {
+		case a := <-answer: // the last that it answered
+			return a, nil
+		default:
+			return none, ErrEnded
+		}
 	}
 }
 

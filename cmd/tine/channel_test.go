@@ -17,7 +17,7 @@ func TestBrokenChannel(t *testing.T) {
 	for kind, word := range map[string]string{"garbage": "4294967295", "oversized": "536870912"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			m := startReady(t, twoWorkers)
+			m := startReady(t, twoWorkers, withEnv("MEMBER_GARBAGE=1"))
 			bad, good := m.workers("")[0], m.workers("")[1]
 			e := m.breakChannel(bad, kind)
 			if e.PID != bad || e.Level != "error" || e.Slot != 0 || e.App != "web" {
@@ -36,7 +36,7 @@ func TestBrokenChannel(t *testing.T) {
 
 func TestBrokenChannelLosesNothing(t *testing.T) {
 	t.Parallel()
-	m := startReady(t, twoCalm)
+	m := startReady(t, twoCalm, withEnv("MEMBER_GARBAGE=1"))
 	l := m.load(4)
 	m.breakChannel(m.workers("")[0], "garbage")
 	l.lossless(t)
@@ -47,7 +47,7 @@ func TestBrokenChannelLosesNothing(t *testing.T) {
 // nothing any more, so it is replaced.
 func TestClosedChannel(t *testing.T) {
 	t.Parallel()
-	m := startReady(t, twoWorkers)
+	m := startReady(t, twoWorkers, withEnv("MEMBER_GARBAGE=1"))
 	bad := m.workers("")[0]
 	mark := m.mark()
 	m.mustAsk(bad, "/garbage?kind=closed")

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/tinehq/tine/supervisor/keeper"
@@ -25,7 +28,33 @@ var roles = map[string]func(args []string) int{"tine": tineMain, "member": membe
 // tineMain is main.
 func tineMain(args []string) int {
 	keeper.Main()
+	step = failAtStep
+	if text := os.Getenv("TEST_UPGRADE_TIMEOUT"); text != "" {
+		upgradeTimeout, _ = time.ParseDuration(text)
+		preflightTimeout = upgradeTimeout
+	}
 	return run(args)
+}
+
+// failAtStep does what the file "steps" in the master's folder has for a step of an upgrade: lines of a step and what goes
+// wrong at it.
+func failAtStep(at string) {
+	text, _ := os.ReadFile(filepath.Join(os.Getenv("MEMBER_CONTROL"), "steps"))
+	for line := range strings.Lines(string(text)) {
+		if name, what, _ := strings.Cut(strings.TrimSpace(line), " "); name == at {
+			switch what {
+			case "die":
+				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+				select {}
+			case "exit":
+				os.Exit(1)
+			case "hang":
+				select {}
+			case "kill the old one":
+				_ = syscall.Kill(os.Getppid(), syscall.SIGKILL)
+			}
+		}
+	}
 }
 
 // Where it is found under each name.

@@ -30,6 +30,7 @@ import (
 //	MEMBER_NEVER_READY=1   attach but never say ready
 //	MEMBER_DONE_AFTER=FIFO exit 0 unasked when somebody opens FIFO for writing
 //	MEMBER_START=DURATION  take so long to be initialised
+//	MEMBER_GARBAGE=1       keep a duplicate of the channel, for /garbage
 //	MEMBER_DEAF=1          accept in a way that /deaf can end
 //	MEMBER_ORPHAN_GRACE=D  drain when there has been no master for so long
 //	MEMBER_MODE=TEXT       told in the answers
@@ -37,7 +38,7 @@ import (
 // and requests to its own socket say how it goes on: see routes.
 func memberMain([]string) int {
 	m := &member{channel: -1}
-	if fd, err := strconv.Atoi(os.Getenv("TINE_CHANNEL_FD")); err == nil {
+	if fd, err := strconv.Atoi(os.Getenv("TINE_CHANNEL_FD")); err == nil && os.Getenv("MEMBER_GARBAGE") != "" {
 		m.channel, _ = syscall.Dup(fd)
 		syscall.CloseOnExec(m.channel)
 	}

@@ -48,6 +48,10 @@ func (o *orders) give(cmd *cobra.Command, r *running, all []control.Order, done 
 		if ctx.Err() != nil && cmd.Context().Err() == nil {
 			return &exitError{exitInterrupted, fmt.Sprintf("the %s goes on without you: see tine status", order.Verb)}
 		}
+		var cut *control.CutError
+		if errors.As(err, &cut) && ctx.Err() == nil {
+			err = o.goOn(ctx, r, order, p, cut)
+		}
 		if err := p.end(err, done(order)); err != nil {
 			return err
 		}

@@ -88,7 +88,7 @@ func try(ctx context.Context, binary string, args ...string) (string, error) {
 	case errors.As(err, &path):
 		return "", path.Err
 	case errors.As(err, &exit) && stderr.Len() > 0:
-		return "", errors.New(strings.TrimPrefix(lastLine(stderr.String()), "tine: "))
+		return "", errors.New(whatFor(stderr.String()))
 	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
 		return "", err
 	}
@@ -108,7 +108,14 @@ func firstLine(text string) string {
 	return line[:min(len(line), 200)]
 }
 
-func lastLine(text string) string {
+// whatFor is the line that says why a program has ended: the one of a tine, before what that shows of a config file, else
+// the last.
+func whatFor(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
+	for _, line := range lines {
+		if reason, ok := strings.CutPrefix(line, "tine: "); ok {
+			return firstLine(reason)
+		}
+	}
 	return firstLine(lines[len(lines)-1])
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -74,7 +73,7 @@ func (o *orders) upgrade(cmd *cobra.Command, r *running, binary string) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), answerTimeout)
 	defer cancel()
 	r.Close() // the connections to the old one
-	now, err := follower(ctx, r)
+	now, err := r.Status(ctx)
 	if err != nil {
 		return fmt.Errorf("upgraded, but the new master does not answer: %w", err)
 	}
@@ -89,24 +88,6 @@ func (o *orders) upgrade(cmd *cobra.Command, r *running, binary string) error {
 	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
 	return err
-}
-
-// follower is the status of the master that follows r.
-func follower(ctx context.Context, r *running) (control.Status, error) {
-	for {
-		st, err := r.Status(ctx)
-		if err == nil && st.PID != r.status.PID {
-			return st, nil
-		}
-		if err != nil && ctx.Err() == nil && !errors.Is(err, control.ErrNotRunning) && !control.IsEnding(err) {
-			return st, err
-		}
-		select {
-		case <-time.After(5 * time.Millisecond):
-		case <-ctx.Done():
-			return st, errors.Join(err, ctx.Err())
-		}
-	}
 }
 
 // compareWorkers counts the workers of before that still run, and those that do not.

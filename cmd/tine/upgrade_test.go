@@ -5,11 +5,13 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -122,4 +124,96 @@ func linksOf(pid int) (links []string) {
 		links = append(links, filepath.Base(path)+" "+link)
 	}
 	return links
+}
+
+// TestUpgradesAtOnce: the second is refused in a line, and the first is as it would be alone.
+func TestUpgradesAtOnce(t *testing.T) {
+	t.Parallel()
+	m := startReady(t, twoCalm, kept)
+	st := m.mustStatus()
+	gate := fifo(t, m.dir, "gate") // where the preflight waits
+	write(t, m.dir, "slow", "#!/bin/sh\n[ \"$1\" = --version ] && read x < "+gate+"\nexec "+tinePath+" \"$@\"\n")
+	if err := os.Chmod(filepath.Join(m.dir, "slow"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd, out, stderr := m.command("upgrade", "--binary", "slow")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	open, err := os.OpenFile(gate, os.O_WRONLY, 0) // returns when the first is there
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text := m.tell(1, "upgrade")
+	if text != "tine: an upgrade is under way already\n" {
+		t.Errorf("the second says %q", text)
+	}
+	open.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v: %s", err, stderr)
+	}
+	has(t, out.String(), "2 workers untouched\n")
+	now := m.mustStatus()
+	if now.PID == st.PID || !slices.Equal(workerPIDs(now), workerPIDs(st)) {
+		t.Errorf("master %d has %v, %d had %v", now.PID, workerPIDs(now), st.PID, workerPIDs(st))
+	}
+	m.signal(syscall.SIGTERM)
+	m.ended(0)
+}
+
+// TestUpgradeRefusesNobody: probes, scrapes and questions to the control socket during ten upgrades: each is answered, and
+// well.
+func TestUpgradeRefusesNobody(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	addresses := map[string]string{}
+	for _, what := range []string{"health", "metrics", "dashboard"} {
+		addresses[what] = fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	}
+	write(t, dir, "tine.yaml", fmt.Sprintf("health: %s\nmetrics: %s\ndashboard: %s\n", addresses["health"], addresses["metrics"], addresses["dashboard"])+twoCalm)
+	m := startIn(t, dir, []string{"run", "-c", "tine.yaml"}, kept)
+	m.await(is("all workers are ready"))
+	stop := make(chan struct{})
+	var asking sync.WaitGroup
+	var mu sync.Mutex
+	asked, failed := map[string]int{}, map[string]int{}
+	ask := func(what string, once func() error) {
+		asking.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				err := once()
+				mu.Lock()
+				asked[what]++
+				if err != nil {
+					failed[what+": "+err.Error()]++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	alive := &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 1}}
+	defer alive.CloseIdleConnections()
+	for what, url := range map[string]string{
+		"healthz": "http://" + addresses["health"] + "/healthz", "readyz": "http://" + addresses["health"] + "/readyz",
+		"metrics": "http://" + addresses["metrics"] + "/metrics", "page": "http://" + addresses["dashboard"] + "/",
+	} {
+		ask(what, func() error { _, err := fetch(fresh, url); return err })
+		ask(what+", kept alive", func() error { _, err := fetch(alive, url); return err })
+	}
+	ask("status", func() error { _, err := m.status(); return err })
+	for range 10 {
+		m.tell(0, "upgrade")
+	}
+	close(stop)
+	asking.Wait()
+	t.Log(asked)
+	if len(failed) > 0 {
+		t.Errorf("failed: %v", failed)
+	}
+	m.signal(syscall.SIGTERM)
+	m.ended(0)
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -34,6 +35,19 @@ var ErrNotRunning = errors.New("no master is running there")
 type Failed struct{ Progress }
 
 func (f *Failed) Error() string { return f.Progress.Error }
+
+// CutError says that the master has ended while an order was under way, which may go on
+// with the next one. Whether it was begun is not known.
+type CutError struct {
+	Verb string
+	Err  error
+}
+
+func (e *CutError) Error() string {
+	return fmt.Sprintf("cannot follow the %s to its end: %v", e.Verb, e.Err)
+}
+
+func (e *CutError) Unwrap() error { return e.Err }
 
 // Client asks one master. Safe for concurrent use. Every call is bounded by its
 // context alone. Its errors: a wrapped ErrNotRunning, a *Refusal as the master gave
@@ -60,9 +74,31 @@ func (c *Client) Path() string { return c.path }
 // Close ends the connections that nobody uses.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// dial connects to the socket at path, unless it is that of another user: in a shared
-// folder, anybody may have put it there.
+// comeBack is how long a client waits for a master that a keeper brings back, or that
+// another one follows.
+const comeBack = 2 * time.Second
+
+// comeBackPace is how often it looks.
+const comeBackPace = 10 * time.Millisecond
+
+// dial connects to the socket at path. It waits for a master that is brought back.
 func dial(ctx context.Context, path string) (net.Conn, error) {
+	for late := time.Now().Add(comeBack); ; {
+		conn, err := dialOnce(ctx, path)
+		if err == nil || !errors.Is(err, ErrNotRunning) || time.Now().After(late) || !comesBack(path) {
+			return conn, err
+		}
+		select {
+		case <-time.After(comeBackPace):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// dialOnce connects to the socket at path, unless it is that of another user: in a shared
+// folder, anybody may have put it there.
+func dialOnce(ctx context.Context, path string) (net.Conn, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
 	switch {
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTDIR):
@@ -105,6 +141,9 @@ func (c *Client) Do(ctx context.Context, order Order, progress func(Progress)) e
 	}
 	answer, err := c.send(ctx, http.MethodPost, orderPath(order), nil, typeLines, body)
 	if err != nil {
+		if ctx.Err() == nil && hungUp(err) && order.Verb != VerbShutdown {
+			err = &CutError{order.Verb, err}
+		}
 		return err
 	}
 	defer answer.Close()
@@ -115,7 +154,10 @@ func (c *Client) Do(ctx context.Context, order Order, progress func(Progress)) e
 			if order.Verb == VerbShutdown && ctx.Err() == nil && c.gone(ctx) {
 				return nil // it has ended as it was told, before it could say so
 			}
-			return fmt.Errorf("cannot follow the %s to its end: %w", order.Verb, cut(ctx, err))
+			if err = cut(ctx, err); ctx.Err() != nil {
+				return fmt.Errorf("cannot follow the %s to its end: %w", order.Verb, err)
+			}
+			return &CutError{order.Verb, err}
 		}
 		if progress != nil {
 			progress(p)
@@ -251,7 +293,7 @@ func wasCut(err error) bool {
 // that ended with it: another one may be there in a moment.
 func IsEnding(err error) bool {
 	var refusal *Refusal
-	return hungUp(err) || errors.As(err, &refusal) && refusal.Status == http.StatusServiceUnavailable
+	return hungUp(err) || errors.As(err, &refusal) && refusal.Title == titleEnding
 }
 
 // cut is err, or why the context ended where that is the cause.
@@ -384,8 +426,30 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	return res.Body, nil
 }
 
-// do sends a request and turns an answer that is an error into one. body nil: none.
+// do sends a request and turns an answer that is an error into one. body nil: none. What
+// a master has not begun because it is ending, and a question that it has not answered,
+// the next one is asked, if there is one soon.
 func (c *Client) do(ctx context.Context, method, path string, query url.Values, accept string, body []byte) (*http.Response, error) {
+	for late := time.Now().Add(comeBack); ; {
+		res, err := c.doOnce(ctx, method, path, query, accept, body)
+		var refusal *Refusal
+		ending := errors.As(err, &refusal) && refusal.Title == titleEnding
+		if err == nil || !ending && (method != http.MethodGet || !hungUp(err)) || time.Now().After(late) || ctx.Err() != nil {
+			return res, err
+		}
+		c.http.CloseIdleConnections() // to the old one
+		if _, there := os.Lstat(c.path); there != nil && !comesBack(c.path) {
+			return res, err
+		}
+		select {
+		case <-time.After(comeBackPace):
+		case <-ctx.Done():
+			return res, err
+		}
+	}
+}
+
+func (c *Client) doOnce(ctx context.Context, method, path string, query url.Values, accept string, body []byte) (*http.Response, error) {
 	target := "http://tine" + path
 	if len(query) > 0 {
 		target += "?" + query.Encode()

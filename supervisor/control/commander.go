@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 )
@@ -67,6 +68,19 @@ type Refusal struct {
 	Line       int    `json:"line,omitempty"`       // of the body, from 1
 	Column     int    `json:"column,omitempty"`     // in bytes, from 1
 }
+
+// titleEnding tells a client that nothing was begun, and that another master may be
+// there in a moment.
+const titleEnding = "The master is ending"
+
+// Ending is the answer of a master that has begun nothing because it is ending.
+func Ending() *Refusal {
+	return &Refusal{Status: http.StatusServiceUnavailable, Title: titleEnding, Detail: "the master is ending"}
+}
+
+// ErrCut is what a Commander returns for an order that was begun and whose end it cannot
+// tell, because the master has ended before. Who waits for it sees its connection end.
+var ErrCut = errors.New("the master has ended while the order was under way")
 
 // Error is one line for people.
 func (r *Refusal) Error() string {

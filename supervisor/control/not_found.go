@@ -12,10 +12,12 @@ func (rq *request) failed(err error) {
 	var refusal *Refusal
 	switch {
 	case errors.As(err, &refusal):
+	case errors.Is(err, ErrCut):
+		panic(http.ErrAbortHandler)
 	case errors.Is(err, context.DeadlineExceeded):
 		refusal = Refuse(http.StatusGatewayTimeout, "the master took too long: %v", err)
 	case errors.Is(err, context.Canceled):
-		refusal = Refuse(http.StatusServiceUnavailable, "the master is ending") // or nobody reads it
+		refusal = Ending() // or nobody reads it
 	default:
 		refusal = Refuse(http.StatusInternalServerError, "%v", err)
 		rq.s.log.Error().Str("path", rq.r.URL.Path).Err(err).Msg("a control request failed")

@@ -129,7 +129,7 @@ func (rq *request) do(ctx context.Context, o Order, progress func(Progress)) (Pr
 		progress(p)
 	})
 	var refusal *Refusal
-	if err != nil && (ctx.Err() != nil || !begun && errors.As(err, &refusal)) {
+	if err != nil && (ctx.Err() != nil || errors.Is(err, ErrCut) || !begun && errors.As(err, &refusal)) {
 		return Progress{}, err
 	}
 	if final == nil {

@@ -37,6 +37,9 @@ type Options struct {
 	Doctor  func() any     // what /v1/doctor answers, as JSON; nil: 501
 	Logger  zerolog.Logger // orders, refused peers, readers that were cut
 
+	// Keeper is the process that brings the master back when it dies; 0: none. Who asks then waits a moment for the next.
+	Keeper int
+
 	// WriteTimeout is how long a reader may take to read any of what waits for it
 	// before it is cut; 0: 10 s. What waits is bounded: about 256 KiB here, what the
 	// kernel keeps, and the Commander's queue of that reader.
@@ -114,7 +117,7 @@ func (s *Server) Listen() error {
 	if s.options.Path == "" {
 		return errors.New("cannot listen: no path is given for the control socket")
 	}
-	socket, err := listen(s.options.Path)
+	socket, err := listen(s.options.Path, s.options.Keeper)
 	if err != nil {
 		return err
 	}
@@ -156,7 +159,7 @@ func (s *Server) Adopt(files []*os.File) error {
 	if len(files) != 2 {
 		return fmt.Errorf("cannot take over the control socket: %d files, want 2", len(files))
 	}
-	socket, err := adopt(s.options.Path, files[0], files[1])
+	socket, err := adopt(s.options.Path, s.options.Keeper, files[0], files[1])
 	if err != nil {
 		return err
 	}
@@ -210,14 +213,14 @@ func (s *Server) Renew() (bool, error) {
 	}
 	if old.released {
 		old.released = false
-		sign(old.lock)
+		sign(old.lock, s.options.Keeper)
 		old.Resume()
 	}
 	if old.there() {
 		return false, nil
 	}
 	dropLock(old.lock) // the new one takes it, unless another master has
-	socket, err := listen(s.options.Path)
+	socket, err := listen(s.options.Path, s.options.Keeper)
 	if err != nil {
 		return false, err
 	}
@@ -305,7 +308,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer answer.setDeadline() // for what net/http writes after the handler
 	if !s.begin() {
-		Problem(answer, Refuse(http.StatusServiceUnavailable, "the master is ending"))
+		Problem(answer, Ending())
 		return
 	}
 	defer s.end()

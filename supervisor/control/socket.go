@@ -8,7 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -30,6 +30,7 @@ type socket struct {
 	path     string
 	made     fs.FileInfo // the socket's file; nil: it was not there any more
 	released bool        // to another master, whose file and lock it is
+	end      func() error
 }
 
 // there says whether the file is still this socket's: it may have been removed, and
@@ -45,14 +46,14 @@ func (s *socket) unix() *net.UnixListener { return s.listener.(*net.UnixListener
 // a dead master left there is removed: the kernel has dropped its lock, and refuses
 // connections to it. It needs the lock because two masters could both find the same
 // dead socket, and the second one would remove the new socket of the first.
-func listen(path string) (*socket, error) {
+func listen(path string, keeper int) (*socket, error) {
 	if len(path) > maxSocketPath {
 		return nil, fmt.Errorf("cannot listen at %s: its path has %d bytes, and a socket's may have %d", path, len(path), maxSocketPath)
 	}
 	if err := makeFolder(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("cannot listen at %s: %w", path, err)
 	}
-	lock, err := takeLock(path + lockSuffix)
+	lock, err := takeLock(path+lockSuffix, keeper)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen at %s: %w", path, err)
 	}
@@ -73,12 +74,14 @@ func listen(path string) (*socket, error) {
 		dropLock(lock)
 		return nil, err
 	}
-	return &socket{SharedListener: shared, lock: lock, path: path, made: made}, nil
+	s := &socket{SharedListener: shared, lock: lock, path: path, made: made}
+	s.end = sync.OnceValue(s.closeOnce)
+	return s, nil
 }
 
 // adopt makes a socket of what the master before this one has handed on, for path. If
 // that one listened elsewhere, its socket is removed.
-func adopt(path string, listener, lock *os.File) (*socket, error) {
+func adopt(path string, keeper int, listener, lock *os.File) (*socket, error) {
 	shared, err := Inherit(listener)
 	if err != nil {
 		return nil, err
@@ -90,18 +93,21 @@ func adopt(path string, listener, lock *os.File) (*socket, error) {
 	}
 	at := shared.Addr().String()
 	s := &socket{SharedListener: shared, lock: os.NewFile(uintptr(n), at+lockSuffix), path: at}
+	s.end = sync.OnceValue(s.closeOnce)
 	s.made, _ = os.Lstat(at) // an error: it was removed
 	if at != path {
 		s.Close()
 		return nil, fmt.Errorf("the master before this one listened at %s", at)
 	}
-	sign(s.lock)
+	sign(s.lock, keeper)
 	return s, nil
 }
 
 // Close removes the socket, if it is still there, and then the lock. It may be called
 // more than once.
-func (s *socket) Close() error {
+func (s *socket) Close() error { return s.end() }
+
+func (s *socket) closeOnce() error {
 	s.unix().SetUnlinkOnClose(!s.released && s.there())
 	err := s.SharedListener.Close() // removes its file
 	if s.released {
@@ -137,7 +143,7 @@ func makeFolder(dir string) error {
 }
 
 // takeLock locks the file at path until it is closed or the process ends.
-func takeLock(path string) (*os.File, error) {
+func takeLock(path string, keeper int) (*os.File, error) {
 	for range 10 {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 		if err != nil {
@@ -148,9 +154,8 @@ func takeLock(path string) (*os.File, error) {
 			if !errors.Is(err, unix.EWOULDBLOCK) {
 				return nil, fmt.Errorf("cannot lock %s: %w", path, err)
 			}
-			holder := make([]byte, 20)
-			if n, _ := f.ReadAt(holder, 0); n > 0 {
-				return nil, fmt.Errorf("%w (pid %s)", ErrInUse, strings.TrimSpace(string(holder[:n])))
+			if holder, _ := signedBy(f); holder != 0 {
+				return nil, fmt.Errorf("%w (pid %d)", ErrInUse, holder)
 			}
 			return nil, ErrInUse
 		}
@@ -161,18 +166,39 @@ func takeLock(path string) (*os.File, error) {
 			f.Close()
 			continue
 		}
-		sign(f)
+		sign(f, keeper)
 		return f, nil
 	}
 	return nil, fmt.Errorf("cannot lock %s: it is removed again and again", path)
 }
 
-// sign tells whose a lock is. Only for an error's message, so a full disk is no reason
-// to fail.
-func sign(lock *os.File) {
-	if lock.Truncate(0) == nil {
-		_, _ = lock.WriteAt(fmt.Appendln(nil, os.Getpid()), 0)
+// sign tells whose a lock is, and who brings that process back. Nothing depends on it but
+// an error's message, and how long that takes: a full disk is no reason to fail.
+func sign(lock *os.File, keeper int) {
+	// Over what is there, of the same length, so that it is never half there for a reader.
+	if n, err := lock.WriteAt(fmt.Appendf(nil, "%-10d %-10d\n", os.Getpid(), keeper), 0); err == nil {
+		_ = lock.Truncate(int64(n))
 	}
+}
+
+// signedBy reads what sign has written; 0: nothing.
+func signedBy(lock *os.File) (holder, keeper int) {
+	text := make([]byte, 40)
+	n, _ := lock.ReadAt(text, 0)
+	_, _ = fmt.Sscan(string(text[:n]), &holder, &keeper)
+	return holder, keeper
+}
+
+// comesBack says whether somebody lives who brings the master of the socket at path back:
+// it has not ended in order, which would have removed its lock.
+func comesBack(path string) bool {
+	lock, err := os.OpenFile(path+lockSuffix, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer lock.Close()
+	_, keeper := signedBy(lock)
+	return keeper > 0 && !errors.Is(unix.Kill(keeper, 0), unix.ESRCH)
 }
 
 // dropLock removes the file before it lets go of it, so that no other process holds a

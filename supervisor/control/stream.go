@@ -83,6 +83,8 @@ func (rq *request) stream(contentType string, headAfter time.Duration, keepAlive
 		return nil
 	case !st.begun:
 		return err
+	case errors.Is(err, ErrCut):
+		panic(http.ErrAbortHandler)
 	}
 	rq.s.log.Error().Str("path", rq.r.URL.Path).Err(err).Msg("a control stream broke off")
 	panic(http.ErrAbortHandler)

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tinehq/tine/supervisor/control"
+)
+
+const (
+	// goOnTimeout bounds how long an order is followed on another master than the one that it was given to.
+	goOnTimeout = 10 * time.Minute
+	// goOnPace is how often that one is asked.
+	goOnPace = 100 * time.Millisecond
+)
+
+// goOn follows an order whose master has ended before it was over, on the one that has come after it: that goes on with
+// what the old one had begun. nil: it was done.
+func (o *orders) goOn(ctx context.Context, r *running, order control.Order, p *progress, cut *control.CutError) error {
+	ctx, cancel := context.WithTimeout(ctx, goOnTimeout)
+	defer cancel()
+	r.Close() // the connections to the old one
+	said := ""
+	for {
+		now, err := r.Status(ctx)
+		if err != nil {
+			return fmt.Errorf("the master, pid %d, has ended, and there is no other yet; whether the %s was done is not known: %w", r.status.PID, order.Verb, err)
+		}
+		if now.PID == r.status.PID {
+			return fmt.Errorf("%w; the master, pid %d, goes on: see tine status", cut, now.PID)
+		}
+		if order.Verb == control.VerbUpgrade {
+			same, _ := compareWorkers(r.status, now)
+			return fmt.Errorf("the master, pid %d, has ended during the upgrade; pid %d is in charge now, tine %s, with %s of before: see tine events",
+				r.status.PID, now.PID, now.Version, count(same, "worker"))
+		}
+		over, what, err := judge(order, r.status, now)
+		if err != nil {
+			return fmt.Errorf("the master, pid %d, has ended during the %s; pid %d is in charge now: %w", r.status.PID, order.Verb, now.PID, err)
+		}
+		if over {
+			return nil
+		}
+		if what != said {
+			said = what
+			p.step(control.Progress{Time: time.Now(), App: order.App, Message: fmt.Sprintf("goes on below another master, pid %d: %s", now.PID, what)})
+		}
+		select {
+		case <-time.After(goOnPace):
+		case <-ctx.Done():
+			return fmt.Errorf("%w; another one, pid %d, goes on with it: see tine status", cut, now.PID)
+		}
+	}
+}
+
+// errUnknown says that what runs does not tell whether an order was done.
+var errUnknown = errors.New("whether it was done cannot be told: see tine status and tine events")
+
+// judge tells by what ran before an order and what runs now, below another master, whether it is over, and how far it
+// is if not.
+func judge(order control.Order, before, now control.Status) (over bool, what string, err error) {
+	judged := false
+	for _, old := range before.Apps {
+		if order.App != "" && old.Name != order.App && old.Namespace != order.App {
+			continue
+		}
+		i := slices.IndexFunc(now.Apps, func(a control.App) bool { return a.Name == old.Name })
+		if i < 0 {
+			return false, "", fmt.Errorf("app %s is gone", old.Name)
+		}
+		if order.App == "" && (old.State != control.AppRunning || old.OneShot) {
+			continue // an order to all passes over it
+		}
+		judged = true
+		done, far, err := judgeApp(order, old, now.Apps[i])
+		if err != nil {
+			return false, "", err
+		}
+		if !done {
+			return false, old.Name + " " + far, nil
+		}
+	}
+	if !judged {
+		return false, "", errUnknown
+	}
+	return true, "", nil
+}
+
+// judgeApp is judge for one app.
+func judgeApp(order control.Order, old, now control.App) (done bool, far string, err error) {
+	ready := fmt.Sprintf("%d of %d ready", now.Ready, now.Desired)
+	switch order.Verb {
+	case control.VerbReload:
+		switch {
+		case now.Rollout != nil && now.Rollout.State == control.RolloutRunning:
+			return false, fmt.Sprintf("%d of %d rolled", now.Rollout.Done, now.Rollout.Total), nil
+		case now.Rollout != nil && now.Rollout.State == control.RolloutAborted && now.Rollout.ID > old.Generation:
+			return false, "", fmt.Errorf("reload of app %s aborted, the old workers stay: %s", now.Name, now.Rollout.Error)
+		case now.Generation > old.Generation:
+			return true, "", nil
+		}
+		return false, "", fmt.Errorf("app %s was not reloaded: say it again", now.Name)
+	case control.VerbScale:
+		want := order.N
+		if order.By {
+			want += old.Desired
+		}
+		switch {
+		case now.Desired != want:
+			return false, "", fmt.Errorf("app %s was not scaled, it has %d workers: say it again", now.Name, now.Desired)
+		case now.Ready < want || len(now.Workers) > want:
+			return false, ready, nil
+		}
+		return true, "", nil
+	case control.VerbStop:
+		switch now.State {
+		case control.AppStopped:
+			return true, "", nil
+		case control.AppStopping:
+			return false, "is stopping", nil
+		}
+		return false, "", fmt.Errorf("app %s was not stopped: say it again", now.Name)
+	case control.VerbStart:
+		switch {
+		case now.State != control.AppRunning:
+			return false, "", fmt.Errorf("app %s is %s: say it again", now.Name, now.State)
+		case now.Ready < now.Desired:
+			return false, ready, nil
+		}
+		return order.Slot == nil || holds(now, *order.Slot, "ready"), ready, nil
+	case control.VerbDrain:
+		switch {
+		case order.Slot == nil:
+		case holds(now, *order.Slot, "drained"):
+			return true, "", nil
+		case holds(now, *order.Slot, "draining"), holds(now, *order.Slot, "killing"):
+			return false, "is draining", nil
+		default:
+			return false, "", fmt.Errorf("slot %d of app %s was not drained: say it again", *order.Slot, now.Name)
+		}
+	case control.VerbRestart:
+		switch {
+		case now.State != control.AppRunning && now.State != control.AppStopping:
+			return false, "", fmt.Errorf("app %s is %s, and was not started again: tine start %s", now.Name, now.State, now.Name)
+		case now.State == control.AppStopping || now.Ready < now.Desired:
+			return false, ready, nil
+		case order.Slot == nil && !slices.ContainsFunc(now.Workers, func(w control.Worker) bool {
+			return slices.ContainsFunc(old.Workers, func(before control.Worker) bool { return w.ID != 0 && w.ID == before.ID })
+		}):
+			return true, "", nil
+		}
+	}
+	return false, "", errUnknown
+}
+
+// holds says whether a slot has a worker, or is itself, in that state.
+func holds(a control.App, slot int, state string) bool {
+	return slices.ContainsFunc(a.Workers, func(w control.Worker) bool { return w.Slot == slot && w.State == state })
+}
