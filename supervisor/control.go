@@ -123,6 +123,9 @@ func (s *Supervisor) serveDashboard(server *control.Server, c Dashboard) (close 
 		}
 	}()
 	return func() {
+		if s.handed.isFollowed() {
+			page.Drain()
+		}
 		if err := page.Close(); err != nil {
 			s.logs.Warn().Str("address", c.Listen).Err(err).Msg("dashboard was not closed in order")
 		}

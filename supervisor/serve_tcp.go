@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/tinehq/tine/supervisor/control"
 )
 
 // Limits of who asks over TCP.
@@ -16,7 +18,7 @@ const (
 	askTime     = 15 * time.Second // for the whole answer
 	askIdle     = 2 * time.Minute
 	askEnd      = 250 * time.Millisecond // for answers under way at the end of Run
-	followedEnd = 2 * time.Second        // for those that the master that follows answers
+	followedEnd = 5 * time.Second        // for those that the master that follows answers
 	maxAskers   = 32                     // connections; the next ones wait in the kernel's queue
 )
 
@@ -34,8 +36,9 @@ func (s *Supervisor) serveTCP(what, address string, h http.Handler) (close func(
 		return func() {}
 	}
 	s.logs.Info().Str("address", l.Addr().String()).Msg(what)
+	var quiet control.Quiet
 	server := &http.Server{
-		Handler: s.orFollower(l.Addr(), h), ReadHeaderTimeout: askHeadTime, ReadTimeout: askHeadTime, WriteTimeout: askTime,
+		Handler: s.orFollower(l.Addr(), h), ConnState: quiet.State, ReadHeaderTimeout: askHeadTime, ReadTimeout: askHeadTime, WriteTimeout: askTime,
 		IdleTimeout: askIdle, MaxHeaderBytes: 16 << 10,
 	}
 	ended := make(chan struct{})
@@ -46,11 +49,11 @@ func (s *Supervisor) serveTCP(what, address string, h http.Handler) (close func(
 		}
 	}()
 	return func() {
-		bound := askEnd
 		if s.handed.isFollowed() {
-			bound = followedEnd
+			server.SetKeepAlivesEnabled(false)
+			quiet.Wait(followedEnd)
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), bound)
+		ctx, cancel := context.WithTimeout(context.Background(), askEnd)
 		defer cancel()
 		if server.Shutdown(ctx) != nil {
 			server.Close()
@@ -95,7 +98,7 @@ func (a *heldAnswer) WriteHeader(status int) {
 
 // askFollower asks the same at the same address, where this master accepts nobody.
 func askFollower(r *http.Request, at net.Addr) (*heldAnswer, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), healthTime)
+	ctx, cancel := context.WithTimeout(r.Context(), followedEnd)
 	defer cancel()
 	q, err := http.NewRequestWithContext(ctx, r.Method, "http://"+at.String()+r.URL.RequestURI(), nil)
 	if err != nil {

@@ -61,6 +61,8 @@ type Server struct {
 	streaming   context.Context // of those that end by themselves never
 	stopStreams context.CancelFunc
 
+	quiet Quiet
+
 	mu       sync.Mutex
 	closing  bool
 	underWay int
@@ -90,6 +92,7 @@ func New(c Commander, o Options) *Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ConnContext:       withPeer,
+		ConnState:         s.quiet.State,
 		ErrorLog:          stdlog.New(debugLines{o.Logger}, "", 0),
 	}
 	return s
@@ -259,6 +262,9 @@ func (s *Server) Close() error {
 		}
 	}
 	s.cancelBase()
+	if socket != nil && socket.released {
+		s.quiet.Wait(closeForce) // what was accepted before is sent on, not cut
+	}
 	// The handlers have returned, but their last bytes may be on the way.
 	ctx, cancel := context.WithTimeout(context.Background(), closeForce)
 	defer cancel()

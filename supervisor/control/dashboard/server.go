@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/control"
 )
 
 // Limits of what clients can do to the master. Those of a single answer are the
@@ -54,6 +55,8 @@ type Server struct {
 	base        context.Context // of all requests
 	cancelBase  context.CancelFunc
 
+	quiet control.Quiet
+
 	mu       sync.Mutex
 	listener net.Listener
 	closing  bool
@@ -76,6 +79,7 @@ func New(api http.Handler, o Options) *Server {
 		MaxHeaderBytes:    maxHeader,
 		BaseContext:       func(net.Listener) context.Context { return s.base },
 		ErrorLog:          stdlog.New(debugLines{o.Logger}, "", 0),
+		ConnState:         s.quiet.State,
 	}
 	return s
 }
@@ -133,6 +137,15 @@ func (s *Server) Serve() error {
 		return fmt.Errorf("cannot accept at %s: %w", listener.Addr(), err)
 	}
 	return nil
+}
+
+// Drain is for a server whose listener another process has too, and accepts at: it ends
+// the streams, and waits until what was accepted here is answered, two seconds at most.
+// Close comes next.
+func (s *Server) Drain() {
+	s.stopStreams()
+	s.http.SetKeepAlivesEnabled(false)
+	s.quiet.Wait(closeGrace)
 }
 
 // Close ends the streams, lets the other requests end for two seconds, and then ends
