@@ -225,7 +225,9 @@ func TestRecordIsLostAndSoAreTheApps(t *testing.T) {
 				return !slices.ContainsFunc(before, func(pid int) bool { _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); return err == nil })
 			})
 			m.crash(now)
-			m.await("it is adopted", func(st control.Status) bool { return allAppsReady(st) && slices.Equal(pids(onlyApp(st)), pids(onlyApp(now))) })
+			m.await("it is adopted", func(st control.Status) bool {
+				return allAppsReady(st) && slices.Equal(pids(onlyApp(st)), pids(onlyApp(now)))
+			})
 		})
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/tinehq/tine/supervisor/keeper"
 )
 
 // signalWatch turns the process's signals into messages until it is stopped.
@@ -50,22 +52,36 @@ func (w *signalWatch) stop() {
 func (w *signalWatch) run() {
 	defer close(w.ended)
 	loaded, reopened := forEach(w.reload, w.s.loadConfig), forEach(w.reopen, w.s.reopenLog)
-	for sig := range w.signals {
-		switch sig {
-		case syscall.SIGHUP:
+	twins := twins{kept: func() bool { return keeper.PID() != 0 }}
+	for more := true; more; {
+		var sig os.Signal
+		select {
+		case sig, more = <-w.signals:
+		case <-twins.wait:
+			twins.wait = nil
+			w.post(syscall.SIGUSR2)
+			continue
+		}
+		switch {
+		case !more || twins.hold(sig.(syscall.Signal), time.Now()):
+		case sig == syscall.SIGHUP:
 			request(w.reload)
-		case syscall.SIGUSR1:
+		case sig == syscall.SIGUSR1:
 			request(w.reopen)
 		default:
-			if m, ok := signalMessage(sig.(syscall.Signal)); ok {
-				w.s.post(m)
-			}
+			w.post(sig.(syscall.Signal))
 		}
 	}
 	close(w.reload)
 	close(w.reopen)
 	<-loaded
 	<-reopened
+}
+
+func (w *signalWatch) post(sig syscall.Signal) {
+	if m, ok := signalMessage(sig); ok {
+		w.s.post(m)
+	}
 }
 
 // request asks for one more. One that waits already will see what this one means.

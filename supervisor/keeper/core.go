@@ -36,9 +36,9 @@ type master struct {
 	since    time.Time // it was started, or announced
 	spoke    bool      // so it has set up its signal handlers: see core.signal
 	ready    bool
-	stopping bool // said so itself
-	told     bool // to stop: a second time would mean at once
-	aborted  bool // by its watchdog, or killed for it
+	stopping bool           // said so itself
+	told     syscall.Signal // to stop: a second time would mean at once; 0: not yet
+	aborted  bool           // by its watchdog, or killed for it
 	watchdog time.Duration
 	fed      time.Time // zero: the watchdog does not run yet
 	killAt   time.Time // zero: never
@@ -192,8 +192,8 @@ func (c *core) announced(pid int) {
 
 // passStop tells a master that has come to be in charge of a stop that has begun without it.
 func (c *core) passStop() {
-	if m := c.charge; c.phase == stopping && !m.told {
-		m.told = true
+	if m := c.charge; c.phase == stopping && m.told == 0 {
+		m.told = c.stop
 		c.emit(send{m.pid, c.stop})
 	}
 }
@@ -276,12 +276,26 @@ func (c *core) signal(s syscall.Signal) {
 	case c.phase == ending:
 		c.kill("told to stop once more")
 	case m != nil:
-		c.phase, c.stop, m.told = stopping, s, true
+		c.phase, c.stop = stopping, s
+		if m.told == s {
+			s = other(s)
+		} else if m.told == 0 {
+			m.told = s
+		}
 		c.emit(send{m.pid, s})
 	default:
 		c.say("told to stop (signal %s) while no master lives", s)
 		c.end(0)
 	}
+}
+
+// other is what a stop signal is passed on as when the master has had it from here already. The same one a second time might be
+// one that was sent to the keeper and to the master, as by kill $(pidof tine).
+func other(s syscall.Signal) syscall.Signal {
+	if s == syscall.SIGTERM {
+		return syscall.SIGINT
+	}
+	return syscall.SIGTERM
 }
 
 func stops(s syscall.Signal) bool {
