@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/supervisor/listen"
 )
 
 // dropIn is what a test must know of the service of scripts/packaging, and nothing that it is about.
@@ -276,6 +278,36 @@ func TestSystemdStartup(t *testing.T) {
 	}
 	s.mustSystemctl("stop", s.service)
 	s.nothingLeft()
+}
+
+// TestSystemdSteering: with the rights that the unit names for it there is steering by eBPF, which outlasts a master.
+func TestSystemdSteering(t *testing.T) {
+	t.Parallel()
+	if best := listen.Probe(); len(best) == 0 || !best[0].OK {
+		t.Skipf("SKIPPED: steering by eBPF under systemd: %+v", best)
+	}
+	etc := packaged(t, systemdConfig)
+	text := etc["systemd/system/tine.service"]
+	begin, end := strings.Index(text, "# Steering by eBPF"), strings.Index(text, "# Ports below")
+	if begin < 0 || end < begin {
+		t.Fatal("the unit does not say how")
+	}
+	_, lines, _ := strings.Cut(text[begin:end], "\n")
+	etc["systemd/system/tine.service"] = text[:begin] + strings.ReplaceAll(lines, "# ", "") + text[end:]
+	s := serving(t, etc)
+	if e := s.await(is("starting")); e.Steering != "ebpf" {
+		t.Errorf("steering by %s", e.Steering)
+	}
+	before := pids(s.mustStatus().Apps[0])
+	l := s.load(4)
+	s.kill(s.master(), syscall.SIGKILL)
+	s.next(1, before)
+	if got := s.mustStatus().Apps[0].Steering; got != "ebpf" {
+		t.Errorf("then steering by %s", got)
+	}
+	l.lossless(t)
+	s.mustSystemctl("stop", "tine.service")
+	s.ended("inactive", "success", 0)
 }
 
 // TestSystemdStoreIsFull: what has no room in the store is said, and after a crash the worker that it was of is replaced.
