@@ -44,16 +44,17 @@ type surroundings struct {
 	system string // GOOS
 	pid    int    // of this process
 	keeper int    // PID of the one above, 0: none
-	notify bool   // somebody waits for notifications
+	store  bool   // somebody waits for notifications and keeps descriptors
 }
 
 func here() surroundings {
-	return surroundings{runtime.GOOS, os.Getpid(), keeper.PID(), os.Getenv("NOTIFY_SOCKET") != ""}
+	files, _ := strconv.Atoi(os.Getenv("FDSTORE")) // systemd says so from version 254 on, the unit for those before
+	return surroundings{runtime.GOOS, os.Getpid(), keeper.PID(), os.Getenv("NOTIFY_SOCKET") != "" && files > 0}
 }
 
 // wants says whether tine run is to become a keeper, which then starts a master by the same command line: that has a keeper
-// above it, and is none whatever the flag says. In auto systemd is left to do itself what a keeper does. But not above PID
-// 1: nobody there would start another master with the descriptors that this one had.
+// above it, and is none whatever the flag says. In auto systemd is left to do itself what a keeper does, where its unit has
+// a descriptor store. But not above PID 1: nobody there would start another master with the descriptors that this one had.
 func (k keeperMode) wants(s surroundings) (bool, error) {
 	switch {
 	case s.keeper != 0 || k == keeperOff:
@@ -62,7 +63,7 @@ func (k keeperMode) wants(s surroundings) (bool, error) {
 		return false, fmt.Errorf("cannot do --keeper=on: %w", keeper.ErrNoKeeper)
 	case s.system != "linux":
 		return false, nil
-	case k == keeperAuto && s.notify && s.pid != 1:
+	case k == keeperAuto && s.store && s.pid != 1:
 		return false, nil
 	}
 	return true, nil
@@ -181,8 +182,7 @@ func (a *above) duplicateStart() (files []*os.File, err error) {
 	return files, nil
 }
 
-// options are those of the supervisor. What systemd would not keep is not stored: it says from version 254 on how much it
-// does. An upgrade needs nobody who keeps anything.
+// options are those of the supervisor. What systemd would not keep is not stored. An upgrade needs nobody who keeps anything.
 func (a above) options() []supervisor.Option {
 	keep := supervisor.WithStore(a.client, a.files)
 	if a.client.Limit() == 0 {

@@ -135,7 +135,7 @@ func (f *runFlags) define(flags *pflag.FlagSet) {
 	flags.Var(&f.stopTimeout, "stop-timeout", "a stop is over before this time, at which whoever stops Tine kills it; auto: 10s as PID 1, else off")
 	flags.StringVar(&f.control, "control", "", "`PATH` of the control socket or its folder, or off (default: where tine ls finds it)")
 	f.keeper, f.watchdog = keeperAuto, optional(watchdogDefault)
-	flags.Var(&f.keeper, "keeper", "a process above the master that brings it back when it dies: auto, on or off (auto: on, but not below systemd)")
+	flags.Var(&f.keeper, "keeper", "a process above the master that brings it back when it dies: auto, on or off (auto: on, but not below a systemd that stores descriptors)")
 	flags.Var(&f.watchdog, "watchdog", "the keeper ends and brings back a master that hangs for so long, or off")
 }
 

@@ -351,6 +351,39 @@ func (s *machine) endWorkers() {
 	eventually(s.t, "no worker is left", func() bool { return len(s.processes()) == 0 })
 }
 
+// TestSystemdWithoutStore: a plain unit of somebody who knows nothing of the descriptor store gets a keeper, which systemd
+// takes for the service.
+func TestSystemdWithoutStore(t *testing.T) {
+	t.Parallel()
+	s := startMachine(t, map[string]string{
+		"tine/tine.yaml": strings.Replace(systemdConfig, `, "unix:/run/tine/web.sock"`, "", 1),
+		"systemd/system/tine.service": "[Service]\nType=notify\nWatchdogSec=10s\nExecStart=/usr/local/bin/tine run -c /etc/tine/tine.yaml\n" +
+			"ExecReload=/bin/kill -HUP $MAINPID\n",
+		"systemd/system/tine.service.d/50-test.conf": dropIn + "Environment=TINE_CONTROL=/run/tine/tine.sock\n",
+	})
+	s.mustSystemctl("start", "tine.service")
+	s.expect("StatusText", "2 of 2 ready")
+	main, st := s.show("MainPID"), s.mustStatus()
+	if strconv.Itoa(st.KeeperPID) != main {
+		t.Errorf("the keeper is %d, the main process %s", st.KeeperPID, main)
+	}
+	before := pids(st.Apps[0])
+	l := s.load(4)
+	s.kill(hostPID(t, s.tine, st.PID), syscall.SIGKILL)
+	eventually(t, "the keeper has started another master", func() bool {
+		now, err := s.status()
+		return err == nil && now.PID != st.PID && now.Apps[0].Ready == 2 && maps.Equal(pids(now.Apps[0]), before)
+	})
+	s.mustSystemctl("reload", "tine.service")
+	s.expect("StatusText", "2 of 2 ready")
+	l.lossless(t)
+	if now := s.show("MainPID"); now != main || s.show("NRestarts") != "0" {
+		t.Errorf("the main process is %s, and was %s", now, main)
+	}
+	s.mustSystemctl("stop", "tine.service")
+	s.ended("inactive", "success", 0)
+}
+
 // TestSystemdStopWithoutMaster: a stop while systemd has not started another one yet ends nobody, as nobody is there to tell
 // the workers. A kill does.
 func TestSystemdStopWithoutMaster(t *testing.T) {

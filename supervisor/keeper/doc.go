@@ -77,8 +77,9 @@
 // sent it; READY and the like in one with MAINPID are about that process. X-TINE-EXITS=1 and X-TINE-MASTER=1 are questions
 // that come with a memfd for the answer; systemd passes them over.
 //
-// In two things it differs. LISTEN_PID is not set: see [Inherited]. And files that would be too many are refused all
-// together, not one by one.
+// In three things it differs. LISTEN_PID is not set: see [Inherited]. Files that would be too many are refused all
+// together, not one by one. And files of one name are returned in their order; with systemd, which returns them in any, the
+// client gives each a name of its own.
 //
 // Because a keeper meets masters that are older and newer than itself, all of this only ever grows.
 //
