@@ -243,16 +243,16 @@ func (m *tine) cleanup() {
 	case <-time.After(patience):
 		m.t.Error("the master's stderr is still open")
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if strings.Contains(m.raw(), "DATA RACE") {
+		m.t.Error("a data race, see the log")
+	}
 	if m.t.Failed() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
 		for _, e := range m.events {
 			m.t.Log(e.At.Format("05.000"), e.Raw)
 		}
 		m.t.Logf("stdout: %s", m.stdout.Bytes())
-	}
-	if text := m.raw(); strings.Contains(text, "DATA RACE") {
-		m.t.Error("a data race, see the log")
 	}
 }
 

@@ -170,7 +170,7 @@ func (u *Upgrader) Upgrade(ctx context.Context, binary string, give func() (map[
 		}
 	}()
 	ended := make(chan error, 1)
-	go func() { ended <- u.flip.Upgrade() }()
+	go func() { ended <- u.upgrade() }()
 	said, done := u.listen()
 	defer done()
 	var child *os.Process
@@ -245,6 +245,17 @@ func (u *Upgrader) parentGone(ctx context.Context) error {
 		return fmt.Errorf("the master before this one has not ended: %w", err)
 	}
 	return nil
+}
+
+// upgrade waits until tableflip's own goroutine has heard of the end of the master before this one too, which is a moment
+// after WaitForParent has. Until then it starts nothing.
+func (u *Upgrader) upgrade() error {
+	for deadline := time.Now().Add(adoptTimeout); ; time.Sleep(time.Millisecond) {
+		err := u.flip.Upgrade()
+		if err == nil || err.Error() != "parent hasn't exited" || time.Now().After(deadline) {
+			return err
+		}
+	}
 }
 
 // listen reads the new master's one packet, until done is called.

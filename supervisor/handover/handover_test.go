@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // TestMain is a master too: see runMaster.
 func TestMain(m *testing.M) {
@@ -42,7 +42,12 @@ func runMaster(dir string) int {
 			select {}
 		}
 	}
-	u, err := New(time.Second)
+	timeout, err := time.ParseDuration(os.Getenv("HANDOVER_TIMEOUT"))
+	if err != nil {
+		fmt.Println("timeout:", err)
+		return 1
+	}
+	u, err := New(timeout)
 	if err != nil {
 		fmt.Println("new:", err)
 		return 1
@@ -126,6 +131,12 @@ type masters struct {
 
 func start(t *testing.T) *masters {
 	t.Helper()
+	return startWithin(t, patience)
+}
+
+// startWithin starts one whose upgrades may take so long.
+func startWithin(t *testing.T, timeout time.Duration) *masters {
+	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -133,7 +144,7 @@ func start(t *testing.T) *masters {
 	m := &masters{t: t, dir: t.TempDir(), exe: exe, lines: make(chan string, 100)}
 	m.write("treasure", "gold")
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), "HANDOVER_TEST="+m.dir)
+	cmd.Env = append(os.Environ(), "HANDOVER_TEST="+m.dir, "HANDOVER_TIMEOUT="+timeout.String())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if m.stdin, err = cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -256,7 +267,11 @@ func TestUpgradeThatFails(t *testing.T) {
 	} {
 		t.Run(c.behave+c.binary, func(t *testing.T) {
 			t.Parallel()
-			m := start(t)
+			timeout := patience
+			if c.want == "timed out" {
+				timeout = 3 * time.Second
+			}
+			m := startWithin(t, timeout)
 			binary := m.exe
 			switch c.binary {
 			case "":
