@@ -267,6 +267,8 @@ func TestCommand(t *testing.T) {
 		{"bad address", nil, []string{"-listen", "nowhere"}, 1, "cannot listen on nowhere"},
 		{"exit before start", []string{"DEMO_EXIT_AFTER=0s", "DEMO_EXIT_CODE=3"}, []string{listen}, 3, ""},
 		{"exit after start", []string{"DEMO_EXIT_AFTER=10ms", "DEMO_EXIT_CODE=0"}, []string{listen}, 0, "Started process"},
+		{"prints", []string{"DEMO_PRINT=1000", "DEMO_PRINT_COUNTS=" + t.TempDir(), "DEMO_EXIT_AFTER=200ms"}, []string{listen}, 0, "line 4 of process"},
+		{"bad rate", []string{"DEMO_PRINT=often"}, []string{listen}, 1, "not a number of lines"},
 		{"bad duration", []string{"DEMO_START_DELAY=soon"}, []string{listen}, 1, "not a duration"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -11,6 +11,11 @@
 //	DEMO_NEVER_READY=1              attach but never say ready
 //	DEMO_EXIT_AFTER=1s              exit unasked, this long after the start (0s: before attaching)
 //	DEMO_EXIT_CODE=3                with this code
+//
+// and have it print, to see whether all of it arrives:
+//
+//	DEMO_PRINT=100                  numbered lines a second to stderr, now and then one in two halves
+//	DEMO_PRINT_COUNTS=DIR           leave in DIR/PID how many were written: 8 bytes, little endian
 package main
 
 import (
@@ -45,6 +50,10 @@ func run(listen, db string, setup bool) error {
 	if err != nil {
 		return err
 	}
+	printer, err := printerFromEnv()
+	if err != nil {
+		return err
+	}
 	spoil.beforeStart()
 
 	opts := []worker.Option{worker.WithListen(listen)}
@@ -63,6 +72,9 @@ func run(listen, db string, setup bool) error {
 	}
 	fmt.Printf("Started process %d\n", os.Getpid())
 	spoil.afterStart()
+	if err := printer.run(); err != nil {
+		return err
+	}
 	return w.Serve(s.routes())
 }
 

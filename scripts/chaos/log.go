@@ -15,17 +15,17 @@ import (
 // log reads what the master and its workers write.
 type log struct {
 	journal *journal
+	lines   *lines
 	ended   chan struct{}
 
 	mu      sync.Mutex
-	slots   int // wanted, by the last line that told
 	kinds   map[string]int
 	strange []error
 	trace   int // lines of a crash that are still to be kept
 }
 
 func newLog(j *journal) *log {
-	return &log{journal: j, ended: make(chan struct{}), slots: workers, kinds: map[string]int{}}
+	return &log{journal: j, lines: newLines(), ended: make(chan struct{}), kinds: map[string]int{}}
 }
 
 // entry is a line of the master's log.
@@ -50,6 +50,14 @@ var bugs = []string{
 	"cannot ", "log lines lost", "message to worker dropped", "a worker's output or channel is still open",
 }
 
+// harmless are lines that begin like a bug and are none: a worker that drains and ends while its master is replaced.
+var harmless = map[string]bool{"cannot tell worker to drain; sending SIGTERM": true}
+
+// asked are the reasons for a drain that actions here explain.
+var asked = map[string]bool{
+	"SIGUSR2": true, "SIGTERM": true, "config": true, "scaled down": true, "stop": true, "it drains already": true,
+}
+
 // crashes are parts of lines that begin a Go program's last words.
 var crashes = []string{"WARNING: DATA RACE", "panic: ", "fatal error: "}
 
@@ -69,6 +77,7 @@ func (l *log) read(r io.ReadCloser) {
 }
 
 func (l *log) line(text string) {
+	l.lines.find(text)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range crashes {
@@ -82,23 +91,34 @@ func (l *log) line(text string) {
 	}
 	var e entry
 	if json.Unmarshal([]byte(text), &e) != nil {
-		l.journal.said(text)
-		return
+		// A master that was killed may have torn a line; the next one's follows without a new line.
+		i := strings.LastIndex(text, `{"level"`)
+		if i < 0 || json.Unmarshal([]byte(text[i:]), &e) != nil {
+			l.kinds[firstWord(text)]++
+			l.journal.said(text)
+			return
+		}
 	}
 	if e.Stream != "" {
 		return // a worker's chatter
 	}
 	l.kinds[e.Message]++
-	if e.Message == "scaled" {
-		l.slots = e.Slots
-	}
 	said := e.String()
 	l.journal.said(said)
+	if e.Message == "draining" && !asked[e.Reason] {
+		l.strange = append(l.strange, fmt.Errorf("a worker is replaced though nobody asked for it, at %s: %s", strings.TrimSpace(l.journal.stamp(time.Now())), said))
+	}
 	for _, b := range bugs {
-		if strings.HasPrefix(e.Message, b) {
+		if strings.HasPrefix(e.Message, b) && !harmless[e.Message] {
 			l.strange = append(l.strange, fmt.Errorf("the log says, at %s: %s", strings.TrimSpace(l.journal.stamp(time.Now())), said))
 		}
 	}
+}
+
+// firstWord is what lines that are not the master's are counted by: "keeper" of "keeper: master 17 is ready".
+func firstWord(text string) string {
+	word, _, _ := strings.Cut(text, ":")
+	return word
 }
 
 func (e entry) String() string {
@@ -127,20 +147,13 @@ func (e entry) String() string {
 	}, b.String())
 }
 
-// wanted is how many workers the master wants.
-func (l *log) wanted() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.slots
-}
-
 func (l *log) seen(message string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.kinds[message]
 }
 
-func (l *log) counts() map[string]int {
+func (l *log) kindsSeen() map[string]int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return maps.Clone(l.kinds)

@@ -18,6 +18,7 @@ func main() {
 	flag.BoolVar(&o.long, "long", false, "also stream answers for longer than drain_delay (see the package's documentation)")
 	flag.StringVar(&o.tine, "tine", "bin/tine", "Tine's binary")
 	flag.StringVar(&o.demo, "demo", "bin/demo", "the demo's binary")
+	flag.StringVar(&o.logFile, "log", "", "`FILE` for the log of the run, as it comes")
 	quick := flag.Bool("quick", false, "only 5 s")
 	flag.Parse()
 	if *quick {

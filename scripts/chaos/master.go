@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,24 +11,32 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/tinehq/tine/scripts/internal/rawhttp"
+	"github.com/tinehq/tine/supervisor/control"
 )
 
-// master is the running Tine. Its binaries are copies in a folder of this run, so that
-// its processes are known by their files and nobody else's can be taken for them.
+// master is the running Tine: a keeper, below it a master and its workers. The binaries are copies in a folder of this
+// run, so that its processes are known by their files and nobody else's can be taken for them.
 type master struct {
 	*log
-	cmd        *exec.Cmd
+	cmd        *exec.Cmd // the keeper
 	dir        string
 	way        way
-	tine, demo string
+	cli        string // the binary that orders are given with: it is not among those of the run
+	tine, next string // two of the same, to upgrade from the one to the other
+	demo       string
+	counts     string // folder: how many lines each worker has printed
 	address    string
 	port       uint16
+	control    *control.Client
+	out        *os.File // where the log goes
 	exited     chan struct{}
 	exit       error
+	desired    atomic.Int64 // workers, by the last status
 }
 
 func startMaster(o options, dir string, j *journal) (*master, error) {
@@ -35,17 +44,28 @@ func startMaster(o options, dir string, j *journal) (*master, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot resolve the folder of the run: %w", err)
 	}
-	m := &master{log: newLog(j), dir: dir, way: wayOf(o.seed), exited: make(chan struct{})}
-	if m.tine, err = copyBinary(o.tine, dir); err != nil {
+	m := &master{log: newLog(j), dir: dir, way: wayOf(o.seed)}
+	m.desired.Store(workers)
+	if m.cli, err = filepath.Abs(o.tine); err != nil {
+		return nil, fmt.Errorf("cannot find %s: %w", o.tine, err)
+	}
+	if m.tine, err = copyBinary(o.tine, dir, "tine"); err != nil {
 		return nil, err
 	}
-	if m.demo, err = copyBinary(o.demo, dir); err != nil {
+	if m.next, err = copyBinary(o.tine, dir, "tine-next"); err != nil {
+		return nil, err
+	}
+	if m.demo, err = copyBinary(o.demo, dir, "demo"); err != nil {
+		return nil, err
+	}
+	if m.counts, err = makeCounts(dir); err != nil {
 		return nil, err
 	}
 	if m.port, err = freePort(); err != nil {
 		return nil, err
 	}
 	m.address = fmt.Sprintf("127.0.0.1:%d", m.port)
+	m.control = control.NewClient(m.socket())
 	if err := m.configure(workers, ""); err != nil {
 		return nil, err
 	}
@@ -53,28 +73,114 @@ func startMaster(o options, dir string, j *journal) (*master, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a pipe for the log: %w", err)
 	}
-	m.cmd = exec.Command(m.tine, "run", "-c", m.configFile(), "--log-format", "json", "--log-level", "debug")
-	m.cmd.Stdout, m.cmd.Stderr = w, w
-	// A program with the race detector sleeps for a second before it exits.
-	m.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
-	// A Ctrl-C in the terminal is for this program, which then stops the master.
-	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	err = m.cmd.Start()
-	w.Close()
-	if err != nil {
-		r.Close()
-		return nil, fmt.Errorf("cannot start %s: %w", o.tine, err)
+	m.out = w
+	var in io.ReadCloser = r
+	if o.logFile != "" {
+		if in, err = keepLog(r, o.logFile); err != nil {
+			w.Close()
+			return nil, err
+		}
 	}
-	go m.log.read(r)
-	go func() {
-		m.exit = m.cmd.Wait()
-		close(m.exited)
-	}()
+	go m.log.read(in)
+	if err := m.start(); err != nil {
+		m.closeLog()
+		return nil, err
+	}
 	return m, nil
 }
 
-func copyBinary(from, dir string) (string, error) {
-	to := filepath.Join(dir, filepath.Base(from))
+// keepLog writes to a file what is read from r.
+func keepLog(r io.ReadCloser, name string) (io.ReadCloser, error) {
+	f, err := os.Create(name)
+	if err != nil {
+		r.Close()
+		return nil, fmt.Errorf("cannot keep the log: %w", err)
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.TeeReader(r, f), r}, nil
+}
+
+// start starts the keeper. It must not run.
+func (m *master) start() error {
+	cmd := exec.Command(m.tine, "run", "-c", m.configFile(), "--control", m.socket(), "--keeper", "on", "--watchdog", watchdog.String(),
+		"--log-format", "json", "--log-level", "debug")
+	cmd.Stdout, cmd.Stderr = m.out, m.out
+	// A program with the race detector sleeps for a second before it exits.
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
+	// A Ctrl-C in the terminal is for this program, which then stops the master.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("cannot start %s: %w", m.tine, err)
+	}
+	exited := make(chan struct{})
+	m.cmd, m.exited = cmd, exited
+	go func() {
+		m.exit = cmd.Wait()
+		close(exited)
+	}()
+	return nil
+}
+
+func (m *master) keeper() int    { return m.cmd.Process.Pid }
+func (m *master) socket() string { return filepath.Join(m.dir, "c.sock") }
+
+func (m *master) isTine(exe string) bool { return exe == m.tine || exe == m.next }
+
+// closeLog lets the log end when the last process that writes to it has.
+func (m *master) closeLog() {
+	if m.out != nil {
+		m.out.Close()
+		m.out = nil
+	}
+}
+
+// answerIn is how long a master may take to say how it is.
+const answerIn = 2 * time.Second
+
+// status asks the master that answers; an error if none does.
+func (m *master) status() (control.Status, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), answerIn)
+	defer cancel()
+	st, err := m.control.Status(ctx)
+	if err == nil && len(st.Apps) != 1 {
+		err = fmt.Errorf("a status of %d apps", len(st.Apps))
+	}
+	if err == nil {
+		m.desired.Store(int64(st.Apps[0].Desired))
+	}
+	return st, err
+}
+
+// wanted is how many workers the master wants; if none answers, what the last one wanted.
+func (m *master) wanted() int {
+	_, _ = m.status()
+	return m.lastWanted()
+}
+
+func (m *master) lastWanted() int { return int(m.desired.Load()) }
+
+// inCharge waits for another master than old, which has all workers that it wants, ready, and returns its PID.
+func (m *master) inCharge(old int, limit time.Duration) (pid int, err error) {
+	err = until(limit, func() error {
+		st, err := m.status()
+		switch {
+		case err != nil:
+			return fmt.Errorf("no master answers: %w", err)
+		case st.PID == old:
+			return fmt.Errorf("still master %d", old)
+		case st.Apps[0].Ready < st.Apps[0].Desired:
+			return fmt.Errorf("master %d has %d of %d workers ready", st.PID, st.Apps[0].Ready, st.Apps[0].Desired)
+		}
+		pid = st.PID
+		return nil
+	})
+	return pid, err
+}
+
+func copyBinary(from, dir, name string) (string, error) {
+	to := filepath.Join(dir, name)
 	in, err := os.Open(from)
 	if err != nil {
 		return "", fmt.Errorf("cannot open the binary (make build): %w", err)
@@ -113,7 +219,7 @@ apps:
     workers: %d
     steering: %s
     policy: %s
-    env: {CHAOS: %q}
+    env: {CHAOS: %q, DEMO_PRINT: '%d', DEMO_PRINT_COUNTS: %q}
     backoff: {base: 100ms, max: 500ms}
     ready_timeout: 10s
     drain_delay: %v
@@ -124,7 +230,7 @@ cache:
     exec: date +%%s
     every: 200ms
     timeout: 2s
-`, m.demo, m.address, workers, m.way.steering, m.way.policy, change, drainDelay))
+`, m.demo, m.address, workers, m.way.steering, m.way.policy, change, printRate, m.counts, drainDelay))
 }
 
 // writeConfig replaces the file in one piece, so that no reader sees a part.
@@ -154,17 +260,13 @@ func until(limit time.Duration, cond func() error) error {
 }
 
 func (m *master) waitReady(limit time.Duration) error {
-	return until(limit, func() error {
-		select {
-		case <-m.exited:
-			return nil
-		default:
-		}
-		if m.seen("all workers are ready") == 0 {
-			return fmt.Errorf("not all workers are ready after %v", limit)
-		}
-		return nil
-	})
+	select {
+	case <-m.exited:
+		return errors.New("tine has ended")
+	default:
+	}
+	_, err := m.inCharge(0, limit)
+	return err
 }
 
 // workers are the PIDs of all processes of the demo, ascending.
@@ -174,12 +276,22 @@ func (m *master) workers() []int { return processesOf(m.demo) }
 // left alone, for its backoff.
 const settled = 700 * time.Millisecond
 
+// broadcastKey is the value that is set while the master is killed. A large one costs a descriptor.
+const broadcastKey = "chaos"
+
+func (m *master) forgetValue() {
+	ctx, cancel := context.WithTimeout(context.Background(), answerIn)
+	defer cancel()
+	_ = m.control.DeleteValue(ctx, broadcastKey) // it need not be there
+}
+
 // settle brings the master back to what it was in the beginning and waits until it is.
 func (m *master) settle(limit time.Duration) error {
 	if err := m.configure(workers, "the end"); err != nil {
 		return err
 	}
 	m.signal(syscall.SIGHUP)
+	m.forgetValue()
 	deadline := time.Now().Add(limit)
 	var last []int
 	var since, asked time.Time
@@ -187,7 +299,8 @@ func (m *master) settle(limit time.Duration) error {
 		now := time.Now()
 		// A signal that is pending swallows the next one of its kind: so one at a
 		// time, and a look at what it did.
-		if n := m.wanted(); n != workers && now.Sub(asked) > 200*time.Millisecond {
+		n := m.wanted()
+		if n != workers && now.Sub(asked) > 200*time.Millisecond {
 			asked = now
 			if n < workers {
 				m.signal(syscall.SIGTTIN)
@@ -199,11 +312,15 @@ func (m *master) settle(limit time.Duration) error {
 		if !slices.Equal(pids, last) {
 			last, since = pids, now
 		}
-		if len(pids) == workers && m.wanted() == workers && now.Sub(since) > settled {
+		if len(pids) == workers && n == workers && now.Sub(since) > settled {
+			// Nobody is there who should not be; a source that is being asked soon ends.
+			if err := until(time.Second, m.household); err != nil {
+				return fmt.Errorf("at rest: %w", err)
+			}
 			return nil
 		}
 		if now.After(deadline) {
-			return fmt.Errorf("not at rest %v after the last action: %d workers wanted, processes %v", limit, m.wanted(), pids)
+			return fmt.Errorf("not at rest %v after the last action: %d workers wanted, processes %v", limit, n, pids)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -258,7 +375,8 @@ func (m *master) stop(limit time.Duration) (took time.Duration, err error) {
 // leftovers is an error if a process of the run is still there. The master reaps its
 // workers before it ends, so there is nothing to wait for.
 func (m *master) leftovers() error {
-	if pids := append(processesOf(m.demo), processesOf(m.tine)...); len(pids) > 0 {
+	pids := slices.Concat(processesOf(m.demo), processesOf(m.tine), processesOf(m.next))
+	if len(pids) > 0 {
 		return fmt.Errorf("processes %v are left", pids)
 	}
 	return nil
@@ -272,11 +390,15 @@ func (m *master) end() {
 		_ = m.cmd.Process.Kill()
 		<-m.exited
 	}
-	for _, pid := range m.workers() {
-		if v := openVictim(pid, m.demo); v != nil {
-			v.signal(syscall.SIGKILL)
-			v.close()
+	for _, exe := range []string{m.tine, m.next, m.demo} {
+		for _, pid := range processesOf(exe) {
+			if v := openVictim(pid, exe); v != nil {
+				v.signal(syscall.SIGKILL)
+				v.close()
+			}
 		}
 	}
+	m.control.Close()
+	m.closeLog()
 	<-m.log.ended
 }

@@ -14,13 +14,19 @@ type monkey struct {
 	master  *master
 	journal *journal
 	judge   *judge
+	load    *load
 	kill    bool
+	slow    bool       // there is time for actions that take seconds
 	steps   *rand.Rand // what comes next, and when
 	rand    *rand.Rand // of the one step
 
-	told    map[int]bool // the workers that got SIGTERM
-	counts  map[string]int
-	stopped sync.WaitGroup // workers that are to be continued
+	told     map[int]bool // the workers that got SIGTERM
+	counts   map[string]int
+	stopped  sync.WaitGroup // workers that are to be continued
+	problems []error        // with what was done, not with a request
+
+	upgrades      bool // this Tine can
+	mastersKilled int
 
 	// A worker that is continued while it is being killed would accept what the list
 	// of its connections has not.
@@ -43,6 +49,21 @@ var actions = []action{
 	{2, (*monkey).pauseOne},
 	{2, (*monkey).reload},
 	{1, (*monkey).reloadBroken},
+	{3, (*monkey).killMaster},
+	{2, (*monkey).killMasterAndOne},
+	{2, (*monkey).killInRollout},
+	{2, (*monkey).killInBroadcast},
+	{1, (*monkey).hang},
+	{2, (*monkey).upgrade},
+	{1, (*monkey).upgradeTwice},
+	{1, (*monkey).killInUpgrade},
+	{1, (*monkey).upgradeBadly},
+	{1, (*monkey).stopAndStart},
+}
+
+func (k *monkey) problem(err error) {
+	k.problems = append(k.problems, err)
+	k.journal.add("✗ " + err.Error())
 }
 
 func (k *monkey) did(what string) { k.counts[what]++ }
@@ -52,6 +73,9 @@ const maxPause = 700 * time.Millisecond
 // play goes on for d, or until somebody interrupts.
 func (k *monkey) play(d time.Duration, interrupted <-chan os.Signal) {
 	k.counts, k.told = map[string]int{}, map[int]bool{}
+	if !k.upgrades {
+		k.journal.act("SKIPPED: upgrades: this tine has no such order")
+	}
 	defer k.stopped.Wait()
 	total := 0
 	for _, a := range actions {
@@ -144,18 +168,24 @@ func (k *monkey) killSome(n int) {
 		k.did("kill -9 of a worker")
 		wg.Go(func() {
 			defer v.close()
-			k.killing.RLock()
-			d, err := v.kill(k.master.port)
-			k.killing.RUnlock()
-			if err != nil {
-				k.journal.act("kill -9 of %d: %v", v.pid, err)
-				return
-			}
-			k.judge.killed(d)
-			k.journal.act("kill -9 of %d: had %d connections, gone after %v", v.pid, len(d.held), d.until.Sub(d.from).Round(10*time.Microsecond))
+			k.killWorker(v, nil)
 		})
 	}
 	wg.Wait()
+}
+
+// killWorker tells the judge what was lost by it. meanwhile, if there is one, runs when the worker is stopped already, and
+// just before it is killed.
+func (k *monkey) killWorker(v *victim, meanwhile func()) {
+	k.killing.RLock()
+	d, err := v.kill(k.master.port, meanwhile)
+	k.killing.RUnlock()
+	if err != nil {
+		k.journal.act("kill -9 of %d: %v", v.pid, err)
+		return
+	}
+	k.judge.killed(d)
+	k.journal.act("kill -9 of %d: had %d connections, gone after %v", v.pid, len(d.held), d.until.Sub(d.from).Round(10*time.Microsecond))
 }
 
 // terminate asks a worker once: a second SIGTERM means that it shall go at once.

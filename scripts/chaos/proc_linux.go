@@ -22,7 +22,7 @@ func sourceAddress(client int) netip.Addr {
 	return netip.AddrFrom4([4]byte{127, 0, 1, byte(client + 1)})
 }
 
-// processesOf returns the PIDs that execute the file.
+// processesOf returns the PIDs that execute the file, also if another has taken its place on disk.
 func processesOf(file string) (pids []int) {
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
@@ -30,7 +30,7 @@ func processesOf(file string) (pids []int) {
 		if err != nil {
 			continue
 		}
-		if exe, err := os.Readlink(filepath.Join("/proc", e.Name(), "exe")); err == nil && exe == file {
+		if exeOf(pid) == file {
 			pids = append(pids, pid)
 		}
 	}
@@ -38,7 +38,8 @@ func processesOf(file string) (pids []int) {
 	return pids
 }
 
-func readHealth(pid int) (h health, err error) {
+func readUsage(pid int) (h usage, err error) {
+	h.pid = pid
 	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
 	if err != nil {
 		return h, err
@@ -64,7 +65,7 @@ func readHealth(pid int) (h health, err error) {
 	return h, nil
 }
 
-// victim is a worker that something is done to. It is held by a pidfd, so that no
+// victim is a process that something is done to. It is held by a pidfd, so that no
 // signal can meet another process that got its number.
 type victim struct {
 	pid int
@@ -78,8 +79,8 @@ func openVictim(pid int, exe string) *victim {
 		return nil
 	}
 	v := &victim{pid: pid, fd: fd}
-	// Only now is it sure that the number still stands for a worker.
-	if is, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err != nil || is != exe {
+	// Only now is it sure that the number still stands for one of them.
+	if exeOf(pid) != exe {
 		v.close()
 		return nil
 	}
@@ -92,9 +93,9 @@ func (v *victim) signal(s syscall.Signal) { _ = unix.PidfdSendSignal(v.fd, s, ni
 
 var errGone = errors.New("it had gone by itself")
 
-// kill stops the worker, reads from the kernel which connections to the port it has,
+// kill stops the worker, reads from the kernel which connections to the port it has, runs meanwhile if there is one,
 // kills it, and waits until nothing of it is left.
-func (v *victim) kill(port uint16) (*kill, error) {
+func (v *victim) kill(port uint16, meanwhile func()) (*kill, error) {
 	v.signal(syscall.SIGSTOP)
 	err := until(2*time.Second, v.isStopped)
 	var held map[netip.AddrPort]bool
@@ -105,19 +106,26 @@ func (v *victim) kill(port uint16) (*kill, error) {
 		v.signal(syscall.SIGCONT)
 		return nil, err
 	}
+	if meanwhile != nil {
+		meanwhile()
+	}
 	d := &kill{pid: v.pid, from: time.Now(), held: held}
 	v.signal(syscall.SIGKILL)
-	d.until = d.from.Add(5 * time.Second)
+	v.wait(5 * time.Second)
+	d.until = time.Now()
+	return d, nil
+}
+
+// wait returns when nothing of the process is left: a pidfd is readable when the last thread has gone, and with it the last
+// holder of the descriptors.
+func (v *victim) wait(limit time.Duration) bool {
 	poll := []unix.PollFd{{Fd: int32(v.fd), Events: unix.POLLIN}}
-	for time.Now().Before(d.until) {
-		// A pidfd is readable when the last thread has gone, and with it the last
-		// holder of the descriptors.
+	for end := time.Now().Add(limit); time.Now().Before(end); {
 		if n, _ := unix.Poll(poll, 100); n == 1 {
-			d.until = time.Now()
-			break
+			return true
 		}
 	}
-	return d, nil
+	return false
 }
 
 // isStopped is nil when every thread is: from then on the worker neither accepts nor answers.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -26,6 +27,10 @@ type report struct {
 	monkey        map[string]int
 	log           map[string]int
 	stopTook      time.Duration
+	storm         calm
+	upgrades      calm
+	lines         lineCount
+	mastersKilled int
 	problems      []error
 }
 
@@ -37,16 +42,19 @@ func (r *report) problem(err error) {
 	r.journal.add("✗ " + err.Error())
 }
 
-// compare is an error if the master has grown.
+// compare is an error if keeper or master has grown.
 func (r *report) compare() error {
-	b, a := r.before, r.after
+	return errors.Join(r.grown("the keeper", r.before.keeper, r.after.keeper), r.grown("the master", r.before.master, r.after.master))
+}
+
+func (r *report) grown(who string, b, a usage) error {
 	switch {
 	case a.files > b.files:
-		return fmt.Errorf("the master has %d open files at rest, %d in the beginning", a.files, b.files)
+		return fmt.Errorf("%s has %d open files at rest, %d in the beginning\n  now    %s\n  before %s", who, a.files, b.files, a.kinds, b.kinds)
 	case a.threads > b.threads+32:
-		return fmt.Errorf("the master has %d threads at rest, %d in the beginning", a.threads, b.threads)
+		return fmt.Errorf("%s has %d threads at rest, %d in the beginning", who, a.threads, b.threads)
 	case !r.options.race && a.rss > b.rss+memoryBound:
-		return fmt.Errorf("the master has %d MiB at rest, %d in the beginning", a.rss>>10, b.rss>>10)
+		return fmt.Errorf("%s has %d MiB at rest, %d in the beginning", who, a.rss>>10, b.rss>>10)
 	}
 	return nil
 }
@@ -81,12 +89,24 @@ func (r *report) print(out io.Writer) {
 	fmt.Fprintf(out, "outcomes     %s\n", outcomes(&all))
 	fmt.Fprintf(out, "done         %s\n", list(r.monkey))
 	log := map[string]int{}
-	for _, k := range []string{"ready", "exited", "rollout done", "rollout aborted", "rollout queued", "scaled", "retired", "backoff", "configuration applied"} {
+	for _, k := range []string{"ready", "exited", "rollout done", "rollout aborted", "rollout queued", "scaled", "retired", "backoff", "configuration applied", "adopted the workers of the last master"} {
 		log[k] = r.log[k]
 	}
 	fmt.Fprintf(out, "log          %s\n", list(log))
-	fmt.Fprintf(out, "master       files %d → %d, threads %d → %d, memory %.1f → %.1f MiB, stopped in %v\n", r.before.files, r.after.files,
-		r.before.threads, r.after.threads, float64(r.before.rss)/1024, float64(r.after.rss)/1024, r.stopTook.Round(time.Millisecond))
+	for _, c := range []*calm{&r.storm, &r.upgrades} {
+		if c.tries > 0 {
+			fmt.Fprintf(out, "in a row     %v\n", c)
+		}
+	}
+	fmt.Fprintf(out, "lines        %d of %d workers, %d lost, %d twice; %d masters killed\n", r.lines.written, r.lines.workers, r.lines.missing, r.lines.twice, r.mastersKilled)
+	use := func(name string, b, a usage) {
+		fmt.Fprintf(out, "%-12s files %d → %d, threads %d → %d, memory %.1f → %.1f MiB\n", name, b.files, a.files, b.threads, a.threads,
+			float64(b.rss)/1024, float64(a.rss)/1024)
+	}
+	use("keeper", r.before.keeper, r.after.keeper)
+	use("master", r.before.master, r.after.master)
+	fmt.Fprintf(out, "workers      files %v → %v\n", r.before.workers, r.after.workers)
+	fmt.Fprintf(out, "stop         %v\n", r.stopTook.Round(time.Millisecond))
 
 	for _, f := range late {
 		fmt.Fprintf(out, "late         %v, after %v of idleness\n", &f, f.idle.Round(time.Millisecond))

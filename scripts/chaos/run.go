@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -26,6 +27,7 @@ type options struct {
 	long          bool // answers that outlast a drain's delay too
 	race          bool // the master is built with the race detector: its memory says nothing
 	tine, demo    string
+	logFile       string // empty: it is not kept
 	out           io.Writer
 	interrupted   <-chan os.Signal
 }
@@ -47,14 +49,25 @@ func run(o options) (*report, error) {
 	if err := m.waitReady(settleLimit); err != nil {
 		return nil, err
 	}
-	r := &report{options: o, journal: j, started: time.Now()}
+	if err := m.writeBad(); err != nil {
+		return nil, err
+	}
+	r := &report{options: o, journal: j, started: time.Now(), storm: calm{name: "kills of the master"}, upgrades: calm{name: "upgrades in a row"}}
 	if r.before, err = m.atRest(); err != nil {
 		return nil, err
+	}
+	if o.kill {
+		if err := r.firstKill(m); err != nil {
+			return nil, err
+		}
 	}
 
 	judge := &judge{journal: j}
 	load := startLoad(o, m.address, judge)
-	monkey := &monkey{master: m, journal: j, judge: judge, kill: o.kill, steps: rand.New(rand.NewPCG(o.seed, 1))}
+	monkey := &monkey{
+		master: m, journal: j, judge: judge, load: load, kill: o.kill, slow: o.duration >= slowRun, upgrades: m.canUpgrade(),
+		steps: rand.New(rand.NewPCG(o.seed, 1)), rand: rand.New(rand.NewPCG(o.seed, 4)),
+	}
 	monkey.play(o.duration, o.interrupted)
 	load.stop()
 
@@ -65,17 +78,65 @@ func run(o options) (*report, error) {
 	r.problem(r.compare())
 	r.problem(m.allServe(settleLimit))
 
+	// What concerns the master alone, under load.
+	if o.kill {
+		d := min(30*time.Second, o.duration/2)
+		r.problem(r.calmly(m, load, func() error { return monkey.storm(d, &r.storm, o.interrupted) }))
+	}
+	if monkey.upgrades {
+		n := min(10, int(o.duration/time.Second))
+		r.problem(r.calmly(m, load, func() error { return monkey.upgradeOften(n, &r.upgrades) }))
+	}
+
 	// The stop, under load again.
 	load.resume()
 	time.Sleep(min(o.duration/10, time.Second))
 	load.lastRequest()
-	j.act("SIGTERM to the master")
+	j.act("SIGTERM to the keeper")
 	r.stopTook, err = m.stop(stopLimit)
 	r.problem(err)
 	load.wait()
 	r.problem(m.leftovers())
+	m.closeLog()
 	r.problem(errors.Join(m.complaints()...))
 
-	r.load, r.monkey, r.judge, r.log = load.counts(), monkey.counts, judge, m.counts()
+	if r.lines, err = m.lines.count(m.counts); err != nil {
+		r.problem(err)
+	}
+	r.problem(errors.Join(r.lines.lost...))
+	if r.lines.twice > 0 && monkey.mastersKilled == 0 {
+		r.problem(fmt.Errorf("%d lines are twice in the log, and no master was killed", r.lines.twice))
+	}
+	r.problems = append(r.problems, monkey.problems...)
+	r.mastersKilled = monkey.mastersKilled
+	r.load, r.monkey, r.judge, r.log = load.counts(), monkey.counts, judge, m.kindsSeen()
 	return r, nil
+}
+
+// slowRun is how long a run must be to have actions that take seconds.
+const slowRun = 20 * time.Second
+
+// firstKill kills the first master at rest. One that has adopted has some descriptors more, the same after each kill: that
+// is what later ones are held to.
+func (r *report) firstKill(m *master) error {
+	old := r.before.master.pid
+	v := openVictim(old, m.tine)
+	if v == nil {
+		return fmt.Errorf("the first master %d has gone by itself", old)
+	}
+	defer v.close()
+	r.journal.act("kill -9 of master %d at rest", old)
+	v.signal(syscall.SIGKILL)
+	if _, err := m.inCharge(old, backIn); err != nil {
+		return fmt.Errorf("after the kill of the first master: %w", err)
+	}
+	time.Sleep(time.Second) // what only a beginning needs is given back
+	first := r.before
+	var err error
+	if r.before, err = m.atRest(); err != nil {
+		return err
+	}
+	r.journal.act("the first master had %d open files, the second has %d", first.master.files, r.before.master.files)
+	r.before.master.files = max(r.before.master.files, first.master.files)
+	return nil
 }

@@ -15,7 +15,7 @@ import (
 
 const (
 	maxUpload = 256 << 10
-	staleness = 10 * time.Second // of the cached value, which is asked for five times a second
+	staleness = 15 * time.Second // of the cached value, which is asked for five times a second, but not while the master hangs
 )
 
 // uploads is what every upload is a piece of.
