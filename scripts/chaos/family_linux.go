@@ -136,3 +136,19 @@ func keptNames(pid int) string {
 	}
 	return "nothing"
 }
+
+// waiting says where in the kernel the threads of a process are: for one that does nothing though it should.
+func waiting(pid int) string {
+	var b strings.Builder
+	dir := filepath.Join("/proc", strconv.Itoa(pid), "task")
+	threads, _ := os.ReadDir(dir)
+	for _, t := range threads {
+		read := func(name string) string {
+			text, _ := os.ReadFile(filepath.Join(dir, t.Name(), name))
+			return strings.ReplaceAll(strings.TrimSpace(string(text)), "\n", " ")
+		}
+		_, state, _ := strings.Cut(read("stat"), ") ")
+		fmt.Fprintf(&b, "\n    thread %s %.1s in %s, syscall %s, stack %s", t.Name(), state, read("wchan"), read("syscall"), read("stack"))
+	}
+	return b.String()
+}

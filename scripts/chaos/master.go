@@ -37,6 +37,8 @@ type master struct {
 	exited     chan struct{}
 	exit       error
 	desired    atomic.Int64 // workers, by the last status
+	good       string       // the last config that can be read
+	broken     bool         // the one on disk cannot
 }
 
 func startMaster(o options, dir string, j *journal) (*master, error) {
@@ -161,8 +163,21 @@ func (m *master) wanted() int {
 
 func (m *master) lastWanted() int { return int(m.desired.Load()) }
 
+// slowStart is after which time without a master it is noted where everybody is.
+const slowStart = 4 * time.Second
+
+func (m *master) whereabouts() string {
+	text := fmt.Sprintf("no master after %v; keeper %d:%s", slowStart, m.keeper(), waiting(m.keeper()))
+	for _, pid := range m.masters() {
+		text += fmt.Sprintf("\n  master %d:%s", pid, waiting(pid))
+	}
+	return text
+}
+
 // inCharge waits for another master than old, which has all workers that it wants, ready, and returns its PID.
 func (m *master) inCharge(old int, limit time.Duration) (pid int, err error) {
+	late := time.AfterFunc(slowStart, func() { m.journal.act("%v", m.whereabouts()) })
+	defer late.Stop()
 	err = until(limit, func() error {
 		st, err := m.status()
 		switch {
@@ -211,7 +226,7 @@ func freePort() (uint16, error) {
 func (m *master) configFile() string { return filepath.Join(m.dir, "tine.yaml") }
 
 func (m *master) configure(workers int, change string) error {
-	return m.writeConfig(fmt.Sprintf(`name: chaos
+	m.good, m.broken = fmt.Sprintf(`name: chaos
 apps:
   web:
     command: [%s]
@@ -230,7 +245,15 @@ cache:
     exec: date +%%s
     every: 200ms
     timeout: 2s
-`, m.demo, m.address, workers, m.way.steering, m.way.policy, change, printRate, m.counts, drainDelay))
+`, m.demo, m.address, workers, m.way.steering, m.way.policy, change, printRate, m.counts, drainDelay), false
+	return m.writeConfig(m.good)
+}
+
+// mend puts the last good config back where there is a broken one: a new master needs one that can be read.
+func (m *master) mend() {
+	if m.broken && m.writeConfig(m.good) == nil {
+		m.broken = false
+	}
 }
 
 // writeConfig replaces the file in one piece, so that no reader sees a part.

@@ -246,6 +246,7 @@ func (k *monkey) reloadBroken() {
 	text := broken[k.rand.IntN(len(broken))]
 	k.did("SIGHUP, broken config")
 	k.journal.act("SIGHUP with the config %q", text)
+	k.master.broken = true
 	if err := k.master.writeConfig(text); err != nil {
 		k.journal.act("cannot write the config: %v", err)
 		return

@@ -17,6 +17,8 @@ func openFiles(int) int { return 0 }
 
 func openFilesBy(int) string { return "" }
 
+func waiting(int) string { return "" }
+
 func keptNames(int) string { return "" }
 
 func (m *master) masters() []int { return nil }
