@@ -10,12 +10,14 @@ import (
 	"sync"
 	"time"
 	"unicode"
+
+	"github.com/tinehq/tine/scripts/internal/numbered"
 )
 
 // log reads what the master and its workers write.
 type log struct {
 	journal *journal
-	lines   *lines
+	lines   numbered.Lines
 	ended   chan struct{}
 
 	mu      sync.Mutex
@@ -25,7 +27,7 @@ type log struct {
 }
 
 func newLog(j *journal) *log {
-	return &log{journal: j, lines: newLines(), ended: make(chan struct{}), kinds: map[string]int{}}
+	return &log{journal: j, ended: make(chan struct{}), kinds: map[string]int{}}
 }
 
 // entry is a line of the master's log.
@@ -77,7 +79,7 @@ func (l *log) read(r io.ReadCloser) {
 }
 
 func (l *log) line(text string) {
-	l.lines.find(text)
+	l.lines.Find(text)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range crashes {

@@ -60,8 +60,9 @@ func startMaster(o options, dir string, j *journal) (*master, error) {
 	if m.demo, err = copyBinary(o.demo, dir, "demo"); err != nil {
 		return nil, err
 	}
-	if m.counts, err = makeCounts(dir); err != nil {
-		return nil, err
+	m.counts = filepath.Join(dir, "counts")
+	if err := os.Mkdir(m.counts, 0o755); err != nil {
+		return nil, fmt.Errorf("cannot make a folder for counts: %w", err)
 	}
 	if m.port, err = freePort(); err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/tinehq/tine/scripts/internal/numbered"
 	"github.com/tinehq/tine/scripts/internal/rawhttp"
 )
 
@@ -29,7 +30,7 @@ type report struct {
 	stopTook      time.Duration
 	storm         calm
 	upgrades      calm
-	lines         lineCount
+	lines         numbered.Count
 	mastersKilled int
 	problems      []error
 }
@@ -98,7 +99,7 @@ func (r *report) print(out io.Writer) {
 			fmt.Fprintf(out, "in a row     %v\n", c)
 		}
 	}
-	fmt.Fprintf(out, "lines        %d of %d workers, %d lost, %d twice; %d masters killed\n", r.lines.written, r.lines.workers, r.lines.missing, r.lines.twice, r.mastersKilled)
+	fmt.Fprintf(out, "lines        %d of %d workers, %d lost, %d twice; %d masters killed\n", r.lines.Written, r.lines.Processes, r.lines.Missing, r.lines.Twice, r.mastersKilled)
 	use := func(name string, b, a usage) {
 		fmt.Fprintf(out, "%-12s files %d → %d, threads %d → %d, memory %.1f → %.1f MiB\n", name, b.files, a.files, b.threads, a.threads,
 			float64(b.rss)/1024, float64(a.rss)/1024)

@@ -11,10 +11,13 @@ import (
 )
 
 const (
-	workers     = 4
-	drainDelay  = time.Second
-	clients     = 32
-	openLoop    = 1000.0 // requests a second of all clients that are not closed loops
+	workers    = 4
+	drainDelay = time.Second
+	clients    = 32
+	openLoop   = 1000.0 // requests a second of all clients that are not closed loops
+	// printRate is how many numbered lines each worker prints a second, now and then one in two halves, so that a master is
+	// also killed while half a line is in a pipe.
+	printRate   = 50
 	answerLimit = 20 * time.Second
 	settleLimit = 30 * time.Second
 	stopLimit   = 10 * time.Second
@@ -100,12 +103,12 @@ func run(o options) (*report, error) {
 	m.closeLog()
 	r.problem(errors.Join(m.complaints()...))
 
-	if r.lines, err = m.lines.count(m.counts); err != nil {
+	if r.lines, err = m.lines.Count(m.counts); err != nil {
 		r.problem(err)
 	}
-	r.problem(errors.Join(r.lines.lost...))
-	if r.lines.twice > 0 && monkey.mastersKilled == 0 {
-		r.problem(fmt.Errorf("%d lines are twice in the log, and no master was killed", r.lines.twice))
+	r.problem(errors.Join(r.lines.Lost...))
+	if r.lines.Twice > 0 && monkey.mastersKilled == 0 {
+		r.problem(fmt.Errorf("%d lines are twice in the log, and no master was killed", r.lines.Twice))
 	}
 	r.problems = append(r.problems, monkey.problems...)
 	r.mastersKilled = monkey.mastersKilled
