@@ -41,6 +41,10 @@ var sections = []section{
 	{"rollkinds", "rolling restarts under load with each kind of steering", (*bench).rollkinds},
 	{"logs", "output of workers: 64 that print, and one that floods", (*bench).logs},
 	{"rest", "the master at rest", (*bench).rest},
+	{"crash", "kill -9 of the master under load", (*bench).crash},
+	{"upgrade", "upgrades of Tine itself under load", (*bench).upgrade},
+	{"keeper", "the keeper at rest, and the binary", (*bench).keeper},
+	{"container", "kills and upgrades as PID 1 of a container", (*bench).container},
 }
 
 func main() {

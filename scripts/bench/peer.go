@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/tinehq/tine/scripts/internal/numbered"
 )
 
 // peer is a running server of the service at addr.
@@ -19,8 +21,9 @@ type peer struct {
 	name   string
 	addr   string
 	p      *process
-	log    *tineLog      // Tine only
-	rolled chan struct{} // one token for each rollout that is done; of those that can
+	log    *tineLog        // Tine only
+	lines  *numbered.Lines // what its workers print
+	rolled chan struct{}   // one token for each rollout that is done; of those that can
 }
 
 // command is how a peer is started at an address.
@@ -39,8 +42,9 @@ func (b *bench) launch(c command) (*peer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot start %s: %w", c.name, err)
 	}
-	s := &peer{name: c.name, addr: addr, log: newTineLog(), rolled: make(chan struct{}, 64)}
+	s := &peer{name: c.name, addr: addr, log: newTineLog(), lines: &numbered.Lines{}, rolled: make(chan struct{}, 64)}
 	s.p, err = startProcess(cmd, func(line []byte) {
+		s.lines.Find(string(line))
 		if string(line) == "rolled" || s.log.take(line) {
 			s.rolled <- struct{}{}
 		}
@@ -103,6 +107,31 @@ func (b *bench) under(name, program string, workers int, more ...string) command
 	}}
 }
 
+// master is the PID of the process that has the workers: of Tine the one below its keeper.
+func (s *peer) master() int {
+	for _, pid := range children(s.p.pid()) {
+		if processName(pid) == "tine" {
+			return pid
+		}
+	}
+	return s.p.pid()
+}
+
+// workers are their PIDs. Those that have lost their master are the keeper's.
+func (s *peer) workers() []int {
+	master := s.master()
+	pids := children(master)
+	if master == s.p.pid() {
+		return pids
+	}
+	for _, pid := range children(s.p.pid()) {
+		if pid != master {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
 // single is the demo by itself, with all CPUs.
 func (b *bench) single() command {
 	return command{"one process", func(addr string) (*exec.Cmd, error) {
@@ -126,7 +155,7 @@ func (r runtimeOf) String() string {
 // settings looks at a running worker of Tine.
 func (s *peer) settings() runtimeOf {
 	r := runtimeOf{procs: runtime.NumCPU()}
-	pids := children(s.p.pid())
+	pids := s.workers()
 	if len(pids) == 0 {
 		return r
 	}

@@ -82,9 +82,9 @@ func (p *process) stop() {
 		return
 	case <-time.After(10 * time.Second):
 	}
-	below := children(p.pid())
+	left := below(p.pid())
 	_ = p.cmd.Process.Kill()
-	for _, pid := range below {
+	for _, pid := range left {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	<-p.gone
@@ -103,6 +103,56 @@ func children(pid int) []int {
 		}
 	}
 	return pids
+}
+
+// processName is what /proc/PID/comm says; empty: it has gone.
+func processName(pid int) string {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	return strings.TrimSpace(string(text))
+}
+
+// below are all descendants of pid.
+func below(pid int) []int {
+	var all []int
+	for queue := []int{pid}; len(queue) > 0; queue = queue[1:] {
+		pids := children(queue[0])
+		all, queue = append(all, pids...), append(queue, pids...)
+	}
+	return all
+}
+
+// openFiles is how many descriptors a process has.
+func openFiles(pid int) int {
+	files, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	return len(files)
+}
+
+// isZombie says whether a process has ended and nobody has reaped it.
+func isZombie(pid int) bool { return strings.HasPrefix(statusField(pid, "State"), "Z") }
+
+// ticks is the CPU time of a process as /proc/PID/stat has it, in hundredths of a second.
+func ticks(pid int) int {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	i := bytes.LastIndexByte(text, ')')
+	f := strings.Fields(string(text[i+1:]))
+	if len(f) < 13 {
+		return 0
+	}
+	user, _ := strconv.Atoi(f[11])
+	system, _ := strconv.Atoi(f[12])
+	return user + system
+}
+
+// memoryOf reads a line of /proc/PID/smaps_rollup, in bytes.
+func memoryOf(pid int, name string) int64 {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	for _, line := range strings.Split(string(text), "\n") {
+		if rest, ok := strings.CutPrefix(line, name+":"); ok {
+			n, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(rest, " kB")), 10, 64)
+			return n << 10
+		}
+	}
+	return 0
 }
 
 // cpuTime is what all threads of pid have run so far, to the nanosecond: the ticks of /proc/PID/stat are too coarse.

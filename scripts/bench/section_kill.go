@@ -172,7 +172,7 @@ func (b *bench) killUnderLoad() error {
 		if err = b.sleep(150 * time.Millisecond); err != nil {
 			break
 		}
-		if pids := children(s.p.pid()); len(pids) > 0 {
+		if pids := s.workers(); len(pids) > 0 {
 			_ = syscall.Kill(pids[i%len(pids)], syscall.SIGKILL)
 		}
 	}

@@ -21,14 +21,14 @@ func (b *bench) logs() error {
 		return err
 	}
 	defer s.p.stop()
-	before, began := cpuTime(s.p.pid()), time.Now()
+	before, began := cpuTime(s.master()), time.Now()
 	if err := s.chat(); err != nil {
 		return err
 	}
 	if err := b.sleep(time.Duration(lines) * time.Second / rate * 3 / 4); err != nil {
 		return err
 	}
-	used := float64(cpuTime(s.p.pid())-before) / float64(time.Since(began))
+	used := float64(cpuTime(s.master())-before) / float64(time.Since(began))
 	got, ended := 0, 0
 	for deadline := time.Now().Add(60 * time.Second); ended < workers && time.Now().Before(deadline); {
 		if err := b.sleep(200 * time.Millisecond); err != nil {
@@ -50,7 +50,7 @@ func (b *bench) logs() error {
 		return err
 	}
 	defer f.p.stop()
-	rested := rss(f.p.pid())
+	rested := rss(f.master())
 	if err := f.chat(); err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (b *bench) logs() error {
 		if err := b.sleep(50 * time.Millisecond); err != nil {
 			return err
 		}
-		most = max(most, rss(f.p.pid()))
+		most = max(most, rss(f.master()))
 	}
 	written := int64(0)
 	names, _ := filepath.Glob(filepath.Join(filepath.Dir(file), "*"))
@@ -106,7 +106,7 @@ func (b *bench) chatter(workers int, env string) (*peer, string, error) {
 // chat lets all workers begin.
 func (s *peer) chat() error {
 	var failed []error
-	for _, pid := range children(s.p.pid()) {
+	for _, pid := range s.workers() {
 		failed = append(failed, syscall.Kill(pid, syscall.SIGUSR1))
 	}
 	return errors.Join(failed...)

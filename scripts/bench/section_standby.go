@@ -115,7 +115,7 @@ func (b *bench) killSettled(k *killed) error {
 
 // parked says whether s has two workers and both have said that they are initialised.
 func (s *peer) parked() bool {
-	pids := children(s.p.pid())
+	pids := s.workers()
 	if len(pids) < 2 {
 		return false
 	}

@@ -67,12 +67,12 @@ func (b *bench) steerMaster(peers map[string]*peer) error {
 			if s == nil {
 				continue
 			}
-			before, began := cpuTime(s.p.pid()), time.Now()
+			before, began := cpuTime(s.master()), time.Now()
 			v, err := openLoop{1000, span, uint64(round)}.run(b.ctx, s.addr)
 			if err != nil {
 				return err
 			}
-			used[kind] += cpuTime(s.p.pid()) - before
+			used[kind] += cpuTime(s.master()) - before
 			over[kind] += time.Since(began)
 			b.keep(s.name, v)
 		}

@@ -129,7 +129,7 @@ func (w sticking) half(ctx context.Context, pid int) error {
 
 // worker is the PID of one of s's workers.
 func (s *peer) worker() (int, error) {
-	pids := children(s.p.pid())
+	pids := s.workers()
 	if len(pids) == 0 {
 		return 0, fmt.Errorf("%s has no workers:\n%s", s.name, s.p.said())
 	}
