@@ -3,8 +3,9 @@
 // to keep.
 //
 //	        seed
-//	         ├──────────────▶ monkey: USR2, TTIN, TTOU, HUP to the master;
-//	         │                        KILL, TERM, STOP+CONT to workers
+//	         ├──────────────▶ monkey: USR2, TTIN, TTOU, HUP to the keeper, which passes them on;
+//	         │                        KILL, TERM, STOP+CONT to workers;
+//	         │                        KILL, STOP and upgrades of the master; stop and start of all
 //	         ▼                          │ kills, with the connections that died
 //	32 clients ── every failure ──▶ judge ◀── master: its log, its processes
 //	                                    │
@@ -42,13 +43,24 @@
 //     had been idle, as long as it was idle for less than drain_delay. Who idles
 //     longer must expect to be closed at any moment; should a request meet just that
 //     moment, it is counted as late and excused.
-//  4. In the end SIGTERM comes under load. Each request that had begun is
+//  4. The end of a master costs no request, whatever it is doing: kill -9 in a rollout, in a broadcast, while a line of
+//     the log is half written, together with a worker (which may take with it what 2 says), a hang that its watchdog
+//     ends, an upgrade, an upgrade that fails. Nor does it cost a worker: in the two phases in which only masters are
+//     replaced - kill -9 every second, and upgrades in a row, to bad binaries too - the same workers must be there
+//     before and after, and in the random part each that drains must have been told so by what was done.
+//  5. In the end SIGTERM comes under load. Each request that had begun is
 //     answered; none begins after it.
 //
-// Beyond requests: the master ends with status 0 in bounded time and leaves no
-// process; before that, at rest with as many workers as in the beginning, it has as
-// many descriptors as then and no more than a bound of memory and threads, all
-// workers serve, and its log has no line that tells of a bug.
+// Every worker prints numbered lines, now and then one in two halves, and counts what the kernel has taken of it. Each of
+// these lines must be in the log, also those of workers that were killed. After the crash of a master lines may come
+// twice; that is counted.
+//
+// Beyond requests: Tine ends with status 0 in bounded time and leaves no
+// process; before that, at rest with as many workers as in the beginning, nobody is below the keeper but one master and
+// its workers, no zombie either; keeper, master and workers have as many descriptors as then, keeper and master no more
+// than a bound of memory and threads; all workers serve; and the log has no line that tells of a bug.
+//
+// A config that cannot be read is mended before a master is killed: the next one could not begin with it.
 //
 // With -long there are answers that begin before a drain and end after its delay. HTTP
 // leaves a server no way to say in the middle of such an answer that the connection

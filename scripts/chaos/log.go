@@ -149,12 +149,6 @@ func (e entry) String() string {
 	}, b.String())
 }
 
-func (l *log) seen(message string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.kinds[message]
-}
-
 func (l *log) kindsSeen() map[string]int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -15,6 +15,7 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", 0, "of everything random; 0: a new one")
 	flag.BoolVar(&o.verbose, "v", false, "print each action and the master's log")
 	flag.BoolVar(&o.kill, "kill", true, "kill -9 workers too; without it no failure at all is excused")
+	flag.BoolVar(&o.upgrade, "upgrade", true, "upgrade Tine itself too")
 	flag.BoolVar(&o.long, "long", false, "also stream answers for longer than drain_delay (see the package's documentation)")
 	flag.StringVar(&o.tine, "tine", "bin/tine", "Tine's binary")
 	flag.StringVar(&o.demo, "demo", "bin/demo", "the demo's binary")

@@ -74,7 +74,7 @@ const maxPause = 700 * time.Millisecond
 func (k *monkey) play(d time.Duration, interrupted <-chan os.Signal) {
 	k.counts, k.told = map[string]int{}, map[int]bool{}
 	if !k.upgrades {
-		k.journal.act("SKIPPED: upgrades: this tine has no such order")
+		k.journal.act("SKIPPED: upgrades")
 	}
 	defer k.stopped.Wait()
 	total := 0

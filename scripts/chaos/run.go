@@ -27,6 +27,7 @@ type options struct {
 	duration      time.Duration
 	seed          uint64
 	verbose, kill bool
+	upgrade       bool
 	long          bool // answers that outlast a drain's delay too
 	race          bool // the master is built with the race detector: its memory says nothing
 	tine, demo    string
@@ -68,7 +69,7 @@ func run(o options) (*report, error) {
 	judge := &judge{journal: j}
 	load := startLoad(o, m.address, judge)
 	monkey := &monkey{
-		master: m, journal: j, judge: judge, load: load, kill: o.kill, slow: o.duration >= slowRun, upgrades: m.canUpgrade(),
+		master: m, journal: j, judge: judge, load: load, kill: o.kill, slow: o.duration >= slowRun, upgrades: o.upgrade && m.canUpgrade(),
 		steps: rand.New(rand.NewPCG(o.seed, 1)), rand: rand.New(rand.NewPCG(o.seed, 4)),
 	}
 	monkey.play(o.duration, o.interrupted)
