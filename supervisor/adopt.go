@@ -3,6 +3,7 @@ package supervisor
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -107,8 +108,7 @@ func (l *loop) adoptApp(saved savedApp, s *sockets, ago time.Duration) (*app, er
 		members: map[pool.WorkerID]*member{}, generations: map[int]*generation{},
 		everReady: saved.EverReady, added: saved.Added, leaving: saved.Leaving,
 	}
-	a.history.restarts, a.history.crashes = saved.Restarts, saved.Crashes
-	a.history.lastID, a.history.lastGeneration = saved.LastID, saved.LastRollout
+	a.restoreHistory(saved.History)
 	for n, g := range saved.Generations {
 		g.Config.complete = true
 		a.generations[n] = restoredGeneration(g)
@@ -149,7 +149,8 @@ func (l *loop) resume() {
 		l.openHooks(a)
 		l.setSchedule(a)
 		l.setFileWatch(a)
-		for _, sm := range saved.Members {
+		strays := l.strays(saved)
+		for _, sm := range slices.Concat(saved.Members, strays) {
 			m := &member{
 				app: a, id: sm.ID, slot: sm.Slot, generation: sm.Generation, jitter: sm.Jitter, adopted: true,
 				ready: sm.Ready, greeted: sm.Greeted, left: sm.Left, drains: sm.Drains, seat: sm.Seat,
@@ -158,12 +159,22 @@ func (l *loop) resume() {
 			workers++
 			reaching.Go(func() { m.unreached = l.s.reach(m, sm.PID) })
 		}
+		for _, sm := range strays {
+			a.members[sm.ID].stray = true
+		}
 	}
 	reaching.Wait()
+	unreached := l.dropUnreached() // all of them, before a step looks at any
 	for _, saved := range state.Apps {
 		a := byKey[saved.Key]
-		for _, sm := range saved.Members {
-			l.reached(a, a.members[sm.ID])
+		for _, m := range slices.Collect(maps.Values(a.members)) {
+			l.reached(m)
+		}
+		for _, m := range unreached[a] {
+			l.logs.Error().Str("app", a.name).Int("slot", m.slot).Uint64("worker", uint64(m.id)).Err(m.unreached).Msg("cannot adopt worker")
+			if !m.stray {
+				l.step(a, pool.Exited{ID: m.id, Code: pool.CodeUnknown})
+			}
 		}
 		for i := range saved.Pool.Slots {
 			for _, w := range saved.Pool.Slots[i].Workers {
@@ -174,6 +185,7 @@ func (l *loop) resume() {
 		}
 		l.step(a, pool.Restored{})
 	}
+	l.endStrays()
 	if l.wasReady {
 		close(l.s.ready)
 	}
@@ -184,10 +196,10 @@ func (l *loop) resume() {
 // reach makes the worker's process and channel ours. It runs for all workers at once.
 func (s *Supervisor) reach(m *member, pid int) error {
 	files := s.inherited[workerName(m.app.key, m.id)]
-	if len(files) != 4 {
-		return fmt.Errorf("%d of its 4 files were kept", len(files))
+	if len(files) != workerFiles {
+		return fmt.Errorf("%d of its %d files were kept", len(files), workerFiles)
 	}
-	err := s.reachProcess(m, pid, files, func(suspended bool) { s.post(suspension{m, suspended}) })
+	err := s.reachProcess(m, pid, files, s.suspended(m))
 	if err != nil {
 		files[0].Close()
 		return err
@@ -206,31 +218,53 @@ func (s *Supervisor) reach(m *member, pid int) error {
 
 func (s *Supervisor) reachProcess(m *member, pid int, files []*os.File, suspended func(bool)) (err error) {
 	m.name(pid)
+	m.proc, err = s.adoptProcess(m, proc.Left{PID: pid, PIDFD: files[1], Stdout: files[2], Stderr: files[3]}, suspended)
+	return err
+}
+
+func (s *Supervisor) adoptProcess(m *member, left proc.Left, suspended func(bool)) (*proc.Process, error) {
 	stdout, stderr := s.logs.outlet(&m.stdout), s.logs.outlet(&m.stderr)
-	m.proc, err = proc.Adopt(proc.Left{PID: pid, PIDFD: files[1], Stdout: files[2], Stderr: files[3]}, proc.Options{
+	return proc.Adopt(left, proc.Options{
 		Stdout: stdout.line, Stderr: stderr.line,
 		StdoutWritten: stdout.written, StderrWritten: stderr.written,
 		Suspended: suspended,
 	}, nil)
-	return err
+}
+
+// suspended posts that the system has stopped the worker's process, or let it go on.
+func (s *Supervisor) suspended(m *member) func(bool) {
+	return func(suspended bool) { s.post(suspension{m, suspended}) }
+}
+
+// dropUnreached takes out the workers that could not be adopted.
+func (l *loop) dropUnreached() map[*app][]*member {
+	lost := map[*app][]*member{}
+	for _, a := range l.apps {
+		for id, m := range a.members {
+			if m.unreached != nil {
+				delete(a.members, id)
+				lost[a] = append(lost[a], m)
+			}
+		}
+	}
+	return lost
 }
 
 // reached brings a worker into the loop.
-func (l *loop) reached(a *app, m *member) {
-	if m.unreached != nil {
-		delete(a.members, m.id)
-		l.logs.Error().Str("app", a.name).Int("slot", m.slot).Uint64("worker", uint64(m.id)).Err(m.unreached).Msg("cannot adopt worker")
-		l.step(a, pool.Exited{ID: m.id, Code: pool.CodeUnknown})
-		return
+func (l *loop) reached(m *member) {
+	if m.stray {
+		m.jitter = 2*rand.Float64() - 1
+		l.step(m.app, pool.Spawned{ID: m.id, PID: m.proc.PID()})
 	}
 	if m.slot >= 0 && m.seat >= 0 {
-		a.sockets.takeSeat(m)
+		m.app.sockets.takeSeat(m)
 	}
 	m.placed = true
 	if m.outbox != nil {
 		l.welcome(m)
 	}
-	l.s.wg.Go(func() { l.s.follow(m) })
+	p, conn := m.proc, m.conn
+	l.s.wg.Go(func() { l.s.follow(m, p, conn) })
 }
 
 // takeSeat gives an adopted worker the seat that it has.

@@ -335,7 +335,10 @@ func TestMasterCrashInARollout(t *testing.T) {
 	if err := syscall.Kill(starting, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	m.await("the rollout's end", func(st control.Status) bool { return onlyApp(st).Rollout == nil })
+	m.await("the rollout's end", func(st control.Status) bool {
+		r := onlyApp(st).Rollout
+		return r == nil || r.State == control.RolloutAborted
+	})
 	if err := m.do(control.Order{Verb: control.VerbReload, App: "web"}); err != nil {
 		t.Fatal(err)
 	}

@@ -23,15 +23,16 @@ type app struct {
 	slots       int   // were open when they were admitted
 	steerDue    bool  // the two may differ
 
-	totals    []ipc.Stats // by slot, of the workers that are gone
-	lastExit  lastExit
-	everReady bool   // all its workers were ready at the same time once
-	added     bool   // by a config that was applied later
-	leaving   bool   // it was told to stop
-	parting   string // why, where it is no stop; for the records of its workers
-	ended     bool
-	code      int    // of its end
-	reason    string // of its end
+	totals      []ipc.Stats // by slot, of the workers that are gone
+	totalsSaved []byte      // the same as the record has it; nil: to be made
+	lastExit    lastExit
+	everReady   bool   // all its workers were ready at the same time once
+	added       bool   // by a config that was applied later
+	leaving     bool   // it was told to stop
+	parting     string // why, where it is no stop; for the records of its workers
+	ended       bool
+	code        int    // of its end
+	reason      string // of its end
 
 	waiting  bool   // for those that it depends on; see depends.go
 	blocked  bool   // in vain

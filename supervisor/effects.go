@@ -57,6 +57,7 @@ func (l *loop) spawn(a *app, e pool.Spawn) {
 	m := &member{app: a, id: e.ID, slot: e.Slot, generation: e.Generation, jitter: 2*rand.Float64() - 1}
 	g := a.generations[e.Generation]
 	err, ctx := l.openSlot(a, e.Slot), a.hooks.ctx
+	l.spawning++
 	l.s.wg.Go(func() {
 		if err != nil {
 			l.s.post(spawnFailed{app: a, id: e.ID, err: proc.AsLimit(err)})

@@ -246,10 +246,42 @@ func (s *Supervisor) keepWorker(m *member) error {
 	if s.store == nil || m.lifeline == nil {
 		return nil
 	}
-	left, err := m.proc.Leave()
+	files, err := m.files()
 	if err != nil {
 		return err
 	}
-	defer left.Close()
-	return s.store.Store(workerName(m.app.key, m.id), m.lifeline.File(), left.PIDFD, left.Stdout, left.Stderr)
+	defer closeFiles(files)
+	return s.store.Store(workerName(m.app.key, m.id), files...)
+}
+
+// workerFiles is how many there are of a worker.
+const workerFiles = 4
+
+// files are duplicates of what another master needs of the worker. A stream that the
+// worker has closed is one that ends at once.
+func (m *member) files() ([]*os.File, error) {
+	left, err := m.proc.Leave()
+	if err != nil {
+		return nil, err
+	}
+	line, err := duplicateFile(m.lifeline.File())
+	for _, stream := range []**os.File{&left.Stdout, &left.Stderr} {
+		if *stream == nil && err == nil {
+			*stream, err = os.Open(os.DevNull)
+		}
+	}
+	if err != nil {
+		left.Close()
+		closeFiles([]*os.File{line})
+		return nil, err
+	}
+	return []*os.File{line, left.PIDFD, left.Stdout, left.Stderr}, nil
+}
+
+func closeFiles(files []*os.File) {
+	for _, f := range files {
+		if f != nil {
+			f.Close()
+		}
+	}
 }

@@ -38,34 +38,37 @@ type loop struct {
 	snapshot     bool            // the sources had their first chance: workers may have the snapshot
 	wantSnapshot []*member       // were spawned before that
 
-	dispatch   *dispatcher
-	stopping   bool
-	stop       masterStop
-	killed     bool // at once
-	unsettled  bool // something happened that settle has to look at
-	asked      bool // a person has asked to stop
-	opening    bool // the apps that a new config adds are being opened
-	applying   []waitingApply
-	nextConfig *Config // came meanwhile: the newest counts
-	config     *Config // that runs
-	logConfig  Log     // what the log was opened with
-	wakeup     *time.Timer
-	timerStale bool            // a core was stepped since it was set
-	unsteered  int             // messages since steering was last brought up to date
-	memoryAt   time.Time       // when the workers' memory is looked at next; zero: no app has a limit
-	ctx        context.Context // of the sources; ends with the loop
-	cancel     context.CancelFunc
-	wasReady   bool
-	orders     []*order // under way
-	gaveUp     *app     // the app whose giving up ends the rest
-	kept       *kept    // for the next master; nil: nothing is
-	adopted    *adopted // of the last master, until the loop runs
-	rescued    *rescued // of the last master, if its record is lost
-	left       bool     // another master is in charge: nothing here is ours any more
-	stepAt     time.Time
-	startedAt  time.Time
-	report     report
-	given      *activation // never changed, so that it can be shared
+	dispatch    *dispatcher
+	stopping    bool
+	stop        masterStop
+	killed      bool // at once
+	saveDue     bool // the record lags behind
+	saveDelayed int  // messages since it was last up to date
+	spawning    int  // workers that are being started: whether that has worked is on its way
+	unsettled   bool // something happened that settle has to look at
+	asked       bool // a person has asked to stop
+	opening     bool // the apps that a new config adds are being opened
+	applying    []waitingApply
+	nextConfig  *Config // came meanwhile: the newest counts
+	config      *Config // that runs
+	logConfig   Log     // what the log was opened with
+	wakeup      *time.Timer
+	timerStale  bool            // a core was stepped since it was set
+	unsteered   int             // messages since steering was last brought up to date
+	memoryAt    time.Time       // when the workers' memory is looked at next; zero: no app has a limit
+	ctx         context.Context // of the sources; ends with the loop
+	cancel      context.CancelFunc
+	wasReady    bool
+	orders      []*order // under way
+	gaveUp      *app     // the app whose giving up ends the rest
+	kept        *kept    // for the next master; nil: nothing is
+	adopted     *adopted // of the last master, until the loop runs
+	rescued     *rescued // of the last master, if its record is lost
+	left        bool     // another master is in charge: nothing here is ours any more
+	stepAt      time.Time
+	startedAt   time.Time
+	report      report
+	given       *activation // never changed, so that it can be shared
 }
 
 func newLoop(s *Supervisor) *loop {
@@ -172,6 +175,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 			l.setTimer()
 		}
 		l.steerInTime()
+		l.saveInTime()
 		select {
 		case m := <-l.s.inbox:
 			m.apply(l)
@@ -285,6 +289,7 @@ func (l *loop) step(a *app, ev pool.Event) {
 	for _, effect := range effects {
 		l.carryOut(a, effect)
 	}
+	l.saveDue = true
 }
 
 // setTimer arms the one timer for the earliest deadline of all cores.

@@ -33,11 +33,14 @@ type member struct {
 	generation int
 
 	adopted   bool  // from an earlier master
+	stray     bool  // in no record of that master
 	unreached error // why it could not be
 	placed    bool  // it has been given its slot
 	handing   bool  // its channel is ended for another master: what it has said counts
 
 	proc     *proc.Process
+	spare    proc.Left     // while another master takes over: to have it back should that fail
+	quit     chan struct{} // likewise: closed when proc acts and reads no more
 	lifeline *ipc.Lifeline
 	conn     *ipc.Conn
 	outbox   *ipc.Outbox // nil when the channel has ended
@@ -47,6 +50,7 @@ type member struct {
 	ready      bool // it said so
 	greeted    bool // it got "Worker PID"
 	left       bool // it said Bye: that its channel ends is in order
+	ended      bool // that it has ended is known
 	drains     bool // it was told to, or does so of its own accord
 
 	seat   int              // of its slot: which row of the scoreboard is its own
@@ -81,16 +85,17 @@ func (s *Supervisor) launch(ctx context.Context, m *member, g *generation) {
 		s.post(spawnFailed{app: m.app, id: m.id, err: proc.AsLimit(err)})
 		return
 	}
+	p, conn := m.proc, m.conn
 	if err := s.keepWorker(m); err != nil {
 		s.post(workerNotKept{m, err})
 	}
 	if !s.post(spawned{m}) {
-		m.proc.Kill()
+		p.Kill()
 		m.outbox.Close()
 		m.lifeline.Close()
 		return
 	}
-	s.follow(m)
+	s.follow(m, p, conn)
 }
 
 // workerNotKept is said by the loop.
@@ -101,41 +106,54 @@ type workerNotKept struct {
 
 func (w workerNotKept) apply(l *loop) { l.keepFailed(workerName(w.m.app.key, w.m.id), w.err) }
 
-// follow posts what the worker says, and how it ended.
-func (s *Supervisor) follow(m *member) {
+// follow posts what the worker says, and how it ended. It ends also when p is left to
+// another master; the lifeline lasts then.
+func (s *Supervisor) follow(m *member, p *proc.Process, conn *ipc.Conn) {
 	read := make(chan struct{})
-	if m.conn == nil {
+	if conn == nil {
 		close(read)
 	} else {
-		s.wg.Go(func() { defer close(read); s.read(m, m.conn) })
+		s.wg.Go(func() { defer close(read); s.read(m, conn) })
+	}
+	exit, known := awaitEnd(p, read)
+	if !known {
+		return
 	}
 	if m.lifeline != nil {
 		defer m.lifeline.Close()
 	}
-	exit := m.awaitEnd(read)
 	s.post(exited{m: m, exit: exit})
-	<-m.proc.Exited()
-	<-m.proc.OutputDone()
+	select {
+	case <-p.Exited():
+		<-p.OutputDone()
+	case <-p.Abandoned(): // it was certain, and not over
+	}
 }
 
 // awaitEnd waits until it is certain that the worker runs no more, and how it ended.
 // The channel of a worker that is killed ends before the system has taken the rest of
-// it apart, and its replacement need not wait for that.
-func (m *member) awaitEnd(read <-chan struct{}) proc.Exit {
+// it apart, and its replacement need not wait for that. It is not known if p is left to
+// another master first.
+func awaitEnd(p *proc.Process, read <-chan struct{}) (exit proc.Exit, known bool) {
 	select {
 	case <-read:
-		if exit, killed := m.proc.Killed(); killed {
-			return exit
+		if exit, killed := p.Killed(); killed {
+			return exit, true
 		}
-		<-m.proc.Exited()
-	case <-m.proc.Exited():
+	case <-p.Exited():
+	case <-p.Abandoned():
 	}
-	if m.proc.Exit().Signal != syscall.SIGKILL {
+	select {
+	case <-p.Exited():
+	case <-p.Abandoned():
+		return proc.Exit{}, false
+	}
+	if p.Exit().Signal != syscall.SIGKILL {
 		// Who is killed sends nothing at the end; its replacement need not wait for it.
 		within(read, lastFrames)
 	}
-	within(m.proc.OutputDone(), lastWords)
-	return m.proc.Exit()
+	within(p.OutputDone(), lastWords)
+	return p.Exit(), true
 }
 
 func within(done <-chan struct{}, d time.Duration) {
@@ -173,9 +191,7 @@ func (s *Supervisor) start(m *member, g *generation) error {
 		// After the lines, so never before it is known.
 		StdoutWritten: func(hurry bool) { stdout.written(hurry) },
 		StderrWritten: func(hurry bool) { stderr.written(hurry) },
-		Suspended: func(suspended bool) {
-			s.post(suspension{m, suspended})
-		},
+		Suspended:     s.suspended(m),
 	})
 	if err != nil {
 		conn.Close()

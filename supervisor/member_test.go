@@ -27,9 +27,14 @@ func TestAwaitEnd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := &member{proc: p}
 		got := make(chan proc.Exit, 1)
-		go func() { got <- m.awaitEnd(c.read) }()
+		go func() {
+			e, known := awaitEnd(p, c.read)
+			if !known {
+				t.Errorf("%s: not known", c.name)
+			}
+			got <- e
+		}()
 		select {
 		case e := <-got:
 			if e.Code != c.code || e.Signal != c.signal {

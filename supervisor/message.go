@@ -115,6 +115,7 @@ type (
 )
 
 func (f spawned) apply(l *loop) {
+	l.spawning--
 	if f.m.app.ended {
 		// The core has said its last word: nobody else would end this process.
 		f.m.proc.Kill()
@@ -130,6 +131,7 @@ func (f spawned) apply(l *loop) {
 }
 
 func (f spawnFailed) apply(l *loop) {
+	l.spawning--
 	l.step(f.app, pool.SpawnFailed{ID: f.id, Err: f.err.Error()})
 }
 
@@ -175,6 +177,10 @@ func (f channelStuck) apply(l *loop) {
 
 func (f exited) apply(l *loop) {
 	a := f.m.app
+	if f.m.ended {
+		return // it was let go of between the signs of its end, and taken back
+	}
+	f.m.ended = true
 	delete(a.members, f.m.id)
 	l.unkeep(workerName(a.key, f.m.id))
 	a.tally(f.m)

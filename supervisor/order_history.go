@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"maps"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -50,14 +51,17 @@ func (h *history) filled(slot int) {
 	}
 }
 
+func (h *history) count(end pool.Kind, n uint64) {
+	if h.rollouts == nil {
+		h.rollouts = map[pool.Kind]uint64{}
+	}
+	h.rollouts[end] += n
+}
+
 // note takes in what a core has recorded.
 func (h *history) note(r pool.Record, st func() pool.Status) {
-	switch r.Kind {
-	case pool.KindRolloutDone, pool.KindRolloutAborted, pool.KindRolloutCancelled:
-		if h.rollouts == nil {
-			h.rollouts = map[pool.Kind]uint64{}
-		}
-		h.rollouts[r.Kind]++
+	if slices.Contains(endsOfRollouts, r.Kind) {
+		h.count(r.Kind, 1)
 	}
 	switch r.Kind {
 	case pool.KindExited:
@@ -126,7 +130,7 @@ func (a *app) inherit(old *app) {
 		a.history.slots[i].unasked = false // what follows is by order
 	}
 	old.history.slots = nil // two writers would share it
-	a.totals = append([]ipc.Stats(nil), old.totals...)
+	a.totals, a.totalsSaved = append([]ipc.Stats(nil), old.totals...), nil
 	a.history.error = ""
 	a.added = true // its failure is no reason to end the others
 }

@@ -148,7 +148,7 @@ func (l *loop) rescueApp(state *savedState, c App, own []*leftWorker) (saved sav
 	var serving []pool.Found
 	for _, f := range own {
 		serving = append(serving, pool.Found{ID: f.id, PID: f.pid, Slot: f.hello.Slot})
-		saved.Key, saved.LastID = f.key, max(saved.LastID, f.id)
+		saved.Key, saved.History.LastID = f.key, max(saved.History.LastID, f.id)
 		saved.Members = append(saved.Members, savedMember{
 			ID: f.id, PID: f.pid, Slot: f.hello.Slot, Seat: f.hello.Seat, Generation: int(f.hello.Generation),
 			Ready: true, Greeted: true,
@@ -159,7 +159,7 @@ func (l *loop) rescueApp(state *savedState, c App, own []*leftWorker) (saved sav
 		saved.Key = state.Keys
 	}
 	saved.Sockets, saved.Config = s.Key, c
-	saved.EverReady, saved.LastRollout = len(own) > 0, cfg.FirstGeneration
+	saved.EverReady, saved.History.LastGeneration = len(own) > 0, cfg.FirstGeneration
 	saved.Generations = map[int]savedGeneration{cfg.FirstGeneration: {Config: c}}
 	saved.Pool = pool.Adopted(cfg, serving, rescueReason)
 	for len(saved.Pool.Slots) < s.Set.Slots { // those that have sockets only are filled, or closed in order

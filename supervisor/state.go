@@ -45,10 +45,7 @@ type savedApp struct {
 	Added       bool                    `json:"added,omitempty"`
 	Leaving     bool                    `json:"leaving,omitempty"`
 	Replaces    int                     `json:"replaces,omitempty"` // key of the app; 0: none
-	Restarts    uint64                  `json:"restarts,omitempty"`
-	Crashes     uint64                  `json:"crashes,omitempty"`
-	LastID      pool.WorkerID           `json:"last_id"`
-	LastRollout int                     `json:"last_generation"`
+	History     savedHistory            `json:"history"`
 }
 
 // savedGeneration is how its workers are started. Command is nil if none was yet.
@@ -81,11 +78,23 @@ func (l *loop) saveState() {
 			l.keepSockets(a.sockets)
 		}
 	}
+	l.saveDue = false
 	blob, err := json.Marshal(l.savedState())
 	if err == nil {
 		err = l.kept.record.Write(blob)
 	}
 	l.keepFailed(keptState, err)
+}
+
+// saveInTime writes the record once more for what the orders of steps have changed: what
+// is counted, and who was greeted. A burst of events waits for its end.
+func (l *loop) saveInTime() {
+	if l.saveDue && (len(l.s.inbox) == 0 || l.saveDelayed > inboxSize) {
+		l.saveDelayed = 0
+		l.saveState()
+		return
+	}
+	l.saveDelayed++
 }
 
 func (l *loop) savedState() savedState {
@@ -111,7 +120,7 @@ func (l *loop) savedApp(a *app) savedApp {
 	s := savedApp{
 		Key: a.key, Sockets: a.sockets.key, Config: a.config, Pool: a.pool.Snapshot(l.stepAt),
 		Generations: map[int]savedGeneration{}, EverReady: a.everReady, Added: a.added, Leaving: a.leaving,
-		Restarts: a.history.restarts, Crashes: a.history.crashes, LastID: a.history.lastID, LastRollout: a.history.lastGeneration,
+		History: a.savedHistory(),
 	}
 	if a.replaces != nil && !a.replaces.ended {
 		s.Replaces = a.replaces.key

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"os"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/proc"
 )
 
 // Upgrader starts another program in the place of this one: see package handover, whose
@@ -75,33 +77,41 @@ func (m letGo) apply(l *loop) {
 		m.answer <- letting{err: errors.New("this master is stopping")}
 		return
 	}
-	l.hearOut()
-	files, err := l.giveAway()
-	m.answer <- letting{files, err}
-	if err != nil {
-		return
-	}
-	err = <-m.result // bounded by the Upgrader
-	for _, fs := range files {
-		for _, f := range fs {
-			f.Close()
-		}
-	}
+	err := l.hearOut()
+	var files map[string][]*os.File
 	if err == nil {
-		l.left = true
+		files, err = l.giveAway()
+	}
+	m.answer <- letting{files, err}
+	if err == nil {
+		err = <-m.result // bounded by the Upgrader
+	}
+	for _, fs := range files {
+		closeFiles(fs)
+	}
+	if err != nil {
+		l.takeBack()
 		return
 	}
-	l.takeBack()
+	l.left = true
+	for m := range l.allMembers() {
+		m.spare.Close()
+	}
 }
 
-// lastSaid bounds the wait for what the workers had said already when their channels were
-// ended.
-const lastSaid = time.Second
+const (
+	// lastSaid bounds the wait for what the workers had said already when their channels
+	// were ended, and for those that are being started.
+	lastSaid = time.Second
+	// lastOutput bounds the wait for what they have printed and was read to be written.
+	lastOutput = 2 * time.Second
+)
 
 // hearOut ends the channels from this side, and acts on what the workers have said on
 // them until they have seen that. What this side had not sent yet the next master says:
-// the values and the orders that hold.
-func (l *loop) hearOut() {
+// the values and the orders that hold. It fails while a worker is being started, which
+// nobody else would know of.
+func (l *loop) hearOut() error {
 	var ending []*member
 	for m := range l.channels() {
 		for _, f := range m.outbox.Take(lastSaid) {
@@ -115,7 +125,7 @@ func (l *loop) hearOut() {
 	}
 	late := time.NewTimer(lastSaid)
 	defer late.Stop()
-	for slices.ContainsFunc(ending, func(m *member) bool { return m.handing }) {
+	for l.spawning > 0 || slices.ContainsFunc(ending, func(m *member) bool { return m.handing }) {
 		select {
 		case m := <-l.s.inbox:
 			m.apply(l)
@@ -123,16 +133,31 @@ func (l *loop) hearOut() {
 			for _, m := range ending {
 				m.handing = false
 			}
+			if l.spawning > 0 {
+				return fmt.Errorf("%d workers have been about to be started for %s, perhaps by a hook before_start; try again", l.spawning, lastSaid)
+			}
 		}
 	}
+	return nil
 }
 
 // channels are the workers that have one.
 func (l *loop) channels() iter.Seq[*member] {
 	return func(yield func(*member) bool) {
+		for m := range l.allMembers() {
+			if m.outbox != nil && !yield(m) {
+				return
+			}
+		}
+	}
+}
+
+// allMembers are the workers that there are, whether they can be reached or not.
+func (l *loop) allMembers() iter.Seq[*member] {
+	return func(yield func(*member) bool) {
 		for _, a := range l.apps {
 			for _, m := range a.members {
-				if m.outbox != nil && !yield(m) {
+				if !yield(m) {
 					return
 				}
 			}
@@ -141,14 +166,9 @@ func (l *loop) channels() iter.Seq[*member] {
 }
 
 // giveAway stops everything that acts on the workers, and returns duplicates of what they
-// are reached by.
+// are reached by. After an error takeBack comes.
 func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 	files = map[string][]*os.File{}
-	defer func() {
-		if err != nil {
-			l.takeBack()
-		}
-	}()
 	l.steerAll()
 	l.stepAt = time.Now()
 	l.saveState()
@@ -180,21 +200,13 @@ func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 			}
 		}
 		for _, m := range a.members {
-			name := workerName(a.key, m.id)
-			left, err := m.proc.Leave()
-			if errors.Is(err, os.ErrProcessDone) {
-				continue // the next one misses its files, and says so
-			}
-			if err != nil {
+			if err := m.give(files); err != nil {
 				return files, err
 			}
-			if err := put(name, m.lifeline.File()); err != nil {
-				left.Close()
-				return files, err
-			}
-			files[name] = append(files[name], left.PIDFD, left.Stdout, left.Stderr)
-			m.dropChannel("another master takes over")
 		}
+	}
+	if err := l.quit(); err != nil {
+		return files, err
 	}
 	if server := l.s.control.Load(); server != nil {
 		server.Release()
@@ -202,7 +214,46 @@ func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 	return files, nil
 }
 
-// takeBack is what adoption is, in the process that has let go.
+// give adds the worker's files, and has it ready to be left.
+func (m *member) give(files map[string][]*os.File) (err error) {
+	m.dropChannel("another master takes over")
+	if m.lifeline == nil {
+		return nil // what it waits for is its end
+	}
+	if m.spare, err = m.proc.Leave(); err == nil {
+		files[workerName(m.app.key, m.id)], err = m.files()
+	}
+	if errors.Is(err, os.ErrProcessDone) || errors.Is(err, os.ErrClosed) {
+		return nil // the next one misses its files, and says so
+	}
+	return err
+}
+
+// quit leaves the workers' processes: two who read one pipe lose what is in it.
+func (l *loop) quit() error {
+	late := time.After(lastOutput)
+	for m := range l.allMembers() {
+		if m.spare.PIDFD == nil {
+			continue
+		}
+		p, done := m.proc, make(chan struct{})
+		m.quit = done
+		go func() { p.Quit(); close(done) }()
+	}
+	for m := range l.allMembers() {
+		if m.quit == nil {
+			continue
+		}
+		select {
+		case <-m.quit:
+		case <-late:
+			return fmt.Errorf("the log has not taken for %s what the workers have printed", lastOutput)
+		}
+	}
+	return nil
+}
+
+// takeBack is what adoption is, in the process that has let go, or was about to.
 func (l *loop) takeBack() {
 	l.s.renewControl()
 	l.rewriteValues() // before a worker has them
@@ -216,19 +267,54 @@ func (l *loop) takeBack() {
 			l.watchAgain(a)
 		}
 		for _, m := range a.members {
-			if m.outbox != nil || m.lifeline == nil {
-				continue
-			}
-			conn, err := m.lifeline.Renew()
-			if err != nil {
-				continue // its exit is on the way
-			}
+			l.takeBackWorker(m)
+		}
+	}
+}
+
+func (l *loop) takeBackWorker(m *member) {
+	again := l.reclaim(m)
+	if m.outbox == nil && m.lifeline != nil {
+		if conn, err := m.lifeline.Renew(); err == nil { // else its exit is on the way
 			m.conn, m.adopted, m.greeting = conn, true, false
 			m.outbox = l.s.newOutbox(m)
 			l.welcome(m)
-			l.s.wg.Go(func() { l.s.read(m, conn) })
+			if !again {
+				l.s.wg.Go(func() { l.s.read(m, conn) })
+			}
 		}
 	}
+	if again {
+		p, conn := m.proc, m.conn
+		l.s.wg.Go(func() { l.s.follow(m, p, conn) })
+	}
+}
+
+// reclaim adopts the process of a worker that was left already; false: it was not, or has
+// ended before.
+func (l *loop) reclaim(m *member) bool {
+	spare, left := m.spare, m.quit
+	m.spare, m.quit = proc.Left{}, nil
+	if left == nil {
+		spare.Close()
+		return false
+	}
+	within(left, lastOutput)
+	select {
+	case <-m.proc.Exited():
+		spare.Close()
+		return false
+	default:
+	}
+	p, err := l.s.adoptProcess(m, spare, l.s.suspended(m))
+	if err != nil {
+		l.worker(l.logs.Error(), m).Err(err).Msg("cannot have the worker back after an upgrade that failed; another one takes its place")
+		m.lifeline.Close() // it drains
+		l.s.wg.Go(func() { l.s.post(exited{m, proc.Exit{Code: -1, Unknown: true}}) })
+		return false
+	}
+	m.proc = p
+	return true
 }
 
 // leaveSockets is the end of a master that another one follows.

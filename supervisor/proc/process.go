@@ -28,13 +28,14 @@ type Process struct {
 	outputDone chan struct{}
 
 	left    chan struct{} // closed by Quit, under mu
+	gone    chan struct{} // closed when its exit will not be heard of, for Quit came first
 	drained chan struct{} // closed when the pumps have ended
 	over    chan struct{} // closed when everything has
 }
 
 func newProcess() *Process {
 	p := &Process{}
-	for _, c := range []*chan struct{}{&p.exited, &p.outputDone, &p.left, &p.drained, &p.over} {
+	for _, c := range []*chan struct{}{&p.exited, &p.outputDone, &p.left, &p.gone, &p.drained, &p.over} {
 		*c = make(chan struct{})
 	}
 	return p
@@ -162,6 +163,7 @@ func (p *Process) run() {
 		reaped := p.reap()
 		suspensions.remove(p)
 		if !reaped {
+			close(p.gone)
 			return
 		}
 		close(p.exited)

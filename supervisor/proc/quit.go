@@ -32,6 +32,10 @@ func (p *Process) Quit() {
 	}
 }
 
+// Abandoned is closed when Quit came before the exit: Exited is never closed then. With a pidfd one of the two is closed
+// when Quit returns.
+func (p *Process) Abandoned() <-chan struct{} { return p.gone }
+
 // quits says whether the process was left to another.
 func (p *Process) quits() bool {
 	select {
