@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
@@ -20,8 +21,7 @@ import (
 // workers, as they were. config is what this master was started with: where it differs
 // from what ran, that is applied once all is adopted.
 func (l *loop) adopt(state savedState, config *Config) error {
-	l.kept.keys = state.Keys
-	l.wasReady = state.WasReady // the first step writes the record anew
+	l.kept.keys, l.wasReady = state.Keys, state.WasReady // the first step writes the record anew
 	l.stopping, l.asked, l.stop = state.Stopping, state.Asked, state.Stop.restored()
 	all := map[int]*sockets{}
 	for _, saved := range state.Sockets {
@@ -136,7 +136,10 @@ func restoredGeneration(saved savedGeneration) *generation {
 // resume goes on with what was adopted. Workers that have died meanwhile are found by
 // their pidfds, and those that went on say how far they have come: facts like any other.
 func (l *loop) resume() {
-	state := l.adopted.state
+	state, wasReady := l.adopted.state, l.wasReady
+	if syscall.Kill(state.Master, 0) != nil { // one that hands over still lives
+		l.logs.freshLines()
+	}
 	byKey := map[int]*app{}
 	for _, a := range l.apps {
 		byKey[a.key] = a
@@ -186,8 +189,11 @@ func (l *loop) resume() {
 		l.step(a, pool.Restored{})
 	}
 	l.endStrays()
-	if l.wasReady {
+	if wasReady {
 		close(l.s.ready)
+	}
+	for _, a := range l.apps {
+		l.greet(a) // the last master may have died before
 	}
 	l.adopted = nil
 	l.logs.Info().Int("workers", workers).Int("after", state.Master).Float64("took_ms", ms(time.Since(l.startedAt))).Msg("adopted the workers of the last master")

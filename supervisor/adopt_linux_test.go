@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -148,10 +150,10 @@ func allAppsReady(st control.Status) bool {
 	return len(st.Apps) > 0
 }
 
-// configure writes the config: BEHAVIOUR stands for the behaviour's file.
+// configure writes the config: HOW stands for the behaviour's file.
 func (m *keptMaster) configure(config string) {
 	m.t.Helper()
-	config = strings.NewReplacer("PROGRAM", os.Args[0], "BEHAVIOUR", m.dir+"/behaviour").Replace(config)
+	config = strings.NewReplacer("PROGRAM", os.Args[0], "HOW", m.dir+"/behaviour").Replace(config)
 	if err := os.WriteFile(m.dir+"/tine.yaml", []byte(config), 0o600); err != nil {
 		m.t.Fatal(err)
 	}
@@ -242,10 +244,10 @@ log: {format: json, level: debug}
 apps:
   web:
     command: [PROGRAM]
-    env: {TEST_BEHAVIOUR: BEHAVIOUR, GOMAXPROCS: "1"}
+    env: {TEST_BEHAVIOUR: HOW, GOMAXPROCS: "1"}
     listen: ["127.0.0.1:0"]
     workers: 3
-    drain_delay: 20ms
+    drain_delay: 300ms
 `
 
 // A master is killed again and again, and nobody but who looks at its PID knows.
@@ -480,5 +482,79 @@ func TestStopAfterAMasterCrash(t *testing.T) {
 		if syscall.Kill(pid, 0) == nil {
 			t.Errorf("process %d is left", pid)
 		}
+	}
+}
+
+// numbers are what the workers have printed, by worker and in the log's order.
+func (m *keptMaster) numbers() map[string][]int {
+	all := map[string][]int{}
+	for line := range strings.Lines(m.log.String()) {
+		var said struct {
+			Message string `json:"message"`
+			PID     int    `json:"pid"`
+		}
+		var n int
+		if json.Unmarshal([]byte(line), &said) != nil {
+			continue
+		}
+		if _, err := fmt.Sscanf(said.Message, "number %d", &n); err == nil {
+			key := strconv.Itoa(said.PID)
+			all[key] = append(all[key], n)
+		}
+	}
+	return all
+}
+
+// No line is lost, whatever happens to the masters; of one that was killed some come twice.
+func TestLinesOutliveMasters(t *testing.T) {
+	m := startKept(t, strings.Replace(keptConfig, "level: debug", "level: info", 1))
+	m.behave("count")
+	if err := m.do(control.Order{Verb: control.VerbReload, App: "web"}); err != nil {
+		t.Fatal(err)
+	}
+	st := m.await("counting", allAppsReady)
+	for range 3 {
+		st, _ = m.upgrade(st, os.Args[0])
+	}
+	for pid, numbers := range m.numbers() {
+		for i, n := range numbers {
+			if n != i {
+				t.Fatalf("worker %s: line %d is number %d, after upgrades", pid, i, n)
+			}
+		}
+	}
+	for range 3 {
+		st, _ = m.crash(st)
+	}
+	st, _ = m.upgrade(st, os.Args[0])
+	if err := m.keeper.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-m.ended:
+		m.ended <- err
+	case <-time.After(20 * time.Second):
+		t.Fatal("the keeper does not end")
+	}
+	all := m.numbers()
+	if len(all) != len(onlyApp(st).Workers) {
+		t.Errorf("lines of %d workers", len(all))
+	}
+	for pid, numbers := range all {
+		next, twice := 0, 0
+		for _, n := range numbers {
+			switch {
+			case n == next:
+				next++
+			case n < next:
+				twice++
+			default:
+				t.Fatalf("worker %s: number %d comes after %d", pid, n, next-1)
+			}
+		}
+		if next < 100 || !strings.Contains(m.log.String(), fmt.Sprintf("last number %d of %s", next-1, pid)) {
+			t.Errorf("worker %s: %d lines, and the last is not the last that it printed", pid, next)
+		}
+		t.Logf("worker %s: %d lines, %d of them twice", pid, next, twice)
 	}
 }

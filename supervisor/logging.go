@@ -66,7 +66,10 @@ func newLogs(c Log, stdout, stderr io.Writer) (*logs, error) {
 		l.out = l.err
 	} else {
 		l.err = newSink(stderr, nil, l.lostNotice)
-		l.out = newSink(stdout, nil, l.lostNotice)
+		l.out = l.err
+		if !sameFile(stdout, stderr) { // two who write much into one pipe tear each other's lines
+			l.out = newSink(stdout, nil, l.lostNotice)
+		}
 	}
 	var w io.Writer = l.err
 	if !l.json {

@@ -35,6 +35,24 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("gopkg.in/natefinch/lumberjack%2ev2.(*Logger).millRun"))
 }
 
+// countAloud prints numbered lines until it is told to stop, and then which was the last.
+func countAloud() (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for n := 0; ; n++ {
+			fmt.Printf("number %d\n", n)
+			select {
+			case <-done:
+				fmt.Printf("last number %d of %d\n", n, os.Getpid())
+				return
+			case <-time.After(200 * time.Microsecond):
+			}
+		}
+	}()
+	return func() { close(done); <-ended }
+}
+
 // serveAsWorker does what the tests want of a worker: TEST_BEHAVIOUR is a file that says what.
 func serveAsWorker() {
 	behaviour, _ := os.ReadFile(os.Getenv("TEST_BEHAVIOUR"))
@@ -51,6 +69,9 @@ func serveAsWorker() {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
+	}
+	if string(behaviour) == "count" {
+		defer countAloud()()
 	}
 	w.Handle("echo", func(_ context.Context, in []byte) (any, error) { return in, nil })
 	err = w.Serve(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

@@ -37,6 +37,9 @@ type Upgrader struct {
 	far  *socket    // what it gets, kept to be emptied after it failed
 	up   *socket    // to the old master; nil: there is none
 	mu   sync.Mutex // held over an upgrade
+
+	prime sync.Once
+	ready chan struct{} // closed by Ready
 }
 
 // What tableflip has a process find that was started by it. It does not hide them from the children of this one.
@@ -60,7 +63,7 @@ func New(timeout time.Duration) (*Upgrader, error) {
 		syscall.CloseOnExec(firstPipe)
 		syscall.CloseOnExec(firstPipe + 1)
 	}
-	u := &Upgrader{flip: flip}
+	u := &Upgrader{flip: flip, ready: make(chan struct{})}
 	if err := u.open(); err != nil {
 		flip.Stop()
 		return nil, fmt.Errorf("cannot prepare for upgrades: %w", err)
@@ -144,6 +147,7 @@ func (u *Upgrader) Ready() error {
 	if u.up != nil {
 		u.up.close()
 	}
+	u.prime.Do(func() { close(u.ready) })
 	return nil
 }
 
@@ -155,7 +159,7 @@ func (u *Upgrader) Upgrade(ctx context.Context, binary string, give func() (map[
 		return ErrUnderWay
 	}
 	defer u.mu.Unlock()
-	if err := u.parentGone(ctx); err != nil {
+	if err := u.inCharge(ctx); err != nil {
 		return fmt.Errorf("cannot upgrade to %s: %w", binary, err)
 	}
 	u.near.drain()
@@ -237,10 +241,16 @@ func (u *Upgrader) alone() bool {
 	return u.flip.WaitForParent(ctx) == nil
 }
 
-// parentGone waits for the end of the master before this one, which may take a moment longer than its words.
-func (u *Upgrader) parentGone(ctx context.Context) error {
+// inCharge waits for this process to be ready, and for the end of the master before it, which may take a moment longer than
+// its words.
+func (u *Upgrader) inCharge(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, adoptTimeout)
 	defer cancel()
+	select {
+	case <-u.ready:
+	case <-ctx.Done():
+		return fmt.Errorf("this master is not ready: %w", ctx.Err())
+	}
 	if err := u.flip.WaitForParent(ctx); err != nil {
 		return fmt.Errorf("the master before this one has not ended: %w", err)
 	}
