@@ -1,8 +1,13 @@
 package supervisor
 
 import (
+	"bufio"
+	"io"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
 	"testing"
 )
 
@@ -40,13 +45,61 @@ func TestFreshLines(t *testing.T) {
 			t.Errorf("%q became %q, %v", content, got, err)
 		}
 	}
+}
+
+// TestPipeWriter: two who write much into one pipe do not tear each other's lines, nor does
+// whoever writes a line beside them.
+func TestPipeWriter(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	defer w.Close()
-	if !mayEndCut(w) {
-		t.Error("of a pipe nobody knows")
+	const rounds = 50
+	lines := map[string]int{}
+	var batch []byte
+	for i, n := range []int{0, 1, 100, 2000, 4094, 4095, 10, 3000} {
+		line := strconv.Itoa(i) + strings.Repeat("x", n)
+		lines[line] = 2 * rounds
+		batch = append(batch, line+"\n"...)
+	}
+	lines["between"] = rounds
+	var writing sync.WaitGroup
+	for _, words := range []string{string(batch), string(batch), "between\n"} {
+		writing.Go(func() {
+			out := stream(w)
+			for range rounds {
+				if n, err := out.Write([]byte(words)); n != len(words) || err != nil {
+					t.Errorf("wrote %d of %d bytes: %v", n, len(words), err)
+				}
+			}
+		})
+	}
+	go func() { writing.Wait(); w.Close() }()
+	in := bufio.NewScanner(r)
+	for in.Scan() {
+		lines[in.Text()]--
+	}
+	for line, missing := range lines {
+		if missing != 0 {
+			t.Errorf("%d too few of %.20q (%d bytes)", missing, line, len(line))
+		}
+	}
+}
+
+// A line that is longer than what a pipe takes as one is written all the same, and alone.
+func TestPipeWriterLongLine(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	want := "a\n" + strings.Repeat("b", 3*pipeBuf) + "\nc\nrest"
+	if _, err := stream(w).Write([]byte(want)); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if got, err := io.ReadAll(r); err != nil || string(got) != want {
+		t.Errorf("got %d bytes, want %d, %v", len(got), len(want), err)
 	}
 }

@@ -65,10 +65,10 @@ func newLogs(c Log, stdout, stderr io.Writer) (*logs, error) {
 		l.err = l.newFileSink(f, nil)
 		l.out = l.err
 	} else {
-		l.err = newSink(stderr, nil, l.lostNotice)
+		l.err = newSink(stream(stderr), nil, l.lostNotice)
 		l.out = l.err
 		if !sameFile(stdout, stderr) { // two who write much into one pipe tear each other's lines
-			l.out = newSink(stdout, nil, l.lostNotice)
+			l.out = newSink(stream(stdout), nil, l.lostNotice)
 		}
 	}
 	var w io.Writer = l.err
