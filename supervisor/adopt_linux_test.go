@@ -247,7 +247,7 @@ apps:
     env: {TEST_BEHAVIOUR: HOW, GOMAXPROCS: "1"}
     listen: ["127.0.0.1:0"]
     workers: 3
-    drain_delay: 300ms
+    drain_delay: 1s
 `
 
 // A master is killed again and again, and nobody but who looks at its PID knows.
