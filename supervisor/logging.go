@@ -52,7 +52,7 @@ func newLogs(c Log, stdout, stderr io.Writer) (*logs, error) {
 		stderr = os.Stderr
 	}
 	l := &logs{
-		format: c.Format, path: c.File, json: c.Format == "json" || c.Format != "text" && !isTerminal(stderr),
+		format: c.Format, path: c.File, json: LogsJSON(c, stderr),
 		book: newLogbook(), apps: map[string]*appLog{},
 	}
 	if c.File != "" {
@@ -78,6 +78,12 @@ func newLogs(c Log, stdout, stderr io.Writer) (*logs, error) {
 	l.setLevel(c.Level)
 	l.Logger = zerolog.New(&bookWriter{shelf: l.book.shelf(""), next: w}).Hook(l)
 	return l, nil
+}
+
+// LogsJSON says whether the lines that a master of this config writes to w are JSON, for
+// who writes there beside it.
+func LogsJSON(c Log, w io.Writer) bool {
+	return c.Format == "json" || c.Format != "text" && !isTerminal(w)
 }
 
 // setLevel takes effect at once and everywhere; a word that is no level is info.

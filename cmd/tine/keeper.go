@@ -86,14 +86,19 @@ func keeperOptions(c *supervisor.Config) keeper.Options {
 	if err != nil {
 		self = ""
 	}
-	return keeper.Options{Command: self, Fallback: "/proc/self/exe", StopTimeout: longestStop(c)}
+	return keeper.Options{
+		Command: self, Fallback: "/proc/self/exe", StopTimeout: longestStop(c), JSON: supervisor.LogsJSON(c.Log, os.Stderr),
+	}
 }
 
-// longestStop is how long the apps of c may take to stop.
+// longestStop is how long the apps of c may take to stop: a little less than what somebody outside has set, who kills all then.
 func longestStop(c *supervisor.Config) time.Duration {
 	longest := time.Duration(0)
 	for _, a := range c.WithDefaults().Apps {
 		longest = max(longest, a.DrainDelay+a.DrainTimeout+a.KillAfter)
+	}
+	if limit := c.StopTimeout; limit > 0 {
+		longest = min(longest, max(limit-time.Second, limit/2))
 	}
 	return longest
 }

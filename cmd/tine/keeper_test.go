@@ -3,8 +3,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -96,7 +99,10 @@ func (m *tine) master() int {
 
 // says waits for a line of the keeper.
 func says(words string) func(event) bool {
-	return func(e event) bool { return strings.HasPrefix(e.Raw, "keeper: ") && strings.Contains(e.Raw, words) }
+	return func(e event) bool {
+		text := cmp.Or(e.Message, e.Raw)
+		return strings.HasPrefix(text, "keeper: ") && strings.Contains(text, words)
+	}
 }
 
 // TestKept: who is seen from outside is the keeper, and it passes on what it is sent.
@@ -217,7 +223,8 @@ func TestKeptStopWithoutMaster(t *testing.T) {
 func TestKeptHungMaster(t *testing.T) {
 	t.Parallel()
 	m := startReady(t, oneWorker, kept, withEnv("TINE_WATCHDOG=5s"))
-	first := m.mustStatus().PID
+	first, before := m.mustStatus().PID, m.workers("")
+	l := m.load(4)
 	if err := syscall.Kill(first, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -226,9 +233,40 @@ func TestKeptHungMaster(t *testing.T) {
 		st, err := m.status()
 		return err == nil && st.PID != first && st.Apps[0].Ready == 1
 	})
+	if now := m.workers(""); !maps.Equal(now, before) {
+		t.Errorf("workers are %v, were %v", now, before)
+	}
+	l.lossless(t)
 	m.signal(syscall.SIGTERM)
 	if code := m.wait(patience); code != 0 {
 		t.Errorf("exit status %d", code)
+	}
+}
+
+// TestKeptLogFormat: the keeper's lines are as those of the master.
+func TestKeptLogFormat(t *testing.T) {
+	t.Parallel()
+	for format, want := range map[string]string{"json": `{"level":"info","keeper":`, "text": "keeper: master "} {
+		m := startConfig(t, oneWorker, kept, withEnv("TINE_LOG_FORMAT="+format))
+		if line := m.await(says("is ready after")); !strings.HasPrefix(line.Raw, want) {
+			t.Errorf("%s: %s", format, line.Raw)
+		}
+		m.signal(syscall.SIGTERM)
+		m.ended(0)
+	}
+}
+
+// TestLongestStop: what has lost its master is ended before somebody outside ends all.
+func TestLongestStop(t *testing.T) {
+	a := supervisor.NewApp("web", "./server")
+	a.DrainDelay, a.DrainTimeout, a.KillAfter = time.Second, 30*time.Second, 5*time.Second
+	for limit, want := range map[time.Duration]time.Duration{
+		0: 36 * time.Second, supervisor.StopTimeoutOff: 36 * time.Second, time.Minute: 36 * time.Second,
+		10 * time.Second: 9 * time.Second, time.Second: time.Second / 2,
+	} {
+		if got := longestStop(&supervisor.Config{Apps: []supervisor.App{a}, StopTimeout: limit}); got != want {
+			t.Errorf("with a limit of %s it is %s, want %s", limit, got, want)
+		}
 	}
 }
 

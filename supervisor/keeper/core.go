@@ -158,7 +158,11 @@ func (c *core) expire() {
 
 func (c *core) emit(e effect) { c.effects = append(c.effects, e) }
 
-func (c *core) say(format string, args ...any) { c.emit(say{fmt.Sprintf(format, args...)}) }
+func (c *core) say(format string, args ...any) { c.emit(say{text: fmt.Sprintf(format, args...)}) }
+
+func (c *core) sayCalmly(format string, args ...any) {
+	c.emit(say{text: fmt.Sprintf(format, args...), calm: true})
+}
 
 func (c *core) find(pid int) int {
 	return slices.IndexFunc(c.masters, func(m *master) bool { return m.pid == pid })
@@ -186,7 +190,7 @@ func (c *core) announced(pid int) {
 		i = len(c.masters) - 1
 	}
 	c.takeCharge(i)
-	c.say("master is now %d", pid)
+	c.sayCalmly("master is now %d", pid)
 	c.passStop()
 }
 
@@ -214,7 +218,7 @@ func (c *core) heard(pid int, said message) {
 	}
 	if said.ready && !m.ready {
 		m.ready, c.served = true, true
-		c.say("master %d is ready after %s", pid, c.now.Sub(m.since).Round(time.Millisecond))
+		c.sayCalmly("master %d is ready after %s", pid, c.now.Sub(m.since).Round(time.Millisecond))
 	}
 	if m != c.charge {
 		return
@@ -284,7 +288,7 @@ func (c *core) signal(s syscall.Signal) {
 		}
 		c.emit(send{m.pid, s})
 	default:
-		c.say("told to stop (signal %s) while no master lives", s)
+		c.sayCalmly("told to stop (signal %s) while no master lives", s)
 		c.end(0)
 	}
 }
@@ -316,7 +320,7 @@ func (c *core) ended(pid int, st status) {
 	switch {
 	case c.phase == ending:
 	case !inCharge:
-		c.say("former master %d has ended: %s", pid, st)
+		c.sayCalmly("former master %d has ended: %s", pid, st)
 	case m.ready && c.inOrder(m, st): // the service has ended, also if a master before it has not yet
 		c.finish(m, st)
 	case c.fallBack(m, st):

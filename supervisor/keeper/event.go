@@ -66,8 +66,11 @@ type (
 	endOrphans struct{ kill bool }
 	// tell passes a notification on to whoever supervises the keeper.
 	tell struct{ state string }
-	// say is a line of log.
-	say struct{ text string }
+	// say is a line of log: calm if it tells of what is to be expected.
+	say struct {
+		text string
+		calm bool
+	}
 	// exit is the last effect of the last step.
 	exit struct{ code int }
 )

@@ -37,6 +37,8 @@ type Options struct {
 	// Log gets what the keeper has to say, one line in each Write, from one goroutine. What it does not take in time is
 	// dropped, and counted in the next line. nil: nothing is said.
 	Log io.Writer
+	// JSON makes each line an object, with level, time, keeper (its PID) and message. Else it is plain text.
+	JSON bool
 	// Watchdog is the longest time, at most a day, that a ready master may be silent: see WATCHDOG_USEC in
 	// sd_watchdog_enabled(3). 0: half of what is asked of the keeper itself, if anything is; else there is none.
 	Watchdog time.Duration

@@ -3,8 +3,11 @@ package keeper
 import (
 	"fmt"
 	"io"
+	"os"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 const (
@@ -16,12 +19,13 @@ const (
 type logger struct {
 	lines   chan string
 	done    chan struct{}
+	json    bool
 	dropped int
 	once    sync.Once
 }
 
-func newLogger(w io.Writer) *logger {
-	l := &logger{lines: make(chan string, logQueue), done: make(chan struct{})}
+func newLogger(w io.Writer, json bool) *logger {
+	l := &logger{lines: make(chan string, logQueue), done: make(chan struct{}), json: json}
 	if w == nil {
 		w = io.Discard
 	}
@@ -34,11 +38,16 @@ func newLogger(w io.Writer) *logger {
 	return l
 }
 
-// say is for one goroutine.
-func (l *logger) say(format string, args ...any) {
-	line := "keeper: " + fmt.Sprintf(format, args...)
+// say is for what somebody may have to look into, and for one goroutine.
+func (l *logger) say(format string, args ...any) { l.write(fmt.Sprintf(format, args...), false) }
+
+func (l *logger) write(text string, calm bool) {
+	line := "keeper: " + text
 	if l.dropped > 0 {
 		line += fmt.Sprintf(" (%d lines before this one were lost)", l.dropped)
+	}
+	if l.json {
+		line = object(line, calm, time.Now())
 	}
 	select {
 	case l.lines <- line + "\n":
@@ -46,6 +55,26 @@ func (l *logger) say(format string, args ...any) {
 	default:
 		l.dropped++
 	}
+}
+
+// object is a line as the master writes its own. The encoder of the library would take more memory than the keeper has use for.
+func object(text string, calm bool, now time.Time) string {
+	level := "warn"
+	if calm {
+		level = "info"
+	}
+	b := fmt.Appendf(nil, `{"level":"%s","keeper":%d,"time":"%s","message":"`, level, os.Getpid(), now.Format("2006-01-02T15:04:05.000Z07:00"))
+	for _, r := range strings.ToValidUTF8(text, "\uFFFD") {
+		switch {
+		case r == '"' || r == '\\':
+			b = append(b, '\\', byte(r))
+		case r < ' ':
+			b = fmt.Appendf(b, `\u%04x`, r)
+		default:
+			b = utf8.AppendRune(b, r)
+		}
+	}
+	return string(append(b, `"}`...))
 }
 
 // close waits a moment for what is queued. A Write that blocks for longer keeps its goroutine.

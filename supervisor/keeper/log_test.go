@@ -1,6 +1,8 @@
 package keeper
 
 import (
+	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +22,7 @@ func (w *stuckWriter) Write(b []byte) (int, error) {
 // A reader that has stopped reading does not stop the keeper.
 func TestLogNeverBlocks(t *testing.T) {
 	w := &stuckWriter{release: make(chan struct{})}
-	l := newLogger(w)
+	l := newLogger(w, false)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -45,5 +47,27 @@ func TestLogNeverBlocks(t *testing.T) {
 	text := strings.Join(w.lines, "")
 	if !strings.HasPrefix(text, "keeper: a line\n") || !strings.Contains(text, "lines before this one were lost)\n") {
 		t.Errorf("the log:\n%s", text)
+	}
+}
+
+func TestLogObjects(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 6_000_000, time.UTC)
+	for _, text := range []string{"keeper: a", "a \"b\" \\ \x00\n\t\x1f", "\xff broken \xc3", "ü\u2028€😀"} {
+		var line struct {
+			Level, Time, Message string
+			Keeper               int
+		}
+		got := object(text, text == "keeper: a", now)
+		if err := json.Unmarshal([]byte(got), &line); err != nil {
+			t.Errorf("%s: %v", got, err)
+		}
+		level := "warn"
+		if text == "keeper: a" {
+			level = "info"
+		}
+		want := strings.ToValidUTF8(text, "\uFFFD")
+		if line.Message != want || line.Level != level || line.Keeper != os.Getpid() || line.Time != "2026-01-02T03:04:05.006Z" || strings.Contains(got, "\n") {
+			t.Errorf("%q became %s", text, got)
+		}
 	}
 }

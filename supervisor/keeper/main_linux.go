@@ -22,7 +22,7 @@ func Exec(o Options) error { return o.exec(os.Environ()) }
 
 func (o Options) exec(env []string) error {
 	o = o.normal()
-	role := fmt.Sprintf("%d %d %d %q %q", o.Watchdog, o.StopTimeout, o.MaxFiles, o.Command, o.Fallback)
+	role := fmt.Sprintf("%d %d %d %d %q %q", o.Watchdog, o.StopTimeout, o.MaxFiles, boolNumber(o.JSON), o.Command, o.Fallback)
 	env = append(slices.DeleteFunc(env, func(kv string) bool { return strings.HasPrefix(kv, envRole+"=") }), envRole+"="+role)
 	path, err := os.Executable() // by its name, which the process list shows
 	if err == nil {
@@ -54,11 +54,11 @@ func Main() {
 }
 
 func (o *Options) readRole(role string) error {
-	words := strings.SplitN(role, " ", 4)
-	if len(words) != 4 {
-		return fmt.Errorf("4 words are needed, not %d", len(words))
+	words := strings.SplitN(role, " ", 5)
+	if len(words) != 5 {
+		return fmt.Errorf("5 words are needed, not %d", len(words))
 	}
-	var numbers [3]int64
+	var numbers [4]int64
 	for i := range numbers {
 		var err error
 		if numbers[i], err = strconv.ParseInt(words[i], 10, 64); err != nil {
@@ -66,7 +66,8 @@ func (o *Options) readRole(role string) error {
 		}
 	}
 	o.Watchdog, o.StopTimeout, o.MaxFiles = time.Duration(numbers[0]), time.Duration(numbers[1]), int(numbers[2])
-	rest := words[3]
+	o.JSON = numbers[3] != 0
+	rest := words[4]
 	for _, text := range []*string{&o.Command, &o.Fallback} {
 		quoted, err := strconv.QuotedPrefix(rest)
 		if err == nil {
@@ -78,6 +79,13 @@ func (o *Options) readRole(role string) error {
 		rest = strings.TrimPrefix(rest[len(quoted):], " ")
 	}
 	return nil
+}
+
+func boolNumber(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func withoutRole(env []string) []string {

@@ -39,7 +39,7 @@ type shell struct {
 // collector - and reaps every child of it. So it is all that a process does, and is called once.
 func Run(o Options) (code int) {
 	o = o.normal()
-	log := newLogger(o.Log)
+	log := newLogger(o.Log, o.JSON)
 	defer log.close()
 	s := &shell{o: o, log: log, pidfds: map[int]int{}, told: map[int]bool{}}
 	defer s.close()
@@ -189,7 +189,7 @@ func (s *shell) step(ev event) {
 		case tell:
 			s.up.tell(e.state)
 		case say:
-			s.log.say("%s", e.text)
+			s.log.write(e.text, e.calm)
 		case exit:
 			s.done, s.code = true, e.code
 		}
