@@ -100,6 +100,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	signals := watchSignals(l.s)
 	defer signals.stop()
+	defer l.s.watchUpgradeSignal()()
 	l.openReport()
 	// Whoever could not even begin is started again if there was a master before it, whose workers wait.
 	orderly := l.s.store != nil && len(l.s.inherited[keptState]) == 0

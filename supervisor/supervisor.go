@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
@@ -72,6 +73,7 @@ type options struct {
 	inherited      map[string][]*os.File
 	upgrader       Upgrader
 	lead, inCharge func(context.Context) error
+	upgradeSignal  syscall.Signal
 	binary         string
 	preflight      func(ctx context.Context, binary string) (version string, err error)
 	nextKeeper     func(files map[string][]*os.File) error

@@ -36,6 +36,7 @@ func (s *Supervisor) upgradeFor(ctx context.Context, o control.Order, progress f
 		return wrongField("binary", "cannot upgrade to %q: an absolute path is needed", binary)
 	}
 	if !s.upgrading.TryLock() {
+		s.logs.Warn().Str("binary", binary).Str("reason", o.Reason).Msg("upgrade refused: another is under way already")
 		return control.Refuse(http.StatusConflict, "an upgrade is under way already")
 	}
 	steps := make(chan control.Progress, progressKept)

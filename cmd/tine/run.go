@@ -33,6 +33,7 @@ type runFlags struct {
 	stopTimeout                                       stopTimeout
 	keeper                                            keeperMode
 	watchdog                                          optional
+	upgradeSignal                                     string
 	check                                             bool
 }
 
@@ -73,6 +74,10 @@ that dies: see --keeper. Each flag can be given as an environment variable too:
 			if err != nil {
 				return err
 			}
+			upgrade, err := supervisor.ParseUpgradeSignal(f.upgradeSignal)
+			if err != nil {
+				return usageError{fmt.Errorf("--upgrade-signal: %w", err)}
+			}
 			if f.check {
 				return nil
 			}
@@ -81,7 +86,7 @@ that dies: see --keeper. Each flag can be given as an environment variable too:
 			} else if on {
 				return becomeKeeper(c, time.Duration(f.watchdog))
 			}
-			opts := []supervisor.Option{nextKeeper(c)}
+			opts := []supervisor.Option{nextKeeper(c), supervisor.WithUpgradeSignal(upgrade)}
 			if f.config != "" {
 				opts = append(opts, supervisor.WithReload(load))
 			}
@@ -134,6 +139,7 @@ func (f *runFlags) define(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.stopDelay, "stop-delay", 0, "from SIGTERM to the first drain; /readyz says no meanwhile, and a second SIGTERM skips it")
 	flags.Var(&f.stopTimeout, "stop-timeout", "a stop is over before this time, at which whoever stops Tine kills it; auto: 10s as PID 1, else off")
 	flags.StringVar(&f.control, "control", "", "`PATH` of the control socket or its folder, or off (default: where tine ls finds it)")
+	flags.StringVar(&f.upgradeSignal, "upgrade-signal", "", "`NAME` of a signal that does what tine upgrade does, as PWR or RTMIN+1 (default: none)")
 	f.keeper, f.watchdog = keeperAuto, optional(watchdogDefault)
 	flags.Var(&f.keeper, "keeper", "a process above the master that brings it back when it dies: auto, on or off (auto: on, but not below a systemd that stores descriptors)")
 	flags.Var(&f.watchdog, "watchdog", "the keeper ends and brings back a master that hangs for so long, or off")

@@ -53,6 +53,10 @@ func runMaster(dir string) int {
 		return 1
 	}
 	defer u.Close()
+	if child && string(behave) == "refuse" {
+		u.Refuse("not with me")
+		return 1
+	}
 	var treasure *os.File
 	if u.HasParent() {
 		files, err := u.Receive(context.Background())
@@ -63,6 +67,9 @@ func runMaster(dir string) int {
 		treasure = files["treasure"][0]
 		switch string(behave) {
 		case "exit after go":
+			return 1
+		case "refuse after go":
+			u.Refuse("not with this")
 			return 1
 		case "die after go":
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -99,6 +106,9 @@ func runMaster(dir string) int {
 		case "treasure":
 			b, err := io.ReadAll(io.NewSectionReader(treasure, 0, 100))
 			fmt.Println("treasure", string(b), err)
+		case "children":
+			out, err := exec.Command("sh", "-c", "env | grep -c TABLEFLIP; ls /proc/self/fd | wc -l").Output()
+			fmt.Println("children", strings.Join(strings.Fields(string(out)), " "), err)
 		case "files":
 			runtime.GC()
 			entries, _ := os.ReadDir("/proc/self/fd")
@@ -253,10 +263,25 @@ func TestUpgradeAgainAndAgain(t *testing.T) {
 	}
 }
 
+// What tableflip has a new master find is not for its children.
+func TestNothingIsLeftToChildren(t *testing.T) {
+	m := start(t)
+	m.say("children")
+	before := m.want("children")
+	m.say("upgrade", m.exe)
+	m.want("in charge")
+	m.say("children")
+	if now := m.want("children"); now != before || !strings.HasPrefix(now, "0 ") {
+		t.Errorf("a child of the new master has %q variables and descriptors, one of the first %q", now, before)
+	}
+}
+
 // Whatever the new master does instead, the old one goes on, and can be upgraded afterwards.
 func TestUpgradeThatFails(t *testing.T) {
 	for _, c := range []struct{ behave, binary, want string }{
 		{"exit", "", "exit"},
+		{"refuse", "", "not with me"},
+		{"refuse after go", "", "not with this"},
 		{"hang", "", "timed out"},
 		{"exit after go", "", "exit"},
 		{"die after go", "", "killed"},
