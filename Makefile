@@ -36,7 +36,7 @@ race: setup ## all tests, real processes included, with the race detector
 fuzz: setup ## every fuzz test for FUZZTIME (20s)
 	@scripts/fuzz $(GO) $(FUZZTIME)
 
-chaos: build ## random rolls, scales and kills under load for CHAOSTIME (60s); SEED=n repeats a run
+chaos: build ## random rolls, scales, kills (of the master too) and upgrades under load for CHAOSTIME (60s); SEED=n repeats a run
 	@$(GO) run ./scripts/chaos -for $(CHAOSTIME) -seed $(SEED)
 
 bench: build ## the figures, measured against peers in one run
