@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"text/template"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -157,13 +156,17 @@ func (u unit) file() (string, error) {
 	return filepath.Join(dir, "systemd", "user", u.service()), nil
 }
 
-// startupService has, beside the unit itself, the parts "restarts" and "supervision": what Tine needs of systemd, which
-// scripts/packaging/tine.service has too.
-//
-//go:embed startup.service
-var startupService string
-
-var startupTemplate = template.Must(template.New("unit").Parse(startupService))
+// startupService is the unit, and the parts of it that scripts/packaging/tine.service has too: what Tine needs of systemd.
+// They are put together by replacing words: text/template would keep every method of every type in the binary, which is
+// 4 MB.
+var (
+	//go:embed startup.service
+	startupService string
+	//go:embed startup_restarts.service
+	startupRestarts string
+	//go:embed startup_supervision.service
+	startupSupervision string
+)
 
 // text is the unit, in the words of systemd.service(5).
 func (u unit) text() string {
@@ -171,16 +174,21 @@ func (u unit) text() string {
 	for i, a := range u.args {
 		words[i] = unitWord(a)
 	}
-	literal := func(text string) string { return strings.ReplaceAll(text, "%", "%%") }
-	var b strings.Builder
-	err := startupTemplate.Execute(&b, struct {
-		Description, Dir, Path, Command string
-		User                            bool
-	}{literal(u.name) + ", run by tine", literal(u.dir), unitQuote("PATH=" + literal(u.path)), strings.Join(words, " "), u.user})
-	if err != nil {
-		panic(err) // the template is the program's own
+	network, target := "Wants=network-online.target\nAfter=network-online.target\n", "multi-user"
+	if u.user {
+		network, target = "", "default"
 	}
-	return b.String()
+	literal := func(text string) string { return strings.ReplaceAll(text, "%", "%%") }
+	return strings.NewReplacer(
+		"@DESCRIPTION@", literal(u.name)+", run by tine",
+		"@NETWORK@", network,
+		"@RESTARTS@", startupRestarts,
+		"@DIR@", literal(u.dir),
+		"@PATH@", unitQuote("PATH="+literal(u.path)),
+		"@COMMAND@", strings.Join(words, " "),
+		"@SUPERVISION@", startupSupervision,
+		"@TARGET@", target,
+	).Replace(startupService)
 }
 
 // unitWord is a word of a command line in a unit, with what systemd would replace made
