@@ -38,7 +38,7 @@ func TestQuick(t *testing.T) {
 		t.Skip("runs for several seconds")
 	}
 	dir := t.TempDir()
-	o := options{duration: 3 * time.Second, seed: 7, kill: true, race: withRace(), tine: filepath.Join(dir, "tine"), demo: filepath.Join(dir, "demo")}
+	o := options{duration: 3 * time.Second, seed: 7, kill: true, upgrade: true, race: withRace(), tine: filepath.Join(dir, "tine"), demo: filepath.Join(dir, "demo")}
 	both := []string{"github.com/tinehq/tine/cmd/tine", "github.com/tinehq/tine/cmd/demo"}
 	if o.race {
 		both = append([]string{"-race"}, both...) // the flags of the test: all is compiled already
