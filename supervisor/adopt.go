@@ -234,7 +234,7 @@ func (s *Supervisor) adoptProcess(m *member, left proc.Left, suspended func(bool
 		Stdout: stdout.line, Stderr: stderr.line,
 		StdoutWritten: stdout.written, StderrWritten: stderr.written,
 		Suspended: suspended,
-	}, nil)
+	}, s.exitOf(left.PID))
 }
 
 // suspended posts that the system has stopped the worker's process, or let it go on.

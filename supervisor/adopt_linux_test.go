@@ -30,6 +30,7 @@ const keptRole = "TEST_KEPT_MASTER"
 // runKept is the keeper of these tests, and the master of the config that the
 // environment names.
 func runKept(config string) int {
+	playOldKernel()
 	keeper.Main()
 	began := false // by an upgrade
 	c, err := keeper.Dial()

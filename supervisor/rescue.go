@@ -239,7 +239,7 @@ func (l *loop) askLeft() (all []*leftWorker) {
 		key, rest, ok := numberAfter(name, keptWorker)
 		id, err := strconv.ParseUint(rest, 10, 64)
 		files := l.s.inherited[name]
-		if !ok || err != nil || len(files) != 4 {
+		if !ok || err != nil || len(files) != workerFiles {
 			continue
 		}
 		all = append(all, &leftWorker{name: name, key: key, id: pool.WorkerID(id), files: files})
