@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -44,9 +45,11 @@ func TestUpgradeOverTheAPI(t *testing.T) {
 	t.Parallel()
 	m := startReady(t, twoCalm, kept)
 	st := m.mustStatus()
-	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) {
-		return net.Dial("unix", socketIn(m.dir))
-	}}}
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", socketIn(m.dir))
+		}}}
 	post := func(body string) (int, string) {
 		r, err := client.Post("http://tine/v1/upgrade", "application/json", strings.NewReader(body))
 		if err != nil {
