@@ -36,6 +36,9 @@ func tineMain(args []string) int {
 	return run(args)
 }
 
+// startedBy is whoever has started this process: later its parent may be another.
+var startedBy = os.Getppid()
+
 // failAtStep does what the file "steps" in the master's folder has for a step of an upgrade: lines of a step and what goes
 // wrong at it.
 func failAtStep(at string) {
@@ -51,7 +54,7 @@ func failAtStep(at string) {
 			case "hang":
 				select {}
 			case "kill the old one":
-				_ = syscall.Kill(os.Getppid(), syscall.SIGKILL)
+				_ = syscall.Kill(startedBy, syscall.SIGKILL)
 			}
 		}
 	}
