@@ -62,6 +62,8 @@ type sockets struct {
 	seats  map[int]seats // by slot
 	ending chan struct{} // closed before they are: nobody is told any more
 
+	resting chan struct{} // closed before the watcher is ended; nil: there is none
+
 	key       int             // in the record for the next master
 	kept      map[string]bool // files that are stored for it
 	keptSlots int             // when they were looked at last

@@ -77,6 +77,7 @@ func (m letGo) apply(l *loop) {
 		m.answer <- letting{err: errors.New("this master is stopping")}
 		return
 	}
+	l.tellLife()
 	err := l.hearOut()
 	var files map[string][]*os.File
 	if err == nil {
@@ -84,7 +85,7 @@ func (m letGo) apply(l *loop) {
 	}
 	m.answer <- letting{files, err}
 	if err == nil {
-		err = <-m.result // bounded by the Upgrader
+		err = l.standStill(m.result)
 	}
 	for _, fs := range files {
 		closeFiles(fs)
@@ -96,6 +97,24 @@ func (m letGo) apply(l *loop) {
 	l.left = true
 	for m := range l.allMembers() {
 		m.spare.Close()
+	}
+}
+
+// standStill waits for how the upgrade has ended, which is bounded by the Upgrader. Whoever watches this
+// process may have less patience than that, so that it is told meanwhile that there is nothing to mend.
+func (l *loop) standStill(result <-chan error) error {
+	if l.report.interval <= 0 {
+		return <-result
+	}
+	again := time.NewTicker(l.report.interval)
+	defer again.Stop()
+	for {
+		select {
+		case err := <-result:
+			return err
+		case <-again.C:
+			l.tellLife()
+		}
 	}
 }
 
@@ -113,8 +132,9 @@ const (
 // nobody else would know of.
 func (l *loop) hearOut() error {
 	var ending []*member
+	until := time.Now().Add(lastSaid) // for all of them together
 	for m := range l.channels() {
-		for _, f := range m.outbox.Take(lastSaid) {
+		for _, f := range m.outbox.Take(time.Until(until)) {
 			ipc.Discard(f)
 		}
 		if !m.greeting {
@@ -191,7 +211,7 @@ func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 		if a.ended {
 			continue
 		}
-		a.sockets.Rest()
+		a.sockets.rest()
 		for name, f := range a.sockets.Files() {
 			if name := socketsName(a.sockets.key, name); files[name] == nil {
 				if err := put(name, f); err != nil {
@@ -257,23 +277,24 @@ func (l *loop) quit() error {
 func (l *loop) takeBack() {
 	l.s.renewControl()
 	l.rewriteValues() // before a worker has them
-	watched := map[*sockets]bool{}
+
+	until := time.Now().Add(lastOutput) // for all workers together
 	for _, a := range l.apps {
 		if a.ended {
 			continue
 		}
-		if !watched[a.sockets] {
-			watched[a.sockets] = true
+		if a.sockets.resting == nil {
 			l.watchAgain(a)
 		}
 		for _, m := range a.members {
-			l.takeBackWorker(m)
+			l.takeBackWorker(m, until)
 		}
 	}
 }
 
-func (l *loop) takeBackWorker(m *member) {
-	again := l.reclaim(m)
+func (l *loop) takeBackWorker(m *member, until time.Time) {
+	again := l.reclaim(m, until)
+	m.dropChannel("the upgrade has failed") // hearOut has ended it, also where nothing was given away
 	if m.outbox == nil && m.lifeline != nil {
 		if conn, err := m.lifeline.Renew(); err == nil { // else its exit is on the way
 			m.conn, m.adopted, m.greeting = conn, true, false
@@ -292,14 +313,14 @@ func (l *loop) takeBackWorker(m *member) {
 
 // reclaim adopts the process of a worker that was left already; false: it was not, or has
 // ended before.
-func (l *loop) reclaim(m *member) bool {
+func (l *loop) reclaim(m *member, until time.Time) bool {
 	spare, left := m.spare, m.quit
 	m.spare, m.quit = proc.Left{}, nil
 	if left == nil {
 		spare.Close()
 		return false
 	}
-	within(left, lastOutput)
+	within(left, time.Until(until))
 	select {
 	case <-m.proc.Exited():
 		spare.Close()
