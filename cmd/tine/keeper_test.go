@@ -405,19 +405,44 @@ func TestKeptOrphans(t *testing.T) {
 // namespace calls it.
 func startAsPID1(t *testing.T, config string) *tine {
 	t.Helper()
+	m := startFirst(t, config, "auto")
+	if masterOf(m.pid) == 0 {
+		t.Fatalf("PID 1 is no keeper: %v", childrenOf(m.pid))
+	}
+	return m
+}
+
+// startFirst is startAsPID1 with a word about a keeper.
+func startFirst(t *testing.T, config, keeper string) *tine {
+	t.Helper()
 	if os.Getuid() != 0 || exec.Command("unshare", "--pid", "--fork", "true").Run() != nil {
 		t.Skip("SKIPPED: needs root and unshare, for a PID namespace")
 	}
 	dir := folder(t)
 	write(t, dir, "tine.yaml", config)
-	m := startProgram(t, dir, "unshare", []string{"--pid", "--fork", "--mount-proc", "--kill-child", tinePath, "run", "-c", "tine.yaml"}, withEnv("TINE_KEEPER=auto"))
+	m := startProgram(t, dir, "unshare", []string{"--pid", "--fork", "--mount-proc", "--kill-child", tinePath, "run", "-c", "tine.yaml"}, withEnv("TINE_KEEPER="+keeper))
 	m.await(is("all workers are ready"))
 	children := childrenOf(m.pid)
-	if len(children) != 1 || masterOf(children[0]) == 0 {
-		t.Fatalf("PID 1 is no keeper: %v", children)
+	if len(children) != 1 {
+		t.Fatalf("the first processes are %v, want one", children)
 	}
 	m.pid = children[0]
 	return m
+}
+
+// TestUpgradeOfPID1: the master itself, with whose end the container would end.
+func TestUpgradeOfPID1(t *testing.T) {
+	t.Parallel()
+	m := startFirst(t, oneWorker, "off")
+	_, text := m.tell(1, "upgrade")
+	has(t, text, "this master is PID 1")
+	if st := m.mustStatus(); st.PID != 1 || st.Apps[0].Ready != 1 {
+		t.Errorf("master %d, %d workers are ready", st.PID, st.Apps[0].Ready)
+	}
+	syscall.Kill(m.pid, syscall.SIGTERM)
+	if code := m.wait(patience); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
 }
 
 // TestKeptPID1: signals and the exit code of a container's first process.
@@ -436,9 +461,14 @@ func TestKeptPID1(t *testing.T) {
 		st, err := m.status()
 		return err == nil && st.Apps[0].Ready == 1
 	})
+	m.tell(0, "upgrade")
+	mark = m.mark()
 	syscall.Kill(m.pid, syscall.SIGTERM)
 	if code := m.wait(patience); code != 0 {
 		t.Errorf("exit status %d", code)
+	}
+	if e := m.awaitFrom(mark, is("stopping")); !strings.Contains(e.Raw, `"within_ms":10000`) {
+		t.Errorf("after an upgrade a stop is not in the time that a container has: %s", e.Raw)
 	}
 }
 

@@ -34,6 +34,8 @@ func preflight(ctx context.Context, binary string) (version string, err error) {
 	info, err := os.Stat(binary)
 	var path *os.PathError
 	switch {
+	case os.Getpid() == 1:
+		return "", errors.New("this master is PID 1, with whose end all others end: that takes a keeper, --keeper=auto")
 	case errors.As(err, &path):
 		return "", path.Err // the path is said already
 	case err != nil:

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/pflag"
 	"github.com/tinehq/tine/supervisor"
+	"github.com/tinehq/tine/supervisor/handover"
 	"github.com/tinehq/tine/supervisor/keeper"
 )
 
@@ -23,15 +24,16 @@ func (f *runFlags) stopTimes(c *supervisor.Config, flags *pflag.FlagSet) {
 	if flags.Changed("stop-timeout") {
 		c.StopTimeout = time.Duration(f.stopTimeout)
 	}
-	if c.StopTimeout == 0 && isInit(os.Getpid(), os.Getppid(), os.Getenv(keeper.EnvKeeper)) {
+	if c.StopTimeout == 0 && isInit(os.Getpid(), os.Getppid(), os.Getenv(keeper.EnvKeeper), handover.HasParent()) {
 		c.StopTimeout = containerStopTimeout
 	}
 }
 
 // isInit tells whether this process, or the keeper above it, is PID 1. Under systemd PID 1
-// is the parent too, but no keeper.
-func isInit(pid, parent int, keeper string) bool {
-	return pid == 1 || parent == 1 && keeper == "1"
+// is the parent too, but no keeper. A successor, which an upgrade has started, is a child of
+// the old master as long as that lives.
+func isInit(pid, parent int, keeper string, successor bool) bool {
+	return pid == 1 || (parent == 1 || successor) && keeper == "1"
 }
 
 // stopTimeout is a flag for a duration, or auto (0), or off (supervisor.StopTimeoutOff).

@@ -14,15 +14,19 @@ func TestIsInit(t *testing.T) {
 		name        string
 		pid, parent int
 		keeper      string
+		successor   bool
 		want        bool
 	}{
-		{"entrypoint", 1, 0, "", true},
-		{"below a keeper that is", 7, 1, "1", true},
-		{"below a keeper that is not", 7, 6, "6", false},
-		{"below systemd", 700, 1, "", false},
-		{"below a shell, with a variable that was passed on", 70, 60, "1", false},
+		{"entrypoint", 1, 0, "", false, true},
+		{"below a keeper that is", 7, 1, "1", false, true},
+		{"below a keeper that is, by an upgrade", 8, 7, "1", true, true},
+		{"below a keeper that is not", 7, 6, "6", false, false},
+		{"below a keeper that is not, by an upgrade", 8, 7, "6", true, false},
+		{"below systemd", 700, 1, "", false, false},
+		{"below systemd, by an upgrade", 701, 700, "", true, false},
+		{"below a shell, with a variable that was passed on", 70, 60, "1", false, false},
 	} {
-		if got := isInit(c.pid, c.parent, c.keeper); got != c.want {
+		if got := isInit(c.pid, c.parent, c.keeper, c.successor); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}

@@ -48,6 +48,9 @@ const (
 	firstPipe = 3 // of two
 )
 
+// HasParent says what the Upgrader's does, as long as there is none: New changes it.
+func HasParent() bool { return os.Getenv(envParent) != "" }
+
 // New must be called once, before other goroutines change os.Args or the environment. timeout is for a whole upgrade that
 // this process makes; 0: DefaultTimeout.
 func New(timeout time.Duration) (*Upgrader, error) {
