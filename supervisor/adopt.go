@@ -59,6 +59,7 @@ func (l *loop) adopt(state savedState, config *Config) error {
 		}
 	}
 	l.config = &running
+	l.keepConfig(config)
 	return nil
 }
 

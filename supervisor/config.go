@@ -170,7 +170,7 @@ type CacheValue struct {
 	Exec []string // its output is the value; from a file, a plain string runs as sh -c STRING
 	File string   // its content is the value
 	SQL  SQL
-	Func func(context.Context) (any, error) `yaml:"-"` // only in Go
+	Func func(context.Context) (any, error) `yaml:"-" json:"-"` // only in Go
 
 	Every   time.Duration     // from start to start; default 5s
 	Timeout time.Duration     // of one fetch; default 5s. A fetch longer than Every delays the next one

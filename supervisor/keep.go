@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"strconv"
@@ -52,6 +53,9 @@ type kept struct {
 	file   *os.File // its memory
 	lost   bool     // something could not be stored, and that was said
 	keys   int      // given to apps and sockets so far
+
+	config   json.RawMessage // as it is saved
+	configOf *Config         // what l.config was then
 
 	names map[string]bool // that are stored, but for those of workers
 }

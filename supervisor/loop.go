@@ -160,6 +160,9 @@ func (l *loop) run(ctx context.Context) (err error) {
 		}
 		if l.rescued == nil {
 			l.changedSince(config)
+			if l.s.refused != nil {
+				applyFailed{l.s.refused}.apply(l)
+			}
 		} else {
 			l.endLost(config)
 		}

@@ -17,16 +17,18 @@ const stateVersion = 1
 
 // savedState is all that the next master must know, but for the files: see keep.go.
 type savedState struct {
-	Version  int            `json:"version"`
-	Master   int            `json:"master"` // PID of who wrote it
-	At       int64          `json:"at"`     // when, as ipc.Monotonic has it
-	Keys     int            `json:"keys"`
-	WasReady bool           `json:"was_ready"`
-	Stopping bool           `json:"stopping,omitempty"`
-	Asked    bool           `json:"asked,omitempty"`
-	Stop     savedStop      `json:"stop,omitzero"`
-	Sockets  []savedSockets `json:"sockets"`
-	Apps     []savedApp     `json:"apps"`
+	Version  int       `json:"version"`
+	Master   int       `json:"master"` // PID of who wrote it
+	At       int64     `json:"at"`     // when, as ipc.Monotonic has it
+	Keys     int       `json:"keys"`
+	WasReady bool      `json:"was_ready"`
+	Stopping bool      `json:"stopping,omitempty"`
+	Asked    bool      `json:"asked,omitempty"`
+	Stop     savedStop `json:"stop,omitzero"`
+
+	Config  json.RawMessage `json:"config,omitempty"` // savedConfig
+	Sockets []savedSockets  `json:"sockets"`
+	Apps    []savedApp      `json:"apps"`
 }
 
 type savedSockets struct {
@@ -100,7 +102,7 @@ func (l *loop) saveInTime() {
 func (l *loop) savedState() savedState {
 	s := savedState{
 		Version: stateVersion, Master: os.Getpid(), At: ipc.Monotonic(), Keys: l.kept.keys,
-		WasReady: l.wasReady, Stopping: l.stopping, Asked: l.asked, Stop: l.stop.saved(),
+		WasReady: l.wasReady, Stopping: l.stopping, Asked: l.asked, Stop: l.stop.saved(), Config: l.savedConfig(),
 	}
 	seen := map[*sockets]bool{}
 	for _, a := range l.apps {

@@ -73,6 +73,7 @@ type options struct {
 	inherited      map[string][]*os.File
 	upgrader       Upgrader
 	lead, inCharge func(context.Context) error
+	refused        error
 	upgradeSignal  syscall.Signal
 	binary         string
 	preflight      func(ctx context.Context, binary string) (version string, err error)

@@ -70,9 +70,16 @@ that dies: see --keeper. Each flag can be given as an environment variable too:
 				return err
 			}
 			load := func() (*supervisor.Config, error) { return f.load(cmd.Flags(), args) }
+			up := above{}
 			c, err := load()
+			refused := err
 			if err != nil {
-				return err
+				if f.check {
+					return err
+				}
+				if up, c = leftConfig(); c == nil {
+					return err
+				}
 			}
 			upgrade, err := supervisor.ParseUpgradeSignal(f.upgradeSignal)
 			if err != nil {
@@ -94,7 +101,12 @@ that dies: see --keeper. Each flag can be given as an environment variable too:
 				opts = append(opts, supervisor.WithControl(c.Control), supervisor.WithVersion(versionText()),
 					supervisor.WithDoctor(func() any { return diagnose(listen.Probe()) }))
 			}
-			return runAndTell(cmd.Context(), c, opts...)
+			if refused == nil {
+				up = lookAbove()
+			} else {
+				opts = append(opts, supervisor.WithRefusedConfig(refused))
+			}
+			return runAndTell(cmd.Context(), up, c, opts...)
 		},
 	}
 	cmd.DisableFlagsInUseLine = true

@@ -20,8 +20,7 @@ const (
 
 // runAndTell runs c as supervisor.Run does, and tells a tine start that waits for it. A process that another master has
 // started goes on where that one ends.
-func runAndTell(ctx context.Context, c *supervisor.Config, opts ...supervisor.Option) (err error) {
-	up := lookAbove()
+func runAndTell(ctx context.Context, up above, c *supervisor.Config, opts ...supervisor.Option) (err error) {
 	defer up.close()
 	next := openSuccession(&up)
 	if next != nil {

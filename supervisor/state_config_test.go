@@ -1,0 +1,58 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/tinehq/tine/supervisor/record"
+)
+
+// TestLeftConfig: what comes back is all that was there.
+func TestLeftConfig(t *testing.T) {
+	c := load(t, "/srv/tine", everything)
+	c.path, c.env, c.files = "/srv/tine/tine.yaml", "production", []string{"/srv/tine/tine.yaml", "/srv/tine/.env"}
+	f, err := record.Memory("a test's")
+	if err != nil {
+		t.Skipf("SKIPPED: no memory files here: %v", err)
+	}
+	defer f.Close()
+	r, err := record.New(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inherited := map[string][]*os.File{keptState: {f}}
+	write := func(s savedState) {
+		t.Helper()
+		blob, err := json.Marshal(s)
+		if err == nil {
+			err = r.Write(blob)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := &loop{config: c, kept: &kept{}}
+	write(savedState{Version: stateVersion, Config: l.savedConfig()})
+	got, err := LeftConfig(inherited)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, c) {
+		t.Errorf("got\n%+v\nwant\n%+v", got, c)
+	}
+	for words, s := range map[string]savedState{
+		"no config":  {Version: stateVersion},
+		"version is": {Version: stateVersion + 1, Config: l.savedConfig()},
+	} {
+		write(s)
+		if _, err := LeftConfig(inherited); err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("%v, want %q", err, words)
+		}
+	}
+	if _, err := LeftConfig(nil); err == nil {
+		t.Error("a config of nobody")
+	}
+}
