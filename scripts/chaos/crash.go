@@ -26,7 +26,6 @@ const (
 
 // killNow kills one of the masters, if there is one, and says which.
 func (k *monkey) killNow() int {
-	k.master.mend()
 	masters := k.master.masters()
 	if len(masters) == 0 {
 		k.journal.act("kill -9 of the master: there is none at the moment")
@@ -121,7 +120,6 @@ func (k *monkey) hang() {
 		return
 	}
 	k.did("SIGSTOP of the master")
-	k.master.mend()
 	k.mastersKilled++ // by its keeper
 	k.journal.act("SIGSTOP of master %d", masters[0])
 	_ = syscall.Kill(masters[0], syscall.SIGSTOP)

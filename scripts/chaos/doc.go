@@ -60,7 +60,8 @@
 // its workers, no zombie either; keeper, master and workers have as many descriptors as then, keeper and master no more
 // than a bound of memory and threads; all workers serve; and the log has no line that tells of a bug.
 //
-// A config that cannot be read is mended before a master is killed: the next one could not begin with it.
+// A config that cannot be read is mended before an upgrade, which would be refused. A master that follows one
+// that was killed goes on with what ran.
 //
 // With -long there are answers that begin before a drain and end after its delay. HTTP
 // leaves a server no way to say in the middle of such an answer that the connection

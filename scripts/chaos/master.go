@@ -250,7 +250,7 @@ cache:
 	return m.writeConfig(m.good)
 }
 
-// mend puts the last good config back where there is a broken one: a new master needs one that can be read.
+// mend puts the last good config back where there is a broken one: an upgrade is refused with that.
 func (m *master) mend() {
 	if m.broken && m.writeConfig(m.good) == nil {
 		m.broken = false
