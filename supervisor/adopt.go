@@ -50,11 +50,19 @@ func (l *loop) adopt(state savedState, config *Config) error {
 	for _, saved := range state.Apps {
 		apps[saved.Key].replaces = apps[saved.Replaces]
 	}
+	for _, saved := range state.Ended {
+		if err := l.adoptEnded(saved, ago); err != nil {
+			for _, s := range all {
+				s.Leave()
+			}
+			return err
+		}
+	}
 	l.adopted = &adopted{state: state}
 	running := *config
 	running.Apps = nil
 	for _, a := range l.apps {
-		if !a.leaving {
+		if !a.leaving || a.halted {
 			running.Apps = append(running.Apps, a.config)
 		}
 	}
@@ -108,6 +116,7 @@ func (l *loop) adoptApp(saved savedApp, s *sockets, ago time.Duration) (*app, er
 		key: saved.Key, name: config.Name, config: config, pool: core, sockets: s,
 		members: map[pool.WorkerID]*member{}, generations: map[int]*generation{},
 		everReady: saved.EverReady, added: saved.Added, leaving: saved.Leaving,
+		halted: saved.Halted, startWith: saved.StartWith,
 	}
 	a.restoreHistory(saved.History)
 	for n, g := range saved.Generations {
@@ -190,6 +199,7 @@ func (l *loop) resume() {
 		l.step(a, pool.Restored{})
 	}
 	l.endStrays()
+	l.resumeEnded()
 	if wasReady {
 		close(l.s.ready)
 	}

@@ -216,7 +216,7 @@ func (l *loop) beginStop(o *order, a *app) error {
 	o.over = func() (bool, error) { return a.ended, nil }
 	if a.ended {
 		if a.comesAgain() {
-			a.halted = true
+			a.halted, l.saveDue = true, true
 			a.endFileWatch()
 		}
 		return nil

@@ -29,6 +29,7 @@ type savedState struct {
 	Config  json.RawMessage `json:"config,omitempty"` // savedConfig
 	Sockets []savedSockets  `json:"sockets"`
 	Apps    []savedApp      `json:"apps"`
+	Ended   []savedEnded    `json:"ended,omitempty"`
 }
 
 type savedSockets struct {
@@ -46,6 +47,8 @@ type savedApp struct {
 	EverReady   bool                    `json:"ever_ready,omitempty"`
 	Added       bool                    `json:"added,omitempty"`
 	Leaving     bool                    `json:"leaving,omitempty"`
+	Halted      bool                    `json:"halted,omitempty"`
+	StartWith   int                     `json:"start_with,omitempty"`
 	Replaces    int                     `json:"replaces,omitempty"` // key of the app; 0: none
 	History     savedHistory            `json:"history"`
 }
@@ -115,6 +118,7 @@ func (l *loop) savedState() savedState {
 		}
 		s.Apps = append(s.Apps, l.savedApp(a))
 	}
+	s.Ended = l.savedEnded()
 	return s
 }
 
@@ -122,6 +126,8 @@ func (l *loop) savedApp(a *app) savedApp {
 	s := savedApp{
 		Key: a.key, Sockets: a.sockets.key, Config: a.config, Pool: a.pool.Snapshot(l.stepAt),
 		Generations: map[int]savedGeneration{}, EverReady: a.everReady, Added: a.added, Leaving: a.leaving,
+		// Stopped to be started again, it is started by the next master, which knows nothing of the order.
+		Halted: a.halted && a.opening == nil, StartWith: a.startWith,
 		History: a.savedHistory(),
 	}
 	if a.replaces != nil && !a.replaces.ended {

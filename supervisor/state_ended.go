@@ -1,0 +1,87 @@
+package supervisor
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tinehq/tine/supervisor/listen"
+	"github.com/tinehq/tine/supervisor/pool"
+)
+
+// savedEnded is an app that has ended, by itself or by an order, and is still listed. The
+// next master must know it, or it would start it as one that the config has and nobody
+// runs: a one-shot app would do its work again.
+type savedEnded struct {
+	Place     int          `json:"place"` // among all apps
+	Config    App          `json:"config"`
+	Pool      pool.Saved   `json:"pool"`
+	Halted    bool         `json:"halted,omitempty"`
+	Ordered   bool         `json:"ordered,omitempty"`
+	EverReady bool         `json:"ever_ready,omitempty"`
+	Added     bool         `json:"added,omitempty"`
+	StartWith int          `json:"start_with,omitempty"`
+	Code      int          `json:"code,omitempty"`
+	Reason    string       `json:"reason,omitempty"`
+	Error     string       `json:"error,omitempty"`
+	History   savedHistory `json:"history"`
+}
+
+// savedEnded are those that stay so. One that an order is about to start again is left
+// out: the next master starts it, as it is in the config.
+func (l *loop) savedEnded() (all []savedEnded) {
+	if !slices.ContainsFunc(l.apps, func(a *app) bool { return a.ended }) {
+		return nil
+	}
+	listed := l.allListed()
+	for i, a := range l.apps {
+		if !a.ended || a.opening != nil || !slices.Contains(listed, a) {
+			continue
+		}
+		all = append(all, savedEnded{
+			Place: i, Config: a.config, Pool: a.pool.Snapshot(l.stepAt), Halted: a.halted, Ordered: a.ordered,
+			EverReady: a.everReady, Added: a.added, StartWith: a.startWith,
+			Code: a.code, Reason: a.reason, Error: a.history.error, History: a.savedHistory(),
+		})
+	}
+	return all
+}
+
+// adoptEnded puts it back into the list, as it is after appEnded.
+func (l *loop) adoptEnded(saved savedEnded, ago time.Duration) error {
+	config := saved.Config
+	config.complete = true
+	core, err := pool.Restore(poolConfig(config), saved.Pool, time.Now(), ago)
+	if err != nil {
+		return fmt.Errorf("cannot adopt app %s, which has ended: %w", config.Name, err)
+	}
+	set, err := listen.Open(nil, 1, config.steering()) // for what is shown of it
+	if err != nil {
+		return fmt.Errorf("cannot adopt app %s, which has ended: %w", config.Name, err)
+	}
+	a := &app{
+		name: config.Name, config: config, pool: core, sockets: newSockets(set),
+		members:     map[pool.WorkerID]*member{},
+		generations: map[int]*generation{core.Status().Generation: newGeneration(config)},
+		everReady:   saved.EverReady, added: saved.Added,
+		// One that a person has stopped has left, and so has one that was halted before it had.
+		ended: true, leaving: saved.Halted, halted: saved.Halted, ordered: saved.Ordered,
+		startWith: saved.StartWith, code: saved.Code, reason: saved.Reason,
+	}
+	a.restoreHistory(saved.History)
+	a.history.error = saved.Error
+	a.sockets.users++
+	a.sockets.release()
+	l.apps = slices.Insert(l.apps, min(max(saved.Place, 0), len(l.apps)), a)
+	return nil
+}
+
+// resumeEnded goes on waiting for what starts a one-shot app again.
+func (l *loop) resumeEnded() {
+	for _, a := range l.apps {
+		if a.ended && a.config.OneShot && !a.halted {
+			l.setSchedule(a)
+			l.setFileWatch(a)
+		}
+	}
+}
