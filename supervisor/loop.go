@@ -370,6 +370,7 @@ func (l *loop) appEnded(a *app, code int, reason string) {
 	l.closeSurplus(a)
 	l.setPulse(a.sockets)
 	if a.sockets.users == 1 {
+		l.saveState() // a record that still has it would miss its sockets
 		l.unkeepSockets(a.sockets)
 	}
 	a.sockets.release()

@@ -182,7 +182,8 @@ func (f exited) apply(l *loop) {
 	}
 	f.m.ended = true
 	delete(a.members, f.m.id)
-	l.unkeep(workerName(a.key, f.m.id))
+	// Only then, when the record has its end: the files of a worker that is in it would be missed.
+	defer l.unkeep(workerName(a.key, f.m.id))
 	a.tally(f.m)
 	f.m.dropChannel("the worker ended")
 	a.lastExit = lastExit{id: f.m.id, words: f.exit.LastLine, lines: f.exit.LastLines}
