@@ -248,7 +248,7 @@ apps:
     env: {TEST_BEHAVIOUR: HOW, GOMAXPROCS: "1"}
     listen: ["127.0.0.1:0"]
     workers: 3
-    drain_delay: 1s
+    drain_delay: 300ms
 `
 
 // A master is killed again and again, and nobody but who looks at its PID knows.
@@ -320,6 +320,7 @@ func TestMasterCrashInARollout(t *testing.T) {
 		a := onlyApp(st)
 		return a.Rollout != nil && slices.ContainsFunc(a.Workers, func(w control.Worker) bool { return w.State == "starting" && w.PID != 0 })
 	})
+	m.await("it hangs", func(control.Status) bool { return strings.Contains(m.log.String(), "waiting for the database") })
 	starting := 0
 	for _, w := range onlyApp(st).Workers {
 		if w.State == "starting" {
