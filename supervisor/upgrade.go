@@ -277,6 +277,9 @@ func (l *loop) quit() error {
 func (l *loop) takeBack() {
 	l.s.renewControl()
 	l.rewriteValues() // before a worker has them
+	if l.wasReady && !l.report.reloading {
+		l.tellReady() // the keeper may think that this master leaves for one that has come to that, and crashed
+	}
 
 	until := time.Now().Add(lastOutput) // for all workers together
 	for _, a := range l.apps {

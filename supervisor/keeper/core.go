@@ -37,6 +37,7 @@ type master struct {
 	spoke    bool      // so it has set up its signal handlers: see core.signal
 	ready    bool
 	stopping bool           // said so itself
+	leaving  bool           // it has perhaps heard that the next one is ready, which has crashed since
 	told     syscall.Signal // to stop: a second time would mean at once; 0: not yet
 	aborted  bool           // by its watchdog, or killed for it
 	watchdog time.Duration
@@ -209,6 +210,9 @@ func (c *core) heard(pid int, said message) {
 	}
 	m := c.masters[i]
 	m.spoke = true
+	if said.ready {
+		m.leaving = false // it goes on
+	}
 	m.stopping = m.stopping || said.stopping
 	if said.watchdog > 0 {
 		m.watchdog = said.watchdog
@@ -230,6 +234,9 @@ func (c *core) heard(pid int, said message) {
 		c.emit(send{pid, s})
 	}
 	c.held = nil
+	if c.makesRoom(m) {
+		said.stopping = false // it makes room for a master that has gone: the service goes on
+	}
 	if up := upward(said); up != "" {
 		c.emit(tell{up})
 	}
@@ -318,13 +325,14 @@ func (c *core) ended(pid int, st status) {
 		c.charge = nil
 	}
 	switch {
-	case c.phase == ending:
+	case c.phase == ending: // what it had started is ours now
+		c.emit(endOrphans{kill: c.killed})
 	case !inCharge:
 		c.sayCalmly("former master %d has ended: %s", pid, st)
-	case m.ready && c.inOrder(m, st): // the service has ended, also if a master before it has not yet
+	case m.ready && c.inOrder(m, st) && !c.makesRoom(m): // the service has ended, also if a master before it has not yet
 		c.finish(m, st)
 	case c.fallBack(m, st):
-	case c.phase == stopping || m.stopping || !c.served && st.signal == 0:
+	case c.phase == stopping || m.stopping && !c.makesRoom(m) || !c.served && st.signal == 0:
 		c.finish(m, st)
 	default:
 		c.crashed(m, st)
@@ -332,13 +340,14 @@ func (c *core) ended(pid int, st status) {
 }
 
 // fallBack gives the charge back to the master before: the upgrade has failed, and it has lost nothing. One that is on its
-// way out cannot take it.
+// way out cannot take it. Where the new one was ready it may turn out that this is one.
 func (c *core) fallBack(m *master, st status) bool {
 	for i := len(c.masters) - 1; i >= 0; i-- {
 		if c.masters[i].stopping {
 			continue
 		}
 		c.takeCharge(i)
+		c.charge.leaving = m.ready
 		c.say("master %d has ended: %s; %d is in charge again", m.pid, st, c.charge.pid)
 		c.passStop()
 		return true
@@ -351,6 +360,9 @@ func (c *core) inOrder(m *master, st status) bool {
 	return st.signal == 0 && !m.aborted && (m.stopping || c.phase == stopping && st.code == 0)
 }
 
+// makesRoom says whether the end of a master is for the one that it has handed over to, and not that of the service.
+func (c *core) makesRoom(m *master) bool { return m.leaving && c.phase == serving }
+
 // finish ends the keeper as the master did. What may be left is ended first: workers, where that was not in order, and a
 // master that was on its way out.
 func (c *core) finish(m *master, st status) {
@@ -358,7 +370,7 @@ func (c *core) finish(m *master, st status) {
 	case !c.inOrder(m, st):
 		c.say("master %d has ended: %s", m.pid, st)
 		c.end(st.exitCode())
-	case len(c.masters) > 0:
+	case len(c.masters) > 0 || m.leaving: // which has perhaps left them to another
 		c.end(st.exitCode())
 	default:
 		c.exit(st.exitCode())

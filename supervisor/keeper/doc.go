@@ -49,6 +49,8 @@
 // ([Client.Lead]), which must have been started by a master and, in its own case, be of the keeper's user. It has to come
 // before READY=1 and before the old master ends, as then it is no crash that the old one ends. As long as the old master lives and has not said
 // STOPPING=1, it is in charge again if the new one ends. So whoever has handed over for good says STOPPING=1.
+// If the new one had said READY=1 before it ended, the old one may be about to leave for it, without knowing: its end is then a
+// crash, whatever it says, until it has said READY=1 itself.
 //
 //	old     ready ──────────── starts new ─────────────── STOPPING=1 ── exit
 //	new                        MAINPID=new ── READY=1 ──────────────────────────▶

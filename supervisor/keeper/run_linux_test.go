@@ -349,6 +349,8 @@ func TestFailedUpgrade(t *testing.T) {
 		fresh.kill()
 		h.wantLog(fmt.Sprintf("master %d has ended: signal killed; %d is in charge again", fresh.pid, old.pid))
 	}
+	old.do("notify READY=1") // else it may be about to leave for the last
+	old.do("barrier")
 	h.signal(syscall.SIGHUP)
 	old.wantSignal(syscall.SIGHUP)
 	old.send("stop 0")
