@@ -4,7 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Left is what another process has left of one that it started: all that Adopt needs.
@@ -72,10 +73,9 @@ func (s *stream) share() (*os.File, error) {
 	if s.file != nil {
 		return duplicateFile(s.file)
 	}
-	fd, err := syscall.Dup(s.raw)
+	fd, err := unix.FcntlInt(uintptr(s.raw), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
 		return nil, err
 	}
-	syscall.CloseOnExec(fd)
 	return os.NewFile(uintptr(fd), "output"), nil
 }

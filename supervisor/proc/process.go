@@ -112,7 +112,7 @@ func (p *Process) Killed() (Exit, bool) {
 	if p.quits() || !sigkilled(p.pid) {
 		return Exit{}, false
 	}
-	_ = syscall.Kill(-p.pid, syscall.SIGKILL) // as in reap, which comes later
+	_ = p.killGroup(syscall.SIGKILL) // as in reap, which comes later
 	return p.withWords(Exit{Code: -1, Signal: syscall.SIGKILL}), true
 }
 
