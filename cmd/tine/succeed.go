@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -110,6 +111,7 @@ func (s *succession) inCharge(ctx context.Context) error {
 // Upgrade is the Upgrader's, with what only this package has to hand on.
 func (s *succession) Upgrade(ctx context.Context, binary string, give func() (map[string][]*os.File, error)) error {
 	step(stepChecked)
+	given := false
 	err := s.Upgrader.Upgrade(ctx, binary, func() (map[string][]*os.File, error) {
 		step(stepPrepared)
 		files, err := give()
@@ -123,11 +125,19 @@ func (s *succession) Upgrade(ctx context.Context, binary string, give func() (ma
 			}
 			files[startName] = start
 		}
+		given = true
 		step(stepGiven)
 		return files, nil
 	})
 	if err == nil {
 		step(stepLeft)
+		return nil
+	}
+	if given && keeper.PID() == 0 {
+		// systemd may have heard already that the one which has failed is the main process.
+		if e := s.above.client.Lead(ctx); e != nil {
+			err = errors.Join(err, e)
+		}
 	}
 	return err
 }
