@@ -147,6 +147,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 	// be waited for.
 	defer func() {
 		close(l.s.done)
+		l.s.endUpgrades()
 		l.s.book.close()
 	}()
 	stopControl = l.s.serveControl()

@@ -59,6 +59,7 @@ func (c stopOrder) apply(l *loop) {
 	first, waiting := !l.stopping, !l.stop.drainAt.IsZero()
 	now := c.now || l.asked && !c.own && !waiting
 	l.stopping = true
+	l.s.callOff(errStopping)
 	l.tellStopping()
 	l.asked = l.asked || !c.own
 	l.killed = l.killed || now

@@ -126,7 +126,10 @@ type Supervisor struct {
 	control atomic.Pointer[control.Server]
 	handed  *handedOn
 
-	upgrading sync.Mutex // held over an upgrade that an order has begun
+	upgrading sync.Mutex      // held over an upgrade that an order has begun
+	trying    sync.Mutex      // held over its preflight
+	upgrades  context.Context // ended with its cause by callOff, when this master ends or begins to stop
+	callOff   context.CancelCauseFunc
 }
 
 // inboxSize is how many facts wait for the loop before whoever posts the next one
@@ -147,6 +150,7 @@ func New(c *Config, opts ...Option) (*Supervisor, error) {
 		ready:   make(chan struct{}),
 		handed:  newHandedOn(),
 	}
+	s.upgrades, s.callOff = context.WithCancelCause(context.Background())
 	for _, o := range opts {
 		o(&s.options)
 	}

@@ -29,6 +29,8 @@ func WithUpgrader(u Upgrader) Option { return func(o *options) { o.upgrader = u 
 // end, and to leave everything as it is.
 var ErrUpgraded = errors.New("another master is in charge")
 
+var errStopping = errors.New("this master is stopping")
+
 // Upgrade replaces this master by binary, an absolute path, with its workers as they are. It
 // returns nil when the new master is in charge; Run returns ErrUpgraded then. After an
 // error everything is as it was. While the new master takes over, for some ms, and for at
@@ -74,7 +76,7 @@ type letting struct {
 
 func (m letGo) apply(l *loop) {
 	if l.stopping {
-		m.answer <- letting{err: errors.New("this master is stopping")}
+		m.answer <- letting{err: errStopping}
 		return
 	}
 	l.tellLife()

@@ -43,7 +43,7 @@ func (s *Supervisor) upgradeFor(ctx context.Context, o control.Order, progress f
 	ended := make(chan error, 1)
 	go func() {
 		defer s.upgrading.Unlock()
-		ended <- s.tryUpgrade(context.WithoutCancel(ctx), binary, o.Reason, steps)
+		ended <- s.tryUpgrade(binary, o.Reason, steps)
 	}()
 	for {
 		select {
@@ -62,7 +62,23 @@ func (s *Supervisor) upgradeFor(ctx context.Context, o control.Order, progress f
 	}
 }
 
-func (s *Supervisor) tryUpgrade(ctx context.Context, binary, reason string, steps chan<- control.Progress) error {
+// endUpgrades leaves nothing of a preflight behind. What it has begun then is the Upgrader's to end.
+func (s *Supervisor) endUpgrades() {
+	s.callOff(ErrEnded)
+	s.trying.Lock() // bounded: it has been told
+	defer s.trying.Unlock()
+}
+
+func (s *Supervisor) tryFirst(binary string) (version string, err error) {
+	s.trying.Lock()
+	defer s.trying.Unlock()
+	ctx, cancel := context.WithTimeout(s.upgrades, preflightTimeout)
+	defer cancel()
+	return s.preflight(ctx, binary)
+}
+
+// tryUpgrade goes on whether somebody waits for it or not, until this master stops.
+func (s *Supervisor) tryUpgrade(binary, reason string, steps chan<- control.Progress) error {
 	tell := func(p control.Progress) {
 		p.Time = time.Now().Round(time.Millisecond)
 		steps <- p // there are fewer than have room
@@ -70,17 +86,15 @@ func (s *Supervisor) tryUpgrade(ctx context.Context, binary, reason string, step
 	began := time.Now()
 	version := ""
 	if s.preflight != nil {
-		ctx, cancel := context.WithTimeout(ctx, preflightTimeout)
-		defer cancel()
 		var err error
-		if version, err = s.preflight(ctx, binary); err != nil {
+		if version, err = s.tryFirst(binary); err != nil {
 			s.logs.Error().Str("binary", binary).Err(err).Msg("upgrade refused")
 			return control.Refuse(http.StatusUnprocessableEntity, "%v", err)
 		}
 	}
 	s.logs.Info().Str("binary", binary).Str("version", version).Str("reason", reason).Float64("took_ms", ms(time.Since(began))).Msg("upgrading")
 	tell(control.Progress{State: "starting", Message: "starting " + binary + ", version " + version})
-	if err := s.Upgrade(ctx, binary); err != nil {
+	if err := s.Upgrade(s.upgrades, binary); err != nil {
 		return err
 	}
 	tell(control.Progress{State: "done", Message: "another master is in charge", Final: true, OK: true})

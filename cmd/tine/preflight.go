@@ -85,8 +85,10 @@ func try(ctx context.Context, binary string, args ...string) (string, error) {
 	var exit *exec.ExitError
 	var path *os.PathError
 	switch {
-	case ctx.Err() != nil:
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return "", fmt.Errorf("no end within %s", preflightTimeout)
+	case ctx.Err() != nil:
+		return "", context.Cause(ctx)
 	case errors.As(err, &path):
 		return "", path.Err
 	case errors.As(err, &exit) && stderr.Len() > 0:

@@ -142,3 +142,37 @@ func TestUpgradeToWhatIsNone(t *testing.T) {
 	m.signal(syscall.SIGTERM)
 	m.ended(0)
 }
+
+// TestStopInAnUpgrade: to a program that hangs, when it is tried and when it should take over. A stop takes no longer for
+// it, and leaves nothing of it behind.
+func TestStopInAnUpgrade(t *testing.T) {
+	t.Parallel()
+	for name, script := range map[string]string{
+		"Tried":  "echo $$ > started\nexec sleep 60\n",
+		"Begins": "[ \"$1\" = --version ] && exec " + tinePath + " --version\n[ \"$2\" = --check ] && exit\necho $$ > started\nexec sleep 60\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := startReady(t, twoCalm, kept)
+			write(t, m.dir, "hangs", "#!/bin/sh\n"+script)
+			if err := os.Chmod(filepath.Join(m.dir, "hangs"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			cmd, _, stderr := m.command("upgrade", "--binary", "hangs")
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "it hangs", func() bool {
+				text, _ := os.ReadFile(filepath.Join(m.dir, "started"))
+				return strings.HasSuffix(string(text), "\n")
+			})
+			m.signal(syscall.SIGTERM)
+			m.ended(0)
+			if err := cmd.Wait(); err == nil {
+				t.Error("it has ended well")
+			}
+			t.Logf("the upgrade says: %s", stderr)
+			m.allGone()
+		})
+	}
+}

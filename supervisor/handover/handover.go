@@ -24,6 +24,9 @@ const (
 	// lastWords bounds the wait for what is there already, or is not at all.
 	lastWords = 50 * time.Millisecond
 
+	// closing bounds the wait for the end of an upgrade that was called off.
+	closing = time.Second
+
 	socketName = "handover"
 )
 
@@ -187,7 +190,7 @@ func (u *Upgrader) Upgrade(ctx context.Context, binary string, give func() (map[
 	case <-ctx.Done():
 		u.call(abort)
 		<-ended
-		return ctx.Err()
+		return context.Cause(ctx)
 	case p := <-said:
 		if p.kind == refused {
 			<-ended
@@ -300,9 +303,20 @@ func (u *Upgrader) give(files map[string][]*os.File) error {
 
 func (u *Upgrader) call(k kind) { _ = u.near.send(packet{kind: k}) }
 
-// Close makes further upgrades impossible, and ends what waits for one.
+// Close makes further upgrades impossible. It kills what one that is under way has started, and returns when that was told
+// of it.
 func (u *Upgrader) Close() {
 	u.flip.Stop()
+	told := make(chan struct{})
+	go func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		close(told)
+	}()
+	select {
+	case <-told:
+	case <-time.After(closing):
+	}
 	u.near.close()
 	u.far.close()
 	if u.up != nil {
