@@ -204,8 +204,11 @@ func (c *Client) send(text string, files []*os.File) error {
 }
 
 // descriptor reads the number of f without touching its mode: f.Fd() may clear O_NONBLOCK on the description, which a
-// listening socket shares with the workers.
+// listening socket shares with the workers. Of nil there is none, which is an error as for a file that is closed.
 func descriptor(f *os.File) (fd int, err error) {
+	if f == nil {
+		return 0, fmt.Errorf("cannot pass on a file that is nil: %w", os.ErrInvalid)
+	}
 	raw, err := f.SyscallConn()
 	if err == nil {
 		err = raw.Control(func(n uintptr) { fd = int(n) })

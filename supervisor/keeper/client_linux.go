@@ -30,6 +30,10 @@ func (c *Client) Exits(ctx context.Context) ([]Exit, error) {
 // Lead makes this process the master that counts, in an upgrade, before it says READY=1 and before the old master ends. An
 // error says that it must not become that: the keeper has refused it, because the old master has crashed meanwhile and
 // another was started in its place, or did not answer. systemd is told, and its answer not waited for.
+//
+// From then on a keeper brings back the program of this process, by the path that it was started from: what is there at
+// that time. If it cannot be executed then, or if the path cannot stand in a notification (more than 3840 bytes, a line feed),
+// it is the program that the keeper was started with.
 func (c *Client) Lead(ctx context.Context) error {
 	if c == nil {
 		return nil
@@ -38,6 +42,9 @@ func (c *Client) Lead(ctx context.Context) error {
 	announce := "MAINPID=" + pid
 	if PID() == 0 {
 		return c.Notify(announce)
+	}
+	if path, err := os.Executable(); err == nil && checkCommand(path) == nil {
+		announce += "\n" + commandField + "=" + path
 	}
 	answer, err := c.ask(ctx, announce+"\n"+chiefField+"=1")
 	if err != nil {

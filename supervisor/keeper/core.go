@@ -17,8 +17,11 @@ const (
 	giveUp     = 5               // starts in a row, where no master was ever ready
 	abortGrace = 5 * time.Second // from SIGABRT to SIGKILL, for a master that missed its watchdog
 	killGrace  = 2 * time.Second // from SIGKILL of the orphans to the end without them
-	maxMasters = 8               // alive at the same time: one is usual, two in an upgrade
-	maxHeld    = 64              // signals: each once
+	// silence is how long a master may have been up without a word before it is told to stop all the same. Whoever waits for
+	// the stop may kill all of us after ten seconds.
+	silence    = 5 * time.Second
+	maxMasters = 8  // alive at the same time: one is usual, two in an upgrade
+	maxHeld    = 64 // signals: each once
 )
 
 type phase uint8
@@ -33,12 +36,14 @@ const (
 // master is a process that is or was in charge, as long as it lives.
 type master struct {
 	pid      int
+	command  string    // its program; empty: Options.Command
 	since    time.Time // it was started, or announced
 	spoke    bool      // so it has set up its signal handlers: see core.signal
+	forced   bool      // told to stop without having said a word
 	ready    bool
 	stopping bool           // said so itself
 	leaving  bool           // it has perhaps heard that the next one is ready, which has crashed since
-	told     syscall.Signal // to stop: a second time would mean at once; 0: not yet
+	told     syscall.Signal // to stop, or held for it: a second time would mean at once; 0: not yet
 	aborted  bool           // by its watchdog, or killed for it
 	watchdog time.Duration
 	fed      time.Time // zero: the watchdog does not run yet
@@ -53,16 +58,18 @@ type core struct {
 
 	now      time.Time // of the step under way
 	phase    phase
-	masters  []*master // alive, in the order in which they took charge
-	charge   *master   // of masters; nil: none is in charge, as the others are on their way out
-	served   bool      // some master was ready once
-	failures int       // in a row
-	startAt  time.Time // zero: no start is due
-	held     []syscall.Signal
-	stop     syscall.Signal // what the keeper was last told to stop with
-	code     int            // of the end
-	endBy    time.Time      // of the ending, or of the killing
-	killed   bool           // the orphans were
+	masters  []*master        // alive, in the order in which they took charge
+	charge   *master          // of masters; nil: none is in charge, as the others are on their way out
+	served   bool             // some master was ready once
+	failures int              // in a row
+	startAt  time.Time        // zero: no start is due
+	command  string           // of the master that was in charge last: what the next one is started from
+	held     []syscall.Signal // for the master in charge, once it has said a word
+	stop     syscall.Signal   // what the keeper was last told to stop with
+	again    bool             // a master was started for the stop
+	code     int              // of the end
+	endBy    time.Time        // of the ending, or of the killing
+	killed   bool             // the orphans were
 
 	effects []effect
 }
@@ -79,14 +86,15 @@ func (c *core) step(now time.Time, ev event) []effect {
 	case tick:
 		// The time is all that it says.
 	case started:
-		c.masters = append(c.masters, &master{pid: ev.pid, since: now, watchdog: c.watchdog})
+		c.masters = append(c.masters, &master{pid: ev.pid, command: ev.command, since: now, watchdog: c.watchdog})
 		c.takeCharge(len(c.masters) - 1)
+		c.passStop()
 	case startFailed:
 		c.startFailed(ev)
 	case announced:
-		c.announced(ev.pid)
+		c.announced(ev.pid, ev.command)
 	case heard:
-		c.heard(ev.pid, ev.m)
+		c.heard(ev.pid, ev.by, ev.m)
 	case ended:
 		c.ended(ev.pid, ev.status)
 	case signalled:
@@ -127,6 +135,9 @@ func (c *core) alarms() []time.Time {
 	if m.watchdog > 0 && !m.fed.IsZero() && !m.aborted {
 		times = append(times, m.fed.Add(m.watchdog))
 	}
+	if c.phase == stopping && len(c.held) > 0 {
+		times = append(times, m.since.Add(silence))
+	}
 	return times
 }
 
@@ -142,10 +153,15 @@ func (c *core) expire() {
 			c.say("master %d is still there %s after SIGABRT: killing it", m.pid, abortGrace)
 			c.emit(send{m.pid, syscall.SIGKILL})
 		}
+		if c.phase == stopping && len(c.held) > 0 && due(m.since.Add(silence)) {
+			c.say("master %d has not said a word for %s: telling it to stop all the same", m.pid, c.now.Sub(m.since).Round(time.Millisecond))
+			m.forced = true
+			c.deliver()
+		}
 	}
 	if due(c.startAt) {
 		c.startAt = time.Time{}
-		c.emit(start{})
+		c.emit(start{c.command})
 	}
 	if due(c.endBy) {
 		if c.killed {
@@ -173,16 +189,16 @@ func (c *core) find(pid int) int {
 func (c *core) takeCharge(i int) {
 	m := c.masters[i]
 	c.masters = append(slices.Delete(c.masters, i, i+1), m)
-	c.charge = m
+	c.charge, c.command = m, m.command
 	c.startAt = time.Time{} // nobody has to be started any more
 	if !m.fed.IsZero() {
 		m.fed = c.now // nobody has watched it meanwhile
 	}
 }
 
-// announced: pid is the master from now on. The shell has seen that it may be.
-func (c *core) announced(pid int) {
-	if m := c.charge; m != nil && m.pid == pid || c.phase == ending {
+// announced: pid is the master from now on. The shell has seen that it may be. An empty command says nothing.
+func (c *core) announced(pid int, command string) {
+	if c.phase == ending {
 		return
 	}
 	i := c.find(pid)
@@ -190,26 +206,56 @@ func (c *core) announced(pid int) {
 		c.masters = append(c.masters, &master{pid: pid, since: c.now, watchdog: c.watchdog})
 		i = len(c.masters) - 1
 	}
+	m := c.masters[i]
+	if command != "" {
+		m.command = command
+	}
+	if m == c.charge {
+		c.command = m.command
+		return
+	}
 	c.takeCharge(i)
 	c.sayCalmly("master is now %d", pid)
 	c.passStop()
 }
 
-// passStop tells a master that has come to be in charge of a stop that has begun without it.
+// passStop tells a master that has come to be in charge of a stop that has begun without it. What was held for the one
+// before it gets too, but nothing twice.
 func (c *core) passStop() {
-	if m := c.charge; c.phase == stopping && m.told == 0 {
-		m.told = c.stop
-		c.emit(send{m.pid, c.stop})
+	if m := c.charge; c.phase == stopping {
+		c.held = slices.DeleteFunc(c.held, func(s syscall.Signal) bool { return s == m.told })
+		if m.told == 0 {
+			m.told = c.stop
+			c.hold(c.stop)
+		}
+	}
+	c.deliver()
+}
+
+// hold keeps a signal for the master in charge, or the next one.
+func (c *core) hold(s syscall.Signal) {
+	if len(c.held) < maxHeld && !slices.Contains(c.held, s) {
+		c.held = append(c.held, s)
 	}
 }
 
-func (c *core) heard(pid int, said message) {
+// deliver sends what was held, if there is now somebody who can take it.
+func (c *core) deliver() {
+	if m := c.charge; m != nil && (m.spoke || m.forced) {
+		for _, s := range c.held {
+			c.emit(send{m.pid, s})
+		}
+		c.held = nil
+	}
+}
+
+func (c *core) heard(pid, by int, said message) {
 	i := c.find(pid)
 	if i < 0 {
 		return
 	}
 	m := c.masters[i]
-	m.spoke = true
+	m.spoke = m.spoke || by == pid
 	if said.ready {
 		m.leaving = false // it goes on
 	}
@@ -230,10 +276,7 @@ func (c *core) heard(pid int, said message) {
 	if said.trigger && !m.aborted {
 		c.abort(m, "asks to be treated as hung")
 	}
-	for _, s := range c.held {
-		c.emit(send{pid, s})
-	}
-	c.held = nil
+	c.deliver()
 	if c.makesRoom(m) {
 		said.stopping = false // it makes room for a master that has gone: the service goes on
 	}
@@ -270,34 +313,37 @@ func (c *core) abort(m *master, why string) {
 	c.emit(send{m.pid, syscall.SIGCONT})
 }
 
-// signal passes one on, or keeps it. A process that has only just been started would die of SIGHUP or SIGUSR1, so these
-// wait until the master has said its first word. What tells it to stop does not wait: then its end is what is wanted.
+// signal passes one on, or holds it. A process that has only just been started would die of it, so it waits until the master
+// has said its first word: what tells it to stop too, as it is the one that ends its workers in order and takes down what they
+// say last. A stop makes what else is held pointless. It does not wait for ever: see silence.
 func (c *core) signal(s syscall.Signal) {
 	m := c.charge
-	if !stops(s) {
-		switch {
-		case m != nil && m.spoke:
-			c.emit(send{m.pid, s})
-		case c.phase != ending && len(c.held) < maxHeld && !slices.Contains(c.held, s):
-			c.held = append(c.held, s)
-		}
-		return
-	}
 	switch {
 	case c.phase == ending:
-		c.kill("told to stop once more")
+		if stops(s) {
+			c.kill("told to stop once more")
+		}
+		return
+	case c.phase == stopping && !stops(s) && (m == nil || !m.spoke):
+		return
+	case !stops(s):
 	case m != nil:
+		if c.phase == serving {
+			c.held = nil
+		}
 		c.phase, c.stop = stopping, s
 		if m.told == s {
 			s = other(s)
 		} else if m.told == 0 {
 			m.told = s
 		}
-		c.emit(send{m.pid, s})
 	default:
 		c.sayCalmly("told to stop (signal %s) while no master lives", s)
 		c.end(0)
+		return
 	}
+	c.hold(s)
+	c.deliver()
 }
 
 // other is what a stop signal is passed on as when the master has had it from here already. The same one a second time might be
@@ -332,6 +378,10 @@ func (c *core) ended(pid int, st status) {
 	case m.ready && c.inOrder(m, st) && !c.makesRoom(m): // the service has ended, also if a master before it has not yet
 		c.finish(m, st)
 	case c.fallBack(m, st):
+	case c.lostInStop(m, st):
+		c.again = true
+		c.startAt = c.now
+		c.say("master %d has crashed before it could stop: %s; starting another to end what is left", m.pid, st)
 	case c.phase == stopping || m.stopping && !c.makesRoom(m) || !c.served && st.signal == 0:
 		c.finish(m, st)
 	default:
@@ -353,6 +403,12 @@ func (c *core) fallBack(m *master, st status) bool {
 		return true
 	}
 	return false
+}
+
+// lostInStop says whether a stop has come to a master that had crashed, or was about to: a follower is to carry it out, as the
+// keeper cannot take down what the workers say. Once: whoever has begun to stop and crashes then would do so again.
+func (c *core) lostInStop(m *master, st status) bool {
+	return c.phase == stopping && c.served && st.exitCode() != 0 && !m.stopping && !m.aborted && !m.forced && !c.again
 }
 
 // inOrder says whether a master has ended as one does that has ended its workers before.
@@ -387,6 +443,17 @@ func (c *core) crashed(m *master, st status) {
 }
 
 func (c *core) startFailed(ev startFailed) {
+	if c.command != "" {
+		c.say("%v; executing what the keeper was started with instead", ev.err)
+		c.command = ""
+		c.emit(start{})
+		return
+	}
+	if c.phase == stopping {
+		c.say("%v", ev.err)
+		c.end(ev.code)
+		return
+	}
 	if !c.served && c.failures == 0 {
 		c.say("%v", ev.err)
 		c.end(ev.code)

@@ -17,7 +17,7 @@ func FuzzCore(f *testing.F) {
 		now := time.Unix(1000, 0)
 		c := &core{watchdog: time.Second, stopTimeout: 3 * time.Second}
 		var alive []int // masters, as the shell knows them
-		next, toStop, exits := 100, false, 0
+		next, toStop, late, exits := 100, false, 0, 0
 		var step func(ev event)
 		step = func(ev event) {
 			for _, e := range c.step(now, ev) {
@@ -26,8 +26,10 @@ func FuzzCore(f *testing.F) {
 				}
 				switch e := e.(type) {
 				case start:
-					if toStop {
-						t.Fatal("a start after a stop")
+					if toStop && e.command == "" { // else it may fail, and there is a second try
+						if late++; late > 1 {
+							t.Fatal("a second start after a stop")
+						}
 					}
 					if c.charge != nil {
 						t.Fatalf("a start while master %d is in charge", c.charge.pid)
@@ -38,10 +40,15 @@ func FuzzCore(f *testing.F) {
 						break
 					}
 					alive = append(alive, next)
-					step(started{next})
+					step(started{next, e.command})
 				case send:
 					if !slices.Contains(alive, e.pid) {
 						t.Fatalf("%s to %d, which is not alive", e.signal, e.pid)
+					}
+					m := c.masters[c.find(e.pid)]
+					if !m.spoke && e.signal != syscall.SIGKILL && e.signal != syscall.SIGABRT && e.signal != syscall.SIGCONT &&
+						!(stops(e.signal) && now.Sub(m.since) >= silence) {
+						t.Fatalf("%s to %d, which has not said a word", e.signal, e.pid)
 					}
 				case exit:
 					exits++
@@ -78,21 +85,23 @@ func FuzzCore(f *testing.F) {
 			case 2:
 				end(status{lost: true})
 			case 3:
-				step(heard{pick(), message{ready: true}})
+				pid := pick()
+				step(heard{pid, pid, message{ready: true}})
 			case 4:
-				step(heard{pick(), message{stopping: true}})
+				pid := pick()
+				step(heard{pid, pid, message{stopping: true}})
 			case 5:
 				if len(alive) < maxMasters && len(alive) > 0 {
 					next++
 					alive = append(alive, next)
-					step(announced{next})
+					step(announced{next, []string{"", "/other"}[order/128]})
 				}
 			case 6:
 				if len(alive) > 0 {
-					step(announced{pick()})
+					step(announced{pick(), ""})
 				}
 			case 7:
-				step(heard{pick(), message{feed: true, trigger: order > 128}})
+				step(heard{pick(), 7, message{feed: true, trigger: order > 128}})
 			case 8, 9:
 				step(signalled{syscall.SIGHUP})
 			case 10, 11:

@@ -34,14 +34,20 @@
 //	nothing, nor any before  an exit                     ends with its code, after it has ended what is left
 //	nothing, nor any before  a signal                    starts another; the fifth time it gives up
 //	anything, in a stop      exit code 0                 ends
-//	anything, in a stop      a signal, another code      ends with the code, after it has ended what is left
+//	READY=1, in a stop       a signal, another code      starts another, once: that is to stop instead
+//	anything else, in a stop a signal, another code      ends with the code, after it has ended what is left
 //
-// The code for a signal is 128 + its number. A stop begins with SIGTERM, SIGINT or SIGQUIT; from then on no master is
-// started. If none lives then, the keeper ends what is left itself: SIGTERM to the process groups of all its children,
-// SIGKILL after [Options.StopTimeout] or the next such signal. A master that lives is given no time: it bounds its own stop.
+// READY=1 in the last rows is of this master or one before it; one that was aborted for its silence, or has said STOPPING=1,
+// is "anything else". The code for a signal is 128 + its number.
 //
-// Signals that are no stop wait for a master's first notification: a process that has only just been started would die of
-// them.
+// A stop begins with SIGTERM, SIGINT or SIGQUIT; from then on no master is started but for that one. If none lives then, as
+// they crash again and again, the keeper ends what is left itself: SIGTERM to the process groups of all its children, SIGKILL
+// after [Options.StopTimeout] or the next such signal. What workers print then is in no log. A master that lives is given no
+// time: it bounds its own stop.
+//
+// Signals wait for a master's first notification, each once: a process that has only just been started would die of them. A
+// stop drops the others that wait. It does not wait for ever: a master that has been up for 5 s without a word is told to stop
+// all the same. So a master is to notify as soon as it takes signals, and not only when it is READY.
 //
 // # Upgrade
 //
@@ -51,6 +57,10 @@
 // STOPPING=1, it is in charge again if the new one ends. So whoever has handed over for good says STOPPING=1.
 // If the new one had said READY=1 before it ended, the old one may be about to leave for it, without knowing: its end is then a
 // crash, whatever it says, until it has said READY=1 itself.
+//
+// With MAINPID may come X-TINE-COMMAND=PATH, the absolute path of that process's program: from it the keeper brings back
+// the master, as long as it or one that was brought back is in charge. A path that cannot be executed then gives way for good to
+// what the keeper was started with ([Options].Command), and the log says so. Without the field it is that, too.
 //
 //	old     ready ──────────── starts new ─────────────── STOPPING=1 ── exit
 //	new                        MAINPID=new ── READY=1 ──────────────────────────▶
@@ -77,7 +87,7 @@
 // too: the keeper has no timeout for a start. FDPOLL is always 0: what becomes of a file is its owner's affair. The same
 // open file is kept once, as systemd does it. A notification counts if the kernel says (SCM_CREDENTIALS) that a master has
 // sent it; READY and the like in one with MAINPID are about that process. X-TINE-EXITS=1 and X-TINE-MASTER=1 are questions
-// that come with a memfd for the answer; systemd passes them over.
+// that come with a memfd for the answer; X-TINE-COMMAND is told above. systemd passes them over.
 //
 // In three things it differs. LISTEN_PID is not set: see [Inherited]. Files that would be too many are refused all
 // together, not one by one. And files of one name are returned in their order; with systemd, which returns them in any, the

@@ -14,17 +14,24 @@ type (
 	// tick says that deadline has come. One too many does no harm.
 	tick struct{}
 	// started and startFailed answer start.
-	started     struct{ pid int }
+	started struct {
+		pid     int
+		command string // as in start
+	}
 	startFailed struct {
 		err  error
 		code int // of the keeper, if it ends for it
 	}
-	// announced: MAINPID named a process that may be the master, and it lives.
-	announced struct{ pid int }
+	// announced: MAINPID named a process that may be the master, and it lives. Its program, if that was said too.
+	announced struct {
+		pid     int
+		command string
+	}
 	// heard: a notification concerns this master. Those that it sent before its end come before ended.
+	// by is who has sent it: this one, or in an upgrade the one before.
 	heard struct {
-		pid int
-		m   message
+		pid, by int
+		m       message
 	}
 	// ended: a master has.
 	ended struct {
@@ -54,8 +61,9 @@ func (childless) event()   {}
 type effect interface{ effect() }
 
 type (
-	// start starts a master with the stored files. The answer is started or startFailed.
-	start struct{}
+	// start starts a master with the stored files, from this program; empty: from Options.Command. The answer is started or
+	// startFailed.
+	start struct{ command string }
 	// send sends a signal to a master.
 	send struct {
 		pid    int

@@ -27,9 +27,10 @@ var ErrNoKeeper = errors.New("no keeper here: it needs Linux")
 
 // Options say what a keeper keeps.
 type Options struct {
-	// Command is the absolute path of the master's program, looked at anew for each start. If it cannot be executed, a
-	// master that has crashed is brought back from Fallback, where that is not empty. "/proc/self/exe" is the program
-	// of the keeper itself, also when its file is gone.
+	// Command is the absolute path of the master's program, looked at anew for each start; an upgrade may put another one
+	// in its place (see Client.Lead), to which it is the way back. If it cannot be executed, a master that has crashed is
+	// brought back from Fallback, where that is not empty. "/proc/self/exe" is the program of the keeper itself, also when
+	// its file is gone.
 	Command, Fallback string
 	// Args are the arguments, the program's name first. Env is the environment; nil: that of the keeper. What the keeper
 	// says to the master is added, what others have said in the same words is taken out.

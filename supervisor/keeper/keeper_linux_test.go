@@ -277,6 +277,18 @@ func (p *peer) wantSignal(sig syscall.Signal) {
 	}
 }
 
+// silent sees that no signal comes for so long.
+func (p *peer) silent(d time.Duration) {
+	p.t.Helper()
+	select {
+	case got := <-p.events:
+		p.t.Fatalf("%s %d got %s", p.role, p.pid, got)
+	case <-p.gone:
+		p.t.Fatalf("%s %d has ended", p.role, p.pid)
+	case <-time.After(d):
+	}
+}
+
 func (p *peer) kill() {
 	p.t.Helper()
 	if err := syscall.Kill(p.pid, syscall.SIGKILL); err != nil {

@@ -25,12 +25,19 @@ const (
 	chiefField = "X-TINE-MASTER" // which process is the master in charge: its PID, 0 if none lives
 )
 
+// commandField says, beside MAINPID, from which program the keeper is to bring that process back: its absolute path.
+const commandField = "X-TINE-COMMAND"
+
+// maxCommand is the longest path of a program in bytes. There has to be room beside it in a notification.
+const maxCommand = maxMessage - 256
+
 // message is one notification. The zero value says nothing.
 type message struct {
 	ready, reloading, stopping bool
 	monotonic                  string // of a reload: digits, or empty
 	status                     string // empty: none
 	mainPID                    int    // 0: none
+	command                    string // of mainPID: an absolute path, or empty
 	feed, trigger              bool   // of the watchdog
 	watchdog                   time.Duration
 	store, remove              bool
@@ -102,6 +109,11 @@ func (m *message) set(key, value string) error {
 		m.exits = m.exits || value == "1"
 	case chiefField:
 		m.chief = m.chief || value == "1"
+	case commandField:
+		if err := checkCommand(value); err != nil {
+			return err
+		}
+		m.command = value
 	}
 	return nil
 }
@@ -118,6 +130,19 @@ func checkName(name string) error {
 		if name[i] < ' ' || name[i] >= 127 || name[i] == ':' {
 			return fmt.Errorf("the byte %q cannot stand in the name of a file", name[i])
 		}
+	}
+	return nil
+}
+
+// checkCommand says whether the path can be that of a master's program. Whether there is one shows when it is started.
+func checkCommand(path string) error {
+	switch {
+	case len(path) > maxCommand:
+		return fmt.Errorf("a path of up to %d bytes is needed, not %d", maxCommand, len(path))
+	case !strings.HasPrefix(path, "/"):
+		return errors.New("an absolute path is needed")
+	case printable(path) != path:
+		return errors.New("a path in UTF-8 without control characters is needed")
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package keeper
 
 import (
+	"errors"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -35,6 +37,12 @@ func TestParse(t *testing.T) {
 		{"BARRIER=1", message{barrier: true}, ""},
 		{"X-TINE-EXITS=1", message{exits: true}, ""},
 		{"X-TINE-MASTER=1\nMAINPID=7", message{chief: true, mainPID: 7}, ""},
+		{"MAINPID=7\nX-TINE-COMMAND=/opt/tine 2/tine", message{mainPID: 7, command: "/opt/tine 2/tine"}, ""},
+		{"MAINPID=7\nX-TINE-COMMAND=tine", message{mainPID: 7}, "an absolute path"},
+		{"MAINPID=7\nX-TINE-COMMAND=", message{mainPID: 7}, "an absolute path"},
+		{"X-TINE-COMMAND=/a\x00b", message{}, "control characters"},
+		{"X-TINE-COMMAND=/a\xff", message{}, "UTF-8"},
+		{"X-TINE-COMMAND=/" + strings.Repeat("x", maxCommand), message{}, "not 3841"},
 		{"EXTEND_TIMEOUT_USEC=5\nX-OTHER=1\nnonsense\n=\n\x00=1", message{}, ""},
 		{strings.Repeat("X", maxMessage+1), message{}, "4097 bytes"},
 	} {
@@ -65,6 +73,9 @@ func FuzzParse(f *testing.F) {
 		if m.name != "" && checkName(m.name) != nil {
 			t.Errorf("the name %q", m.name)
 		}
+		if m.command != "" && (m.command[0] != '/' || strings.ContainsAny(m.command, "\x00\n")) {
+			t.Errorf("the program %q", m.command)
+		}
 		if m.mainPID < 0 || m.watchdog < 0 || m.watchdog > maxWatchdog {
 			t.Errorf("%+v", m)
 		}
@@ -72,7 +83,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil && len(text) < maxMessage-100 {
 			t.Errorf("what is passed on cannot be read: %v", err)
 		}
-		if up.store || up.mainPID != 0 || up.exits || up.stopping != m.stopping && err == nil {
+		if up.store || up.mainPID != 0 || up.command != "" || up.exits || up.stopping != m.stopping && err == nil {
 			t.Errorf("%q passes %+v on, which it must not", text, up)
 		}
 	})
@@ -92,6 +103,20 @@ func TestWatchdogOf(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%q for %q: %s, want %s", c.usec, c.pid, got, c.want)
 		}
+	}
+}
+
+func TestDescriptorOfNothing(t *testing.T) {
+	if _, err := descriptor(nil); !errors.Is(err, os.ErrInvalid) {
+		t.Error(err)
+	}
+	closed, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	if _, err := descriptor(closed); err == nil {
+		t.Error("a closed file has one")
 	}
 }
 

@@ -40,7 +40,10 @@ func (s *shell) understand(d datagram) (left []int) {
 		if !s.knows(m.mainPID) {
 			s.follow(m.mainPID, -1)
 		}
-		s.step(announced{m.mainPID})
+		if m.command == s.o.Command {
+			m.command = "" // with the ways back that that one has
+		}
+		s.step(announced{m.mainPID, m.command})
 		about, known = m.mainPID, true
 	}
 	if !known {
@@ -53,7 +56,7 @@ func (s *shell) understand(d datagram) (left []int) {
 	if err != nil {
 		s.log.say("process %d: %v", sender, err)
 	}
-	s.step(heard{about, m})
+	s.step(heard{about, sender, m})
 	switch {
 	case m.store:
 		return s.keep(d, m)

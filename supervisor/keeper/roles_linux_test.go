@@ -198,14 +198,22 @@ func (p *puppet) obey(order string, args []string) string {
 			out = append(out, fmt.Sprintf("%d/%d/%d", e.PID, e.Start, statusOf(e.Status).exitCode()))
 		}
 		return strings.Join(out, " ")
-	case "spawn": // ROLE
-		cmd := exec.Command("/proc/self/exe")
+	case "spawn": // ROLE [PROGRAM]
+		program := "/proc/self/exe"
+		if len(args) > 1 {
+			program = args[1]
+		}
+		cmd := exec.Command(program)
 		cmd.Env = append(os.Environ(), roleKey+"="+args[0])
 		cmd.Stderr = os.Stderr
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		must(cmd.Start())
 		go cmd.Wait() // as a supervisor does
 		return strconv.Itoa(cmd.Process.Pid)
+	case "program":
+		path, err := os.Readlink("/proc/self/exe")
+		must(err)
+		return path
 	case "litter": // N: orphans that end at once
 		script := fmt.Sprintf("i=0; while [ $i -lt %d ]; do (: &); i=$((i+1)); done", number(0))
 		return answer(exec.Command("/bin/sh", "-c", script).Run())

@@ -181,7 +181,7 @@ func (s *shell) step(ev event) {
 	for _, e := range s.core.step(time.Now(), ev) {
 		switch e := e.(type) {
 		case start:
-			s.start()
+			s.start(e.command)
 		case send:
 			s.send(e.pid, e.signal)
 		case endOrphans:

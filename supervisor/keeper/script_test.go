@@ -25,9 +25,10 @@ var update = flag.Bool("update", false, "write what the core does into the scrip
 //
 //	config watchdog=DURATION stop=DURATION   first line, optional; else no watchdog, and 10s
 //	begin
-//	started PID   failed CODE REASON         answers to start
+//	started PID [PATH]   failed CODE REASON  answers to start
 //	heard PID LINE...                        a notification
-//	announced PID
+//	told PID LINE...                         one about it, from another
+//	announced PID [PATH]
 //	ended PID [code=N] [signal=N] [lost]
 //	signal NAME                              TERM, INT, HUP, ...
 //	orphaned   childless
@@ -121,17 +122,21 @@ func playScript(t *testing.T, story []byte) []byte {
 		case "begin":
 			step("", begin{})
 		case "started":
-			step("", started{number(words[1])})
+			step("", started{number(words[1]), optional(words, 2)})
 		case "failed":
 			step("", startFailed{errors.New(strings.Join(words[2:], " ")), number(words[1])})
 		case "announced":
-			step("", announced{number(words[1])})
-		case "heard":
+			step("", announced{number(words[1]), optional(words, 2)})
+		case "heard", "told":
 			m, err := parse([]byte(strings.Join(words[2:], "\n")))
 			if err != nil {
 				t.Fatal(err)
 			}
-			step("", heard{number(words[1]), m})
+			pid, by := number(words[1]), 0
+			if words[0] == "heard" {
+				by = pid
+			}
+			step("", heard{pid, by, m})
 		case "ended":
 			var st status
 			for _, w := range words[2:] {
@@ -177,6 +182,13 @@ func playScript(t *testing.T, story []byte) []byte {
 	return out.Bytes()
 }
 
+func optional(words []string, i int) string {
+	if i < len(words) {
+		return words[i]
+	}
+	return ""
+}
+
 // checkCore holds what holds always.
 func checkCore(t *testing.T, c *core) {
 	t.Helper()
@@ -211,7 +223,7 @@ func signalNamed(t *testing.T, name string) syscall.Signal {
 func describe(e effect) string {
 	switch e := e.(type) {
 	case start:
-		return "start"
+		return strings.TrimSpace("start " + e.command)
 	case send:
 		for name, s := range signalNames {
 			if s == e.signal {

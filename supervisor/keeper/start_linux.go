@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -11,8 +12,8 @@ import (
 )
 
 // start starts a master with the stored files as descriptors from 3 on, in a process group of its own: a Ctrl-C in the
-// terminal reaches the keeper alone, which passes it on once.
-func (s *shell) start() {
+// terminal reaches the keeper alone, which passes it on once. An empty command is that of the options.
+func (s *shell) start(command string) {
 	files := make([]uintptr, 0, 3+len(s.store.files))
 	files = append(files, 0, 1, 2)
 	for _, f := range s.store.files {
@@ -20,8 +21,9 @@ func (s *shell) start() {
 	}
 	pidfd := -1
 	attr := &syscall.ProcAttr{Env: s.environment(), Files: files, Sys: &syscall.SysProcAttr{Setpgid: true, PidFD: &pidfd}}
-	pid, err := syscall.ForkExec(s.o.Command, s.o.Args, attr)
-	if err != nil && s.o.Fallback != "" && (s.core.served || s.core.failures > 0) {
+	path := cmp.Or(command, s.o.Command)
+	pid, err := syscall.ForkExec(path, s.o.Args, attr)
+	if err != nil && command == "" && s.o.Fallback != "" && (s.core.served || s.core.failures > 0) {
 		s.log.say("cannot execute %s: %v; executing %s instead", s.o.Command, err, s.o.Fallback)
 		pid, err = syscall.ForkExec(s.o.Fallback, s.o.Args, attr)
 	}
@@ -30,11 +32,11 @@ func (s *shell) start() {
 		if errors.Is(err, syscall.ENOENT) {
 			code = CodeNotFound
 		}
-		s.step(startFailed{fmt.Errorf("cannot execute %s: %w", s.o.Command, err), code})
+		s.step(startFailed{fmt.Errorf("cannot execute %s: %w", path, err), code})
 		return
 	}
 	s.follow(pid, pidfd)
-	s.step(started{pid})
+	s.step(started{pid, command})
 }
 
 // environment is that of a master. LISTEN_PID is not in it: nobody knows the PID before the process is there, and it
