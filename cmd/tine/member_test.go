@@ -33,6 +33,7 @@ import (
 //	MEMBER_GARBAGE=1       keep a duplicate of the channel, for /garbage
 //	MEMBER_DEAF=1          accept in a way that /deaf can end
 //	MEMBER_ORPHAN_GRACE=D  drain when there has been no master for so long
+//	MEMBER_COUNTS=1        print "count N" every other millisecond, and at the end "counted N"
 //	MEMBER_MODE=TEXT       told in the answers
 //
 // and requests to its own socket say how it goes on: see routes.
@@ -80,11 +81,34 @@ func memberMain([]string) int {
 	if d, err := time.ParseDuration(os.Getenv("MEMBER_START")); err == nil {
 		time.Sleep(d)
 	}
+	if os.Getenv("MEMBER_COUNTS") != "" {
+		defer countLines()()
+	}
 	if err := m.serve(); err != nil {
 		fmt.Fprintln(os.Stderr, "member:", err)
 		return 1
 	}
 	return 0
+}
+
+// countLines prints numbers, from 1 on, until it is told to end, and then how many they were.
+func countLines() (end func()) {
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		pace := time.NewTicker(2 * time.Millisecond)
+		defer pace.Stop()
+		for n := 1; ; n++ {
+			fmt.Printf("count %d\n", n)
+			select {
+			case <-stop:
+				fmt.Printf("counted %d\n", n)
+				return
+			case <-pace.C:
+			}
+		}
+	}()
+	return func() { close(stop); <-ended }
 }
 
 func (m *member) serve() error {

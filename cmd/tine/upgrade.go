@@ -35,8 +35,8 @@ goes on as if nothing had been, and the exit status is 1.
 The new master is another process. Below a keeper, in a container too, and below systemd
 nobody has to know. With --keeper=off whoever has started tine sees that process end with
 status 0; the new one is a child of its parent's reaper. As PID 1 it refuses, as all would
-end with it. A keeper is not replaced, and brings a master that crashes back from the path
-that tine was started from.`,
+end with it. A keeper is not replaced. It brings a master that crashes back from the file of
+the one that was in charge.`,
 		Example: `  mv tine-1.5 /usr/local/bin/tine && tine upgrade
   tine upgrade --binary ./tine-1.5`,
 		Args:              arguments(0, 0),
