@@ -60,7 +60,7 @@ func ScrubEnv(env []string) []string {
 func private(key string) bool {
 	switch key {
 	case "LISTEN_FDS", "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDNAMES", // systemd: sockets
-		"NOTIFY_SOCKET", "MAINPID", "FDSTORE", // systemd: readiness
+		"NOTIFY_SOCKET", "MAINPID", "MAINPIDFILE", "FDSTORE", // systemd: readiness
 		"NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_UNIQUE_ID": // Node: a parent's channel
 		return true
 	}

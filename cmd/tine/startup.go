@@ -186,6 +186,7 @@ func (u unit) text() string {
 		"@DIR@", literal(u.dir),
 		"@PATH@", unitQuote("PATH="+literal(u.path)),
 		"@COMMAND@", strings.Join(words, " "),
+		"@RUNTIME@", strings.TrimSuffix(u.service(), ".service"),
 		"@SUPERVISION@", startupSupervision,
 		"@TARGET@", target,
 	).Replace(startupService)

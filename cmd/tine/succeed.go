@@ -43,6 +43,11 @@ func openSuccession(up *above) *succession {
 		fmt.Fprintf(os.Stderr, "tine: %v; going on without\n", err)
 		return nil
 	}
+	if !u.HasParent() && keeper.PID() == 0 && os.Getenv(keeper.EnvPIDFile) != "" {
+		if err := up.client.Lead(context.Background()); err != nil { // else systemd misses the file at each reload, and says so
+			fmt.Fprintf(os.Stderr, "tine: %v; going on without\n", err)
+		}
+	}
 	return &succession{Upgrader: u, above: up}
 }
 

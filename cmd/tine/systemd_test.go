@@ -4,10 +4,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,6 +105,9 @@ func TestSystemdConversation(t *testing.T) {
 	s.mustSystemctl("log-level", "debug")
 	s.mustSystemctl("reload", "tine.service")
 	s.awaitFrom(mark, is("configuration applied"))
+	if len(s.since(mark, func(e event) bool { return strings.Contains(e.Raw, "Can't open PID file") })) > 0 {
+		t.Error("there is no PID file")
+	}
 	s.awaitFrom(mark, notified("RELOADING=1"))
 	s.awaitFrom(mark, notified("READY=1"))
 	s.expect("ActiveState", "active")
@@ -195,6 +200,14 @@ func TestSystemdMasterHangs(t *testing.T) {
 	s.ended("inactive", "success", 0)
 }
 
+// upgrade returns when the old master has ended, which can be seen from inside only.
+func (s *machine) upgrade() {
+	s.t.Helper()
+	if text, err := s.run("/usr/local/bin/tine", "upgrade", "--control", "/run/tine/tine.sock"); err != nil {
+		s.t.Fatal(err, text)
+	}
+}
+
 // TestSystemdUpgrade: systemd follows the new master, which it hears, watches, stops and brings back.
 func TestSystemdUpgrade(t *testing.T) {
 	t.Parallel()
@@ -207,7 +220,7 @@ func TestSystemdUpgrade(t *testing.T) {
 	s.mustSystemctl("log-level", "debug")
 	for n := range 3 {
 		old := s.show("MainPID")
-		s.tell(0, "upgrade")
+		s.upgrade()
 		main := strconv.Itoa(s.mustStatus().PID)
 		if main == old {
 			t.Fatalf("the master is still %s", main)
@@ -233,7 +246,7 @@ func TestSystemdUpgrade(t *testing.T) {
 	}
 	s.kill(s.master(), syscall.SIGKILL)
 	s.next(1, before)
-	s.tell(0, "upgrade")
+	s.upgrade()
 	s.mustSystemctl("reload", "tine.service")
 	s.expect("ActiveState", "active")
 	l.lossless(t)
@@ -243,6 +256,41 @@ func TestSystemdUpgrade(t *testing.T) {
 	s.kill(s.master(), syscall.SIGUSR2)
 	s.awaitFrom(mark, is("rollout done"))
 	s.expect("NFileDescriptorStore", stored)
+
+	// systemd would kill at once who was not its child when it became the main process.
+	answer, mark := s.slow(t, 500), s.mark()
+	s.mustSystemctl("stop", "tine.service")
+	if text, err := answer(); err != nil || !strings.HasSuffix(text, ".") {
+		t.Errorf("the stop has cut a request: %q %v", text, err)
+	}
+	s.awaitFrom(mark, notified("STOPPING=1"))
+	s.ended("inactive", "success", 0)
+}
+
+// TestSystemdStopAfterUpgrade: a stop straight after an upgrade reaches the new master, which ends in order, whatever systemd
+// thinks of it.
+func TestSystemdStopAfterUpgrade(t *testing.T) {
+	t.Parallel()
+	address := fmt.Sprintf("127.0.0.1:%d", freePort(t)) // the same after each start
+	s := serving(t, packaged(t, strings.Replace(systemdConfig, "127.0.0.1:0", address, 1)))
+	for range 3 {
+		s.upgrade()
+		answer := s.slow(t, 500)
+		s.mustSystemctl("stop", "tine.service")
+		if text, err := answer(); err != nil || !strings.HasSuffix(text, ".") {
+			t.Errorf("the stop has cut a request: %q %v", text, err)
+		}
+		s.ended("inactive", "success", 0)
+		if _, err := os.Stat(fmt.Sprintf("/proc/%d/root/run/tine/main.pid", s.init)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the PID file is left: %v", err)
+		}
+		mark := s.mark()
+		s.mustSystemctl("start", "tine.service")
+		s.awaitFrom(mark, is("all workers are ready"))
+	}
+	if len(s.since(0, func(e event) bool { return strings.Contains(e.Raw, "which is not our child") })) > 0 {
+		t.Error("systemd has a main process that is not its child")
+	}
 	s.mustSystemctl("stop", "tine.service")
 	s.ended("inactive", "success", 0)
 }
@@ -272,9 +320,13 @@ func TestSystemdStartup(t *testing.T) {
 		s.kill(s.master(), syscall.SIGKILL)
 		s.next(n+1, before)
 	}
-	s.tell(0, "upgrade")
+	s.upgrade()
 	s.mustSystemctl("reload", s.service)
 	l.lossless(t)
+	s.mustSystemctl("stop", s.service)
+	s.nothingLeft()
+	s.mustSystemctl("start", s.service)
+	s.expect("StatusText", "2 of 2 ready")
 	if text, err := s.run("/usr/local/bin/tine", "startup", "-c", "/etc/shop/tine.yaml", "--uninstall"); err != nil || s.show("UnitFileState") != "" {
 		t.Errorf("uninstall: %v %s: %s", err, text, s.show("UnitFileState"))
 	}
@@ -405,6 +457,24 @@ func TestSystemdStopWithoutMaster(t *testing.T) {
 		t.Errorf("%d workers are left", n)
 	}
 	s.endWorkers()
+	if text, err := answer(); err != nil || !strings.HasSuffix(text, ".") {
+		t.Errorf("a request was cut: %q %v", text, err)
+	}
+	s.nothingLeft()
+}
+
+// TestSystemdStopWithoutMasterDrains: workers that want it drain then. systemd lets go of their lifelines, with all that it has
+// stored, at the stop and not before.
+func TestSystemdStopWithoutMasterDrains(t *testing.T) {
+	t.Parallel()
+	etc := packaged(t, strings.Replace(systemdConfig, "listen:", "env: {MEMBER_ORPHAN_GRACE: 10ms}\n    listen:", 1))
+	etc["systemd/system/tine.service.d/60-restart.conf"] = "[Service]\nRestartSec=1h\n"
+	s := serving(t, etc)
+	s.kill(s.master(), syscall.SIGKILL)
+	s.expect("SubState", "auto-restart")
+	answer := s.slow(t, 1000)
+	s.mustSystemctl("stop", "tine.service")
+	eventually(t, "the workers have drained", func() bool { return len(s.processes()) == 0 })
 	if text, err := answer(); err != nil || !strings.HasSuffix(text, ".") {
 		t.Errorf("a request was cut: %q %v", text, err)
 	}

@@ -67,6 +67,10 @@ the one that was in charge.`,
 // upgrade orders it, and says what is in charge then.
 func (o *orders) upgrade(cmd *cobra.Command, r *running, binary string) error {
 	began := time.Now()
+	ended := func(context.Context) error { return nil }
+	if _, _, err := commandLine(r.status.PID); err == nil { // else it is none of this namespace, or there is no /proc
+		ended = endOf(r.status.PID)
+	}
 	if err := o.give(cmd, r, []control.Order{{Verb: control.VerbUpgrade, Binary: binary}}, func(control.Order) string { return "" }); err != nil {
 		return err
 	}
@@ -78,6 +82,9 @@ func (o *orders) upgrade(cmd *cobra.Command, r *running, binary string) error {
 	if err != nil {
 		return fmt.Errorf("upgraded, but the new master does not answer: %w", err)
 	}
+	// Until the old one has ended systemd would tell it, and not the new one, to stop or to reload. That it takes long is no
+	// failure.
+	_ = ended(ctx)
 	if o.json {
 		return nil
 	}

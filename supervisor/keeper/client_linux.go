@@ -29,11 +29,18 @@ func (c *Client) Exits(ctx context.Context) ([]Exit, error) {
 
 // Lead makes this process the master that counts, in an upgrade, before it says READY=1 and before the old master ends. An
 // error says that it must not become that: the keeper has refused it, because the old master has crashed meanwhile and
-// another was started in its place, or did not answer. systemd is told, and its answer not waited for.
+// another was started in its place, or did not answer; or a file cannot be written.
 //
 // From then on a keeper brings back the program of this process, by the path that it was started from: what is there at
 // that time. If it cannot be executed then, or if the path cannot stand in a notification (more than 3840 bytes, a line feed),
 // it is the program that the keeper was started with.
+//
+// systemd is told by the file that MAINPIDFILE names, the PIDFile= of the unit, which it reads when the old master has
+// ended. Told by a notification it would look at once, and see a process that is not its child but the old master's. For the
+// end of such a one it does not wait: a stop of the service would be SIGTERM and at once SIGKILL. Where the variable is not
+// set there is nothing else; then systemd has read the notification when Lead returns, so that the old master's end is not
+// taken for that of the service. It is waited for at most 5 seconds, and not until ctx is done: once told it knows no way
+// back, so that no answer is no error.
 func (c *Client) Lead(ctx context.Context) error {
 	if c == nil {
 		return nil
@@ -41,7 +48,10 @@ func (c *Client) Lead(ctx context.Context) error {
 	pid := strconv.Itoa(os.Getpid())
 	announce := "MAINPID=" + pid
 	if PID() == 0 {
-		return c.Notify(announce)
+		if path := os.Getenv(EnvPIDFile); path != "" {
+			return writePIDFile(path)
+		}
+		return c.leadSystemd(ctx, announce)
 	}
 	if path, err := os.Executable(); err == nil && checkCommand(path) == nil {
 		announce += "\n" + commandField + "=" + path
@@ -59,6 +69,31 @@ func (c *Client) Lead(ctx context.Context) error {
 	}
 	return nil
 }
+
+func (c *Client) leadSystemd(ctx context.Context, announce string) error {
+	if err := c.Notify(announce); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leadTimeout)
+	defer cancel()
+	_ = c.Barrier(ctx)
+	return nil
+}
+
+// writePIDFile never shows half a file.
+func writePIDFile(path string) error {
+	temporary := path + ".new"
+	if err := os.WriteFile(temporary, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
+		return fmt.Errorf("cannot tell systemd who is the master: %w", err)
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return fmt.Errorf("cannot tell systemd who is the master: %w", err)
+	}
+	return nil
+}
+
+// leadTimeout bounds the wait for systemd. It is less than what the old master grants the new one from go to ready.
+const leadTimeout = 5 * time.Second
 
 // ask sends a question and returns the answer, which is empty from systemd and from a keeper that refuses to answer.
 func (c *Client) ask(ctx context.Context, question string) (io.Reader, error) {

@@ -21,6 +21,10 @@ const (
 	envWatchdogPID = "WATCHDOG_PID"
 )
 
+// EnvPIDFile names the file by which systemd is told who is the master: see [Client.Lead]. It is not systemd's: the unit says
+// by it what its PIDFile= is.
+const EnvPIDFile = "MAINPIDFILE"
+
 const (
 	firstInherited = 3
 	maxInherited   = 1 << 20

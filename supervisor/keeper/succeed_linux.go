@@ -78,7 +78,7 @@ const wordBits = syscall.Signal(strconv.IntSize)
 // ofAbove says whether a variable is what a keeper, or systemd, says to a master.
 func ofAbove(key string) bool {
 	return key == EnvKeeper || strings.HasPrefix(key, "LISTEN_") ||
-		key == envNotify || key == envStore || key == "MAINPID" || strings.HasPrefix(key, "WATCHDOG_")
+		key == envNotify || key == envStore || key == "MAINPID" || key == EnvPIDFile || strings.HasPrefix(key, "WATCHDOG_")
 }
 
 func givenText(all []given) string {
