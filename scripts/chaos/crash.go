@@ -255,17 +255,12 @@ func (m *master) canUpgrade() bool {
 	return bytes.Contains(out, []byte("\n  upgrade "))
 }
 
-// stopAndStart ends all of it under load and begins anew. There is a master: without one nobody reads what the workers print
-// last, and a master that has only just been started dies of the signal, which is the exit status then.
+// stopAndStart ends all of it under load, whether there is a master at the moment or one is coming, and begins anew.
 func (k *monkey) stopAndStart() {
 	if !k.slow {
 		return
 	}
 	k.stopped.Wait() // who is stopped takes as long as that to end
-	if _, err := k.master.inCharge(0, backIn); err != nil {
-		k.problem(fmt.Errorf("before a stop: %w", err))
-		return
-	}
 	k.did("stop and start of all")
 	k.journal.act("the last requests")
 	k.load.lastRequest()
