@@ -68,13 +68,17 @@ newest 4,096 events.`,
 			if !follow {
 				return nil
 			}
-			err = r.Events(cmd.Context(), after, true, func(e control.Event) error {
-				if !wanted(e) {
-					return nil
+			return followed(cmd, r, func(next bool) error {
+				if next {
+					after = 0
 				}
-				return show(e)
+				return r.Events(cmd.Context(), after, true, func(e control.Event) error {
+					if !wanted(e) {
+						return nil
+					}
+					return show(e)
+				})
 			})
-			return followed(cmd, err)
 		},
 	}
 	t = addTarget(cmd, true)
@@ -85,12 +89,25 @@ newest 4,096 events.`,
 	return cmd
 }
 
-// followed is the end of a stream that was followed: the master's own is no error.
-func followed(cmd *cobra.Command, err error) error {
-	if err == nil {
-		fmt.Fprintln(cmd.ErrOrStderr(), "tine has ended")
+// followed reads a stream that goes on until its master ends, and then all that the next one has, if another comes. The
+// end of the last one is no error.
+func followed(cmd *cobra.Command, r *running, read func(next bool) error) error {
+	pid := r.status.PID
+	for next := false; ; next = true {
+		err := read(next)
+		r.Close() // the connections to the old one
+		ctx, cancel := context.WithTimeout(cmd.Context(), answerTimeout)
+		now, gone := r.Status(ctx)
+		cancel()
+		if gone != nil || now.PID == pid {
+			if err == nil {
+				fmt.Fprintln(cmd.ErrOrStderr(), "tine has ended")
+			}
+			return err
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "the master, pid %d, has ended; pid %d goes on\n", pid, now.PID)
+		pid = now.PID
 	}
-	return err
 }
 
 // appsOrAll is the set of the apps that a name means, nil for all of the master.

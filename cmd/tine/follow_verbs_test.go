@@ -62,9 +62,11 @@ func TestFollow(t *testing.T) {
 			return code
 		}
 	}
-	events, eventsEnd := follow("events", "-f", "-n", "0")
+	events, eventsEnd := follow("events", "-f", "-n", "all")
 	logs, logsEnd := follow("logs", "-f", "web", "-n", "all", "--stream", "master")
 	lineOf(t, logs, "ready")
+	lineOf(t, events, "ready") // both are there
+	lineOf(t, events, "ready")
 	pid := sh.status().Apps[0].Workers[0].PID
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -107,4 +109,56 @@ func TestReloadInterrupted(t *testing.T) {
 	openGate(t, gate)
 	eventually(t, "the reload is done", func() bool { return sh.status().Apps[0].Generation == 2 })
 	sh.do(0, "stop")
+}
+
+// TestFollowGoesOn: over a crash of the master and an upgrade, with what the next one says from its beginning.
+func TestFollowGoesOn(t *testing.T) {
+	t.Parallel()
+	m := startReady(t, twoCalm, kept)
+	follow := func(args ...string) (<-chan string, func() string) {
+		cmd, _, stderr := m.command(args...)
+		cmd.Stdout = nil
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines, done := make(chan string, 1024), make(chan struct{})
+		go func() {
+			defer close(done)
+			defer close(lines)
+			for s := bufio.NewScanner(out); s.Scan(); {
+				lines <- s.Text()
+			}
+		}()
+		return lines, func() string {
+			<-done
+			if err := cmd.Wait(); err != nil {
+				t.Errorf("%v: %s", args, err)
+			}
+			return stderr.String()
+		}
+	}
+	events, eventsEnd := follow("events", "-f")
+	logs, logsEnd := follow("logs", "-f", "-n", "all")
+	lineOf(t, events, "ready")
+	lineOf(t, logs, "ready")
+	st := m.mustStatus()
+	if err := syscall.Kill(st.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	lineOf(t, events, "restored")
+	lineOf(t, logs, "adopted the workers")
+	m.tell(0, "upgrade")
+	lineOf(t, events, "upgraded")
+	lineOf(t, logs, "upgraded")
+	m.tell(0, "stop")
+	for _, said := range []string{eventsEnd(), logsEnd()} {
+		// A connection that was cut is made anew without a word.
+		if n := strings.Count(said, " goes on\n"); n < 1 || n > 2 || !strings.HasSuffix(said, "tine has ended\n") {
+			t.Errorf("it says %q", said)
+		}
+	}
 }

@@ -53,20 +53,25 @@ lines of each app, whatever files they go to.`,
 			many := len(apps) > 1 // which a query cannot say: all are asked for, and chosen here
 			q.Last = last.query(cmd.Flags().Changed("last") || since.IsZero() && q.Grep == "" && !many)
 			s := newScreen(cmd.OutOrStdout())
-			err = r.Logs(cmd.Context(), q, func(l control.LogLine) error {
-				if many && !apps[l.App] {
-					return nil
+			read := func(next bool) error {
+				if next {
+					q.Last = lines(-1).query(true)
 				}
-				if asJSON {
-					return printLine(s, l)
-				}
-				_, err := fmt.Fprintln(s, logText(s, l, times))
-				return err
-			})
-			if follow {
-				return followed(cmd, err)
+				return r.Logs(cmd.Context(), q, func(l control.LogLine) error {
+					if many && !apps[l.App] {
+						return nil
+					}
+					if asJSON {
+						return printLine(s, l)
+					}
+					_, err := fmt.Fprintln(s, logText(s, l, times))
+					return err
+				})
 			}
-			return err
+			if follow {
+				return followed(cmd, r, read)
+			}
+			return read(false)
 		},
 	}
 	t = addTarget(cmd, true)
