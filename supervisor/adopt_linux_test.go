@@ -225,6 +225,7 @@ func (m *keptMaster) load(address string, n int) (stop func() (asked int, lost m
 					lost[err.Error()]++
 				}
 				mu.Unlock()
+				time.Sleep(3 * time.Millisecond) // the machine is for others too
 			}
 		})
 	}

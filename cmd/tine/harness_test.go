@@ -530,7 +530,15 @@ type load struct {
 
 func (m *tine) load(clients int) *load { return loadOn(m.address(), clients) }
 
-func loadOn(address string, clients int) *load {
+// steadily is load that leaves the machine to others: what a test wants to see is who is lost, and not how many are served.
+func (m *tine) steadily(clients int) *load {
+	return pacedLoadOn(m.address(), clients, 4*time.Millisecond)
+}
+
+func loadOn(address string, clients int) *load { return pacedLoadOn(address, clients, 0) }
+
+// pacedLoadOn pauses after each request of a client.
+func pacedLoadOn(address string, clients int, pause time.Duration) *load {
 	l := &load{stop: make(chan struct{}), pids: map[int]bool{}}
 	target := "http://" + address + "/"
 	for i := range clients {
@@ -559,6 +567,7 @@ func loadOn(address string, clients int) *load {
 				}
 				l.pids[a.PID] = true
 				l.mu.Unlock()
+				time.Sleep(pause)
 			}
 		})
 	}

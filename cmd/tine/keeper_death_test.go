@@ -59,7 +59,7 @@ func TestKeeperDies(t *testing.T) {
 	m := startReady(t, twoCalm, kept)
 	st := m.mustStatus()
 	before := m.workers("")
-	l := m.load(8)
+	l := m.steadily(8)
 	for range 3 {
 		if err := syscall.Kill(st.KeeperPID, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
@@ -105,7 +105,7 @@ func TestKeeperDiesInARollout(t *testing.T) {
 	t.Parallel()
 	m := startReady(t, twoCalm, kept)
 	st, before := m.mustStatus(), m.workers("")
-	l := m.load(8)
+	l := m.steadily(8)
 	mark := m.mark()
 	m.signal(syscall.SIGUSR2)
 	m.awaitFrom(mark, is("ready"))

@@ -38,7 +38,7 @@ func TestKeptScales(t *testing.T) {
 			t.Parallel()
 			m := startReady(t, steered(2, "steering: "+kind, "$CALM"), kept)
 			m.of(kind)
-			l := m.load(2)
+			l := m.steadily(2)
 			for range 2 {
 				mark := m.mark()
 				m.signal(syscall.SIGTTIN)

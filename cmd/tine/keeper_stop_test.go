@@ -22,11 +22,7 @@ var counting = strings.Replace(twoWorkers, "listen:", `env: {MEMBER_COUNTS: "1"}
 // while another one is starting. The stop is in order, and nothing that the workers have said is lost.
 func TestStopAfterACrash(t *testing.T) {
 	t.Parallel()
-	rounds := 30
-	if testing.Short() {
-		rounds = 3
-	}
-	for i := range rounds {
+	for i := range rounds(10, 30) {
 		m := startReady(t, counting, kept)
 		workers := values(m.workers(""))
 		wait := time.Duration(rand.Int64N(int64(50 * time.Millisecond)))

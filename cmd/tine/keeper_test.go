@@ -114,7 +114,7 @@ func TestKept(t *testing.T) {
 		t.Errorf("the status has master %d and keeper %d; want %d and %d", st.PID, st.KeeperPID, masterOf(m.pid), m.pid)
 	}
 	before := m.workers("")
-	l := m.load(4)
+	l := m.steadily(4)
 	m.roll()
 	l.lossless(t)
 	for slot, pid := range m.workers("") {
@@ -224,7 +224,7 @@ func TestKeptHungMaster(t *testing.T) {
 	t.Parallel()
 	m := startReady(t, oneWorker, kept, withEnv("TINE_WATCHDOG=5s"))
 	first, before := m.mustStatus().PID, m.workers("")
-	l := m.load(4)
+	l := m.steadily(4)
 	if err := syscall.Kill(first, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"os"
 	"slices"
 	"syscall"
 	"testing"
@@ -40,19 +41,28 @@ func (m *tine) eventuallyFiles(before []int) {
 	})
 }
 
-// TestKilledEverySecond: kill -9 of the master, every second for half a minute, under load: no request fails, no worker is
+// rounds is how often a test does what it does, where once is as good as often but for what happens seldom: all of it with
+// TINE_TEST_LONG in the environment.
+func rounds(short, long int) int {
+	if os.Getenv("TINE_TEST_LONG") != "" {
+		return long
+	}
+	return short
+}
+
+// TestKilledEverySecond: kill -9 of the master, every second, for half a minute if it is to be long, under load: no request fails, no worker is
 // another one, nobody piles up descriptors or leaves a zombie.
 func TestKilledEverySecond(t *testing.T) {
 	t.Parallel()
 	m := startReady(t, twoCalm, kept)
 	st := m.mustStatus()
 	workers := workerPIDs(st)
-	l := m.load(4)
+	l := m.steadily(4)
 	next := time.NewTicker(time.Second)
 	defer next.Stop()
 	var back []time.Duration
 	var files []int
-	for i := range 30 {
+	for i := range rounds(8, 30) {
 		<-next.C
 		old := st.PID
 		began := time.Now()
@@ -80,12 +90,12 @@ func TestKilledEverySecond(t *testing.T) {
 	m.stop()
 }
 
-// TestUpgradeFiftyTimes: nobody has more descriptors after 50 upgrades than after the first.
+// TestUpgradeFiftyTimes: nobody has more descriptors after many upgrades (50, if it is to be long) than after the first.
 func TestUpgradeFiftyTimes(t *testing.T) {
 	t.Parallel()
 	m := startReady(t, twoCalm, kept)
 	var files []int
-	for i := range 50 {
+	for i := range rounds(15, 50) {
 		m.tell(0, "upgrade")
 		if i == 0 {
 			old := m.mustStatus()

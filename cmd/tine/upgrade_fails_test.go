@@ -66,7 +66,7 @@ func TestUpgradeThatFails(t *testing.T) {
 			m := startReady(t, twoCalm, kept, withEnv("TEST_UPGRADE_TIMEOUT=5s"))
 			st := m.mustStatus()
 			processes := len(m.processes())
-			l := m.load(2)
+			l := m.steadily(2)
 			write(t, m.dir, "steps", c.step+" "+c.what+"\n")
 			cmd, out, stderr := m.command("upgrade")
 			err := cmd.Run()
@@ -99,7 +99,7 @@ func TestUpgradeToWhatIsNone(t *testing.T) {
 	m := startReady(t, twoCalm, kept, withEnv("TEST_UPGRADE_TIMEOUT=2s"))
 	st := m.mustStatus()
 	processes := len(m.processes())
-	l := m.load(2)
+	l := m.steadily(2)
 	program := func(name, text string) {
 		write(t, m.dir, name, text)
 		if err := os.Chmod(filepath.Join(m.dir, name), 0o755); err != nil {

@@ -95,7 +95,7 @@ func TestUpgradeInARollout(t *testing.T) {
 	t.Parallel()
 	m, gate := startGated(t)
 	before := m.mustStatus()
-	l := m.load(4)
+	l := m.steadily(4)
 	mark := m.mark()
 	reload, reloaded, reloadErr := m.command("reload")
 	if err := reload.Start(); err != nil {

@@ -70,7 +70,7 @@ func TestUpgradeTenTimes(t *testing.T) {
 			m := startReady(t, twoCalm, withEnv("TINE_KEEPER="+mode))
 			st := m.mustStatus()
 			before := workerPIDs(st)
-			l := m.load(4)
+			l := m.steadily(4)
 			files, took := 0, []time.Duration{}
 			for i := range 10 {
 				began := time.Now()
