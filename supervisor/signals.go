@@ -31,15 +31,26 @@ func watchSignals(s *Supervisor) *signalWatch {
 		close(w.ended)
 		return w
 	}
-	signal.Notify(w.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP,
-		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTTIN, syscall.SIGTTOU)
+	signal.Notify(w.signals, watched...)
 	go w.run()
 	return w
 }
 
+var watched = []os.Signal{
+	syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP,
+	syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTTIN, syscall.SIGTTOU,
+}
+
 // stop gives the signals back their default meaning and ends the watch. A reload or
 // reopen that hangs on its disk is not waited for.
+//
+// Below a keeper they are ignored instead: what somebody sends to both, as systemd does to
+// a control group, comes twice, and the second must not kill a master that has just ended
+// in order.
 func (w *signalWatch) stop() {
+	if w.s.options.signals && keeper.PID() != 0 {
+		signal.Ignore(watched...)
+	}
 	signal.Stop(w.signals)
 	close(w.signals)
 	select {

@@ -161,7 +161,7 @@ func TestSystemdMasterKilled(t *testing.T) {
 	stored := s.show("NFileDescriptorStore")
 	l := s.load(8)
 	var away []time.Duration
-	for n := range 15 {
+	for n := range rounds(5, 15) {
 		served := l.served.Load()
 		eventually(t, "there is load", func() bool { return l.served.Load() > served+100 })
 		master, mark, began := s.master(), s.mark(), time.Now()
