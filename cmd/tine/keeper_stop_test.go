@@ -24,6 +24,7 @@ func TestStopAfterACrash(t *testing.T) {
 	t.Parallel()
 	for i := range rounds(10, 30) {
 		m := startReady(t, counting, kept)
+		m.await(says("is ready after")) // before that a crash is one of the start
 		workers := values(m.workers(""))
 		wait := time.Duration(rand.Int64N(int64(50 * time.Millisecond)))
 		if i == 0 {
