@@ -66,7 +66,7 @@ func NewBoard() (*Board, error) {
 // memory file of BoardBytes. It duplicates the descriptor and writes the header; counters keep what they have. The rows
 // are a new memory file. The memory lives on when the map's last program has gone.
 func NewBoardOn(hot *os.File) (*Board, error) {
-	f, err := duplicateFile(hot)
+	f, err := Duplicate(hot)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a board: duplicate %s: %w", hot.Name(), err)
 	}
@@ -153,8 +153,8 @@ func (b *Board) Share() (hot, rows *os.File, err error) {
 	if b.hotFile == nil {
 		return nil, nil, errors.New("cannot share board: it was opened, not made, here, or is closed")
 	}
-	if hot, err = duplicateFile(b.hotFile); err == nil {
-		if rows, err = duplicateFile(b.rowsFile); err == nil {
+	if hot, err = Duplicate(b.hotFile); err == nil {
+		if rows, err = Duplicate(b.rowsFile); err == nil {
 			return hot, rows, nil
 		}
 		hot.Close()

@@ -41,15 +41,3 @@ func mapMemory(f *os.File, n int64, ebpfMap bool) ([]byte, error) {
 	}
 	return b, nil
 }
-
-func duplicateFile(f *os.File) (*os.File, error) {
-	fd, err := fileDescriptor(f)
-	if err != nil {
-		return nil, err
-	}
-	d, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("fcntl", err)
-	}
-	return os.NewFile(uintptr(d), f.Name()), nil
-}

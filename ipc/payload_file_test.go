@@ -10,7 +10,7 @@ import (
 // lend returns a descriptor of its own for a payload's file, as another process gets one.
 func lend(t testing.TB, p *Payload) *os.File {
 	t.Helper()
-	f, err := duplicateFile(p.File())
+	f, err := Duplicate(p.File())
 	if err != nil {
 		t.Fatal(err)
 	}

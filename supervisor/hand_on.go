@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/listen"
 )
@@ -64,7 +65,7 @@ func (h *handedOn) pause(files map[string][]*os.File) error {
 	defer h.mu.Unlock()
 	for name, all := range h.given {
 		for _, f := range all {
-			d, err := duplicateFile(f)
+			d, err := ipc.Duplicate(f)
 			if err != nil {
 				return err
 			}

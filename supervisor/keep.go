@@ -3,15 +3,14 @@ package supervisor
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"os"
 	"strconv"
 	"time"
 
+	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/record"
-	"golang.org/x/sys/unix"
 )
 
 // Store holds files for the master that comes after this one. It is the keeper's, or
@@ -119,22 +118,6 @@ func (l *loop) forgetInherited() {
 		}
 		delete(l.s.inherited, name)
 	}
-}
-
-// duplicateFile leaves the mode of f alone: f.Fd() may make it blocking for all who share
-// it.
-func duplicateFile(f *os.File) (d *os.File, err error) {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	cerr := raw.Control(func(fd uintptr) {
-		var n int
-		if n, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 3); err == nil {
-			d = os.NewFile(uintptr(n), f.Name())
-		}
-	})
-	return d, errors.Join(err, cerr)
 }
 
 // keep stores files. One that is not stored is missed only if this master crashes, so
@@ -268,7 +251,7 @@ func (m *member) files() ([]*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	line, err := duplicateFile(m.lifeline.File())
+	line, err := ipc.Duplicate(m.lifeline.File())
 	for _, stream := range []**os.File{&left.Stdout, &left.Stderr} {
 		if *stream == nil && err == nil {
 			*stream, err = os.Open(os.DevNull)

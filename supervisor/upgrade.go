@@ -195,7 +195,7 @@ func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 	l.stepAt = time.Now()
 	l.saveState()
 	put := func(name string, f *os.File) error {
-		d, err := duplicateFile(f)
+		d, err := ipc.Duplicate(f)
 		if err == nil {
 			files[name] = append(files[name], d)
 		}

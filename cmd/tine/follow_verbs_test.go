@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,6 +31,29 @@ func lineOf(t *testing.T, lines <-chan string, words string) string {
 	}
 }
 
+// linesOf starts a command and reads what it prints; done is closed at the end of that, before which nobody may wait for
+// the command.
+func linesOf(t *testing.T, cmd *exec.Cmd) (<-chan string, <-chan struct{}) {
+	t.Helper()
+	cmd.Stdout = nil
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines, done := make(chan string, 1024), make(chan struct{})
+	go func() {
+		defer close(done)
+		defer close(lines)
+		for s := bufio.NewScanner(out); s.Scan(); {
+			lines <- s.Text()
+		}
+	}()
+	return lines, done
+}
+
 // TestFollow: what happens is seen as it happens, and the end of tine is the end.
 func TestFollow(t *testing.T) {
 	t.Parallel()
@@ -38,23 +62,7 @@ func TestFollow(t *testing.T) {
 	sh.do(0, "start", "tine.yaml")
 	follow := func(args ...string) (<-chan string, func() int) {
 		cmd, _, stderr := sh.command(args...)
-		cmd.Stdout = nil
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		lines := make(chan string, 1024)
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			defer close(lines)
-			for s := bufio.NewScanner(out); s.Scan(); {
-				lines <- s.Text()
-			}
-		}()
+		lines, done := linesOf(t, cmd)
 		return lines, func() int {
 			<-done
 			code := sh.end(cmd.Wait())
@@ -117,22 +125,7 @@ func TestFollowGoesOn(t *testing.T) {
 	m := startReady(t, twoCalm, kept)
 	follow := func(args ...string) (<-chan string, func() string) {
 		cmd, _, stderr := m.command(args...)
-		cmd.Stdout = nil
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		lines, done := make(chan string, 1024), make(chan struct{})
-		go func() {
-			defer close(done)
-			defer close(lines)
-			for s := bufio.NewScanner(out); s.Scan(); {
-				lines <- s.Text()
-			}
-		}()
+		lines, done := linesOf(t, cmd)
 		return lines, func() string {
 			<-done
 			if err := cmd.Wait(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/keeper"
@@ -169,22 +170,14 @@ func (a *above) takeStart() {
 
 // duplicateStart is the pipe for the next master; none where its reader was told already.
 func (a *above) duplicateStart() (files []*os.File, err error) {
-	raw, err := a.start.SyscallConn()
-	if err != nil {
+	f, err := ipc.Duplicate(a.start)
+	switch {
+	case errors.Is(err, os.ErrClosed):
 		return nil, nil
-	}
-	if raw.Control(func(fd uintptr) {
-		var n int
-		if n, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 3); err == nil {
-			files = []*os.File{os.NewFile(uintptr(n), startName)}
-		}
-	}) != nil {
-		return nil, nil
-	}
-	if err != nil {
+	case err != nil:
 		return nil, fmt.Errorf("cannot hand on the pipe of tine start: %w", err)
 	}
-	return files, nil
+	return []*os.File{f}, nil
 }
 
 // options are those of the supervisor. What systemd would not keep is not stored. An upgrade needs nobody who keeps anything.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/tinehq/tine/ipc"
 	"golang.org/x/sys/unix"
 )
 
@@ -38,7 +39,7 @@ func (p *Process) Leave() (l Left, err error) {
 		return l, fmt.Errorf("cannot leave process %d to another: no pidfd: %w", p.pid, errors.ErrUnsupported)
 	}
 	l.PID = p.pid
-	if l.PIDFD, err = duplicateFile(p.pidfd); err == nil {
+	if l.PIDFD, err = ipc.Duplicate(p.pidfd); err == nil {
 		for i, to := range []**os.File{&l.Stdout, &l.Stderr} {
 			if p.pumps[i] == nil {
 				continue
@@ -55,14 +56,6 @@ func (p *Process) Leave() (l Left, err error) {
 	return l, nil
 }
 
-func duplicateFile(f *os.File) (*os.File, error) {
-	fd, err := duplicate(f)
-	if err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), f.Name()), nil
-}
-
 // share duplicates the read end. A stream that is at its end has none.
 func (s *stream) share() (*os.File, error) {
 	s.mu.Lock()
@@ -71,7 +64,7 @@ func (s *stream) share() (*os.File, error) {
 		return nil, nil
 	}
 	if s.file != nil {
-		return duplicateFile(s.file)
+		return ipc.Duplicate(s.file)
 	}
 	fd, err := unix.FcntlInt(uintptr(s.raw), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {

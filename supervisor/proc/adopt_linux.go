@@ -1,11 +1,9 @@
 package proc
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -86,24 +84,11 @@ func inPoller(f *os.File) (*os.File, error) {
 // isPidfdOf checks that f is what it is said to be, so that no signal reaches somebody else. That of a process that was
 // reaped has no number any more.
 func isPidfdOf(f *os.File, pid int) error {
-	fd, err := descriptor(f)
-	if err != nil {
-		return err
+	got, err := pidOf(f)
+	if err == nil && got != pid && got != -1 {
+		err = fmt.Errorf("its pidfd is of process %d", got)
 	}
-	info, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(int(fd)))
-	if err != nil {
-		return fmt.Errorf("cannot read what its pidfd is of: %w", err)
-	}
-	for line := range bytes.Lines(info) {
-		if value, ok := bytes.CutPrefix(line, []byte("Pid:")); ok {
-			got, err := strconv.Atoi(string(bytes.TrimSpace(value)))
-			if err != nil || got != pid && got != -1 {
-				return fmt.Errorf("its pidfd is of process %s", bytes.TrimSpace(value))
-			}
-			return nil
-		}
-	}
-	return errors.New("its pidfd is none")
+	return err
 }
 
 // isStranger tells whether the process is no child of this one.

@@ -1,7 +1,7 @@
 package proc
 
 import (
-	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -10,22 +10,29 @@ import (
 
 // PIDOf is the PID of the process of a pidfd, as this process's namespace has it: proc(5), fdinfo. 0: it has ended and was
 // reaped, or /proc does not say.
-func PIDOf(pidfd *os.File) (pid int) {
-	raw, err := pidfd.SyscallConn()
-	if err != nil {
-		return 0
-	}
-	_ = raw.Control(func(fd uintptr) {
-		info, err := os.Open(fmt.Sprintf("/proc/self/fdinfo/%d", fd))
-		if err != nil {
-			return
-		}
-		defer info.Close()
-		for lines := bufio.NewScanner(info); lines.Scan(); {
-			if text, ok := strings.CutPrefix(lines.Text(), "Pid:"); ok {
-				pid, _ = strconv.Atoi(strings.TrimSpace(text))
-			}
-		}
-	})
+func PIDOf(pidfd *os.File) int {
+	pid, _ := pidOf(pidfd) // 0 with an error
 	return max(pid, 0)
+}
+
+// pidOf is PIDOf, with -1 for a process that was reaped.
+func pidOf(pidfd *os.File) (int, error) {
+	fd, err := descriptor(pidfd)
+	if err != nil {
+		return 0, err
+	}
+	info, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(int(fd)))
+	if err != nil {
+		return 0, fmt.Errorf("cannot read what its pidfd is of: %w", err)
+	}
+	for line := range strings.Lines(string(info)) {
+		if text, ok := strings.CutPrefix(line, "Pid:"); ok {
+			pid, err := strconv.Atoi(strings.TrimSpace(text))
+			if err != nil {
+				return 0, fmt.Errorf("its pidfd is of process %s", strings.TrimSpace(text))
+			}
+			return pid, nil
+		}
+	}
+	return 0, errors.New("its pidfd is none")
 }
