@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"os"
 	"time"
 
@@ -12,8 +13,8 @@ import (
 // WithNextKeeper is for the case that the keeper ends before its master, which nobody
 // would bring back then. become puts a keeper in the place of this process, as
 // [keeper.Succeed] does, and returns only an error; files are all that the next master
-// needs, which adopts the workers. Without it, or when it fails, this master goes on with
-// nobody above, and says so. WithStore is needed too.
+// needs, which adopts the workers. When it fails, this master goes on with nobody above, says
+// so, and tries again; without it that stays so. WithStore is needed too.
 func WithNextKeeper(become func(files map[string][]*os.File) error) Option {
 	return func(o *options) { o.nextKeeper = become }
 }
@@ -37,22 +38,50 @@ func (l *loop) watchKeeper() {
 	})
 }
 
+// Between two tries to become the keeper: what it lacked, as memory, may be there later.
+const (
+	nextKeeperDelay    = time.Second // doubles
+	nextKeeperMaxDelay = 30 * time.Second
+)
+
+// keeperEnded puts a keeper in the place of this process, and returns only if that is not to be.
 func (s *Supervisor) keeperEnded(pid int) {
 	if s.nextKeeper == nil || s.store == nil {
 		s.post(keeperless{pid, nil})
 		return
 	}
+	s.logs.Warn().Int("keeper", pid).Msg("the keeper has ended: this process becomes the keeper, and the next master adopts the workers")
+	delay := nextKeeperDelay
+	for first := true; ; first = false {
+		err := s.becomeKeeper()
+		if first {
+			s.post(keeperless{pid, err})
+		}
+		if errors.Is(err, errStopping) || errors.Is(err, ErrEnded) {
+			return
+		}
+		again := time.NewTimer(delay)
+		select {
+		case <-again.C:
+		case <-s.done:
+			again.Stop()
+			return
+		}
+		delay = min(2*delay, nextKeeperMaxDelay)
+	}
+}
+
+// becomeKeeper returns only an error: then this process is what it was.
+func (s *Supervisor) becomeKeeper() error {
 	answer, result := newAnswer[letting](), make(chan error, 1)
 	if !s.post(letGo{answer: answer, result: result}) {
-		return
+		return ErrEnded
 	}
 	select {
 	case a := <-answer:
 		if a.err != nil {
-			s.post(keeperless{pid, a.err})
-			return
+			return a.err
 		}
-		s.logs.Warn().Int("keeper", pid).Msg("the keeper has ended: this process becomes the keeper, and the next master adopts the workers")
 		s.logs.err.settle(lastLines)
 		err := s.handed.pause(a.files)
 		if err == nil {
@@ -60,8 +89,9 @@ func (s *Supervisor) keeperEnded(pid int) {
 		}
 		s.handed.resume()
 		result <- err
-		s.post(keeperless{pid, err})
+		return err
 	case <-s.done:
+		return ErrEnded
 	}
 }
 

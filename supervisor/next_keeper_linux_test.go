@@ -62,7 +62,7 @@ func TestNextKeeper(t *testing.T) {
 	m.end(st.KeeperPID)
 }
 
-// A master that cannot become a keeper goes on as it is, and says so; nothing of it was given away.
+// A master that cannot become a keeper goes on as it is, and says so; nothing of it was given away. It becomes one when it can.
 func TestNoNextKeeper(t *testing.T) {
 	m := startKept(t, keptConfig)
 	st := m.await("ready", allAppsReady)
@@ -87,10 +87,18 @@ func TestNoNextKeeper(t *testing.T) {
 			t.Errorf("worker %d has survived a reload", pid)
 		}
 	}
+	before = pids(onlyApp(now))
+	if err := os.Remove(m.dir + "/no-next-keeper"); err != nil {
+		t.Fatal(err)
+	}
+	next := m.await("the master is the keeper", func(st control.Status) bool { return st.KeeperPID == now.PID && allAppsReady(st) })
+	if workers := pids(onlyApp(next)); !slices.Equal(workers, before) {
+		t.Errorf("workers are %v, were %v", workers, before)
+	}
 	if asked, lost := end(); len(lost) > 0 {
 		t.Errorf("lost of %d requests: %v", asked, lost)
 	}
-	m.end(now.PID)
+	m.end(next.KeeperPID)
 	if text := m.log.String(); strings.Count(text, "nobody starts another") != 1 || !strings.Contains(text, `"why":"no next keeper"`) {
 		t.Error("it does not say once that nobody starts another, and why")
 	}

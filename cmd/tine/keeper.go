@@ -83,12 +83,13 @@ func becomeKeeper(c *supervisor.Config, watchdog time.Duration) error {
 }
 
 func keeperOptions(c *supervisor.Config) keeper.Options {
+	const own = "/proc/self/exe"
 	self, err := os.Executable()
 	if err != nil {
-		self = ""
+		self = own
 	}
 	return keeper.Options{
-		Command: self, Fallback: "/proc/self/exe", StopTimeout: longestStop(c), JSON: supervisor.LogsJSON(c.Log, os.Stderr),
+		Command: self, Fallback: own, StopTimeout: longestStop(c), JSON: supervisor.LogsJSON(c.Log, os.Stderr),
 	}
 }
 

@@ -36,7 +36,7 @@ const (
 // master is a process that is or was in charge, as long as it lives.
 type master struct {
 	pid      int
-	command  string    // its program; empty: Options.Command
+	command  string    // its program, where an upgrade has named one; empty: what the keeper was started with
 	since    time.Time // it was started, or announced
 	spoke    bool      // so it has set up its signal handlers: see core.signal
 	forced   bool      // told to stop without having said a word
@@ -53,17 +53,20 @@ type master struct {
 // core decides everything about the masters, and does nothing itself. It has no clock, no lock and no goroutine: one loop
 // feeds it events and carries out the effects.
 type core struct {
-	watchdog    time.Duration // 0: none
-	stopTimeout time.Duration
+	watchdog          time.Duration // 0: none
+	stopTimeout       time.Duration
+	program, fallback string // Options.Command and Fallback: see programs.go
 
 	now      time.Time // of the step under way
 	phase    phase
 	masters  []*master        // alive, in the order in which they took charge
 	charge   *master          // of masters; nil: none is in charge, as the others are on their way out
+	begun    bool             // some master was started, or this process was one
 	served   bool             // some master was ready once
 	failures int              // in a row
+	silent   int              // masters in a row that have ended by themselves without a word
 	startAt  time.Time        // zero: no start is due
-	command  string           // of the master that was in charge last: what the next one is started from
+	command  string           // of the master that was in charge last: what the next one is started from first
 	held     []syscall.Signal // for the master in charge, once it has said a word
 	stop     syscall.Signal   // what the keeper was last told to stop with
 	again    bool             // a master was started for the stop
@@ -86,11 +89,12 @@ func (c *core) step(now time.Time, ev event) []effect {
 	case tick:
 		// The time is all that it says.
 	case started:
-		c.masters = append(c.masters, &master{pid: ev.pid, command: ev.command, since: now, watchdog: c.watchdog})
+		c.begun = true
+		c.masters = append(c.masters, &master{pid: ev.pid, command: c.command, since: now, watchdog: c.watchdog})
 		c.takeCharge(len(c.masters) - 1)
 		c.passStop()
 	case startFailed:
-		c.startFailed(ev)
+		c.startFailed(ev.program, ev.err)
 	case announced:
 		c.announced(ev.pid, ev.command)
 	case heard:
@@ -161,7 +165,7 @@ func (c *core) expire() {
 	}
 	if due(c.startAt) {
 		c.startAt = time.Time{}
-		c.emit(start{c.command})
+		c.emit(start{c.choose()})
 	}
 	if due(c.endBy) {
 		if c.killed {
@@ -255,7 +259,9 @@ func (c *core) heard(pid, by int, said message) {
 		return
 	}
 	m := c.masters[i]
-	m.spoke = m.spoke || by == pid
+	if by == pid {
+		m.spoke, c.silent = true, 0
+	}
 	if said.ready {
 		m.leaving = false // it goes on
 	}
@@ -439,36 +445,21 @@ func (c *core) crashed(m *master, st status) {
 	if up >= forgetting {
 		c.failures = 0
 	}
-	c.failed(fmt.Sprintf("master %d has crashed after %s: %s", m.pid, up.Round(time.Millisecond), st), st.exitCode())
-}
-
-func (c *core) startFailed(ev startFailed) {
-	if c.command != "" {
-		c.say("%v; executing what the keeper was started with instead", ev.err)
-		c.command = ""
-		c.emit(start{})
-		return
+	if wordless(m, st) {
+		c.silent++
 	}
-	if c.phase == stopping {
-		c.say("%v", ev.err)
-		c.end(ev.code)
-		return
-	}
-	if !c.served && c.failures == 0 {
-		c.say("%v", ev.err)
-		c.end(ev.code)
-		return
-	}
-	c.failed(ev.err.Error(), ev.code)
-}
-
-func (c *core) failed(what string, code int) {
 	c.failures++
+	what := fmt.Sprintf("master %d has crashed after %s: %s", m.pid, up.Round(time.Millisecond), st)
 	if !c.served && c.failures >= giveUp {
 		c.say("%s; giving up after %d starts, as no master was ever ready", what, c.failures)
-		c.end(code)
+		c.end(st.exitCode())
 		return
 	}
+	c.wait(what)
+}
+
+// wait has another master started, the later the more have failed in a row.
+func (c *core) wait(what string) {
 	delay := delay(c.failures)
 	c.startAt = c.now.Add(delay)
 	if delay > 0 {

@@ -1,7 +1,6 @@
 package keeper
 
 import (
-	"errors"
 	"slices"
 	"syscall"
 	"testing"
@@ -15,7 +14,7 @@ func FuzzCore(f *testing.F) {
 	f.Add([]byte{3, 1, 2, 2, 1, 2, 12, 10, 10, 13, 14})
 	f.Fuzz(func(t *testing.T, script []byte) {
 		now := time.Unix(1000, 0)
-		c := &core{watchdog: time.Second, stopTimeout: 3 * time.Second}
+		c := &core{watchdog: time.Second, stopTimeout: 3 * time.Second, program: "/tine", fallback: "/own"}
 		var alive []int // masters, as the shell knows them
 		next, toStop, late, exits := 100, false, 0, 0
 		var step func(ev event)
@@ -26,7 +25,7 @@ func FuzzCore(f *testing.F) {
 				}
 				switch e := e.(type) {
 				case start:
-					if toStop && e.command == "" { // else it may fail, and there is a second try
+					if toStop && e.program == "/own" { // else it may fail, and another is tried
 						if late++; late > 1 {
 							t.Fatal("a second start after a stop")
 						}
@@ -36,11 +35,11 @@ func FuzzCore(f *testing.F) {
 					}
 					next++
 					if next%5 == 0 {
-						step(startFailed{errors.New("cannot"), CodeCannotExecute})
+						step(startFailed{e.program, errnos[next/5%len(errnos)]})
 						break
 					}
 					alive = append(alive, next)
-					step(started{next, e.command})
+					step(started{next})
 				case send:
 					if !slices.Contains(alive, e.pid) {
 						t.Fatalf("%s to %d, which is not alive", e.signal, e.pid)

@@ -59,8 +59,9 @@
 // crash, whatever it says, until it has said READY=1 itself.
 //
 // With MAINPID may come X-TINE-COMMAND=PATH, the absolute path of that process's program: from it the keeper brings back
-// the master, as long as it or one that was brought back is in charge. A path that cannot be executed then gives way for good to
-// what the keeper was started with ([Options].Command), and the log says so. Without the field it is that, too.
+// the master, as long as it or one that was brought back is in charge. A path that cannot be executed then gives way to
+// what the keeper was started with ([Options].Command), and the log says so: for good, but not if the file is only busy.
+// Without the field it is that, too.
 //
 //	old     ready ──────────── starts new ─────────────── STOPPING=1 ── exit
 //	new                        MAINPID=new ── READY=1 ──────────────────────────▶
@@ -69,7 +70,8 @@
 // # The end of the keeper
 //
 // As PID 1 it takes all others along. Otherwise a master that it leaves behind can become a keeper itself, in the same
-// process ([AwaitEnd], [Succeed]): then it is the parent of its workers still, and for the next master the keeper.
+// process ([AwaitEnd], [Succeed]): then it is the parent of its workers still, and for the next master the keeper. A master
+// was ready then, for all that is said above. It executes the file that it runs from, never one that has come in its place.
 //
 //	keeper  killed
 //	master  ready ─── Succeed ── keeper ─────────────────────▶

@@ -14,13 +14,10 @@ type (
 	// tick says that deadline has come. One too many does no harm.
 	tick struct{}
 	// started and startFailed answer start.
-	started struct {
-		pid     int
-		command string // as in start
-	}
+	started     struct{ pid int }
 	startFailed struct {
-		err  error
-		code int // of the keeper, if it ends for it
+		program string // as in start
+		err     error
 	}
 	// announced: MAINPID named a process that may be the master, and it lives. Its program, if that was said too.
 	announced struct {
@@ -61,9 +58,8 @@ func (childless) event()   {}
 type effect interface{ effect() }
 
 type (
-	// start starts a master with the stored files, from this program; empty: from Options.Command. The answer is started or
-	// startFailed.
-	start struct{ command string }
+	// start starts a master with the stored files, from this program. The answer is started or startFailed.
+	start struct{ program string }
 	// send sends a signal to a master.
 	send struct {
 		pid    int

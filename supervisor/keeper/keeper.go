@@ -28,9 +28,9 @@ var ErrNoKeeper = errors.New("no keeper here: it needs Linux")
 // Options say what a keeper keeps.
 type Options struct {
 	// Command is the absolute path of the master's program, looked at anew for each start; an upgrade may put another one
-	// in its place (see Client.Lead), to which it is the way back. If it cannot be executed, a master that has crashed is
-	// brought back from Fallback, where that is not empty. "/proc/self/exe" is the program of the keeper itself, also when
-	// its file is gone.
+	// in its place (see Client.Lead), to which it is the way back. If the file is gone, busy or no program, the master is
+	// started from Fallback, where that is not empty. "/proc/self/exe" is the program of the keeper itself, also when its
+	// file is gone.
 	Command, Fallback string
 	// Args are the arguments, the program's name first. Env is the environment; nil: that of the keeper. What the keeper
 	// says to the master is added, what others have said in the same words is taken out.
@@ -50,7 +50,8 @@ type Options struct {
 	// half of that: starting a process takes two descriptors a file.
 	MaxFiles int
 
-	given []given // by Succeed
+	succeeds bool    // this process was a master: Succeed
+	given    []given // by it
 }
 
 func (o Options) normal() Options {

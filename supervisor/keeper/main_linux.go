@@ -3,11 +3,15 @@ package keeper
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // envRole makes Main a keeper. It is what Exec and Main have to say to each other, and nobody else's.
@@ -24,19 +28,40 @@ func (o Options) exec(env []string) error {
 	o = o.normal()
 	role := fmt.Sprintf("%d %d %d %d %q %q", o.Watchdog, o.StopTimeout, o.MaxFiles, boolNumber(o.JSON), o.Command, o.Fallback)
 	env = append(slices.DeleteFunc(env, func(kv string) bool { return strings.HasPrefix(kv, envRole+"=") }), envRole+"="+role)
-	path, err := os.Executable() // by its name, which the process list shows
-	if err == nil {
+	const own = "/proc/self/exe"
+	// By its name, which the process list shows, if that still names this program: what is there now may be half a file.
+	var err error
+	if path, e := os.Executable(); e == nil && sameProgram(path, own) {
 		err = syscall.Exec(path, os.Args, env)
 	}
-	if err != nil { // the file is gone, but not the program
-		err = syscall.Exec("/proc/self/exe", os.Args, env)
+	if err == nil || !ofMachine(err) {
+		err = syscall.Exec(own, os.Args, env)
 	}
 	return fmt.Errorf("cannot become the keeper: %w", err)
+}
+
+func sameProgram(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errX == nil && errY == nil && os.SameFile(x, y)
+}
+
+// keepName gives a process that was started from /proc/self/exe the name in the process list that it would have from its
+// path: people look for it.
+func keepName() {
+	var name [16]byte // TASK_COMM_LEN
+	if unix.Prctl(unix.PR_GET_NAME, uintptr(unsafe.Pointer(&name[0])), 0, 0, 0) != nil || unix.ByteSliceToString(name[:]) != "exe" || len(os.Args) == 0 {
+		return
+	}
+	clear(name[:])
+	copy(name[:len(name)-1], filepath.Base(os.Args[0]))
+	_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&name[0])), 0, 0, 0)
 }
 
 // Main is the whole life of a process that Exec has made a keeper, and returns at once in every other. It is to be the
 // first call of main: what is done before takes memory as long as the keeper lives. The log is standard error.
 func Main() {
+	keepName()
 	role, ok := os.LookupEnv(envRole)
 	if !ok {
 		return
@@ -44,7 +69,9 @@ func Main() {
 	o := Options{Args: os.Args, Env: withoutRole(os.Environ()), Log: os.Stderr}
 	err := o.readRole(role)
 	if err == nil {
-		o.given, err = readGiven(os.Getenv(envFiles))
+		var files string
+		files, o.succeeds = os.LookupEnv(envFiles)
+		o.given, err = readGiven(files)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "keeper: cannot read %s=%s: %v\n", envRole, printable(role), err)

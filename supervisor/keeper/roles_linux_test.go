@@ -223,10 +223,14 @@ func (p *puppet) obey(order string, args []string) string {
 		return strconv.FormatUint(n, 10)
 	case "awaitend":
 		return answer(AwaitEnd(ctx))
-	case "succeed": // with what it has inherited and stored
+	case "succeed": // [PATH]: with what it has inherited and stored
 		exe, err := os.Executable()
 		must(err)
-		return answer(Succeed(Options{Command: exe}, p.files))
+		o := Options{Command: exe}
+		if len(args) > 0 {
+			o = Options{Command: args[0], Fallback: "/proc/self/exe"}
+		}
+		return answer(Succeed(o, p.files))
 	case "cannotsucceed": // as there are more names than a variable can have
 		files := map[string][]*os.File{}
 		for name, all := range p.files {

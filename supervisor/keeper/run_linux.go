@@ -47,7 +47,10 @@ func Run(o Options) (code int) {
 		log.say("%v", err)
 		return 1
 	}
-	s.core = &core{watchdog: s.o.Watchdog, stopTimeout: o.StopTimeout}
+	s.core = &core{
+		watchdog: s.o.Watchdog, stopTimeout: o.StopTimeout, program: o.Command, fallback: o.Fallback,
+		begun: o.succeeds, served: o.succeeds,
+	}
 	s.step(begin{})
 	for !s.done {
 		s.turn()
@@ -56,7 +59,7 @@ func Run(o Options) (code int) {
 }
 
 func (s *shell) prepare() (err error) {
-	if s.signals, err = catchSignals(); err != nil {
+	if s.signals, err = insist(s, catchSignals); err != nil {
 		return fmt.Errorf("cannot make a pipe for signals: %w", err)
 	}
 	// Signals that Succeed has held back come now. A master is started by this thread, and gets its mask.
@@ -71,7 +74,7 @@ func (s *shell) prepare() (err error) {
 	s.inherit()
 	// Whatever else this process was started with stays with it.
 	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
-	if s.socket, err = openSocket(); err != nil {
+	if s.socket, err = insist(s, openSocket); err != nil {
 		return err
 	}
 	if s.up, err = openUpstream(os.Getenv(envNotify)); err != nil {
@@ -83,6 +86,22 @@ func (s *shell) prepare() (err error) {
 		s.o.Watchdog = watchdogOf(os.Getenv, os.Getpid()) / 2
 	}
 	return nil
+}
+
+// insistFor is how long a keeper that was a master tries to get what it needs itself: there are workers that serve.
+const insistFor = 2 * time.Minute
+
+// insist tries again where what fails is a lack of the machine's, and there is something to lose.
+func insist[T any](s *shell, open func() (T, error)) (got T, err error) {
+	begin := time.Now()
+	for failures := 2; ; failures++ {
+		got, err = open()
+		if err == nil || !s.o.succeeds || !ofMachine(err) || time.Since(begin) > insistFor {
+			return got, err
+		}
+		s.log.say("cannot be the keeper yet: %v; trying again in %s", err, delay(failures))
+		time.Sleep(delay(failures))
+	}
 }
 
 // inherit stores what the keeper itself was given, by socket activation or by a descriptor store: it is for the master.
@@ -181,7 +200,7 @@ func (s *shell) step(ev event) {
 	for _, e := range s.core.step(time.Now(), ev) {
 		switch e := e.(type) {
 		case start:
-			s.start(e.command)
+			s.start(e.program)
 		case send:
 			s.send(e.pid, e.signal)
 		case endOrphans:

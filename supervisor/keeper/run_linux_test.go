@@ -427,7 +427,7 @@ func TestUpgradeToAnotherProgram(t *testing.T) {
 	if got := fourth.ask("program"); got != first {
 		t.Errorf("the program of the last master is %s, want %s", got, first)
 	}
-	h.wantLog("cannot execute " + other + ": no such file or directory; executing what the keeper was started with instead")
+	h.wantLog("cannot execute " + other + ": no such file or directory; executing ")
 	fourth.send("stop 0")
 	h.wantCode(0)
 }

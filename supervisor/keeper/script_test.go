@@ -3,7 +3,6 @@ package keeper
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
+	"golang.org/x/sys/unix"
 )
 
 var update = flag.Bool("update", false, "write what the core does into the scripts: read the difference")
@@ -23,9 +23,10 @@ var update = flag.Bool("update", false, "write what the core does into the scrip
 // TestScripts plays the scripts in testdata/*.txtar. They are the specification of the core. Each file of an archive is a
 // story of its own, with a new core:
 //
-//	config watchdog=DURATION stop=DURATION   first line, optional; else no watchdog, and 10s
+//	config watchdog=DURATION stop=DURATION program=PATH fallback=PATH succeeds
+//	                                         first line, optional; else no watchdog, 10s, /tine, none
 //	begin
-//	started PID [PATH]   failed CODE REASON  answers to start
+//	started PID   failed PATH ERRNO          answers to start
 //	heard PID LINE...                        a notification
 //	told PID LINE...                         one about it, from another
 //	announced PID [PATH]
@@ -73,7 +74,7 @@ func playScript(t *testing.T, story []byte) []byte {
 	t.Helper()
 	beginning := time.Unix(1000, 0)
 	now := beginning
-	c := &core{stopTimeout: DefaultStopTimeout}
+	c := &core{stopTimeout: DefaultStopTimeout, program: "/tine"}
 	var out bytes.Buffer
 	step := func(prefix string, ev event) {
 		for _, e := range c.step(now, ev) {
@@ -115,6 +116,12 @@ func playScript(t *testing.T, story []byte) []byte {
 					c.watchdog = duration(value)
 				case "stop":
 					c.stopTimeout = duration(value)
+				case "program":
+					c.program = value
+				case "fallback":
+					c.fallback = value
+				case "succeeds":
+					c.begun, c.served = true, true
 				default:
 					t.Fatalf("unknown: %s", line)
 				}
@@ -122,9 +129,9 @@ func playScript(t *testing.T, story []byte) []byte {
 		case "begin":
 			step("", begin{})
 		case "started":
-			step("", started{number(words[1]), optional(words, 2)})
+			step("", started{number(words[1])})
 		case "failed":
-			step("", startFailed{errors.New(strings.Join(words[2:], " ")), number(words[1])})
+			step("", startFailed{words[1], errnoNamed(t, words[2])})
 		case "announced":
 			step("", announced{number(words[1]), optional(words, 2)})
 		case "heard", "told":
@@ -211,6 +218,20 @@ var signalNames = map[string]syscall.Signal{
 	"USR2": syscall.SIGUSR2, "TTIN": syscall.SIGTTIN, "ABRT": syscall.SIGABRT, "KILL": syscall.SIGKILL, "CONT": syscall.SIGCONT,
 }
 
+var errnos = []syscall.Errno{
+	syscall.ENOENT, syscall.EACCES, syscall.ENOEXEC, syscall.ETXTBSY, syscall.EISDIR, syscall.ENOTDIR, syscall.ELOOP, syscall.EIO,
+	syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE, syscall.E2BIG, syscall.EBADF,
+}
+
+func errnoNamed(t *testing.T, name string) syscall.Errno {
+	t.Helper()
+	i := slices.IndexFunc(errnos, func(e syscall.Errno) bool { return unix.ErrnoName(e) == name })
+	if i < 0 {
+		t.Fatalf("unknown errno %s", name)
+	}
+	return errnos[i]
+}
+
 func signalNamed(t *testing.T, name string) syscall.Signal {
 	t.Helper()
 	s, ok := signalNames[name]
@@ -223,7 +244,7 @@ func signalNamed(t *testing.T, name string) syscall.Signal {
 func describe(e effect) string {
 	switch e := e.(type) {
 	case start:
-		return strings.TrimSpace("start " + e.command)
+		return "start " + e.program
 	case send:
 		for name, s := range signalNames {
 			if s == e.signal {

@@ -1,9 +1,6 @@
 package keeper
 
 import (
-	"cmp"
-	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -12,8 +9,8 @@ import (
 )
 
 // start starts a master with the stored files as descriptors from 3 on, in a process group of its own: a Ctrl-C in the
-// terminal reaches the keeper alone, which passes it on once. An empty command is that of the options.
-func (s *shell) start(command string) {
+// terminal reaches the keeper alone, which passes it on once.
+func (s *shell) start(program string) {
 	files := make([]uintptr, 0, 3+len(s.store.files))
 	files = append(files, 0, 1, 2)
 	for _, f := range s.store.files {
@@ -21,22 +18,13 @@ func (s *shell) start(command string) {
 	}
 	pidfd := -1
 	attr := &syscall.ProcAttr{Env: s.environment(), Files: files, Sys: &syscall.SysProcAttr{Setpgid: true, PidFD: &pidfd}}
-	path := cmp.Or(command, s.o.Command)
-	pid, err := syscall.ForkExec(path, s.o.Args, attr)
-	if err != nil && command == "" && s.o.Fallback != "" && (s.core.served || s.core.failures > 0) {
-		s.log.say("cannot execute %s: %v; executing %s instead", s.o.Command, err, s.o.Fallback)
-		pid, err = syscall.ForkExec(s.o.Fallback, s.o.Args, attr)
-	}
+	pid, err := syscall.ForkExec(program, s.o.Args, attr)
 	if err != nil {
-		code := CodeCannotExecute
-		if errors.Is(err, syscall.ENOENT) {
-			code = CodeNotFound
-		}
-		s.step(startFailed{fmt.Errorf("cannot execute %s: %w", path, err), code})
+		s.step(startFailed{program, err})
 		return
 	}
 	s.follow(pid, pidfd)
-	s.step(started{pid, command})
+	s.step(started{pid})
 }
 
 // environment is that of a master. LISTEN_PID is not in it: nobody knows the PID before the process is there, and it

@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// envFiles names the files that Succeed hands to Main, as "FD NAME" with colons between. It is nobody else's.
+// envFiles names the files that Succeed hands to Main, as "FD NAME" with colons between, and says by being there that the
+// process was a master. It is nobody else's.
 const envFiles = "TINE_KEEPER_FILES"
 
 // Succeed puts a keeper in the place of this process, a master whose own keeper has ended, and returns only an error: then
@@ -45,9 +46,7 @@ func Succeed(o Options, files map[string][]*os.File) error {
 		key, _, _ := strings.Cut(kv, "=")
 		return ofAbove(key)
 	})
-	if len(all) > 0 {
-		env = append(env, envFiles+"="+givenText(all))
-	}
+	env = append(env, envFiles+"="+givenText(all)) // also if there are none: it says what the keeper was
 
 	syscall.ForkLock.Lock() // else a child that is started now would have the files too
 	defer syscall.ForkLock.Unlock()
