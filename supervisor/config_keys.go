@@ -43,7 +43,7 @@ var keyDescriptions = map[string]string{
 	"apps.*.dir":                        "Working folder. Default: the file's folder.",
 	"apps.*.env":                        "Variables of the workers. They win over env_file.",
 	"apps.*.env_file":                   "Files of KEY=VALUE lines, read anew for each rollout.",
-	"apps.*.listen":                     "Addresses to serve, such as :7000, 127.0.0.1:7000 or unix:/run/web.sock.",
+	"apps.*.listen":                     "Addresses to serve, such as :7000, 127.0.0.1:7000 or unix:/run/web.sock?mode=0660&group=www-data.",
 	"apps.*.workers":                    "Worker processes, 1 to 1024. Default: auto, one per CPU.",
 	"apps.*.restart":                    "Which exits that nobody asked for restart a worker. Default: on-failure.",
 	"apps.*.backoff":                    "How long a slot waits before it starts a worker again: first not at all, then base, doubling up to max.",

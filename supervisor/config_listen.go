@@ -1,6 +1,8 @@
 package supervisor
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -18,10 +20,18 @@ type claim struct {
 	who      string // takes it: "app web", "the dashboard"
 }
 
-// parseClaim reads an address as [listen.Parse] does. Host names are not looked up: a config is not more or less valid
+// parseClaim reads an address as [listen.Parse] does. The user and group of a socket have to exist. Host names are not looked up: a config is not more or less valid
 // for what a name server says.
 func parseClaim(text string) (claim, error) {
 	a, err := listen.Parse(text)
+	if unknown := (*listen.UnknownOptionError)(nil); errors.As(err, &unknown) {
+		if s := suggest(unknown.Option, unknown.Known); s != "" {
+			return claim{}, fmt.Errorf("%w; did you mean %s?", err, s)
+		}
+	}
+	if err == nil {
+		err = a.CheckOwner()
+	}
 	if err != nil {
 		return claim{}, err
 	}

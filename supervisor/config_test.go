@@ -264,6 +264,23 @@ apps:
 `)
 }
 
+func TestConfigOwnerOfSocket(t *testing.T) {
+	load(t, "/", "apps: {a: {command: x, listen: 'unix:a.sock?mode=0660&user=0&group=0'}}")
+	for address, want := range map[string]string{
+		"unix:a?grup=x":                "did you mean group?",
+		"unix:a?group=no-such-one":     `there is no group "no-such-one" here`,
+		"unix:a?user=no-such-one":      `there is no user "no-such-one" here`,
+		"unix:/run/a.sock|0660":        "a mode is written ?mode=0660",
+		"unix:a?mode=0660&mode=0660":   "mode is given twice",
+		"unix:a?user=x&mode=rw-rw----": "is not octal",
+	} {
+		_, err := parseConfig("f", "/", []byte("apps: {a: {command: x, listen: '"+address+"'}}"))
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "f:1:") || !strings.Contains(err.Error(), "apps.a.listen") {
+			t.Errorf("%s: %v; want its place and %s", address, err, want)
+		}
+	}
+}
+
 func TestConfigLineEndingsAndByteOrderMark(t *testing.T) {
 	_, err := parseConfig("f", "/", []byte("apps:\r\n  web:\r\n    command: x\r\n    workers: no\r\n"))
 	if err == nil || !strings.Contains(err.Error(), "f:4:14") || strings.Contains(err.Error(), "\r") {

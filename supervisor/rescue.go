@@ -229,7 +229,7 @@ func btoi(b bool) int {
 func skeleton(addresses []listen.Address) listen.Saved {
 	s := listen.Saved{Slots: 1}
 	for _, a := range addresses {
-		s.Addresses = append(s.Addresses, listen.SavedAddress{Network: a.Network, Addr: a.Addr, Mode: a.Mode})
+		s.Addresses = append(s.Addresses, listen.SaveAddress(a))
 	}
 	return s
 }

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +14,8 @@ import (
 const (
 	// DefaultMode is the file mode of a Unix-domain socket: only the user of the supervisor can connect.
 	DefaultMode fs.FileMode = 0o600
+	// groupMode is the default where a group or another user is to connect.
+	groupMode fs.FileMode = 0o660
 	// maxPath is the longest path of a Unix-domain socket that both Linux (107) and macOS (103) take.
 	maxPath = 103
 	// resolveTimeout bounds the look-up of a host name: an address that is wrong must be told at once.
@@ -25,7 +26,9 @@ const (
 type Address struct {
 	Network string      // tcp, tcp4, tcp6, unix
 	Addr    string      // host:port, or the path
-	Mode    fs.FileMode // of a Unix-domain socket; 0: DefaultMode
+	Mode    fs.FileMode // of a Unix-domain socket; 0: DefaultMode, or 0660 with a User or Group
+	User    string      // who owns a Unix-domain socket: a name or an id; empty: the supervisor's own
+	Group   string      // likewise
 }
 
 // String is the address as [Parse] reads it.
@@ -34,10 +37,7 @@ func (a Address) String() string {
 	case "tcp":
 		return a.Addr
 	case "unix":
-		if a.Mode != 0 && a.Mode != DefaultMode {
-			return fmt.Sprintf("unix:%s?mode=%04o", a.Addr, a.Mode)
-		}
-		return "unix:" + a.Addr
+		return "unix:" + a.Addr + a.unixOptions()
 	}
 	return a.Network + "://" + a.Addr
 }
@@ -48,7 +48,10 @@ func (a Address) String() string {
 //	127.0.0.1:7000      one address; also [::1]:7000 and localhost:7000
 //	:0                  a free port, the same for all slots
 //	tcp4://:7000        IPv4 only; tcp6://:7000 IPv6 only
-//	unix:/run/web.sock  a Unix-domain socket; unix:/run/web.sock?mode=0660 for others than this user
+//	unix:/run/web.sock  a Unix-domain socket that only this user can connect to; for others
+//	                    unix:/run/web.sock?mode=0660&user=NAME&group=NAME, each optional, names or ids
+//
+// Whether there is such a user or group is seen by [Address.CheckOwner].
 func Parse(s string) (Address, error) {
 	a, err := parse(s)
 	if err != nil {
@@ -78,7 +81,7 @@ func parse(s string) (Address, error) {
 		if a.Network == "tcp4" && !ip.Is4() {
 			return Address{}, fmt.Errorf("%s is not an IPv4 address", host)
 		}
-		if a.Network == "tcp6" && !ip.Is6() {
+		if a.Network == "tcp6" && (!ip.Is6() || ip.Is4In6()) {
 			return Address{}, fmt.Errorf("%s is not an IPv6 address", host)
 		}
 	} else if strings.ContainsAny(host, "/ \t*?@%:[]") {
@@ -104,34 +107,6 @@ func splitHostPort(s string) (host string, port uint16, err error) {
 		return "", 0, fmt.Errorf("port %q is not a number from 0 to 65535", text)
 	}
 	return host, uint16(n), nil
-}
-
-func parseUnix(path string) (Address, error) {
-	a := Address{Network: "unix"}
-	path = strings.TrimPrefix(path, "//") // unix:///run/x
-	path, query, ok := strings.Cut(path, "?")
-	if ok {
-		text, isMode := strings.CutPrefix(query, "mode=")
-		mode, err := strconv.ParseUint(text, 8, 9)
-		if !isMode || err != nil || mode == 0 {
-			return Address{}, fmt.Errorf("%q after the path: the only option is mode=0660 or another octal mode", query)
-		}
-		a.Mode = fs.FileMode(mode)
-	}
-	switch {
-	case path == "":
-		return Address{}, fmt.Errorf("the path is empty")
-	case strings.ContainsRune(path, 0):
-		return Address{}, fmt.Errorf("the path contains a zero byte")
-	case strings.HasPrefix(path, "@"):
-		return Address{}, fmt.Errorf("abstract sockets have no owner or mode and are not supported")
-	case strings.HasSuffix(path, "/"):
-		return Address{}, fmt.Errorf("the path names a folder")
-	case len(path) > maxPath:
-		return Address{}, fmt.Errorf("the path has %d bytes, a socket's may have %d", len(path), maxPath)
-	}
-	a.Addr = filepath.Clean(path)
-	return a, nil
 }
 
 // endpoint is where a TCP socket is bound.

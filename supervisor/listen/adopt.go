@@ -28,6 +28,8 @@ type SavedAddress struct {
 	Network string      `json:"network"`
 	Addr    string      `json:"addr"` // with the real port
 	Mode    fs.FileMode `json:"mode,omitempty"`
+	User    string      `json:"user,omitempty"`
+	Group   string      `json:"group,omitempty"`
 	Shared  bool        `json:"shared,omitempty"`
 
 	// Where the sockets of a TCP address are bound.
@@ -43,7 +45,12 @@ type SavedAddress struct {
 
 // Address is the address as Parse reads it.
 func (a SavedAddress) Address() Address {
-	return Address{Network: a.Network, Addr: a.Addr, Mode: a.Mode}
+	return Address{Network: a.Network, Addr: a.Addr, Mode: a.Mode, User: a.User, Group: a.Group}
+}
+
+// SaveAddress is what a Saved has of an address before it is known where it is bound.
+func SaveAddress(a Address) SavedAddress {
+	return SavedAddress{Network: a.Network, Addr: a.Addr, Mode: a.Mode, User: a.User, Group: a.Group}
 }
 
 // Names of Files, each followed by numbers where there are several.
@@ -66,10 +73,8 @@ func (s *Set) Save() Saved {
 	defer s.mu.Unlock()
 	saved := Saved{Slots: s.slots, Admitted: append([]int{}, s.admitted...)}
 	for _, g := range s.groups {
-		a := SavedAddress{
-			Network: g.address.Network, Addr: g.address.Addr, Mode: g.address.Mode, Shared: g.shared,
-			Dual: g.at.dual, Port: g.at.port, Path: g.file.path, Dev: g.file.dev, Ino: g.file.ino,
-		}
+		a := SaveAddress(g.address)
+		a.Shared, a.Dual, a.Port, a.Path, a.Dev, a.Ino = g.shared, g.at.dual, g.at.port, g.file.path, g.file.dev, g.file.ino
 		if g.at.ip.IsValid() {
 			a.IP = g.at.ip.String()
 		}

@@ -53,7 +53,8 @@ func recoverAddress(files map[string]*os.File, i int, a Address) (sa SavedAddres
 		return sa, 0, fmt.Errorf("file %q: %w", SocketName(i, 0), err)
 	}
 	other := fmt.Errorf("%s is wanted, and the socket is at %s", a, is.address)
-	sa = SavedAddress{Network: a.Network, Addr: a.Addr, Mode: a.Mode, Shared: reuse == 0 || a.Network == "unix"}
+	sa = SaveAddress(a)
+	sa.Shared = reuse == 0 || a.Network == "unix"
 	if a.Network == "unix" {
 		if is.address.Network != "unix" || is.address.Addr != a.Addr {
 			return sa, 0, other

@@ -55,12 +55,8 @@ func listenUnix(a Address) (_ *os.File, _ socketFile, err error) {
 			return err
 		}
 		file = identify(path)
-		mode := a.Mode
-		if mode == 0 {
-			mode = DefaultMode
-		}
 		// Nobody can connect before listen, so nobody can under a mode that is too wide.
-		if err := os.Chmod(path, mode); err != nil {
+		if err := a.own(path); err != nil {
 			return err
 		}
 		return unix.Listen(fd, backlog())
@@ -71,6 +67,25 @@ func listenUnix(a Address) (_ *os.File, _ socketFile, err error) {
 		return nil, socketFile{}, err
 	}
 	return f, file, nil
+}
+
+// own gives the file that was just bound its owner and mode.
+func (a Address) own(path string) error {
+	uid, gid, err := a.owner()
+	if err != nil {
+		return err
+	}
+	f, err := openSocketFile(path)
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	if uid >= 0 || gid >= 0 {
+		if err := f.chown(uid, gid); err != nil {
+			return a.explainOwner(err)
+		}
+	}
+	return f.chmod(a.mode())
 }
 
 // removeDead removes the file of a socket that nobody listens on. Everything else stays and is an error.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -114,5 +115,76 @@ func TestFailureOfOneAddressLeavesNoFile(t *testing.T) {
 	}
 	if exists(path) {
 		t.Error("the file of the first address was left")
+	}
+}
+
+// A socket gets its owner and mode before anybody can connect: both are as asked for when Open returns, whatever the order
+// of the options, names or ids.
+func TestUnixSocketOwner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a socket away")
+	}
+	for options, want := range map[string]struct {
+		mode     fs.FileMode
+		uid, gid uint32
+	}{
+		"?group=2&mode=0640":        {0o640, 0, 2},
+		"?user=1":                   {0o660, 1, 0},
+		"?group=daemon":             {0o660, 0, idOfGroup(t, "daemon")},
+		"?user=1&group=2&mode=0606": {0o606, 1, 2},
+	} {
+		path := filepath.Join(t.TempDir(), "x.sock")
+		mustOpen(t, 1, "unix:"+path+options)
+		info, err := os.Lstat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		st := info.Sys().(*syscall.Stat_t)
+		if info.Mode().Perm() != want.mode || st.Uid != want.uid || st.Gid != want.gid {
+			t.Errorf("%s: %v of %d:%d, want %v of %d:%d", options, info.Mode(), st.Uid, st.Gid, want.mode, want.uid, want.gid)
+		}
+	}
+}
+
+func idOfGroup(t *testing.T, name string) uint32 {
+	t.Helper()
+	_, gid, err := Address{Group: name}.owner()
+	if err != nil {
+		t.Skip(err)
+	}
+	return uint32(gid)
+}
+
+func TestUnixSocketOfNobody(t *testing.T) {
+	for _, option := range []string{"user", "group"} {
+		path := filepath.Join(t.TempDir(), "x.sock")
+		_, err := Open(mustParse(t, "unix:"+path+"?"+option+"=no-such-one"), 1, Options{})
+		if err == nil || !strings.Contains(err.Error(), `there is no `+option+` "no-such-one" here`) {
+			t.Errorf("error %v", err)
+		}
+		if exists(path) {
+			t.Error("the file was left")
+		}
+	}
+}
+
+// Somebody who may write to the folder puts something else in place of the file: it keeps its owner.
+func TestOwnerIsNotGivenThroughALink(t *testing.T) {
+	folder := t.TempDir()
+	precious, path := filepath.Join(folder, "precious"), filepath.Join(folder, "x.sock")
+	if err := os.WriteFile(precious, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, put := range map[string]func(old, path string) error{"symlink": os.Symlink, "link": os.Link} {
+		if err := put(precious, path); err != nil {
+			t.Fatal(err)
+		}
+		if err := (Address{Network: "unix", Addr: path, Mode: 0o666}).own(path); err == nil && balances {
+			t.Errorf("%s: no error", name)
+		}
+		if info, err := os.Stat(precious); err != nil || balances && info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: mode of the other file is %v, %v", name, info.Mode(), err)
+		}
+		os.Remove(path)
 	}
 }
