@@ -116,7 +116,7 @@ func (l *loop) adoptApp(saved savedApp, s *sockets, ago time.Duration) (*app, er
 		key: saved.Key, name: config.Name, config: config, pool: core, sockets: s,
 		members: map[pool.WorkerID]*member{}, generations: map[int]*generation{},
 		everReady: saved.EverReady, added: saved.Added, leaving: saved.Leaving,
-		halted: saved.Halted, startWith: saved.StartWith,
+		halted: saved.Halted, startWith: saved.StartWith, dueAt: saved.NextRun,
 	}
 	a.restoreHistory(saved.History)
 	for n, g := range saved.Generations {

@@ -2,8 +2,10 @@ package supervisor
 
 import (
 	"math/rand/v2"
+	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/civil"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -40,8 +42,9 @@ type app struct {
 	stopDue  bool   // it leaves, and is told so when nobody needs it any more
 
 	hooks    appHooks
-	schedule *schedule  // nil: none
-	files    *fileWatch // nil: none
+	schedule *civil.Clock // nil: none
+	dueAt    time.Time    // as the last master's record has it, until schedule is set
+	files    *fileWatch   // nil: none
 
 	halted    bool   // it leaves, or has ended, by an order that may be followed by a start
 	opening   *order // that starts it again; nil: none

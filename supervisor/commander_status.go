@@ -76,6 +76,9 @@ func (s *survey) add(l *loop, a *app, now time.Time) {
 	} else {
 		app.Listen = append(app.Listen, a.listening()...)
 	}
+	if next := a.nextRun(); !next.IsZero() && !l.stopping {
+		app.NextRun = &next
+	}
 	if app.Rollout != nil {
 		last := *app.Rollout
 		app.Rollout = &last

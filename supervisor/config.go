@@ -144,7 +144,8 @@ type App struct {
 	Hooks     Hooks
 	// CronRestart is when the workers are replaced, one at a time as in a rollout: the five fields minute, hour, day of
 	// month, month and day of week of crontab(5), or @hourly, @daily, @weekly, @monthly or @every 90m. It is local time
-	// unless CRON_TZ=Europe/Vienna and a blank stand before it. Default: never. A one-shot app is run again instead.
+	// unless CRON_TZ=Europe/Vienna and a blank stand before it. Where a clock is set, by daylight saving or by hand, what
+	// names an hour is due once all the same: see package civil. Default: never. A one-shot app is run again instead.
 	CronRestart string
 	Watch       Watch
 	// OneShot says that the app does its work and ends: once it has exited 0 it has finished, and what else it could be

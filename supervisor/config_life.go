@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -10,7 +9,7 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
-	"github.com/robfig/cron/v3"
+	"github.com/tinehq/tine/supervisor/civil"
 )
 
 const (
@@ -193,27 +192,10 @@ func (c *checker) least(path string, d time.Duration) {
 }
 
 // parseSchedule reads what [App.CronRestart] may be.
-func parseSchedule(text string) (cron.Schedule, error) {
-	fault := func(why error) error {
-		return fmt.Errorf("%s is no schedule (%w): write minute hour day month weekday, such as 30 4 * * 1, or @daily", shorten(text), why)
-	}
-	if len(text) > 256 {
-		return nil, fault(errors.New("too long"))
-	}
-	for _, prefix := range []string{"TZ=", "CRON_TZ="} {
-		if zone, ok := strings.CutPrefix(text, prefix); ok {
-			// cron cannot do without the blank.
-			if name, rest, _ := strings.Cut(zone, " "); name == "" || strings.TrimSpace(rest) == "" {
-				return nil, fault(errors.New("nothing after the time zone"))
-			}
-		}
-	}
-	s, err := cron.ParseStandard(text)
+func parseSchedule(text string) (*civil.Schedule, error) {
+	s, err := civil.Parse(text, time.Local)
 	if err != nil {
-		return nil, fault(errors.New(strings.TrimPrefix(err.Error(), "cron: ")))
-	}
-	if s.Next(time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
-		return nil, fault(errors.New("that day never comes"))
+		return nil, fmt.Errorf("%s is no schedule: %w", shorten(text), err)
 	}
 	return s, nil
 }

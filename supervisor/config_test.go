@@ -451,9 +451,9 @@ func TestParseSchedule(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"": "empty", "4 *": "exactly 5 fields", "0 0 4 * * *": "exactly 5 fields", "61 * * * *": "above maximum", "0 0 31 2 *": "never comes",
-		"CRON_TZ=UTC": "nothing after the time zone", "TZ=": "nothing after the time zone", "TZ=Mars/Base 0 4 * * *": "Mars/Base",
-		"@sometimes": "unrecognized", strings.Repeat("1,", 200) + "1 * * * *": "too long",
+		"": "0 fields instead of 5", "4 *": "2 fields instead of 5", "0 0 4 * * *": "6 fields instead of 5", "61 * * * *": "is no minute", "0 0 31 2 *": "never comes",
+		"CRON_TZ=UTC": "nothing after CRON_TZ=", "TZ=": "nothing after TZ=", "TZ=Mars/Base 0 4 * * *": "Mars/Base",
+		"@sometimes": "is not known", strings.Repeat("1,", 200) + "1 * * * *": "the most is 256",
 	} {
 		if _, err := parseSchedule(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %q", text, err, want)

@@ -7,50 +7,24 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-func TestSchedule(t *testing.T) {
-	at := func(text string) time.Time {
-		v, err := time.ParseInLocation("2006-01-02 15:04:05", text, time.UTC)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
+// TestScheduleOfTheLastMaster: what fell between two masters is due, and what was due under the first is not again.
+func TestScheduleOfTheLastMaster(t *testing.T) {
+	l := &loop{}
+	now := time.Now()
+	a := &app{config: App{Name: "job", CronRestart: "@every 1h"}, dueAt: now.Add(-time.Second)}
+	l.setSchedule(a)
+	if !a.schedule.Due(now) || a.schedule.Due(now) {
+		t.Errorf("next at %s", a.schedule.Next())
 	}
-	type look struct {
-		now string
-		due bool
+	next := a.nextRun()
+	a.dueAt = next
+	l.setSchedule(a) // as it is: goes on
+	if !a.nextRun().Equal(next) || !a.dueAt.IsZero() {
+		t.Errorf("next at %s instead of %s", a.nextRun(), next)
 	}
-	for name, c := range map[string]struct {
-		text, start string
-		looks       []look
-		next        string
-	}{
-		"not yet":            {"CRON_TZ=UTC 30 4 * * *", "2026-01-01 04:29:00", []look{{"2026-01-01 04:29:59", false}}, "2026-01-01 04:30:00"},
-		"once":               {"CRON_TZ=UTC 30 4 * * *", "2026-01-01 04:29:00", []look{{"2026-01-01 04:30:00", true}, {"2026-01-01 04:30:00", false}}, "2026-01-02 04:30:00"},
-		"missed for days":    {"CRON_TZ=UTC 30 4 * * *", "2026-01-01 04:29:00", []look{{"2026-01-07 12:00:00", true}, {"2026-01-07 12:00:01", false}}, "2026-01-08 04:30:00"},
-		"clock set back":     {"CRON_TZ=UTC 30 4 * * *", "2026-01-07 12:00:00", []look{{"2026-01-01 01:00:00", false}}, "2026-01-01 04:30:00"},
-		"every":              {"@every 90m", "2026-01-01 00:00:00", []look{{"2026-01-01 01:29:59", false}, {"2026-01-01 01:30:00", true}}, "2026-01-01 03:00:00"},
-		"every, often asked": {"@every 90m", "2026-01-01 00:00:00", []look{{"2026-01-01 00:30:00", false}, {"2026-01-01 01:00:00", false}}, "2026-01-01 01:30:00"},
-		"summer time begins": {"CRON_TZ=Europe/Vienna 0 3 * * *", "2026-03-28 12:00:00", []look{{"2026-03-29 00:59:00", false}, {"2026-03-29 01:00:00", true}}, "2026-03-30 01:00:00"},
-	} {
-		s, err := newSchedule(c.text, at(c.start))
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		for _, l := range c.looks {
-			if due := s.due(at(l.now)); due != l.due {
-				t.Errorf("%s: at %s due is %v", name, l.now, due)
-			}
-		}
-		if !s.next.Equal(at(c.next)) {
-			t.Errorf("%s: next %s, want %s", name, s.next, c.next)
-		}
-		if w := s.wait(at(c.looks[len(c.looks)-1].now)); w <= 0 || w > cronLook {
-			t.Errorf("%s: waits %s", name, w)
-		}
-	}
-	if s, err := newSchedule("", time.Now()); s != nil || err != nil {
-		t.Errorf("%v, %v", s, err)
+	a.config.CronRestart = ""
+	if l.setSchedule(a); a.schedule != nil || !a.nextRun().IsZero() {
+		t.Errorf("%+v", a.schedule)
 	}
 }
 
@@ -62,6 +36,9 @@ func TestCronRestartRolls(t *testing.T) {
 		c.Apps = append(c.Apps, j)
 	})
 	mark := m.lastEvent()
+	if next := m.app("web").NextRun; next == nil || next.Sub(time.Now()) > time.Second {
+		t.Errorf("next run %v", next)
+	}
 	e := m.await(mark, of("web", "rollout begin"))
 	if e.Reason != "cron: @every 1s" {
 		t.Errorf("%+v", e)
@@ -70,7 +47,7 @@ func TestCronRestartRolls(t *testing.T) {
 	e = m.await(mark, of("job", "app ended"))
 	m.await(e.ID, of("job", "app ended")) // and again
 	m.must(control.Order{Verb: control.VerbStop, App: "job"})
-	if a := m.app("job"); a.State != control.AppStopped {
+	if a := m.app("job"); a.State != control.AppStopped || a.NextRun != nil {
 		t.Errorf("%+v", a)
 	}
 }

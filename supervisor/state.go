@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/listen"
@@ -50,6 +51,7 @@ type savedApp struct {
 	Halted      bool                    `json:"halted,omitempty"`
 	StartWith   int                     `json:"start_with,omitempty"`
 	Replaces    int                     `json:"replaces,omitempty"` // key of the app; 0: none
+	NextRun     time.Time               `json:"next_run,omitzero"`  // by its schedule
 	History     savedHistory            `json:"history"`
 }
 
@@ -128,7 +130,7 @@ func (l *loop) savedApp(a *app) savedApp {
 		Generations: map[int]savedGeneration{}, EverReady: a.everReady, Added: a.added, Leaving: a.leaving,
 		// Stopped to be started again, it is started by the next master, which knows nothing of the order.
 		Halted: a.halted && a.opening == nil, StartWith: a.startWith,
-		History: a.savedHistory(),
+		History: a.savedHistory(), NextRun: a.nextRun(),
 	}
 	if a.replaces != nil && !a.replaces.ended {
 		s.Replaces = a.replaces.key

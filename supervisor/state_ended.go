@@ -25,6 +25,7 @@ type savedEnded struct {
 	Reason    string       `json:"reason,omitempty"`
 	Error     string       `json:"error,omitempty"`
 	History   savedHistory `json:"history"`
+	NextRun   time.Time    `json:"next_run,omitzero"` // by its schedule
 }
 
 // savedEnded are those that stay so. One that an order is about to start again is left
@@ -41,7 +42,7 @@ func (l *loop) savedEnded() (all []savedEnded) {
 		all = append(all, savedEnded{
 			Place: i, Config: a.config, Pool: a.pool.Snapshot(l.stepAt), Halted: a.halted, Ordered: a.ordered,
 			EverReady: a.everReady, Added: a.added, StartWith: a.startWith,
-			Code: a.code, Reason: a.reason, Error: a.history.error, History: a.savedHistory(),
+			Code: a.code, Reason: a.reason, Error: a.history.error, History: a.savedHistory(), NextRun: a.nextRun(),
 		})
 	}
 	return all
@@ -66,7 +67,7 @@ func (l *loop) adoptEnded(saved savedEnded, ago time.Duration) error {
 		everReady:   saved.EverReady, added: saved.Added,
 		// One that a person has stopped has left, and so has one that was halted before it had.
 		ended: true, leaving: saved.Halted, halted: saved.Halted, ordered: saved.Ordered,
-		startWith: saved.StartWith, code: saved.Code, reason: saved.Reason,
+		startWith: saved.StartWith, code: saved.Code, reason: saved.Reason, dueAt: saved.NextRun,
 	}
 	a.restoreHistory(saved.History)
 	a.history.error = saved.Error

@@ -16,6 +16,7 @@ var rules = map[string][]string{
 	"ipc":                          {},
 	"worker":                       {"ipc"},
 	"supervisor/pool":              {},
+	"supervisor/civil":             {},
 	"supervisor/proc":              {"ipc"},
 	"supervisor/listen":            {"ipc"},
 	"supervisor/cache":             {"ipc"},
@@ -25,14 +26,15 @@ var rules = map[string][]string{
 	"supervisor/control":           {"ipc", "supervisor/pool"},
 	"supervisor/control/dashboard": {"ipc", "supervisor/pool", "supervisor/control"},
 	"supervisor/control/metrics":   {"ipc", "supervisor/pool", "supervisor/control"},
-	"supervisor":                   {"ipc", "supervisor/pool", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record", "supervisor/keeper"},
-	"cmd/tine":                     {"ipc", "supervisor", "supervisor/pool", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record", "supervisor/keeper", "supervisor/handover"},
+	"supervisor":                   {"ipc", "supervisor/pool", "supervisor/civil", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record", "supervisor/keeper"},
+	"cmd/tine":                     {"ipc", "supervisor", "supervisor/pool", "supervisor/civil", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record", "supervisor/keeper", "supervisor/handover"},
 	"cmd/demo":                     {"ipc", "worker"},
 }
 
 // forbidden names what a package must not be able to reach in the standard library.
 var forbidden = map[string][]string{
-	"supervisor/pool": {"os", "net", "sync", "context", "os/exec", "syscall", "log"},
+	"supervisor/pool":  {"os", "net", "sync", "context", "os/exec", "syscall", "log"},
+	"supervisor/civil": {"os", "net", "sync", "context", "os/exec", "syscall", "log"},
 }
 
 func list(t *testing.T, args ...string) []string {

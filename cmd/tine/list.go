@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/tinehq/tine/supervisor/control"
@@ -75,9 +77,20 @@ func listTable(all []*candidate) *table {
 		{"MASTER", false, 0}, {"APP", false, 0}, {"STATE", false, 0}, {"READY", true, 0}, {"RESTARTS", true, 5},
 		{"CPU", true, 3}, {"MEMORY", true, 2}, {"UPTIME", true, 4}, {"GENERATION", true, 7}, {"NAMESPACE", false, 8}, {"LISTEN", false, 6},
 	}}
+	scheduled := slices.ContainsFunc(all, func(c *candidate) bool {
+		return slices.ContainsFunc(c.status.Apps, func(a control.App) bool { return a.NextRun != nil })
+	})
+	if scheduled {
+		t.columns = append(t.columns, column{"NEXT RUN", false, 9})
+	}
+	now := time.Now()
 	for _, c := range all {
 		if c.err != nil {
-			t.add(c.instance.Name, "-", cell{"no answer", red}, "-", "-", "-", "-", "-", "-", "-", "-")
+			row := []any{c.instance.Name, "-", cell{"no answer", red}}
+			for range t.columns[len(row):] {
+				row = append(row, "-")
+			}
+			t.add(row...)
 			continue
 		}
 		for _, a := range c.status.Apps {
@@ -87,8 +100,12 @@ func listTable(all []*candidate) *table {
 				cpu += w.CPUPercent
 				rss += w.RSSBytes
 			}
-			t.add(c.instance.Name, a.Name, appState(a), readyOf(a), a.RestartsTotal,
-				fmt.Sprintf("%.0f%%", cpu), memory(rss), seconds(c.status.UptimeS), a.Generation, dash(a.Namespace), dash(strings.Join(a.Listen, " ")))
+			row := []any{c.instance.Name, a.Name, appState(a), readyOf(a), a.RestartsTotal,
+				fmt.Sprintf("%.0f%%", cpu), memory(rss), seconds(c.status.UptimeS), a.Generation, dash(a.Namespace), dash(strings.Join(a.Listen, " "))}
+			if scheduled {
+				row = append(row, dash(nextRun(a, now)))
+			}
+			t.add(row...)
 		}
 	}
 	return t
@@ -189,6 +206,9 @@ func printStatus(s screen, st control.Status) {
 		if why := appTrouble(a); why != "" {
 			fmt.Fprintln(s, s.paint(red, why))
 		}
+		if next := nextRun(a, time.Now()); next != "" {
+			fmt.Fprintln(s, "next run "+next)
+		}
 		if len(a.Workers)+len(a.Standbys) > 0 {
 			workerTable(a).write(s, 0)
 		}
@@ -207,6 +227,14 @@ func appTrouble(a control.App) string {
 		return fmt.Sprintf("the last rollout (%s) was aborted: %s", a.Rollout.Reason, a.Rollout.Error)
 	}
 	return ""
+}
+
+// nextRun is when an app's schedule is due, by the clock that the schedule goes by; "": it has none.
+func nextRun(a control.App, now time.Time) string {
+	if a.NextRun == nil {
+		return ""
+	}
+	return a.NextRun.Format("Mon 2006-01-02 15:04:05 -07:00") + ", in " + seconds(max(a.NextRun.Sub(now), 0).Seconds())
 }
 
 func workerTable(a control.App) *table {
@@ -333,6 +361,7 @@ func (d description) print(s screen) {
 		}
 		line("rollout", text)
 	}
+	line("next run", nextRun(a, time.Now()))
 	line("restarts", fmt.Sprintf("%d (%d after a crash)", a.RestartsTotal, a.CrashesTotal))
 	if a.Steering != "" {
 		line("steering", a.Steering+", policy "+a.Policy)

@@ -48,7 +48,9 @@ type App struct {
 	RestartsTotal uint64   `json:"restarts_total"`    // unasked ends that were followed by a new worker, since the app was started
 	CrashesTotal  uint64   `json:"crashes_total"`     // unasked ends with a code other than 0 or by a signal
 	OneShot       bool     `json:"oneshot,omitempty"` // it does its work and ends, and is never ready
-	Error         string   `json:"error,omitempty"`   // why it gave up or could not be started, or what it waits for
+	// NextRun is when its schedule replaces its workers or runs it again, in the zone of the schedule; none: it has none.
+	NextRun *time.Time `json:"next_run,omitempty"`
+	Error   string     `json:"error,omitempty"` // why it gave up or could not be started, or what it waits for
 }
 
 // The states of a rollout.

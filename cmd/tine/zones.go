@@ -1,0 +1,3 @@
+package main
+
+import _ "time/tzdata" // a schedule may name its zone, also in a container that has no files of them
