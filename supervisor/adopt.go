@@ -82,6 +82,11 @@ func (l *loop) adoptSockets(saved savedSockets, apps []savedApp) (*sockets, erro
 			files[file] = fs[0]
 		}
 	}
+	if saved.Set.Bare { // what is there is for a version before this one, and stored nowhere
+		hot, rows := listen.BoardNames()
+		delete(files, hot)
+		delete(files, rows)
+	}
 	i := slices.IndexFunc(apps, func(a savedApp) bool { return a.Sockets == saved.Key })
 	if i < 0 {
 		return nil, fmt.Errorf("cannot adopt sockets %d: they are of no app", saved.Key)
@@ -286,7 +291,7 @@ func (l *loop) reached(m *member) {
 
 // takeSeat gives an adopted worker the seat that it has.
 func (s *sockets) takeSeat(m *member) {
-	if !s.Keep(m.slot, m.seat, uint64(m.id)) {
+	if s.Board() == nil || !s.Keep(m.slot, m.seat, uint64(m.id)) {
 		return
 	}
 	seats := s.seats[m.slot]

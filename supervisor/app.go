@@ -67,10 +67,9 @@ type sockets struct {
 
 	resting chan struct{} // closed before the watcher is ended; nil: there is none
 
-	key       int             // in the record for the next master
-	kept      map[string]bool // files that are stored for it
-	keptSlots int             // when they were looked at last
-	keptKind  listen.Kind     // likewise
+	key         int             // in the record for the next master
+	kept        map[string]bool // files that are stored for it
+	keptChanges uint64          // Set.Changes when they were looked at last
 }
 
 func (s *sockets) shared() bool { return s.users > 1 }

@@ -46,9 +46,7 @@ func (l *loop) survey() *survey {
 	for _, a := range l.allListed() {
 		s.add(l, a, now)
 	}
-	if len(s.Apps) > 0 {
-		s.Steering = s.Apps[0].Steering
-	}
+	s.Steering = control.SteeringOf(s.Apps)
 	return s
 }
 

@@ -90,6 +90,9 @@ func (l *loop) hello(m *member, f ipc.Hello) {
 		l.breakChannel(m, fmt.Sprintf("protocol version %d", f.Protocol))
 	}
 	m.greeting = true
+	if m.subscribed && m.slot >= 0 && !m.placed {
+		l.place(m)
+	}
 	if m.adopted && f.State != "" && m.outbox != nil {
 		l.caughtUp(m, f)
 	}
@@ -131,12 +134,19 @@ func (l *loop) introduce(m *member) {
 }
 
 // place sends a worker its slot, with the sockets and the scoreboard. It says
-// whether that is on its way.
+// whether that is on its way. Where there is no address to listen on, that waits for
+// the worker's hello: a program that never says one needs no scoreboard.
 func (l *loop) place(m *member) bool {
 	sockets := m.app.sockets
+	if !m.greeting && len(sockets.Addresses()) == 0 {
+		return false
+	}
 	assign := ipc.Assign{Slot: m.slot, DrainDelay: m.app.config.DrainDelay, DrainTimeout: m.app.config.DrainTimeout}
 	var err error
 	assign.Listeners, assign.Files, err = sockets.Share(m.slot)
+	if err == nil {
+		err = sockets.NeedBoard()
+	}
 	if err == nil && sockets.sit(m) {
 		assign.Seat, assign.Board = m.seat, true
 		if assign.Hot, assign.Rows, err = sockets.Board().Share(); err != nil {

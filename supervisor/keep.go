@@ -165,11 +165,11 @@ func (l *loop) number(a *app) {
 // keepSockets stores the files that sockets have got since the last time, and takes out
 // those that they have no more.
 func (l *loop) keepSockets(s *sockets) {
-	kind := s.Steering().Kind
-	if l.kept == nil || s.keptSlots == s.Slots() && s.keptKind == kind {
+	changes := s.Changes()
+	if l.kept == nil || s.kept != nil && s.keptChanges == changes {
 		return
 	}
-	s.keptSlots, s.keptKind = s.Slots(), kind
+	s.keptChanges = changes
 	files := s.Files()
 	if s.kept == nil {
 		s.kept = map[string]bool{}
@@ -203,7 +203,7 @@ func (l *loop) unkeepSlot(s *sockets, slot int) {
 			delete(s.kept, name)
 		}
 	}
-	s.keptSlots = slot
+	s.keptChanges = 0 // if it is not closed after all, they are stored again
 	l.storeBarrier()
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/proc"
 )
 
@@ -221,6 +222,7 @@ func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 				}
 			}
 		}
+		giveSpareBoard(a.sockets, files)
 		for _, m := range a.members {
 			if err := m.give(files); err != nil {
 				return files, err
@@ -234,6 +236,24 @@ func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 		server.Release()
 	}
 	return files, nil
+}
+
+// giveSpareBoard adds the board that an earlier version wants for sockets without one. It goes along where descriptors
+// allow; this version does without.
+func giveSpareBoard(s *sockets, files map[string][]*os.File) {
+	hotName, rowsName := listen.BoardNames()
+	hotName, rowsName = socketsName(s.key, hotName), socketsName(s.key, rowsName)
+	if files[hotName] != nil {
+		return
+	}
+	board := s.Spare()
+	if board == nil {
+		return
+	}
+	defer board.Close()
+	if hot, rows, err := board.Share(); err == nil {
+		files[hotName], files[rowsName] = []*os.File{hot}, []*os.File{rows}
+	}
 }
 
 // give adds the worker's files, and has it ready to be left.

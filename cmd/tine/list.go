@@ -191,6 +191,9 @@ func newStatus() *cobra.Command {
 	return cmd
 }
 
+// isSteered says whether an app has connections that are steered.
+func isSteered(a control.App) bool { return a.Steering != "" && a.Steering != control.SteeringNone }
+
 func printStatus(s screen, st control.Status) {
 	fmt.Fprintf(s, "%s  pid %s, up %s, tine %s\n", s.paint(bold, st.Name), aboveWorkers(st), seconds(st.UptimeS), st.Version)
 	for _, a := range st.Apps {
@@ -199,7 +202,7 @@ func printStatus(s screen, st control.Status) {
 		if len(a.Listen) > 0 {
 			line += ", on " + strings.Join(a.Listen, " ")
 		}
-		if a.Steering != "" {
+		if isSteered(a) {
 			line += ", " + a.Steering + " " + a.Policy
 		}
 		fmt.Fprintf(s, "\n%s\n", line)
@@ -363,7 +366,7 @@ func (d description) print(s screen) {
 	}
 	line("next run", nextRun(a, time.Now()))
 	line("restarts", fmt.Sprintf("%d (%d after a crash)", a.RestartsTotal, a.CrashesTotal))
-	if a.Steering != "" {
+	if isSteered(a) {
 		line("steering", a.Steering+", policy "+a.Policy)
 	}
 	for _, note := range a.SteeringNotes {

@@ -361,7 +361,9 @@ func (m *topModel) logHead() string {
 		if len(a.Listen) > 0 {
 			facts = append(facts, strings.Join(a.Listen, " "))
 		}
-		facts = append(facts, strings.TrimSpace(a.Steering+" "+a.Policy))
+		if isSteered(a) {
+			facts = append(facts, strings.TrimSpace(a.Steering+" "+a.Policy))
+		}
 	}
 	text := title + " -- " + m.screen.harmless(strings.Join(facts, " -- ")) + " "
 	fill := max(0, m.width-ansi.StringWidth(text))

@@ -27,10 +27,20 @@ func (rq *request) status() (Status, error) {
 		a.Listen, a.SteeringNotes = list(a.Listen), list(a.SteeringNotes)
 		a.Workers, a.Standbys = list(a.Workers), list(a.Standbys)
 	}
-	if st.Steering == "" && len(st.Apps) > 0 {
-		st.Steering = st.Apps[0].Steering
+	if st.Steering == "" {
+		st.Steering = SteeringOf(st.Apps)
 	}
 	return st, nil
+}
+
+// SteeringOf is the kind of the first app that listens, else [SteeringNone].
+func SteeringOf(apps []App) string {
+	for _, a := range apps {
+		if a.Steering != SteeringNone {
+			return a.Steering
+		}
+	}
+	return SteeringNone
 }
 
 func list[T any](all []T) []T {

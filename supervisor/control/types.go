@@ -14,10 +14,13 @@ type Status struct {
 	KeeperPID int         `json:"keeper_pid,omitempty"`
 	UptimeS   float64     `json:"uptime_s"`
 	Name      string      `json:"name"`     // of the master: its socket is named after it
-	Steering  string      `json:"steering"` // kind, of the first app
+	Steering  string      `json:"steering"` // kind, of the first app that listens; none: no app does
 	Apps      []App       `json:"apps"`     // in the order of the config
 	Cache     CacheStatus `json:"cache"`
 }
+
+// SteeringNone is the kind of steering of an app without an address: no connection comes.
+const SteeringNone = "none"
 
 // The states of an app.
 const (
@@ -38,7 +41,7 @@ type App struct {
 	Desired       int      `json:"desired"`           // workers that there should be
 	Ready         int      `json:"ready"`             // workers that are ready
 	Listen        []string `json:"listen"`            // addresses, with the real port where the config says 0
-	Steering      string   `json:"steering"`          // kind: ebpf, cbpf, hash, shared
+	Steering      string   `json:"steering"`          // kind: ebpf, cbpf, hash, shared; none: it has no address
 	Policy        string   `json:"policy"`            // least, round-robin, random, hash, client-ip, cpu
 	SteeringNotes []string `json:"steering_notes"`    // what steering does instead of the policy, and why
 	Refused       uint64   `json:"refused"`           // connections refused because all slots were full

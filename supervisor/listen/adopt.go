@@ -21,6 +21,8 @@ type Saved struct {
 	Slots     int            `json:"slots"`
 	Admitted  []int          `json:"admitted"`
 	Addresses []SavedAddress `json:"addresses"`
+	// Bare: the Set has no address and no board. A board that comes along is for an earlier version, which insists on one.
+	Bare bool `json:"bare,omitempty"`
 }
 
 // SavedAddress is one address of a Saved.
@@ -61,6 +63,9 @@ const (
 	fileTable  = "table." // "table.A": the map of address A's sockets, of kind ebpf
 )
 
+// BoardNames are the names in Files of the two files of the board.
+func BoardNames() (hot, rows string) { return fileHot, fileRows }
+
 // SocketName is the name in Files of the socket of an address and a slot; of a shared one the slot is 0.
 func SocketName(address, slot int) string {
 	return fileSocket + strconv.Itoa(address) + "." + strconv.Itoa(slot)
@@ -71,7 +76,7 @@ func SocketName(address, slot int) string {
 func (s *Set) Save() Saved {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	saved := Saved{Slots: s.slots, Admitted: append([]int{}, s.admitted...)}
+	saved := Saved{Slots: s.slots, Admitted: append([]int{}, s.admitted...), Bare: s.board == nil}
 	for _, g := range s.groups {
 		a := SaveAddress(g.address)
 		a.Shared, a.Dual, a.Port, a.Path, a.Dev, a.Ino = g.shared, g.at.dual, g.at.port, g.file.path, g.file.dev, g.file.ino
@@ -92,7 +97,9 @@ func (s *Set) Files() map[string]*os.File {
 	if s.closed {
 		return files
 	}
-	files[fileHot], files[fileRows] = s.board.Files()
+	if s.board != nil {
+		files[fileHot], files[fileRows] = s.board.Files()
+	}
 	for i, g := range s.groups {
 		for slot, f := range g.sockets {
 			files[SocketName(i, slot)] = f
@@ -102,6 +109,25 @@ func (s *Set) Files() map[string]*os.File {
 		files[fileTable+strconv.Itoa(group)] = f
 	}
 	return files
+}
+
+// Changes is a number that grows whenever Files has become other ones.
+func (s *Set) Changes() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changes
+}
+
+// Spare is a board for a Set that has none, so that an earlier version, which insists on one, can adopt it too: [Board.Files]
+// are to be handed on by the names that BoardNames gives. It is the caller's. nil: the Set has one, or none can be had.
+func (s *Set) Spare() *ipc.Board {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.board != nil {
+		return nil
+	}
+	board, _ := ipc.NewBoard()
+	return board
 }
 
 // adoption is what a Set begins with that another process has left.
@@ -163,8 +189,10 @@ func adopt(saved Saved, files map[string]*os.File, o Options, kinds []maker) (_ 
 			g.sockets = append(g.sockets, f)
 		}
 	}
-	if err := s.adoptBoard(files); err != nil {
-		return nil, err
+	if !saved.bare() {
+		if err := s.adoptBoard(files); err != nil {
+			return nil, err
+		}
 	}
 	for name, f := range files {
 		if n, ok := strings.CutPrefix(name, fileTable); ok {
@@ -205,6 +233,9 @@ func (saved Saved) isClosed(slot int, files map[string]*os.File) bool {
 	}
 	return false
 }
+
+// bare says whether a Set was left without a board, which is no loss where there is no address.
+func (saved Saved) bare() bool { return saved.Bare && len(saved.Addresses) == 0 }
 
 func (a SavedAddress) group() (*group, error) {
 	g := &group{address: a.Address(), shared: a.Shared, file: socketFile{path: a.Path, dev: a.Dev, ino: a.Ino}}

@@ -15,6 +15,9 @@ func (s *Set) SetPulse(d time.Duration) {
 	if s.observer != nil {
 		s.observer.setPulse(d)
 	}
+	if s.awaited != nil {
+		s.awaited.Pulse = d
+	}
 }
 
 // Wake is to be called when a worker says that it has counted a connection while [ipc.Header.Asleep] was not 0: what it has

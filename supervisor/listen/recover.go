@@ -29,6 +29,7 @@ func Recover(files map[string]*os.File, addresses []Address, slots int) (saved S
 	if files[SocketName(len(addresses), 0)] != nil {
 		return Saved{}, fmt.Errorf("cannot recover the sockets: they are of more than %d addresses", len(addresses))
 	}
+	saved.Bare = len(addresses) == 0 && files[fileHot] == nil
 	saved.Slots, saved.Admitted = min(slots, ipc.MaxSlots), first(min(slots, ipc.MaxSlots))
 	return saved, nil
 }

@@ -1,17 +1,51 @@
 package listen
 
-import "github.com/tinehq/tine/ipc"
+import (
+	"fmt"
+
+	"github.com/tinehq/tine/ipc"
+)
 
 // Board is the scoreboard of the Set: the lines that the kernel reads where it can, and the rows of the workers. It is the
-// Set's and is never nil. After Close nothing that it gave may be used any more.
-func (s *Set) Board() *ipc.Board { return s.board }
+// Set's, and nil as long as a Set without addresses has needed none: see [Set.NeedBoard]. After Close nothing that it gave
+// may be used any more.
+func (s *Set) Board() *ipc.Board {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.board
+}
+
+// NeedBoard makes the board of a Set that has none, and begins the watching that [Set.Watch] was asked for. A program that
+// neither listens nor knows of the board costs no descriptor for it: so it is made for the first worker that says that it is
+// there. The error is that of the system, mostly that descriptors are short; the next call tries again.
+func (s *Set) NeedBoard() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return fmt.Errorf("cannot make a board: %w", errClosed)
+	case s.board != nil:
+		return nil
+	}
+	board, err := ipc.NewBoard()
+	if err != nil {
+		return err
+	}
+	s.board = board
+	s.changes++
+	if w := s.awaited; w != nil {
+		s.awaited = nil
+		return s.watch(*w)
+	}
+	return nil
+}
 
 // Seat gives a seat of a slot to a worker, not 0, that is about to be assigned to it: the seat's row begins anew. What an earlier
 // worker there held, and nobody vacated, is given back. Take the row's Stats first if they are to be carried on.
 func (s *Set) Seat(slot, seat int, worker uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || !onBoard(slot, seat) {
+	if s.closed || s.board == nil || !onBoard(slot, seat) {
 		return
 	}
 	giveBack(s.board.Line(slot), seat)
@@ -25,7 +59,7 @@ func (s *Set) Seat(slot, seat int, worker uint64) {
 func (s *Set) Keep(slot, seat int, worker uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || !onBoard(slot, seat) || worker == 0 || s.board.Row(slot, seat).Worker.Load() != worker {
+	if s.closed || s.board == nil || !onBoard(slot, seat) || worker == 0 || s.board.Row(slot, seat).Worker.Load() != worker {
 		return false
 	}
 	s.seats[slot][seat] = worker
@@ -39,7 +73,7 @@ func (s *Set) Keep(slot, seat int, worker uint64) bool {
 func (s *Set) Vacate(slot, seat int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || !onBoard(slot, seat) {
+	if s.closed || s.board == nil || !onBoard(slot, seat) {
 		return
 	}
 	giveBack(s.board.Line(slot), seat)

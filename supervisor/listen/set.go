@@ -16,9 +16,9 @@ type Set struct {
 	mu       sync.Mutex
 	groups   []*group
 	options  Options
-	board    *ipc.Board
-	slots    int   // slots 0..slots-1 are open
-	admitted []int // of these, those that may get new connections, ascending
+	board    *ipc.Board // nil: none is needed yet
+	slots    int        // slots 0..slots-1 are open
+	admitted []int      // of these, those that may get new connections, ascending
 	closed   bool
 	seats    [ipc.MaxSlots][ipc.Seats]uint64 // the worker in each; 0: nobody
 
@@ -29,6 +29,8 @@ type Set struct {
 	narrowed []int    // of the admitted, those that the watcher lets get connections; nil: all
 	weights  []uint8  // of the narrowed
 	observer observer // the watcher; nil: none
+	awaited  *Watch   // the watcher that begins with the board; nil: none
+	changes  uint64   // of what Files gives
 }
 
 var errClosed = errors.New("the sockets are closed")
@@ -76,7 +78,9 @@ func open(addrs []Address, slots int, o Options, share bool, kinds []maker) (*Se
 func (s *Set) open() error {
 	slot := s.slots
 	for seat := range ipc.Seats {
-		giveBack(s.board.Line(slot), seat)
+		if s.board != nil {
+			giveBack(s.board.Line(slot), seat)
+		}
 	}
 	for i, g := range s.groups {
 		err := g.open(slot, func() error {
@@ -96,6 +100,7 @@ func (s *Set) open() error {
 		}
 	}
 	s.slots++
+	s.changes++
 	if len(s.admitted) == 0 {
 		s.admitted = first(1)
 		s.try(s.steer)
@@ -163,6 +168,7 @@ func (s *Set) CloseSlot(slot int) error {
 		s.closeSocket(i, slot)
 	}
 	s.slots--
+	s.changes++
 	s.admitted = slices.DeleteFunc(s.admitted, func(n int) bool { return n >= s.slots })
 	s.try(s.steer) // the number of slots counts in some programs
 	s.tell()
@@ -333,7 +339,7 @@ func (s *Set) Close() {
 func (s *Set) endWatch() {
 	s.mu.Lock()
 	watcher := s.observer
-	s.observer = nil
+	s.observer, s.awaited = nil, nil
 	s.mu.Unlock()
 	if watcher != nil {
 		watcher.end() // without the lock: it may be about to take it
@@ -350,6 +356,8 @@ func (s *Set) close() {
 		}
 	}
 	s.steerer.close()
-	s.board.Close()
+	if s.board != nil {
+		s.board.Close()
+	}
 	s.admitted, s.narrowed, s.closed = nil, nil, true
 }

@@ -63,12 +63,24 @@ func (sharing) leave(int, int)                {}
 func (sharing) steer([]int, []uint8) error    { return nil }
 func (sharing) close()                        {}
 
-// begin takes the best kind that can be made, and makes the board, which the kind may bring along. Sockets join later.
+// idleMaker is the only one of a Set without addresses. It holds nothing.
+var idleMaker = maker{KindNone, func(*Set, int) (steerer, error) { return idle{}, nil }}
+
+// idle is of a Set without addresses: no connection comes.
+type idle struct{ sharing }
+
+func (idle) kind() Kind { return KindNone }
+
+// begin takes the best kind that can be made, and makes the board, which the kind may bring along. Sockets join later. A
+// Set without addresses has no board yet: see [Set.NeedBoard].
 func (s *Set) begin(kinds []maker, slots int) error {
 	if best := slices.IndexFunc(kinds, func(m maker) bool { return m.kind == s.options.Best }); best > 0 {
 		kinds = kinds[best:]
 	}
-	if s.shared() {
+	switch {
+	case len(s.groups) == 0:
+		kinds = []maker{idleMaker}
+	case s.shared():
 		kinds = []maker{sharingMaker}
 	}
 	for s.steerer == nil {
@@ -81,7 +93,7 @@ func (s *Set) begin(kinds []maker, slots int) error {
 		kinds = kinds[1:]
 	}
 	s.kinds = kinds
-	if s.board == nil {
+	if s.board == nil && len(s.groups) > 0 {
 		board, err := ipc.NewBoard()
 		if err != nil {
 			s.steerer.close()
@@ -99,7 +111,7 @@ func (s *Set) shared() bool {
 			return false
 		}
 	}
-	return len(s.groups) > 0
+	return true
 }
 
 // try gives the steerer an order. If it fails a worse kind takes over, with the sockets and the steering as they are in
@@ -123,6 +135,7 @@ func (s *Set) try(order func(steerer) error) {
 		why := fmt.Sprintf("%s has failed: %v", s.steerer.kind(), err)
 		s.steerer.close()
 		s.steerer, s.narrowed, s.weights = made, nil, nil
+		s.changes++
 		s.notes = append(s.notes, why)
 		if s.observer != nil {
 			s.observer.fell(Notice{What: Fell, Kind: next.kind, Why: why})

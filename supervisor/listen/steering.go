@@ -25,6 +25,7 @@ const (
 	KindCBPF   Kind = "cbpf"   // a classic program, replaced when who gets connections changes
 	KindHash   Kind = "hash"   // the kernel's own hash
 	KindShared Kind = "shared" // one socket for all slots: who accepts first has it
+	KindNone   Kind = "none"   // there is no address, so no connection to steer
 )
 
 // Options are how the connections of a Set are steered. The zero value is Least by the best kind that there is.
@@ -73,7 +74,7 @@ func (s *Set) Steering() Steering {
 			}
 		}
 	}
-	if !s.closed {
+	if !s.closed && s.board != nil {
 		st.Refused = s.board.Header().Refused.Load()
 	}
 	return st
@@ -82,7 +83,7 @@ func (s *Set) Steering() Steering {
 // exact tells whether a kind does just what the policy says.
 func exact(k Kind, p Policy) bool {
 	switch k {
-	case KindEBPF:
+	case KindEBPF, KindNone:
 		return true
 	case KindCBPF:
 		return p != Least && p != RoundRobin
@@ -108,7 +109,7 @@ func limits(k Kind, o Options) (notes []string) {
 	if o.Policy == CPU && o.CPU == nil && (k == KindEBPF || k == KindCBPF) {
 		notes = append(notes, "no slot is bound to a CPU: the number of a connection's CPU picks one")
 	}
-	if o.Full > 0 && k != KindEBPF {
+	if o.Full > 0 && k != KindEBPF && k != KindNone {
 		notes = append(notes, "full slots are not avoided and no connection is refused: they queue")
 	}
 	return slices.Clip(notes)

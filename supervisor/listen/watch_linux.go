@@ -14,18 +14,29 @@ import (
 // of them get new connections. Without load nothing runs: the first connection wakes the watcher, if it waits to be
 // accepted or if [Set.Wake] is called for it. Watch is to be called once; Notify may call all methods of the Set but Close.
 //
+// A Set without a board is watched from the moment on in which it has one.
+//
 // An error is that the system gives no means to be woken by a connection. The Set serves as before then, unwatched.
 func (s *Set) Watch(w Watch) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.board == nil && !s.closed && s.awaited == nil {
+		s.awaited = &w
+		return nil
+	}
+	return s.watch(w)
+}
+
+// watch begins to watch a Set with a board, with Set.mu held.
+func (s *Set) watch(w Watch) error {
 	bell, err := newDoorbell()
 	if err != nil {
 		return fmt.Errorf("cannot watch the slots: %w", err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	switch {
 	case s.closed:
 		err = errClosed
-	case s.observer != nil:
+	case s.observer != nil || s.board == nil:
 		err = errors.New("they are watched already")
 	}
 	if err != nil {
