@@ -8,7 +8,7 @@ import (
 
 // OutboxOptions bounds an Outbox. Zero values take the default in brackets.
 type OutboxOptions struct {
-	MaxFrames int           // frames of Send that may wait before the next Send is refused [1024]
+	MaxFrames int           // frames of a lane of Send that may wait before the next one is refused: see Room [1024]
 	MaxBytes  int           // the same for the bytes of their inline payloads [4 MiB]
 	Stuck     time.Duration // after how long without progress the peer counts as stuck [1 s]
 
@@ -26,10 +26,12 @@ const maxLargeUnread = 2
 
 // Outbox is the queue in front of a Conn with one goroutine that writes it out. No method waits for the peer.
 //
-// Frames leave in the order in which they were sent. There are two ways in:
+// Frames leave in the order in which they were sent, whatever their lane. There are three ways in:
 //
-//	Send       notes, calls, orders: each one counts. Full when MaxFrames or MaxBytes wait: ErrFull
-//	SendValue  states: only the newest of a key counts. Never full: at most one waits for each key
+//	Send        orders, asks, answers, notes: each one counts, and each lane has a room of its own (see Room): ErrFull
+//	SendValues  a snapshot. Never full: there is one when a worker is introduced, and its values are written from where
+//	            they are kept, one after the other
+//	SendValue   a change: only the newest of a key counts. Never full: at most one waits for each key
 type Outbox struct {
 	conn *Conn
 	opts OutboxOptions
@@ -41,10 +43,10 @@ type Outbox struct {
 	first    *entry
 	last     *entry
 	values   map[string]*entry // those of SendValue that wait
-	queued   int               // all that wait
+	states   map[Type]*entry   // those that wait of which only the newest counts
+	room     Room              // of Send
+	queued   int               // all that wait; a snapshot is one
 	flying   int               // taken by the writer and not written yet
-	frames   int               // of Send
-	bytes    int               // of Send
 	closed   bool              // take nothing more, drop what waits
 	flushing bool              // take nothing more, write what waits
 	purpose  bool              // the owner wants the Conn closed
@@ -53,36 +55,49 @@ type Outbox struct {
 	err      error
 }
 
-// entry is a frame that waits.
+// entry is a frame that waits, or a snapshot.
 type entry struct {
 	frame      Frame
-	key        string // of SendValue
-	bytes      int
+	key        string  // of SendValue
+	values     *Values // of SendValues
+	at         int     // which of them is next; -1: what they begin with
 	prev, next *entry
+}
+
+// peek is the next frame of e. Its payload is not the caller's.
+func (e *entry) peek() Frame {
+	if e.values != nil {
+		return e.values.frame(e.at)
+	}
+	return e.frame
+}
+
+// discard gives back what e holds.
+func (e *entry) discard() {
+	if e.values != nil {
+		e.values.Release()
+		return
+	}
+	Discard(e.frame)
 }
 
 // NewOutbox starts the writer. The owner ends it with Close or CloseAfterFlush, also after Done.
 func NewOutbox(c *Conn, opts OutboxOptions) *Outbox {
-	if opts.MaxFrames <= 0 {
-		opts.MaxFrames = 1024
-	}
-	if opts.MaxBytes <= 0 {
-		opts.MaxBytes = 4 << 20
-	}
 	if opts.Stuck <= 0 {
 		opts.Stuck = time.Second
 	}
 	if opts.OnStuck == nil {
 		opts.OnStuck = func(time.Duration) {}
 	}
-	o := &Outbox{conn: c, opts: opts, done: make(chan struct{}), stop: make(chan struct{}), values: map[string]*entry{}}
+	o := &Outbox{conn: c, opts: opts, done: make(chan struct{}), stop: make(chan struct{}),
+		values: map[string]*entry{}, states: map[Type]*entry{}, room: Room{MaxFrames: opts.MaxFrames, MaxBytes: opts.MaxBytes}}
 	o.wake.L = &o.mu
 	go o.run()
 	return o
 }
 
-// Send queues all of fs or none. It is refused with ErrFull when MaxFrames or MaxBytes are already waiting; a call that is
-// accepted is taken whole, so that a snapshot of any size fits. It takes over payloads and files in any case.
+// Send queues all of fs or none. It is refused with ErrFull when the lane of one of them is full: see Room. It takes over
+// payloads and files in any case.
 func (o *Outbox) Send(fs ...Frame) error {
 	if err := o.send(fs); err != nil {
 		for _, f := range fs {
@@ -106,15 +121,43 @@ func (o *Outbox) send(fs []Frame) error {
 	if o.closed || o.flushing {
 		return ErrClosed
 	}
-	if o.frames >= o.opts.MaxFrames || o.bytes >= o.opts.MaxBytes {
-		return fmt.Errorf("%w: %d frames with %d bytes wait, at most %d and %d", ErrFull, o.frames, o.bytes, o.opts.MaxFrames, o.opts.MaxBytes)
+	if err := o.room.Admit(fs...); err != nil {
+		return err
 	}
 	for _, f := range fs {
-		e := &entry{frame: f, bytes: payloadOf(f).inlineLen()}
-		o.frames++
-		o.bytes += e.bytes
+		e := &entry{frame: f}
+		if isState(f) {
+			if old := o.states[f.frameType()]; old != nil {
+				o.remove(old) // f says it anew
+			}
+			o.states[f.frameType()] = e
+		}
 		o.push(e)
 	}
+	o.wake.Signal()
+	return nil
+}
+
+// SendValues queues a snapshot: its frame, and a set for each value. Changes of them that are sent later come after all of it. It
+// takes over the reference to v in any case.
+func (o *Outbox) SendValues(v *Values) error {
+	if err := o.sendValues(v); err != nil {
+		v.Release()
+		return err
+	}
+	return nil
+}
+
+func (o *Outbox) sendValues(v *Values) error {
+	if err := check(v.frame(-1)); err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed || o.flushing {
+		return ErrClosed
+	}
+	o.push(&entry{values: v, at: -1})
 	o.wake.Signal()
 	return nil
 }
@@ -155,7 +198,7 @@ func (o *Outbox) sendValue(f Frame) error {
 	}
 	if old := o.values[key]; old != nil {
 		o.remove(old)
-		Discard(old.frame)
+		old.discard()
 	}
 	e := &entry{frame: f, key: key}
 	o.values[key] = e
@@ -183,7 +226,8 @@ func (o *Outbox) Close() {
 	o.conn.Close()
 }
 
-// Take ends the outbox and gives back the frames that were not written, in their order: they are the caller's. One write
+// Take ends the outbox and gives back the frames that were not written, in their order: they are the caller's. What is left of
+// a snapshot is not among them: it is for this channel's peer only. One write
 // may be under way; it has d to end, and then the Conn is closed. Otherwise that stays open: the peer's last frames can
 // still be read. What was being written when the channel broke is lost.
 func (o *Outbox) Take(d time.Duration) []Frame {
@@ -195,6 +239,10 @@ func (o *Outbox) Take(d time.Duration) []Frame {
 	defer o.mu.Unlock()
 	var fs []Frame
 	for e := o.first; e != nil; e = e.next {
+		if e.values != nil {
+			e.discard()
+			continue
+		}
 		fs = append(fs, e.frame)
 	}
 	o.forget()
@@ -272,14 +320,16 @@ func (o *Outbox) end(cause error) (first bool) {
 
 func (o *Outbox) drop() {
 	for e := o.first; e != nil; e = e.next {
-		Discard(e.frame)
+		e.discard()
 	}
 	o.forget()
 }
 
 func (o *Outbox) forget() {
-	o.first, o.last, o.queued, o.frames, o.bytes = nil, nil, 0, 0, 0
+	o.first, o.last, o.queued = nil, nil, 0
+	o.room.Clear()
 	clear(o.values)
+	clear(o.states)
 }
 
 func (o *Outbox) push(e *entry) {
@@ -305,11 +355,15 @@ func (o *Outbox) remove(e *entry) {
 		e.next.prev = e.prev
 	}
 	o.queued--
-	if e.key != "" {
+	switch {
+	case e.values != nil:
+	case e.key != "":
 		delete(o.values, e.key)
-	} else {
-		o.frames--
-		o.bytes -= e.bytes
+	default:
+		o.room.Leave(e.frame)
+		if isState(e.frame) {
+			delete(o.states, e.frame.frameType())
+		}
 	}
 }
 
@@ -374,24 +428,42 @@ func (o *Outbox) take(batch []Frame, unread int) (_ []Frame, blocked bool) {
 	}
 	size := 0
 	for e := o.first; e != nil; e = o.first {
-		p := payloadOf(e.frame)
+		f := e.peek()
+		p := payloadOf(f)
 		large := p != nil && p.large()
 		if large && unread >= maxLargeUnread && len(batch) == 0 {
 			return batch, true
 		}
-		alone := descriptorCount(e.frame) > 0
-		size += sizeHint(e.frame)
+		alone := descriptorCount(f) > 0
+		size += sizeHint(f)
 		if len(batch) > 0 && (alone || size > batchBytes) {
 			break
 		}
-		o.remove(e)
+		o.pop(e)
 		o.flying++
-		batch = append(batch, e.frame)
+		batch = append(batch, f)
 		if alone {
 			break
 		}
 	}
 	return batch, false
+}
+
+// pop takes the next frame of e, which is the first, with a reference to its payload.
+func (o *Outbox) pop(e *entry) {
+	if e.values == nil {
+		o.remove(e)
+		return
+	}
+	if e.at >= 0 {
+		if p := e.values.sets[e.at].Payload; p != nil {
+			p.Retain()
+		}
+	}
+	if e.at++; e.at == len(e.values.sets) {
+		o.remove(e)
+		e.discard()
+	}
 }
 
 // awaitReading waits until the peer has read everything. The kernel tells only when there is room, not when there is nothing

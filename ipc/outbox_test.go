@@ -107,44 +107,83 @@ func TestOutboxOrder(t *testing.T) {
 	}
 }
 
+// TestOutboxFull: each lane has its own room, and the others' frames go on, in the order in which they were sent.
 func TestOutboxFull(t *testing.T) {
 	keepsFDs(t)
 	a, b := channel(t)
 	o := newOutbox(t, a, OutboxOptions{MaxFrames: 10, MaxBytes: 1000})
 	filled := fill(t, o)
+	full := []Frame{Message{Topic: "t"}, Call{ID: 1, Method: "m"}, Reply{ID: 1}}
 	for i := range 10 {
-		if err := o.Send(Ack{Epoch: uint64(i)}); err != nil {
-			t.Fatal(err)
+		for _, f := range full {
+			if err := o.Send(f); err != nil {
+				t.Fatalf("%T %d: %v", f, i, err)
+			}
 		}
 	}
-	p := newPayload(t, pattern(1<<20, 1))
-	err := o.Send(Ready{}, Message{Topic: "t", Payload: p})
-	if !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "10 frames") {
-		t.Errorf("11th frame: %v", err)
-	}
-	if got := panicOf(func() { p.Release() }); got == "" {
-		t.Error("a refused payload was not taken over")
+	for _, f := range full {
+		p := newPayload(t, pattern(1<<20, 1))
+		err := o.Send(Ready{}, f, Message{Topic: "t", Payload: p})
+		if !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "10 "+laneNames[laneOf(f)]) {
+			t.Errorf("11th %T: %v", f, err)
+		}
+		if got := panicOf(func() { p.Release() }); got == "" {
+			t.Error("a refused payload was not taken over")
+		}
 	}
 	if err := o.SendValue(Set{Key: "k"}); err != nil {
 		t.Errorf("a value was refused: %v", err)
 	}
-	skip(t, b, filled)
-	for i := range 10 {
-		if got := next[Ack](t, b); got.Epoch != uint64(i) {
-			t.Errorf("ack %d came as number %d", got.Epoch, i)
+	if err := o.SendValues(NewValues(2, []Set{{Key: "k"}, {Key: "l"}})); err != nil {
+		t.Errorf("a snapshot was refused: %v", err)
+	}
+	for i := range 20 {
+		if err := o.Send(Drain{}, Ack{Epoch: uint64(i)}, Wake{}); err != nil {
+			t.Errorf("order or state %d was refused: %v", i, err)
 		}
 	}
+	skip(t, b, filled)
+	for range 10 {
+		next[Message](t, b)
+		next[Call](t, b)
+		next[Reply](t, b)
+	}
 	next[Set](t, b)
+	next[Snapshot](t, b)
+	next[Set](t, b)
+	next[Set](t, b)
+	for range 20 {
+		next[Drain](t, b)
+	}
+	if got := next[Ack](t, b); got.Epoch != 19 {
+		t.Errorf("ack %d came, the newest is 19", got.Epoch)
+	}
+	next[Wake](t, b)
 
 	waitFor(t, "writing", func() bool { return o.pending() == 0 })
 	filled = fill(t, o)
 	if err := o.Send(Message{Topic: "t", Payload: newPayload(t, make([]byte, 5000))}); err != nil {
 		t.Errorf("one large call is taken whole: %v", err)
 	}
-	if err := o.Send(Ready{}); !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "5000 bytes") {
+	if err := o.Send(Message{Topic: "t"}); !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "5000 bytes") {
 		t.Errorf("over MaxBytes: %v", err)
 	}
 	skip(t, b, filled+1)
+}
+
+// TestOrdersAreBounded: far above what there ever is.
+func TestOrdersAreBounded(t *testing.T) {
+	a, _ := channel(t)
+	o := newOutbox(t, a, OutboxOptions{})
+	fill(t, o)
+	for i := range maxOrders {
+		if err := o.Send(Drain{}); err != nil {
+			t.Fatalf("order %d: %v", i, err)
+		}
+	}
+	if err := o.Send(Drain{}); !errors.Is(err, ErrFull) {
+		t.Errorf("one more: %v", err)
+	}
 }
 
 func TestOutboxRefusesBadFrames(t *testing.T) {
@@ -227,23 +266,83 @@ func TestUpdatesWhilePeerDoesNotRead(t *testing.T) {
 	}
 }
 
-// TestSnapshotIsNotCoalesced: Send promises each of its frames, also when a newer value of the same key follows.
-func TestSnapshotIsNotCoalesced(t *testing.T) {
+// TestSnapshot: as many values as are possible are one entry, all come, and what is sent behind them comes behind them.
+func TestSnapshot(t *testing.T) {
+	keepsFDs(t)
 	a, b := channel(t)
-	o := newOutbox(t, a, OutboxOptions{MaxFrames: 2})
+	o := newOutbox(t, a, OutboxOptions{})
 	filled := fill(t, o)
-	fs := []Frame{Snapshot{Epoch: 3, Count: 3}}
-	for e := range 3 {
-		fs = append(fs, Set{Epoch: uint64(e + 1), Key: fmt.Sprint(e)})
+	inFlight := o.pending()
+	const n = 10_000
+	sets := make([]Set, n)
+	for i := range sets {
+		sets[i] = Set{Epoch: uint64(i + 1), Key: fmt.Sprint(i), Payload: newPayload(t, pattern(1+i%300, byte(i)))}
 	}
-	if err := errors.Join(o.Send(fs...), o.SendValue(Set{Epoch: 4, Key: "1"}), o.SendValue(Set{Epoch: 5, Key: "1"})); err != nil {
+	sets[n/2].Payload.Release()
+	sets[n/2].Payload = newPayload(t, pattern(HeapMax+1, 7))
+	v := NewValues(n, sets)
+	p := sets[0].Payload
+	if err := errors.Join(
+		o.SendValues(v.Retain()),
+		o.Send(Drain{}),
+		o.SendValue(Set{Epoch: n + 1, Key: "1"}), o.SendValue(Set{Epoch: n + 2, Key: "1"}),
+	); err != nil {
 		t.Fatal(err)
 	}
+	if got := o.pending() - inFlight; got != 3 {
+		t.Errorf("%d entries wait, wanted the snapshot, the order and the newest change", got)
+	}
 	skip(t, b, filled)
-	next[Snapshot](t, b)
-	for _, want := range []uint64{1, 2, 3, 5} {
-		if s := next[Set](t, b); s.Epoch != want {
-			t.Errorf("epoch %d, wanted %d", s.Epoch, want)
+	if s := next[Snapshot](t, b); s.Epoch != n || s.Count != n {
+		t.Errorf("%+v", s)
+	}
+	for i := range n {
+		s := next[Set](t, b)
+		want := pattern(1+i%300, byte(i))
+		if i == n/2 {
+			want = pattern(HeapMax+1, 7)
+		}
+		if s.Epoch != uint64(i+1) || s.Key != fmt.Sprint(i) || !bytes.Equal(content(t, s.Payload), want) {
+			t.Fatalf("value %d came as %s of epoch %d", i, s.Key, s.Epoch)
+		}
+		Discard(s)
+	}
+	next[Drain](t, b)
+	if s := next[Set](t, b); s.Epoch != n+2 {
+		t.Errorf("epoch %d, wanted %d", s.Epoch, n+2)
+	}
+	waitFor(t, "writing", func() bool { return o.pending() == 0 })
+	v.Release()
+	if got := panicOf(func() { p.Retain() }); got == "" {
+		t.Error("a payload outlives the values")
+	}
+}
+
+// TestSnapshotIsGivenUp in the middle: nothing of it is kept, or leaks.
+func TestSnapshotIsGivenUp(t *testing.T) {
+	keepsFDs(t)
+	for name, end := range map[string]func(*Outbox) []Frame{
+		"closed": func(o *Outbox) []Frame { o.Close(); return nil },
+		"taken":  func(o *Outbox) []Frame { defer o.Close(); return o.Take(0) },
+	} {
+		a, b := channel(t)
+		o := newOutbox(t, a, OutboxOptions{Keep: true})
+		var sets []Set
+		for i := range 1000 {
+			sets = append(sets, Set{Epoch: uint64(i + 1), Key: fmt.Sprint(i), Payload: newPayload(t, pattern(10_000, 0))})
+		}
+		p := sets[0].Payload
+		if err := errors.Join(o.SendValues(NewValues(1000, sets)), o.Send(Bye{Cut: 7})); err != nil {
+			t.Fatal(err)
+		}
+		next[Snapshot](t, b)
+		left := end(o)
+		await(t, "end of the outbox", o.Done())
+		if name == "taken" && (len(left) != 1 || left[0] != Frame(Bye{Cut: 7})) {
+			t.Errorf("%s: %v is left", name, left)
+		}
+		if got := panicOf(func() { p.Retain() }); got == "" {
+			t.Errorf("%s: a payload outlives the snapshot", name)
 		}
 	}
 }

@@ -120,14 +120,11 @@ func (l *loop) introduce(m *member) {
 	if m.app.members[m.id] != m || m.outbox == nil || m.app.ended {
 		return
 	}
-	epoch, sets := l.store.Snapshot()
-	frames := make([]ipc.Frame, 0, len(sets)+1)
-	frames = append(frames, ipc.Snapshot{Epoch: epoch, Count: len(sets)})
-	for _, s := range sets {
-		frames = append(frames, s)
+	if err := m.outbox.SendValues(l.store.Values()); err != nil {
+		l.unsent(m, err)
+		return
 	}
 	m.subscribed = true
-	l.send(m, frames...)
 	if m.slot >= 0 && !m.placed {
 		l.place(m)
 	}
@@ -168,9 +165,8 @@ func (l *loop) place(m *member) bool {
 		l.breakChannel(m, err.Error())
 		return false
 	}
-	l.send(m, assign)
-	m.placed = true
-	return true
+	m.placed = l.send(m, assign)
+	return m.placed
 }
 
 // placeNow is the next attempt after one that had no descriptors.
@@ -227,7 +223,7 @@ func (l *loop) greet(a *app) {
 			if err != nil {
 				continue
 			}
-			l.send(m, ipc.Message{Topic: "greeting", Payload: text})
+			l.note(m, ipc.Message{Topic: "greeting", Payload: text})
 		}
 	}
 	l.greeted()
@@ -323,7 +319,7 @@ func (l *loop) reply(m *member, r ipc.Reply) {
 		ipc.Discard(r)
 		return
 	}
-	if err := m.outbox.Send(r); errors.Is(err, ipc.ErrFull) {
+	if err := m.outbox.Send(r); errors.Is(err, ipc.ErrFull) { // of the room for answers alone
 		l.breakChannel(m, "it asks and does not read the answers: "+err.Error())
 	}
 }

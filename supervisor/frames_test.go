@@ -78,7 +78,7 @@ func TestFloodDoesNotFloodTheLog(t *testing.T) {
 	const n = 20_000
 	text := strings.Repeat("x", 4096)
 	for range n {
-		s.send(s.m, ipc.Message{Topic: "t", Payload: encoded(t, text)})
+		s.note(s.m, ipc.Message{Topic: "t", Payload: encoded(t, text)})
 	}
 	if s.m.outbox == nil {
 		t.Fatal("a worker that does not read messages lost its channel")

@@ -443,18 +443,37 @@ func (l *loop) members() iter.Seq[*member] {
 	}
 }
 
-// send queues frames for one worker. What cannot be queued because the worker does
-// not read is dropped and said: messages are not values, nobody keeps them.
-func (l *loop) send(m *member, frames ...ipc.Frame) {
+// send queues an order for one worker. An order is never dropped: a worker that cannot
+// be given it is replaced. It says whether the order is on its way.
+func (l *loop) send(m *member, order ipc.Frame) bool {
 	if m.outbox == nil {
-		for _, f := range frames {
-			ipc.Discard(f)
-		}
+		ipc.Discard(order)
+		return false
+	}
+	if err := m.outbox.Send(order); err != nil {
+		l.unsent(m, err)
+		return false
+	}
+	return true
+}
+
+// unsent ends the channel on which an order could not be sent.
+func (l *loop) unsent(m *member, err error) {
+	if !errors.Is(err, ipc.ErrClosed) { // else its end is on its way to this loop
+		l.breakChannel(m, err.Error())
+	}
+}
+
+// note queues a message for one worker. What cannot be queued because the worker does
+// not read is dropped and said: messages are not values, nobody keeps them.
+func (l *loop) note(m *member, f ipc.Message) {
+	if m.outbox == nil {
+		ipc.Discard(f)
 		return
 	}
-	err := m.outbox.Send(frames...)
+	err := m.outbox.Send(f)
 	if err != nil && !errors.Is(err, ipc.ErrClosed) { // that it has ended is on its way to this loop
-		m.dropped++
+		m.dropped, m.droppedTopic = m.dropped+1, f.Topic
 	}
 	if m.dropped > 0 && time.Since(m.saidAt) >= time.Second {
 		l.sayDropped(m)
@@ -462,12 +481,13 @@ func (l *loop) send(m *member, frames ...ipc.Frame) {
 }
 
 // sayDropped says how many messages to a worker were dropped since that was last
-// said. Whoever floods a worker that does not read must not flood the log as well.
+// said, and the topic of the last one. Whoever floods a worker that does not read must
+// not flood the log as well.
 func (l *loop) sayDropped(m *member) {
 	if m.dropped == 0 {
 		return
 	}
-	l.worker(l.logs.Warn(), m).Int("messages", m.dropped).Msg("messages to worker dropped: it does not read its channel")
+	l.worker(l.logs.Warn(), m).Int("messages", m.dropped).Str("topic", m.droppedTopic).Msg("messages to worker dropped: it does not read its channel")
 	m.dropped, m.saidAt = 0, time.Now()
 }
 

@@ -65,9 +65,10 @@ type member struct {
 	// its reader writes: an ack decides nothing, and there is one for each change.
 	acked atomic.Uint64
 
-	delayed bool      // it waits for its sockets, which this process has no descriptors for
-	dropped int       // messages to it that were dropped and not said yet
-	saidAt  time.Time // when that was said last
+	delayed      bool      // it waits for its sockets, which this process has no descriptors for
+	dropped      int       // messages to it that were dropped and not said yet
+	droppedTopic string    // of the last of them
+	saidAt       time.Time // when that was said last
 
 	calls    map[uint64]chan<- ipc.Reply // the master's calls that it has not answered
 	lastCall uint64

@@ -228,7 +228,7 @@ func (c deleteValue) apply(l *loop) { c.answer <- l.delete(c.key) }
 
 func (c broadcast) apply(l *loop) {
 	for m := range l.members() {
-		l.send(m, ipc.Message{Topic: c.topic, Payload: c.payload.Retain()})
+		l.note(m, ipc.Message{Topic: c.topic, Payload: c.payload.Retain()})
 	}
 	c.payload.Release()
 }

@@ -230,7 +230,7 @@ func (w *Worker) called(f call) {
 		return
 	}
 	release := func() { ipc.Discard(f.Call) }
-	ok := w.dispatch.post(job{counted: true, drop: release, run: func() {
+	ok := w.dispatch.post(job{kind: ofCall, drop: release, run: func() {
 		select {
 		case w.handlers.serving() <- struct{}{}:
 		case <-w.over:
@@ -246,7 +246,7 @@ func (w *Worker) called(f call) {
 	if !ok {
 		release()
 		w.reply(f, func() (any, error) {
-			return nil, fmt.Errorf("worker is busy: %d callbacks wait", maxCallbacks)
+			return nil, fmt.Errorf("worker is busy: %d calls wait for its callbacks", maxCallbacks)
 		})
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// maxCallbacks is how many messages and calls may wait for the program's callbacks.
+// maxCallbacks is how many messages may wait for the program's callbacks, and beside them how many calls.
 const maxCallbacks = 1024
 
 // dispatcher runs the program's callbacks one after the other, in the order in which their causes arrived, away from
@@ -20,15 +20,26 @@ type dispatcher struct {
 
 	mu      sync.Mutex
 	queue   []job
-	counted int // those in the queue that are bounded by maxCallbacks
-	dropped int // in this jam
+	waiting [jobKinds]int // in the queue
+	dropped int           // in this jam
 	closed  bool
 }
 
 type job struct {
 	run, drop func() // exactly one of them is called
-	counted   bool
+	kind      jobKind
 }
+
+// jobKind is what a job was made for. Each kind but ofValue, which is bounded otherwise, has a room of its own, so
+// that messages do not take that of calls.
+type jobKind int
+
+const (
+	ofValue jobKind = iota
+	ofMessage
+	ofCall
+	jobKinds
+)
 
 func newDispatcher(log *slog.Logger) *dispatcher {
 	return &dispatcher{log: log, quit: make(chan struct{}), wake: make(chan struct{}, 1)}
@@ -37,13 +48,11 @@ func newDispatcher(log *slog.Logger) *dispatcher {
 // post queues j, or says that there is no room; then the caller drops it.
 func (d *dispatcher) post(j job) bool {
 	d.mu.Lock()
-	if d.closed || (j.counted && d.counted >= maxCallbacks) {
+	if d.closed || (j.kind != ofValue && d.waiting[j.kind] >= maxCallbacks) {
 		d.mu.Unlock()
 		return false
 	}
-	if j.counted {
-		d.counted++
-	}
+	d.waiting[j.kind]++
 	d.queue = append(d.queue, j)
 	d.mu.Unlock()
 	select {
@@ -91,9 +100,7 @@ func (d *dispatcher) pop() (job, bool) {
 	j := d.queue[0]
 	d.queue[0] = job{}
 	d.queue = d.queue[1:]
-	if j.counted {
-		d.counted--
-	}
+	d.waiting[j.kind]--
 	return j, true
 }
 

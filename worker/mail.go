@@ -3,6 +3,7 @@ package worker
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,14 +11,13 @@ import (
 )
 
 const (
-	// maxWaiting is how many frames wait between two masters. The next one is refused.
-	maxWaiting = 1024
 	// takeTimeout bounds the end of a write that was under way when a master left. One that is killed ends it at once.
 	takeTimeout = time.Second
 )
 
 // mail is the way to the master, whoever that is at the moment: an outbox on his channel. Between two masters frames
-// wait here for the next, but for what only the last one has asked for.
+// wait here for the next, but for what only the last one has asked for, with the bounds that they have in an outbox: a
+// flood of messages takes no room from what the master must be told.
 //
 // Masters are numbered, from 1, and the number is called an era: a reply goes to the master who asked, or to nobody.
 type mail struct {
@@ -25,6 +25,7 @@ type mail struct {
 	box     *ipc.Outbox // nil between two masters
 	era     uint64      // of box, or of the last one
 	waiting []ipc.Frame // for the next master
+	room    ipc.Room    // of those
 	ended   bool        // there will be none
 	opened  chan struct{}
 }
@@ -55,6 +56,7 @@ func (m *mail) open(conn *ipc.Conn, again func(waiting map[uint64]bool) []ipc.Fr
 	m.box = ipc.NewOutbox(conn, ipc.OutboxOptions{Keep: true})
 	_ = m.box.Send(append(first, m.waiting...)...) // one that is new takes all of a call, and is not closed
 	m.waiting = nil
+	m.room.Clear()
 	close(m.opened)
 }
 
@@ -88,7 +90,25 @@ func (m *mail) close() {
 		}
 		kept = append(kept, f)
 	}
-	m.waiting = append(kept, m.waiting...)
+	since := m.waiting
+	m.waiting = nil
+	m.room.Clear()
+	_ = m.wait(append(kept, since...)) // there is room for all of a call
+}
+
+// wait keeps frames for the next master. It is called with mu held.
+func (m *mail) wait(fs []ipc.Frame) error {
+	if err := m.room.Admit(fs...); err != nil {
+		discard(fs)
+		return fmt.Errorf("%w, for the next master", err)
+	}
+	for _, f := range fs {
+		if ipc.Supersedes(f, f) {
+			m.waiting = slices.DeleteFunc(m.waiting, func(old ipc.Frame) bool { return ipc.Supersedes(f, old) })
+		}
+		m.waiting = append(m.waiting, f)
+	}
+	return nil
 }
 
 // send never waits. It takes over what the frames own.
@@ -101,12 +121,8 @@ func (m *mail) send(fs ...ipc.Frame) error {
 		return ErrOrphaned
 	case m.box != nil && !broken(m.box):
 		return m.box.Send(fs...)
-	case len(m.waiting) >= maxWaiting:
-		discard(fs)
-		return fmt.Errorf("%w: %d frames wait for the next master", ipc.ErrFull, len(m.waiting))
 	}
-	m.waiting = append(m.waiting, fs...)
-	return nil
+	return m.wait(fs)
 }
 
 // broken says that the outbox will take nothing more, since its channel is at its end.

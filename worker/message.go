@@ -36,7 +36,7 @@ func (w *Worker) OnMessage(fn func(Message)) { w.handlers.onMessage(fn) }
 
 func (w *Worker) received(f ipc.Message) {
 	release := func() { ipc.Discard(f) }
-	ok := w.dispatch.post(job{counted: true, drop: release, run: func() {
+	ok := w.dispatch.post(job{kind: ofMessage, drop: release, run: func() {
 		defer release()
 		fns := w.handlers.messageHandlers()
 		if len(fns) == 0 {

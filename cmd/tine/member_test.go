@@ -274,16 +274,20 @@ func (m *member) value(key string) *worker.Value[string] {
 	return m.values[key]
 }
 
-// publish sets keys k0..k19 in turn: from= to, of size= bytes each. It answers the last epoch.
+// publish sets keys k0..k19 in turn, or as many as keys= says: from= to, of size= bytes each. It answers the last epoch.
 func (m *member) publish(rw http.ResponseWriter, r *http.Request) {
 	from, _ := strconv.Atoi(r.FormValue("from"))
 	to, _ := strconv.Atoi(r.FormValue("to"))
 	size, _ := strconv.Atoi(r.FormValue("size"))
+	keys := 20
+	if n, err := strconv.Atoi(r.FormValue("keys")); err == nil {
+		keys = n
+	}
 	var epoch uint64
 	for i := from; i < to; i++ {
 		text := strconv.Itoa(i)
 		var err error
-		epoch, err = m.w.Publish(r.Context(), "k"+strconv.Itoa(i%20), text+strings.Repeat(" ", max(size-len(text), 0)))
+		epoch, err = m.w.Publish(r.Context(), "k"+strconv.Itoa(i%keys), text+strings.Repeat(" ", max(size-len(text), 0)))
 		if err != nil {
 			http.Error(rw, err.Error(), http.StatusInternalServerError)
 			return

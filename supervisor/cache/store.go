@@ -13,6 +13,7 @@ import (
 type Store struct {
 	epoch  uint64
 	values map[string]*value
+	shared *ipc.Values // all of them at this epoch; nil: nobody has asked since the last change
 }
 
 // value is a key that was set, or one that only failed so far.
@@ -59,7 +60,7 @@ func (s *Store) Set(now time.Time, key string, p *ipc.Payload, source string) (C
 	if v.payload != nil {
 		v.payload.Release()
 	}
-	s.epoch++
+	s.changed()
 	v.epoch, v.payload, v.changedAt = s.epoch, p, now
 	return Change{key, v.epoch, p, now}, true
 }
@@ -72,8 +73,20 @@ func (s *Store) Delete(now time.Time, key string) (Change, bool) {
 		return Change{Key: key, Epoch: s.epoch, At: now}, false
 	}
 	v.payload.Release()
-	s.epoch++
+	s.changed()
 	return Change{Key: key, Epoch: s.epoch, At: now}, true
+}
+
+func (s *Store) changed() {
+	s.epoch++
+	s.unshare()
+}
+
+func (s *Store) unshare() {
+	if s.shared != nil {
+		s.shared.Release()
+		s.shared = nil
+	}
 }
 
 // Fail notes that the key's source failed. The value stays as it is and grows old.
@@ -120,6 +133,15 @@ func (s *Store) Snapshot() (epoch uint64, sets []ipc.Set) {
 	return s.epoch, sets
 }
 
+// Values returns all values for a worker's snapshot, with a reference of the caller's own. All who ask between two changes get
+// the same.
+func (s *Store) Values() *ipc.Values {
+	if s.shared == nil {
+		s.shared = ipc.NewValues(s.Snapshot())
+	}
+	return s.shared.Retain()
+}
+
 // ValueStatus is what is known about one key.
 type ValueStatus struct {
 	Key        string        `json:"key"`
@@ -147,6 +169,7 @@ func (s *Store) Status(now time.Time) []ValueStatus {
 
 // Close releases all values and leaves the store empty.
 func (s *Store) Close() {
+	s.unshare()
 	for _, v := range s.values {
 		if v.payload != nil {
 			v.payload.Release()
