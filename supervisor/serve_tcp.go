@@ -10,17 +10,29 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/supervisor/control"
+	"golang.org/x/sys/unix"
 )
 
 // Limits of who asks over TCP.
 const (
-	askHeadTime = 5 * time.Second
+	askHeadTime = 2 * time.Second
 	askTime     = 15 * time.Second // for the whole answer
 	askIdle     = 2 * time.Minute
 	askEnd      = 250 * time.Millisecond // for answers under way at the end of Run
 	followedEnd = 5 * time.Second        // for those that the master that follows answers
-	maxAskers   = 32                     // connections; the next ones wait in the kernel's queue
+	mostAskers  = 2048                   // connections to one address: see control.Crowd
+	leastAskers = 64
+	askersShare = 8 // of the descriptors that the process may have, an address may take one in so many
 )
+
+// maxAskers is the bound of connections to one address.
+func maxAskers() int {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return leastAskers
+	}
+	return int(min(max(limit.Cur/askersShare, leastAskers), mostAskers))
+}
 
 // serveTCP begins to serve h at a TCP address, to whoever can connect; "" is nowhere. Where
 // it cannot, that is logged, and nothing else depends on it. what is its
@@ -36,22 +48,22 @@ func (s *Supervisor) serveTCP(what, address string, h http.Handler) (close func(
 		return func() {}
 	}
 	s.logs.Info().Str("address", l.Addr().String()).Msg(what)
-	var quiet control.Quiet
-	server := &http.Server{
-		Handler: s.orFollower(l.Addr(), h), ConnState: quiet.State, ReadHeaderTimeout: askHeadTime, ReadTimeout: askHeadTime, WriteTimeout: askTime,
+	crowd := control.NewCrowd(maxAskers(), 0)
+	server := control.HTTP1(&http.Server{
+		Handler: s.orFollower(l.Addr(), h), ConnState: crowd.State, ReadHeaderTimeout: askHeadTime, ReadTimeout: askHeadTime, WriteTimeout: askTime,
 		IdleTimeout: askIdle, MaxHeaderBytes: 16 << 10,
-	}
+	})
 	ended := make(chan struct{})
 	go func() {
 		defer func() { ended <- struct{}{} }()
-		if err := server.Serve(newLimitedListener(l, maxAskers)); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(crowd.Listener(l)); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			s.logs.Error().Str("address", address).Err(err).Msg(what + " over TCP: ended")
 		}
 	}()
 	return func() {
 		if s.handed.isFollowed() {
 			server.SetKeepAlivesEnabled(false)
-			quiet.Wait(followedEnd)
+			crowd.Wait(followedEnd)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), askEnd)
 		defer cancel()
@@ -114,48 +126,4 @@ func askFollower(r *http.Request, at net.Addr) (*heldAnswer, error) {
 	a := &heldAnswer{header: res.Header, status: res.StatusCode}
 	_, err = a.body.ReadFrom(res.Body)
 	return a, err
-}
-
-// limitedListener has a bounded number of connections at a time.
-type limitedListener struct {
-	net.Listener
-	places chan struct{}
-	closed chan struct{}
-}
-
-func newLimitedListener(l net.Listener, most int) *limitedListener {
-	return &limitedListener{Listener: l, places: make(chan struct{}, most), closed: make(chan struct{})}
-}
-
-// Accept is called by one goroutine, Close once: as net/http does.
-func (l *limitedListener) Accept() (net.Conn, error) {
-	select {
-	case l.places <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		<-l.places
-		return nil, err
-	}
-	return &limitedConn{Conn: conn, places: l.places}, nil
-}
-
-func (l *limitedListener) Close() error {
-	close(l.closed)
-	return l.Listener.Close()
-}
-
-type limitedConn struct {
-	net.Conn
-	places chan struct{}
-}
-
-func (c *limitedConn) Close() error {
-	err := c.Conn.Close()
-	if err == nil { // only the first succeeds
-		<-c.places
-	}
-	return err
 }

@@ -2,14 +2,14 @@ package control
 
 import (
 	"context"
+	"fmt"
 	"net"
-	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
 )
 
-// The connections at a time. One more is closed at once.
+// The connections at a time: see Crowd for what becomes of one more.
 const (
 	maxConns     = 512
 	maxPeerConns = 128 // of one process, so that one that forgets to close them leaves room for others
@@ -19,55 +19,14 @@ const (
 type guard struct {
 	*socket
 	log   zerolog.Logger
-	open  openConns
+	crowd *Crowd
 	quiet time.Time // until then nothing is logged of who is refused
 }
 
 // guardedConn is one connection of a known peer.
 type guardedConn struct {
 	*net.UnixConn
-	peer  peer
-	close sync.Once
-	open  *openConns
-}
-
-func (c *guardedConn) Close() error {
-	c.close.Do(func() { c.open.remove(c.peer) })
-	return c.UnixConn.Close()
-}
-
-// openConns counts the connections that are open, by process. The zero value has none.
-type openConns struct {
-	mu    sync.Mutex
-	all   int
-	byPID map[int]int // 0: those whose process is not known, together
-}
-
-// add counts one of p, or says why it may not be.
-func (o *openConns) add(p peer) (refusal string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	switch {
-	case o.all >= maxConns:
-		return "too many connections at the control socket"
-	case o.byPID[p.pid] >= maxPeerConns:
-		return "too many connections of one process at the control socket"
-	}
-	if o.byPID == nil {
-		o.byPID = map[int]int{}
-	}
-	o.all++
-	o.byPID[p.pid]++
-	return ""
-}
-
-func (o *openConns) remove(p peer) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.all--
-	if o.byPID[p.pid]--; o.byPID[p.pid] == 0 {
-		delete(o.byPID, p.pid)
-	}
+	peer peer
 }
 
 func (g *guard) Accept() (net.Conn, error) {
@@ -80,12 +39,16 @@ func (g *guard) Accept() (net.Conn, error) {
 		p, err := peerOf(conn)
 		if err != nil || !p.mayAsk() {
 			g.refused(p, err, "a process of another user was refused at the control socket")
-		} else if refusal := g.open.add(p); refusal != "" {
-			g.refused(p, nil, refusal)
-		} else {
-			return &guardedConn{UnixConn: conn, peer: p, open: &g.open}, nil
+			conn.Close()
+			continue
 		}
-		conn.Close()
+		guarded := &guardedConn{UnixConn: conn, peer: p}
+		if err := g.crowd.Admit(guarded, p.pid); err != nil { // PID 0: those whose process is not known, together
+			g.refused(p, nil, fmt.Sprintf("%v at the control socket", err))
+			conn.Close()
+			continue
+		}
+		return guarded, nil
 	}
 }
 

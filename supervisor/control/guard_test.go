@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// TestOneProcessCannotTakeAllConnections: who opens more than its share is refused, and others are not.
+// TestOneProcessCannotTakeAllConnections: the oldest idle ones of a process that opens more than its share give way, and those of others do not.
 func TestOneProcessCannotTakeAllConnections(t *testing.T) {
 	s, c := serve(t, &fake{})
 	var held []net.Conn
@@ -31,10 +31,17 @@ func TestOneProcessCannotTakeAllConnections(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(out), `answer: "HTTP/1.1 200 OK`) {
 		t.Errorf("another process: %.200s, %v", out, err)
 	}
-	last := held[len(held)-1]
-	last.SetReadDeadline(time.Now().Add(bound))
-	if n, err := last.Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {
-		t.Errorf("the connection over the bound: read %d bytes, %v", n, err)
+	gone, kept := held[0], held[len(held)-1]
+	gone.SetReadDeadline(time.Now().Add(bound))
+	if n, err := gone.Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {
+		t.Errorf("the oldest connection over the bound: read %d bytes, %v", n, err)
+	}
+	if _, err := kept.Write([]byte("GET /v1/status HTTP/1.0\r\nHost: tine\r\n\r\n")); err != nil {
+		t.Error(err)
+	}
+	kept.SetReadDeadline(time.Now().Add(bound))
+	if n, err := kept.Read(make([]byte, 1)); n != 1 {
+		t.Errorf("the newest connection of the process: %v, want an answer", err)
 	}
 	// The share is free again when the connections have ended.
 	for _, conn := range held {
@@ -48,34 +55,5 @@ func TestOneProcessCannotTakeAllConnections(t *testing.T) {
 			t.Fatalf("after all were closed: %v", err)
 		}
 		time.Sleep(time.Millisecond)
-	}
-}
-
-func TestOpenConns(t *testing.T) {
-	var o openConns
-	for pid := range maxConns / maxPeerConns {
-		for range maxPeerConns {
-			if refusal := o.add(peer{pid: pid}); refusal != "" {
-				t.Fatal(refusal)
-			}
-		}
-	}
-	if refusal := o.add(peer{pid: 99}); refusal != "too many connections at the control socket" {
-		t.Errorf("one too many: %q", refusal)
-	}
-	o.remove(peer{pid: 1})
-	if refusal := o.add(peer{pid: 2}); refusal != "too many connections of one process at the control socket" {
-		t.Errorf("one too many of process 2: %q", refusal)
-	}
-	if refusal := o.add(peer{pid: 1}); refusal != "" {
-		t.Errorf("process 1 again: %q", refusal)
-	}
-	for pid := range maxConns / maxPeerConns {
-		for range maxPeerConns {
-			o.remove(peer{pid: pid})
-		}
-	}
-	if o.all != 0 || len(o.byPID) != 0 {
-		t.Errorf("left: %d, %v", o.all, o.byPID)
 	}
 }

@@ -61,7 +61,7 @@ type Server struct {
 	streaming   context.Context // of those that end by themselves never
 	stopStreams context.CancelFunc
 
-	quiet Quiet
+	crowd *Crowd
 
 	mu       sync.Mutex
 	closing  bool
@@ -80,21 +80,21 @@ func New(c Commander, o Options) *Server {
 		o.Path = abs
 	}
 	s := &Server{
-		commander: c, options: o, log: o.Logger, mounted: map[string]http.Handler{},
+		commander: c, options: o, log: o.Logger, mounted: map[string]http.Handler{}, crowd: NewCrowd(maxConns, maxPeerConns),
 		none: make(chan struct{}), closed: make(chan struct{}),
 	}
 	s.base, s.cancelBase = context.WithCancel(context.Background())
 	s.streaming, s.stopStreams = context.WithCancel(s.base)
 	s.mux = sync.OnceValue(s.buildMux)
-	s.http = &http.Server{
+	s.http = HTTP1(&http.Server{
 		Handler:           s.API(),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ConnContext:       withPeer,
-		ConnState:         s.quiet.State,
+		ConnState:         s.crowd.State,
 		ErrorLog:          stdlog.New(debugLines{o.Logger}, "", 0),
-	}
+	})
 	return s
 }
 
@@ -151,7 +151,7 @@ func (s *Server) Serve() error {
 			return fmt.Errorf("cannot accept at %s: %w", s.options.Path, err)
 		}
 		last = socket
-		err = s.http.Serve(&guard{socket: socket, log: s.log})
+		err = s.http.Serve(&guard{socket: socket, log: s.log, crowd: s.crowd})
 	}
 }
 
@@ -263,7 +263,7 @@ func (s *Server) Close() error {
 	}
 	s.cancelBase()
 	if socket != nil && socket.released {
-		s.quiet.Wait(closeForce) // what was accepted before is sent on, not cut
+		s.crowd.Wait(closeForce) // what was accepted before is sent on, not cut
 	}
 	// The handlers have returned, but their last bytes may be on the way.
 	ctx, cancel := context.WithTimeout(context.Background(), closeForce)

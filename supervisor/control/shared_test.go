@@ -99,14 +99,14 @@ func TestSharedListener(t *testing.T) {
 	}
 }
 
-// TestQuiet: a server that waits before its Shutdown answers a connection that it had accepted, and whose request comes
+// TestCrowdWait: a server that waits before its Shutdown answers a connection that it had accepted, and whose request comes
 // only then.
-func TestQuiet(t *testing.T) {
+func TestCrowdWait(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var q Quiet
+	q := NewCrowd(10, 0)
 	seen := make(chan bool, 10)
 	s := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }),
@@ -115,7 +115,7 @@ func TestQuiet(t *testing.T) {
 			seen <- true
 		},
 	}
-	go func() { _ = s.Serve(l) }()
+	go func() { _ = s.Serve(q.Listener(l)) }()
 	q.Wait(0) // nobody is there
 	c, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {

@@ -509,9 +509,16 @@ func TestConnectionsAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer last.Close()
-	last.SetDeadline(time.Now().Add(headerTimeout / 2)) // before the idle ones end by themselves
-	if _, err := last.Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {
-		t.Errorf("the connection that is too many was not closed: %v", err)
+	all[0].SetDeadline(time.Now().Add(headerTimeout / 2)) // before the idle ones end by themselves
+	if _, err := all[0].Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {
+		t.Errorf("the oldest idle connection was not closed for one more: %v", err)
+	}
+	if _, err := io.WriteString(last, "GET / HTTP/1.0\r\nHost: localhost\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	last.SetDeadline(time.Now().Add(headerTimeout / 2))
+	if n, err := last.Read(make([]byte, 1)); n != 1 {
+		t.Errorf("the connection beside %d idle ones: %v, want an answer", maxConns, err)
 	}
 }
 

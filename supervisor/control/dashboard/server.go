@@ -18,12 +18,12 @@ import (
 // Limits of what clients can do to the master. Those of a single answer are the
 // control API's.
 const (
-	headerTimeout = 5 * time.Second  // for the head of a request
+	headerTimeout = 2 * time.Second  // for the head of a request
 	fileTimeout   = 30 * time.Second // for one file of the page to be read
 	idleTimeout   = 1 * time.Minute  // between two requests of a connection
 	maxHeader     = 16 << 10         // bytes
 	maxBody       = 4 << 10          // bytes of an order
-	maxConns      = 256              // at a time; one more is closed at once
+	maxConns      = 256              // at a time: see control.Crowd
 	maxStreams    = 64               // events and logs that are followed at a time; one more gets 503
 
 	closeGrace = 2 * time.Second // for requests under way when the server is closed
@@ -55,7 +55,7 @@ type Server struct {
 	base        context.Context // of all requests
 	cancelBase  context.CancelFunc
 
-	quiet control.Quiet
+	crowd *control.Crowd
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -68,19 +68,19 @@ func New(api http.Handler, o Options) *Server {
 	if o.Open == nil {
 		o.Open = func(address string) (net.Listener, error) { return net.Listen("tcp", address) }
 	}
-	s := &Server{api: api, options: o, log: o.Logger, streams: make(chan struct{}, maxStreams)}
+	s := &Server{api: api, options: o, log: o.Logger, crowd: control.NewCrowd(maxConns, 0), streams: make(chan struct{}, maxStreams)}
 	s.names = namesOf(o.Listen, o.Names)
 	s.base, s.cancelBase = context.WithCancel(context.Background())
 	s.streaming, s.stopStreams = context.WithCancel(s.base)
-	s.http = &http.Server{
+	s.http = control.HTTP1(&http.Server{
 		Handler:           s.handler(),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		BaseContext:       func(net.Listener) context.Context { return s.base },
 		ErrorLog:          stdlog.New(debugLines{o.Logger}, "", 0),
-		ConnState:         s.quiet.State,
-	}
+		ConnState:         s.crowd.State,
+	})
 	return s
 }
 
@@ -105,7 +105,7 @@ func (s *Server) Listen() error {
 		listener.Close()
 		return http.ErrServerClosed
 	}
-	s.token, s.listener = t, &bounded{Listener: listener, free: make(chan struct{}, maxConns)}
+	s.token, s.listener = t, s.crowd.Listener(listener)
 	if a, ok := listener.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
 		s.log.Warn().Stringer("address", a).Msg("whoever reaches the dashboard's address can read status, events and logs")
 	}
@@ -145,7 +145,7 @@ func (s *Server) Serve() error {
 func (s *Server) Drain() {
 	s.stopStreams()
 	s.http.SetKeepAlivesEnabled(false)
-	s.quiet.Wait(closeGrace)
+	s.crowd.Wait(closeGrace)
 }
 
 // Close ends the streams, lets the other requests end for two seconds, and then ends
@@ -170,38 +170,6 @@ func (s *Server) Close() error {
 		return fmt.Errorf("cannot close the dashboard: %w", err)
 	}
 	return nil
-}
-
-// bounded closes a connection at once that is one too many.
-type bounded struct {
-	net.Listener
-	free chan struct{} // holds one for each open connection
-}
-
-func (b *bounded) Accept() (net.Conn, error) {
-	for {
-		conn, err := b.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		select {
-		case b.free <- struct{}{}:
-			return &counted{Conn: conn, free: b.free}, nil
-		default:
-			conn.Close()
-		}
-	}
-}
-
-type counted struct {
-	net.Conn
-	once sync.Once
-	free chan struct{}
-}
-
-func (c *counted) Close() error {
-	c.once.Do(func() { <-c.free })
-	return c.Conn.Close()
 }
 
 // debugLines takes what net/http has to say of clients that behave badly.
