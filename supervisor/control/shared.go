@@ -17,10 +17,11 @@ import (
 type SharedListener struct {
 	listener
 
-	mu     sync.Mutex
-	paused chan struct{} // closed when it goes on; nil: it is not paused
-	closed chan struct{}
-	once   sync.Once
+	mu        sync.Mutex    // Pause and Resume come one after the other
+	accepting sync.RWMutex  // held for reading by each Accept in the kernel; Pause waits for them to come back
+	paused    chan struct{} // closed when it goes on; nil: it is not paused
+	closed    chan struct{}
+	once      sync.Once
 }
 
 type listener interface {
@@ -54,42 +55,57 @@ func Inherit(f *os.File) (*SharedListener, error) {
 // Accept waits while the listener is paused.
 func (s *SharedListener) Accept() (net.Conn, error) {
 	for {
-		s.mu.Lock()
-		paused := s.paused
-		s.mu.Unlock()
+		conn, paused, err := s.acceptOne()
 		if paused != nil {
 			select {
 			case <-paused:
+				continue
 			case <-s.closed:
 				return nil, net.ErrClosed
 			}
 		}
-		conn, err := s.listener.Accept()
 		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return conn, err
 		}
 	}
 }
 
-// Pause leaves new connections to whoever else has the socket.
+func (s *SharedListener) acceptOne() (conn net.Conn, paused <-chan struct{}, err error) {
+	s.accepting.RLock()
+	defer s.accepting.RUnlock()
+	if s.paused != nil {
+		return nil, s.paused, nil
+	}
+	conn, err = s.listener.Accept()
+	return conn, nil, err
+}
+
+// Pause leaves new connections to whoever else has the socket. When it returns, Accept takes none any more: the past
+// deadline has every Accept come back from the kernel at once.
 func (s *SharedListener) Pause() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.paused == nil {
-		s.paused = make(chan struct{})
-		_ = s.SetDeadline(time.Unix(1, 0)) // it is closed: nobody accepts
+	if s.paused != nil {
+		return
 	}
+	_ = s.SetDeadline(time.Unix(1, 0)) // it is closed: nobody accepts
+	s.accepting.Lock()
+	defer s.accepting.Unlock()
+	s.paused = make(chan struct{})
 }
 
 // Resume takes them again.
 func (s *SharedListener) Resume() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.paused != nil {
-		_ = s.SetDeadline(time.Time{})
-		close(s.paused)
-		s.paused = nil
+	if s.paused == nil {
+		return
 	}
+	_ = s.SetDeadline(time.Time{})
+	s.accepting.Lock()
+	defer s.accepting.Unlock()
+	close(s.paused)
+	s.paused = nil
 }
 
 // Close may be called more than once.
