@@ -32,7 +32,7 @@ var sections = []section{
 	{"throughput", "requests per second", (*bench).throughput},
 	{"start", "start to all workers answering; overhead of a rollout", (*bench).start},
 	{"broadcast", "a value set in the master to seen by the last worker", (*bench).broadcast},
-	{"small", "reading a cached value; a step of the core", (*bench).small},
+	{"small", "reading a cached value; a step of the core; status and metrics of 64 workers", (*bench).small},
 	{"steer", "one of four workers stuck half of each second", (*bench).steer},
 	{"spread", "connections of each worker under an even load", (*bench).spread},
 	{"steercost", "what steering costs", (*bench).steercost},

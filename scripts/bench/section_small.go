@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"runtime"
 	"strconv"
+	"strings"
 )
 
 // benchLine is what go test prints: name, rounds, ns/op, further units, allocs/op.
@@ -39,6 +40,18 @@ func (b *bench) small() error {
 			ns, _ = strconv.ParseFloat(s[1], 64)
 		}
 		b.table.add("step of the core with 256 slots: "+m[1], "< 20 us", fmt.Sprintf("%.1f us", ns/1000), verdictOf(ns < 20000))
+	}
+	readers, err := b.goBench("./supervisor", "^Benchmark(Status|Metrics)Of64Workers$")
+	if err != nil {
+		return err
+	}
+	for _, m := range readers {
+		ns, _ := strconv.ParseFloat(m[2], 64)
+		target := 5.0 // ms
+		if strings.HasPrefix(m[1], "Metrics") {
+			target = 100
+		}
+		b.table.add("answer of the master: "+m[1], fmt.Sprintf("< %.0f ms", target), fmt.Sprintf("%.1f ms", ns/1e6), verdictOf(ns < target*1e6))
 	}
 	return nil
 }
