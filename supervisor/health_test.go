@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -189,6 +191,35 @@ func TestHealthzIsBounded(t *testing.T) {
 	}
 	if status, body := askProbe(t, at, "/healthz"); status != 200 {
 		t.Errorf("%d %q", status, body)
+	}
+}
+
+// TestHealthBesideIdleConnections: clients that connect and say nothing keep no probe out, however many they are.
+func TestHealthBesideIdleConnections(t *testing.T) {
+	m := startMaster(t, func(c *Config) { c.Health.Listen = "127.0.0.1:0" })
+	at := healthAddress(t, m.log)
+	var first net.Conn
+	for i := range maxAskers() + 100 {
+		c, err := net.Dial("tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if i == 0 {
+			first = c
+		}
+		if i%200 == 0 {
+			if status, body := askProbe(t, at, "/readyz"); status != 200 {
+				t.Fatalf("beside %d idle connections: %d %q", i, status, body)
+			}
+		}
+	}
+	if status, body := askProbe(t, at, "/healthz"); status != 200 {
+		t.Errorf("%d %q", status, body)
+	}
+	first.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := first.Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {
+		t.Errorf("the connection that idled longest: %v, want its end", err)
 	}
 }
 

@@ -42,6 +42,7 @@ type server struct {
 	srv   *http.Server
 	next  http.Handler
 	tls   bool   // decided once: net/http writes to the TLSConfig when it serves
+	err   error  // of its HTTP/2; nothing is served then
 	tally *tally // written before the first connection is accepted; nil: nothing is counted
 	load  load
 }
@@ -88,13 +89,17 @@ func (w *Worker) Serve(h http.Handler) error {
 }
 
 // ServeServer is Serve with a server of the program's own, on the given listeners (out of [Worker.Listeners]), or on
-// all without any. It speaks TLS, and with it HTTP/2, when the TLSConfig has certificates. It takes srv over: Handler
+// all without any. It speaks TLS, and with it HTTP/2, when the TLSConfig has certificates; HTTP/2 is that of
+// golang.org/x/net. It takes srv over: Handler
 // and ConnState are wrapped. It may be called several times with different servers and listeners.
 //
 // What srv.RegisterOnShutdown was given runs late in a drain, after up to half its timeout. Streams that shall end early
 // end by [Worker.Draining] or [Worker.OnDrain].
 func (w *Worker) ServeServer(srv *http.Server, on ...net.Listener) error {
 	s := newServer(srv) // before the wait: a standby that gets a slot has a client waiting
+	if s.err != nil {
+		return fmt.Errorf("cannot serve: %w", s.err)
+	}
 	lns, err := w.Listeners()
 	switch {
 	case errors.Is(err, ErrDraining):
@@ -143,6 +148,7 @@ func newServer(srv *http.Server) *server {
 	if c := srv.TLSConfig; c != nil {
 		s.tls = len(c.Certificates) > 0 || c.GetCertificate != nil || c.GetConfigForClient != nil
 	}
+	s.err = setHTTP2(srv, s.tls)
 	s.load.changed = make(chan struct{}, 1)
 	s.next = srv.Handler
 	if s.next == nil {
