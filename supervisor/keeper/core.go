@@ -47,6 +47,7 @@ type master struct {
 	aborted  bool           // by its watchdog, or killed for it
 	watchdog time.Duration
 	fed      time.Time // zero: the watchdog does not run yet
+	suspect  bool      // it has its last chance to give a sign of life: see patience.go
 	killAt   time.Time // zero: never
 }
 
@@ -57,22 +58,23 @@ type core struct {
 	stopTimeout       time.Duration
 	program, fallback string // Options.Command and Fallback: see programs.go
 
-	now      time.Time // of the step under way
-	phase    phase
-	masters  []*master        // alive, in the order in which they took charge
-	charge   *master          // of masters; nil: none is in charge, as the others are on their way out
-	begun    bool             // some master was started, or this process was one
-	served   bool             // some master was ready once
-	failures int              // in a row
-	silent   int              // masters in a row that have ended by themselves without a word
-	startAt  time.Time        // zero: no start is due
-	command  string           // of the master that was in charge last: what the next one is started from first
-	held     []syscall.Signal // for the master in charge, once it has said a word
-	stop     syscall.Signal   // what the keeper was last told to stop with
-	again    bool             // a master was started for the stop
-	code     int              // of the end
-	endBy    time.Time        // of the ending, or of the killing
-	killed   bool             // the orphans were
+	now       time.Time // of the step under way
+	phase     phase
+	masters   []*master        // alive, in the order in which they took charge
+	charge    *master          // of masters; nil: none is in charge, as the others are on their way out
+	begun     bool             // some master was started, or this process was one
+	served    bool             // some master was ready once
+	failures  int              // in a row
+	silent    int              // masters in a row that have ended by themselves without a word
+	startAt   time.Time        // zero: no start is due
+	command   string           // of the master that was in charge last: what the next one is started from first
+	held      []syscall.Signal // for the master in charge, once it has said a word
+	heldSince time.Time        // that master has had the time since then to say it
+	stop      syscall.Signal   // what the keeper was last told to stop with
+	again     bool             // a master was started for the stop
+	code      int              // of the end
+	endBy     time.Time        // of the ending, or of the killing
+	killed    bool             // the orphans were
 
 	effects []effect
 }
@@ -82,12 +84,13 @@ func (c *core) step(now time.Time, ev event) []effect {
 	if c.phase == done {
 		return nil
 	}
+	c.notice(now)
 	c.now = now
 	switch ev := ev.(type) {
 	case begin:
 		c.startAt = now
 	case tick:
-		// The time is all that it says.
+		c.expire()
 	case started:
 		c.begun = true
 		c.masters = append(c.masters, &master{pid: ev.pid, command: c.command, since: now, watchdog: c.watchdog})
@@ -112,7 +115,10 @@ func (c *core) step(now time.Time, ev event) []effect {
 			c.exit(c.code)
 		}
 	}
-	c.expire()
+	if c.due(c.startAt) {
+		c.startAt = time.Time{}
+		c.emit(start{c.choose()})
+	}
 	effects := c.effects
 	c.effects = nil
 	return effects
@@ -135,39 +141,32 @@ func (c *core) alarms() []time.Time {
 	if m == nil {
 		return nil
 	}
-	times := []time.Time{m.killAt}
-	if m.watchdog > 0 && !m.fed.IsZero() && !m.aborted {
-		times = append(times, m.fed.Add(m.watchdog))
-	}
+	times := []time.Time{m.killAt, m.silentAt()}
 	if c.phase == stopping && len(c.held) > 0 {
-		times = append(times, m.since.Add(silence))
+		times = append(times, c.heldSince.Add(silence))
 	}
 	return times
 }
 
-// expire does what the time has brought.
+func (c *core) due(t time.Time) bool { return c.phase != done && !t.IsZero() && !c.now.Before(t) }
+
+// expire does what the time has brought, when all that has come before was read.
 func (c *core) expire() {
-	due := func(t time.Time) bool { return c.phase != done && !t.IsZero() && !c.now.Before(t) }
 	if m := c.charge; m != nil {
-		if m.watchdog > 0 && !m.fed.IsZero() && !m.aborted && due(m.fed.Add(m.watchdog)) {
-			c.abort(m, fmt.Sprintf("has not said for %s that it is alive", m.watchdog))
+		if c.due(m.silentAt()) {
+			if m.suspect {
+				c.abort(m, fmt.Sprintf("has not said for %s that it is alive", m.watchdog))
+			}
+			m.suspect = true
 		}
-		if due(m.killAt) {
+		if c.due(m.killAt) {
 			m.killAt = time.Time{}
 			c.say("master %d is still there %s after SIGABRT: killing it", m.pid, abortGrace)
 			c.emit(send{m.pid, syscall.SIGKILL})
 		}
-		if c.phase == stopping && len(c.held) > 0 && due(m.since.Add(silence)) {
-			c.say("master %d has not said a word for %s: telling it to stop all the same", m.pid, c.now.Sub(m.since).Round(time.Millisecond))
-			m.forced = true
-			c.deliver()
-		}
+		c.deliver()
 	}
-	if due(c.startAt) {
-		c.startAt = time.Time{}
-		c.emit(start{c.choose()})
-	}
-	if due(c.endBy) {
+	if c.due(c.endBy) {
 		if c.killed {
 			c.say("some processes outlive even SIGKILL: ending without them")
 			c.exit(c.code)
@@ -193,10 +192,10 @@ func (c *core) find(pid int) int {
 func (c *core) takeCharge(i int) {
 	m := c.masters[i]
 	c.masters = append(slices.Delete(c.masters, i, i+1), m)
-	c.charge, c.command = m, m.command
+	c.charge, c.command, c.heldSince = m, m.command, m.since
 	c.startAt = time.Time{} // nobody has to be started any more
 	if !m.fed.IsZero() {
-		m.fed = c.now // nobody has watched it meanwhile
+		m.fed, m.suspect = c.now, false // nobody has watched it meanwhile
 	}
 }
 
@@ -243,9 +242,14 @@ func (c *core) hold(s syscall.Signal) {
 	}
 }
 
-// deliver sends what was held, if there is now somebody who can take it.
+// deliver sends what was held, if there is now somebody who can take it, or has to.
 func (c *core) deliver() {
-	if m := c.charge; m != nil && (m.spoke || m.forced) {
+	m := c.charge
+	if m != nil && !m.spoke && !m.forced && c.phase == stopping && len(c.held) > 0 && c.due(c.heldSince.Add(silence)) {
+		c.say("master %d has not said a word for %s: telling it to stop all the same", m.pid, c.now.Sub(m.since).Round(time.Millisecond))
+		m.forced = true
+	}
+	if m != nil && (m.spoke || m.forced) {
 		for _, s := range c.held {
 			c.emit(send{m.pid, s})
 		}
@@ -270,7 +274,7 @@ func (c *core) heard(pid, by int, said message) {
 		m.watchdog = said.watchdog
 	}
 	if said.feed || said.ready && m.fed.IsZero() {
-		m.fed = c.now
+		m.fed, m.suspect = c.now, false
 	}
 	if said.ready && !m.ready {
 		m.ready, c.served = true, true

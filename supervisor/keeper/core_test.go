@@ -56,7 +56,7 @@ func FuzzCore(f *testing.F) {
 					}
 				}
 			}
-			checkCore(t, c)
+			checkCore(t, c, ev)
 			if c.phase == serving && c.charge == nil && c.startAt.IsZero() {
 				t.Fatal("no master is in charge, and none will be started")
 			}

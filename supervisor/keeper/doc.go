@@ -91,6 +91,9 @@
 // sent it; READY and the like in one with MAINPID are about that process. X-TINE-EXITS=1 and X-TINE-MASTER=1 are questions
 // that come with a memfd for the answer; X-TINE-COMMAND is told above. systemd passes them over.
 //
+// Time in which the keeper itself has not run counts for nobody: see patience.go. So a pause of the whole machine or container
+// is no reason to take a master for hung.
+//
 // In three things it differs. LISTEN_PID is not set: see [Inherited]. Files that would be too many are refused all
 // together, not one by one. And files of one name are returned in their order; with systemd, which returns them in any, the
 // client gives each a name of its own.

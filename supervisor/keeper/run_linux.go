@@ -192,6 +192,9 @@ func (s *shell) turn() {
 		s.reapAll()
 		s.seeStrangers()
 	}
+	if at := s.core.deadline(); !at.IsZero() && !time.Now().Before(at) {
+		s.receive(lastWords) // before anybody is judged by the time
+	}
 	s.step(tick{})
 }
 
