@@ -18,14 +18,21 @@ type plan struct {
 	asked     *Config // as it came
 	config    *Config // with its defaults
 	newcomers []newcomer
+	leaving   []predecessor
 	given     *activation
 	added     []*app // the newcomers that are open
+	places    places // of all addresses, old and new; known once it is open
 }
 
-// newcomer is an app to open, with the one whose sockets it takes over, or nil.
+// newcomer is an app to open.
 type newcomer struct {
-	config   App
-	replaces *app
+	config App
+}
+
+// predecessor is an app that goes because of the same config, or is going already, and the addresses that it has.
+type predecessor struct {
+	app    *app
+	listen []string
 }
 
 // applyConfig begins to make a validated config the one that runs. While an earlier
@@ -44,10 +51,20 @@ func (l *loop) applyConfig(c *Config) {
 	p := &plan{asked: c, config: c.WithDefaults(), given: l.given}
 	for _, config := range p.config.Apps {
 		if l.find(config.Name) == nil && !l.done(config) && !l.isHalted(config.Name) {
-			p.newcomers = append(p.newcomers, newcomer{config, l.predecessor(p.config, config)})
+			p.newcomers = append(p.newcomers, newcomer{config})
+		}
+	}
+	var running []string
+	for _, a := range l.apps {
+		if !a.ended {
+			running = append(running, a.config.Listen...)
+		}
+		if goes := a.leaving || !p.config.names(a); !a.ended && goes && len(a.config.Listen) > 0 {
+			p.leaving = append(p.leaving, predecessor{a, a.config.Listen})
 		}
 	}
 	l.s.wg.Go(func() {
+		p.places = placesOf(p.config, running)
 		err := p.open()
 		if !l.s.post(appsOpened{p, err}) {
 			p.close()
@@ -55,13 +72,11 @@ func (l *loop) applyConfig(c *Config) {
 	})
 }
 
-// predecessor is the app on the very addresses of a new one that goes because of
-// the same config, or is going already.
-func (l *loop) predecessor(c *Config, config App) *app {
-	for _, a := range l.apps {
-		goes := a.leaving || !c.names(a)
-		if !a.ended && goes && len(config.Listen) > 0 && slices.Equal(a.config.Listen, config.Listen) {
-			return a
+// predecessor is the app on the very addresses of a new one, whatever they are written like.
+func (p *plan) predecessor(config App) *app {
+	for _, old := range p.leaving {
+		if len(config.Listen) > 0 && p.places.same(old.listen, config.Listen) {
+			return old.app
 		}
 	}
 	return nil
@@ -74,7 +89,7 @@ func (c *Config) names(a *app) bool {
 
 func (p *plan) open() error {
 	for _, n := range p.newcomers {
-		a, err := openApp(n.config, n.replaces, p.given)
+		a, err := openApp(n.config, p.predecessor(n.config), p.given)
 		if err != nil {
 			p.close()
 			return err
@@ -134,7 +149,7 @@ func (l *loop) outdated(p *plan) error {
 func (l *loop) carryThrough(p *plan) {
 	for _, config := range p.config.Apps {
 		if a := l.find(config.Name); a != nil {
-			l.change(a, config)
+			l.change(a, config, p.places)
 		} else if a := l.listed(config.Name); a != nil && a.halted {
 			a.changeHalted(config)
 		}
@@ -196,8 +211,13 @@ func (l *loop) succeed(a *app) {
 	}
 }
 
-func (l *loop) change(a *app, config App) {
+func (l *loop) change(a *app, config App, at places) {
 	old := a.config
+	if !slices.Equal(old.Listen, config.Listen) {
+		if at.same(old.Listen, config.Listen) {
+			config.Listen = old.Listen // another way to write them
+		}
+	}
 	if !slices.Equal(old.Listen, config.Listen) {
 		l.logs.Warn().Str("app", a.name).Strs("listen", old.Listen).Msg("the app keeps its addresses: new ones take effect when Tine is started again")
 		config.Listen = old.Listen

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/tinehq/tine/supervisor/listen"
 )
 
 // ControlOff is what [Config.Control] is when no control API is wanted.
@@ -77,6 +79,15 @@ func (c *checker) console(config *Config, taken []claim) {
 		c.fail("control", "contains a zero byte")
 	} else if len(config.Control) > maxSocketPath {
 		c.fail("control", "the path of the socket has %d bytes, the most is %d", len(config.Control), maxSocketPath)
+	} else if config.Control != "" && config.Control != ControlOff {
+		path := listen.Address{Network: "unix", Addr: config.Control}
+		claim := claim{Place: path.Place(), address: path, text: config.Control, who: "the control socket"}
+		for _, other := range taken {
+			if claim.Overlaps(other.Place) {
+				c.usedTwice("control", claim, other)
+				break
+			}
+		}
 	}
 	for _, s := range []struct{ name, address string }{{"dashboard", config.Dashboard.Listen}, {"metrics", config.Metrics.Listen}, {"health", config.Health.Listen}} {
 		if s.address == "" {
@@ -88,14 +99,14 @@ func (c *checker) console(config *Config, taken []claim) {
 		case err != nil:
 			c.fail(at, "%v", err)
 			continue
-		case claim.unix != "":
+		case claim.address.Network == "unix":
 			c.fail(at, "%s is no TCP address: write one such as 127.0.0.1:7077", s.address)
 			continue
 		}
 		claim.who = "the " + s.name
 		for _, other := range taken {
-			if claim.overlaps(other) {
-				c.usedTwice(at, s.address, other.text, other.who)
+			if claim.Overlaps(other.Place) {
+				c.usedTwice(at, claim, other)
 				break
 			}
 		}

@@ -3,25 +3,21 @@ package supervisor
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
-	"strings"
+	"slices"
 
 	"github.com/tinehq/tine/supervisor/listen"
 )
 
 // claim is what a listening address takes for itself, so that two that collide are found before any is opened.
 type claim struct {
-	unix     string // path; empty for TCP
-	host     string // an IP address, a host name, or "" for all
-	port     string
-	ip4, ip6 bool
-	text     string // as the config has it
-	who      string // takes it: "app web", "the dashboard"
+	listen.Place
+	address listen.Address
+	text    string // as the config has it
+	who     string // takes it: "app web", "the dashboard"
 }
 
-// parseClaim reads an address as [listen.Parse] does. The user and group of a socket have to exist. Host names are not looked up: a config is not more or less valid
-// for what a name server says.
+// parseClaim reads an address as [listen.Parse] does. The user and group of a socket have to exist. Host names are not
+// looked up: a config is not more or less valid for what a name server says.
 func parseClaim(text string) (claim, error) {
 	a, err := listen.Parse(text)
 	if unknown := (*listen.UnknownOptionError)(nil); errors.As(err, &unknown) {
@@ -35,44 +31,35 @@ func parseClaim(text string) (claim, error) {
 	if err != nil {
 		return claim{}, err
 	}
-	if a.Network == "unix" {
-		return claim{unix: a.Addr, text: text}, nil
-	}
-	host, port, err := net.SplitHostPort(a.Addr)
-	if err != nil {
-		return claim{}, err
-	}
-	c := claim{host: strings.ToLower(host), port: port, ip4: a.Network != "tcp6", ip6: a.Network != "tcp4", text: text}
-	if ip, err := netip.ParseAddr(host); err == nil {
-		ip = ip.Unmap()
-		c.host = ip.String()
-		switch {
-		case ip.Is4():
-			c.ip6 = false
-		case ip != netip.IPv6Unspecified():
-			c.ip4 = false
-		}
-		if ip.IsUnspecified() {
-			c.host = ""
-		}
-	}
-	return c, nil
+	return claim{Place: a.Place(), address: a, text: text}, nil
 }
 
-// overlaps tells whether two sockets cannot both be opened, or would take each other's connections.
-func (c claim) overlaps(o claim) bool {
-	switch {
-	case c.unix != "" || o.unix != "":
-		return c.unix == o.unix
-	case c.port != o.port || c.port == "0": // 0: the kernel picks one that is free
-		return false
-	case !(c.ip4 && o.ip4 || c.ip6 && o.ip6):
-		return false
-	}
-	return c.host == "" || o.host == "" || c.host == o.host || c.isLoopback() && o.isLoopback()
+// places are where addresses lead to, by their text. They are looked up beside the loop, as that may wait for a disk.
+type places map[string]destination
+
+type destination struct {
+	listen.Place
+	options listen.Address // what else an address says: the mode and owner of a socket
 }
 
-// isLoopback tells whether the address is one that localhost may mean.
-func (c claim) isLoopback() bool {
-	return c.host == "localhost" || c.host == "127.0.0.1" || c.host == "::1"
+// placesOf are those of all apps of a config, and of further addresses.
+func placesOf(c *Config, more []string) places {
+	all := places{}
+	for _, a := range c.Apps {
+		more = append(more, a.Listen...)
+	}
+	for _, text := range more {
+		if a, err := listen.Parse(text); err == nil {
+			all[text] = destination{a.Place(), listen.Address{Mode: a.Mode, User: a.User, Group: a.Group}}
+		}
+	}
+	return all
+}
+
+// same says whether two lists are of the same addresses in the same order, whatever they are written like.
+func (p places) same(a, b []string) bool {
+	return slices.EqualFunc(a, b, func(a, b string) bool {
+		one, ok := p[a]
+		return a == b || ok && one == p[b]
+	})
 }

@@ -3,6 +3,8 @@ package supervisor
 import (
 	"strings"
 	"time"
+
+	"github.com/tinehq/tine/supervisor/listen"
 )
 
 const (
@@ -58,6 +60,32 @@ func (c *checker) log(l Log) {
 func (c *checker) appLog(path string, l AppLog) {
 	c.oneOf(join(path, "on_full"), l.OnFull, OnFullBlock, OnFullDrop)
 	c.rotation(path, l.File, l.MaxSize, l.MaxAge, l.Keep, l.Compress)
+}
+
+// rotatedTwice refuses two paths that lead to one file which is rotated: the two would take it away from each other. By one
+// path apps may share a file.
+func (c *checker) rotatedTwice(config *Config) {
+	type name struct {
+		key, path string
+		rotated   bool
+	}
+	first := map[string]name{}
+	check := func(key, path string, rotated bool) {
+		if path == "" || strings.ContainsRune(path, 0) {
+			return
+		}
+		at := listen.PathIdentity(path)
+		other, taken := first[at]
+		if !taken {
+			first[at] = name{key, path, rotated}
+		} else if other.path != path && (rotated || other.rotated) {
+			c.fail(key, "%s is the file %s of %s, by another name, and it is rotated: write the same path in both", path, other.path, other.key)
+		}
+	}
+	check("log.file", config.Log.File, config.Log.MaxSize > 0 || config.Log.MaxAge > 0)
+	for _, a := range config.Apps {
+		check(join(join(join("apps", a.Name), "log"), "file"), a.Log.File, a.Log.MaxSize > 0 || a.Log.MaxAge > 0)
+	}
 }
 
 func (c *checker) rotation(path, file string, size int64, age time.Duration, keep int, compress bool) {

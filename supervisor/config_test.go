@@ -264,6 +264,31 @@ apps:
 `)
 }
 
+// What leads to the same file or socket by another name is the same.
+func TestConfigSeesThroughLinks(t *testing.T) {
+	dir := t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "real"), 0o700), os.Symlink("real", filepath.Join(dir, "link"))); err != nil {
+		t.Fatal(err)
+	}
+	for apps, want := range map[string]string{
+		`a: {command: x, listen: 'unix:real/s'}, b: {command: x, listen: 'unix:link/s'}`:          "apps.b.listen: unix:DIR/link/s is in use twice: it overlaps with unix:DIR/real/s, which app a has already",
+		`a: {command: x, listen: 'unix:real/s'}}\ncontrol: link/s`:                                "control: DIR/link/s is in use twice: it overlaps with unix:DIR/real/s, which app a has already",
+		`a: {command: x, log: {file: real/l, max_size: 1MiB}}, b: {command: x, log: link/l}`:      "apps.b.log.file: DIR/link/l is the file DIR/real/l of apps.a.log.file, by another name",
+		`a: {command: x, log: {file: new/../new/l, max_size: 1MiB}}}\nlog: {file: link/../new/l}`: "",
+		`a: {command: x, log: real/l}, b: {command: x, log: link/l}`:                              "",
+	} {
+		text := "apps: {" + strings.ReplaceAll(apps, `\n`, "\n")
+		if !strings.Contains(text, "\n") {
+			text += "}"
+		}
+		_, err := parseConfig("f", dir, []byte(text))
+		want = strings.ReplaceAll(want, "DIR", dir)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v; want %q", text, err, want)
+		}
+	}
+}
+
 func TestConfigOwnerOfSocket(t *testing.T) {
 	load(t, "/", "apps: {a: {command: x, listen: 'unix:a.sock?mode=0660&user=0&group=0'}}")
 	for address, want := range map[string]string{

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/listen"
 )
 
 const maxAppName = 63
@@ -73,6 +74,7 @@ func problems(c *Config) []problem {
 	}
 	ck.dependencies(c.Apps)
 	ck.log(c.Log)
+	ck.rotatedTwice(c)
 	ck.console(c, taken)
 	return ck.found
 }
@@ -176,27 +178,30 @@ func (c *checker) listen(path string, a App, taken []claim) []claim {
 		}
 		claim.who = "app " + a.Name
 		for _, other := range taken {
-			if !claim.overlaps(other) {
-				continue
+			if claim.Overlaps(other.Place) {
+				c.usedTwice(at, claim, other)
+				break
 			}
-			who := other.who
-			if who == claim.who {
-				who = "this app"
-			}
-			c.usedTwice(at, text, other.text, who)
-			break
 		}
 		taken = append(taken, claim)
 	}
 	return taken
 }
 
-func (c *checker) usedTwice(path, text, other, who string) {
-	if text == other {
-		c.fail(path, "%s is in use twice: %s has it already", text, who)
-	} else {
-		c.fail(path, "%s is in use twice: it overlaps with %s, which %s has already", text, other, who)
+func (c *checker) usedTwice(path string, claim, other claim) {
+	who := other.who
+	if who == claim.who {
+		who = "this app"
 	}
+	if claim.text == other.text {
+		c.fail(path, "%s is in use twice: %s has it already", claim.text, who)
+		return
+	}
+	wayOut := listen.WayOut(claim.address, other.address)
+	if wayOut != "" {
+		wayOut = ": " + wayOut
+	}
+	c.fail(path, "%s is in use twice: it overlaps with %s, which %s has already%s", claim.text, other.text, who, wayOut)
 }
 
 func (c *checker) cacheValue(path string, v CacheValue) {

@@ -389,8 +389,8 @@ apps:
 `, name, port, more)
 }
 
-// TestReloadRenames: the new name takes over the sockets, and the old one leaves when
-// its successor serves.
+// TestReloadRenames: the new name takes over the sockets, also where it writes their address
+// in another way, and the old one leaves when its successor serves.
 func TestReloadRenames(t *testing.T) {
 	t.Parallel()
 	dir, port := folder(t), freePort(t)
@@ -398,7 +398,8 @@ func TestReloadRenames(t *testing.T) {
 	m := startIn(t, dir, []string{"run", "-c", "tine.yaml"})
 	m.await(is("all workers are ready"))
 	l := m.load(4)
-	mark := m.reloadTo(dir, oneApp("shop", port, "env: {MEMBER_MODE: changed}"), "configuration applied")
+	shop := strings.Replace(oneApp("shop", port, "env: {MEMBER_MODE: changed}"), "127.0.0.1", "localhost", 1)
+	mark := m.reloadTo(dir, shop, "configuration applied")
 	m.awaitFrom(mark, func(e event) bool { return e.Message == "app ended" && e.App == "web" })
 	for _, pid := range m.workers("shop") {
 		if a := parseAbout(t, m.mustAsk(pid, "/")); a.Mode != "changed" {

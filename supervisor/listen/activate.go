@@ -123,12 +123,11 @@ func (g *Given) File() *os.File { return g.file }
 // Close gives the socket up. Whoever has opened it goes on holding it.
 func (g *Given) Close() { g.file.Close() }
 
-// Serves tells whether it is the socket for an address: the same path, or port and host. An address for all hosts is served
+// Serves tells whether it is the socket for an address: the same path, whatever leads to it, or port and host. An address for all hosts is served
 // by a socket for all, also where that is one of IPv4 or IPv6 only.
 func (g *Given) Serves(a Address) bool {
 	if a.Network == "unix" || g.address.Network == "unix" {
-		path, err := filepath.Abs(a.Addr)
-		return err == nil && a.Network == g.address.Network && path == g.address.Addr
+		return a.Network == g.address.Network && a.Place() == g.address.Place()
 	}
 	ep, err := a.resolve()
 	if err != nil || ep.port == 0 || ep.port != g.at.port {

@@ -57,15 +57,16 @@ func recoverAddress(files map[string]*os.File, i int, a Address) (sa SavedAddres
 	sa = SaveAddress(a)
 	sa.Shared = reuse == 0 || a.Network == "unix"
 	if a.Network == "unix" {
-		if is.address.Network != "unix" || is.address.Addr != a.Addr {
+		if is.address.Network != "unix" || is.address.Place() != a.Place() {
 			return sa, 0, other
 		}
-		info, err := os.Lstat(a.Addr)
+		path := is.address.Addr
+		info, err := os.Lstat(path)
 		if err != nil || info.Mode()&fs.ModeSocket == 0 {
 			return sa, 0, errors.Join(other, err)
 		}
 		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			sa.Path, sa.Dev, sa.Ino = a.Addr, uint64(st.Dev), uint64(st.Ino)
+			sa.Path, sa.Dev, sa.Ino = path, uint64(st.Dev), uint64(st.Ino)
 		}
 		return sa, 0, nil
 	}
