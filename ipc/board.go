@@ -85,9 +85,15 @@ func newBoard(hot *os.File) (*Board, error) {
 		b.Close()
 		return nil, fmt.Errorf("cannot make a board: %w", err)
 	}
+	b.Stamp()
+	return b, nil
+}
+
+// Stamp writes the head's Magic, Version and Slots, which any worker may have overwritten: the next one that opens the board
+// would refuse it. The master only, from one goroutine at a time.
+func (b *Board) Stamp() {
 	h := b.Header()
 	h.Magic, h.Version, h.Slots = BoardMagic, BoardVersion, MaxSlots
-	return b, nil
 }
 
 // OpenBoard maps a board that another process made. It owns both files from the call on, and closes them, also when it
@@ -108,14 +114,12 @@ func OpenBoard(hot, rows *os.File) (*Board, error) {
 	return b, nil
 }
 
-// AdoptBoard takes a board over whose master has gone, from its Files. Everything in it stays as it is. It owns both files.
+// AdoptBoard takes a board over that another master has made, from its Files, of this BoardVersion: whoever has kept the files
+// knows. Everything in it stays as it is, and nothing is read: workers can write all of it, its header too, see
+// [Board.Stamp]. It owns both files.
 func AdoptBoard(hot, rows *os.File) (*Board, error) {
 	b := &Board{hotFile: hot, rowsFile: rows}
-	err := b.mapFiles(hot, rows)
-	if err == nil {
-		err = b.Header().check()
-	}
-	if err != nil {
+	if err := b.mapFiles(hot, rows); err != nil {
 		b.Close()
 		return nil, fmt.Errorf("cannot adopt board: %w", err)
 	}
@@ -148,11 +152,12 @@ func (b *Board) mapFiles(hot, rows *os.File) (err error) {
 func (b *Board) Files() (hot, rows *os.File) { return b.hotFile, b.rowsFile }
 
 // Share returns duplicates of the files of the two memories, for Assign. They are the caller's. Only the process that made
-// the board has them.
+// the board has them. The head is stamped before, for whoever gets them.
 func (b *Board) Share() (hot, rows *os.File, err error) {
 	if b.hotFile == nil {
 		return nil, nil, errors.New("cannot share board: it was opened, not made, here, or is closed")
 	}
+	b.Stamp()
 	if hot, err = Duplicate(b.hotFile); err == nil {
 		if rows, err = Duplicate(b.rowsFile); err == nil {
 			return hot, rows, nil

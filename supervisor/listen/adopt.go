@@ -1,14 +1,12 @@
 package listen
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -21,9 +19,13 @@ type Saved struct {
 	Slots     int            `json:"slots"`
 	Admitted  []int          `json:"admitted"`
 	Addresses []SavedAddress `json:"addresses"`
+	Board     uint64         `json:"board,omitempty"` // ipc.BoardVersion of its board; 0: boardBefore
 	// Bare: the Set has no address and no board. A board that comes along is for an earlier version, which insists on one.
 	Bare bool `json:"bare,omitempty"`
 }
+
+// boardBefore is the version of the boards of those who did not say it.
+const boardBefore = 2
 
 // SavedAddress is one address of a Saved.
 type SavedAddress struct {
@@ -38,6 +40,10 @@ type SavedAddress struct {
 	IP   string `json:"ip,omitempty"`
 	Dual bool   `json:"dual,omitempty"` // IPv4 as well
 	Port uint16 `json:"port,omitempty"`
+
+	// Order is group.order where that is not each slot's own number; empty: it is. Jumbled: it is not known.
+	Order   []int `json:"order,omitempty"`
+	Jumbled bool  `json:"jumbled,omitempty"`
 
 	// The file of a Unix-domain address.
 	Path string `json:"path,omitempty"`
@@ -76,12 +82,15 @@ func SocketName(address, slot int) string {
 func (s *Set) Save() Saved {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	saved := Saved{Slots: s.slots, Admitted: append([]int{}, s.admitted...), Bare: s.board == nil}
+	saved := Saved{Slots: s.slots, Admitted: append([]int{}, s.admitted...), Board: ipc.BoardVersion, Bare: s.board == nil}
 	for _, g := range s.groups {
 		a := SaveAddress(g.address)
 		a.Shared, a.Dual, a.Port, a.Path, a.Dev, a.Ino = g.shared, g.at.dual, g.at.port, g.file.path, g.file.dev, g.file.ino
 		if g.at.ip.IsValid() {
 			a.IP = g.at.ip.String()
+		}
+		if !g.inOrder() {
+			a.Order, a.Jumbled = append([]int{}, g.order...), g.jumbled
 		}
 		saved.Addresses = append(saved.Addresses, a)
 	}
@@ -132,25 +141,47 @@ func (s *Set) Spare() *ipc.Board {
 
 // adoption is what a Set begins with that another process has left.
 type adoption struct {
-	tables map[int]*os.File // by group
+	tables map[int]*os.File // by group; duplicates
+	kinds  []maker
+	spare  *ipc.Board // where the board is lost
+	mended []Mended
 }
 
-// Adopt makes the Set again that another process has left, with its workers accepting meanwhile: saved and files are what
-// Save and Files have told there. No connection is lost, and what is steered by a program is until a new one has taken
-// its place. The files stay the caller's. Options.Policy and the rest may differ from the earlier ones.
-//
-// The last slots may be missing where they were steered away from: they are closed, then.
-//
-// An error says what does not fit; nothing is changed then. Seats are to be taken with [Set.Keep].
+func (a *adoption) close() {
+	for _, f := range a.tables {
+		f.Close()
+	}
+	if a.spare != nil {
+		a.spare.Close()
+	}
+}
+
+// Adopt is Prepare and Begin.
 func Adopt(saved Saved, files map[string]*os.File, o Options) (*Set, error) {
-	s, err := adopt(saved, files, o, makers())
+	s, err := Prepare(saved, files, o)
+	if err == nil {
+		s.Begin()
+	}
+	return s, err
+}
+
+// Prepare makes the Set again that another process has left, or still has, with its workers accepting meanwhile: saved and
+// files are what Save and Files have told there. It reads and checks, and changes nothing that others can see, so that
+// the other process can go on as if it had not been. The files stay the caller's. Options.Policy and the rest may differ from the
+// earlier ones. [Set.Begin] or [Set.Leave] comes next, and nothing else.
+//
+// The last slots may be missing where they were steered away from: they are closed, then. Other sockets that are missing, or
+// that do not listen any more, and a board that is missing, are no error: Begin makes them anew. An error says that saved
+// makes no sense, or that this process lacks something.
+func Prepare(saved Saved, files map[string]*os.File, o Options) (*Set, error) {
+	s, err := prepare(saved, files, o, makers())
 	if err != nil {
 		return nil, fmt.Errorf("cannot adopt the sockets: %w", err)
 	}
 	return s, nil
 }
 
-func adopt(saved Saved, files map[string]*os.File, o Options, kinds []maker) (_ *Set, err error) {
+func prepare(saved Saved, files map[string]*os.File, o Options, kinds []maker) (_ *Set, err error) {
 	if saved.Slots < 0 || saved.Slots > ipc.MaxSlots {
 		return nil, fmt.Errorf("%d slots, 0 to %d are possible", saved.Slots, ipc.MaxSlots)
 	}
@@ -160,7 +191,7 @@ func adopt(saved Saved, files map[string]*os.File, o Options, kinds []maker) (_ 
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	s := &Set{options: o, adopting: &adoption{tables: map[int]*os.File{}}}
+	s := &Set{options: o, adopting: &adoption{tables: map[int]*os.File{}, kinds: kinds}}
 	defer func() {
 		if err != nil {
 			s.abandon()
@@ -177,34 +208,21 @@ func adopt(saved Saved, files map[string]*os.File, o Options, kinds []maker) (_ 
 		g.take(o.Given)
 		g.shared = a.Shared // as its sockets are
 		s.groups = append(s.groups, g)
-		sockets := saved.Slots
-		if g.shared {
-			sockets = min(sockets, 1)
-		}
-		for slot := range sockets {
-			f, err := adoptSocket(files, SocketName(i, slot))
-			if err != nil {
-				return nil, err
-			}
-			g.sockets = append(g.sockets, f)
-		}
-	}
-	if !saved.bare() {
-		if err := s.adoptBoard(files); err != nil {
+		if err := s.adoptGroup(i, a, saved.Slots, files); err != nil {
 			return nil, err
 		}
 	}
-	for name, f := range files {
-		if n, ok := strings.CutPrefix(name, fileTable); ok {
-			group, err := strconv.Atoi(n)
-			if err != nil || group < 0 || group >= len(s.groups) || s.groups[group].shared {
-				return nil, fmt.Errorf("file %q is of no address", name)
-			}
-			s.adopting.tables[group] = f
+	if !saved.bare() {
+		if err := s.adoptBoard(saved, files); err != nil {
+			return nil, err
 		}
 	}
-	if err := s.begin(kinds, max(saved.Slots, 1)); err != nil {
-		return nil, err
+	for group, g := range s.groups {
+		if f := files[fileTable+strconv.Itoa(group)]; f != nil && !g.shared {
+			if s.adopting.tables[group], err = duplicate(f); err != nil {
+				return nil, err
+			}
+		}
 	}
 	s.slots = saved.Slots
 	for _, slot := range saved.Admitted {
@@ -215,9 +233,77 @@ func adopt(saved Saved, files map[string]*os.File, o Options, kinds []maker) (_ 
 	if len(s.admitted) == 0 {
 		s.admitted = first(s.slots)
 	}
+	return s, nil
+}
+
+// Begin has a prepared Set take over: from here on nobody else may decide about it. No connection is lost, and what is
+// steered by a program is until a new one has taken its place. What could not be adopted is made anew in its place, and
+// told: the workers that have what it replaces are to be replaced, since nobody reaches them. Seats are to be taken with
+// [Set.Keep].
+func (s *Set) Begin() []Mended {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.adopting
+	if a == nil || s.closed {
+		return nil
+	}
+	if s.begin(a.kinds, max(s.slots, 1)) != nil {
+		panic("listen: a prepared Set has neither a board nor one in reserve")
+	}
+	if s.board != nil {
+		s.board.Stamp()
+	}
 	s.try(s.takeOver)
 	s.adopting = nil
-	return s, nil
+	a.close()
+	for slot := range s.slots {
+		a.mended = append(a.mended, s.mend(slot)...)
+	}
+	return a.mended
+}
+
+// adoptGroup takes the sockets of a group, as far as they listen.
+func (s *Set) adoptGroup(i int, a SavedAddress, slots int, files map[string]*os.File) error {
+	g := s.groups[i]
+	if g.shared {
+		slots = min(slots, 1)
+	}
+	var deaf []int
+	for slot := range slots {
+		f, err := adoptSocket(files, SocketName(i, slot))
+		if err == nil && f == nil {
+			f, err = placeholder()
+			g.jumbled = slots > 1 // it may listen somewhere all the same
+			deaf = append(deaf, slot)
+		}
+		if err != nil {
+			return err
+		}
+		g.sockets = append(g.sockets, f)
+		g.order = append(g.order, slot)
+	}
+	if ordered(a.Order, slots) {
+		g.order, g.jumbled = slices.Clone(a.Order), a.Jumbled || g.jumbled
+	}
+	for slot, f := range g.sockets {
+		if g.listens(slot) && isDeaf(f) && !slices.Contains(deaf, slot) {
+			deaf = append(deaf, slot)
+		}
+	}
+	g.lostAtOnce(deaf)
+	return nil
+}
+
+// ordered says whether order, which was read, can be one of so many slots.
+func ordered(order []int, slots int) bool {
+	seen := map[int]bool{}
+	for _, slot := range order {
+		if slot < 0 || slot >= slots || seen[slot] {
+			return false
+		}
+		seen[slot] = true
+	}
+	return len(order) > 0
 }
 
 // isClosed says that a slot got no connections any more and that a socket of it is gone: the other process was about to close
@@ -249,50 +335,58 @@ func (a SavedAddress) group() (*group, error) {
 	return g, nil
 }
 
+// adoptSocket is nil where the file is missing, or is no socket.
 func adoptSocket(files map[string]*os.File, name string) (*os.File, error) {
 	f := files[name]
-	if f == nil {
-		return nil, fmt.Errorf("file %q is missing", name)
+	if f == nil || control(f, isSocket) != nil {
+		return nil, nil
 	}
 	own, err := duplicate(f) // not in the poller
 	if err != nil {
-		return nil, err
-	}
-	err = control(own, func(fd int) error {
-		listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
-		if err == nil && listens == 0 {
-			err = errors.New("it does not listen")
-		}
-		return err
-	})
-	if err != nil {
-		own.Close()
-		return nil, fmt.Errorf("file %q is no listening socket: %w", name, err)
+		return nil, fmt.Errorf("file %q: %w", name, err)
 	}
 	return own, nil
 }
 
-func (s *Set) adoptBoard(files map[string]*os.File) error {
+func isSocket(fd int) error {
+	_, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	return err
+}
+
+// placeholder stands for a socket that is not there.
+func placeholder() (*os.File, error) { return newSocket(unix.AF_UNIX, "no listener") }
+
+// adoptBoard takes the board. Where there is none that can be used another is made, which Begin takes unless its kind
+// brings one along.
+func (s *Set) adoptBoard(saved Saved, files map[string]*os.File) (err error) {
+	version := saved.Board
+	if version == 0 {
+		version = boardBefore
+	}
 	var own [2]*os.File
-	for i, name := range []string{fileHot, fileRows} {
-		f := files[name]
-		err := fmt.Errorf("file %q is missing", name)
-		if f != nil {
-			own[i], err = duplicate(f)
-		}
-		if err != nil {
-			if own[0] != nil {
-				own[0].Close()
+	why := fmt.Errorf("its layout has version %d, %d is known", version, ipc.BoardVersion)
+	if version == ipc.BoardVersion {
+		why = nil
+		for i, name := range []string{fileHot, fileRows} {
+			if files[name] == nil {
+				why = fmt.Errorf("file %q is missing", name)
+			} else if own[i], err = duplicate(files[name]); err != nil {
+				why = err
 			}
-			return err
 		}
 	}
-	board, err := ipc.AdoptBoard(own[0], own[1])
-	if err != nil {
-		return err
+	if why == nil {
+		if s.board, why = ipc.AdoptBoard(own[0], own[1]); why == nil {
+			return nil
+		}
+	} else {
+		for _, f := range own {
+			f.Close() // of nil: nothing
+		}
 	}
-	s.board = board
-	return nil
+	s.adopting.mended = append(s.adopting.mended, Mended{Slot: AllSlots, What: "the scoreboard", Why: why.Error()})
+	s.adopting.spare, err = ipc.NewBoard()
+	return err
 }
 
 // abandon closes what this process has of the sockets, and leaves everything as it is.
@@ -307,6 +401,9 @@ func (s *Set) abandon() {
 	}
 	if s.board != nil {
 		s.board.Close()
+	}
+	if s.adopting != nil {
+		s.adopting.close()
 	}
 	s.closed = true
 }

@@ -3,7 +3,6 @@ package listen
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -257,33 +256,14 @@ func TestAdoptRefuses(t *testing.T) {
 	w := startWorker(t, s, 0)
 	startWorker(t, s, 1)
 	saved, files := keep(t, s)
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer null.Close()
-	with := func(name string, f *os.File) map[string]*os.File {
-		m := maps.Clone(files)
-		if m[name] = f; f == nil {
-			delete(m, name)
-		}
-		return m
-	}
 	for name, c := range map[string]struct {
 		saved Saved
 		files map[string]*os.File
 		want  string
 	}{
-		"no socket":          {saved, with("sock.0.0", nil), `file "sock.0.0" is missing`},
-		"no last socket":     {saved, with("sock.0.1", nil), `file "sock.0.1" is missing`},
-		"not a socket":       {saved, with("sock.0.0", null), "is no listening socket"},
-		"no board":           {saved, with("hot", nil), `file "hot" is missing`},
-		"no rows":            {saved, with("rows", nil), `file "rows" is missing`},
-		"not a board":        {saved, with("hot", null), "cannot adopt board"},
 		"too many slots":     {Saved{Slots: 5000}, files, "5000 slots"},
 		"negative":           {Saved{Slots: -1}, files, "-1 slots"},
 		"an IP that is none": {Saved{Slots: 2, Addresses: []SavedAddress{{Network: "tcp", Addr: "x", IP: "x"}}}, files, "address x"},
-		"a table too many":   {saved, with("table.7", null), "of no address"},
 	} {
 		a, err := Adopt(c.saved, c.files, Options{})
 		if err == nil || !strings.Contains(err.Error(), c.want) {

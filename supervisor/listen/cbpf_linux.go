@@ -11,17 +11,47 @@ import (
 
 // cbpf steers by classic programs, which need no privilege: the same one on all groups, replaced when who gets
 // connections changes. It names sockets by the kernel's number in the group, which is the order of listen: the slot, as long
-// as slots are opened in order and closed last first.
+// as slots are opened in order and closed last first, and no socket was shut down.
 type cbpf struct {
 	options  Options
 	groups   []*os.File // a member of each group; nil where none has joined
 	attached []bool     // the group has a program of this steerer
 	slots    int        // that have joined
-	program  classic
+	programs []classic  // by group
+	number   numbering
 }
 
 func newCBPF(groups int, o Options) *cbpf {
-	return &cbpf{options: o, groups: make([]*os.File, groups), attached: make([]bool, groups), program: onlyFirst()}
+	c := &cbpf{options: o, groups: make([]*os.File, groups), attached: make([]bool, groups), programs: make([]classic, groups)}
+	for i := range c.programs {
+		c.programs[i] = onlyFirst()
+	}
+	return c
+}
+
+// numbering tells how the kernel numbers the sockets of a group: the slots by their number, nil where the two are the
+// same. It fails where that is not known. A nil numbering is of slots that are all in order.
+type numbering func(group int) ([]int, error)
+
+var errJumbled = errors.New("several sockets were shut down at once, so that the kernel's order of the rest is not known")
+
+// numbering is that of the Set's groups. Set.mu is held when it is asked, as it is by a steerer.
+func (s *Set) numbering(group int) ([]int, error) {
+	switch g := s.groups[group]; {
+	case g.jumbled:
+		return nil, errJumbled
+	case g.inOrder():
+		return nil, nil
+	default:
+		return g.order, nil
+	}
+}
+
+func (n numbering) of(group int) ([]int, error) {
+	if n == nil {
+		return nil, nil
+	}
+	return n(group)
 }
 
 // onlyFirst lets the first socket of a group have all connections.
@@ -34,7 +64,7 @@ func (c *cbpf) kind() Kind { return KindCBPF }
 
 func (c *cbpf) join(group, slot int, socket *os.File) error {
 	c.slots = max(c.slots, slot+1)
-	if slot > 0 {
+	if c.groups[group] != nil {
 		return c.keepOut(group)
 	}
 	c.groups[group] = socket
@@ -45,10 +75,10 @@ func (c *cbpf) join(group, slot int, socket *os.File) error {
 
 // keepOut sees to it that the group has a program: those who join it are not in it.
 func (c *cbpf) keepOut(group int) error {
-	if c.attached[group] {
+	if c.attached[group] || c.groups[group] == nil {
 		return nil
 	}
-	err := attach(c.groups[group], c.program)
+	err := attach(c.groups[group], c.programs[group])
 	c.attached[group] = err == nil
 	return err
 }
@@ -56,8 +86,15 @@ func (c *cbpf) keepOut(group int) error {
 func (c *cbpf) leave(group, slot int) {
 	c.slots = min(c.slots, slot)
 	if slot == 0 {
-		c.groups[group], c.attached[group], c.program = nil, false, onlyFirst()
+		c.groups[group], c.attached[group], c.programs[group] = nil, false, onlyFirst()
 	}
+}
+
+// renew has the next steer attach a program in any case: by a socket that is certainly a member.
+func (c *cbpf) renew(group, slot int, socket *os.File) error {
+	c.slots = max(c.slots, slot+1)
+	c.groups[group], c.attached[group] = socket, false
+	return nil
 }
 
 func (c *cbpf) steer(open []int, weights []uint8) error {
@@ -70,17 +107,23 @@ func (c *cbpf) steer(open []int, weights []uint8) error {
 }
 
 func (c *cbpf) install(open []int, weights []uint8) (err error) {
-	before := c.program
-	c.program, err = c.options.classic(c.slots, open, weights)
-	if err != nil {
-		return err
-	}
-	same := slices.Equal(before, c.program)
 	for i, member := range c.groups {
-		if member == nil || same && c.attached[i] {
+		if member == nil {
 			continue
 		}
-		err := attach(member, c.program)
+		numbers, err := c.number.of(i)
+		if err != nil {
+			return err
+		}
+		program, err := c.options.classicBy(numbers, c.slots, open, weights)
+		if err != nil {
+			return err
+		}
+		if c.attached[i] && slices.Equal(program, c.programs[i]) {
+			continue
+		}
+		c.programs[i] = program
+		err = attach(member, program)
 		if err != nil && (c.attached[i] || c.slots > 1) {
 			return err
 		}

@@ -112,6 +112,51 @@ func (o Options) classic(slots int, open []int, weights []uint8) (classic, error
 	return p, nil
 }
 
+// classicBy is classic for a group whose sockets the kernel numbers otherwise: numbers are the slots by their number, nil
+// where the two are the same. A slot that is not among them has no socket that listens. Where the numbers are others, a hash
+// picks among the open ones alone: who is out moves other clients too.
+func (o Options) classicBy(numbers []int, slots int, open []int, weights []uint8) (p classic, err error) {
+	if numbers == nil {
+		return o.classic(slots, open, weights)
+	}
+	var at []int
+	var weigh []uint8
+	for i, slot := range open {
+		n := slices.Index(numbers, slot)
+		if n < 0 {
+			continue
+		}
+		at = append(at, n)
+		if i < len(weights) {
+			weigh = append(weigh, weights[i])
+		}
+	}
+	if len(at) == 0 { // somebody may come who serves
+		at, weigh = first(max(len(numbers), 1)), nil
+	}
+	switch o.Policy {
+	case Hash, ClientIP:
+		p.hash(o.Policy == Hash)
+		p.choose(at)
+	case CPU:
+		p.byCPU(at, func(n int) int {
+			if o.CPU == nil || n >= len(numbers) {
+				return -1
+			}
+			return o.CPU(numbers[n])
+		})
+	case Least:
+		p.random(at, weigh)
+	default:
+		p.random(at, nil)
+	}
+	if len(p) > maxProgram {
+		return nil, fmt.Errorf("cannot steer by %s to %d of %d slots: the program has %d instructions, one may have %d",
+			o.Policy, len(at), slots, len(p), maxProgram)
+	}
+	return p, nil
+}
+
 // random picks one of open.
 func (p *classic) random(open []int, weights []uint8) {
 	p.load(loadRandom)
@@ -148,7 +193,7 @@ func (p *classic) choose(open []int) {
 			end++
 		}
 		var shift classic
-		if by := open[at] - at; by > 0 {
+		if by := open[at] - at; by != 0 {
 			shift.op(unix.BPF_ADD, uint32(by))
 		}
 		shift.retA()

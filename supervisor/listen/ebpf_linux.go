@@ -69,7 +69,8 @@ type groupEBPF struct {
 	sockets *ebpf.Map
 	program *ebpf.Program
 	class   int
-	member  *os.File // the socket of slot 0
+	member  *os.File // a socket of the group
+	of      int      // the slot of member
 
 	inherited int      // sockets of slots below are in the map already
 	table     *os.File // of the map, for who adopts it; nil: nobody has asked
@@ -264,23 +265,51 @@ func (e *reuseEBPF) join(group, slot int, socket *os.File) error {
 			return err
 		}
 	}
-	if slot == 0 {
-		g.member = socket
+	founds := g.member == nil
+	if founds {
+		g.member, g.of = socket, slot
 	}
 	if e.joined[slot] == 0 && slot >= e.inherited {
 		settleLine(e.board.Line(slot))
 	}
-	if slot >= g.inherited {
-		err := control(socket, func(fd int) error {
-			return g.sockets.Put(uint32(slot), uint64(fd))
-		})
-		if err != nil {
-			return fmt.Errorf("cannot add the socket of slot %d to the steering: %w", slot, err)
+	if slot >= g.inherited || !g.has(slot) {
+		if err := g.put(slot, socket); err != nil {
+			return err
 		}
 	}
 	e.joined[slot]++
-	if slot == 0 || grown {
+	if founds || grown {
 		return g.attach()
+	}
+	return nil
+}
+
+// renew puts the slot's other socket into the map. The kernel has taken out the one that it replaces.
+func (e *reuseEBPF) renew(group, slot int, socket *os.File) error {
+	g := e.groups[group]
+	if g == nil || e.joined[slot] == 0 {
+		return e.join(group, slot, socket)
+	}
+	_ = g.sockets.Delete(uint32(slot))
+	if err := g.put(slot, socket); err != nil {
+		return err
+	}
+	g.member, g.of = socket, slot
+	return g.attach() // the group may be another
+}
+
+// has says whether the map has a socket of the slot: one that was shut down is not in it any more, whatever became of it.
+func (g *groupEBPF) has(slot int) bool {
+	var cookie uint64
+	return g.sockets.Lookup(uint32(slot), &cookie) == nil
+}
+
+func (g *groupEBPF) put(slot int, socket *os.File) error {
+	err := control(socket, func(fd int) error {
+		return g.sockets.Put(uint32(slot), uint64(fd))
+	})
+	if err != nil {
+		return fmt.Errorf("cannot add the socket of slot %d to the steering: %w", slot, err)
 	}
 	return nil
 }
@@ -307,7 +336,7 @@ func (e *reuseEBPF) leave(group, slot int) {
 	// It is not there if the kernel noticed an end of the socket first.
 	_ = g.sockets.Delete(uint32(slot))
 	g.inherited = min(g.inherited, slot)
-	if slot == 0 {
+	if slot == g.of {
 		g.member = nil
 	}
 }

@@ -1,6 +1,9 @@
 package listen
 
-import "os"
+import (
+	"os"
+	"slices"
+)
 
 // group is the sockets of one address.
 type group struct {
@@ -8,6 +11,8 @@ type group struct {
 	shared  bool
 	at      endpoint   // of TCP, resolved when slot 0 is opened
 	sockets []*os.File // by slot; only the first if shared
+	order   []int      // slots whose sockets listen, as the kernel numbers them: see lost
+	jumbled bool       // order may be another: how the kernel numbers them is not known
 	file    socketFile // of a Unix-domain address; of a given one empty, so that its file stays
 	given   *Given     // is slot 0's socket, or the shared one; nil: it is opened here
 }
@@ -30,7 +35,52 @@ func (g *group) open(slot int, keepOut func() error) error {
 		return err
 	}
 	g.sockets = append(g.sockets, f)
+	g.joined(slot)
 	return nil
+}
+
+// joined: the slot's socket listens. The kernel gives it the next number of the group.
+func (g *group) joined(slot int) {
+	if len(g.order) == 0 {
+		g.jumbled = false
+	}
+	g.order = append(g.order, slot)
+}
+
+// lost: the slot's socket listens no more. The kernel gives its number to the last of the group.
+func (g *group) lost(slot int) {
+	at, last := slices.Index(g.order, slot), len(g.order)-1
+	if at < 0 {
+		return
+	}
+	g.order[at] = g.order[last]
+	g.order = g.order[:last]
+}
+
+// listens says whether the slot's socket does, as far as it is known.
+func (g *group) listens(slot int) bool {
+	if g.shared {
+		slot = 0
+	}
+	return slices.Contains(g.order, slot)
+}
+
+// inOrder says whether each socket has the number of its slot.
+func (g *group) inOrder() bool {
+	for i, slot := range g.order {
+		if slot != i {
+			return false
+		}
+	}
+	return len(g.order) == len(g.sockets)
+}
+
+// member is the socket of the lowest slot that listens; nil: none does.
+func (g *group) member() *os.File {
+	if len(g.order) == 0 {
+		return nil
+	}
+	return g.sockets[slices.Min(g.order)]
 }
 
 func (g *group) listen(slot int, keepOut func() error) (*os.File, error) {
@@ -70,6 +120,7 @@ func (g *group) closeSlot(slot int) {
 	}
 	g.sockets[slot].Close()
 	g.sockets = g.sockets[:slot]
+	g.lost(slot)
 }
 
 func (g *group) queue(slot int) (n int, err error) {

@@ -9,6 +9,7 @@ type hash struct {
 	groups []*os.File // a member of each group; nil where none has joined
 	joined int        // slots
 	open   []int
+	number numbering
 }
 
 func newHash(groups int) *hash { return &hash{groups: make([]*os.File, groups), open: first(1)} }
@@ -16,17 +17,31 @@ func newHash(groups int) *hash { return &hash{groups: make([]*os.File, groups), 
 func (h *hash) kind() Kind { return KindHash }
 
 func (h *hash) join(group, slot int, socket *os.File) error {
-	if slot == 0 {
+	if h.groups[group] == nil {
 		h.groups[group] = socket
 	}
 	h.joined = max(h.joined, slot+1)
 	return nil
 }
 
-func (h *hash) keepOut(group int) error { return h.narrow(h.groups[group]) }
+func (h *hash) renew(group, slot int, socket *os.File) error {
+	h.groups[group] = socket
+	h.joined = max(h.joined, slot+1)
+	return nil
+}
 
-func (h *hash) narrow(member *os.File) error {
-	p, err := Options{Policy: Random}.classic(h.joined, h.open, nil)
+func (h *hash) keepOut(group int) error { return h.narrow(group) }
+
+func (h *hash) narrow(group int) error {
+	member := h.groups[group]
+	if member == nil {
+		return nil
+	}
+	numbers, err := h.number.of(group)
+	if err != nil {
+		return err
+	}
+	p, err := Options{Policy: Random}.classicBy(numbers, h.joined, h.open, nil)
 	if err != nil {
 		return err
 	}
@@ -42,11 +57,11 @@ func (h *hash) leave(group, slot int) {
 
 func (h *hash) steer(open []int, _ []uint8) error {
 	h.open = open
-	for _, member := range h.groups {
+	for i, member := range h.groups {
 		if member == nil {
 			continue
 		}
-		if len(open) < h.joined && h.narrow(member) == nil {
+		if len(open) < h.joined && h.narrow(i) == nil {
 			continue
 		}
 		_ = detach(member)

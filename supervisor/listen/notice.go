@@ -38,6 +38,7 @@ const (
 	Stalled NoticeKind = "stalled" // a slot does not serve: Slot, Why
 	Resumed NoticeKind = "resumed" // it does again: Slot
 	Pulse   NoticeKind = "pulse"   // there is load, or a request in flight
+	Deaf    NoticeKind = "deaf"    // a socket of a slot listens no more, and [Set.Mend] is to be called: Slot
 	Fell    NoticeKind = "fell"    // steering fell to another kind: Kind, Why
 )
 

@@ -8,6 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// pollHangup is what a socket reports whose reading side was shut down.
+const pollHangup = unix.POLLRDHUP
+
 // balances: the kernel spreads connections over the sockets of a group.
 const balances = true
 
@@ -39,3 +42,6 @@ func tcpQueue(fd int) (int, error) {
 	}
 	return int(info.Unacked), nil
 }
+
+// dropFilter takes a filter off that decides which packets a socket gets. One that was locked stays.
+func dropFilter(fd int) { _ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0) }

@@ -8,6 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// pollHangup is what a socket reports whose reading side was shut down: here nothing but POLLHUP.
+const pollHangup = unix.POLLHUP
+
 // balances: elsewhere the last socket of a group gets all connections, so that slots share one.
 const balances = false
 
@@ -26,3 +29,5 @@ func backlog() int { return unix.SOMAXCONN }
 func tcpQueue(fd int) (int, error) { return pollQueue(fd) }
 
 func multipath(int) bool { return false }
+
+func dropFilter(int) {}

@@ -189,7 +189,8 @@ func (s *Set) files(slot int) (ls []ipc.Listener, fs []*os.File) {
 }
 
 // Share gives duplicates of the sockets of a slot, one for each address. They are the caller's, to give away with a frame
-// that takes its files over, and are not in the runtime's poller, so that connections do not wake this process.
+// that takes its files over, and are not in the runtime's poller, so that connections do not wake this process. What the
+// worker before may have changed of them is as it was at first. A socket that listens no more is an error: see [Set.Mend].
 func (s *Set) Share(slot int) ([]ipc.Listener, []*os.File, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -200,13 +201,16 @@ func (s *Set) Share(slot int) ([]ipc.Listener, []*os.File, error) {
 	var dups []*os.File
 	for _, f := range files {
 		d, err := duplicate(f)
+		if err == nil {
+			dups = append(dups, d)
+			err = control(d, freshen)
+		}
 		if err != nil {
 			for _, d := range dups {
 				d.Close()
 			}
 			return nil, nil, fmt.Errorf("cannot share the sockets of slot %d: %w", slot, err)
 		}
-		dups = append(dups, d)
 	}
 	return ls, dups, nil
 }

@@ -18,6 +18,9 @@ type steerer interface {
 	join(group, slot int, socket *os.File) error
 	// leave: the socket, always of the last slot, is about to be closed. No steer admits the slot.
 	leave(group, slot int)
+	// renew: the slot, which had joined, has another socket, which listens, in place of one that does so no more. The
+	// kernel's numbers have changed: see group.order. A steer follows.
+	renew(group, slot int, socket *os.File) error
 	// steer lets only the slots of open, ascending and at least one, get new connections, in all groups. weights go with
 	// open, or are nil: all the same.
 	steer(open []int, weights []uint8) error
@@ -57,11 +60,12 @@ var sharingMaker = maker{KindShared, func(*Set, int) (steerer, error) { return s
 // sharing is of a Set whose slots share all sockets: there is nothing to pick.
 type sharing struct{}
 
-func (sharing) kind() Kind                    { return KindShared }
-func (sharing) join(int, int, *os.File) error { return nil }
-func (sharing) leave(int, int)                {}
-func (sharing) steer([]int, []uint8) error    { return nil }
-func (sharing) close()                        {}
+func (sharing) kind() Kind                     { return KindShared }
+func (sharing) join(int, int, *os.File) error  { return nil }
+func (sharing) leave(int, int)                 {}
+func (sharing) renew(int, int, *os.File) error { return nil }
+func (sharing) steer([]int, []uint8) error     { return nil }
+func (sharing) close()                         {}
 
 // idleMaker is the only one of a Set without addresses. It holds nothing.
 var idleMaker = maker{KindNone, func(*Set, int) (steerer, error) { return idle{}, nil }}
@@ -93,6 +97,9 @@ func (s *Set) begin(kinds []maker, slots int) error {
 		kinds = kinds[1:]
 	}
 	s.kinds = kinds
+	if s.board == nil && s.adopting != nil {
+		s.board, s.adopting.spare = s.adopting.spare, nil
+	}
 	if s.board == nil && len(s.groups) > 0 {
 		board, err := ipc.NewBoard()
 		if err != nil {
@@ -151,6 +158,9 @@ func (s *Set) takeOver(next steerer) error {
 			continue
 		}
 		for slot, f := range g.sockets {
+			if !g.listens(slot) {
+				continue // it joins when it is mended
+			}
 			if err := next.join(i, slot, f); err != nil {
 				return err
 			}

@@ -8,14 +8,22 @@ import (
 func makers() []maker {
 	return []maker{
 		{KindEBPF, makeEBPF},
-		{KindCBPF, func(s *Set, _ int) (steerer, error) { return newCBPF(len(s.groups), s.options), nil }},
-		{KindHash, func(s *Set, _ int) (steerer, error) { return newHash(len(s.groups)), nil }},
+		{KindCBPF, func(s *Set, _ int) (steerer, error) {
+			c := newCBPF(len(s.groups), s.options)
+			c.number = s.numbering
+			return c, nil
+		}},
+		{KindHash, func(s *Set, _ int) (steerer, error) {
+			h := newHash(len(s.groups))
+			h.number = s.numbering
+			return h, nil
+		}},
 	}
 }
 
 // makeEBPF makes the Set's board on a map that the program reads. The board outlives the program: it is mapped.
 func makeEBPF(s *Set, slots int) (steerer, error) {
-	if s.adopting != nil {
+	if s.adopting != nil && s.board != nil {
 		return adoptEBPF(s.adopting, s.board, slots, s.options)
 	}
 	hot, err := newHotMap()
@@ -27,7 +35,12 @@ func makeEBPF(s *Set, slots int) (steerer, error) {
 	if err != nil {
 		return nil, err
 	}
-	st, err := newEBPF(hot, board, slots, s.options)
+	var st steerer
+	if s.adopting != nil { // the board was lost, and the maps of sockets were not
+		st, err = adoptEBPF(s.adopting, board, slots, s.options)
+	} else {
+		st, err = newEBPF(hot, board, slots, s.options)
+	}
 	if err != nil {
 		board.Close()
 		return nil, err

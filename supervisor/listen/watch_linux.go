@@ -66,9 +66,10 @@ type watcher struct {
 	renewed bool          // what was decided may hold no more
 	reader  queueReader
 	flood   flood
-	stale   uint64 // Header.StaleAfter, while a flood has it at 0; else 0
-	asleep  bool   // Header.Asleep is set: who counts a connection is to wake
-	looks   int    // so far
+	stale   uint64        // Header.StaleAfter, while a flood has it at 0; else 0
+	deafAt  time.Duration // when it was told last that sockets listen no more; 0: all listen
+	asleep  bool          // Header.Asleep is set: who counts a connection is to wake
+	looks   int           // so far
 	changes int
 
 	// The goroutine's own.
@@ -99,7 +100,7 @@ func (w *watcher) changed() {
 	w.sockets = w.sockets[:0]
 	for slot := range s.slots {
 		for _, g := range s.groups {
-			if slot == 0 || !g.shared {
+			if (slot == 0 || !g.shared) && g.listens(slot) { // one that was shut down would ring for ever
 				w.sockets = append(w.sockets, g.sockets[slot])
 			}
 		}
@@ -121,7 +122,7 @@ func (w *watcher) changed() {
 			if g.shared {
 				fds = &w.shared
 			}
-			if slot == 0 || !g.shared {
+			if (slot == 0 || !g.shared) && g.listens(slot) {
 				_ = control(g.socket(slot), func(fd int) error {
 					*fds = append(*fds, fd)
 					return nil
@@ -258,6 +259,7 @@ func (w *watcher) sample(at int64, now time.Duration) (c circumstances, decide b
 		w.tracks, w.stalls = append(w.tracks, track{}), append(w.stalls, stall{})
 	}
 	w.tracks, w.stalls = w.tracks[:len(w.eyes)], w.stalls[:len(w.eyes)]
+	w.reader.deaf = false
 	for _, fd := range w.shared {
 		if w.reader.waits(fd) {
 			c.shared++
@@ -283,9 +285,53 @@ func (w *watcher) sample(at int64, now time.Duration) (c circumstances, decide b
 	flood := w.flood.look(at, missing)
 	w.patience(flood)
 	c.unsettled = c.unsettled || flood // to see its end
+	if w.hear(now) {
+		c.unsettled = true
+	}
 	w.notices = append(w.notices, w.fallen...)
 	w.fallen = w.fallen[:0]
 	return c, decide
+}
+
+// hear looks for sockets that listen no more. It answers whether there are any: each is told again and again until it is
+// mended. It is called with Set.mu held.
+func (w *watcher) hear(now time.Duration) (deaf bool) {
+	s := w.set
+	if w.reader.deaf {
+		for _, g := range s.groups {
+			for slot, f := range g.sockets {
+				if g.listens(slot) && isDeaf(f) {
+					g.lost(slot)
+					w.deafAt = 0
+				}
+			}
+		}
+		s.try(s.steer)
+		w.changed()
+	}
+	var slots []int
+	for _, g := range s.groups {
+		if len(g.order) == len(g.sockets) {
+			continue
+		}
+		for slot := range g.sockets {
+			if !g.listens(slot) && !slices.Contains(slots, slot) {
+				slots = append(slots, slot)
+			}
+		}
+	}
+	switch {
+	case len(slots) == 0:
+		w.deafAt = 0
+		return false
+	case w.deafAt != 0 && now-w.deafAt < stallAgain:
+		return true
+	}
+	w.deafAt = max(now, 1)
+	for _, slot := range slots {
+		w.notices = append(w.notices, Notice{What: Deaf, Slot: slot})
+	}
+	return true
 }
 
 // patience makes the kernel judge slots by their load alone while there is a flood.
@@ -311,7 +357,7 @@ func (w *watcher) sit(slot, seat int, v *seatView) {
 	v.open = int64(row.Opened.Load() - row.Closed.Load())
 }
 
-// look reads the line and the queues, and settles the account of a line that the kernel counts on. It answers how many
+// look reads the line and the queues (r.deaf: a socket of them listens no more), and settles the account of a line that the kernel counts on. It answers how many
 // connections are missing there after that.
 //
 // A connection is assigned, then queued, then accepted. Read the other way round, none is seen twice, and so nothing is

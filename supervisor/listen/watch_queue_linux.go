@@ -13,7 +13,10 @@ type queueReader struct {
 	info [8]uint32
 	size uint32
 	poll [1]unix.PollFd
+	deaf bool // a socket that was read listens no more; whoever reads sets it to false before
 }
+
+const tcpListen = 10 // TCP_LISTEN of linux/tcp_states.h, as tcpi_state has it
 
 // queue is the length of a TCP socket's accept queue; 0 if it cannot be read. The call never blocks: the kernel takes no
 // lock for a socket that listens.
@@ -25,12 +28,23 @@ func (r *queueReader) queue(fd int) int {
 	if errno != 0 {
 		return 0
 	}
+	if state := *(*uint8)(unsafe.Pointer(&r.info)); state != tcpListen {
+		r.deaf = true
+		return 0
+	}
 	return int(r.info[6])
 }
 
 // waits tells whether anything waits in a socket of any kind.
 func (r *queueReader) waits(fd int) bool {
-	r.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+	r.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | pollHangup}
 	n, err := unix.Poll(r.poll[:], 0)
-	return err == nil && n > 0
+	if err != nil || n <= 0 {
+		return false
+	}
+	if r.poll[0].Revents&(unix.POLLHUP|pollHangup) != 0 {
+		r.deaf = true
+		return false
+	}
+	return true
 }
