@@ -384,7 +384,7 @@ func (s *Set) adoptBoard(saved Saved, files map[string]*os.File) (err error) {
 			f.Close() // of nil: nothing
 		}
 	}
-	s.adopting.mended = append(s.adopting.mended, Mended{Slot: AllSlots, What: "the scoreboard", Why: why.Error()})
+	s.adopting.mended = append(s.adopting.mended, Mended{Slot: AllSlots, What: "the scoreboard", Why: why.Error(), New: []string{fileHot, fileRows}})
 	s.adopting.spare, err = ipc.NewBoard()
 	return err
 }

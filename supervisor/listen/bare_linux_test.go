@@ -101,7 +101,12 @@ func TestAdoptSetWithoutAddressesButWithBoard(t *testing.T) {
 	if err := adopted.Watch(Watch{}); err != nil {
 		t.Error(err)
 	}
-	if _, err := Adopt(saved, nil, Options{}); err == nil {
-		t.Error("a board that must be there and is not is no error")
+	lost, err := Prepare(saved, nil, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lost.Leave()
+	if mended := lost.Begin(); len(mended) != 1 || mended[0].Slot != AllSlots || lost.Board() == nil {
+		t.Errorf("a board that must be there and is not: %+v", mended)
 	}
 }

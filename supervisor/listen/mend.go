@@ -21,7 +21,8 @@ type Mended struct {
 	Slot int    // whose workers are to be replaced; AllSlots
 	What string // "the socket of 127.0.0.1:80", "the scoreboard"
 	Why  string
-	Err  error // why it could not be made anew: it is tried again by the next Mend
+	Err  error    // why it could not be made anew: it is tried again by the next Mend
+	New  []string // names in Files that have other files now
 }
 
 // Mend opens the sockets of a slot anew that do not listen any more. It tells what it has done or could not do; nothing, if
@@ -50,7 +51,9 @@ func (s *Set) mend(slot int) (all []Mended) {
 		if g.shared {
 			m.Slot = AllSlots
 		}
-		m.Err = s.reopen(i, slot)
+		if m.Err = s.reopen(i, slot); m.Err == nil {
+			m.New = []string{SocketName(i, slot)}
+		}
 		all = append(all, m)
 	}
 	if len(all) > 0 {
