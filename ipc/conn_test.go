@@ -101,6 +101,7 @@ func TestLargePayloadIsOneFile(t *testing.T) {
 	}
 	got := next[Set](t, b).Payload
 	defer got.Release()
+	got.Prepare()
 	if !got.Equal(p) || got.Len() != 5<<20 || string(content(t, got)) != string(content(t, p)) {
 		t.Error("changed on the way")
 	}

@@ -281,7 +281,7 @@ func (d *decoder) payload() *Payload {
 			return nil
 		}
 		d.fds = nil
-		return newSegmentPayload(fd, int(n), 0)
+		return newSegmentPayload(fd, int(n), nil)
 	}
 	d.fail("payload kind %d", kind)
 	return nil

@@ -3,7 +3,6 @@ package ipc
 import (
 	"bytes"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"math"
 	"os"
@@ -25,7 +24,7 @@ import (
 type Payload struct {
 	refs atomic.Int64
 	n    int
-	sum  atomic.Uint64 // 0: not known yet
+	sum  atomic.Pointer[digest] // of a large one; nil: not known yet
 	heap []byte
 	seg  *segment
 	stop runtime.Cleanup
@@ -47,8 +46,6 @@ type segment struct {
 	err  error
 }
 
-var seed = maphash.MakeSeed()
-
 // segmentReads is the buffer size for streaming into and out of segments.
 const segmentReads = 256 << 10
 
@@ -58,9 +55,7 @@ func NewPayload(b []byte) (*Payload, error) {
 		return nil, fmt.Errorf("cannot make a payload of %d bytes, at most %d: %w", len(b), MaxPayload, ErrTooLarge)
 	}
 	if len(b) <= HeapMax {
-		p := newHeapPayload(b)
-		p.sum.Store(maphash.Bytes(seed, b))
-		return p, nil
+		return newHeapPayload(b), nil
 	}
 	w, err := newSegmentWriter()
 	if err != nil {
@@ -125,7 +120,7 @@ func newHeapPayload(b []byte) *Payload {
 }
 
 // newSegmentPayload takes over fd.
-func newSegmentPayload(fd, n int, sum uint64) *Payload {
+func newSegmentPayload(fd, n int, sum *digest) *Payload {
 	p := &Payload{n: n, seg: &segment{fd: fd, n: n}}
 	p.refs.Store(1)
 	p.sum.Store(sum)
@@ -171,28 +166,52 @@ func (p *Payload) Release() {
 	}
 }
 
-// Equal compares the content: lengths first, then hashes, which are kept, and only then bytes. It does not map.
+// Equal compares the content, up to HeapMax bytes by themselves and more by their digests. It reads no large payload, so that
+// it never takes long: one that was received, or made of a file, is equal to no other one until [Payload.Prepare] has read it.
 func (p *Payload) Equal(q *Payload) bool {
 	p.mustLive()
 	q.mustLive()
-	if p == q {
+	switch {
+	case p == q:
 		return true
-	}
-	if p.n != q.n {
+	case p.n != q.n:
 		return false
+	case p.seg == nil && q.seg == nil:
+		return bytes.Equal(p.heap, q.heap)
 	}
-	if p.seg == nil {
-		return (p.n < 64 || p.hash() == q.hash()) && bytes.Equal(p.heap, q.heap)
-	}
-	a, b := p.hash(), q.hash()
-	return a != 0 && a == b && sameSegments(p.seg, q.seg)
+	a, b := p.digest(), q.digest()
+	return a != nil && b != nil && *a == *b
 }
 
-// Prepare computes now what the first Equal of a received payload would: a program that compares in a place where it must
-// not wait does this before.
+// Prepare reads a large payload once, for Equal: where it may take its time, about 0.2 s for 1 GiB.
 func (p *Payload) Prepare() {
 	p.mustLive()
-	p.hash()
+	if p.seg != nil && p.sum.Load() == nil {
+		p.sum.Store(p.seg.digest())
+	}
+}
+
+// Inline returns a payload of the same bytes that holds no descriptor: p itself if it is one. It takes over the reference to p in
+// any case. Such a payload has up to InlineMax bytes.
+func (p *Payload) Inline() (*Payload, error) {
+	p.mustLive()
+	if p.seg == nil {
+		return p, nil
+	}
+	defer p.Release()
+	if p.n > InlineMax {
+		return nil, fmt.Errorf("cannot hold %d bytes without a memory file, at most %d: %w", p.n, InlineMax, ErrTooLarge)
+	}
+	q := &Payload{n: p.n, heap: make([]byte, p.n)}
+	for got := 0; got < p.n; {
+		n, err := p.seg.readAt(q.heap[got:], got)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read payload of %d bytes: %w", p.n, err)
+		}
+		got += n
+	}
+	q.refs.Store(1)
+	return q, nil
 }
 
 // Mapped says whether the payload holds a descriptor, as large ones do.
@@ -215,19 +234,15 @@ func (p *Payload) inlineLen() int {
 	return len(p.heap)
 }
 
-// hash is 0 when the content cannot be read. A received payload is hashed when it is first compared, since most never are.
-func (p *Payload) hash() uint64 {
-	if h := p.sum.Load(); h != 0 {
-		return h
+// digest is nil as long as a large payload has not been read.
+func (p *Payload) digest() *digest {
+	if p.seg != nil {
+		return p.sum.Load()
 	}
-	var h uint64
-	if p.seg == nil {
-		h = maphash.Bytes(seed, p.heap)
-	} else {
-		h = p.seg.hash()
-	}
-	p.sum.Store(h)
-	return h
+	var h hasher
+	h.init()
+	h.Write(p.heap)
+	return h.digest()
 }
 
 func (s *segment) bytes() ([]byte, error) {
@@ -255,46 +270,22 @@ func (s *segment) free() {
 	s.fd = -1
 }
 
-// hash and sameSegments read instead of mapping: a fault on a mapped page under a memory limit would end the process.
-
-func (s *segment) hash() uint64 {
-	var h maphash.Hash
-	h.SetSeed(seed)
+// digest reads instead of mapping: a fault on a mapped page under a memory limit would end the process. It is nil when the
+// content cannot be read.
+func (s *segment) digest() *digest {
+	var h hasher
+	h.init()
 	buf := segmentBuffers.Get().(*[]byte)
 	defer segmentBuffers.Put(buf)
 	for off := 0; off < s.n; {
 		n, err := s.readAt((*buf)[:min(len(*buf), s.n-off)], off)
 		if err != nil {
-			return 0
+			return nil
 		}
 		h.Write((*buf)[:n])
 		off += n
 	}
-	return h.Sum64()
-}
-
-func sameSegments(a, b *segment) bool {
-	x, y := segmentBuffers.Get().(*[]byte), segmentBuffers.Get().(*[]byte)
-	defer segmentBuffers.Put(x)
-	defer segmentBuffers.Put(y)
-	for off := 0; off < a.n; {
-		n, err := a.readAt((*x)[:min(len(*x), a.n-off)], off)
-		if err != nil {
-			return false
-		}
-		for got := 0; got < n; {
-			m, err := b.readAt((*y)[got:n], off+got)
-			if err != nil {
-				return false
-			}
-			got += m
-		}
-		if !bytes.Equal((*x)[:n], (*y)[:n]) {
-			return false
-		}
-		off += n
-	}
-	return true
+	return h.digest()
 }
 
 func (s *segment) readAt(b []byte, off int) (int, error) {
@@ -312,11 +303,11 @@ func (s *segment) readAt(b []byte, off int) (int, error) {
 	}
 }
 
-// segmentWriter fills a new segment and hashes what goes by.
+// segmentWriter fills a new segment and digests what goes by.
 type segmentWriter struct {
 	fd int
 	n  int64
-	h  maphash.Hash
+	h  hasher
 }
 
 func newSegmentWriter() (*segmentWriter, error) {
@@ -325,7 +316,7 @@ func newSegmentWriter() (*segmentWriter, error) {
 		return nil, err
 	}
 	w := &segmentWriter{fd: fd}
-	w.h.SetSeed(seed)
+	w.h.init()
 	return w, nil
 }
 
@@ -353,5 +344,5 @@ func (w *segmentWriter) finish() (*Payload, error) {
 		w.abort()
 		return nil, fmt.Errorf("cannot seal payload of %d bytes: %w", w.n, err)
 	}
-	return newSegmentPayload(w.fd, int(w.n), w.h.Sum64()), nil
+	return newSegmentPayload(w.fd, int(w.n), w.h.digest()), nil
 }

@@ -32,7 +32,7 @@ func PayloadFromFile(f *os.File, n int64) (*Payload, error) {
 		_ = f.Close()
 		return nil, fmt.Errorf("cannot make a payload of %d bytes of the file %s: %w", n, f.Name(), err)
 	}
-	p := newSegmentPayload(fd, int(n), 0)
+	p := newSegmentPayload(fd, int(n), nil)
 	p.seg.file = f
 	return p, nil
 }

@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -114,7 +113,7 @@ func (s *Supervisor) follow(m *member, p *proc.Process, conn *ipc.Conn) {
 	if conn == nil {
 		close(read)
 	} else {
-		s.wg.Go(func() { defer close(read); s.read(m, conn) })
+		s.wg.Go(func() { defer close(read); s.read(m, conn, p.Exited()) })
 	}
 	exit, known := awaitEnd(p, read)
 	if !known {
@@ -217,37 +216,6 @@ func (s *Supervisor) newOutbox(m *member) *ipc.Outbox {
 func (m *member) name(pid int) {
 	m.stdout.Store(newOutputPrefix(m.app.name, m.slot, uint64(m.id), pid, "stdout"))
 	m.stderr.Store(newOutputPrefix(m.app.name, m.slot, uint64(m.id), pid, "stderr"))
-}
-
-// read posts each frame of the worker until its channel ends.
-func (s *Supervisor) read(m *member, conn *ipc.Conn) {
-	for {
-		frame, err := conn.Read()
-		if err != nil {
-			var broken *ipc.ProtocolError
-			var lost *ipc.LostFilesError
-			if !errors.As(err, &broken) && !errors.As(err, &lost) {
-				// End of file, a reset when it died with unread frames, or our own close.
-				err = nil
-			}
-			s.post(channelEnded{m: m, conn: conn, err: err})
-			return
-		}
-		switch f := frame.(type) {
-		case ipc.Ack:
-			m.acked.Store(f.Epoch)
-			continue
-		case ipc.Hello: // here, in the order of the acks
-			m.acked.Store(f.Epoch)
-		}
-		if set, ok := frame.(ipc.Set); ok {
-			set.Payload.Prepare() // here, where a large value holds up its own worker only
-		}
-		if !s.post(frameArrived{m, frame}) {
-			ipc.Discard(frame)
-			return
-		}
-	}
 }
 
 // dropChannel ends the channel from this side and fails the calls that wait.

@@ -33,7 +33,9 @@ type (
 
 	frameArrived struct {
 		m     *member
+		conn  *ipc.Conn
 		frame ipc.Frame
+		taken chan<- struct{} // closed when the loop has acted on it; nil: nobody waits for that
 	}
 
 	// channelEnded: err is nil at a clean end of file.
@@ -135,7 +137,16 @@ func (f spawnFailed) apply(l *loop) {
 	l.step(f.app, pool.SpawnFailed{ID: f.id, Err: f.err.Error()})
 }
 
-func (f frameArrived) apply(l *loop) { l.frame(f.m, f.frame) }
+func (f frameArrived) apply(l *loop) {
+	if f.taken != nil {
+		defer close(f.taken)
+	}
+	if f.conn != f.m.conn {
+		ipc.Discard(f.frame) // it has another channel by now, on which it has said anew what still holds
+		return
+	}
+	l.frame(f.m, f.frame)
+}
 
 func (f channelEnded) apply(l *loop) {
 	if f.conn != f.m.conn {

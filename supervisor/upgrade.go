@@ -326,7 +326,8 @@ func (l *loop) takeBackWorker(m *member, until time.Time) {
 			m.outbox = l.s.newOutbox(m)
 			l.welcome(m)
 			if !again {
-				l.s.wg.Go(func() { l.s.read(m, conn) })
+				gone := m.proc.Exited()
+				l.s.wg.Go(func() { l.s.read(m, conn, gone) })
 			}
 		}
 	}

@@ -44,10 +44,18 @@ func (l *loop) startSources(values []CacheValue) {
 func (l *loop) startSource(v CacheValue, start bool) {
 	ctx, cancel := context.WithCancel(l.ctx)
 	j := &job{config: v, source: v.source(), cancel: cancel}
-	j.fetched = start && l.restored(v.Key, j.source)
+	var before *ipc.Payload
+	if j.fetched = start && l.restored(v.Key, j.source); j.fetched {
+		before, _ = l.store.Get(v.Key)
+		before.Retain()
+	}
 	l.jobs[v.Key] = j
 	run := cache.Job{Key: v.Key, Source: j.source, Every: v.Every, Timeout: v.Timeout, Jitter: v.Jitter, Known: j.fetched}
 	l.s.wg.Go(func() {
+		if before != nil {
+			before.Prepare() // what the source returns is compared with it
+			before.Release()
+		}
 		cache.RunJob(ctx, run, func(r cache.Result) {
 			if !l.s.post(sourceResult{j, r}) && r.Payload != nil {
 				r.Payload.Release()

@@ -163,6 +163,7 @@ func TestValuesSurvive(t *testing.T) {
 			t.Errorf("round %d: published %+v, wanted %+v", round, s.published, published)
 		}
 	}
+	s.s.wg.Wait() // they are read, to be compared
 	if got := set("a", bulk("a")); got > epoch {
 		t.Errorf("the same value has epoch %d now", got)
 	}

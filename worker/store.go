@@ -138,9 +138,13 @@ func (s *store) confirm(key string, epoch uint64, changed time.Time, p *ipc.Payl
 	}
 	s.mu.Unlock()
 	defer now.release()
-	if now.present && now.epoch == epoch && now.payload != nil && now.payload.Equal(p) {
-		p.Release()
-		return
+	if now.present && now.epoch == epoch && now.payload != nil && now.payload.Len() == p.Len() {
+		now.payload.Prepare()
+		p.Prepare()
+		if now.payload.Equal(p) {
+			p.Release()
+			return
+		}
 	}
 	s.set(key, epoch, changed, p)
 }
