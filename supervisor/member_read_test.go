@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"bytes"
 	"testing"
 	"time"
 
@@ -39,5 +40,44 @@ func TestAllowance(t *testing.T) {
 	}
 	if want := allowedAtOnce / changeCost; frames != want {
 		t.Errorf("%d changes at once, want %d", frames, want)
+	}
+}
+
+// TestFloodIsReadSlowly: what a worker sends above its allowance waits in its channel.
+func TestFloodIsReadSlowly(t *testing.T) {
+	s, err := New(Single("web", nil, 1, []string{"true"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, child, err := ipc.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	const above = 250 * time.Millisecond
+	frames := allowedAtOnce/changeCost + int(allowedRate*above/time.Second/changeCost)
+	began := time.Now()
+	m := &member{conn: conn}
+	go s.read(m, conn, nil)
+	go func() {
+		defer child.Close()
+		const pieces = 64
+		deletion := []byte{0, 0, 0, 4, byte(ipc.TypeDelete), 0, 0, 0, 1, 0, 1, 'k'} // of k, with ID 1
+		for left := frames + 1; left > 0; left -= pieces {
+			if _, err := child.Write(bytes.Repeat(deletion, min(left, pieces))); err != nil {
+				return
+			}
+		}
+	}()
+	for i := range frames + 1 {
+		if f, ok := (<-s.inbox).(frameArrived); !ok || f.frame == nil {
+			t.Fatalf("message %d is no frame", i)
+		}
+	}
+	if took := time.Since(began); took < above {
+		t.Errorf("%d changes were read within %s", frames, took)
+	}
+	if _, ok := (<-s.inbox).(channelEnded); !ok {
+		t.Error("the end of the channel is not told")
 	}
 }
