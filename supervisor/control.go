@@ -23,6 +23,11 @@ func WithVersion(version string) Option { return func(o *options) { o.version = 
 // do: anything that can be written as JSON. It may take some seconds.
 func WithDoctor(doctor func() any) Option { return func(o *options) { o.doctor = doctor } }
 
+// OnReachable has tell called with the address of the control socket each time that it listens at another one: a path, or an
+// abstract name that begins with @; empty: at none. It is called by one goroutine at a time, and must not wait for the
+// Supervisor.
+func OnReachable(tell func(address string)) Option { return func(o *options) { o.reachable = tell } }
+
 // OnControl has mount add handlers of its own to the control API, before it is served:
 // see [control.Server.Handle]. It may be given more than once.
 func OnControl(mount func(*control.Server)) Option {
@@ -74,6 +79,7 @@ func (s *Supervisor) serveControl() (close func()) {
 			}
 		}()
 		s.logs.Debug().Str("path", path).Msg("control API is served")
+		s.tellReachable(server.Path())
 	}
 	return func() {
 		closePage()
@@ -83,6 +89,12 @@ func (s *Supervisor) serveControl() (close func()) {
 			s.logs.Warn().Str("path", path).Err(err).Msg("control API was not closed in order")
 		}
 		<-ended
+	}
+}
+
+func (s *Supervisor) tellReachable(address string) {
+	if s.reachable != nil {
+		s.reachable(address)
 	}
 }
 

@@ -78,6 +78,7 @@ type options struct {
 	binary         string
 	preflight      func(ctx context.Context, binary string) (version string, err error)
 	nextKeeper     func(files map[string][]*os.File) error
+	reachable      func(address string)
 }
 
 // WithOutput sends the workers' output and the log to these instead of the
@@ -190,6 +191,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 // Ready is closed when every worker of every app has been ready at the same time
 // once.
 func (s *Supervisor) Ready() <-chan struct{} { return s.ready }
+
+// Stopping is closed when Run has begun to stop, or has ended.
+func (s *Supervisor) Stopping() <-chan struct{} { return s.upgrades.Done() }
 
 // post hands m to the loop and waits while its inbox is full. It reports false
 // when Run has ended; m is then still the caller's.

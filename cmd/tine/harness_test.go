@@ -23,6 +23,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/supervisor/claim"
 )
 
 // patience bounds every wait for something that must happen. It is long, because
@@ -162,12 +164,16 @@ func startIn(t *testing.T, dir string, args []string, opts ...option) *tine {
 	return startProgram(t, dir, tinePath, args, opts...)
 }
 
+// worldOf makes a master and its commands know only those of the same folder: many tests run at a time, with masters of the
+// same name.
+func worldOf(dir string) string { return claim.EnvWorld + "=" + filepath.Join(dir, "world") }
+
 func startProgram(t *testing.T, dir, program string, args []string, opts ...option) *tine {
 	t.Helper()
 	m := &tine{t: t, dir: dir, news: make(chan struct{}), exited: make(chan struct{})}
 	m.cmd = exec.Command(program, args...)
 	m.cmd.Dir = dir
-	m.cmd.Env = append(os.Environ(), "MEMBER_CONTROL="+dir, "TINE_LOG_LEVEL=debug", "TINE_CONTROL="+socketIn(dir))
+	m.cmd.Env = append(os.Environ(), "MEMBER_CONTROL="+dir, "TINE_LOG_LEVEL=debug", "TINE_CONTROL="+socketIn(dir), worldOf(dir))
 	for _, o := range opts {
 		o(m.cmd)
 	}

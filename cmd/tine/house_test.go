@@ -22,12 +22,13 @@ var rules = map[string][]string{
 	"supervisor/cache":             {"ipc"},
 	"supervisor/keeper":            {},
 	"supervisor/record":            {},
+	"supervisor/claim":             {},
 	"supervisor/handover":          {},
-	"supervisor/control":           {"ipc", "supervisor/pool"},
-	"supervisor/control/dashboard": {"ipc", "supervisor/pool", "supervisor/control"},
-	"supervisor/control/metrics":   {"ipc", "supervisor/pool", "supervisor/control"},
-	"supervisor":                   {"ipc", "supervisor/pool", "supervisor/civil", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record", "supervisor/keeper"},
-	"cmd/tine":                     {"ipc", "supervisor", "supervisor/pool", "supervisor/civil", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record", "supervisor/keeper", "supervisor/handover"},
+	"supervisor/control":           {"ipc", "supervisor/pool", "supervisor/claim"},
+	"supervisor/control/dashboard": {"ipc", "supervisor/pool", "supervisor/control", "supervisor/claim"},
+	"supervisor/control/metrics":   {"ipc", "supervisor/pool", "supervisor/control", "supervisor/claim"},
+	"supervisor":                   {"ipc", "supervisor/pool", "supervisor/civil", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record", "supervisor/keeper", "supervisor/claim"},
+	"cmd/tine":                     {"ipc", "supervisor", "supervisor/pool", "supervisor/civil", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record", "supervisor/keeper", "supervisor/claim", "supervisor/handover"},
 	"cmd/demo":                     {"ipc", "worker"},
 }
 
@@ -78,7 +79,7 @@ func TestImportRules(t *testing.T) {
 func TestIPCIsSmall(t *testing.T) {
 	kernel := []string{"golang.org/x/sys/"}
 	for name, may := range map[string][]string{
-		"ipc": kernel, "supervisor/keeper": kernel,
+		"ipc": kernel, "supervisor/keeper", "supervisor/claim": kernel,
 		"worker": {"golang.org/x/sys/", "golang.org/x/net/", "golang.org/x/text/"},
 	} {
 		for _, dep := range list(t, "-deps", "./"+name) {

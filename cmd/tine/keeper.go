@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -71,18 +72,22 @@ func (k keeperMode) wants(s surroundings) (bool, error) {
 }
 
 // becomeKeeper makes this process the keeper of a master for c, and returns only if that is impossible.
-func becomeKeeper(c *supervisor.Config, watchdog time.Duration) error {
+func becomeKeeper(c *supervisor.Config, id identity, watchdog time.Duration) error {
+	got, err := takeClaim(context.Background(), id, c)
+	if err != nil {
+		return err
+	}
 	if err := handOnStartPipe(); err != nil {
 		return err
 	}
-	o := keeperOptions(c)
+	o := keeperOptions(c, id, got.File())
 	if keeper.WatchdogInterval() == 0 { // else whoever watches the keeper has said how long it may take
 		o.Watchdog = watchdog
 	}
 	return keeper.Exec(o)
 }
 
-func keeperOptions(c *supervisor.Config) keeper.Options {
+func keeperOptions(c *supervisor.Config, id identity, claim *os.File) keeper.Options {
 	const own = "/proc/self/exe"
 	self, err := os.Executable()
 	if err != nil {
@@ -90,7 +95,16 @@ func keeperOptions(c *supervisor.Config) keeper.Options {
 	}
 	return keeper.Options{
 		Command: self, Fallback: own, StopTimeout: longestStop(c), JSON: supervisor.LogsJSON(c.Log, os.Stderr),
+		Claim: claim, ClaimText: id.about(controlOf(c)).Text(),
 	}
+}
+
+// controlOf is the path of the control socket; empty: there is to be none.
+func controlOf(c *supervisor.Config) string {
+	if c.Control == supervisor.ControlOff {
+		return ""
+	}
+	return c.Control
 }
 
 // longestStop is how long the apps of c may take to stop: a little less than what somebody outside has set, who kills all then.
@@ -106,9 +120,9 @@ func longestStop(c *supervisor.Config) time.Duration {
 }
 
 // nextKeeper makes a master whose keeper has died the next keeper.
-func nextKeeper(c *supervisor.Config) supervisor.Option {
+func nextKeeper(c *supervisor.Config, h *heldClaim) supervisor.Option {
 	return supervisor.WithNextKeeper(func(files map[string][]*os.File) error {
-		return keeper.Succeed(keeperOptions(c), files)
+		return keeper.Succeed(keeperOptions(c, h.id, h.file()), files)
 	})
 }
 
@@ -140,7 +154,8 @@ func handOnStartPipe() error {
 type above struct {
 	client *keeper.Client
 	files  map[string][]*os.File
-	start  *os.File // the pipe of tine start; nil: none waits
+	start  *os.File   // the pipe of tine start; nil: none waits
+	held   *heldClaim // the claim
 }
 
 // lookAbove takes what a master was started with, once. What cannot be used is no reason not to serve.

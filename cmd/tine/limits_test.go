@@ -295,7 +295,7 @@ func testLogReaderGoesAway(t *testing.T, way option) {
 	}
 	cmd := exec.Command(tinePath, "run", "-l", address, "-n", "2", "--drain-delay", "50ms", "--", memberPath)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, w, w
-	cmd.Env = append(os.Environ(), "MEMBER_CONTROL="+dir)
+	cmd.Env = append(os.Environ(), "MEMBER_CONTROL="+dir, worldOf(dir))
 	way(cmd)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/tinehq/tine/supervisor/claim"
 	"github.com/tinehq/tine/supervisor/keeper"
 )
 
@@ -105,6 +106,10 @@ func (p parts) Run() int {
 	// Without a keeper, which is quicker, but in the tests that ask for one: kept. TINE_KEEPER=on puts one above every master.
 	if os.Getenv("TINE_KEEPER") == "" {
 		os.Setenv("TINE_KEEPER", "off")
+	}
+	// What else runs on this machine is none of the tests' business.
+	if os.Getenv(claim.EnvWorld) == "" {
+		os.Setenv(claim.EnvWorld, filepath.Join(dir, "world"))
 	}
 	// The race detector would otherwise hold up each exit for a second, and a race in
 	// a child shall be an exit status that no test takes for a good one.

@@ -91,9 +91,9 @@ that dies: see --keeper. Each flag can be given as an environment variable too:
 			if on, err := f.keeper.wants(here()); err != nil {
 				return usageError{err}
 			} else if on {
-				return becomeKeeper(c, time.Duration(f.watchdog))
+				return becomeKeeper(c, f.identity(c), time.Duration(f.watchdog))
 			}
-			opts := []supervisor.Option{nextKeeper(c), supervisor.WithUpgradeSignal(upgrade)}
+			opts := []supervisor.Option{supervisor.WithUpgradeSignal(upgrade)}
 			if f.config != "" {
 				opts = append(opts, supervisor.WithReload(load))
 			}
@@ -106,7 +106,7 @@ that dies: see --keeper. Each flag can be given as an environment variable too:
 			} else {
 				opts = append(opts, supervisor.WithRefusedConfig(refused))
 			}
-			return runAndTell(cmd.Context(), up, c, opts...)
+			return runAndTell(cmd.Context(), up, f.identity(c), c, opts...)
 		},
 	}
 	cmd.DisableFlagsInUseLine = true
@@ -126,7 +126,7 @@ func (f *runFlags) define(flags *pflag.FlagSet) {
 	flags.StringVar(&f.env, "env", "", "`NAME` of the environment in the config file that holds, such as production")
 	flags.StringArrayVarP(&f.listen, "listen", "l", nil, "`ADDRESS` to serve, as :7000 or unix:/run/web.sock; may be repeated")
 	flags.IntVarP(&f.workers, "workers", "n", 0, "worker processes; 0: one per CPU")
-	flags.StringVar(&f.name, "name", "", "`NAME` of the app (default: the command's)")
+	flags.StringVar(&f.name, "name", "", "`NAME` of the app and its master (default: the command's); with a config file of the master (default: what the file says)")
 	flags.StringArrayVar(&f.cache, "cache", nil, "cached value, as `KEY=exec:COMMAND@5s`, KEY=file:PATH@5s or KEY=sql:sqlite:FILE:QUERY@5s; may be repeated")
 	flags.StringVar(&f.restart, "restart", d.Restart, "on-failure, always or never")
 	flags.StringVar(&f.rollout, "rollout", d.Rollout, "surge, or stop_first where there is no room for one worker more")
@@ -169,7 +169,9 @@ func (f *runFlags) load(flags *pflag.FlagSet, args []string) (*supervisor.Config
 	override(&c.Control, f.control)
 	override(&c.Health.Listen, f.health)
 	f.stopTimes(c, flags)
-	nameMaster(c)
+	if nameMaster(c); f.config != "" && f.name != "" {
+		c.Name = f.name
+	}
 	if c.Control == "" {
 		c.Control = control.DefaultPath(c.Name)
 	} else if isFolder(c.Control) {
@@ -194,7 +196,7 @@ func nameMaster(c *supervisor.Config) {
 func (f *runFlags) source(flags *pflag.FlagSet, args []string) (*supervisor.Config, error) {
 	if f.config != "" {
 		for _, name := range appFlags {
-			if flags.Changed(name) {
+			if name != "name" && flags.Changed(name) {
 				return nil, usageError{fmt.Errorf("--%s and a config file: say it in %s", name, f.config)}
 			}
 		}

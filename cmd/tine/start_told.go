@@ -20,7 +20,7 @@ const (
 
 // runAndTell runs c as supervisor.Run does, and tells a tine start that waits for it. A process that another master has
 // started goes on where that one ends.
-func runAndTell(ctx context.Context, up above, c *supervisor.Config, opts ...supervisor.Option) (err error) {
+func runAndTell(ctx context.Context, up above, id identity, c *supervisor.Config, opts ...supervisor.Option) (err error) {
 	defer up.close()
 	next := openSuccession(&up)
 	if next != nil {
@@ -34,9 +34,23 @@ func runAndTell(ctx context.Context, up above, c *supervisor.Config, opts ...sup
 	if err := next.receive(ctx); err != nil {
 		return err
 	}
-	s, err := supervisor.New(c, slices.Concat([]supervisor.Option{supervisor.WithSignals()}, up.options(), next.options(), opts)...)
+	h := &heldClaim{above: &up, id: id, claim: up.inheritClaim()}
+	up.held = h
+	if h.claim == nil && up.isFirst(next) {
+		if h.claim, err = takeClaim(ctx, id, c); err != nil {
+			return err
+		}
+		h.store()
+	}
+	defer func() { h.end(!errors.Is(err, supervisor.ErrUpgraded)) }()
+	s, err := supervisor.New(c, slices.Concat([]supervisor.Option{supervisor.WithSignals(), nextKeeper(c, h), supervisor.OnReachable(h.reachable)},
+		up.options(), next.options(), opts)...)
 	if err != nil {
 		return err
+	}
+	h.ready, h.stops = s.Ready(), s.Stopping()
+	if next == nil || !next.HasParent() {
+		h.begin()
 	}
 	ended, told := make(chan struct{}), make(chan struct{})
 	go func() {

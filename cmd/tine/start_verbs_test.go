@@ -31,7 +31,7 @@ type shell struct {
 func newShell(t *testing.T, env ...string) *shell {
 	t.Helper()
 	sh := &shell{t: t, dir: folder(t)}
-	sh.env = append(append(os.Environ(), "MEMBER_CONTROL="+sh.dir, "XDG_STATE_HOME="+sh.dir, "TINE_CONTROL="+filepath.Join(sh.dir, "control")+"/"), env...)
+	sh.env = append(append(os.Environ(), "MEMBER_CONTROL="+sh.dir, "XDG_STATE_HOME="+sh.dir, "TINE_CONTROL="+filepath.Join(sh.dir, "control")+"/", worldOf(sh.dir)), env...)
 	t.Cleanup(func() {
 		if t.Failed() {
 			logs, _ := filepath.Glob(filepath.Join(sh.dir, "tine", "*.log"))

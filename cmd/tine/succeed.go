@@ -109,6 +109,7 @@ func (s *succession) inCharge(ctx context.Context) error {
 	if err := s.Ready(); err != nil {
 		return err
 	}
+	s.above.held.begin()
 	step(stepReady)
 	return nil
 }
@@ -129,6 +130,11 @@ func (s *succession) Upgrade(ctx context.Context, binary string, give func() (ma
 				return nil, err
 			}
 			files[startName] = start
+		}
+		if claim, err := s.above.held.duplicate(); err != nil {
+			return nil, err
+		} else if claim != nil {
+			files[keeper.ClaimName] = claim
 		}
 		given = true
 		step(stepGiven)

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/claim"
 	"golang.org/x/sys/unix"
 )
 
@@ -124,7 +125,7 @@ func boot(t *testing.T, etc map[string]string) (*machine, error) {
 		return nil, err
 	}
 	m := startProgram(t, dir, "unshare", []string{"--pid", "--mount", "--uts", "--ipc", "--fork", "--kill-child", "--propagation", "private",
-		"sh", "-c", bootScript, "boot", dir, held.Name()}, func(c *exec.Cmd) { c.Env = os.Environ() })
+		"sh", "-c", bootScript, "boot", dir, held.Name()}, func(c *exec.Cmd) { c.Env = append(os.Environ(), claim.EnvWorld+"=") })
 	var wg sync.WaitGroup
 	wg.Go(func() { m.read(terminal) })
 	t.Cleanup(wg.Wait)
@@ -196,7 +197,7 @@ func removeCgroups(t *testing.T, name string) {
 // run runs a program of the host's in the machine, as root.
 func (s *machine) run(args ...string) (string, error) {
 	cmd := exec.Command("nsenter", append([]string{"-t", strconv.Itoa(s.init), "-m", "-p", "-i", "-u", "--"}, args...)...)
-	cmd.Env = append(os.Environ(), "SYSTEMD_PAGER=", "SYSTEMD_COLORS=0")
+	cmd.Env = append(os.Environ(), "SYSTEMD_PAGER=", "SYSTEMD_COLORS=0", claim.EnvWorld+"=")
 	text, err := cmd.CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(text))

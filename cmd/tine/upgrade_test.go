@@ -34,7 +34,7 @@ func (m *tine) tell(status int, args ...string) (out, stderr string) {
 func (m *tine) command(args ...string) (cmd *exec.Cmd, stdout, stderr *bytes.Buffer) {
 	cmd = exec.Command(tinePath, args...)
 	cmd.Dir = m.dir
-	cmd.Env = append(os.Environ(), "TINE_CONTROL="+socketIn(m.dir))
+	cmd.Env = append(os.Environ(), "TINE_CONTROL="+socketIn(m.dir), worldOf(m.dir))
 	stdout, stderr = &bytes.Buffer{}, &bytes.Buffer{}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	return cmd, stdout, stderr

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/claim"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -41,6 +42,7 @@ func TestVerbs(t *testing.T) {
 			}
 			env.Defer(func() { os.RemoveAll(dir) })
 			env.Setenv("XDG_RUNTIME_DIR", dir)
+			env.Setenv(claim.EnvWorld, dir+"/tine")
 			env.Setenv("TINE_CONTROL", dir+"/tine/") // else what else runs on this machine is seen
 			env.Setenv("XDG_STATE_HOME", dir)
 			env.Setenv("XDG_CONFIG_HOME", dir)

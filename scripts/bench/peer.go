@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/scripts/internal/numbered"
+	"github.com/tinehq/tine/supervisor/claim"
 )
 
 // peer is a running server of the service at addr.
@@ -42,6 +43,10 @@ func (b *bench) launch(c command) (*peer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot start %s: %w", c.name, err)
 	}
+	if cmd.Env == nil {
+		cmd.Env = os.Environ()
+	}
+	cmd.Env = append(cmd.Env, claim.EnvWorld+"="+filepath.Join(b.dir, "world-"+strings.ReplaceAll(addr, ":", "-"))) // others may run beside
 	s := &peer{name: c.name, addr: addr, log: newTineLog(), lines: &numbered.Lines{}, rolled: make(chan struct{}, 64)}
 	s.p, err = startProcess(cmd, func(line []byte) {
 		s.lines.Find(string(line))

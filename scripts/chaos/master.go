@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/scripts/internal/rawhttp"
+	"github.com/tinehq/tine/supervisor/claim"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -111,7 +112,7 @@ func (m *master) start() error {
 		"--log-format", "json", "--log-level", "debug")
 	cmd.Stdout, cmd.Stderr = m.out, m.out
 	// A program with the race detector sleeps for a second before it exits.
-	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", claim.EnvWorld+"="+m.dir) // others may run beside
 	// A Ctrl-C in the terminal is for this program, which then stops the master.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {

@@ -21,6 +21,9 @@ const (
 	envWatchdogPID = "WATCHDOG_PID"
 )
 
+// EnvAnswers is set for a master whose keeper answers on the claim: see [Options].Claim.
+const EnvAnswers = "TINE_KEEPER_ANSWERS"
+
 // EnvPIDFile names the file by which systemd is told who is the master: see [Client.Lead]. It is not systemd's: the unit says
 // by it what its PIDFile= is.
 const EnvPIDFile = "MAINPIDFILE"
@@ -149,3 +152,6 @@ func PID() int {
 	}
 	return pid
 }
+
+// Answers says whether the keeper above this process answers on the claim. One before Options.Claim was does not.
+func Answers() bool { return PID() != 0 && os.Getenv(EnvAnswers) == "1" }

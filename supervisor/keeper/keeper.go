@@ -3,6 +3,7 @@ package keeper
 import (
 	"errors"
 	"io"
+	"os"
 	"time"
 )
 
@@ -49,6 +50,12 @@ type Options struct {
 	// MaxFiles is how many files are stored at most. 0: DefaultMaxFiles. A lower RLIMIT_NOFILE lowers it to less than
 	// half of that: starting a process takes two descriptors a file.
 	MaxFiles int
+	// Claim is the listening socket by which the master is found and is the only one of its name: see package claim. The
+	// keeper holds it as long as it lives, stores it for the masters as [ClaimName], and answers on it, with ClaimText
+	// before what it knows itself. nil: there is none. It stays the caller's.
+	Claim *os.File
+	// ClaimText are lines KEY=VALUE, each with its line feed.
+	ClaimText string
 
 	succeeds bool    // this process was a master: Succeed
 	given    []given // by it

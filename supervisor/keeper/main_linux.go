@@ -27,7 +27,20 @@ func Exec(o Options) error { return o.exec(os.Environ()) }
 func (o Options) exec(env []string) error {
 	o = o.normal()
 	role := fmt.Sprintf("%d %d %d %d %q %q", o.Watchdog, o.StopTimeout, o.MaxFiles, boolNumber(o.JSON), o.Command, o.Fallback)
-	env = append(slices.DeleteFunc(env, func(kv string) bool { return strings.HasPrefix(kv, envRole+"=") }), envRole+"="+role)
+	env = append(slices.DeleteFunc(env, func(kv string) bool {
+		return strings.HasPrefix(kv, envRole+"=") || strings.HasPrefix(kv, envClaim+"=")
+	}), envRole+"="+role)
+	if o.Claim != nil {
+		fd, err := descriptor(o.Claim)
+		if err == nil {
+			_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
+		}
+		if err != nil {
+			return fmt.Errorf("cannot become the keeper: the claim: %w", err)
+		}
+		defer unix.CloseOnExec(fd)
+		env = append(env, envClaim+"="+strconv.Itoa(fd)+" "+strconv.Quote(o.ClaimText))
+	}
 	const own = "/proc/self/exe"
 	// By its name, which the process list shows, if that still names this program: what is there now may be half a file.
 	var err error
@@ -72,6 +85,9 @@ func Main() {
 		var files string
 		files, o.succeeds = os.LookupEnv(envFiles)
 		o.given, err = readGiven(files)
+	}
+	if err == nil {
+		err = o.readClaim(os.Getenv(envClaim))
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "keeper: cannot read %s=%s: %v\n", envRole, printable(role), err)
@@ -118,7 +134,7 @@ func boolNumber(b bool) int {
 func withoutRole(env []string) []string {
 	kept := make([]string, 0, len(env)+1)
 	for _, kv := range env {
-		if !strings.HasPrefix(kv, envRole+"=") && !strings.HasPrefix(kv, envFiles+"=") {
+		if key, _, _ := strings.Cut(kv, "="); key != envRole && key != envFiles && key != envClaim {
 			kept = append(kept, kv)
 		}
 	}

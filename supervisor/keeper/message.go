@@ -28,6 +28,10 @@ const (
 // commandField says, beside MAINPID, from which program the keeper is to bring that process back: its absolute path.
 const commandField = "X-TINE-COMMAND"
 
+// controlField says where the master in charge can be asked: the address of its control socket, a path or @NAME. Empty: it
+// cannot. It is part of what the keeper answers on the claim.
+const controlField = "X-TINE-CONTROL"
+
 // maxCommand is the longest path of a program in bytes. There has to be room beside it in a notification.
 const maxCommand = maxMessage - 256
 
@@ -43,6 +47,7 @@ type message struct {
 	store, remove              bool
 	name                       string // of the files, valid or empty
 	barrier, exits, chief      bool
+	control                    *string // an address, or empty: there is none; nil: not said
 }
 
 // parse reads a notification: lines KEY=VALUE, in the words of sd_notify(3). What it does not know it passes over. A
@@ -114,9 +119,17 @@ func (m *message) set(key, value string) error {
 			return err
 		}
 		m.command = value
+	case controlField:
+		if len(value) > maxControl || printable(value) != value {
+			return fmt.Errorf("an address of up to %d bytes without control characters is needed", maxControl)
+		}
+		m.control = &value
 	}
 	return nil
 }
+
+// maxControl is more than an address of a Unix socket can have, in bytes.
+const maxControl = 256
 
 // maxWatchdog is the longest time between two signs of life: what is longer guards nothing.
 const maxWatchdog = 24 * time.Hour

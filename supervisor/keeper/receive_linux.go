@@ -57,6 +57,9 @@ func (s *shell) understand(d datagram) (left []int) {
 		s.log.say("process %d: %v", sender, err)
 	}
 	s.step(heard{about, sender, m})
+	if c := s.core.charge; m.control != nil && c != nil && c.pid == about {
+		s.claim.moved(*m.control)
+	}
 	switch {
 	case m.store:
 		return s.keep(d, m)

@@ -26,6 +26,7 @@ import (
 const (
 	optionsKey = "KEEPER_TEST_OPTIONS"
 	controlKey = "KEEPER_TEST_CONTROL"
+	claimKey   = "KEEPER_TEST_CLAIM"
 )
 
 // playRole is what the test binary does as a child. It does not return from a role that it knows.
@@ -35,6 +36,10 @@ func playRole(role string) {
 		var o Options
 		must(json.Unmarshal([]byte(os.Getenv(optionsKey)), &o))
 		o.Log = os.Stderr
+		o.Claim = nil
+		if os.Getenv(claimKey) != "" {
+			o.Claim = os.NewFile(firstInherited, "claim")
+		}
 		go endWithTheTest()
 		code := Run(o)
 		if err := goleak.Find(goleak.IgnoreTopFunction("os/signal.signal_recv"), goleak.IgnoreTopFunction("os/signal.loop"),
@@ -167,6 +172,9 @@ func (p *puppet) obey(order string, args []string) string {
 			var contents []string
 			for _, f := range list {
 				text, err := io.ReadAll(io.NewSectionReader(f, 0, 1000))
+				if name == ClaimName {
+					text, err = []byte("?"), nil // a socket
+				}
 				must(err)
 				contents = append(contents, string(text))
 			}
@@ -229,6 +237,10 @@ func (p *puppet) obey(order string, args []string) string {
 		o := Options{Command: exe}
 		if len(args) > 0 {
 			o = Options{Command: args[0], Fallback: "/proc/self/exe"}
+		}
+		if all := p.files[ClaimName]; len(all) > 0 {
+			o.Claim, o.ClaimText = all[0], "name=web\n"
+			delete(p.files, ClaimName)
 		}
 		return answer(Succeed(o, p.files))
 	case "cannotsucceed": // as there are more names than a variable can have

@@ -21,6 +21,7 @@ type shell struct {
 	socket  *socket
 	up      *upstream
 	store   *store
+	claim   *claim // nil: none is held
 	exits   exits
 
 	pidfds  map[int]int  // of the masters by PID; -1: this kernel has none
@@ -72,6 +73,7 @@ func (s *shell) prepare() (err error) {
 	}
 	s.store = newStore(s.o.MaxFiles)
 	s.inherit()
+	s.holdClaim()
 	// Whatever else this process was started with stays with it.
 	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	if s.socket, err = insist(s, openSocket); err != nil {
@@ -140,6 +142,7 @@ func (s *shell) close() {
 		unix.Close(s.socket.fd)
 	}
 	s.up.close()
+	s.claim.close()
 }
 
 // turn waits until something happens, and sees to it.
@@ -151,7 +154,8 @@ func (s *shell) turn() {
 	}
 	s.poll = append(s.poll[:0],
 		unix.PollFd{Fd: int32(s.socket.fd), Events: unix.POLLIN},
-		unix.PollFd{Fd: int32(s.signals.pipe[0]), Events: unix.POLLIN})
+		unix.PollFd{Fd: int32(s.signals.pipe[0]), Events: unix.POLLIN},
+		unix.PollFd{Fd: -1, Events: unix.POLLIN})
 	for _, fd := range s.pidfds {
 		if fd >= 0 {
 			s.poll = append(s.poll, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
@@ -161,6 +165,8 @@ func (s *shell) turn() {
 	if at := s.core.deadline(); !at.IsZero() {
 		wait = max(0, time.Until(at)+time.Millisecond-1) // rounded up
 	}
+	claim, wait := s.claim.watched(time.Now(), wait)
+	s.poll[2].Fd = int32(claim)
 	resting := s.memory.busy && (wait < 0 || wait > restful)
 	if resting {
 		wait = restful
@@ -178,6 +184,9 @@ func (s *shell) turn() {
 	if n > 0 && s.poll[0].Revents != 0 {
 		s.receive(burst)
 	}
+	if n > 0 && s.poll[2].Revents != 0 {
+		s.answerClaims()
+	}
 	var ended bool
 	s.signals.take(func(sig syscall.Signal) {
 		if forwarded(sig) {
@@ -185,7 +194,7 @@ func (s *shell) turn() {
 		}
 		ended = ended || sig == syscall.SIGCHLD
 	})
-	for _, p := range s.poll[2:] {
+	for _, p := range s.poll[3:] {
 		ended = ended || p.Revents != 0
 	}
 	if ended {

@@ -33,6 +33,7 @@ var update = flag.Bool("update", false, "write what the core does into the scrip
 //	ended PID [code=N] [signal=N] [lost]
 //	signal NAME                              TERM, INT, HUP, ...
 //	orphaned   childless
+//	about                                    what is told of it on the claim
 //	wait DURATION                            time goes by, with a tick at every deadline
 //	pause DURATION                           time goes by in which the keeper does not run
 //	tick
@@ -128,6 +129,8 @@ func playScript(t *testing.T, story []byte) []byte {
 					t.Fatalf("unknown: %s", line)
 				}
 			}
+		case "about":
+			fmt.Fprintf(&out, "    = %s\n", strings.Join(strings.Fields(c.about(7)), " "))
 		case "begin":
 			step("", begin{})
 		case "started":

@@ -39,6 +39,9 @@ func (s *shell) environment() []string {
 		return ofAbove(key)
 	})
 	env = append(env, EnvKeeper+"="+strconv.Itoa(os.Getpid()), envNotify+"="+s.socket.name, envStore+"="+strconv.Itoa(s.store.max))
+	if s.claim != nil {
+		env = append(env, EnvAnswers+"=1")
+	}
 	if s.o.Watchdog > 0 {
 		env = append(env, envWatchdog+"="+strconv.FormatInt(s.o.Watchdog.Microseconds(), 10))
 	}

@@ -76,7 +76,7 @@ const wordBits = syscall.Signal(strconv.IntSize)
 
 // ofAbove says whether a variable is what a keeper, or systemd, says to a master.
 func ofAbove(key string) bool {
-	return key == EnvKeeper || strings.HasPrefix(key, "LISTEN_") ||
+	return key == EnvKeeper || key == EnvAnswers || strings.HasPrefix(key, "LISTEN_") ||
 		key == envNotify || key == envStore || key == "MAINPID" || key == EnvPIDFile || strings.HasPrefix(key, "WATCHDOG_")
 }
 

@@ -1,0 +1,8 @@
+package keeper
+
+// ClaimName is the name under which the claim is stored. Masters before it was there pass over names that begin so.
+const ClaimName = "tcp.claim"
+
+// Reachable tells the keeper where this master, which is to be in charge, can be asked: at the address of its control socket,
+// a path or @NAME; empty: it cannot. Who asks the keeper on the claim is told so.
+func (c *Client) Reachable(address string) error { return c.Notify(controlField + "=" + address) }
