@@ -288,8 +288,9 @@ func (h *heldClaim) duplicate() ([]*os.File, error) {
 	return []*os.File{f}, nil
 }
 
-// end lets go of it. forget: for good, as no master follows.
-func (h *heldClaim) end(forget bool) {
+// end lets go of it. Where another master is in charge, which followed this one or was never followed by it, whoever stores
+// files keeps it for that one.
+func (h *heldClaim) end(followed bool) {
 	h.mu.Lock()
 	quit := h.quit
 	h.mu.Unlock()
@@ -298,7 +299,7 @@ func (h *heldClaim) end(forget bool) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if forget && h.claim != nil && !keeper.Answers() {
+	if quit != nil && !followed && h.claim != nil && !keeper.Answers() {
 		_ = h.above.client.Remove(keeper.ClaimName)
 	}
 	h.claim.Close()

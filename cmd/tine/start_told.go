@@ -42,7 +42,8 @@ func runAndTell(ctx context.Context, up above, id identity, c *supervisor.Config
 		}
 		h.store()
 	}
-	defer func() { h.end(!errors.Is(err, supervisor.ErrUpgraded)) }()
+	followed := false
+	defer func() { h.end(followed) }()
 	s, err := supervisor.New(c, slices.Concat([]supervisor.Option{supervisor.WithSignals(), nextKeeper(c, h), supervisor.OnReachable(h.reachable)},
 		up.options(), next.options(), opts)...)
 	if err != nil {
@@ -69,7 +70,7 @@ func runAndTell(ctx context.Context, up above, id identity, c *supervisor.Config
 	err = s.Run(ctx)
 	close(ended)
 	<-told
-	if errors.Is(err, supervisor.ErrUpgraded) {
+	if followed = errors.Is(err, supervisor.ErrUpgraded); followed {
 		return nil // who has asked for it knows
 	}
 	return err

@@ -368,12 +368,12 @@ func TestSystemdSteering(t *testing.T) {
 func TestSystemdStoreIsFull(t *testing.T) {
 	t.Parallel()
 	etc := packaged(t, systemdConfig)
-	etc["systemd/system/tine.service.d/60-store.conf"] = "[Service]\nFileDescriptorStoreMax=12\nEnvironment=FDSTORE=12\n"
+	etc["systemd/system/tine.service.d/60-store.conf"] = "[Service]\nFileDescriptorStoreMax=13\nEnvironment=FDSTORE=13\n"
 	s := serving(t, etc)
 	e := s.await(func(e event) bool { return strings.HasPrefix(e.Message, "cannot keep what the next master needs") })
-	has(t, e.Error, "12 is the most (FileDescriptorStoreMax)")
+	has(t, e.Error, "13 is the most (FileDescriptorStoreMax)")
 	before := pids(s.mustStatus().Apps[0])
-	if n := s.show("NFileDescriptorStore"); n != "11" {
+	if n := s.show("NFileDescriptorStore"); n != "12" {
 		t.Errorf("%s descriptors are stored", n)
 	}
 	l := s.load(4)
