@@ -79,7 +79,7 @@ func TestImportRules(t *testing.T) {
 func TestIPCIsSmall(t *testing.T) {
 	kernel := []string{"golang.org/x/sys/"}
 	for name, may := range map[string][]string{
-		"ipc": kernel, "supervisor/keeper", "supervisor/claim": kernel,
+		"ipc": kernel, "supervisor/keeper": kernel, "supervisor/claim": kernel,
 		"worker": {"golang.org/x/sys/", "golang.org/x/net/", "golang.org/x/text/"},
 	} {
 		for _, dep := range list(t, "-deps", "./"+name) {
