@@ -209,6 +209,46 @@ func TestAdoptKeepsTheBoard(t *testing.T) {
 	}
 }
 
+// A set that is adopted has the descriptors of one that was opened, also after slots have come and gone: masters follow one
+// another for years.
+func TestAdoptCostsNoDescriptors(t *testing.T) {
+	ofBPF := func() (n int) {
+		t.Helper()
+		all, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, fd := range all {
+			if to, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && strings.HasPrefix(to, "anon_inode:bpf") {
+				n++
+			}
+		}
+		return n
+	}
+	before := ofBPF()
+	s := mustOpen(t, 2, "127.0.0.1:0")
+	s.Files() // as for a master that may have a next one
+	opened := ofBPF() - before
+	for range 3 {
+		saved, files := keep(t, s)
+		s.Leave()
+		s = mustAdopt(t, saved, files, Options{})
+		for _, f := range files {
+			f.Close()
+		}
+		if err := s.OpenSlot(2); err != nil {
+			t.Fatal(err)
+		}
+		s.Files()
+		if err := s.CloseSlot(2); err != nil {
+			t.Fatal(err)
+		}
+		if adopted := ofBPF() - before; adopted != opened {
+			t.Fatalf("%d descriptors of BPF after an adoption, %d before", adopted, opened)
+		}
+	}
+}
+
 // The last slot was about to be closed when the process ended that had it: its socket is gone, or is still there.
 func TestAdoptWithoutTheLastSlot(t *testing.T) {
 	for _, kind := range kindsHere(t) {

@@ -112,6 +112,11 @@ func adoptEBPF(a *adoption, board *ipc.Board, slots int, o Options) (_ steerer, 
 			return nil, err
 		}
 		e.groups[group] = g
+		g.keepTable() // there is a next master to think of, as there was one before
+	}
+	if len(e.groups) > 0 { // else the earlier master could not say which maps there were
+		e.spare.close()
+		e.spare = nil
 	}
 	e.inherited = slots
 	return e, nil
@@ -230,16 +235,21 @@ func (g *groupEBPF) close() {
 func (e *reuseEBPF) tables() map[int]*os.File {
 	files := map[int]*os.File{}
 	for i, g := range e.groups {
-		if g.table == nil {
-			fd, err := unix.FcntlInt(uintptr(g.sockets.FD()), unix.F_DUPFD_CLOEXEC, 0)
-			if err != nil {
-				continue
-			}
-			g.table = os.NewFile(uintptr(fd), "map of sockets")
+		if g.keepTable(); g.table != nil {
+			files[i] = g.table
 		}
-		files[i] = g.table
 	}
 	return files
+}
+
+// keepTable makes the file of the map, if there is none yet. Where it cannot, the next call tries again.
+func (g *groupEBPF) keepTable() {
+	if g.table != nil {
+		return
+	}
+	if fd, err := unix.FcntlInt(uintptr(g.sockets.FD()), unix.F_DUPFD_CLOEXEC, 0); err == nil {
+		g.table = os.NewFile(uintptr(fd), "map of sockets")
+	}
 }
 
 func (e *reuseEBPF) kind() Kind { return KindEBPF }
