@@ -17,6 +17,8 @@ const maxEnvFile = 1 << 20
 //	PLAIN=a $b \n        # as it stands: nothing is expanded
 //	SINGLE='as it stands # too'
 //	DOUBLE="a\tb\n\"c\"" # \n \r \t \" \\ \$ are replaced
+//	KEY="-----BEGIN      # what is in quotes may go on in the lines after
+//	-----END"
 //
 // It returns KEY=VALUE in the order of the file. When a line is wrong the error is a *[ConfigErrors].
 func ReadEnvFile(path string) ([]string, error) {
@@ -28,16 +30,26 @@ func ReadEnvFile(path string) ([]string, error) {
 }
 
 func parseEnv(file, text string) ([]string, error) {
+	plain, bad, err := plainText([]byte(text))
+	if err != nil {
+		e := &ConfigError{File: file, Message: err.Error()}
+		if bad > 0 {
+			e.Line, e.Column = bad, 1
+		}
+		return nil, joinConfigErrors([]*ConfigError{e})
+	}
 	var env []string
 	var errs []*ConfigError
-	for i, line := range strings.Split(strings.TrimPrefix(text, "\ufeff"), "\n") {
-		line = strings.TrimSuffix(line, "\r")
-		pair, column, err := parseEnvLine(line)
+	lines := strings.Split(strings.ReplaceAll(string(plain), "\r\n", "\n"), "\n")
+	for i := 0; i < len(lines); i++ {
+		p := envPair{lines: lines[i:]}
+		pair, column, err := p.parse()
 		if err != nil {
-			errs = append(errs, &ConfigError{File: file, Line: i + 1, Column: column, Message: err.Error(), Source: line})
+			errs = append(errs, &ConfigError{File: file, Line: i + 1, Column: column, Message: err.Error(), Source: lines[i]})
 		} else if pair != "" {
 			env = append(env, pair)
 		}
+		i += p.more
 	}
 	if err := joinConfigErrors(errs); err != nil {
 		return nil, err
@@ -45,9 +57,16 @@ func parseEnv(file, text string) ([]string, error) {
 	return env, nil
 }
 
-// parseEnvLine returns KEY=VALUE, "" for a line without one, or the column at which the line is wrong.
-func parseEnvLine(line string) (pair string, column int, err error) {
+// envPair is one line of an env file, with those after it that a quoted value goes on in.
+type envPair struct {
+	lines []string // from this one to the last of the file
+	more  int      // lines after the first that were taken
+}
+
+// parse returns KEY=VALUE, "" for a line without one, or the column at which the first line is wrong.
+func (p *envPair) parse() (pair string, column int, err error) {
 	const blanks = " \t"
+	line := p.lines[0]
 	rest := strings.TrimLeft(line, blanks)
 	if rest == "" || rest[0] == '#' {
 		return "", 0, nil
@@ -65,7 +84,7 @@ func parseEnvLine(line string) (pair string, column int, err error) {
 	}
 	value = strings.TrimLeft(value, blanks)
 	column = at(value)
-	text, rest, err := envValue(value)
+	text, rest, err := p.value(value)
 	if err != nil {
 		return "", column, err
 	}
@@ -73,30 +92,42 @@ func parseEnvLine(line string) (pair string, column int, err error) {
 		return "", column, errors.New("contains a zero byte")
 	}
 	if rest = strings.TrimLeft(rest, blanks); rest != "" && rest[0] != '#' {
+		if p.more > 0 {
+			return "", column, fmt.Errorf("more text after the quote that closes this one %d lines on: close it where the value ends", p.more)
+		}
 		return "", at(rest), errors.New("more text after the closing quote: quote the whole value")
 	}
 	return key + "=" + text, 0, nil
 }
 
-// envValue returns the value that text begins with, and what follows its closing quote.
-func envValue(text string) (value, rest string, err error) {
+// value returns the value that text begins with, and what follows its closing quote, which may be in a later line.
+func (p *envPair) value(text string) (value, rest string, err error) {
 	if text == "" {
 		return "", "", nil
 	}
-	switch quote := text[0]; quote {
-	case '\'':
-		value, rest, ok := strings.Cut(text[1:], "'")
-		if !ok {
-			return "", "", errors.New("the quote ' is never closed in this line")
+	if quote := text[0]; quote == '\'' || quote == '"' {
+		return p.inQuotes(text[1:], quote)
+	}
+	// A # begins a comment only after a blank, so that colours and fragments need no quotes.
+	for i := 0; i < len(text); i++ {
+		if text[i] == '#' && (i == 0 || text[i-1] == ' ' || text[i-1] == '\t') {
+			text = text[:i]
+			break
 		}
-		return value, rest, nil
-	case '"':
-		var b strings.Builder
-		for i := 1; i < len(text); i++ {
+	}
+	return strings.TrimRight(text, " \t"), "", nil
+}
+
+// inQuotes is value behind the opening quote.
+func (p *envPair) inQuotes(text string, quote byte) (value, rest string, err error) {
+	var b strings.Builder
+	for more := 0; ; more++ {
+		for i := 0; i < len(text); i++ {
 			switch c := text[i]; {
-			case c == '"':
+			case c == quote:
+				p.more = more
 				return b.String(), text[i+1:], nil
-			case c == '\\' && i+1 < len(text):
+			case quote == '"' && c == '\\' && i+1 < len(text):
 				i++
 				switch text[i] {
 				case 'n':
@@ -115,16 +146,12 @@ func envValue(text string) (value, rest string, err error) {
 				b.WriteByte(c)
 			}
 		}
-		return "", "", errors.New(`the quote " is never closed in this line`)
-	}
-	// A # begins a comment only after a blank, so that colours and fragments need no quotes.
-	for i := 0; i < len(text); i++ {
-		if text[i] == '#' && (i == 0 || text[i-1] == ' ' || text[i-1] == '\t') {
-			text = text[:i]
-			break
+		if more+1 == len(p.lines) {
+			return "", "", fmt.Errorf("the quote %c is never closed", quote)
 		}
+		b.WriteByte('\n')
+		text = p.lines[more+1]
 	}
-	return strings.TrimRight(text, " \t"), "", nil
 }
 
 // checkEnvName tells what is wrong with the name of a variable.

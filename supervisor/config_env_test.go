@@ -12,14 +12,14 @@ import (
 func TestReadEnvFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), ".env")
 	text := "\ufeff# comment\n\n  # another\nA=1\nexport B=two words  # comment\nC='as $it # is'\nD=\"a\\tb\\n\\\"c\\\" \\$x \\x\" # end\nE=\nF=#none\n" +
-		"COLOUR=red#ff0000\n  INDENTED = no\r\nEQ=a=b\nexported=1\nexport=2\nA=3\nLAST=x"
+		"COLOUR=red#ff0000\n  INDENTED = no\r\nEQ=a=b\nexported=1\nexport=2\nA=3\nPEM=\"-----BEGIN\r\n a\\tb # \\\"\r\n\r\n-----END\" # end\nRAW='x\n\\n\ny'\nLAST=x"
 	if err := os.WriteFile(path, []byte(strings.Replace(text, "INDENTED =", "INDENTED=", 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	got, err := ReadEnvFile(path)
 	want := []string{
 		"A=1", "B=two words", "C=as $it # is", "D=a\tb\n\"c\" $x \\x", "E=", "F=", "COLOUR=red#ff0000", "INDENTED=no", "EQ=a=b",
-		"exported=1", "export=2", "A=3", "LAST=x",
+		"exported=1", "export=2", "A=3", "PEM=-----BEGIN\n a\tb # \"\n\n-----END", "RAW=x\n\\n\ny", "LAST=x",
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q, %v", got, err)
@@ -28,7 +28,7 @@ func TestReadEnvFile(t *testing.T) {
 
 func TestReadEnvFileNamesEveryBadLine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), ".env")
-	if err := os.WriteFile(path, []byte("A=1\nB\n  export C D=2\n=3\nE='open\nF=\"open\\\"\nG='a' b\nTINE_X=1\nH =1\n"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("A=1\nB\n  export C D=2\n=3\nE='open\nF=\"open\\\"\nG='a' b\nTINE_X=1\nH =1\nI=\"open\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, err := ReadEnvFile(path)
@@ -45,26 +45,53 @@ func TestReadEnvFileNamesEveryBadLine(t *testing.T) {
 :4:1: a variable without a name
    4 | =3
      | ^
-:5:3: the quote ' is never closed in this line
+:5:3: more text after the quote that closes this one 2 lines on: close it where the value ends
    5 | E='open
      |   ^
-:6:3: the quote " is never closed in this line
-   6 | F="open\"
-     |   ^
-:7:7: more text after the closing quote: quote the whole value
-   7 | G='a' b
-     |       ^
 :8:1: TINE_X is reserved: names that begin with TINE_ belong to the master
    8 | TINE_X=1
      | ^
 :9:1: "H " is no name of a variable
    9 | H =1
-     | ^`
+     | ^
+:10:3: the quote " is never closed
+  10 | I="open
+     |   ^`
 	if got := strings.ReplaceAll(err.Error(), path, ""); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
 	if _, err := ReadEnvFile(path + ".not"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestReadFilesOfOtherEncodings(t *testing.T) {
+	dir := t.TempDir()
+	for name, c := range map[string]struct{ text, want string }{
+		"utf16le":   {"\xff\xfeA\x00=\x001\x00", ": is UTF-16: save it as UTF-8"},
+		"utf16be":   {"\xfe\xff\x00A\x00=\x001", ": is UTF-16: save it as UTF-8"},
+		"latin1":    {"A: 1\nB: caf\xe9\n", ":2:1: is no UTF-8 here: save it as UTF-8"},
+		"mark":      {"\ufeff# A=1\n", ""},
+		"mark, dos": {"\ufeff# A=1\r\n", ""},
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := ReadEnvFile(path)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), path+c.want)) {
+			t.Errorf("%s as an env file: %v", name, err)
+		}
+		if c.want == "" {
+			c.text += "apps: {web: {command: x}}\n"
+			if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err = Load(path)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), path+c.want)) {
+			t.Errorf("%s as a config: %v", name, err)
+		}
 	}
 }
 

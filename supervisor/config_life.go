@@ -129,6 +129,9 @@ func (c *checker) life(at string, a App) {
 	if a.Namespace != "" && (len(a.Namespace) > maxAppName || !appNamePattern.MatchString(a.Namespace)) {
 		c.fail(join(at, "namespace"), "%s is no name: use at most %d of a-z 0-9 . _ - and begin with a letter or a digit", shorten(a.Namespace), maxAppName)
 	}
+	if a.Namespace == allApps {
+		c.fail(join(at, "namespace"), "%q is no name for a namespace: on a command line it means all apps", a.Namespace)
+	}
 	hooks := join(at, "hooks")
 	c.hook(join(hooks, "before_start"), a.Hooks.BeforeStart)
 	c.hook(join(hooks, "after_ready"), a.Hooks.AfterReady)

@@ -29,7 +29,8 @@ type LoadOptions struct {
 //   - x-...: whatever is to be used by YAML aliases.
 //
 // In values, not in keys, ${NAME} is the variable NAME, which must be there; ${NAME:-TEXT} is TEXT when NAME is not there
-// or empty; $$ is one $. In a list or section in one line a value with braces needs quotes. What comes of it counts as
+// or empty, in which variables count too and braces go in pairs; $$ is one $, and a $ before anything else stands for
+// itself. In a list or section in one line a value with braces needs quotes. What comes of it counts as
 // if it stood there without quotes.
 func Load(path string) (*Config, error) { return LoadWith(path, LoadOptions{}) }
 

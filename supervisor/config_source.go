@@ -53,6 +53,7 @@ func (d *decoder) where(at, from place) string {
 
 // read parses a file and all that it includes. It returns the root of the config, nil when there is nothing in it.
 func (d *decoder) read(name, path string, parent *source, text []byte) (ast.Node, bool) {
+	text, badLine, bad := plainText(text)
 	s := &source{
 		name: name, path: path, dir: filepath.Dir(path), parent: parent,
 		lines:   strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n"),
@@ -66,6 +67,14 @@ func (d *decoder) read(name, path string, parent *source, text []byte) (ast.Node
 	}
 	d.sources = append(d.sources, s)
 	d.bytes += len(text)
+	if bad != nil {
+		at := place{}
+		if badLine > 0 {
+			at = place{s.base + badLine, 1}
+		}
+		d.failIn(s, at, "", "%v", bad)
+		return nil, false
+	}
 	root, ok := d.parse(s, text)
 	if !ok {
 		return nil, false

@@ -516,6 +516,10 @@ apps:
       H: |
         one ${N}
         two
+      I: ${NONE:-${MORE:-x}}${MORE:-${NONE}}
+      J: '${NONE:-{"a":{}}}${SHADOW:-{"b":1}}'
+      K: ${NONE:-${EMPTY:-${GONE:-deep $$ $x}}}
+      L: "${NONE:-a}b}"
     drain_delay: ${DELAY:-3s}
     oneshot: ${ON}
     recycle_jitter: 0.${N}
@@ -530,7 +534,8 @@ MORE=/more
 	if want := []string{"/etc/tine/server", "-v", "$HOME", "$HOME", "${N}", "a$"}; !reflect.DeepEqual(a.Command, want) {
 		t.Errorf("got %q", a.Command)
 	}
-	want := map[string]string{"A": "4", "B": "a b", "C": "fallback", "D": "", "E": "$", "F": "outside/more", "G": "007", "H": "one 4\ntwo\n"}
+	want := map[string]string{"A": "4", "B": "a b", "C": "fallback", "D": "", "E": "$", "F": "outside/more", "G": "007", "H": "one 4\ntwo\n",
+		"I": "/more/more", "J": `{"a":{}}outside`, "K": "deep $ $x", "L": "ab}"}
 	if !reflect.DeepEqual(a.Env, want) {
 		t.Errorf("got %q", a.Env)
 	}

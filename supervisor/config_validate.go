@@ -16,6 +16,9 @@ const maxAppName = 63
 
 var appNamePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
 
+// allApps means all apps where a command line names one: tine reload all.
+const allApps = "all"
+
 // Validate checks a config that was built in Go; [Load] has done it for one from a file. The error is a
 // *[ConfigErrors] that names all that is wrong.
 func (c *Config) Validate() error {
@@ -53,6 +56,8 @@ func problems(c *Config) []problem {
 			ck.fail(path, "the name has %d characters, the most is %d", len(a.Name), maxAppName)
 		case !appNamePattern.MatchString(a.Name):
 			ck.fail(path, "%q is no name for an app: use a-z 0-9 . _ - and begin with a letter or a digit", a.Name)
+		case a.Name == allApps:
+			ck.fail(path, "%q is no name for an app: on a command line it means all of them", a.Name)
 		case names[a.Name]:
 			ck.fail(path, "two apps have this name")
 		}

@@ -257,7 +257,10 @@ func (d *decoder) durationAs(to *time.Duration, want string) func(string, ast.No
 			}
 			*to = value
 		case *ast.IntegerNode, *ast.FloatNode:
-			if text := resolved.GetToken().Value; text != "0" {
+			if text := resolved.GetToken().Value; strings.Trim(text, "0123456789.") != "" {
+				d.fail(n, path, "%s is no duration: %s", text, want)
+				return
+			} else if text != "0" {
 				d.fail(n, path, "%s has no unit: write %ss for seconds, or %sms", text, text, text)
 				return
 			}
@@ -304,6 +307,10 @@ func (d *decoder) integer(to *int, least, most int, word string) codec {
 				}
 				return
 			}
+			if err := checkWhole(i.Token.Value); err != nil {
+				d.fail(n, path, "%v", err)
+				return
+			}
 			value := int64(math.MaxInt64)
 			switch v := i.Value.(type) {
 			case int64:
@@ -344,7 +351,11 @@ func (d *decoder) share(to *float64) codec {
 			case *ast.FloatNode:
 				value = v.Value
 			case *ast.IntegerNode:
-				value, _ = strconv.ParseFloat(v.Token.Value, 64)
+				if err := checkWhole(v.Token.Value); err != nil {
+					d.fail(n, path, "%v", err)
+					return
+				}
+				value, _ = strconv.ParseFloat(v.Token.Value, 64) // of digits: at worst it is infinite
 			default:
 				if !d.reported(path) {
 					d.failAt(d.placeOf(path), path, "%s is no number: write 0 to 1, such as 0.2", describe(n2))
@@ -439,7 +450,10 @@ func bytesOf(text string) (int64, bool) {
 			break
 		}
 	}
-	value, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
+	if number = strings.TrimSpace(number); checkWhole(number) != nil {
+		return 0, false
+	}
+	value, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || value < 0 || value > math.MaxInt64/unit {
 		return 0, false
 	}

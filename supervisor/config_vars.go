@@ -79,9 +79,35 @@ func (d *decoder) variable(s *source, name string) (string, bool) {
 	return v, ok
 }
 
-// expand replaces ${NAME}, ${NAME:-DEFAULT} (for a variable that is not there or empty) and $$, which is one $. Any other
-// $ stands for itself. bad is the part of the text that an error is about.
+// maxDefaults bounds how many defaults are within each other.
+const maxDefaults = 20
+
+// cutBrace cuts text at the brace that closes one before it. Between them braces go in pairs, as in JSON and in
+// ${A:-${B}}.
+func cutBrace(text string) (inside, after string, closed bool) {
+	open := 0
+	for i := range len(text) {
+		switch text[i] {
+		case '{':
+			open++
+		case '}':
+			if open == 0 {
+				return text[:i], text[i+1:], true
+			}
+			open--
+		}
+	}
+	return text, "", false
+}
+
+// expand replaces ${NAME}, ${NAME:-DEFAULT} (for a variable that is not there or empty) and $$, which is one $. In a default
+// braces go in pairs, and variables are replaced too. Any other $ stands for itself. bad is the part of the text that an
+// error is about.
 func expand(text string, lookup func(string) (string, bool)) (result, bad string, err error) {
+	return expandWithin(text, lookup, 0)
+}
+
+func expandWithin(text string, lookup func(string) (string, bool), depth int) (result, bad string, err error) {
 	var b strings.Builder
 	for {
 		before, rest, found := strings.Cut(text, "$")
@@ -94,7 +120,7 @@ func expand(text string, lookup func(string) (string, bool)) (result, bad string
 			b.WriteByte('$')
 			text = rest[1:]
 		case strings.HasPrefix(rest, "{"):
-			inside, after, closed := strings.Cut(rest[1:], "}")
+			inside, after, closed := cutBrace(rest[1:])
 			if !closed {
 				return "", "${", fmt.Errorf("${ is never closed: write ${NAME}, or $${ for the characters themselves")
 			}
@@ -106,7 +132,12 @@ func expand(text string, lookup func(string) (string, bool)) (result, bad string
 			value, ok := lookup(name)
 			switch {
 			case has && value == "":
-				value = fallback
+				if depth >= maxDefaults {
+					return "", bad, fmt.Errorf("more than %d defaults within each other", maxDefaults)
+				}
+				if value, bad, err = expandWithin(fallback, lookup, depth+1); err != nil {
+					return "", bad, err
+				}
 			case !ok:
 				return "", bad, fmt.Errorf("no variable %s: set it, or write ${%s:-default}", name, name)
 			}

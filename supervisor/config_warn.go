@@ -3,9 +3,13 @@ package supervisor
 import (
 	"fmt"
 	"os"
+	"regexp"
 
 	"github.com/tinehq/tine/supervisor/proc"
 )
+
+// bareVariable is what other tools take for a variable.
+var bareVariable = regexp.MustCompile(`\$[A-Za-z_][A-Za-z0-9_]*`)
 
 // Warnings says what in a valid config would keep Tine from starting what it names on this machine as it is now: env files
 // that cannot be read, programs and folders that are not found, a token that cannot be read. A config for another machine
@@ -19,8 +23,24 @@ func (c *Config) Warnings() []string {
 		}
 	}
 	full := c.WithDefaults()
+	bare := func(path string, values ...string) {
+		for _, v := range values {
+			if name := bareVariable.FindString(v); name != "" {
+				warn(path, fmt.Errorf("%s in %s stands for itself: for the variable write ${%s}", name, shorten(v), name[1:]))
+			}
+		}
+	}
+	bare("control", full.Control)
+	bare("log.file", full.Log.File)
+	bare("dashboard.token_file", full.Dashboard.TokenFile)
 	for _, a := range full.Apps {
 		at := join("apps", a.Name)
+		bare(join(at, "dir"), a.Dir)
+		bare(join(at, "env_file"), a.EnvFiles...)
+		bare(join(at, "listen"), a.Listen...)
+		bare(join(at, "log.file"), a.Log.File)
+		bare(join(at, "dump_dir"), a.DumpDir)
+		bare(join(at, "watch"), a.Watch.Paths...)
 		for _, file := range a.EnvFiles {
 			if _, err := ReadEnvFile(file); err != nil {
 				warn(join(at, "env_file"), err)
