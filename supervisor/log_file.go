@@ -2,8 +2,10 @@ package supervisor
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -57,7 +59,7 @@ type logFile struct {
 	rotateAt time.Time // not before: the last attempt has failed
 }
 
-// openLog opens a log file, and makes it if it is not there, in a folder that has to be.
+// openLog opens a log file, and makes it and its folder if they are not there.
 func openLog(path string, r rotation, say func(error)) (*logFile, error) {
 	f := newLogFile(path, r, say)
 	if err := f.open(); err != nil {
@@ -80,8 +82,17 @@ func newLogFile(path string, r rotation, say func(error)) *logFile {
 
 // open makes sure that there is a file to append to, with the rights that it is to have,
 // and learns its size and age.
+//
+// A folder that is not there is made: /var/log may be empty after a boot.
 func (f *logFile) open() error {
-	file, err := os.OpenFile(f.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
+	const how = os.O_WRONLY | os.O_CREATE | os.O_APPEND
+	file, err := os.OpenFile(f.path, how, 0o640)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(filepath.Dir(f.path), 0o750); err != nil {
+			return fmt.Errorf("cannot make the folder of the log file: %w", err)
+		}
+		file, err = os.OpenFile(f.path, how, 0o640)
+	}
 	if err != nil {
 		return fmt.Errorf("cannot open the log file: %w", err)
 	}
@@ -161,9 +172,6 @@ func (f *logFile) Write(p []byte) (n int, err error) {
 		f.check()
 	}
 	if f.info == nil {
-		if err := os.MkdirAll(filepath.Dir(f.path), 0o750); err != nil {
-			return 0, fmt.Errorf("cannot make the folder of the log file: %w", err)
-		}
 		if err := f.open(); err != nil {
 			return 0, err
 		}

@@ -61,6 +61,63 @@ func newTestFile(t *testing.T, r rotation) *logFile {
 	return f
 }
 
+// TestLogFolderIsMade: /var/log may be empty after a boot.
+func TestLogFolderIsMade(t *testing.T) {
+	dir := t.TempDir()
+	c := Log{Format: "json", File: filepath.Join(dir, "log", "tine", "tine.log")}
+	l, err := newLogs(c, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := App{Name: "web", Log: AppLog{File: filepath.Join(dir, "log", "web", "web.log")}}
+	if err := l.setApps([]App{app}, true); err != nil {
+		t.Error(err)
+	}
+	l.Info().Msg("hello")
+	l.Close()
+	for _, path := range []string{c.File, app.Log.File} {
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+	}
+	if text, err := os.ReadFile(c.File); err != nil || !strings.Contains(string(text), "hello") {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// TestLogFileThatCannotBeOpened: a start is refused. Where workers wait for a master it goes on, says so once, and writes
+// as soon as it can.
+func TestLogFileThatCannotBeOpened(t *testing.T) {
+	dir := t.TempDir()
+	inTheWay := filepath.Join(dir, "log")
+	if err := os.WriteFile(inTheWay, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := Log{Format: "json", File: filepath.Join(inTheWay, "tine.log")}
+	if _, err := newLogs(c, nil, nil); err == nil || !strings.Contains(err.Error(), inTheWay) {
+		t.Errorf("got %v", err)
+	}
+	var stderr bytes.Buffer
+	l, err := openLogs(c, nil, &stderr, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := stderr.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, inTheWay) || !strings.Contains(got, "lost") {
+		t.Errorf("said %q", got)
+	}
+	l.Info().Msg("nobody sees it")
+	l.err.settle(time.Minute)
+	if err := os.Remove(inTheWay); err != nil {
+		t.Fatal(err)
+	}
+	l.Info().Msg("seen")
+	l.Close()
+	text, err := os.ReadFile(c.File)
+	if err != nil || !strings.Contains(string(text), `"log lines lost"`) || !strings.Contains(string(text), "seen") {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
 func TestLogFileRotatesBySize(t *testing.T) {
 	f := newTestFile(t, rotation{size: 100})
 	var want strings.Builder

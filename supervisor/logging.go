@@ -45,6 +45,13 @@ type logs struct {
 // newLogs opens the destinations that c names. A nil stdout or stderr stands for
 // the process's own.
 func newLogs(c Log, stdout, stderr io.Writer) (*logs, error) {
+	return openLogs(c, stdout, stderr, true)
+}
+
+// openLogs is newLogs. Where workers run already, whose master this becomes, a log file
+// that cannot be opened must not keep it from that: with must false, the reason goes to
+// stderr, and lines are lost until the file can be opened.
+func openLogs(c Log, stdout, stderr io.Writer, must bool) (*logs, error) {
 	if stdout == nil {
 		stdout = os.Stdout
 	}
@@ -57,9 +64,12 @@ func newLogs(c Log, stdout, stderr io.Writer) (*logs, error) {
 	}
 	if c.File != "" {
 		say := func(err error) { l.Error().Err(err).Msg("log file not rotated; the same one is written on") }
-		f, err := openLog(c.File, rotation{c.MaxSize, c.MaxAge, c.Keep, c.Compress}, say)
-		if err != nil {
-			return nil, err
+		f := newLogFile(c.File, rotation{c.MaxSize, c.MaxAge, c.Keep, c.Compress}, say)
+		if err := f.open(); err != nil {
+			if must {
+				return nil, err
+			}
+			stderr.Write(l.line("error", fmt.Sprintf("%v; log lines are lost until it can be", err)))
 		}
 		l.json = c.Format != "text"
 		l.err = l.newFileSink(f, nil)
@@ -149,6 +159,14 @@ func (l *logs) Close() {
 	if l.out != l.err {
 		l.out.Close(flushTimeout)
 	}
+}
+
+// line is one of the log's for where the logger does not write.
+func (l *logs) line(level, message string) []byte {
+	if l.json {
+		return fmt.Appendf(nil, `{"level":%q,"time":%q,"message":%q}`+"\n", level, time.Now().Format(logTime), message)
+	}
+	return fmt.Appendf(nil, "%s: %s\n", level, message)
 }
 
 func (l *logs) lostNotice(n int, why error) []byte {

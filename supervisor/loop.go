@@ -79,7 +79,9 @@ func (l *loop) run(ctx context.Context) (err error) {
 	config := l.s.config.WithDefaults()
 	l.name, l.config = config.Name, config
 	l.logConfig = config.Log
-	l.logs, err = newLogs(config.Log, l.s.stdout, l.s.stderr)
+	// After a crash workers wait for a master, whether it can write its log or not. In an upgrade the old one goes on.
+	waited := len(l.s.inherited[keptState]) > 0 && l.s.lead == nil
+	l.logs, err = openLogs(config.Log, l.s.stdout, l.s.stderr, !waited)
 	if err != nil {
 		return err
 	}
@@ -88,7 +90,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 	}
 	l.s.logs = l.logs
 	defer l.logs.Close()
-	if err := l.logs.setApps(config.Apps, true); err != nil {
+	if err := l.logs.setApps(config.Apps, !waited); err != nil {
 		return err
 	}
 	stopControl := func() {}

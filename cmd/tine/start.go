@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -196,7 +197,14 @@ func startMaster(cmd *cobra.Command, c *supervisor.Config, args []string, timeou
 		}
 		args = slices.Insert(args, 1, "--log-file="+path)
 	}
-	log, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR|syscall.O_NOCTTY, 0o640)
+	const how = os.O_CREATE | os.O_APPEND | os.O_RDWR | syscall.O_NOCTTY
+	log, err := os.OpenFile(path, how, 0o640)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+			return fmt.Errorf("cannot make the folder of the log: %w", err)
+		}
+		log, err = os.OpenFile(path, how, 0o640)
+	}
 	if err != nil {
 		return fmt.Errorf("cannot open the log file: %w", err)
 	}
