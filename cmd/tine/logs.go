@@ -78,7 +78,7 @@ lines of each app, whatever files they go to.`,
 	flags := cmd.Flags()
 	flags.BoolVarP(&follow, "follow", "f", false, "go on with what comes, until Ctrl-C or the end of tine")
 	flags.VarP(&last, "last", "n", "the newest so many lines, or all; all is the default with --since and --grep")
-	flags.IntVar(&slot, "slot", 0, "only of this slot")
+	wholeVar(flags, &slot, "slot", "", 0, "only of this slot")
 	flags.StringVar(&q.Stream, "stream", "", "only of stdout, stderr or master")
 	flags.Var(&since, "since", "only what is not older: 10m, or 2006-01-02T15:04:05Z")
 	flags.StringVar(&q.Grep, "grep", "", "only lines that `RE2` is found in")
@@ -128,7 +128,7 @@ func (l *lines) Set(text string) error {
 		*l = -1
 		return nil
 	}
-	n, err := strconv.Atoi(text)
+	n, err := wholeNumber(text)
 	if err != nil || n < 0 {
 		return fmt.Errorf("%q is no number of lines: write 0, 100 or all", text)
 	}

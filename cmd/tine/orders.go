@@ -7,7 +7,6 @@ import (
 	"os/signal"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -90,7 +89,8 @@ func whom(o control.Order) string {
 
 // slotFlag is a slot that need not be given.
 func slotFlag(cmd *cobra.Command, usage string) func() *int {
-	n := cmd.Flags().Int("slot", 0, usage)
+	n := new(int)
+	wholeVar(cmd.Flags(), n, "slot", "", 0, usage)
 	_ = cmd.RegisterFlagCompletionFunc("slot", completeSlots)
 	return func() *int {
 		if !cmd.Flags().Changed("slot") {
@@ -233,7 +233,7 @@ config file stays as it is: its number holds again when tine starts anew.`,
 // scaleWishes reads [APP] N, or APP=N one or more times.
 func scaleWishes(args []string) (wishes []control.Order, err error) {
 	add := func(app, number string) {
-		n, bad := strconv.Atoi(number)
+		n, bad := wholeNumber(number)
 		if bad != nil && err == nil {
 			err = usageError{fmt.Errorf("%q is no number of workers: write 4, +1 or -1", number)}
 		}
@@ -304,7 +304,7 @@ tine start APP --slot SLOT, or a restart.`,
 			if err := o.named(args[:len(args)-1]); err != nil {
 				return err
 			}
-			slot, err := strconv.Atoi(args[len(args)-1])
+			slot, err := wholeNumber(args[len(args)-1])
 			if err != nil {
 				return usageError{fmt.Errorf("%q is no slot: write its number, as tine status shows it", args[len(args)-1])}
 			}

@@ -86,8 +86,8 @@ have them on: with --seconds they are turned on for that time.`,
 	}
 	t = addTarget(cmd, true)
 	flags := cmd.Flags()
-	flags.IntVar(&count, "seconds", metrics.DefaultProfileSeconds, fmt.Sprintf("how long it is measured, 1 to %d: cpu and trace; of block and mutex only if given", metrics.MaxProfileSeconds))
-	flags.IntVar(&slot, "slot", 0, "only of this slot")
+	wholeVar(flags, &count, "seconds", "", metrics.DefaultProfileSeconds, fmt.Sprintf("how long it is measured, 1 to %d: cpu and trace; of block and mutex only if given", metrics.MaxProfileSeconds))
+	wholeVar(flags, &slot, "slot", "", 0, "only of this slot")
 	flags.StringVarP(&file, "output", "o", "", "write it to `FILE`; -: to standard output, also if that is a terminal")
 	_ = cmd.RegisterFlagCompletionFunc("slot", completeSlots)
 	return cmd

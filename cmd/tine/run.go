@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -88,6 +87,7 @@ that dies: see --keeper. Each flag can be given as an environment variable too:
 			if f.check {
 				return nil
 			}
+			warnOfVariables(cmd, cmd.ErrOrStderr())
 			if on, err := f.keeper.wants(here()); err != nil {
 				return usageError{err}
 			} else if on {
@@ -125,30 +125,30 @@ func (f *runFlags) define(flags *pflag.FlagSet) {
 	flags.StringVarP(&f.config, "config", "c", "", "config `FILE`")
 	flags.StringVar(&f.env, "env", "", "`NAME` of the environment in the config file that holds, such as production")
 	flags.StringArrayVarP(&f.listen, "listen", "l", nil, "`ADDRESS` to serve, as :7000 or unix:/run/web.sock; may be repeated")
-	flags.IntVarP(&f.workers, "workers", "n", 0, "worker processes; 0: one per CPU")
+	wholeVar(flags, &f.workers, "workers", "n", 0, "worker processes; 0: one per CPU")
 	flags.StringVar(&f.name, "name", "", "`NAME` of the app and its master (default: the command's); with a config file of the master (default: what the file says)")
 	flags.StringArrayVar(&f.cache, "cache", nil, "cached value, as `KEY=exec:COMMAND@5s`, KEY=file:PATH@5s or KEY=sql:sqlite:FILE:QUERY@5s; may be repeated")
 	flags.StringVar(&f.restart, "restart", d.Restart, "on-failure, always or never")
 	flags.StringVar(&f.rollout, "rollout", d.Rollout, "surge, or stop_first where there is no room for one worker more")
-	flags.DurationVar(&f.readyTimeout, "ready-timeout", d.ReadyTimeout, "from a worker's start to ready")
-	flags.DurationVar(&f.drainDelay, "drain-delay", d.DrainDelay, "at most so long kept-alive connections are asked to close")
-	flags.DurationVar(&f.drainTimeout, "drain-timeout", d.DrainTimeout, "after that, at most so long for requests in flight")
-	flags.DurationVar(&f.killAfter, "kill-after", d.KillAfter, "from SIGTERM to SIGKILL")
+	spanVar(flags, &f.readyTimeout, "ready-timeout", d.ReadyTimeout, "from a worker's start to ready")
+	spanVar(flags, &f.drainDelay, "drain-delay", d.DrainDelay, "at most so long kept-alive connections are asked to close")
+	spanVar(flags, &f.drainTimeout, "drain-timeout", d.DrainTimeout, "after that, at most so long for requests in flight")
+	spanVar(flags, &f.killAfter, "kill-after", d.KillAfter, "from SIGTERM to SIGKILL")
 	flags.StringVar(&f.policy, "policy", d.Policy, "which worker gets a new connection: least (busy), round-robin, random, hash, client-ip or cpu")
 	flags.StringVar(&f.steering, "steering", d.Steering, "the best kind of steering to use: auto, ebpf, cbpf or hash (see tine doctor)")
-	flags.IntVar(&f.standby, "standby", d.Standby, "workers more that are started and wait to take the place of one that ends")
+	wholeVar(flags, &f.standby, "standby", "", d.Standby, "workers more that are started and wait to take the place of one that ends")
 	f.stallTimeout, f.requestTimeout = optional(d.StallTimeout), optional(d.RequestTimeout)
 	f.maxAge, f.maxRSS = optional(d.MaxAge), size(d.MaxRSS)
 	flags.Var(&f.stallTimeout, "stall-timeout", "a worker that is stalled for so long is replaced, or off")
 	flags.Var(&f.requestTimeout, "request-timeout", "a worker with a request in flight for so long is replaced, or off")
-	flags.IntVar(&f.maxRequests, "max-requests", d.MaxRequests, "a worker is replaced after so many requests; 0: never")
+	wholeVar(flags, &f.maxRequests, "max-requests", "", d.MaxRequests, "a worker is replaced after so many requests; 0: never")
 	flags.Var(&f.maxAge, "max-age", "a worker is replaced after being ready for so long, or off")
 	flags.Var(&f.maxRSS, "max-rss", "a worker with so much resident memory is replaced, as 256MiB, or off")
 	flags.StringVar(&f.logFormat, "log-format", "", "auto, text or json (default auto: text on a terminal)")
 	flags.StringVar(&f.logLevel, "log-level", "", "trace, debug, info, warn or error (default info)")
 	flags.StringVar(&f.logFile, "log-file", "", "`FILE` for the log and the workers' output; reopened on SIGUSR1")
 	flags.StringVar(&f.health, "health", "", "`ADDRESS` for GET /healthz and GET /readyz, as :8086 (default: nowhere)")
-	flags.DurationVar(&f.stopDelay, "stop-delay", 0, "from SIGTERM to the first drain; /readyz says no meanwhile, and a second SIGTERM skips it")
+	spanVar(flags, &f.stopDelay, "stop-delay", 0, "from SIGTERM to the first drain; /readyz says no meanwhile, and a second SIGTERM skips it")
 	flags.Var(&f.stopTimeout, "stop-timeout", "a stop is over before this time, at which whoever stops Tine kills it; auto: 10s as PID 1, else off")
 	flags.StringVar(&f.control, "control", "", "`PATH` of the control socket or its folder, or off (default: where tine ls finds it)")
 	flags.StringVar(&f.upgradeSignal, "upgrade-signal", "", "`NAME` of a signal that does what tine upgrade does, as PWR or RTMIN+1 (default: none)")
@@ -232,37 +232,4 @@ func override(field *string, value string) {
 	if value != "" {
 		*field = value
 	}
-}
-
-// fromEnvironment sets each flag that was not given from its variable. With a
-// config file, those that describe an app are left alone: the file says it.
-func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) (err error) {
-	set := func(flag *pflag.Flag) {
-		name := "TINE_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
-		value, ok := lookup(name)
-		if !ok || value == "" || flag.Changed || err != nil {
-			return
-		}
-		if bad := flags.Set(flag.Name, value); bad != nil {
-			err = usageError{fmt.Errorf("%s=%q in the environment: %w", name, value, bad)}
-		}
-	}
-	set(flags.Lookup("config"))
-	inFile := flags.Lookup("config").Value.String() != ""
-	flags.VisitAll(func(flag *pflag.Flag) {
-		if flag.Name == "help" || flag.Name == "check" || flag.Name == "env" && !inFile || inFile && isAppFlag(flag.Name) {
-			return
-		}
-		set(flag)
-	})
-	return err
-}
-
-func isAppFlag(name string) bool {
-	for _, f := range appFlags {
-		if f == name {
-			return true
-		}
-	}
-	return false
 }

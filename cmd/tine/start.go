@@ -67,6 +67,7 @@ With the name of an APP of a running master, start an app that was stopped, or w
 			if err != nil {
 				return err
 			}
+			warnOfVariables(cmd, cmd.ErrOrStderr())
 			return startMaster(cmd, c, masterArgs(cmd.Flags(), args), timeout)
 		},
 	}
@@ -76,7 +77,7 @@ With the name of an APP of a running master, start an app that was stopped, or w
 	flags.SetInterspersed(false)
 	f.define(flags)
 	completeFlags(cmd)
-	flags.DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait for the workers; the start goes on after it")
+	spanVar(flags, &timeout, "timeout", 5*time.Minute, "how long to wait for the workers; the start goes on after it")
 	o = &orders{target: &target{}}
 	flags.StringVarP(&o.app, "app", "a", "", "`NAME` of the app to start again")
 	flags.StringVarP(&o.master, "master", "m", "", "`NAME` of the master of the app to start again")

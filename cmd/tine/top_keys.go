@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -193,7 +192,7 @@ func (m *topModel) scale(p *prompt) tea.Cmd {
 		m.tell(plain, "nothing was changed")
 		return nil
 	}
-	n, err := strconv.Atoi(text)
+	n, err := wholeNumber(text)
 	if err != nil {
 		m.tell(red, fmt.Sprintf("%q is no number of workers", text))
 		return nil
