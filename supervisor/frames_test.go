@@ -370,7 +370,7 @@ func TestReadyWithoutTheOneThatFinished(t *testing.T) {
 	a.sockets = &sockets{Set: set, users: 1}
 	other := &member{app: a, id: 2, slot: 1, proc: s.m.proc}
 	a.members[2] = other
-	s.wakeup = time.NewTimer(time.Hour)
+	s.wakeup = alarm{Timer: time.NewTimer(time.Hour)}
 	for _, e := range []pool.Event{pool.Start{}, pool.Spawned{ID: 1, PID: 11}, pool.Spawned{ID: 2, PID: 12}} {
 		a.pool.Step(time.Now(), e)
 	}

@@ -28,7 +28,7 @@ func (s *Supervisor) hook(ctx context.Context, c App, r hookRun) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
+	ctx, cancel := withRunTime(ctx, h.Timeout)
 	defer cancel()
 	var prefix atomic.Pointer[outputPrefix]
 	known := make(chan struct{})
@@ -57,7 +57,7 @@ func (s *Supervisor) hook(ctx context.Context, c App, r hookRun) error {
 	}
 	_ = p.Kill() // an error: it has just ended
 	within(p.Exited(), hookEnd)
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 		return fmt.Errorf("not done within %s, killed", h.Timeout)
 	}
 	return errors.New("killed: the app is stopping")

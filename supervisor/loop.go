@@ -52,7 +52,7 @@ type loop struct {
 	nextConfig  *Config // came meanwhile: the newest counts
 	config      *Config // that runs
 	logConfig   Log     // what the log was opened with
-	wakeup      *time.Timer
+	wakeup      alarm
 	timerStale  bool            // a core was stepped since it was set
 	unsteered   int             // messages since steering was last brought up to date
 	memoryAt    time.Time       // when the workers' memory is looked at next; zero: no app has a limit
@@ -142,7 +142,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 	l.dispatch = newDispatcher(l.s, l.logs)
 	defer l.dispatch.close()
 
-	l.wakeup = time.NewTimer(time.Hour)
+	l.wakeup = alarm{Timer: time.NewTimer(time.Hour)}
 	defer l.wakeup.Stop()
 	close(l.s.started)
 	// First of all that is deferred: whoever waits to post is then let go, and can
@@ -185,8 +185,10 @@ func (l *loop) run(ctx context.Context) (err error) {
 		l.saveInTime()
 		select {
 		case m := <-l.s.inbox:
+			l.noticePause()
 			m.apply(l)
 		case <-l.wakeup.C:
+			l.noticePause()
 			l.timerStale = true
 			for _, a := range l.apps {
 				if d := a.pool.Deadline(); !d.IsZero() && !d.After(time.Now()) {
@@ -312,16 +314,17 @@ func (l *loop) setTimer() {
 	if d := l.nextReport(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
 		next = d
 	}
+	now := time.Now()
 	for _, a := range l.apps {
-		if d := a.pool.Deadline(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
+		d := a.pool.Deadline()
+		if d.After(now.Add(heartbeat)) && a.pool.Waits() {
+			d = now.Add(heartbeat)
+		}
+		if !d.IsZero() && (next.IsZero() || d.Before(next)) {
 			next = d
 		}
 	}
-	if next.IsZero() {
-		l.wakeup.Stop()
-		return
-	}
-	l.wakeup.Reset(time.Until(next))
+	l.wakeup.set(next, now)
 }
 
 func (l *loop) ended() bool {

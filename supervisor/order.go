@@ -44,6 +44,7 @@ type order struct {
 	failed   control.Event // the last failure of a worker that the order depends on
 	output   string        // of that worker
 	deadline *time.Timer
+	due      time.Time // it is overdue, which a pause puts off
 	ended    bool
 }
 
@@ -95,7 +96,9 @@ func (m placeOrder) apply(l *loop) {
 			}
 			result <- err
 		}
-		o.deadline = time.AfterFunc(l.patience(a)+orderGrace, func() { l.s.post(orderOverdue{o}) })
+		most := l.patience(a) + orderGrace
+		o.due = time.Now().Add(most)
+		o.deadline = time.AfterFunc(most, func() { l.s.post(orderOverdue{o}) })
 		p.results = append(p.results, placedOrder{a.name, result})
 	}
 	m.answer <- p
@@ -211,6 +214,10 @@ func (l *loop) endOrder(o *order, err error) {
 }
 
 func (m orderOverdue) apply(l *loop) {
+	if left := time.Until(m.o.due); left > 0 && !m.o.ended {
+		m.o.deadline.Reset(left)
+		return
+	}
 	l.endOrder(m.o, fmt.Errorf("cannot %s app %s: not done within its own times (%s)", m.o.Verb, m.o.app, patience(l.configOf(m.o.app))))
 }
 

@@ -55,3 +55,19 @@ func TestCountdownEndsWithTheDrain(t *testing.T) {
 	close(stop)
 	<-ended
 }
+
+func TestLongCountdownForgivesAPause(t *testing.T) {
+	d := newLongCountdown(30 * time.Second)
+	ran, waits := time.Duration(0), 0
+	for asked := d.ask(); asked > 0; asked = d.ask() {
+		if waits++; waits == 59 { // almost over
+			d.waited(asked, time.Hour)
+			continue
+		}
+		d.waited(asked, asked+longStandstill) // busy
+		ran += asked + longStandstill
+	}
+	if least, most := 28*time.Second, 31*time.Second; ran < least || ran > most {
+		t.Errorf("it has run for %s beside the pause, want from %s to %s", ran, least, most)
+	}
+}

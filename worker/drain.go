@@ -43,7 +43,6 @@ type drain struct {
 	servers  []*server
 	loops    sync.WaitGroup // of servers, each from before ordered
 	hooks    []func(context.Context)
-	timers   []*time.Timer
 	onceShut sync.Once
 	onceCut  sync.Once
 }
@@ -102,7 +101,6 @@ func (d *drain) begin(w *Worker, o order) {
 	d.mu.Lock()
 	first := !d.ordered
 	d.ordered = true
-	d.timers = append(d.timers, time.AfterFunc(o.delay+o.timeout, d.cut))
 	if first {
 		for _, s := range d.servers {
 			s.load.beginDrain()
@@ -110,6 +108,7 @@ func (d *drain) begin(w *Worker, o order) {
 	}
 	d.mu.Unlock()
 	go newCountdown(o.delay).count(d.done, d.shut)
+	go newLongCountdown(o.delay+o.timeout).count(d.done, d.cut)
 	if first {
 		close(d.begun) // from here on every answer asks its client to go
 		go d.run(w, o)
@@ -189,11 +188,6 @@ func (d *drain) run(w *Worker, o order) {
 	} else {
 		log.Debug("drained", "reason", o.reason, "took", took)
 	}
-	d.mu.Lock()
-	for _, t := range d.timers {
-		t.Stop()
-	}
-	d.mu.Unlock()
 	if w.mail != nil {
 		wait := byeWait
 		if o.stay {

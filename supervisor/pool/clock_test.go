@@ -10,9 +10,9 @@ import (
 
 // jump moves a world's clock and looks at what the pool orders. However far it went, that is bounded by the places there
 // are.
-func (w *world) jump(d time.Duration) error {
+func (w *world) jump(d time.Duration, ev Event) error {
 	w.now = w.now.Add(d)
-	effects, err := w.step(Tick{})
+	effects, err := w.step(ev)
 	if err != nil {
 		return fmt.Errorf("after a jump by %v: %w", d, err)
 	}
@@ -48,7 +48,11 @@ func TestClockJumps(t *testing.T) {
 			op := byte(random.Uint32())
 			switch random.Uint32() & 3 {
 			case 0:
-				err = w.jump(jumps[random.IntN(len(jumps))])
+				d, ev := jumps[random.IntN(len(jumps))], Event(Tick{})
+				if random.Uint32()&1 != 0 { // and that is noticed
+					ev = Paused{d}
+				}
+				err = w.jump(d, ev)
 				continue
 			case 1:
 				op = []byte{0, 1, 2, 4}[op&3]

@@ -22,6 +22,9 @@
 // No event orders anything by itself, so two events that meet cannot contradict each other. Counts are asked of the facts
 // and never kept beside them.
 //
+// The pool has no idea of time but what it is told. A pause of the whole machine is told as [Paused], and counts for no wait
+// for a worker (pause.go).
+//
 // # Workers and slots
 //
 // A slot is a position 0..N-1 with sockets of its own. A worker is one process in it, and each goes one way:

@@ -57,6 +57,9 @@ type (
 		Reason string
 		Dump   bool
 	}
+	// Paused: neither the shell nor, as far as it can tell, the workers have run for so long until now, as the machine or the
+	// container was stopped. It comes before the events that have waited meanwhile.
+	Paused struct{ For time.Duration }
 )
 
 // Commands.
@@ -111,6 +114,7 @@ func (Resumed) event()     {}
 func (Leaving) event()     {}
 func (Exited) event()      {}
 func (Recycle) event()     {}
+func (Paused) event()      {}
 func (Start) event()       {}
 func (Restored) event()    {}
 func (Scale) event()       {}

@@ -123,6 +123,8 @@ func (p *Pool) learn(ev Event) {
 		p.exited(ev)
 	case Recycle:
 		p.recycle(ev)
+	case Paused:
+		p.paused(ev)
 	case Start:
 		p.start()
 	case Restored:

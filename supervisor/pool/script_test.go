@@ -33,6 +33,7 @@ var update = flag.Bool("update", false, "write what the pool does into the scrip
 //	adopt ID@SLOT ...          another pool takes over these, and knows nothing else
 //	restored                   once the facts are told
 //	parked ID ...              initialised, and without a slot
+//	pause DURATION             time goes by in which nothing runs, and that is told
 //	wait DURATION              time goes by, with a tick at every deadline
 //	tick                       time goes on to the next deadline
 //	at DURATION COMMAND ...    so long after the start, with no tick before
@@ -145,6 +146,15 @@ func play(t *testing.T, story []byte) []byte {
 				tick(line, deadline)
 			}
 			c.now = until
+		case "pause":
+			d, err := time.ParseDuration(args[0])
+			if err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			c.now = c.now.Add(d)
+			for _, e := range step(line, Paused{d}) {
+				fmt.Fprintln(&out, "    "+describe(e))
+			}
 		case "tick":
 			deadline := c.pool.Deadline()
 			if deadline.IsZero() {

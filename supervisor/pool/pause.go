@@ -1,0 +1,34 @@
+package pool
+
+// paused takes time out of the waits for a worker in which nothing ran: the machine, its container or the shell was stopped, and
+// as far as anybody can tell the workers were too. What they did not do meanwhile is no fault of theirs.
+//
+// What is no wait for an answer goes on: a backoff, a maximum age, the time in which failures are forgotten. So does a stop
+// with an end (Hurry), because somebody outside keeps it, whose clock has not stood still.
+func (p *Pool) paused(ev Paused) {
+	d := min(max(ev.For, 0), century)
+	bounded := !p.killBy.IsZero() && (p.phase == stopping || p.phase == killing)
+	for _, s := range append(p.slots[:len(p.slots):len(p.slots)], p.bench) {
+		for _, w := range s.workers {
+			if w.stalled() {
+				w.stalledAt = earlier(later(w.stalledAt, w.since).Add(d), p.now)
+			}
+			if !w.due.IsZero() && !bounded {
+				w.due = w.due.Add(d)
+			}
+		}
+	}
+}
+
+// Waits says whether some worker has a time to do something in: whoever feeds the pool looks at the clock often then, so that
+// it notices a pause.
+func (p *Pool) Waits() bool {
+	for _, s := range append(p.slots[:len(p.slots):len(p.slots)], p.bench) {
+		for _, w := range s.workers {
+			if !w.due.IsZero() || w.stalled() {
+				return true
+			}
+		}
+	}
+	return false
+}
