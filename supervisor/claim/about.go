@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // State is what a holder says of itself.
@@ -27,6 +28,11 @@ type About struct {
 	Control string // address of the control socket now: a path, or @NAME; empty: there is none
 	Config  string // absolute path of the config file; empty: the master was started by flags
 	Env     string // the environment of the config file that was chosen
+
+	// As long as no master is ready because masters, or their starts, fail: see package keeper.
+	Failures int           // in a row
+	Why      string        // the last of them, in a few words
+	Next     time.Duration // until the next start, where one is waited for
 }
 
 const maxAnswer = 16 << 10 // bytes
@@ -69,6 +75,13 @@ func parse(text string) (a About) {
 			a.Config = value
 		case "env":
 			a.Env = value
+		case "failures":
+			a.Failures, _ = strconv.Atoi(value)
+		case "why":
+			a.Why = value
+		case "next_ms":
+			ms, _ := strconv.ParseInt(value, 10, 32)
+			a.Next = time.Duration(max(ms, 0)) * time.Millisecond
 		}
 	}
 	return a

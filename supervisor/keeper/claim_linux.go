@@ -120,7 +120,7 @@ func (s *shell) answerClaims() {
 		}
 		cred, err := unix.GetsockoptUcred(conn, unix.SOL_SOCKET, unix.SO_PEERCRED)
 		if err == nil && (cred.Uid == 0 || int(cred.Uid) == os.Geteuid()) {
-			text := s.claim.text + s.claim.control + s.core.about(os.Getpid())
+			text := s.claim.text + s.claim.control + s.core.about(os.Getpid(), time.Now())
 			_, _ = unix.SendmsgN(conn, []byte(text), nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		}
 		unix.Close(conn)

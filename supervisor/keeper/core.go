@@ -65,6 +65,7 @@ type core struct {
 	begun     bool             // some master was started, or this process was one
 	served    bool             // some master was ready once
 	failures  int              // in a row
+	failure   string           // the last of them
 	silent    int              // masters in a row that have ended by themselves without a word
 	startAt   time.Time        // zero: no start is due
 	command   string           // of the master that was in charge last: what the next one is started from first
@@ -464,6 +465,7 @@ func (c *core) crashed(m *master, st status) {
 
 // wait has another master started, the later the more have failed in a row.
 func (c *core) wait(what string) {
+	c.failure = what
 	delay := delay(c.failures)
 	c.startAt = c.now.Add(delay)
 	if delay > 0 {

@@ -130,7 +130,7 @@ func playScript(t *testing.T, story []byte) []byte {
 				}
 			}
 		case "about":
-			fmt.Fprintf(&out, "    = %s\n", strings.Join(strings.Fields(c.about(7)), " "))
+			fmt.Fprintf(&out, "    = %s\n", strings.Join(strings.Split(strings.TrimSpace(c.about(7, now)), "\n"), " | "))
 		case "begin":
 			step("", begin{})
 		case "started":
