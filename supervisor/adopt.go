@@ -18,8 +18,7 @@ import (
 )
 
 // adopt makes the apps again that the last master has left, with their sockets and
-// workers, as they were. config is what this master was started with: where it differs
-// from what ran, that is applied once all is adopted.
+// workers, as they were. config is what that one ran with: see goOnWith.
 func (l *loop) adopt(state savedState, config *Config) error {
 	l.kept.keys, l.wasReady = state.Keys, state.WasReady // the first step writes the record anew
 	l.stopping, l.asked, l.stop = state.Stopping, state.Asked, state.Stop.restored()
@@ -335,12 +334,13 @@ func (l *loop) parked(m *member) bool {
 	return false
 }
 
-// changedSince applies what this master was started with and the last one did not run.
-func (l *loop) changedSince(config *Config) {
+// goOnWith starts what the last master had not come to start of the config that it ran with: apps that wait for others,
+// and what was left to do of a config that it was applying. A rollout that was aborted is not tried again.
+func (l *loop) goOnWith(config *Config) {
 	if l.stopping {
 		return
 	}
 	if len(Diff(l.config, config)) > 0 {
-		l.applyConfig(config)
+		l.prepare(config, true)
 	}
 }

@@ -46,8 +46,12 @@ func TestEndedAppsStayEnded(t *testing.T) {
 	st, _ = m.crash(st)
 	asBefore("a crash", m.await("all apps", settled))
 	m.configure(strings.Replace(config, "workers: 3", "workers: 2", 1))
-	st, _ = m.crash(st)
-	st = m.await("the other config", func(st control.Status) bool { return settled(st) && len(onlyApp(st).Workers) == 2 })
+	if err := syscall.Kill(st.PID, syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	other := func(st control.Status) bool { return settled(st) && len(onlyApp(st).Workers) == 2 }
+	st, _ = m.crash(m.await("the other config", other))
+	st = m.await("the other config, after a crash", other)
 	asBefore("a crash with another config", st)
 	st, _ = m.upgrade(st, os.Args[0])
 	asBefore("an upgrade", m.await("all apps", settled))

@@ -358,18 +358,40 @@ func TestMasterCrashInARollout(t *testing.T) {
 	}
 }
 
-// The config that is on disk when the next master starts is the one that counts.
-func TestMasterCrashWithAnotherConfig(t *testing.T) {
+// An edit that nobody has applied stays one when the master dies or is upgraded, and the status tells of it; once it is
+// applied, it outlives masters, also where the file says something else again.
+func TestDraftsStayDrafts(t *testing.T) {
 	m := startKept(t, keptConfig)
 	st := m.await("ready", allAppsReady)
 	before := pids(onlyApp(st))
-	m.configure(strings.Replace(keptConfig, "workers: 3", "workers: 5", 1))
-	m.crash(st)
-	st = m.await("five workers", func(st control.Status) bool { return allAppsReady(st) && len(onlyApp(st).Workers) == 5 })
-	for _, pid := range before {
-		if !slices.Contains(pids(onlyApp(st)), pid) {
-			t.Errorf("worker %d was replaced", pid)
+	draft := strings.Replace(strings.Replace(keptConfig, "workers: 3", "workers: 5", 1), `GOMAXPROCS: "1"`, `GOMAXPROCS: "1", DRAFT: "1"`, 1)
+	m.configure(draft)
+	told := func(st control.Status) bool {
+		return strings.Contains(st.Unapplied, "apps.web.workers") && strings.Contains(st.Unapplied, "apps.web.env.DRAFT")
+	}
+	goOn := func() {
+		t.Helper()
+		st = m.await("the draft is told of", told)
+		if now := pids(onlyApp(st)); !slices.Equal(now, before) || onlyApp(st).Generation != 1 {
+			t.Fatalf("workers are %v, were %v: %+v", now, before, onlyApp(st))
 		}
+	}
+	goOn()
+	m.crash(st)
+	goOn()
+	m.upgrade(st, os.Args[0])
+	goOn()
+	m.await("the log tells of it", func(control.Status) bool {
+		return strings.Count(m.log.String(), "the configuration on disk is not what runs, 2 of its settings are not applied") >= 2
+	})
+	if _, err := m.client.Apply(bounded(t), control.ApplyRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	m.configure(keptConfig)
+	m.crash(m.await("applied", func(st control.Status) bool { return allAppsReady(st) && len(onlyApp(st).Workers) == 5 }))
+	st = m.await("the applied one", told)
+	if a := onlyApp(st); len(a.Workers) != 5 || a.Generation != 2 {
+		t.Errorf("what was applied does not run: %+v", a)
 	}
 }
 

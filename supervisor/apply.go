@@ -16,6 +16,7 @@ import (
 // goroutine because that may wait; only when all of it is there anything changes.
 type plan struct {
 	asked     *Config // as it came
+	goesOn    bool    // what the last master ran with, or was applying: nobody has asked for it anew
 	config    *Config // with its defaults
 	newcomers []newcomer
 	leaving   []predecessor
@@ -37,7 +38,9 @@ type predecessor struct {
 
 // applyConfig begins to make a validated config the one that runs. While an earlier
 // one is being opened, it waits; of several that wait the newest counts.
-func (l *loop) applyConfig(c *Config) {
+func (l *loop) applyConfig(c *Config) { l.prepare(c, false) }
+
+func (l *loop) prepare(c *Config, goesOn bool) {
 	if l.stopping {
 		l.logs.Warn().Msg("configuration not applied: stopping")
 		return
@@ -48,7 +51,7 @@ func (l *loop) applyConfig(c *Config) {
 	}
 	l.opening = true
 	l.news()
-	p := &plan{asked: c, config: c.WithDefaults(), given: l.given}
+	p := &plan{asked: c, goesOn: goesOn, config: c.In(l.s.folder).WithDefaults(), given: l.given}
 	for _, config := range p.config.Apps {
 		if l.find(config.Name) == nil && !l.done(config) && !l.isHalted(config.Name) {
 			p.newcomers = append(p.newcomers, newcomer{config})
@@ -146,10 +149,14 @@ func (l *loop) outdated(p *plan) error {
 // carryThrough changes what runs into what the config says. Each app is compared on
 // its own: what can change under running workers does so now, what a worker is
 // started with is rolled, and an app that is as it was is not touched.
+//
+// The config is the one that runs from the first change on: should this master end before the last, the next one makes
+// the rest.
 func (l *loop) carryThrough(p *plan) {
+	l.config = p.config
 	for _, config := range p.config.Apps {
 		if a := l.find(config.Name); a != nil {
-			l.change(a, config, p.places)
+			l.change(a, config, p)
 		} else if a := l.listed(config.Name); a != nil && a.halted {
 			a.changeHalted(config)
 		}
@@ -179,9 +186,11 @@ func (l *loop) carryThrough(p *plan) {
 	for _, a := range p.added {
 		l.start(a)
 	}
-	l.config = p.config
 	l.applySources(p.config.Cache)
 	l.logs.setLevel(p.config.Log.Level)
+	if p.goesOn {
+		return
+	}
 	if n := p.config.Log; n.File != l.logConfig.File || n.Format != l.logConfig.Format {
 		l.logs.Warn().Msg("the log stays where it is: a new file or format takes effect when Tine is started again")
 	}
@@ -211,22 +220,27 @@ func (l *loop) succeed(a *app) {
 	}
 }
 
-func (l *loop) change(a *app, config App, at places) {
+func (l *loop) change(a *app, config App, p *plan) {
 	old := a.config
+	unrolled := a.unrolled(config) && !(p.goesOn && a.history.lastRollout != nil)
+	warn := l.logs.Warn
+	if p.goesOn {
+		warn = l.logs.Debug // the last master has said it
+	}
 	if !slices.Equal(old.Listen, config.Listen) {
-		if at.same(old.Listen, config.Listen) {
+		if p.places.same(old.Listen, config.Listen) {
 			config.Listen = old.Listen // another way to write them
 		}
 	}
 	if !slices.Equal(old.Listen, config.Listen) {
-		l.logs.Warn().Str("app", a.name).Strs("listen", old.Listen).Msg("the app keeps its addresses: new ones take effect when Tine is started again")
+		warn().Str("app", a.name).Strs("listen", old.Listen).Msg("the app keeps its addresses: new ones take effect when Tine is started again")
 		config.Listen = old.Listen
 	}
 	if steered := config.steeredAs(old); !reflect.DeepEqual(steered, config) {
-		l.logs.Warn().Str("app", a.name).Str("policy", old.Policy).Str("steering", old.Steering).Msg("the app keeps its steering: a new policy, kind or bound takes effect when Tine is started again")
+		warn().Str("app", a.name).Str("policy", old.Policy).Str("steering", old.Steering).Msg("the app keeps its steering: a new policy, kind or bound takes effect when Tine is started again")
 		config = steered
 	}
-	if reflect.DeepEqual(old, config) && !a.unrolled(config) {
+	if reflect.DeepEqual(old, config) && !unrolled {
 		return
 	}
 	a.config = config
@@ -246,7 +260,7 @@ func (l *loop) change(a *app, config App, at places) {
 	if a.config.OneShot {
 		return // the next time
 	}
-	if startedDifferently(old, config) || a.unrolled(config) {
+	if startedDifferently(old, config) || unrolled {
 		l.step(a, pool.Roll{Reason: configReason})
 	}
 }

@@ -19,6 +19,7 @@ import (
 type survey struct {
 	control.Status
 	probes []probe
+	config *Config // that runs
 }
 
 // probe is a worker that the system is asked about.
@@ -35,7 +36,7 @@ func (c getSurvey) apply(l *loop) { c.answer <- l.survey() }
 // survey copies what there is to tell. It costs a few microseconds a worker.
 func (l *loop) survey() *survey {
 	now := time.Now()
-	s := &survey{Status: control.Status{
+	s := &survey{config: l.config, Status: control.Status{
 		Version: l.s.version, PID: os.Getpid(), KeeperPID: keeper.PID(), UptimeS: seconds(now.Sub(l.startedAt)), Name: l.name,
 		Apps:  []control.App{},
 		Cache: control.CacheStatus{Epoch: l.store.Epoch(), Values: []control.CacheValue{}},
@@ -181,6 +182,7 @@ func (s *Supervisor) controlStatus(ctx context.Context) (control.Status, error) 
 	if err != nil {
 		return control.Status{}, err
 	}
+	v.Unapplied = s.drafts.of(v.config)
 	defer s.sampler.round()()
 	now := time.Now()
 	for _, p := range v.probes {

@@ -68,9 +68,11 @@ type Config struct {
 	// [StopTimeoutOff]: never.
 	StopTimeout time.Duration
 
-	path  string   // of the file it was read from; empty when built in Go
-	env   string   // the environment that was chosen
-	files []string // absolute; all that it was read from
+	path   string   // of the file it was read from, as it was given; empty when built in Go
+	folder string   // that path is relative to; absolute
+	env    string   // the environment that was chosen
+	files  []string // absolute; all that it was read from
+	read   []string // absolute; likewise, with the files of variables
 }
 
 // Path returns the file that the config was read from, or "" when it was built in Go.

@@ -13,6 +13,9 @@ import (
 // LoadOptions say how a config is read.
 type LoadOptions struct {
 	Env string // the name of one of the environments in the file, which is merged over the rest; "": none
+	// Folder is the absolute path that a relative path of the file is relative to. A symlink in it is followed each time the
+	// file is read. "": the working folder, as the shell names it.
+	Folder string
 }
 
 // Load reads, checks and completes the config in the YAML file at path. Relative paths in it are relative to its folder.
@@ -36,20 +39,32 @@ func Load(path string) (*Config, error) { return LoadWith(path, LoadOptions{}) }
 
 // LoadWith is [Load] with options.
 func LoadWith(path string, o LoadOptions) (*Config, error) {
-	text, err := readRegular(path, "config", maxConfigBytes)
+	if o.Folder == "" && !filepath.IsAbs(path) {
+		folder, err := os.Getwd() // the logical one, as long as PWD leads to it
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the config %s: %w", path, err)
+		}
+		o.Folder = folder
+	}
+	absolute := filepath.Clean(inFolder(o.Folder, path))
+	text, err := readRegular(absolute, "config", maxConfigBytes)
 	if err != nil {
 		return nil, err
 	}
-	absolute, err := filepath.Abs(path)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the config: %w", err)
+	var read []string
+	l := diskLoader(o)
+	fromDisk := l.read
+	l.read = func(path string) ([]byte, error) {
+		read = append(read, path)
+		return fromDisk(path)
 	}
-	d := newDecoder(diskLoader(o))
+	d := newDecoder(l)
 	c, err := d.load(path, absolute, text)
 	if err != nil {
 		return nil, err
 	}
-	c.path, c.env = path, o.Env
+	c.read = read
+	c.path, c.folder, c.env = path, o.Folder, o.Env
 	for _, s := range d.sources {
 		c.files = append(c.files, s.path)
 	}
@@ -59,12 +74,13 @@ func LoadWith(path string, o LoadOptions) (*Config, error) {
 // Files returns the absolute paths of all files that the config was read from, its own first. Env files are not among them.
 func (c *Config) Files() []string { return slices.Clone(c.files) }
 
-// Reload reads the file of the config anew, as it was read. A config that was built in Go has none.
+// Reload reads the file of the config anew, as it was read: a relative path means what it meant then, also where a symlink of
+// the working folder was turned since. A config that was built in Go has none.
 func (c *Config) Reload() (*Config, error) {
 	if c.path == "" {
 		return nil, errors.New("cannot read the config again: it is of no file")
 	}
-	return LoadWith(c.path, LoadOptions{Env: c.env})
+	return LoadWith(c.path, LoadOptions{Env: c.env, Folder: c.folder})
 }
 
 // loader is where files and variables come from.

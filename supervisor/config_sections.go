@@ -197,11 +197,7 @@ func (d *decoder) absoluteProgram(n ast.Node, command []string) {
 
 // absoluteSocket makes the path of a Unix-domain address absolute.
 func (d *decoder) absoluteSocket(n ast.Node, address string) string {
-	path, ok := strings.CutPrefix(address, "unix:")
-	if path = strings.TrimPrefix(path, "//"); !ok || path == "" || path[0] == '/' || path[0] == '@' {
-		return address
-	}
-	return "unix:" + d.absolute(n, path)
+	return socketInFolder(d.folderOf(n), address)
 }
 
 // cacheFields are the keys of a cached value.
@@ -240,20 +236,7 @@ func (d *decoder) cacheFields(v *CacheValue) []field {
 
 // absoluteDSN makes the file in a SQLite data source name absolute.
 func (d *decoder) absoluteDSN(n ast.Node, dsn string) string {
-	if dsn == "" || strings.Contains(dsn, ":memory:") {
-		return dsn
-	}
-	if path, ok := strings.CutPrefix(dsn, "file:"); ok {
-		if path == "" || strings.HasPrefix(path, "/") {
-			return dsn
-		}
-		file, query, has := strings.Cut(path, "?")
-		if file = "file:" + d.absolute(n, file); has {
-			file += "?" + query
-		}
-		return file
-	}
-	return d.absolute(n, dsn)
+	return dsnInFolder(d.folderOf(n), dsn)
 }
 
 // shell is the command that runs a script.

@@ -3,7 +3,6 @@ package supervisor
 import (
 	"fmt"
 	"math"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -112,11 +111,11 @@ func (d *decoder) pathOr(to *string, word string) codec {
 
 // absolute makes a path absolute that n, in one of the files, has.
 func (d *decoder) absolute(n ast.Node, path string) string {
-	if path == "" || filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(d.sourceOf(placeOfNode(n)).dir, path)
+	return inFolder(d.folderOf(n), path)
 }
+
+// folderOf is the folder that relative paths at n are relative to: that of the file.
+func (d *decoder) folderOf(n ast.Node) string { return d.sourceOf(placeOfNode(n)).dir }
 
 // list decodes one text or a list of them. each, when set, changes every one of them.
 func (d *decoder) list(to *[]string, each func(ast.Node, string) string) codec {

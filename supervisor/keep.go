@@ -24,7 +24,9 @@ type Store interface {
 
 // WithStore has everything that the next master needs kept in s, and goes on where the
 // last one ended: inherited is what that one has left there, by name. Its workers are
-// adopted, none is started anew. The files are the Supervisor's from here on.
+// adopted, none is started anew, with the apps and cached values that it ran with: those of the
+// Config given to New count only where there was no master before, or its record is lost. To
+// change what runs then takes Apply. The files are the Supervisor's from here on.
 func WithStore(s Store, inherited map[string][]*os.File) Option {
 	return func(o *options) { o.store, o.inherited = s, inherited }
 }

@@ -116,6 +116,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 	if err == nil && before != nil {
 		var state savedState
 		if state, err = readState(before); err == nil {
+			config = state.wentOn(config)
 			err = l.adopt(state, config)
 		}
 		if err == nil {
@@ -162,10 +163,8 @@ func (l *loop) run(ctx context.Context) (err error) {
 			return err
 		}
 		if l.rescued == nil {
-			l.changedSince(config)
-			if l.s.refused != nil {
-				applyFailed{l.s.refused}.apply(l)
-			}
+			l.goOnWith(config)
+			l.lookForDraft(config)
 		} else {
 			l.endLost(config)
 		}

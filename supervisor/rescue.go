@@ -306,7 +306,7 @@ func (l *loop) endLost(config *Config) (ends []<-chan struct{}) {
 		})
 	}
 	if l.rescued.ending == 0 && l.adopted == nil && len(l.apps) > 0 {
-		l.changedSince(config)
+		l.goOnWith(config)
 	}
 	return ends
 }
@@ -319,7 +319,7 @@ func (e lostEnded) apply(l *loop) {
 		return
 	}
 	if l.rescued.ending--; l.rescued.ending == 0 {
-		l.changedSince(l.rescued.config)
+		l.goOnWith(l.rescued.config)
 	}
 }
 

@@ -5,17 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/tinehq/tine/supervisor/record"
 )
 
-// savedConfig is what runs, for a master that comes after a crash and finds a config that
-// cannot be read: what runs is to go on running.
+// savedConfig is what runs. A master that comes after a crash or an upgrade goes on with it,
+// whatever is in the file by then: an edit that nobody applied stays one.
 type savedConfig struct {
 	Config Config   `json:"config"` // without values that are fetched by a Go function
 	Path   string   `json:"path,omitempty"`
+	Folder string   `json:"folder,omitempty"`
 	Env    string   `json:"env,omitempty"`
 	Files  []string `json:"files,omitempty"`
+	Read   []string `json:"read,omitempty"`
 }
 
 // savedConfig is made anew when another config is applied, not at each step.
@@ -26,19 +29,25 @@ func (l *loop) savedConfig() json.RawMessage {
 	return l.kept.config
 }
 
-// keepConfig has c saved until another one is applied: after an adoption what this master
-// was started with, where l.config is only what was found running.
+// keepConfig has c saved until another one is applied: after an adoption what the last master
+// ran with, where l.config is only what was found running.
 func (l *loop) keepConfig(c *Config) {
-	blob, err := json.Marshal(savedConfig{*c, c.path, c.env, c.files})
+	kept := *c
+	// What takes effect only when Tine is started stays what it is until a person does that.
+	started := l.s.config
+	kept.Name, kept.Control, kept.Dashboard, kept.Metrics, kept.Health = started.Name, started.Control, started.Dashboard, started.Metrics, started.Health
+	kept.StopDelay, kept.StopTimeout, kept.Log = started.StopDelay, started.StopTimeout, started.Log
+	kept.Log.Level = c.Log.Level
+	blob, err := json.Marshal(savedConfig{kept, c.path, c.folder, c.env, c.files, c.read})
 	if err != nil { // it is plain data
 		panic("supervisor: " + err.Error())
 	}
 	l.kept.configOf, l.kept.config = l.config, blob
 }
 
-// LeftConfig returns the config that the last master ran with, which was killed and has
-// left inherited: see WithStore. It is for when the one that is to be used cannot be read.
-// Nothing is taken out of inherited.
+// LeftConfig returns the config that the last master ran with, which was killed, or hands
+// over, and has left inherited: see WithStore. A Supervisor that is made with it goes on as the
+// last one did, down to its name and its addresses. Nothing is taken out of inherited.
 func LeftConfig(inherited map[string][]*os.File) (*Config, error) {
 	files := inherited[keptState]
 	if len(files) == 0 {
@@ -56,15 +65,20 @@ func LeftConfig(inherited map[string][]*os.File) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	return state.config()
+}
+
+// config is what the last master ran with.
+func (s savedState) config() (*Config, error) {
 	var saved savedConfig
-	if len(state.Config) == 0 {
+	if len(s.Config) == 0 {
 		return nil, errors.New("the record of the last master has no config")
 	}
-	if err := json.Unmarshal(state.Config, &saved); err != nil {
+	if err := json.Unmarshal(s.Config, &saved); err != nil {
 		return nil, fmt.Errorf("cannot read the config in the record of the last master: %w", err)
 	}
 	c := &saved.Config
-	c.path, c.env, c.files = saved.Path, saved.Env, saved.Files
+	c.path, c.folder, c.env, c.files, c.read = saved.Path, saved.Folder, saved.Env, saved.Files, saved.Read
 	for i := range c.Apps {
 		c.Apps[i].complete = true
 	}
@@ -74,6 +88,22 @@ func LeftConfig(inherited map[string][]*os.File) (*Config, error) {
 	return c, nil
 }
 
-// WithRefusedConfig says that the config is not the one that was asked for, but that of
-// LeftConfig, and why: which is told as of any other config that is not applied.
-func WithRefusedConfig(why error) Option { return func(o *options) { o.refused = why } }
+// wentOn is the config that this master goes on with: what the last one ran with, with the
+// values that a Go function fetches, which only asked can have.
+func (s savedState) wentOn(asked *Config) *Config {
+	c, err := s.config()
+	if err != nil {
+		return asked // the record is of a master that has kept none
+	}
+	for i := range c.Cache {
+		for _, v := range asked.Cache {
+			if v.Key == c.Cache[i].Key {
+				c.Cache[i].Func = v.Func
+			}
+		}
+	}
+	c.Cache = slices.DeleteFunc(c.Cache, func(v CacheValue) bool { // this program has none
+		return v.Func == nil && len(v.Exec) == 0 && v.File == "" && v.SQL == SQL{}
+	})
+	return c
+}

@@ -13,7 +13,8 @@ import (
 // TestLeftConfig: what comes back is all that was there.
 func TestLeftConfig(t *testing.T) {
 	c := load(t, "/srv/tine", everything)
-	c.path, c.env, c.files = "/srv/tine/tine.yaml", "production", []string{"/srv/tine/tine.yaml", "/srv/tine/.env"}
+	c.path, c.folder, c.env = "tine.yaml", "/srv/tine", "production"
+	c.files, c.read = []string{"/srv/tine/tine.yaml"}, []string{"/srv/tine/.env"}
 	f, err := record.Memory("a test's")
 	if err != nil {
 		t.Skipf("SKIPPED: no memory files here: %v", err)
@@ -34,7 +35,7 @@ func TestLeftConfig(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	l := &loop{config: c, kept: &kept{}}
+	l := &loop{s: &Supervisor{config: c}, config: c, kept: &kept{}}
 	write(savedState{Version: stateVersion, Config: l.savedConfig()})
 	got, err := LeftConfig(inherited)
 	if err != nil {

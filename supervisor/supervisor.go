@@ -73,7 +73,6 @@ type options struct {
 	inherited      map[string][]*os.File
 	upgrader       Upgrader
 	lead, inCharge func(context.Context) error
-	refused        error
 	upgradeSignal  syscall.Signal
 	binary         string
 	preflight      func(ctx context.Context, binary string) (version string, err error)
@@ -114,6 +113,7 @@ func OnCall(method string, h CallHandler) Option {
 // that nothing here is locked.
 type Supervisor struct {
 	config *Config
+	folder string // that the program was started in, as the shell names it: what relative paths in a config mean; "": unknown
 	options
 	logs    *logs
 	book    eventBook
@@ -126,6 +126,7 @@ type Supervisor struct {
 	wg      sync.WaitGroup // every goroutine that posts to inbox
 	control atomic.Pointer[control.Server]
 	handed  *handedOn
+	drafts  drafts
 
 	upgrading sync.Mutex      // held over an upgrade that an order has begun
 	trying    sync.Mutex      // held over its preflight
@@ -142,8 +143,13 @@ func New(c *Config, opts ...Option) (*Supervisor, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	folder, err := os.Getwd()
+	if err == nil {
+		c = c.In(folder)
+	}
 	s := &Supervisor{
 		config:  c,
+		folder:  folder,
 		options: options{calls: map[string]CallHandler{}},
 		inbox:   make(chan message, inboxSize),
 		started: make(chan struct{}),
@@ -151,6 +157,7 @@ func New(c *Config, opts ...Option) (*Supervisor, error) {
 		ready:   make(chan struct{}),
 		handed:  newHandedOn(),
 	}
+	s.drafts.load = s.loadAgain
 	s.upgrades, s.callOff = context.WithCancelCause(context.Background())
 	for _, o := range opts {
 		o(&s.options)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,10 +35,8 @@ type identity struct {
 
 func (f *runFlags) identity(c *supervisor.Config) identity {
 	id := identity{name: c.Name, env: f.env, named: f.config != "" && f.name != ""}
-	if path := c.Path(); path != "" {
-		if abs, err := filepath.Abs(path); err == nil {
-			id.config = abs
-		}
+	if files := c.Files(); len(files) > 0 {
+		id.config = files[0]
 	}
 	return id
 }

@@ -46,6 +46,7 @@ func TestFlagsOfTheApp(t *testing.T) {
 			continue
 		}
 		want := supervisor.Single("", nil, 0, []string{"./server"})
+		want.Apps[0].Dir = workingFolder()
 		c.change(&want.Apps[0])
 		if !reflect.DeepEqual(got.Apps, want.Apps) {
 			t.Errorf("%v: got\n%+v\nwant\n%+v", c.args, got.Apps, want.Apps)

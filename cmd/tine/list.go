@@ -196,6 +196,9 @@ func isSteered(a control.App) bool { return a.Steering != "" && a.Steering != co
 
 func printStatus(s screen, st control.Status) {
 	fmt.Fprintf(s, "%s  pid %s, up %s, tine %s\n", s.paint(bold, st.Name), aboveWorkers(st), seconds(st.UptimeS), st.Version)
+	if st.Unapplied != "" {
+		fmt.Fprintln(s, s.paint(yellow, st.Unapplied))
+	}
 	for _, a := range st.Apps {
 		state := appState(a)
 		line := fmt.Sprintf("%s  %s, %d of %d ready, generation %d", s.paint(bold, a.Name), s.paint(state.colour, state.text), a.Ready, a.Desired, a.Generation)

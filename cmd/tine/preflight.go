@@ -23,8 +23,8 @@ var preflightTimeout = 10 * time.Second
 const maxPreflight = 64 << 10
 
 // preflight tries whether binary is a tine that could go on with what this process runs:
-// it tells its version, and takes the config that the same command line has it read now.
-// Nothing is left of what it has started.
+// it tells its version, and takes the command line of this process. The config that it goes on with is the one that runs,
+// so that what is on disk does not matter; one of before that was so has it read now. Nothing is left of what it has started.
 func preflight(ctx context.Context, binary string) (version string, err error) {
 	defer func() {
 		if err != nil {
@@ -73,6 +73,7 @@ func try(ctx context.Context, binary string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, preflightTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Env = append(os.Environ(), envCheck+"=1")
 	out, stderr := &head{}, &head{}
 	cmd.Stdout, cmd.Stderr = out, stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -69,44 +69,34 @@ that dies: see --keeper. Each flag can be given as an environment variable too:
 				return err
 			}
 			load := func() (*supervisor.Config, error) { return f.load(cmd.Flags(), args) }
-			up := above{}
-			c, err := load()
-			refused := err
-			if err != nil {
-				if f.check {
-					return err
-				}
-				if up, c = leftConfig(); c == nil {
-					return err
-				}
-			}
 			upgrade, err := supervisor.ParseUpgradeSignal(f.upgradeSignal)
 			if err != nil {
 				return usageError{fmt.Errorf("--upgrade-signal: %w", err)}
 			}
 			if f.check {
-				return nil
+				return f.checked(load)
 			}
 			warnOfVariables(cmd, cmd.ErrOrStderr())
 			if on, err := f.keeper.wants(here()); err != nil {
 				return usageError{err}
 			} else if on {
+				c, err := load()
+				if err != nil {
+					return err
+				}
 				return becomeKeeper(c, f.identity(c), time.Duration(f.watchdog))
 			}
-			opts := []supervisor.Option{supervisor.WithUpgradeSignal(upgrade)}
-			if f.config != "" {
-				opts = append(opts, supervisor.WithReload(load))
-			}
-			if c.Control != supervisor.ControlOff {
-				opts = append(opts, supervisor.WithControl(c.Control), supervisor.WithVersion(versionText()),
-					supervisor.WithDoctor(func() any { return diagnose(listen.Probe()) }))
-			}
-			if refused == nil {
-				up = lookAbove()
-			} else {
-				opts = append(opts, supervisor.WithRefusedConfig(refused))
-			}
-			return runAndTell(cmd.Context(), up, f.identity(c), c, opts...)
+			return runAndTell(cmd.Context(), lookAbove(), load, f.identity, func(c *supervisor.Config) []supervisor.Option {
+				opts := []supervisor.Option{supervisor.WithUpgradeSignal(upgrade)}
+				if f.config != "" {
+					opts = append(opts, supervisor.WithReload(load))
+				}
+				if c.Control != supervisor.ControlOff {
+					opts = append(opts, supervisor.WithControl(c.Control), supervisor.WithVersion(versionText()),
+						supervisor.WithDoctor(func() any { return diagnose(listen.Probe()) }))
+				}
+				return opts
+			})
 		},
 	}
 	cmd.DisableFlagsInUseLine = true
@@ -157,7 +147,20 @@ func (f *runFlags) define(flags *pflag.FlagSet) {
 	flags.Var(&f.watchdog, "watchdog", "the keeper ends and brings back a master that hangs for so long, or off")
 }
 
-// load makes the config of the file or of the flags.
+// envCheck has --check look at the flags alone. It is what a master that is about to be upgraded asks: the new one goes on
+// with the config that runs, whatever is on disk by then.
+const envCheck = "TINE_CHECK_FLAGS"
+
+func (f *runFlags) checked(load func() (*supervisor.Config, error)) error {
+	if f.config != "" && os.Getenv(envCheck) != "" {
+		return nil
+	}
+	_, err := load()
+	return err
+}
+
+// load makes the config of the file or of the flags. Relative paths in the flags are those of the folder that tine was
+// started in, by the name that it had.
 func (f *runFlags) load(flags *pflag.FlagSet, args []string) (*supervisor.Config, error) {
 	c, err := f.source(flags, args)
 	if err != nil {
@@ -167,6 +170,7 @@ func (f *runFlags) load(flags *pflag.FlagSet, args []string) (*supervisor.Config
 	override(&c.Log.Level, f.logLevel)
 	override(&c.Log.File, f.logFile)
 	override(&c.Control, f.control)
+	c = c.In(workingFolder())
 	override(&c.Health.Listen, f.health)
 	f.stopTimes(c, flags)
 	if nameMaster(c); f.config != "" && f.name != "" {
@@ -203,7 +207,7 @@ func (f *runFlags) source(flags *pflag.FlagSet, args []string) (*supervisor.Conf
 		if len(args) > 0 {
 			return nil, usageError{fmt.Errorf("a command (%s) and a config file: say it in %s", args[0], f.config)}
 		}
-		return supervisor.LoadWith(f.config, supervisor.LoadOptions{Env: f.env})
+		return supervisor.LoadWith(f.config, supervisor.LoadOptions{Env: f.env, Folder: workingFolder()})
 	}
 	if flags.Changed("env") {
 		return nil, usageError{errors.New("--env chooses an environment of a config file: give one with -c FILE")}

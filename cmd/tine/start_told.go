@@ -18,9 +18,11 @@ const (
 	readyWord = "ready\n"
 )
 
-// runAndTell runs c as supervisor.Run does, and tells a tine start that waits for it. A process that another master has
-// started goes on where that one ends.
-func runAndTell(ctx context.Context, up above, id identity, c *supervisor.Config, opts ...supervisor.Option) (err error) {
+// runAndTell runs a config as supervisor.Run does, and tells a tine start that waits for it. A process that follows another
+// master, which was killed or hands over, goes on with what that one ran with; load is for one that follows none, or one that
+// has left nothing which can be read.
+func runAndTell(ctx context.Context, up above, load func() (*supervisor.Config, error),
+	identify func(*supervisor.Config) identity, options func(*supervisor.Config) []supervisor.Option) (err error) {
 	defer up.close()
 	next := openSuccession(&up)
 	if next != nil {
@@ -34,6 +36,13 @@ func runAndTell(ctx context.Context, up above, id identity, c *supervisor.Config
 	if err := next.receive(ctx); err != nil {
 		return err
 	}
+	c, err := supervisor.LeftConfig(up.files)
+	if err != nil {
+		if c, err = load(); err != nil {
+			return err
+		}
+	}
+	id := identify(c)
 	h := &heldClaim{above: &up, id: id, claim: up.inheritClaim()}
 	up.held = h
 	if h.claim == nil && up.isFirst(next) {
@@ -45,7 +54,7 @@ func runAndTell(ctx context.Context, up above, id identity, c *supervisor.Config
 	followed := false
 	defer func() { h.end(followed) }()
 	s, err := supervisor.New(c, slices.Concat([]supervisor.Option{supervisor.WithSignals(), nextKeeper(c, h), supervisor.OnReachable(h.reachable)},
-		up.options(), next.options(), opts)...)
+		up.options(), next.options(), options(c))...)
 	if err != nil {
 		return err
 	}

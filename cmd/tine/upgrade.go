@@ -28,8 +28,9 @@ restarted, no connection is refused. Without --binary it is the file that tine w
 from, as it is on disk now: put the new version in its place, by a rename, and say tine
 upgrade.
 
-The new binary is tried first: its version, and the config with the flags and environment
-of the tine that runs. When the new one cannot take over, for whatever reason, the old one
+The new binary is tried first: its version, and the flags and environment of the tine that
+runs. It goes on with the config that runs: a file that was edited and not applied stays
+so. When the new one cannot take over, for whatever reason, the old one
 goes on as if nothing had been, and the exit status is 1.
 
 The new master is another process. Below a keeper, in a container too, and below systemd

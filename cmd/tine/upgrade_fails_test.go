@@ -130,10 +130,6 @@ func TestUpgradeToWhatIsNone(t *testing.T) {
 			t.Errorf("%s: more than a line: %q", name, stderr)
 		}
 	}
-	write(t, m.dir, "tine.yaml", "apps: {\n")
-	_, stderr := m.tell(1, "upgrade")
-	has(t, stderr, "it does not take the config: ", "tine.yaml:")
-	write(t, m.dir, "tine.yaml", twoCalm)
 	now := m.goesOn(st, processes)
 	if now.PID != st.PID {
 		t.Errorf("master %d is in charge, %d was", now.PID, st.PID)

@@ -11,11 +11,13 @@ type Status struct {
 	Version string `json:"version"` // of tine
 	PID     int    `json:"pid"`     // of the master
 	// KeeperPID is that of the keeper above the master, which gets the signals that are meant for it; none: there is none.
-	KeeperPID int         `json:"keeper_pid,omitempty"`
-	UptimeS   float64     `json:"uptime_s"`
-	Name      string      `json:"name"`     // of the master: its socket is named after it
-	Steering  string      `json:"steering"` // kind, of the first app that listens; none: no app does
-	Apps      []App       `json:"apps"`     // in the order of the config
+	KeeperPID int     `json:"keeper_pid,omitempty"`
+	UptimeS   float64 `json:"uptime_s"`
+	Name      string  `json:"name"`     // of the master: its socket is named after it
+	Steering  string  `json:"steering"` // kind, of the first app that listens; none: no app does
+	// Unapplied says that the config on disk is not the one that runs, and in what; absent: it is, as far as is known.
+	Unapplied string      `json:"unapplied,omitempty"`
+	Apps      []App       `json:"apps"` // in the order of the config
 	Cache     CacheStatus `json:"cache"`
 }
 
@@ -140,19 +142,20 @@ type Event struct {
 // Kinds of events that are not among the words of the pool's records
 // (ready, exited, rollout begin, ...), which are kinds as they are.
 const (
-	EventValueSet      = "value set"
-	EventValueDeleted  = "value deleted"
-	EventValueFailed   = "value failed"
-	EventConfigApplied = "config applied"
-	EventConfigRefused = "config refused"
-	EventAppEnded      = "app ended"
-	EventSteeringFell  = "steering fell"
-	EventStopping      = "stopping"
-	EventSignalled     = "signalled"
-	EventKeeperEnded   = "keeper ended"   // and nobody brings this master back
-	EventUpgraded      = "upgraded"       // PID is the new master's
-	EventUpgradeFailed = "upgrade failed" // everything runs on as it was
-	EventMissed        = "missed"         // only Missed, and the id of the last event that was missed
+	EventValueSet        = "value set"
+	EventValueDeleted    = "value deleted"
+	EventValueFailed     = "value failed"
+	EventConfigApplied   = "config applied"
+	EventConfigRefused   = "config refused"
+	EventConfigUnapplied = "config unapplied" // what is on disk is not what runs
+	EventAppEnded        = "app ended"
+	EventSteeringFell    = "steering fell"
+	EventStopping        = "stopping"
+	EventSignalled       = "signalled"
+	EventKeeperEnded     = "keeper ended"   // and nobody brings this master back
+	EventUpgraded        = "upgraded"       // PID is the new master's
+	EventUpgradeFailed   = "upgrade failed" // everything runs on as it was
+	EventMissed          = "missed"         // only Missed, and the id of the last event that was missed
 )
 
 // The streams of a LogLine.
