@@ -27,5 +27,21 @@
 // entry that is not current. So the current blob and its entry are whole until the moment in which the new ones are. An entry
 // or a blob whose checksum is wrong counts as never written.
 //
-// The file gets at most about three times as long as the longest blob, and never shorter.
+// # Patches
+//
+// A large value of which little changes is not written as a whole each time: an Append puts a patch behind the blob, and whoever reads
+// gets the blob with its patches, in their order. What a patch means is the caller's. The first begins behind the current blob,
+// at a multiple of 8, and each at a multiple of 8 behind the one before:
+//
+//	 0  8  number: of the entry that the patch belongs to
+//	 8  4  index: 0 for the first
+//	12  4  length of the patch
+//	16  4  CRC-32C of the patch
+//	20  4  CRC-32C of the 20 bytes before
+//	24     the patch
+//
+// What does not fit, by its number, its index or a checksum, is the end of the patches: one that a killed writer has not
+// finished was never appended. A Write ends them. A reader of before there were patches gets the blob alone, as it was at the last Write.
+//
+// The file gets at most about three times as long as the longest blob with its patches, and never shorter.
 package record

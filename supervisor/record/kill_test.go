@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	childVariable = "TINE_RECORD_TEST_CHILD" // the number of the first blob to write
+	childVariable = "TINE_RECORD_TEST_CHILD"  // the number of the first blob to write
+	childAppends  = "TINE_RECORD_TEST_APPEND" // set: it appends patches, and writes a blob now and then
 	childLargest  = 100000
 	childBlobs    = 8
 )
@@ -35,6 +36,9 @@ func writeForEver(first string) {
 		os.Exit(1)
 	}
 	n, _ := strconv.ParseUint(first, 10, 64)
+	if os.Getenv(childAppends) != "" {
+		appendForEver(r, n)
+	}
 	// Made before, so that nearly all the time is spent in writing.
 	var blobs [childBlobs][]byte
 	for i := range blobs {
@@ -99,10 +103,10 @@ func TestKilledWriter(t *testing.T) {
 }
 
 // killWriter starts a writer, kills it in the middle of what it does, and returns the number that it announced last.
-func killWriter(t *testing.T, f *os.File, first uint64) (last uint64) {
+func killWriter(t *testing.T, f *os.File, first uint64, env ...string) (last uint64) {
 	t.Helper()
 	child := exec.Command(os.Args[0], "-test.run=^$")
-	child.Env = append(os.Environ(), childVariable+"="+strconv.FormatUint(first, 10))
+	child.Env = append(append(os.Environ(), childVariable+"="+strconv.FormatUint(first, 10)), env...)
 	child.ExtraFiles = []*os.File{f}
 	child.Stderr = os.Stderr
 	out, err := child.StdoutPipe()

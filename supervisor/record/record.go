@@ -32,6 +32,13 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // before the next begins, or have agreed with it that it writes no more. Within a process it is not safe for concurrent use.
 type Record struct {
 	f *os.File
+
+	// What the Appends since the last Write or ReadAll know, so that none has to look for the end: of the entry with that
+	// number; 0: it is to be looked for.
+	number  uint64
+	index   uint32
+	patches uint64 // where the first is
+	end     uint64 // of the last
 }
 
 // New makes a record of a file, whose content is lost: mostly one of Memory. The file stays the caller's, and is used until
@@ -47,7 +54,7 @@ func New(f *os.File) (*Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a record in %s: %w", f.Name(), err)
 	}
-	return &Record{f}, nil
+	return &Record{f: f}, nil
 }
 
 // Open returns the record that another process has made in a file. It fails if that is none, or of another version. The
@@ -66,7 +73,7 @@ func Open(f *os.File) (*Record, error) {
 	if v := binary.LittleEndian.Uint32(head[8:]); v != Version {
 		return nil, fmt.Errorf("cannot open the record in %s: its format has version %d, and %d is known here", f.Name(), v, Version)
 	}
-	return &Record{f}, nil
+	return &Record{f: f}, nil
 }
 
 // entry is one of the two that say where a blob is.
@@ -120,38 +127,57 @@ func (r *Record) entries() (e [2]entry, at [2]int64, err error) {
 // attempts bounds how often Read looks again when a writer is faster.
 const attempts = 100
 
-// Read returns the newest blob that is whole. The slice belongs to the caller. It fails with ErrEmpty if there is none.
+// Read returns the newest blob that is whole, without its patches. The slice belongs to the caller. It fails with ErrEmpty if
+// there is none.
 func (r *Record) Read() ([]byte, error) {
-	blob, err := r.read()
-	if err != nil && !errors.Is(err, ErrEmpty) {
-		err = fmt.Errorf("cannot read the record in %s: %w", r.f.Name(), err)
-	}
+	blob, _, err := r.ReadAll()
 	return blob, err
 }
 
-func (r *Record) read() ([]byte, error) {
+// ReadAll returns the newest blob that is whole, with the patches that were appended to it since, in their order. The slices
+// belong to the caller. It fails with ErrEmpty if there is none.
+func (r *Record) ReadAll() (blob []byte, patches [][]byte, err error) {
+	blob, patches, err = r.read()
+	if err != nil && !errors.Is(err, ErrEmpty) {
+		err = fmt.Errorf("cannot read the record in %s: %w", r.f.Name(), err)
+	}
+	return blob, patches, err
+}
+
+func (r *Record) read() (blob []byte, patches [][]byte, err error) {
 	entries, _, err := r.entries()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for range attempts {
-		if blob, ok, err := r.blob(entries[0]); ok || err != nil {
-			return blob, err
+		blob, ok, err := r.blob(entries[0])
+		if err == nil && ok {
+			patches, err = r.patchesOf(entries[0])
+		}
+		if err != nil {
+			return nil, nil, err
 		}
 		before := entries[0].number
 		if entries, _, err = r.entries(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if entries[0].number != before {
-			continue // a writer was faster
+		switch {
+		case entries[0].number != before: // a writer was faster
+			continue
+		case ok:
+			return blob, patches, nil
 		}
 		// It is broken and stays so. Only now the one before counts: else a reader could see the record go back.
-		if blob, ok, err := r.blob(entries[1]); ok || err != nil {
-			return blob, err
+		blob, ok, err = r.blob(entries[1])
+		if err == nil && ok {
+			patches, err = r.patchesOf(entries[1])
 		}
-		return nil, ErrEmpty
+		if err != nil || ok {
+			return blob, patches, err
+		}
+		return nil, nil, ErrEmpty
 	}
-	return nil, fmt.Errorf("it was written anew each of %d times", attempts)
+	return nil, nil, fmt.Errorf("it was written anew each of %d times", attempts)
 }
 
 // blob reads that of an entry; ok is false where it is not whole.
@@ -192,23 +218,32 @@ func (r *Record) write(blob []byte) error {
 	}
 	current := entries[0]
 	next := entry{number: current.number + 1, length: uint64(len(blob)), checksum: crc32.Checksum(blob, castagnoli)}
-	next.offset = place(current, next.length)
+	if err := r.seek(current); err != nil {
+		return err
+	}
+	next.offset = place(current, r.end, next.length)
 	if next.number == 0 {
 		return errors.New("it has been written too often")
 	}
 	if _, err := r.f.WriteAt(blob, int64(next.offset)); err != nil {
 		return err
 	}
-	_, err = r.f.WriteAt(next.encode(), at[1])
-	return err
+	r.number = 0
+	if _, err := r.f.WriteAt(next.encode(), at[1]); err != nil {
+		return err
+	}
+	r.begin(next)
+	return nil
 }
 
-// place is where a blob does not touch the current one: before it if it fits, else behind. Behind is only where the current one
-// begins within the length of the new one, which bounds the file.
-func place(current entry, length uint64) uint64 {
+// place is where a blob does not touch the current one and its patches, which end at end: before it if it fits, else behind.
+// Behind is only where the current one begins within the length of the new one, which bounds the file.
+func place(current entry, end, length uint64) uint64 {
 	const align = 64
 	if current.number == 0 || blobsAt+length <= current.offset {
 		return blobsAt
 	}
-	return (current.end() + align - 1) / align * align
+	return aligned(end, align)
 }
+
+func aligned(n, to uint64) uint64 { return (n + to - 1) / to * to }
