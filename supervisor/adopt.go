@@ -22,6 +22,7 @@ import (
 func (l *loop) adopt(state savedState, config *Config) error {
 	l.kept.keys, l.wasReady = state.Keys, state.WasReady // the first step writes the record anew
 	l.stopping, l.asked, l.stop = state.Stopping, state.Asked, state.Stop.restored()
+	state.dated()
 	all := map[int]*sockets{}
 	for _, saved := range state.Sockets {
 		s, err := l.adoptSockets(saved, state.Apps)
@@ -33,10 +34,9 @@ func (l *loop) adopt(state savedState, config *Config) error {
 		}
 		all[saved.Key] = s
 	}
-	ago := time.Duration(max(ipc.Monotonic()-state.At, 0))
 	apps := map[int]*app{}
 	for _, saved := range state.Apps {
-		a, err := l.adoptApp(saved, all[saved.Sockets], ago)
+		a, err := l.adoptApp(saved, all[saved.Sockets], since(saved.at))
 		if err != nil {
 			for _, s := range all {
 				s.Leave()
@@ -50,7 +50,7 @@ func (l *loop) adopt(state savedState, config *Config) error {
 		apps[saved.Key].replaces = apps[saved.Replaces]
 	}
 	for _, saved := range state.Ended {
-		if err := l.adoptEnded(saved, ago); err != nil {
+		if err := l.adoptEnded(saved, since(saved.at)); err != nil {
 			for _, s := range all {
 				s.Leave()
 			}
@@ -69,6 +69,9 @@ func (l *loop) adopt(state savedState, config *Config) error {
 	l.keepConfig(config)
 	return nil
 }
+
+// since is how long ago something was, which is never in the future.
+func since(at int64) time.Duration { return time.Duration(max(ipc.Monotonic()-at, 0)) }
 
 // adopted is what is still to be done when all is made again.
 type adopted struct{ state savedState }

@@ -13,7 +13,10 @@ import (
 // app is what the loop keeps for one app: the core that decides, the sockets and
 // processes that it decides about, and how each generation is started.
 type app struct {
-	key         int // of this app in the record for the next master
+	key         int  // of this app in the record for the next master
+	place       int  // among all apps, as the record has it
+	unsaved     bool // the record does not have it as it is
+	recorded    bool // the record has it
 	name        string
 	config      App
 	pool        *pool.Pool

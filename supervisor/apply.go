@@ -182,6 +182,9 @@ func (l *loop) carryThrough(p *plan) {
 		l.number(a)
 		l.apps = append(l.apps, a)
 	}
+	if l.kept != nil {
+		l.kept.torn = true // which of them are listed may have changed too
+	}
 	l.routeLogs()
 	for _, a := range p.added {
 		l.start(a)
@@ -211,6 +214,7 @@ func (l *loop) routeLogs() {
 // succeed lets the app that a replaces leave, now that a serves on its addresses.
 func (l *loop) succeed(a *app) {
 	if old := a.replaces; old != nil {
+		l.changed(a)
 		a.replaces = nil
 		if !old.ended {
 			l.leave(old)
@@ -221,6 +225,7 @@ func (l *loop) succeed(a *app) {
 }
 
 func (l *loop) change(a *app, config App, p *plan) {
+	l.changed(a)
 	old := a.config
 	unrolled := a.unrolled(config) && !(p.goesOn && a.history.lastRollout != nil)
 	warn := l.logs.Warn

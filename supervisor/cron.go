@@ -79,7 +79,8 @@ func (l *loop) runCron(now time.Time) {
 	}
 	for _, a := range append([]*app(nil), l.apps...) {
 		if a.scheduled() && a.schedule.Due(now) {
-			l.saveState() // that it was due: the next master does not run it again
+			l.changed(a)
+			l.saveChanged() // that it was due: the next master does not run it again
 			reason := "cron: " + a.schedule.Schedule().String()
 			l.event(a, zerolog.InfoLevel, control.Event{Kind: "cron", Reason: reason, Message: "app " + a.name + " is restarted: " + reason})
 			l.renew(a, reason)

@@ -154,6 +154,7 @@ func (l *loop) settle() {
 func (l *loop) leave(a *app) {
 	if !a.leaving {
 		a.leaving, a.stopDue, l.unsettled = true, true, true
+		l.changed(a)
 	}
 }
 

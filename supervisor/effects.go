@@ -126,6 +126,7 @@ func (l *loop) steer(a *app) {
 		return
 	}
 	a.admitted, a.slots = a.steered, a.sockets.Slots()
+	l.changed(a)
 	if err := a.sockets.SteerTo(a.admitted); err != nil {
 		l.logs.Warn().Str("app", a.name).Ints("slots", a.admitted).Err(err).Msg("cannot steer; the kernel goes on to spread connections over all slots")
 	}

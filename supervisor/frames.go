@@ -35,6 +35,7 @@ const (
 // frame acts on one frame of a worker. What a worker may not send, or not now,
 // ends its channel as a malformed frame does.
 func (l *loop) frame(m *member, f ipc.Frame) {
+	l.changed(m.app)
 	if m.app.members[m.id] != m || m.outbox == nil && !m.handing {
 		// It came while the channel was being ended.
 		ipc.Discard(f)
@@ -135,6 +136,7 @@ func (l *loop) introduce(m *member) {
 // the worker's hello: a program that never says one needs no scoreboard.
 func (l *loop) place(m *member) bool {
 	sockets := m.app.sockets
+	l.changed(m.app)
 	if !m.greeting && len(sockets.Addresses()) == 0 {
 		return false
 	}
@@ -212,6 +214,7 @@ func (l *loop) greet(a *app) {
 	if !allReady(a.pool.Status()) {
 		return
 	}
+	l.changed(a)
 	if !a.everReady {
 		a.everReady, l.unsettled = true, true
 	}

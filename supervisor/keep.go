@@ -55,6 +55,13 @@ type kept struct {
 	lost   bool     // something could not be stored, and that was said
 	keys   int      // given to apps and sockets so far
 
+	torn          bool            // what is written next is the whole record
+	size          int             // of the whole when it was written last, in bytes
+	wholeBy       time.Time       // when it is written next; zero: there is no patch
+	written       map[int]bool    // keys of the apps that the record has
+	configWritten json.RawMessage // what the record has for a config
+	work          workOfSaving
+
 	config   json.RawMessage // as it is saved
 	configOf *Config         // what l.config was then
 
@@ -63,11 +70,11 @@ type kept struct {
 
 // openStore makes the record, or takes over the one that the last master has left: what
 // was in it is read then.
-func (l *loop) openStore() (blob []byte, err error) {
+func (l *loop) openStore() (before *savedState, err error) {
 	if l.s.store == nil {
 		return nil, nil
 	}
-	l.kept = &kept{store: l.s.store, names: map[string]bool{}}
+	l.kept = &kept{store: l.s.store, names: map[string]bool{}, torn: true}
 	for name := range l.s.inherited {
 		if isOwn(name) {
 			l.kept.names[name] = true
@@ -78,7 +85,8 @@ func (l *loop) openStore() (blob []byte, err error) {
 		if l.kept.record, err = record.Open(files[0]); err != nil {
 			return nil, err
 		}
-		return l.kept.record.Read()
+		state, err := readRecord(l.kept.record)
+		return &state, err
 	}
 	f, err := record.Memory("tine state")
 	if err != nil {

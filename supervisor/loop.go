@@ -114,12 +114,8 @@ func (l *loop) run(ctx context.Context) (err error) {
 	}
 	before, err := l.openStore()
 	if err == nil && before != nil {
-		var state savedState
-		if state, err = readState(before); err == nil {
-			config = state.wentOn(config)
-			err = l.adopt(state, config)
-		}
-		if err == nil {
+		config = before.wentOn(config)
+		if err = l.adopt(*before, config); err == nil {
 			l.closeAdopted()
 		}
 	}
@@ -197,6 +193,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 			l.pollMemory(time.Now())
 			l.runCron(time.Now())
 			l.goOnStopping(time.Now())
+			l.saveWholeInTime(time.Now())
 		case <-stop:
 			stop = nil
 			stopOrder{reason: context.Cause(ctx).Error()}.apply(l)
@@ -293,10 +290,12 @@ func (l *loop) step(a *app, ev pool.Event) {
 	l.news()
 	l.stepAt = time.Now()
 	effects := a.pool.Step(l.stepAt, ev)
-	l.saveState()
+	l.changed(a)
+	l.saveChanged()
 	for _, effect := range effects {
 		l.carryOut(a, effect)
 	}
+	l.changed(a)
 	l.saveDue = true
 }
 
@@ -311,6 +310,9 @@ func (l *loop) setTimer() {
 		next = d
 	}
 	if d := l.nextReport(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
+		next = d
+	}
+	if d := l.nextSave(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
 		next = d
 	}
 	now := time.Now()
@@ -374,8 +376,14 @@ func (l *loop) appEnded(a *app, code int, reason string) {
 	}
 	l.closeSurplus(a)
 	l.setPulse(a.sockets)
+	l.changed(a)
+	for _, b := range l.apps {
+		if b.replaces == a {
+			l.changed(b)
+		}
+	}
 	if a.sockets.users == 1 {
-		l.saveState() // a record that still has it would miss its sockets
+		l.saveChanged() // a record that still has it would miss its sockets
 		l.unkeepSockets(a.sockets)
 	}
 	a.sockets.release()

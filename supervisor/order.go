@@ -149,24 +149,31 @@ func (l *loop) inNamespace(name string) (group []*app) {
 
 // listed is the app that goes by a name now, whether it runs or not; nil if none does.
 func (l *loop) listed(name string) *app {
-	for _, a := range l.allListed() {
-		if a.name == name {
+	for _, a := range slices.Backward(l.apps) {
+		if a.name == name { // those before it are replaced
+			if a.gone() {
+				return nil
+			}
 			return a
 		}
 	}
 	return nil
 }
 
+// gone says whether an app has ended by a change of the config.
+func (a *app) gone() bool { return a.ended && a.leaving && !a.halted }
+
 // allListed are the apps that are shown. One that is replaced by a namesake is not,
 // and not one that is gone by a change of the config.
 func (l *loop) allListed() (all []*app) {
-	for i, a := range l.apps {
-		gone := a.ended && a.leaving && !a.halted
-		replaced := slices.ContainsFunc(l.apps[i+1:], func(b *app) bool { return b.name == a.name })
-		if !gone && !replaced {
+	seen := make(map[string]bool, len(l.apps))
+	for _, a := range slices.Backward(l.apps) {
+		if !seen[a.name] && !a.gone() {
 			all = append(all, a)
 		}
+		seen[a.name] = true
 	}
+	slices.Reverse(all)
 	return all
 }
 

@@ -86,6 +86,7 @@ func (l *loop) beginStart(o *order, a *app) error {
 
 // cancelled says whether an order's app was stopped while it was to be started.
 func (l *loop) cancelled(o *order, a *app) error {
+	l.changed(a)
 	if a.opening == o && !l.stopping {
 		return nil
 	}
@@ -127,6 +128,7 @@ func (a *app) nextGeneration() int {
 }
 
 func (m appReopened) apply(l *loop) {
+	l.changed(m.old)
 	err := m.err
 	if err == nil {
 		if err = l.cancelled(m.o, m.old); err != nil && m.next.sockets != m.old.sockets {
@@ -159,6 +161,7 @@ func (l *loop) exchange(o *order, a, next *app) {
 	}
 	next.inherit(a)
 	next.ordered = true
+	l.changed(next)
 	l.number(next)
 	l.apps[i] = next
 	o.total = next.pool.Status().Wanted

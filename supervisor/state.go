@@ -53,6 +53,9 @@ type savedApp struct {
 	Replaces    int                     `json:"replaces,omitempty"` // key of the app; 0: none
 	NextRun     time.Time               `json:"next_run,omitzero"`  // by its schedule
 	History     savedHistory            `json:"history"`
+	Place       int                     `json:"place,omitempty"` // among all apps
+
+	at int64 // of when it is, as ipc.Monotonic has it
 }
 
 // savedGeneration is how its workers are started. Command is nil if none was yet.
@@ -74,59 +77,28 @@ type savedMember struct {
 	Jitter     float64       `json:"jitter"`
 }
 
-// saveState writes the record. It precedes the orders of a step, so that no worker
-// exists that the record does not know of.
-func (l *loop) saveState() {
-	if l.kept == nil || l.kept.record == nil {
-		return
-	}
-	for _, a := range l.apps {
-		if !a.ended {
-			l.keepSockets(a.sockets)
-		}
-	}
-	l.saveDue = false
-	blob, err := json.Marshal(l.savedState())
-	if err == nil {
-		err = l.kept.record.Write(blob)
-	}
-	l.keepFailed(keptState, err)
-}
-
 // saveInTime writes the record once more for what the orders of steps have changed: what
 // is counted, and who was greeted. A burst of events waits for its end.
 func (l *loop) saveInTime() {
 	if l.saveDue && (len(l.s.inbox) == 0 || l.saveDelayed > inboxSize) {
 		l.saveDelayed = 0
-		l.saveState()
+		l.saveChanged()
 		return
 	}
 	l.saveDelayed++
 }
 
-func (l *loop) savedState() savedState {
-	s := savedState{
+// savedHead is the state without the apps and the config.
+func (l *loop) savedHead() savedState {
+	return savedState{
 		Version: stateVersion, Master: os.Getpid(), At: ipc.Monotonic(), Keys: l.kept.keys,
-		WasReady: l.wasReady, Stopping: l.stopping, Asked: l.asked, Stop: l.stop.saved(), Config: l.savedConfig(),
+		WasReady: l.wasReady, Stopping: l.stopping, Asked: l.asked, Stop: l.stop.saved(),
 	}
-	seen := map[*sockets]bool{}
-	for _, a := range l.apps {
-		if a.ended || a.waiting {
-			continue // there is nothing to adopt
-		}
-		if !seen[a.sockets] {
-			seen[a.sockets] = true
-			s.Sockets = append(s.Sockets, savedSockets{a.sockets.key, a.sockets.Save()})
-		}
-		s.Apps = append(s.Apps, l.savedApp(a))
-	}
-	s.Ended = l.savedEnded()
-	return s
 }
 
-func (l *loop) savedApp(a *app) savedApp {
+func (l *loop) savedApp(a *app, now time.Time) savedApp {
 	s := savedApp{
-		Key: a.key, Sockets: a.sockets.key, Config: a.config, Pool: a.pool.Snapshot(l.stepAt),
+		Key: a.key, Place: a.place, Sockets: a.sockets.key, Config: a.config, Pool: a.pool.Snapshot(now),
 		Generations: map[int]savedGeneration{}, EverReady: a.everReady, Added: a.added, Leaving: a.leaving,
 		// Stopped to be started again, it is started by the next master, which knows nothing of the order.
 		Halted: a.halted && a.opening == nil, StartWith: a.startWith,
@@ -142,7 +114,7 @@ func (l *loop) savedApp(a *app) savedApp {
 		}
 		s.Generations[n] = saved
 	}
-	for _, m := range a.members {
+	for _, m := range a.inOrder() {
 		saved := savedMember{
 			ID: m.id, PID: m.proc.PID(), Slot: m.slot, Seat: -1, Generation: m.generation,
 			Ready: m.ready, Greeted: m.greeted, Left: m.left, Drains: m.drains, Jitter: m.jitter,
@@ -162,5 +134,6 @@ func readState(blob []byte) (s savedState, err error) {
 	if s.Version != stateVersion {
 		return s, fmt.Errorf("cannot read the record of the last master: its version is %d, %d is known", s.Version, stateVersion)
 	}
+	s.dated()
 	return s, nil
 }

@@ -57,11 +57,7 @@ func LeftConfig(inherited map[string][]*os.File) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	blob, err := r.Read()
-	if err != nil {
-		return nil, err
-	}
-	state, err := readState(blob)
+	state, err := readRecord(r)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,8 @@ import (
 // next master must know it, or it would start it as one that the config has and nobody
 // runs: a one-shot app would do its work again.
 type savedEnded struct {
-	Place     int          `json:"place"` // among all apps
+	Key       int          `json:"key,omitempty"` // 0: of a version that gave it none
+	Place     int          `json:"place"`         // among all apps
 	Config    App          `json:"config"`
 	Pool      pool.Saved   `json:"pool"`
 	Halted    bool         `json:"halted,omitempty"`
@@ -26,26 +27,18 @@ type savedEnded struct {
 	Error     string       `json:"error,omitempty"`
 	History   savedHistory `json:"history"`
 	NextRun   time.Time    `json:"next_run,omitzero"` // by its schedule
+
+	at int64 // of when it is, as ipc.Monotonic has it
 }
 
-// savedEnded are those that stay so. One that an order is about to start again is left
-// out: the next master starts it, as it is in the config.
-func (l *loop) savedEnded() (all []savedEnded) {
-	if !slices.ContainsFunc(l.apps, func(a *app) bool { return a.ended }) {
-		return nil
+// savedEnded is of an app that stays so. One that an order is about to start again is left out: the next master starts it,
+// as it is in the config.
+func (l *loop) savedEnded(a *app, now time.Time) savedEnded {
+	return savedEnded{
+		Key: a.key, Place: a.place, Config: a.config, Pool: a.pool.Snapshot(now), Halted: a.halted, Ordered: a.ordered,
+		EverReady: a.everReady, Added: a.added, StartWith: a.startWith,
+		Code: a.code, Reason: a.reason, Error: a.history.error, History: a.savedHistory(), NextRun: a.nextRun(),
 	}
-	listed := l.allListed()
-	for i, a := range l.apps {
-		if !a.ended || a.opening != nil || !slices.Contains(listed, a) {
-			continue
-		}
-		all = append(all, savedEnded{
-			Place: i, Config: a.config, Pool: a.pool.Snapshot(l.stepAt), Halted: a.halted, Ordered: a.ordered,
-			EverReady: a.everReady, Added: a.added, StartWith: a.startWith,
-			Code: a.code, Reason: a.reason, Error: a.history.error, History: a.savedHistory(), NextRun: a.nextRun(),
-		})
-	}
-	return all
 }
 
 // adoptEnded puts it back into the list, as it is after appEnded.
@@ -60,8 +53,11 @@ func (l *loop) adoptEnded(saved savedEnded, ago time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("cannot adopt app %s, which has ended: %w", config.Name, err)
 	}
+	if saved.Key == 0 {
+		saved.Key = l.newKey()
+	}
 	a := &app{
-		name: config.Name, config: config, pool: core, sockets: newSockets(set),
+		key: saved.Key, name: config.Name, config: config, pool: core, sockets: newSockets(set),
 		members:     map[pool.WorkerID]*member{},
 		generations: map[int]*generation{core.Status().Generation: newGeneration(config)},
 		everReady:   saved.EverReady, added: saved.Added,
