@@ -91,7 +91,7 @@ var keyDescriptions = map[string]string{
 	"apps.*.hooks.on_crash.timeout":     "Until it is killed. Default: 30s.",
 	"apps.*.cron_restart":               "When the workers are replaced: minute hour day month weekday, or @daily. CRON_TZ=Europe/Vienna before it sets the zone.",
 	"apps.*.watch":                      "Files whose change replaces the workers, for development; true: the app's own folder.",
-	"apps.*.watch.paths":                "Files, and folders with all that is in them.",
+	"apps.*.watch.paths":                "Files, folders with all that is in them, and patterns such as src/*.go. What a path leads to is followed.",
 	"apps.*.watch.ignore":               "Patterns of names or paths to leave out, such as *.log or node_modules.",
 	"apps.*.watch.debounce":             "How long it must be quiet after a change. Default: 200ms.",
 	"apps.*.oneshot":                    "Whether the app does its work and ends.",

@@ -36,7 +36,7 @@ type Hook struct {
 // Watch says which files make the workers be replaced when they change, which is meant for development. In a file it may
 // be the paths alone, or true for the app's own folder.
 type Watch struct {
-	Paths    []string      // files, and folders with all that is in them; none: nothing is watched. From a file: relative to its folder
+	Paths    []string      // files, folders with all that is in them, and patterns as of path.Match for what comes; none: nothing is watched. From a file: relative to its folder
 	Ignore   []string      // patterns as of path.Match, for a name anywhere (*.log, node_modules) or, with a slash, a path below one of Paths
 	Debounce time.Duration // how long it must be quiet after a change; default 200ms
 
