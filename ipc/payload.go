@@ -68,6 +68,14 @@ func NewPayload(b []byte) (*Payload, error) {
 	return w.finish()
 }
 
+// NewInlinePayload copies b, of up to InlineMax bytes, into a payload that holds no descriptor: see [Payload.Inline].
+func NewInlinePayload(b []byte) (*Payload, error) {
+	if len(b) > InlineMax {
+		return nil, fmt.Errorf("cannot hold %d bytes without a memory file, at most %d: %w", len(b), InlineMax, ErrTooLarge)
+	}
+	return newHeapPayload(b), nil
+}
+
 // ReadPayload reads r to its end. What goes past HeapMax is streamed into the memory file and never is on the heap as
 // a whole. More than max bytes, or than MaxPayload, gives an error that wraps ErrTooLarge.
 func ReadPayload(r io.Reader, max int64) (*Payload, error) {

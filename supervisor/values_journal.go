@@ -55,6 +55,8 @@ const (
 	valuesName = "values"
 	// valuePrefix begins the name of a large value's file; the epoch of the value follows. Each epoch comes once.
 	valuePrefix = "value."
+	// packName is the name of the pack's file.
+	packName = "value.pack"
 )
 
 // Who set a value, as Status shows it and the journal keeps it. Anything else is the text of a source of the config, which
@@ -77,23 +79,28 @@ func fromWorker(source string) bool {
 
 func fromConfig(source string) bool { return source != sourceSet && !fromWorker(source) }
 
-// valuesJournal writes each change of the store down for the next master: small values into a journal in memory, the files of
-// large ones under names of their own. The loop owns it. When its journal fails it is given up: from then on it
+// valuesJournal writes each change of the store down for the next master: small values into a journal in memory, those that have
+// a file under names of their own, and all others, which the journal has no room for, into a pack. The loop owns it. When its journal fails it is given up: from then on it
 // does nothing, and there is nothing of it that the next master could take for the values.
 type valuesJournal struct {
 	logs    *logs
 	keep    keep
 	file    *os.File // nil: given up
 	journal *cache.Journal
-	large   map[string]largeValue // by key: those that are in the journal
+	large   map[string]largeValue // by key: those that the journal only names
+	pack    *cache.Pack           // nil: nothing was packed so far
+	packed  *os.File              // its file
+	packMax int                   // places in it
 	said    bool                  // that a value does not survive
 	shared  bool                  // another master may have used names that this one comes to
 }
 
-// largeValue is one that has a file. The reference is the journal's own.
+// largeValue is one that has a file, or is in the pack.
 type largeValue struct {
 	name    string
-	payload *ipc.Payload
+	epoch   uint64
+	payload *ipc.Payload // that has the file; the reference is the journal's own. nil: it is in the pack
+	place   cache.Place  // there
 }
 
 // newValuesJournal makes an empty one. Without a keep only files tells what is to be handed on.
@@ -101,7 +108,7 @@ func newValuesJournal(logs *logs, k keep) *valuesJournal {
 	if k == nil {
 		k = keepNothing{}
 	}
-	return &valuesJournal{logs: logs, keep: k, large: map[string]largeValue{}}
+	return &valuesJournal{logs: logs, keep: k, large: map[string]largeValue{}, packMax: cache.MaxPack}
 }
 
 // create begins with no value at all.
@@ -142,7 +149,7 @@ func (j *valuesJournal) put(c cache.Change, source string) {
 	default:
 		e.Value = value
 	}
-	if large.name != "" && large.name != old.name {
+	if large.payload != nil && large.name != old.name {
 		j.store(large.name, large.payload.File())
 	}
 	// Until this the old value's file is what the journal needs, from here on the new one's.
@@ -157,8 +164,7 @@ func (j *valuesJournal) put(c cache.Change, source string) {
 	switch {
 	case large.name == "":
 	case err != nil && large.name != old.name:
-		large.payload.Release()
-		j.keep.Drop(large.name)
+		j.release(large)
 	case err == nil:
 		j.large[c.Key] = large
 	}
@@ -167,26 +173,22 @@ func (j *valuesJournal) put(c cache.Change, source string) {
 	}
 }
 
-// fileOf returns a large value with a reference, which is old's if the value is, and the bytes of a small one.
+// fileOf returns a value with a file with a reference, or what is packed, which is old if the value is, and else its bytes.
 func (j *valuesJournal) fileOf(c cache.Change, old largeValue) (largeValue, []byte, error) {
-	name := valuePrefix + strconv.FormatUint(c.Epoch, 10)
 	switch {
 	case c.Payload == nil:
 		return largeValue{}, nil, nil
-	case name == old.name:
+	case c.Epoch == old.epoch:
 		return old, nil, nil
 	case c.Payload.Mapped():
-		return largeValue{name, c.Payload.Retain()}, nil, nil
+		return largeValue{name: valuePrefix + strconv.FormatUint(c.Epoch, 10), epoch: c.Epoch, payload: c.Payload.Retain()}, nil, nil
 	}
 	b, err := c.Payload.Bytes()
-	if err != nil || len(b) <= ipc.HeapMax {
+	if err != nil || len(b) <= ipc.HeapMax && (len(b) < packMin || !j.journal.Crowded(len(b))) {
 		return largeValue{}, b, err
 	}
-	p, err := ipc.NewPayload(b) // a worker's library may have sent it as bytes all the same
-	if err != nil {
-		return largeValue{}, nil, err
-	}
-	return largeValue{name, p}, nil, nil
+	v, err := j.putPacked(b, c.Epoch)
+	return v, nil, err
 }
 
 func (j *valuesJournal) store(name string, f *os.File) {
@@ -203,6 +205,15 @@ func (j *valuesJournal) drop(key string) {
 		return
 	}
 	delete(j.large, key)
+	j.release(v)
+}
+
+// release gives a value's file or place back, which the journal does not name any more.
+func (j *valuesJournal) release(v largeValue) {
+	if v.payload == nil {
+		j.pack.Drop(v.place)
+		return
+	}
 	j.keep.Drop(v.name)
 	v.payload.Release()
 }
@@ -223,6 +234,7 @@ func (j *valuesJournal) giveUp(err error) {
 		j.drop(key)
 	}
 	j.keep.Drop(valuesName)
+	j.dropPack()
 	if j.file != nil {
 		_ = j.file.Truncate(0) // for whoever was handed it already
 		j.close()
@@ -236,8 +248,13 @@ func (j *valuesJournal) files() map[string]*os.File {
 		return files
 	}
 	files[valuesName] = j.file
+	if j.packed != nil {
+		files[packName] = j.packed
+	}
 	for _, v := range j.large {
-		files[v.name] = v.payload.File()
+		if v.payload != nil {
+			files[v.name] = v.payload.File()
+		}
 	}
 	return files
 }
@@ -248,9 +265,12 @@ func (j *valuesJournal) close() {
 		return
 	}
 	for _, v := range j.large {
-		v.payload.Release()
+		if v.payload != nil {
+			v.payload.Release()
+		}
 	}
 	clear(j.large)
+	j.closePack()
 	_ = j.file.Close()
 	j.file = nil
 }
@@ -276,12 +296,16 @@ func (l *loop) openValues(files map[string]*os.File, k keep) {
 	}()
 	f := files[valuesName]
 	delete(files, valuesName)
+	packed := files[packName]
+	delete(files, packName)
 	if f == nil {
+		j.adoptPack(packed, nil)
 		j.create()
 		return
 	}
-	entries, missing, err := l.replay(f, files)
+	entries, missing, err := l.replay(f, packed, files)
 	if err != nil {
+		j.adoptPack(packed, nil)
 		l.logs.Error().Err(err).Msg("cached values of the master before are lost; sources fetch theirs anew")
 		j.keep.Drop(valuesName)
 		_ = f.Close()
@@ -291,20 +315,25 @@ func (l *loop) openValues(files map[string]*os.File, k keep) {
 	j.file = f
 	bytes := int64(0)
 	var large []*ipc.Payload
+	var places []cache.Place
 	for _, e := range entries {
 		p, ok := l.store.Get(e.Key)
 		if !ok {
 			continue
 		}
 		bytes += e.Bytes()
-		if e.File != "" {
-			j.large[e.Key] = largeValue{e.File, p.Retain()}
+		if at, ok := cache.PlaceOf(e); ok {
+			j.large[e.Key] = largeValue{name: e.File, epoch: e.Epoch, place: at}
+			places = append(places, at)
+		} else if e.File != "" {
+			j.large[e.Key] = largeValue{name: e.File, epoch: e.Epoch, payload: p.Retain()}
 			large = append(large, p.Retain())
 		}
 		if fromWorker(e.Source) {
 			l.published.add(e.Key, p)
 		}
 	}
+	j.adoptPack(packed, places)
 	l.sayMissing(missing)
 	l.logs.Info().Int("values", l.store.Len()).Uint64("epoch", l.store.Epoch()).Int64("bytes", bytes).
 		Float64("took_ms", ms(time.Since(began))).Msg("cached values restored")
@@ -331,9 +360,14 @@ func (l *loop) rewriteValues() {
 	}
 	_ = j.file.Close()
 	j.file, j.shared = nil, true
-	for _, v := range j.large {
+	for key, v := range j.large {
+		if v.payload == nil {
+			delete(j.large, key)
+			continue
+		}
 		j.store(v.name, v.payload.File())
 	}
+	j.dropPack()
 	f, err := record.Memory("tine-" + valuesName)
 	if err == nil {
 		j.file = f
@@ -358,12 +392,15 @@ func (l *loop) rewriteValues() {
 }
 
 // replay fills the store, and takes the files of large values out of the map.
-func (l *loop) replay(f *os.File, files map[string]*os.File) (entries []cache.Entry, missing map[string]error, err error) {
+func (l *loop) replay(f, packed *os.File, files map[string]*os.File) (entries []cache.Entry, missing map[string]error, err error) {
 	journal, entries, epoch, err := cache.OpenJournal(f)
 	if err != nil {
 		return nil, nil, err
 	}
 	missing, err = l.store.Replay(time.Now(), epoch, entries, func(e cache.Entry) (*ipc.Payload, error) {
+		if at, ok := cache.PlaceOf(e); ok {
+			return unpack(packed, at)
+		}
 		file, ok := files[e.File]
 		if !ok || !strings.HasPrefix(e.File, valuePrefix) {
 			return nil, fmt.Errorf("its file %s was not handed on", e.File)

@@ -98,8 +98,11 @@ func (s *stage) holds(t *testing.T, k *keptFiles, want map[string]string) {
 		t.Errorf("%d values %v, wanted %d %v", len(got), slices.Sorted(maps.Keys(got)), len(want), slices.Sorted(maps.Keys(want)))
 	}
 	needed := []string{valuesName}
+	if s.values.pack != nil {
+		needed = append(needed, packName)
+	}
 	for _, set := range sets {
-		if len(want[set.Key]) > ipc.HeapMax {
+		if p, ok := s.store.Get(set.Key); ok && p.Mapped() {
 			needed = append(needed, fmt.Sprintf("%s%d", valuePrefix, set.Epoch))
 		}
 	}
@@ -355,10 +358,67 @@ type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
-// TestTooManyValues: what the journal has no room for does not survive, which is said once; the rest does.
+// TestManyValuesSurvive: those that the journal has no room for are packed into one more file, and come and go there.
+func TestManyValuesSurvive(t *testing.T) {
+	k := newKeptFiles(t)
+	s := successor(t, k)
+	value := func(i int) string { return strings.Repeat(strconv.Itoa(i%10), ipc.HeapMax) }
+	n := cache.MaxJournal/ipc.HeapMax + 500
+	want := map[string]string{}
+	set := func(i int, v string) {
+		want[strconv.Itoa(i)] = v
+		s.set(strconv.Itoa(i), encoded(t, v), sourceSet)
+	}
+	for i := range n {
+		set(i, value(i))
+	}
+	last := n - 1
+	s.set(strconv.Itoa(last), encoded(t, value(last)), "worker 1") // no change
+	for round := range 3 {
+		s.values.close()
+		s = successor(t, k)
+		s.holds(t, k, want)
+		if fileNames(k.files) != packName+" "+valuesName {
+			t.Fatalf("round %d: %s are kept", round, fileNames(k.files))
+		}
+		if got := s.store.Source(strconv.Itoa(last)); round == 0 && got != "worker 1" {
+			t.Errorf("the last one is of %q", got)
+		}
+		set(last, bulk("l"))             // from the pack into a file
+		set(last, value(last+round))     // and back
+		set(last-1, value(last+round+1)) // from place to place
+		s.delete(strconv.Itoa(last - 2 - round))
+		delete(want, strconv.Itoa(last-2-round))
+		set(n+round, value(round))
+		set(last-10, "small") // out of it
+		set(1, value(round+2))
+		s.holds(t, k, want)
+	}
+	epoch := s.store.Epoch()
+	s.rewriteValues()
+	s.holds(t, k, want)
+	s.values.close()
+	s = successor(t, k)
+	s.holds(t, k, want)
+	if s.store.Epoch() != epoch {
+		t.Errorf("epoch %d, wanted %d", s.store.Epoch(), epoch)
+	}
+	for key := range want {
+		s.delete(key)
+	}
+	s.values.close()
+	s = successor(t, k)
+	s.holds(t, k, nil)
+	if said := s.said(); strings.Contains(said, `"level":"error"`) || strings.Contains(said, `"level":"warn"`) {
+		t.Errorf("said: %s", said)
+	}
+}
+
+// TestTooManyValues: what neither the journal nor the pack has room for does not survive, which is said once; the rest does.
 func TestTooManyValues(t *testing.T) {
 	k := newKeptFiles(t)
 	s := successor(t, k)
+	s.values.packMax = 10
 	value := strings.Repeat("v", ipc.HeapMax)
 	n := cache.MaxJournal/ipc.HeapMax + 5
 	for i := range n {
@@ -366,21 +426,48 @@ func TestTooManyValues(t *testing.T) {
 	}
 	last := strconv.Itoa(n - 1)
 	if s.values.journal.Has(last, s.store.Epoch()) {
-		t.Fatal("the journal is not full")
+		t.Fatal("the journal and the pack are not full")
 	}
 	s.set(last, encoded(t, value), "worker 1") // no change
 	s.set(last, encoded(t, bulk("l")), "worker 1")
 	s.delete(last)
 	s.delete("0")
 	s.set("1", encoded(t, "small"), sourceSet)
-	epoch := s.store.Epoch()
+	epoch, rest := s.store.Epoch(), cache.MaxJournal/4*3/ipc.HeapMax
 	s.values.close()
 	if said := s.said(); strings.Count(said, "will not survive") != 1 || strings.Contains(said, "cannot be written down") {
 		t.Errorf("said: %.1000s", said)
 	}
 	s = successor(t, k)
-	if s.store.Len() < n-20 || s.store.Epoch() != epoch || fileNames(k.files) != valuesName {
-		t.Errorf("%d values of epoch %d, wanted about %d of %d; %s are kept", s.store.Len(), s.store.Epoch(), n-7, epoch, fileNames(k.files))
+	if s.store.Len() < rest-20 || s.store.Epoch() != epoch || fileNames(k.files) != packName+" "+valuesName {
+		t.Errorf("%d values of epoch %d, wanted about %d of %d; %s are kept", s.store.Len(), s.store.Epoch(), rest, epoch, fileNames(k.files))
+	}
+}
+
+// TestLostPack: what was in it is said to be lost, and the rest is there.
+func TestLostPack(t *testing.T) {
+	for name, lose := range map[string]func(k *keptFiles){
+		"not handed on": func(k *keptFiles) { k.Drop(packName) },
+		"spoilt":        func(k *keptFiles) { _, _ = k.files[packName].WriteAt(make([]byte, 100), 0) },
+	} {
+		k := newKeptFiles(t)
+		s := successor(t, k)
+		long, err := ipc.NewInlinePayload([]byte(bulk("p")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.set("packed", long, sourceSet)
+		s.set("small", encoded(t, "s"), sourceSet)
+		s.values.close()
+		lose(k)
+		for round := range 2 { // it is said once
+			s = successor(t, k)
+			s.holds(t, k, map[string]string{"small": "s"})
+			s.values.close()
+			if said := s.said(); strings.Contains(said, `"keys":["packed"]`) != (round == 0) {
+				t.Errorf("%s: round %d: said %s", name, round, said)
+			}
+		}
 	}
 }
 

@@ -391,6 +391,9 @@ func (j *Journal) AppendEpoch(epoch uint64) error {
 	return nil
 }
 
+// Crowded says that values of n bytes should be kept elsewhere: the last quarter is for what is small.
+func (j *Journal) Crowded(n int) bool { return j.used+int64(n) > MaxJournal/4*3 }
+
 // Epoch is that of the last change.
 func (j *Journal) Epoch() uint64 { return j.epoch }
 
