@@ -169,9 +169,16 @@ func (c commander) SetValue(ctx context.Context, key string, data []byte) (uint6
 	if err != nil {
 		return 0, fmt.Errorf("cannot set %q: %w", key, err)
 	}
-	return ask(ctx, c.s, func(answer chan<- uint64) message {
+	set, err := ask(ctx, c.s, func(answer chan<- valueSet) message {
 		return setValue{key: key, payload: payload, source: sourceSet, answer: answer}
 	})
+	if err != nil {
+		return 0, err
+	}
+	if refused := (refusedValue{}); errors.As(set.err, &refused) {
+		return 0, control.Refuse(http.StatusUnprocessableEntity, "%s", refused.Error())
+	}
+	return set.epoch, set.err
 }
 
 func (c commander) DeleteValue(ctx context.Context, key string) error {

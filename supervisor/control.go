@@ -54,7 +54,8 @@ func (s *Supervisor) serveControl() (close func()) {
 		return func() {}
 	}
 	server := control.New(lastCommander{s.Commander()}, control.Options{
-		Path: path, Version: s.version, Doctor: s.doctor, Keeper: keeper.PID(),
+		Conns: s.descriptors().Control,
+		Path:  path, Version: s.version, Doctor: s.doctor, Keeper: keeper.PID(),
 		Logger: s.logs.With().Logger(),
 	})
 	for _, mount := range s.onControl {

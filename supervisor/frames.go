@@ -298,7 +298,11 @@ func (l *loop) publish(m *member, f ipc.Set) {
 		l.reply(m, ipc.Reply{ID: f.ID, Error: err.Error()})
 		return
 	}
-	epoch := l.set(f.Key, f.Payload, workerSource(uint64(m.id)))
+	epoch, err := l.set(f.Key, f.Payload, workerSource(uint64(m.id)))
+	if err != nil {
+		l.reply(m, ipc.Reply{ID: f.ID, Error: err.Error()})
+		return
+	}
 	if kept, ok := l.store.Get(f.Key); ok {
 		l.published.add(f.Key, kept)
 	}

@@ -85,7 +85,7 @@ type (
 	setValue struct {
 		key, source string
 		payload     *ipc.Payload
-		answer      chan<- uint64
+		answer      chan<- valueSet
 	}
 	deleteValue struct {
 		key    string
@@ -233,7 +233,16 @@ func (c applyFailed) apply(l *loop) {
 	l.logs.Error().Msgf("configuration not applied, everything runs on as it was: %v", c.err)
 }
 
-func (c setValue) apply(l *loop) { c.answer <- l.set(c.key, c.payload, c.source) }
+func (c setValue) apply(l *loop) {
+	epoch, err := l.set(c.key, c.payload, c.source)
+	c.answer <- valueSet{epoch, err}
+}
+
+// valueSet is what came of setting a value.
+type valueSet struct {
+	epoch uint64
+	err   error
+}
 
 func (c deleteValue) apply(l *loop) { c.answer <- l.delete(c.key) }
 

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/supervisor/control"
-	"golang.org/x/sys/unix"
 )
 
 // Limits of who asks over TCP.
@@ -20,19 +19,10 @@ const (
 	askIdle     = 2 * time.Minute
 	askEnd      = 250 * time.Millisecond // for answers under way at the end of Run
 	followedEnd = 5 * time.Second        // for those that the master that follows answers
-	mostAskers  = 2048                   // connections to one address: see control.Crowd
-	leastAskers = 64
-	askersShare = 8 // of the descriptors that the process may have, an address may take one in so many
 )
 
-// maxAskers is the bound of connections to one address.
-func maxAskers() int {
-	var limit unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
-		return leastAskers
-	}
-	return int(min(max(limit.Cur/askersShare, leastAskers), mostAskers))
-}
+// maxAskers is the bound of connections to one address: see control.Crowd.
+func maxAskers() int { return ShareDescriptors(0).Askers }
 
 // serveTCP begins to serve h at a TCP address, to whoever can connect; "" is nowhere. Where
 // it cannot, that is logged, and nothing else depends on it. what is its

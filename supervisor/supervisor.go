@@ -250,9 +250,13 @@ func (s *Supervisor) Set(key string, value any) (epoch uint64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("cannot set %q: %w", key, err)
 	}
-	return command(s, func(answer chan<- uint64) message {
+	set, err := command(s, func(answer chan<- valueSet) message {
 		return setValue{key: key, payload: payload, source: sourceSet, answer: answer}
 	})
+	if err != nil {
+		return 0, err
+	}
+	return set.epoch, set.err
 }
 
 // Delete removes a cached value from the store and from all workers.

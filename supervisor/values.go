@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"time"
+	"unicode/utf8"
 	"unsafe"
 
 	"github.com/rs/zerolog"
@@ -96,6 +97,9 @@ func (l *loop) sourceResult(j *job, r cache.Result) {
 		return
 	}
 	j.fetched = true
+	if r.Err == nil {
+		_, r.Err = l.set(r.Key, r.Payload, j.source.String())
+	}
 	if r.Err != nil {
 		l.store.Fail(time.Now(), r.Key, r.Err)
 		if !j.failing {
@@ -109,7 +113,6 @@ func (l *loop) sourceResult(j *job, r cache.Result) {
 			l.logs.Info().Str("key", r.Key).Msg("source works again")
 		}
 		j.failing = false
-		l.set(r.Key, r.Payload, j.source.String())
 	}
 	if !l.snapshot && l.allFetched() {
 		l.releaseSnapshot()
@@ -136,9 +139,45 @@ func (l *loop) releaseSnapshot() {
 	}
 }
 
+// refusedValue says why a key may not have a value.
+type refusedValue struct{ key, why string }
+
+func (r refusedValue) Error() string { return fmt.Sprintf("cannot set %.40q: %s", r.key, r.why) }
+
+// fit finds room for a value, and returns it as it is to be kept: one that would have a memory file, when there are as many as
+// this process has descriptors for, is held without one if it is short enough for that. It takes over payload.
+func (l *loop) fit(key string, payload *ipc.Payload) (*ipc.Payload, error) {
+	old, known := l.store.Get(key)
+	why := ""
+	switch {
+	case len(key) == 0 || len(key) > ipc.MaxKey || !utf8.ValidString(key):
+		why = fmt.Sprintf("a key is UTF-8 text of 1 to %d bytes", ipc.MaxKey)
+	case !known && l.store.Len() >= ipc.MaxSets:
+		why = fmt.Sprintf("there are %d cached values already, and a worker can be given no more", l.store.Len())
+	case !payload.Mapped() || known && old.Mapped():
+		return payload, nil
+	default:
+		share := l.s.descriptors()
+		if l.store.Mapped() < share.Values {
+			return payload, nil
+		}
+		if payload.Len() <= ipc.InlineMax {
+			return payload.Inline()
+		}
+		why = fmt.Sprintf("there are %d values of over %d KiB already, and each takes a file descriptor: at most %d with RLIMIT_NOFILE %d (see tine doctor)",
+			l.store.Mapped(), ipc.HeapMax>>10, share.Values, share.Limit)
+	}
+	payload.Release()
+	return nil, refusedValue{key, why}
+}
+
 // set stores a value and broadcasts it if it changed. It takes over payload and
 // returns the key's epoch.
-func (l *loop) set(key string, payload *ipc.Payload, source string) uint64 {
+func (l *loop) set(key string, payload *ipc.Payload, source string) (uint64, error) {
+	payload, err := l.fit(key, payload)
+	if err != nil {
+		return 0, err
+	}
 	l.published.forget(key) // publish adds its own again
 	before := l.store.Source(key)
 	change, changed := l.store.Set(time.Now(), key, payload, source)
@@ -149,7 +188,7 @@ func (l *loop) set(key string, payload *ipc.Payload, source string) uint64 {
 		l.spread(change)
 		l.valueEvent(zerolog.DebugLevel, control.EventValueSet, key, "")
 	}
-	return change.Epoch
+	return change.Epoch, nil
 }
 
 func (l *loop) delete(key string) uint64 {
@@ -174,42 +213,20 @@ func (l *loop) spread(c cache.Change) {
 	}
 }
 
-const (
-	// maxPublished bounds the bytes of all values that workers have set.
-	maxPublished = 1 << 30
-	// maxMapped bounds those of them that cost this process, and each worker, a
-	// descriptor.
-	maxMapped = 128
-)
+// maxPublished bounds the bytes of all values that workers have set.
+const maxPublished = 1 << 30
 
 // published is what the values that workers have set cost. A key belongs to who set
 // it last: what the master set itself does not count.
 type published struct {
-	values map[string]cost
-	total  cost
-}
-
-type cost struct {
-	bytes  int64
-	mapped int
-}
-
-func costOf(p *ipc.Payload) cost {
-	c := cost{bytes: int64(p.Len())}
-	if p.Mapped() {
-		c.mapped = 1
-	}
-	return c
+	values map[string]int64 // their bytes
+	total  int64
 }
 
 // admit says why payload may not become key's value.
 func (p *published) admit(key string, payload *ipc.Payload) error {
-	next, old := costOf(payload), p.values[key]
-	if bytes := p.total.bytes - old.bytes + next.bytes; bytes > maxPublished {
+	if bytes := p.total - p.values[key] + int64(payload.Len()); bytes > maxPublished {
 		return fmt.Errorf("the values that workers have published would come to %d bytes, at most %d", bytes, maxPublished)
-	}
-	if n := p.total.mapped - old.mapped + next.mapped; n > maxMapped && next.mapped > 0 {
-		return fmt.Errorf("workers have published %d values of over %d bytes already, no more can be", p.total.mapped, ipc.HeapMax)
 	}
 	return nil
 }
@@ -217,19 +234,15 @@ func (p *published) admit(key string, payload *ipc.Payload) error {
 // add notes that key's value is payload; forget comes first.
 func (p *published) add(key string, payload *ipc.Payload) {
 	if p.values == nil {
-		p.values = map[string]cost{}
+		p.values = map[string]int64{}
 	}
-	c := costOf(payload)
-	p.values[key] = c
-	p.total.bytes += c.bytes
-	p.total.mapped += c.mapped
+	p.values[key] = int64(payload.Len())
+	p.total += int64(payload.Len())
 }
 
 func (p *published) forget(key string) {
-	c := p.values[key]
+	p.total -= p.values[key]
 	delete(p.values, key)
-	p.total.bytes -= c.bytes
-	p.total.mapped -= c.mapped
 }
 
 // sameSource says whether b asks what a asks, so that what runs may go on. Functions

@@ -76,7 +76,9 @@ func setForEver(config string) {
 			if err != nil {
 				fail(err)
 			}
-			epoch = l.set(key, p, workerSource(n%3))
+			if epoch, err = l.set(key, p, workerSource(n%3)); err != nil {
+				fail(err)
+			}
 		}
 		if epoch != n {
 			fail(fmt.Errorf("change %d has epoch %d", n, epoch))
@@ -161,11 +163,11 @@ func TestKilledWhileSetting(t *testing.T) {
 		epoch = restored
 		s.holds(t, k, want)
 		for _, st := range s.store.Status(time.Now()) {
-			if st.Source != workerSource(st.Epoch%3) || s.published.values[st.Key].bytes != int64(st.Bytes) {
+			if st.Source != workerSource(st.Epoch%3) || s.published.values[st.Key] != int64(st.Bytes) {
 				t.Errorf("kill %d: %+v, published %+v", kill, st, s.published.values[st.Key])
 			}
 		}
-		if bytes := s.published.total.bytes; (bytes == 0) != (len(want) == 0) {
+		if bytes := s.published.total; (bytes == 0) != (len(want) == 0) {
 			t.Errorf("kill %d: %d bytes are published", kill, bytes)
 		}
 		s.values.close()

@@ -77,6 +77,16 @@ func successor(t *testing.T, k *keptFiles, sources ...CacheValue) *stage {
 	return s
 }
 
+// mustSet sets a value as a program that embeds the master does.
+func (s *stage) mustSet(t *testing.T, key, value string) uint64 {
+	t.Helper()
+	epoch, err := s.set(key, encoded(t, value), sourceSet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return epoch
+}
+
 func fileNames(files map[string]*os.File) string {
 	return strings.Join(slices.Sorted(maps.Keys(files)), " ")
 }
@@ -127,7 +137,7 @@ func TestValuesSurvive(t *testing.T) {
 	publish := func(key, value string) {
 		s.publish(s.m, ipc.Set{ID: 1, Key: key, Payload: encoded(t, value)})
 	}
-	set := func(key, value string) uint64 { return s.set(key, encoded(t, value), sourceSet) }
+	set := func(key, value string) uint64 { return s.mustSet(t, key, value) }
 	s.holds(t, k, nil)
 	set("a", "1")
 	set("b", bulk("b"))
@@ -182,7 +192,7 @@ func TestValuesSurvive(t *testing.T) {
 	s.values.close()
 	s = successor(t, k)
 	s.holds(t, k, want)
-	if s.store.Source("a") != sourceSet || s.published.values["a"] != (cost{}) {
+	if s.store.Source("a") != sourceSet || s.published.values["a"] != 0 {
 		t.Error("who set a value last is not known any more")
 	}
 	s.values.close()
@@ -222,7 +232,7 @@ func TestLostValues(t *testing.T) {
 		t.Errorf("said: %s", said)
 	}
 	s = successor(t, k)
-	if epoch := s.set("a", encoded(t, "new"), sourceSet); epoch != 5 {
+	if epoch := s.mustSet(t, "a", "new"); epoch != 5 {
 		t.Errorf("epoch %d", epoch)
 	}
 	want["a"] = "new"
@@ -327,7 +337,7 @@ func TestValuesAfterAnotherMaster(t *testing.T) {
 	check()
 	for i := range 30 {
 		want["b"] = bulk(strconv.Itoa(i))
-		epoch = s.set("b", encoded(t, want["b"]), sourceSet)
+		epoch = s.mustSet(t, "b", want["b"])
 	}
 	check()
 	s.values.close()

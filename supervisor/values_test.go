@@ -2,51 +2,103 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/cache"
 )
 
-// TestPublishedIsBounded in bytes and in descriptors; what the master sets is not.
+// TestPublishedIsBounded in bytes; what the master sets itself is not.
 func TestPublishedIsBounded(t *testing.T) {
 	s := newStage(t)
-	large := encoded(t, strings.Repeat("x", ipc.HeapMax+1))
-	defer large.Release()
-	publish := func(key string, p *ipc.Payload) (kept bool) {
-		s.publish(s.m, ipc.Set{ID: 1, Key: key, Payload: p.Retain()})
-		_, kept = s.store.Get(key)
+	publish := func(key string) bool {
+		s.publish(s.m, ipc.Set{ID: 1, Key: key, Payload: encoded(t, "small")})
+		_, kept := s.store.Get(key)
 		return kept
 	}
-	for i := range maxMapped {
-		if !publish(strconv.Itoa(i), large) {
-			t.Fatalf("large value %d is refused", i)
-		}
+	s.published.total = maxPublished - 7
+	if !publish("a") || publish("b") || !publish("a") {
+		t.Error("fewer bytes than allowed, or more")
 	}
-	if publish("more", large) {
-		t.Error("one large value too many")
-	}
-	if !publish("0", large) {
-		t.Error("the same key again costs more")
-	}
-	small := encoded(t, "small")
-	defer small.Release()
-	if !publish("small", small) {
-		t.Error("a small value is refused for the large ones")
-	}
-	s.set("1", large.Retain(), "set")
-	s.delete("2")
-	if !publish("a", large) || !publish("b", large) || publish("c", large) {
-		t.Error("what was taken over or deleted makes no room, or too much")
-	}
-
-	s.published.total.bytes = maxPublished - 3
-	if publish("bytes", small) {
-		t.Error("more bytes than allowed")
+	s.mustSet(t, "b", "small")
+	s.mustSet(t, "a", "small") // it is the master's now
+	if !publish("c") || publish("d") {
+		t.Error("what was taken over makes no room, or too much")
 	}
 	if s.m.outbox == nil {
 		t.Errorf("a refusal ended the channel: %s", s.said())
+	}
+}
+
+// TestValuesKeepToTheirDescriptors, whoever sets them: beyond their share those that can do without a memory file, longer ones
+// are refused, and everything else goes on.
+func TestValuesKeepToTheirDescriptors(t *testing.T) {
+	s := newStage(t)
+	share := s.s.descriptors().Values
+	short, long := encoded(t, strings.Repeat("s", ipc.InlineMax)), encoded(t, strings.Repeat("l", ipc.InlineMax+1))
+	defer short.Release()
+	defer long.Release()
+	set := func(key string, p *ipc.Payload) error { _, err := s.set(key, p.Retain(), sourceSet); return err }
+	for i := range share {
+		if err := set(strconv.Itoa(i), []*ipc.Payload{short, long}[i%2]); err != nil {
+			t.Fatalf("value %d of %d: %v", i, share, err)
+		}
+	}
+	full := func(when string) {
+		t.Helper()
+		if n := s.store.Mapped(); n != share {
+			t.Errorf("%s: %d values have a memory file, want %d", when, n, share)
+		}
+	}
+	full("at the bound")
+	refused := refusedValue{}
+	if err := set("more", long); !errors.As(err, &refused) || !strings.Contains(err.Error(), "RLIMIT_NOFILE") {
+		t.Errorf("one too many: %v", err)
+	}
+	s.publish(s.m, ipc.Set{ID: 1, Key: "more", Payload: long.Retain()})
+	if _, ok := s.store.Get("more"); ok {
+		t.Error("a worker has set one too many")
+	}
+	j := &job{config: CacheValue{Key: "more"}, source: cache.File("/nowhere")}
+	s.jobs["more"] = j
+	s.sourceResult(j, cache.Result{Key: "more", Payload: long.Retain()})
+	if st := s.store.Status(time.Now()); !j.failing || !strings.Contains(st[len(st)-1].Error, "RLIMIT_NOFILE") {
+		t.Errorf("a source has set one too many, or does not say so: %+v", st[len(st)-1])
+	}
+	if err := errors.Join(set("0", long), set("1", short), set("1", long)); err != nil {
+		t.Errorf("a key that has a file may not have another: %v", err)
+	}
+	full("after replacing")
+	for i := range 10 {
+		if err := set("short"+strconv.Itoa(i), short); err != nil {
+			t.Errorf("one that needs no file: %v", err)
+		}
+	}
+	full("after short ones")
+	if got, ok := s.store.Get("short1"); !ok || got.Mapped() || !got.Equal(short) {
+		t.Error("it has other bytes, or a file")
+	}
+	epoch := s.store.Epoch()
+	if err := set("short1", short); err != nil || s.store.Epoch() != epoch {
+		t.Errorf("the same value is a change: %v", err)
+	}
+	s.delete("2")
+	s.mustSet(t, "3", "small")
+	if err := errors.Join(set("a", long), set("b", long)); err != nil {
+		t.Errorf("what was deleted or became small makes no room: %v", err)
+	}
+	full("in the end")
+	if set("c", long) == nil {
+		t.Error("it makes too much")
+	}
+	for _, key := range []string{"", strings.Repeat("k", ipc.MaxKey+1), "\xff"} {
+		if err := set(key, short); !errors.As(err, &refused) {
+			t.Errorf("key %q: %v", key, err) // no worker could be told any more
+		}
 	}
 }
 

@@ -44,6 +44,9 @@ func (s *Store) Replay(now time.Time, epoch uint64, entries []Entry, open func(E
 		if at.After(now) {
 			at = now
 		}
+		if p.Mapped() {
+			s.mapped++
+		}
 		*s.entry(e.Key) = value{epoch: e.Epoch, payload: p, changedAt: at, checkedAt: at, source: e.Source}
 	}
 	s.epoch = epoch

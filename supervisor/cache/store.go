@@ -13,6 +13,7 @@ import (
 type Store struct {
 	epoch  uint64
 	values map[string]*value
+	mapped int         // values that have a memory file
 	shared *ipc.Values // all of them at this epoch; nil: nobody has asked since the last change
 }
 
@@ -57,8 +58,9 @@ func (s *Store) Set(now time.Time, key string, p *ipc.Payload, source string) (C
 		p.Release()
 		return Change{key, v.epoch, v.payload, v.changedAt}, false
 	}
-	if v.payload != nil {
-		v.payload.Release()
+	s.forget(v)
+	if p.Mapped() {
+		s.mapped++
 	}
 	s.changed()
 	v.epoch, v.payload, v.changedAt = s.epoch, p, now
@@ -72,10 +74,25 @@ func (s *Store) Delete(now time.Time, key string) (Change, bool) {
 	if !ok || v.payload == nil {
 		return Change{Key: key, Epoch: s.epoch, At: now}, false
 	}
-	v.payload.Release()
+	s.forget(v)
 	s.changed()
 	return Change{Key: key, Epoch: s.epoch, At: now}, true
 }
+
+// forget releases what a key has.
+func (s *Store) forget(v *value) {
+	if v.payload == nil {
+		return
+	}
+	if v.payload.Mapped() {
+		s.mapped--
+	}
+	v.payload.Release()
+	v.payload = nil
+}
+
+// Mapped is how many values have a memory file of their own.
+func (s *Store) Mapped() int { return s.mapped }
 
 func (s *Store) changed() {
 	s.epoch++
@@ -171,9 +188,7 @@ func (s *Store) Status(now time.Time) []ValueStatus {
 func (s *Store) Close() {
 	s.unshare()
 	for _, v := range s.values {
-		if v.payload != nil {
-			v.payload.Release()
-		}
+		s.forget(v)
 	}
 	s.values = nil
 }

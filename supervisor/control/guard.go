@@ -15,6 +15,14 @@ const (
 	maxPeerConns = 128 // of one process, so that one that forgets to close them leaves room for others
 )
 
+// peerCrowd has room for so many, and for a quarter of them of one process; 0: for maxConns.
+func peerCrowd(conns int) *Crowd {
+	if conns <= 0 {
+		conns = maxConns
+	}
+	return NewCrowd(conns, min(maxPeerConns, max(conns/4, 1)))
+}
+
 // guard accepts connections of those who may ask, and closes all others.
 type guard struct {
 	*socket

@@ -36,6 +36,7 @@ type Options struct {
 	Version string         // of tine
 	Doctor  func() any     // what /v1/doctor answers, as JSON; nil: 501
 	Logger  zerolog.Logger // orders, refused peers, readers that were cut
+	Conns   int            // connections at a time; 0: 512
 
 	// Keeper is the process that brings the master back when it dies; 0: none. Who asks then waits a moment for the next.
 	Keeper int
@@ -80,7 +81,7 @@ func New(c Commander, o Options) *Server {
 		o.Path = abs
 	}
 	s := &Server{
-		commander: c, options: o, log: o.Logger, mounted: map[string]http.Handler{}, crowd: NewCrowd(maxConns, maxPeerConns),
+		commander: c, options: o, log: o.Logger, mounted: map[string]http.Handler{}, crowd: peerCrowd(o.Conns),
 		none: make(chan struct{}), closed: make(chan struct{}),
 	}
 	s.base, s.cancelBase = context.WithCancel(context.Background())
