@@ -10,22 +10,26 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/tinehq/tine/supervisor"
+	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/listen"
 	"golang.org/x/sys/unix"
 )
 
 // diagnosis is what this machine can do for Tine, for the user who asks.
 type diagnosis struct {
-	Tine         string              `json:"tine"`
-	Go           string              `json:"go"`
-	System       string              `json:"system"` // such as linux/amd64
-	Kernel       string              `json:"kernel"`
-	UID          int                 `json:"uid"`
-	CPUs         int                 `json:"cpus"`                   // that the process may run on
-	CPUQuota     float64             `json:"cpu_quota,omitempty"`    // CPUs' worth of time; absent: no quota
-	Workers      int                 `json:"workers"`                // of an app that does not say how many
-	MemoryLimit  int64               `json:"memory_limit,omitempty"` // bytes; absent: no limit
-	Steering     string              `json:"steering"`               // the kind that an app gets which asks for none
+	Tine        string  `json:"tine"`
+	Go          string  `json:"go"`
+	System      string  `json:"system"` // such as linux/amd64
+	Kernel      string  `json:"kernel"`
+	UID         int     `json:"uid"`
+	CPUs        int     `json:"cpus"`                   // that the process may run on
+	CPUQuota    float64 `json:"cpu_quota,omitempty"`    // CPUs' worth of time; absent: no quota
+	Workers     int     `json:"workers"`                // of an app that does not say how many
+	MemoryLimit int64   `json:"memory_limit,omitempty"` // bytes; absent: no limit
+
+	Descriptors supervisor.Descriptors `json:"descriptors"` // how a master shares them out
+
+	Steering     string              `json:"steering"` // the kind that an app gets which asks for none
 	Capabilities []listen.Capability `json:"capabilities"`
 }
 
@@ -35,7 +39,7 @@ func newDoctor() *cobra.Command {
 		Use:   "doctor [--json]",
 		Short: "Say what this machine can do for Tine, and what it would need for more",
 		Long: `Say what this machine can do for Tine, and what it would need for more: each kind
-of steering and what it rests on, the CPUs, the memory. What a kernel lets a process
+of steering and what it rests on, the CPUs, the memory, the file descriptors. What a kernel lets a process
 do depends on its user and capabilities: ask as the user who runs tine.
 
 The exit status is 0 whatever is found.`,
@@ -68,6 +72,7 @@ func diagnose(can []listen.Capability) diagnosis {
 	}
 	d.CPUQuota, _ = supervisor.CPUQuota()
 	d.MemoryLimit, _ = supervisor.MemoryLimit()
+	d.Descriptors = supervisor.ShareDescriptors(keeper.RoomFor(keeper.DefaultMaxFiles))
 	return d
 }
 
@@ -111,6 +116,7 @@ func (d diagnosis) writeText(w io.Writer) error {
 	fmt.Fprintf(table, "system\t%s, kernel %s, user %d\n", d.System, d.Kernel, d.UID)
 	fmt.Fprintf(table, "CPUs\t%d, %s: %s for an app\n", d.CPUs, quota, count(d.Workers, "worker"))
 	fmt.Fprintf(table, "memory\t%s\n", memory)
+	fmt.Fprintf(table, "descriptors\t%s\n", shared(d.Descriptors))
 	fmt.Fprintf(table, "steering\t%s\n", meaning(d.Steering))
 	if len(d.Capabilities) > 0 {
 		fmt.Fprintln(table)
@@ -126,6 +132,12 @@ func (d diagnosis) writeText(w io.Writer) error {
 		fmt.Fprintf(table, "%s\t%s\t%s\n", word, c.Name, text)
 	}
 	return table.Flush()
+}
+
+// shared tells what may have how many descriptors.
+func shared(d supervisor.Descriptors) string {
+	return fmt.Sprintf("%d: %d for large cached values, %d for the control socket, %d for each of health, metrics and dashboard; %d for workers and their sockets",
+		d.Limit, d.Values, d.Control, d.Askers, d.Workers)
 }
 
 func meaning(steering string) string {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/listen"
 )
 
@@ -11,17 +12,19 @@ func TestDiagnosisAsText(t *testing.T) {
 	t.Parallel()
 	d := diagnosis{
 		Tine: "v1.2.3", Go: "go1.26.0", System: "linux/amd64", Kernel: "6.1.0", UID: 1000, CPUs: 8, CPUQuota: 1.5, Workers: 2,
+		Descriptors: supervisor.Descriptors{Limit: 1024, Values: 124, Control: 128, Askers: 64, Workers: 392},
 		MemoryLimit: 512 << 20, Steering: "cbpf", Capabilities: []listen.Capability{
 			{Name: "ebpf", Detail: "operation not permitted", Needs: "CAP_BPF"},
 			{Name: "cbpf", OK: true, Detail: "attached"},
 			{Name: "hash", OK: true, Detail: "by default"},
 		},
 	}
-	const want = `tine      v1.2.3, go1.26.0
-system    linux/amd64, kernel 6.1.0, user 1000
-CPUs      8, a quota of 1.5: 2 workers for an app
-memory    limit of 512 MiB
-steering  cbpf: the kernel picks at random among the workers with room, which the master measures
+	const want = `tine         v1.2.3, go1.26.0
+system       linux/amd64, kernel 6.1.0, user 1000
+CPUs         8, a quota of 1.5: 2 workers for an app
+memory       limit of 512 MiB
+descriptors  1024: 124 for large cached values, 128 for the control socket, 64 for each of health, metrics and dashboard; 392 for workers and their sockets
+steering     cbpf: the kernel picks at random among the workers with room, which the master measures
 
 no  ebpf  operation not permitted; needs CAP_BPF
 ok  cbpf  attached

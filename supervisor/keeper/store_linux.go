@@ -33,12 +33,8 @@ func newStore(max int) *store {
 			_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
 			_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
 		}
-		const own = 32
-		if room := (int64(min(limit.Cur, 1<<30)) - own) / 2; int64(max) > room {
-			max = int(room)
-		}
 	}
-	return &store{max: max}
+	return &store{max: RoomFor(max)}
 }
 
 // add stores all of the files or none, and owns them in any case.
