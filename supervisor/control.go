@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"runtime/debug"
+	"time"
 
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/dashboard"
@@ -55,7 +56,7 @@ func (s *Supervisor) serveControl() (close func()) {
 	}
 	server := control.New(lastCommander{s.Commander()}, control.Options{
 		Conns: s.descriptors().Control,
-		Path:  path, Version: s.version, Doctor: s.doctor, Keeper: keeper.PID(),
+		Path:  path, Version: s.version, Doctor: s.doctor, Keeper: keeper.PID(), Elsewhere: s.reachable != nil,
 		Logger: s.logs.With().Logger(),
 	})
 	for _, mount := range s.onControl {
@@ -66,26 +67,27 @@ func (s *Supervisor) serveControl() (close func()) {
 	closeHealth := s.serveHealth(s.config.Health)
 	s.control.Store(server)
 	closePage := s.serveDashboard(server, page)
-	ended := make(chan struct{}, 1)
+	ended, stopWatching := make(chan struct{}, 1), func() {}
 	if path == "" {
 		ended <- struct{}{}
-	} else if err := s.listenControl(server); err != nil {
+	} else if err := s.listenSomewhere(server); err != nil {
 		s.logs.Warn().Str("path", path).Err(err).Msg("no control socket: this master can only be reached by signals")
 		ended <- struct{}{}
 	} else {
+		stopWatching = s.watchControl(server)
 		go func() {
 			defer func() { ended <- struct{}{} }()
 			if err := server.Serve(); err != nil {
 				s.logs.Error().Str("path", path).Err(err).Msg("the control API has ended")
 			}
 		}()
-		s.logs.Debug().Str("path", path).Msg("control API is served")
-		s.tellReachable(server.Path())
+		s.logs.Debug().Str("path", server.Address()).Msg("control API is served")
 	}
 	return func() {
 		closePage()
 		closeMetrics()
 		closeHealth()
+		stopWatching()
 		if err := server.Close(); err != nil {
 			s.logs.Warn().Str("path", path).Err(err).Msg("control API was not closed in order")
 		}
@@ -93,23 +95,64 @@ func (s *Supervisor) serveControl() (close func()) {
 	}
 }
 
-func (s *Supervisor) tellReachable(address string) {
-	if s.reachable != nil {
-		s.reachable(address)
+// listenSomewhere listens at the path, or where only the claim tells.
+func (s *Supervisor) listenSomewhere(server *control.Server) error {
+	err := s.listenControl(server)
+	if err != nil && s.reachable != nil && server.ListenElsewhere() == nil {
+		s.logs.Warn().Str("path", server.Path()).Str("address", server.Address()).Err(err).
+			Msg("the control socket cannot be made where it is to be: tine finds this master all the same")
+		return nil
 	}
+	return err
 }
 
-// renewControl makes the control socket again if somebody has removed it.
+// controlEvery is how often it is looked whether the control socket is still there.
+const controlEvery = time.Second
+
+// watchControl makes the control socket again when somebody has removed it, or its folder, in a goroutine of its own, as the
+// loop must not wait for a disk. Who is to know hears of each new address.
+func (s *Supervisor) watchControl(server *control.Server) (stop func()) {
+	quit, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		every := time.NewTicker(controlEvery)
+		defer every.Stop()
+		told := ""
+		for {
+			if address := server.Address(); address != told && address != "" {
+				told = address
+				if s.reachable != nil {
+					s.reachable(address)
+				}
+			}
+			retell := false
+			select {
+			case <-quit:
+				return
+			case retell = <-s.lookAtControl:
+			case <-every.C:
+			}
+			again, err := server.Renew()
+			switch {
+			case err != nil:
+				s.logs.Warn().Str("path", server.Path()).Str("address", server.Address()).Err(err).
+					Msg("the control socket was removed, and cannot be made again for now")
+			case again:
+				s.logs.Info().Str("path", server.Path()).Msg("the control socket was removed: made again")
+			}
+			if retell {
+				told = ""
+			}
+		}
+	}()
+	return func() { close(quit); <-ended }
+}
+
+// renewControl has it looked at once, and its address told again: another master may have told its own. It does not wait.
 func (s *Supervisor) renewControl() {
-	server := s.control.Load()
-	if server == nil {
-		return
-	}
-	switch again, err := server.Renew(); {
-	case err != nil:
-		s.logs.Warn().Str("path", server.Path()).Err(err).Msg("the control socket was removed, and cannot be made again")
-	case again:
-		s.logs.Info().Str("path", server.Path()).Msg("the control socket was removed: made again")
+	select {
+	case s.lookAtControl <- true:
+	default: // it is about to be
 	}
 }
 

@@ -128,6 +128,8 @@ type Supervisor struct {
 	handed  *handedOn
 	drafts  drafts
 
+	lookAtControl chan bool // asks for a look at the control socket: see watchControl
+
 	upgrading sync.Mutex      // held over an upgrade that an order has begun
 	trying    sync.Mutex      // held over its preflight
 	upgrades  context.Context // ended with its cause by callOff, when this master ends or begins to stop
@@ -156,6 +158,8 @@ func New(c *Config, opts ...Option) (*Supervisor, error) {
 		done:    make(chan struct{}),
 		ready:   make(chan struct{}),
 		handed:  newHandedOn(),
+
+		lookAtControl: make(chan bool, 1),
 	}
 	s.drafts.load = s.loadAgain
 	s.upgrades, s.callOff = context.WithCancelCause(context.Background())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,8 +43,21 @@ func (f *runFlags) identity(c *supervisor.Config) identity {
 }
 
 // about is what a holder of the claim says, but for its processes.
-func (id identity) about(address string) claim.About {
-	return claim.About{Name: id.name, Config: id.config, Env: id.env, Control: address}
+func (id identity) about(address, place string) claim.About {
+	return claim.About{Name: id.name, Config: id.config, Env: id.env, Control: address, Place: place}
+}
+
+// keepName gives a master that goes on where another ended that one's name and place, which it has claimed: that the file says
+// another name by now counts when it is started anew.
+func (id *identity) keepName(c *supervisor.Config, held *claim.Claim) (changed bool) {
+	if held == nil || claim.FileName(c.Name) == held.Name() {
+		return false
+	}
+	if c.Control != supervisor.ControlOff && filepath.Base(c.Control) == socketName(c.Name) {
+		c.Control = filepath.Join(filepath.Dir(c.Control), socketName(held.Name()))
+	}
+	c.Name, id.name = held.Name(), held.Name()
+	return true
 }
 
 // refuseSecond says that a master of the same name runs, or one of the same config that has another name since that was
@@ -151,6 +165,7 @@ func sayUnclaimed(err error) {
 type heldClaim struct {
 	above *above
 	id    identity
+	place string // where the control socket is to be
 	ready <-chan struct{}
 	stops <-chan struct{}
 
@@ -163,7 +178,7 @@ type heldClaim struct {
 
 // about is what this master says of itself, where no keeper answers for it.
 func (h *heldClaim) about() claim.About {
-	a := h.id.about(h.at())
+	a := h.id.about(h.at(), h.place)
 	a.PID, a.Master, a.State = os.Getpid(), os.Getpid(), claim.Starting
 	if pid := keeper.PID(); pid != 0 {
 		a.PID = pid

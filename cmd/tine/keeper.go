@@ -95,7 +95,7 @@ func keeperOptions(c *supervisor.Config, id identity, claim *os.File) keeper.Opt
 	}
 	return keeper.Options{
 		Command: self, Fallback: own, StopTimeout: longestStop(c), JSON: supervisor.LogsJSON(c.Log, os.Stderr),
-		Claim: claim, ClaimText: id.about(controlOf(c)).Text(),
+		Claim: claim, ClaimText: id.about(controlOf(c), controlOf(c)).Text(),
 	}
 }
 

@@ -49,6 +49,7 @@ where there is none.`,
 		},
 	}
 	t = addTarget(cmd, false)
+	t.every = true
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON list with the status document of each master")
 	return cmd
 }

@@ -68,7 +68,7 @@ With the name of an APP of a running master, start an app that was stopped, or w
 				return err
 			}
 			warnOfVariables(cmd, cmd.ErrOrStderr())
-			return startMaster(cmd, c, masterArgs(cmd.Flags(), args), timeout)
+			return startMaster(cmd, c, f.identity(c), masterArgs(cmd.Flags(), args), timeout)
 		},
 	}
 	cmd.DisableFlagsInUseLine = true
@@ -180,8 +180,8 @@ func masterArgs(flags *pflag.FlagSet, args []string) []string {
 }
 
 // startMaster starts a master in the background and waits until it is ready.
-func startMaster(cmd *cobra.Command, c *supervisor.Config, args []string, timeout time.Duration) error {
-	if err := notRunning(cmd.Context(), c); err != nil {
+func startMaster(cmd *cobra.Command, c *supervisor.Config, id identity, args []string, timeout time.Duration) error {
+	if err := refuseSecond(cmd.Context(), id, c, cmd.ErrOrStderr()); err != nil {
 		return err
 	}
 	if c.Path() != "" {
@@ -250,7 +250,7 @@ func startMaster(cmd *cobra.Command, c *supervisor.Config, args []string, timeou
 	return endedEarly(cmd, c, master, ctx.Err() != nil, path, from)
 }
 
-// notRunning refuses a second master of the same name.
+// notRunning refuses a second master at the same control socket, also one that has claimed no name, as one of an older tine.
 func notRunning(ctx context.Context, c *supervisor.Config) error {
 	if c.Control == supervisor.ControlOff {
 		return nil
@@ -266,7 +266,7 @@ func notRunning(ctx context.Context, c *supervisor.Config) error {
 	case err != nil:
 		return fmt.Errorf("cannot see whether %s runs already: %w", c.Name, err)
 	}
-	return fmt.Errorf("%s runs already (pid %d): tine reload replaces its workers; another one needs another --name or --control", st.Name, foremost(st))
+	return fmt.Errorf("%s runs already (pid %d): tine reload replaces its workers; another one needs another --name", st.Name, foremost(st))
 }
 
 // started says what runs now.

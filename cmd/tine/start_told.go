@@ -42,9 +42,10 @@ func runAndTell(ctx context.Context, up above, load func() (*supervisor.Config, 
 			return err
 		}
 	}
+	h := &heldClaim{above: &up, claim: up.inheritClaim()}
 	id := identify(c)
-	h := &heldClaim{above: &up, id: id, claim: up.inheritClaim()}
-	up.held = h
+	id.keepName(c, h.claim)
+	h.id, h.place, up.held = id, controlOf(c), h
 	if h.claim == nil && up.isFirst(next) {
 		if h.claim, err = takeClaim(ctx, id, c); err != nil {
 			return err

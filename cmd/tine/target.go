@@ -24,12 +24,14 @@ const answerTimeout = 3 * time.Second
 const allApps = "all"
 
 // target is how a command line says which master it means, and which of its apps.
-// Who runs one master never has to. With several, the name of an app finds the master
+// Who runs one master never has to. Those in the folder of this environment's own
+// XDG_RUNTIME_DIR come first, as far as no -m names one: see control.Discover. With several, the name of an app finds the master
 // that runs it; what is still open is an error that says what to add.
 type target struct {
 	socket string // --control
 	master string // -m
 	app    string // -a, or the first argument
+	every  bool   // all masters of this user are meant, and not only those nearby
 }
 
 // addTarget gives cmd the flags -m and --control and, with withApp, -a.
@@ -209,16 +211,26 @@ func (t *target) instances(ctx context.Context) ([]control.Instance, error) {
 		all = control.Discover(ctx)
 	}
 	var names []string
-	var alive []control.Instance
+	var alive, near []control.Instance
 	for _, i := range all {
-		switch {
-		case !i.Alive:
-		case i.Name == t.master:
-			return []control.Instance{i}, nil
-		default:
-			alive = append(alive, i)
-			names = append(names, i.Name)
+		if !i.Alive {
+			continue
 		}
+		alive = append(alive, i)
+		names = append(names, i.Name)
+		if i.Near {
+			near = append(near, i)
+		}
+	}
+	if t.master != "" {
+		for _, some := range [][]control.Instance{near, alive} {
+			if i := slices.IndexFunc(some, func(i control.Instance) bool { return i.Name == t.master }); i >= 0 {
+				return some[i : i+1], nil
+			}
+		}
+	}
+	if len(near) > 0 && !t.every {
+		alive = near
 	}
 	switch {
 	case len(alive) == 0:
@@ -256,7 +268,13 @@ func noMaster(all []control.Instance) error {
 			return i.Err
 		}
 	}
-	text := "no tine is running: start one with tine start -c FILE, or tine start -l ADDRESS -- COMMAND"
+	text := "no tine is running"
+	for _, i := range all {
+		if i.Path == "" && i.PID != 0 {
+			text += fmt.Sprintf(" that has a control socket (%s, pid %d, has none: signals reach it)", i.Name, i.PID)
+		}
+	}
+	text += ": start one with tine start -c FILE, or tine start -l ADDRESS -- COMMAND"
 	if os.Geteuid() != 0 {
 		// The folder is closed to others: that it is there is all that can be seen.
 		if _, err := os.ReadDir("/run/tine"); errors.Is(err, fs.ErrPermission) {

@@ -26,6 +26,7 @@ type About struct {
 	Master  int    // PID of the master; 0: none lives
 	State   State
 	Control string // address of the control socket now: a path, or @NAME; empty: there is none
+	Place   string // path where it is to be, and is as long as its folder is there
 	Config  string // absolute path of the config file; empty: the master was started by flags
 	Env     string // the environment of the config file that was chosen
 
@@ -40,7 +41,7 @@ const maxAnswer = 16 << 10 // bytes
 // Text is the part of the answer that does not change: all but PID, Master and State.
 func (a About) Text() string {
 	var b strings.Builder
-	for _, kv := range [][2]string{{"name", a.Name}, {"control", a.Control}, {"config", a.Config}, {"env", a.Env}} {
+	for _, kv := range [][2]string{{"name", a.Name}, {"control", a.Control}, {"place", a.Place}, {"config", a.Config}, {"env", a.Env}} {
 		if kv[1] != "" && !strings.ContainsAny(kv[1], "\n\x00") {
 			fmt.Fprintf(&b, "%s=%s\n", kv[0], kv[1])
 		}
@@ -71,6 +72,8 @@ func parse(text string) (a About) {
 			a.State = State(value)
 		case "control":
 			a.Control = value
+		case "place":
+			a.Place = value
 		case "config":
 			a.Config = value
 		case "env":

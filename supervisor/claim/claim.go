@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -56,6 +58,15 @@ type Claim struct {
 
 // Address is what the claim is known by: an abstract name, or the path of a file.
 func (c *Claim) Address() string { return c.address }
+
+// Name is what was claimed, as [FileName] writes it: a short and plain name as it is.
+func (c *Claim) Name() string {
+	name := filepath.Base(c.address)
+	if strings.HasPrefix(c.address, "@") {
+		return name
+	}
+	return strings.TrimSuffix(name, claimSuffix)
+}
 
 // File is the claim for a process that is to hold it too. It stays the Claim's. nil has none.
 func (c *Claim) File() *os.File {

@@ -38,3 +38,14 @@ func folders() []string {
 	}
 	return append(all, filepath.Join(os.TempDir(), fmt.Sprintf("tine-%d", os.Geteuid())))
 }
+
+// nearFolder is that of folders which a variable names; empty: none does.
+func nearFolder() string {
+	if dir := claim.World(); dir != "" {
+		return dir
+	}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "tine")
+	}
+	return ""
+}

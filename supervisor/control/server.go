@@ -41,6 +41,9 @@ type Options struct {
 	// Keeper is the process that brings the master back when it dies; 0: none. Who asks then waits a moment for the next.
 	Keeper int
 
+	// Elsewhere allows Renew to listen where only Address tells, for a master whose claim tells it: see ListenElsewhere.
+	Elsewhere bool
+
 	// WriteTimeout is how long a reader may take to read any of what waits for it
 	// before it is cut; 0: 10 s. What waits is bounded: about 256 KiB here, what the
 	// kernel keeps, and the Commander's queue of that reader.
@@ -135,6 +138,33 @@ func (s *Server) Listen() error {
 	return nil
 }
 
+// ListenElsewhere is for a Server whose Listen has failed: it listens at an abstract name, which [Discover] finds by the
+// master's claim, and tries again at each Renew to listen at Options.Path. Only Linux has such names.
+func (s *Server) ListenElsewhere() error {
+	socket, err := listenAbstract()
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		socket.Close()
+		return http.ErrServerClosed
+	}
+	s.socket = socket
+	return nil
+}
+
+// Address is where it listens: a path, an abstract name that begins with @, or empty, which is nowhere.
+func (s *Server) Address() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.socket == nil || s.closing {
+		return ""
+	}
+	return s.socket.path
+}
+
 // Serve answers until Close, and returns nil then.
 func (s *Server) Serve() error {
 	var last *socket
@@ -178,8 +208,8 @@ func (s *Server) Adopt(files []*os.File) error {
 func (s *Server) Hand() ([]*os.File, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.socket == nil || s.closing {
-		return nil, nil
+	if s.socket == nil || s.closing || s.socket.lock == nil {
+		return nil, nil // who follows makes its own
 	}
 	listener, err := s.socket.File()
 	if err != nil {
@@ -198,7 +228,7 @@ func (s *Server) Hand() ([]*os.File, error) {
 func (s *Server) Release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.socket == nil || s.closing {
+	if s.socket == nil || s.closing || s.socket.lock == nil {
 		return
 	}
 	s.socket.released = true
@@ -206,8 +236,10 @@ func (s *Server) Release() {
 }
 
 // Renew makes the socket again where its file is gone, as after a cleaner of temporary
-// folders, and says whether it did. Requests under way go on. Serve goes on with the
-// new one. Where it cannot be made, the next Renew tries again.
+// folders or a logout, and says whether it did. Requests under way go on. Serve goes on
+// with the new one. Where it cannot be made it listens elsewhere meanwhile, as
+// ListenElsewhere does, and each Renew tries again, of which an error is told once. It
+// costs a look at the file, or a few, and is to be called about once a second.
 func (s *Server) Renew() (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -220,17 +252,28 @@ func (s *Server) Renew() (bool, error) {
 		sign(old.lock, s.options.Keeper)
 		old.Resume()
 	}
-	if old.there() {
+	elsewhere := isAbstract(old.path)
+	if old.there() && !elsewhere {
 		return false, nil
 	}
 	dropLock(old.lock) // the new one takes it, unless another master has
-	socket, err := listen(s.options.Path, s.options.Keeper)
-	if err != nil {
-		return false, err
+	socket, err := relisten(s.options.Path, s.options.Keeper)
+	if err != nil && elsewhere {
+		return false, nil
+	}
+	again := err == nil
+	if !again {
+		if !s.options.Elsewhere {
+			return false, err
+		}
+		var failed error
+		if socket, failed = listenAbstract(); failed != nil {
+			return false, err
+		}
 	}
 	s.socket = socket
 	old.Close()
-	return true, nil
+	return again, err
 }
 
 // Close removes the socket, ends the streams, lets the other requests end for two

@@ -2,12 +2,15 @@ package control
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -26,7 +29,7 @@ var ErrInUse = errors.New("another master is using it")
 // socket is a listening socket and the lock that makes it the only one of its path.
 type socket struct {
 	*SharedListener
-	lock     *os.File
+	lock     *os.File // nil: of an abstract name, which one socket alone can have
 	path     string
 	made     fs.FileInfo // the socket's file; nil: it was not there any more
 	released bool        // to another master, whose file and lock it is
@@ -36,6 +39,9 @@ type socket struct {
 // there says whether the file is still this socket's: it may have been removed, and
 // another master may have made its own since.
 func (s *socket) there() bool {
+	if isAbstract(s.path) {
+		return true
+	}
 	now, err := os.Lstat(s.path)
 	return err == nil && s.made != nil && os.SameFile(s.made, now)
 }
@@ -79,6 +85,44 @@ func listen(path string, keeper int) (*socket, error) {
 	return s, nil
 }
 
+// relisten is listen where a socket was before. Of folders it makes the last one at most, and that only in one that is safe:
+// what belongs to others, as /run/user/1000 does, they make again.
+func relisten(path string, keeper int) (*socket, error) {
+	dir := filepath.Dir(path)
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		if err = checkFolder(filepath.Dir(dir)); err == nil {
+			err = os.Mkdir(dir, 0o700)
+		}
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, fmt.Errorf("cannot listen at %s: %w", path, err)
+		}
+	}
+	return listen(path, keeper)
+}
+
+func isAbstract(path string) bool { return strings.HasPrefix(path, "@") }
+
+// listenAbstract listens at a name that nobody can guess, and that needs no folder: the master is found by its claim, which
+// tells it. The peers are looked at as at every socket.
+func listenAbstract() (*socket, error) {
+	if runtime.GOOS != "linux" {
+		return nil, errors.ErrUnsupported
+	}
+	path := fmt.Sprintf("@tine-control-%d-%s", os.Getpid(), strings.ToLower(rand.Text()))
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen at %s: %w", path, err)
+	}
+	shared, err := Share(l)
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	s := &socket{SharedListener: shared, path: path}
+	s.end = sync.OnceValue(s.closeOnce)
+	return s, nil
+}
+
 // adopt makes a socket of what the master before this one has handed on, for path. If
 // that one listened elsewhere, its socket is removed.
 func adopt(path string, keeper int, listener, lock *os.File) (*socket, error) {
@@ -110,7 +154,7 @@ func (s *socket) Close() error { return s.end() }
 func (s *socket) closeOnce() error {
 	s.unix().SetUnlinkOnClose(!s.released && s.there())
 	err := s.SharedListener.Close() // removes its file
-	if s.released {
+	if s.released && s.lock != nil {
 		s.lock.Close()
 	} else {
 		dropLock(s.lock)
@@ -127,6 +171,10 @@ func makeFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
+	return checkFolder(dir)
+}
+
+func checkFolder(dir string) error {
 	for _, stat := range []func(string) (fs.FileInfo, error){os.Lstat, os.Stat} {
 		info, err := stat(dir)
 		if err != nil {
@@ -204,6 +252,9 @@ func comesBack(path string) bool {
 // dropLock removes the file before it lets go of it, so that no other process holds a
 // lock on a file that is no longer there without noticing.
 func dropLock(f *os.File) {
+	if f == nil {
+		return
+	}
 	if mine, err := f.Stat(); err == nil {
 		if there, err := os.Stat(f.Name()); err == nil && os.SameFile(mine, there) {
 			os.Remove(f.Name())
