@@ -113,8 +113,8 @@ func findSecond(ctx context.Context, id identity) (*claim.About, error) {
 // refusal says which master runs already, how to reach it, and what else can be done.
 func (id identity) refusal(other claim.About) error {
 	if other.Name != id.name {
-		return fmt.Errorf("%s is run already, by the master %s (pid %d%s): tine config apply -m %s brings in what was edited; "+
-			"with --name %s it is another master beside it", id.config, other.Name, other.PID, reachedAt(other), other.Name, id.name)
+		return fmt.Errorf("%s is run already, by the master %s (pid %d): tine config apply -m %s brings in what was edited; "+
+			"with --name %s it is another master beside it", id.config, other.Name, other.PID, other.Name, id.name)
 	}
 	text := fmt.Sprintf("%s runs already (pid %d%s)", other.Name, other.PID, reachedAt(other))
 	if other.State == claim.Stopping {
@@ -151,8 +151,7 @@ func takeClaim(ctx context.Context, id identity, c *supervisor.Config) (*claim.C
 		return nil, id.refusal(taken.About)
 	}
 	if err != nil {
-		sayUnclaimed(err)
-		return nil, nil
+		return nil, nil // the master tries again, and says so
 	}
 	return got, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"github.com/tinehq/tine/supervisor/claim"
 	"github.com/tinehq/tine/supervisor/handover"
 	"github.com/tinehq/tine/supervisor/keeper"
 )
@@ -56,7 +57,7 @@ func isAppFlag(name string) bool { return slices.Contains(appFlags, name) }
 // ownVariables are those of Tine that are no flag's: between its processes, and for
 // workers; envHook are for hooks, in which a tine may be started.
 var (
-	ownVariables = []string{"TINE_APP", "TINE_GENERATION", "TINE_SLOT", "TINE_CHANNEL_FD", "TINE_LIFELINE_FD", envStart}
+	ownVariables = []string{"TINE_APP", "TINE_GENERATION", "TINE_SLOT", "TINE_CHANNEL_FD", "TINE_LIFELINE_FD", envStart, claim.EnvWorld}
 	ownPrefixes  = []string{"TINE_KEEPER_", "TINE_TEST"}
 	hookVariable = []string{"TINE_WORKER", "TINE_PID", "TINE_EXIT_CODE", "TINE_SIGNAL"}
 )

@@ -49,7 +49,7 @@ func TestEnvironmentIsReadStrictly(t *testing.T) {
 func TestUselessVariables(t *testing.T) {
 	environ := []string{
 		"PATH=/bin", "TINE_WORKERS=4", "TINE_WORKER=4", "TINE_DRAINTIMEOUT=1s", "TINE_ZZZ=1", "TINE_EMPTY=", "TINE_KEEPER_PID=1",
-		"TINE_CHANNEL_FD=3", "TINE_LOG_LEVEL=debug",
+		"TINE_CHANNEL_FD=3", "TINE_LOG_LEVEL=debug", "TINE_RUNTIME_DIR=/x",
 	}
 	_, flags := testFlags(t)
 	want := []string{

@@ -285,7 +285,7 @@ func TestKeptInBackground(t *testing.T) {
 	out, _ = sh.do(0, "status")
 	has(t, out, fmt.Sprintf("pid %d (keeper %d)", st.PID, keeper))
 	_, text := sh.do(1, "start", "tine.yaml")
-	has(t, text, fmt.Sprintf("web runs already (pid %d)", keeper))
+	has(t, text, fmt.Sprintf("web runs already (pid %d,", keeper))
 	if files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", keeper)); slices.ContainsFunc(files, isPipeOfStart) {
 		t.Error("the keeper still has the pipe of tine start")
 	}

@@ -140,7 +140,7 @@ func TestADay(t *testing.T) {
 		t.Errorf("the master's input is %s (%v)", in, err)
 	}
 	_, text := sh.do(1, "start", "tine.yaml")
-	has(t, text, "web runs already (pid "+strconv.Itoa(first)+")")
+	has(t, text, "web runs already (pid "+strconv.Itoa(first)+",", "tine reload -m web")
 
 	before := pids(st.Apps[0])
 	out, _ = sh.do(0, "reload", "--reason", "a test")
