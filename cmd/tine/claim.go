@@ -21,7 +21,7 @@ const (
 	// stopWait is how long a start waits for a master of the same name that is ending: as long as the defaults let it drain.
 	stopWait = time.Minute
 	// stopLook is how often it looks.
-	stopLook = 50 * time.Millisecond
+	stopLook = 100 * time.Millisecond
 	// claimEvery is how often a master without a claim tries to get it, as one has that was started by an older tine.
 	claimEvery = time.Second
 )
@@ -63,7 +63,7 @@ func (id *identity) keepName(c *supervisor.Config, held *claim.Claim) (changed b
 // refuseSecond says that a master of the same name runs, or one of the same config that has another name since that was
 // edited. One that is ending is waited for, and say is told so once.
 func refuseSecond(ctx context.Context, id identity, c *supervisor.Config, say io.Writer) error {
-	for late, told := time.Now().Add(stopWait), false; ; {
+	for late, told, sure := time.Now().Add(stopWait), false, false; ; {
 		other, err := findSecond(ctx, id)
 		if err != nil || other == nil {
 			if err != nil {
@@ -71,10 +71,13 @@ func refuseSecond(ctx context.Context, id identity, c *supervisor.Config, say io
 			}
 			return notRunning(ctx, c)
 		}
-		if other.State != claim.Stopping || time.Now().After(late) {
+		stopping := other.State == claim.Stopping
+		switch {
+		case !stopping && sure, stopping && time.Now().After(late):
 			return id.refusal(*other)
-		}
-		if !told {
+		case !stopping:
+			sure = true // when asked once more: it may have been told to stop a moment ago, and not know it yet
+		case !told:
 			told = true
 			fmt.Fprintf(say, "tine: %s (pid %d) is stopping: waiting for its end\n", other.Name, other.PID)
 		}

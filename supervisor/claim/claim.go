@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -24,10 +25,11 @@ type TakenError struct {
 }
 
 func (e *TakenError) Error() string {
+	name := cmp.Or(e.name, e.Name)
 	if e.Err != nil {
-		return fmt.Sprintf("%s runs already (pid %d), but %v", e.name, e.PID, e.Err)
+		return fmt.Sprintf("%s runs already (pid %d), but %v", name, e.PID, e.Err)
 	}
-	return fmt.Sprintf("%s runs already (pid %d)", e.name, e.PID)
+	return fmt.Sprintf("%s runs already (pid %d)", name, e.PID)
 }
 
 func (e *TakenError) Unwrap() error { return e.Err }

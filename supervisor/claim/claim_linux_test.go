@@ -97,6 +97,24 @@ func TestSilent(t *testing.T) {
 	}
 }
 
+// A holder that ends while a question waits is none.
+func TestEndsWhileAsked(t *testing.T) {
+	world(t)
+	c := take(t, "web")
+	asked := make(chan error)
+	go func() {
+		_, err := Ask(t.Context(), "web")
+		asked <- err
+	}()
+	if _, err := unix.Poll([]unix.PollFd{{Fd: int32(c.File().Fd()), Events: unix.POLLIN}}, 10_000); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if err := <-asked; !errors.Is(err, ErrNone) {
+		t.Errorf("it says %v", err)
+	}
+}
+
 // Worlds, users and mount namespaces do not know each other.
 func TestAddress(t *testing.T) {
 	t.Setenv(EnvWorld, "")

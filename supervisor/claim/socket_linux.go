@@ -182,9 +182,25 @@ func peer(conn *net.UnixConn) (cred *unix.Ucred, err error) {
 // and its PID is known; a *[StrangerError] is none of this user's.
 func Ask(ctx context.Context, name string) (About, error) { return ask(ctx, Address(name)) }
 
-func ask(ctx context.Context, address string) (About, error) {
+// ask asks again where the holder has ended, or has handed on what it answers with, while the question waited.
+func ask(ctx context.Context, address string) (a About, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
+	for {
+		if a, err = askOnce(ctx, address); !errors.Is(err, errHungUp) {
+			return a, err
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return a, ErrSilent
+		}
+	}
+}
+
+var errHungUp = errors.New("it has hung up")
+
+func askOnce(ctx context.Context, address string) (About, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", address)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -210,7 +226,10 @@ func ask(ctx context.Context, address string) (About, error) {
 	a := parse(string(text))
 	if err != nil || a.Name == "" {
 		a.PID = int(cred.Pid)
-		return a, ErrSilent
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return a, ErrSilent
+		}
+		return a, errHungUp
 	}
 	if a.PID == 0 {
 		a.PID = int(cred.Pid)

@@ -184,9 +184,6 @@ func (s *shell) turn() {
 	if n > 0 && s.poll[0].Revents != 0 {
 		s.receive(burst)
 	}
-	if n > 0 && s.poll[2].Revents != 0 {
-		s.answerClaims()
-	}
 	var ended bool
 	s.signals.take(func(sig syscall.Signal) {
 		if forwarded(sig) {
@@ -203,6 +200,9 @@ func (s *shell) turn() {
 	}
 	if at := s.core.deadline(); !at.IsZero() && !time.Now().Before(at) {
 		s.receive(lastWords) // before anybody is judged by the time
+	}
+	if n > 0 && s.poll[2].Revents != 0 { // last, so that what has come before the question counts
+		s.answerClaims()
 	}
 	s.step(tick{})
 }
