@@ -128,16 +128,22 @@ func (l *loop) adoptApp(saved savedApp, s *sockets, ago time.Duration) (*app, er
 	a.restoreHistory(saved.History)
 	for n, g := range saved.Generations {
 		g.Config.complete = true
-		a.generations[n] = restoredGeneration(g)
+		a.generations[n] = l.restoredGeneration(g)
 	}
+	a.current = a.generations[core.Status().Generation]
+	if a.previous = l.restoredRelease(saved.Previous); a.previous != nil {
+		a.previousUntil = saved.Previous.Until
+	}
+	a.backTo = l.restoredRelease(saved.BackTo)
 	s.users++
 	return a, nil
 }
 
 // restoredGeneration starts what the generation's first worker was, if there was one:
 // the disk may have changed since.
-func restoredGeneration(saved savedGeneration) *generation {
+func (l *loop) restoredGeneration(saved savedGeneration) *generation {
 	g := newGeneration(saved.Config)
+	g.at, g.back = saved.At, saved.Back
 	if saved.Command == nil {
 		return g
 	}
@@ -147,6 +153,12 @@ func restoredGeneration(saved savedGeneration) *generation {
 	r := recipe{command: *saved.Command, cpus: func(slot int) []int { return c.cpus(slot, allowed, quota) }}
 	g.resolved.Store(&r)
 	g.resolve = func() (recipe, error) { return r, nil }
+	g.pin(func(path string, id *proc.FileID, folder bool) *pin {
+		if h := l.s.pins.inherit(id, l.s.inherited); h != nil {
+			return h
+		}
+		return l.s.pins.hold(path, id, folder) // if it is still that file
+	})
 	return g
 }
 

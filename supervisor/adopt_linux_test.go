@@ -108,9 +108,12 @@ type keptMaster struct {
 	client *control.Client
 }
 
-func startKept(t *testing.T, config string) *keptMaster {
+func startKept(t *testing.T, config string, prepare ...func(dir string)) *keptMaster {
 	t.Helper()
 	m := &keptMaster{t: t, dir: t.TempDir(), log: &lockedBuffer{}, ended: make(chan error, 1)}
+	for _, f := range prepare {
+		f(m.dir)
+	}
 	m.behave("")
 	m.configure(config)
 	if err := os.Mkdir(m.dir+"/c", 0o700); err != nil {

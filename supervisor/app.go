@@ -23,10 +23,16 @@ type app struct {
 	sockets     *sockets
 	members     map[pool.WorkerID]*member
 	generations map[int]*generation
-	steered     []int // slots that shall get new connections
-	admitted    []int // those that do
-	slots       int   // were open when they were admitted
-	steerDue    bool  // the two may differ
+	current     *generation // of the last rollout that was done; nil: there was none
+	previous    *generation // whose release was the one before; nil: none is remembered
+	backTo      *generation // of a rollback that is queued
+
+	previousUntil time.Time
+
+	steered  []int // slots that shall get new connections
+	admitted []int // those that do
+	slots    int   // were open when they were admitted
+	steerDue bool  // the two may differ
 
 	totals      []ipc.Stats // by slot, of the workers that are gone
 	totalsSaved []byte      // the same as the record has it; nil: to be made

@@ -176,7 +176,13 @@ func (l *loop) carryThrough(p *plan) {
 			l.leave(a)
 		}
 	}
-	l.apps = slices.DeleteFunc(l.apps, func(a *app) bool { return a.ended && a.leaving && !a.halted })
+	l.apps = slices.DeleteFunc(l.apps, func(a *app) bool {
+		gone := a.ended && a.leaving && !a.halted
+		if gone && a.previous != nil {
+			a.previous.drop(l.s.pins)
+		}
+		return gone
+	})
 	for _, a := range p.added {
 		a.sockets.users++
 		l.number(a)
@@ -282,7 +288,7 @@ func (c App) steeredAs(other App) App {
 func (a *app) unrolled(config App) bool {
 	st := a.pool.Status()
 	g := a.generations[st.Generation]
-	return st.Rollout == nil && g != nil && startedDifferently(g.config, config)
+	return st.Rollout == nil && g != nil && !g.back && startedDifferently(g.config, config)
 }
 
 // isHalted says whether an app of that name was stopped by an order. It stays so,

@@ -68,7 +68,11 @@ func (s *survey) add(l *loop, a *app, now time.Time) {
 		SteeringNotes: append([]string{}, steering.Notes...), Refused: steering.Refused,
 		Workers: []control.Worker{}, Standbys: []control.Worker{},
 		RestartsTotal: a.history.restarts, CrashesTotal: a.history.crashes, Error: a.trouble(), OneShot: a.config.OneShot,
-		Rollout: a.history.lastRollout,
+		Rollout: a.history.lastRollout, Release: releaseOf(st.Generation, a.generations[st.Generation]), Previous: releaseOf(0, a.previous),
+	}
+	if app.Previous != nil && !a.previousUntil.IsZero() {
+		until := a.previousUntil.Round(time.Millisecond)
+		app.Previous.Until = &until
 	}
 	if a.ended {
 		app.Listen = append(app.Listen, a.config.Listen...) // where it will again

@@ -37,10 +37,11 @@ func (l *loop) carryOut(a *app, effect pool.Effect) {
 	case pool.RetireSlot:
 		l.retire(a, e.Slot)
 	case pool.Resolve:
-		a.forget(a.pool.Status(), e.Generation)
-		a.generations[e.Generation] = newGeneration(a.config)
-		a.history.lastGeneration = max(a.history.lastGeneration, e.Generation)
+		l.resolveGeneration(a, e)
 	case pool.Record:
+		if e.Kind == pool.KindRolloutDone {
+			l.released(a, e.Generation)
+		}
 		l.record(a, e)
 		if e.Kind == pool.KindRolloutBegin {
 			l.report.due = time.Time{} // it may be over before the next look

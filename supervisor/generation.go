@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/proc"
@@ -21,12 +22,21 @@ const lifelineFD = 4
 // generation is how the workers of one rollout are started. The command, its
 // symlinks, the working folder, the environment, the env files and the CPUs are
 // looked up once, by the first worker of it that is started, so that every worker
-// of a generation is the same program even if the disk changes meanwhile.
+// of a generation is the same program even if the disk changes meanwhile: what came of
+// that is its release. The files of it are held open from its first start on.
 type generation struct {
 	config   App
 	resolve  func() (recipe, error)
 	prepared preparation // by the hook before_start
 	resolved atomic.Pointer[recipe]
+	at       time.Time // when it was ordered
+	back     bool      // by a rollback: a config that is applied later finds it as it should be
+
+	drifted atomic.Bool // that what is on disk is another was said
+
+	mu              sync.Mutex
+	pinned, dropped bool
+	program, folder *pin
 }
 
 // recipe is what came of the look-up.
@@ -44,7 +54,7 @@ func (r recipe) bound(slot int) []int {
 }
 
 func newGeneration(c App) *generation {
-	g := &generation{config: c}
+	g := &generation{config: c, at: time.Now()}
 	g.resolve = sync.OnceValues(func() (recipe, error) {
 		r, err := resolve(c)
 		if err != nil {

@@ -117,6 +117,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 		config = before.wentOn(config)
 		if err = l.adopt(*before, config); err == nil {
 			l.closeAdopted()
+			l.forgetPins()
 		}
 	}
 	switch {
@@ -370,6 +371,11 @@ func (l *loop) appEnded(a *app, code int, reason string) {
 		a.tally(m) // it outlived SIGKILL; its row goes with the sockets
 	}
 	l.unsettled, a.waiting, a.stopDue = true, false, false
+	for _, g := range a.generations {
+		if g != a.previous {
+			g.drop(l.s.pins) // a start resolves anew
+		}
+	}
 	a.cancelHooks()
 	if !a.comesAgain() {
 		a.endFileWatch()

@@ -164,9 +164,12 @@ func within(done <-chan struct{}, d time.Duration) {
 }
 
 func (s *Supervisor) start(m *member, g *generation) error {
-	recipe, err := g.resolve()
+	recipe, err := g.startable(s.pins)
 	if err != nil {
 		return err
+	}
+	if text, harmless := recipe.command.Drift(); text != "" && !g.drifted.Load() {
+		s.post(drift{m.app, g, text, harmless})
 	}
 	conn, child, err := ipc.Pair()
 	if err != nil {

@@ -83,7 +83,7 @@ func (m placeOrder) apply(l *loop) {
 		result := make(chan error, 1)
 		o := &order{Order: m.Order, app: a.name, progress: m.progress, result: result}
 		l.orders = append(l.orders, o) // before it is begun: its first events are for it
-		if len(apps) > 1 && (o.isForRunning() && a.state() != control.AppRunning || o.Verb == control.VerbReload && a.config.OneShot) {
+		if len(apps) > 1 && (o.isForRunning() && a.state() != control.AppRunning || (o.Verb == control.VerbReload || o.Verb == control.VerbRollback) && a.config.OneShot || o.Verb == control.VerbRollback && a.previous == nil && a.pool.Status().Rollout == nil) {
 			o.ended = true
 			o.tell(control.Progress{State: "skipped", Message: "app " + a.name + " is " + pastState(a.state())})
 			continue
@@ -131,7 +131,7 @@ func (l *loop) addressees(o control.Order) ([]*app, error) {
 // isForRunning says whether an order to all passes over those that do not run.
 func (o *order) isForRunning() bool {
 	switch o.Verb {
-	case control.VerbReload, control.VerbScale, control.VerbSignal, control.VerbDrain:
+	case control.VerbReload, control.VerbRollback, control.VerbScale, control.VerbSignal, control.VerbDrain:
 		return true
 	}
 	return false

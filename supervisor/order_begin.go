@@ -32,6 +32,8 @@ func (l *loop) begin(o *order, a *app) error {
 		return l.beginRestart(o, a)
 	case control.VerbReload:
 		return l.beginReload(o, a)
+	case control.VerbRollback:
+		return l.beginRollback(o, a)
 	case control.VerbScale:
 		return l.beginScale(o, a)
 	case control.VerbDrain:
@@ -40,7 +42,7 @@ func (l *loop) begin(o *order, a *app) error {
 		return l.beginSignal(o, a)
 	}
 	return control.Unknown("verb", o.Verb, []string{control.VerbStart, control.VerbStop, control.VerbRestart,
-		control.VerbReload, control.VerbScale, control.VerbDrain, control.VerbSignal})
+		control.VerbReload, control.VerbRollback, control.VerbScale, control.VerbDrain, control.VerbSignal})
 }
 
 func (a *app) checkSlot(slot int) error {
@@ -108,6 +110,26 @@ func (l *loop) beginReload(o *order, a *app) error {
 	if a.config.OneShot {
 		return l.beginRestart(o, a)
 	}
+	return l.beginRollout(o, a, pool.Roll{Reason: because(o.Reason, "reload")}, nil)
+}
+
+// beginRollback orders a rollout to the release before. Asked for while a rollout is under way, that is the one which this
+// replaces: whoever has second thoughts does not mean one more before.
+func (l *loop) beginRollback(o *order, a *app) error {
+	if a.config.OneShot {
+		return control.Refuse(http.StatusConflict, "app %s is a one-shot: each of its runs takes what is on disk", a.name)
+	}
+	to := a.previous
+	if st := a.pool.Status(); st.Rollout != nil {
+		to = a.generations[st.Generation]
+	}
+	if to == nil || to.resolved.Load() == nil {
+		return control.Refuse(http.StatusConflict, "app %s has no release to go back to: none that differs was replaced since it was started", a.name)
+	}
+	return l.beginRollout(o, a, pool.Roll{Reason: because(o.Reason, "rollback"), Back: true}, to)
+}
+
+func (l *loop) beginRollout(o *order, a *app, roll pool.Roll, to *generation) error {
 	if err := a.mustRun(o.Verb); err != nil {
 		return err
 	}
@@ -134,17 +156,17 @@ func (l *loop) beginReload(o *order, a *app) error {
 			if generation == 0 {
 				generation = e.Generation
 				o.total = a.pool.Status().Wanted
-				o.tell(control.Progress{State: "rolling", Message: fmt.Sprintf("reload of %d workers begins", o.total)})
+				o.tell(control.Progress{State: "rolling", Message: fmt.Sprintf("%s of %d workers begins", o.Verb, o.total)})
 			}
 		case pool.KindRolloutDone.String():
 			finished = finished || e.Generation == generation
 		case pool.KindRolloutAborted.String():
 			if e.Generation == generation && over == nil {
-				over = fmt.Errorf("reload of app %s aborted, the old workers stay: %s", a.name, e.Reason)
+				over = fmt.Errorf("%s of app %s aborted, the old workers stay: %s", o.Verb, a.name, e.Reason)
 			}
 		case pool.KindRolloutCancelled.String(), pool.KindRolloutDropped.String():
 			if generation == 0 || e.Generation == generation {
-				over = fmt.Errorf("reload of app %s ended by a stop", a.name)
+				over = fmt.Errorf("%s of app %s ended by a stop", o.Verb, a.name)
 			}
 		default:
 			if generation == 0 {
@@ -167,11 +189,16 @@ func (l *loop) beginReload(o *order, a *app) error {
 			return true, nil
 		}
 		if over == nil && a.ended {
-			over = fmt.Errorf("reload of app %s ended with the app: %s", a.name, a.reason)
+			over = fmt.Errorf("%s of app %s ended with the app: %s", o.Verb, a.name, a.reason)
 		}
 		return false, over
 	}
-	l.step(a, pool.Roll{Reason: because(o.Reason, "reload")})
+	if to != nil {
+		before := a.generationsHeld()
+		a.backTo = to
+		l.dropUnheld(a, before)
+	}
+	l.step(a, roll)
 	return nil
 }
 

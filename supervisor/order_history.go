@@ -125,6 +125,7 @@ func (a *app) inherit(old *app) {
 	old.endFileWatch() // a has its own when it is started
 	old.schedule = nil
 	a.history = old.history
+	a.previous, a.previousUntil, old.previous = old.previous, old.previousUntil, nil
 	a.history.rollouts = maps.Clone(old.history.rollouts)
 	for i := range a.history.slots {
 		a.history.slots[i].unasked = false // what follows is by order

@@ -54,6 +54,8 @@ type savedApp struct {
 	NextRun     time.Time               `json:"next_run,omitzero"`  // by its schedule
 	History     savedHistory            `json:"history"`
 	Place       int                     `json:"place,omitempty"` // among all apps
+	Previous    *savedRelease           `json:"previous,omitempty"`
+	BackTo      *savedRelease           `json:"back_to,omitempty"`
 
 	at int64 // of when it is, as ipc.Monotonic has it
 }
@@ -62,6 +64,8 @@ type savedApp struct {
 type savedGeneration struct {
 	Config  App           `json:"config"`
 	Command *proc.Command `json:"command,omitempty"`
+	At      time.Time     `json:"at,omitzero"`
+	Back    bool          `json:"back,omitempty"`
 }
 
 type savedMember struct {
@@ -108,11 +112,13 @@ func (l *loop) savedApp(a *app, now time.Time) savedApp {
 		s.Replaces = a.replaces.key
 	}
 	for n, g := range a.generations {
-		saved := savedGeneration{Config: g.config}
-		if r := g.resolved.Load(); r != nil {
-			saved.Command = &r.command
-		}
-		s.Generations[n] = saved
+		s.Generations[n] = g.saved()
+	}
+	if a.previous != nil {
+		s.Previous = &savedRelease{a.previous.saved(), a.previousUntil}
+	}
+	if a.backTo != nil {
+		s.BackTo = &savedRelease{savedGeneration: a.backTo.saved()}
 	}
 	for _, m := range a.inOrder() {
 		saved := savedMember{

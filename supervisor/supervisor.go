@@ -127,6 +127,7 @@ type Supervisor struct {
 	control atomic.Pointer[control.Server]
 	handed  *handedOn
 	drafts  drafts
+	pins    *pins
 
 	lookAtControl chan bool // asks for a look at the control socket: see watchControl
 
@@ -166,6 +167,7 @@ func New(c *Config, opts ...Option) (*Supervisor, error) {
 	for _, o := range opts {
 		o(&s.options)
 	}
+	s.pins = newPins(s.store)
 	if s.upgrader != nil {
 		s.upgrader = handing{s.upgrader, s}
 	}

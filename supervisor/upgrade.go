@@ -210,6 +210,9 @@ func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 			return files, err
 		}
 	}
+	if err := l.s.pins.each(put); err != nil {
+		return files, err
+	}
 	for _, a := range l.apps {
 		if a.ended {
 			continue

@@ -93,16 +93,16 @@ func judge(order control.Order, before, now control.Status) (over bool, what str
 func judgeApp(order control.Order, old, now control.App) (done bool, far string, err error) {
 	ready := fmt.Sprintf("%d of %d ready", now.Ready, now.Desired)
 	switch order.Verb {
-	case control.VerbReload:
+	case control.VerbReload, control.VerbRollback:
 		switch {
 		case now.Rollout != nil && now.Rollout.State == control.RolloutRunning:
 			return false, fmt.Sprintf("%d of %d rolled", now.Rollout.Done, now.Rollout.Total), nil
 		case now.Rollout != nil && now.Rollout.State == control.RolloutAborted && now.Rollout.ID > old.Generation:
-			return false, "", fmt.Errorf("reload of app %s aborted, the old workers stay: %s", now.Name, now.Rollout.Error)
+			return false, "", fmt.Errorf("%s of app %s aborted, the old workers stay: %s", order.Verb, now.Name, now.Rollout.Error)
 		case now.Generation > old.Generation:
 			return true, "", nil
 		}
-		return false, "", fmt.Errorf("app %s was not reloaded: say it again", now.Name)
+		return false, "", fmt.Errorf("app %s was not %s: say it again", now.Name, map[string]string{control.VerbReload: "reloaded", control.VerbRollback: "rolled back"}[order.Verb])
 	case control.VerbScale:
 		want := order.N
 		if order.By {

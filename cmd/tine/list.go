@@ -369,6 +369,25 @@ func (d description) print(s screen) {
 		line("rollout", text)
 	}
 	line("next run", nextRun(a, time.Now()))
+	for _, r := range []struct {
+		name string
+		*control.Release
+	}{{"release", a.Release}, {"before", a.Previous}} {
+		if r.Release == nil {
+			continue
+		}
+		text := fmt.Sprintf("%s in %s, from %s", r.Program, r.Folder, r.Since.Local().Format(time.DateTime))
+		if r.Until != nil {
+			text += " to " + r.Until.Local().Format(time.DateTime) + ": tine rollback " + a.Name + " returns to it"
+		}
+		if r.Rollback {
+			text += ", by a rollback"
+		}
+		line(r.name, text)
+		for _, note := range r.Unpinned {
+			line("", note)
+		}
+	}
 	line("restarts", fmt.Sprintf("%d (%d after a crash)", a.RestartsTotal, a.CrashesTotal))
 	if isSteered(a) {
 		line("steering", a.Steering+", policy "+a.Policy)

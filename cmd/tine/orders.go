@@ -127,6 +127,30 @@ old ones stay, its last output is shown, and the exit status is 1.`,
 	return cmd
 }
 
+func newRollback() *cobra.Command {
+	var o *orders
+	cmd := &cobra.Command{
+		Use:        "rollback [APP]",
+		SuggestFor: []string{"revert", "undo", "back"},
+		Short:      "Replace the workers one at a time by those of the release before, with no request lost",
+		Long: `Replace the workers one at a time by those of the release before the last reload, with no
+request lost, and wait for the end. That is the program, also where its file was replaced
+or removed since, its arguments, folder and environment: tine describe shows both
+releases, and what of them is read from disk all the same. Said again, it goes forward.
+The next reload takes what is on disk. Without APP: all apps that have a release before.
+Where there is none the exit status is 1.`,
+		Example: `  tine rollback
+  tine rollback web --reason 'too many errors'`,
+		Args:              arguments(0, 1),
+		ValidArgsFunction: completeApp,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.whole(cmd, args, control.Order{Verb: control.VerbRollback}, "rolled back")
+		},
+	}
+	o = addOrders(cmd)
+	return cmd
+}
+
 // whole gives an order for what is named, or for all.
 func (o *orders) whole(cmd *cobra.Command, args []string, order control.Order, did string) error {
 	if err := o.named(args); err != nil {

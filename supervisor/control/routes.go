@@ -58,6 +58,7 @@ func routes() []route {
 		order(VerbStart, "Start an app that is stopped, has given up or has finished, or a slot that was drained", nil, "slot", "reason"),
 		order(VerbStop, "Stop an app, which stays listed", nil, "now", "reason"),
 		order(VerbRestart, "Stop and start an app or one slot, with a gap", nil, "slot", "now", "reason"),
+		order(VerbRollback, "Replace all workers of an app by those of the release before, one slot at a time", nil, "if_running", "reason"),
 		order(VerbReload, "Replace all workers of an app, one slot at a time", nil, "if_running", "reason"),
 		order(VerbScale, "Change the number of an app's workers", []string{"n"}, "n", "by", "reason"),
 		order(VerbDrain, "Take the worker out of one slot", []string{"slot"}, "slot", "reason"),

@@ -54,8 +54,22 @@ type App struct {
 	CrashesTotal  uint64   `json:"crashes_total"`     // unasked ends with a code other than 0 or by a signal
 	OneShot       bool     `json:"oneshot,omitempty"` // it does its work and ends, and is never ready
 	// NextRun is when its schedule replaces its workers or runs it again, in the zone of the schedule; none: it has none.
-	NextRun *time.Time `json:"next_run,omitempty"`
-	Error   string     `json:"error,omitempty"` // why it gave up or could not be started, or what it waits for
+	NextRun  *time.Time `json:"next_run,omitempty"`
+	Error    string     `json:"error,omitempty"`    // why it gave up or could not be started, or what it waits for
+	Release  *Release   `json:"release,omitempty"`  // what its workers are started from; absent: none was yet
+	Previous *Release   `json:"previous,omitempty"` // the one before, which a rollback returns to; absent: none is remembered
+}
+
+// Release is what workers are started from: a crash, a scale or another master start the same again, whatever is on disk by
+// then.
+type Release struct {
+	Generation int        `json:"generation,omitempty"` // that has it; of the one before: none
+	Program    string     `json:"program"`              // with no symlink left in it
+	Folder     string     `json:"folder"`               // likewise: the working folder
+	Since      time.Time  `json:"since"`                // when it was taken
+	Until      *time.Time `json:"until,omitempty"`      // of the one before: when it was replaced
+	Rollback   bool       `json:"rollback,omitempty"`   // it was taken by a rollback
+	Unpinned   []string   `json:"unpinned"`             // what is read from disk all the same, in words
 }
 
 // The states of a rollout.
@@ -196,13 +210,14 @@ type LogQuery struct {
 
 // The verbs of an Order.
 const (
-	VerbStart   = "start"   // an app that is stopped, or has given up; or a slot that was drained
-	VerbStop    = "stop"    // all workers of an app, which stays listed
-	VerbRestart = "restart" // stop, then start: with a gap, unlike reload; of an app or of one slot
-	VerbReload  = "reload"  // a rollout, with what is on disk now
-	VerbScale   = "scale"   // to N workers, or by N
-	VerbDrain   = "drain"   // takes the worker out of one slot, and leaves the slot empty until a start
-	VerbSignal  = "signal"  // sends a signal to one slot's worker, or to all of an app
+	VerbStart    = "start"    // an app that is stopped, or has given up; or a slot that was drained
+	VerbStop     = "stop"     // all workers of an app, which stays listed
+	VerbRestart  = "restart"  // stop, then start: with a gap, unlike reload; of an app or of one slot
+	VerbReload   = "reload"   // a rollout, with what is on disk now
+	VerbRollback = "rollback" // a rollout, to the release before
+	VerbScale    = "scale"    // to N workers, or by N
+	VerbDrain    = "drain"    // takes the worker out of one slot, and leaves the slot empty until a start
+	VerbSignal   = "signal"   // sends a signal to one slot's worker, or to all of an app
 	// VerbShutdown ends tine itself, gracefully, or at once with Now. It is not for
 	// one app: POST /v1/stop.
 	VerbShutdown = "shutdown"

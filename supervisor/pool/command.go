@@ -25,7 +25,7 @@ func (p *Pool) scale(n int) {
 	}
 }
 
-func (p *Pool) roll(reason string) {
+func (p *Pool) roll(reason string, back bool) {
 	if reason == "" {
 		reason = "rollout"
 	}
@@ -33,8 +33,9 @@ func (p *Pool) roll(reason string) {
 	case idle:
 		p.record(Record{Kind: KindIgnored, Reason: "roll: not started"})
 	case running:
-		if p.queued == "" { // ten wishes during a rollout are one: what it would take from disk is the same
-			p.queued = reason
+		// Ten wishes during a rollout are one: what it would take from disk is the same. To go back is another one.
+		if p.queued == "" || p.queuedBack != back {
+			p.queued, p.queuedBack = reason, back
 			if p.rollout.active() {
 				p.record(Record{Kind: KindRolloutQueued, Reason: reason})
 			}

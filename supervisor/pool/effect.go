@@ -60,9 +60,12 @@ type (
 	// that generation. Generation 1 is resolved before Start, without being asked. If it fails, the shell answers the
 	// Spawns of the generation with SpawnFailed. After Restored it comes for all that a Spawn may name, and what is resolved
 	// already stays as it is.
+	//
+	// Back: nothing is looked up, but taken from the release before.
 	Resolve struct {
 		Generation int
 		Reason     string
+		Back       bool
 	}
 	// Record is one line of log: see Kind.
 	Record struct {

@@ -72,8 +72,12 @@ type (
 	// Scale sets the number of slots wanted; it is clamped to 0..MaxSlots. It releases those of them that are held.
 	Scale struct{ N int }
 	// Roll replaces all workers by ones of a new generation. During a rollout, any number of them queue one more. It releases
-	// the slots that are held.
-	Roll struct{ Reason string }
+	// the slots that are held. Back: the generation is of the release before, not of what is on disk; of several that are queued the
+	// last says which.
+	Roll struct {
+		Reason string
+		Back   bool
+	}
 	// Hold takes the worker of a wanted slot away, without loss, and gives the slot no other until it is released. Its sockets
 	// stay, swept, and get no new connection as long as another slot is wanted.
 	Hold struct {

@@ -35,6 +35,7 @@ type Pool struct {
 	newest     int // the highest generation ever begun: an aborted one's number is not used again
 	rollout    rollout
 	queued     string // reason of the one rollout that follows; empty: none
+	queuedBack bool   // it is one to the release before
 
 	served bool      // a worker of this app was ready once
 	code   int       // the first exit code other than 0, where nothing is restarted
@@ -134,7 +135,7 @@ func (p *Pool) learn(ev Event) {
 		p.scale(ev.N)
 	case Roll:
 		p.releaseThat(func(*slot) bool { return true })
-		p.roll(ev.Reason)
+		p.roll(ev.Reason, ev.Back)
 	case Hold:
 		p.hold(ev)
 	case Release:

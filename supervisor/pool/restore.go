@@ -27,7 +27,7 @@ func Restore(cfg Config, saved Saved, now time.Time, ago time.Duration) (*Pool, 
 	p.phase = phase(slices.Index(phaseNames[:], saved.Phase))
 	p.want, p.claimed = saved.Want, saved.Claimed
 	p.nextID, p.generation, p.newest = next, saved.Generation, saved.Newest
-	p.queued, p.served, p.code, p.why = saved.Queued, saved.Served, saved.Code, saved.Why
+	p.queued, p.queuedBack, p.served, p.code, p.why = saved.Queued, saved.QueuedBack, saved.Served, saved.Code, saved.Why
 	p.last = Done{Code: saved.DoneCode, Reason: saved.DoneReason}
 	p.rand = saved.Random
 	at := moments{now: now, ago: min(max(ago, 0), century)}
@@ -35,7 +35,7 @@ func Restore(cfg Config, saved Saved, now time.Time, ago time.Duration) (*Pool, 
 		p.endBy, p.killBy = at.future(saved.EndIn), at.future(saved.KillIn)
 	}
 	if r := saved.Rollout; r != nil {
-		p.rollout = rollout{generation: r.Generation, reason: r.Reason, began: at.past(r.BeganAgo), failure: r.Failure}
+		p.rollout = rollout{generation: r.Generation, reason: r.Reason, began: at.past(r.BeganAgo), failure: r.Failure, back: r.Back}
 	}
 	for n, ss := range saved.Slots {
 		p.slots = append(p.slots, p.restoreSlot(n, ss, at))

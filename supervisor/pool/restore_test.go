@@ -18,7 +18,7 @@ func someRecord(t testing.TB) Saved {
 	p, now := New(cfg), time.Unix(0, 0)
 	for _, ev := range []Event{
 		Start{}, Spawned{1, 101}, Spawned{2, 102}, Ready{1}, Ready{2}, Spawned{3, 103}, Parked{3},
-		Stalled{1, "queue"}, Exited{ID: 2, Code: 1, Signal: 0}, Ready{3}, Roll{"USR2"}, Spawned{5, 105}, Recycle{1, "over memory", true}, Roll{"again"},
+		Stalled{1, "queue"}, Exited{ID: 2, Code: 1, Signal: 0}, Ready{3}, Roll{Reason: "USR2"}, Spawned{5, 105}, Recycle{1, "over memory", true}, Roll{Reason: "again"},
 	} {
 		now = now.Add(time.Second)
 		p.Step(now, ev)

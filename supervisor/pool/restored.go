@@ -72,7 +72,7 @@ func (p *Pool) reopen() {
 	}
 	slices.Sort(needed)
 	for _, g := range slices.Compact(needed) {
-		p.emit(Resolve{Generation: g, Reason: "restored"})
+		p.emit(Resolve{Generation: g, Reason: "restored", Back: p.rollout.back && g == p.rollout.generation})
 	}
 }
 

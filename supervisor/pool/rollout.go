@@ -8,6 +8,7 @@ type rollout struct {
 	reason     string
 	began      time.Time
 	failure    string // what aborts it; empty: nothing so far
+	back       bool   // to the release before
 }
 
 func (r rollout) active() bool { return r.generation != 0 }
@@ -47,11 +48,11 @@ func (p *Pool) rollouts() {
 			return
 		}
 		p.newest++
-		p.rollout = rollout{generation: p.newest, reason: p.queued, began: p.now}
-		p.queued = ""
+		p.rollout = rollout{generation: p.newest, reason: p.queued, back: p.queuedBack, began: p.now}
+		p.queued, p.queuedBack = "", false
 		p.takeTurns()
 		p.recordRollout(KindRolloutBegin, p.rollout.reason)
-		p.emit(Resolve{Generation: p.rollout.generation, Reason: p.rollout.reason})
+		p.emit(Resolve{Generation: p.rollout.generation, Reason: p.rollout.reason, Back: p.rollout.back})
 	}
 }
 
@@ -100,7 +101,7 @@ func (p *Pool) cancelRollout() {
 	p.rollout = rollout{}
 	if p.queued != "" {
 		p.record(Record{Kind: KindRolloutDropped, Reason: p.queued})
-		p.queued = ""
+		p.queued, p.queuedBack = "", false
 	}
 }
 

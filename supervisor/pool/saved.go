@@ -25,6 +25,7 @@ type Saved struct {
 	Newest          int           `json:"newest"`
 	Rollout         *SavedRollout `json:"rollout,omitempty"`
 	Queued          string        `json:"queued,omitempty"`
+	QueuedBack      bool          `json:"queued_back,omitempty"`
 	Served          bool          `json:"served,omitempty"`
 	Code            int           `json:"code,omitempty"`
 	Why             string        `json:"why,omitempty"`
@@ -42,6 +43,7 @@ type SavedRollout struct {
 	Reason     string        `json:"reason"`
 	BeganAgo   time.Duration `json:"began_ago"`
 	Failure    string        `json:"failure,omitempty"`
+	Back       bool          `json:"back,omitempty"`
 }
 
 // SavedSlot is one slot, or the bench.
@@ -104,14 +106,14 @@ func (p *Pool) Snapshot(now time.Time) Saved {
 		Slots:   make([]SavedSlot, 0, len(p.slots)),
 		FirstID: p.cfg.FirstID, NextID: p.nextID,
 		FirstGeneration: p.cfg.FirstGeneration, Generation: p.generation, Newest: p.newest,
-		Queued: p.queued, Served: p.served, Code: p.code, Why: p.why,
+		Queued: p.queued, QueuedBack: p.queuedBack, Served: p.served, Code: p.code, Why: p.why,
 		DoneCode: p.last.Code, DoneReason: p.last.Reason, Random: p.rand,
 	}
 	if !p.endBy.IsZero() {
 		saved.Hurried, saved.EndIn, saved.KillIn = true, p.endBy.Sub(now), p.killBy.Sub(now)
 	}
 	if r := p.rollout; r.active() {
-		saved.Rollout = &SavedRollout{Generation: r.generation, Reason: r.reason, BeganAgo: now.Sub(r.began), Failure: r.failure}
+		saved.Rollout = &SavedRollout{Generation: r.generation, Reason: r.reason, BeganAgo: now.Sub(r.began), Failure: r.failure, Back: r.back}
 	}
 	room := make([]SavedWorker, 0, len(p.workers)-len(p.abandoned)) // one piece of memory for all slots
 	for _, s := range p.slots {

@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write what the pool does into the scrip
 //
 //	config KEY=VALUE ...       first line, optional: what differs from Default (and from two workers, no jitter)
 //	start                      the commands, as in event.go
-//	scale N   roll [REASON]   reconfigure KEY=VALUE ...   hurry DURATION   stop [REASON]   kill [REASON]
+//	scale N   roll [REASON]   back [REASON]   reconfigure KEY=VALUE ...   hurry DURATION   stop [REASON]   kill [REASON]
 //	hold SLOT [REASON]   release SLOT or -1
 //	spawned ID ...             facts; the PID is 100 + ID
 //	failed ID ...   ready ID ...   leaving ID ... [REASON]   recycle ID ... [dump=1] [REASON]
@@ -231,7 +231,9 @@ func events(t *testing.T, words []string) (evs []Event) {
 		}
 		return []Event{Scale{n}}
 	case "roll":
-		return []Event{Roll{reason}}
+		return []Event{Roll{Reason: reason}}
+	case "back":
+		return []Event{Roll{reason, true}}
 	case "hold", "release":
 		n, err := strconv.Atoi(words[1])
 		if err != nil {
@@ -370,6 +372,9 @@ func describe(e Effect) string {
 	case RetireSlot:
 		return fmt.Sprintf("retire slot %d", e.Slot)
 	case Resolve:
+		if e.Back {
+			return fmt.Sprintf("resolve gen=%d back (%s)", e.Generation, e.Reason)
+		}
 		return fmt.Sprintf("resolve gen=%d (%s)", e.Generation, e.Reason)
 	case Done:
 		return fmt.Sprintf("done %d (%s)", e.Code, e.Reason)

@@ -3,6 +3,7 @@ package proc
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,6 +28,14 @@ type Command struct {
 	Args []string // Args[0] is as configured: programs that look at their own name see what they expect
 	Dir  string   // the working folder, with no symlink left in it
 	Env  []string
+
+	// What was at Path and Dir at that moment; nil: nobody knows. Script: it is a text for an interpreter, which reads it by its path.
+	ProgramID *FileID `json:",omitempty"`
+	FolderID  *FileID `json:",omitempty"`
+	Script    bool    `json:",omitempty"`
+	// Reads are those of its arguments that named a file, which it may read whenever it likes: a script of an interpreter.
+	Reads  []string `json:",omitempty"`
+	Pinned Pinned   `json:"-"`
 }
 
 // Resolve looks the program of s up and checks that it could be started. A name with a slash is relative to the working
@@ -49,7 +58,37 @@ func Resolve(s Spec) (Command, error) {
 	if err != nil {
 		return Command{}, fmt.Errorf("cannot resolve command %s: %w", s.Command[0], err)
 	}
-	return Command{Path: path, Args: slices.Clone(s.Command), Dir: dir, Env: env}, nil
+	c := Command{Path: path, Args: slices.Clone(s.Command), Dir: dir, Env: env, Script: isScript(path)}
+	for _, of := range []struct {
+		path string
+		to   **FileID
+	}{{path, &c.ProgramID}, {dir, &c.FolderID}} {
+		if id, err := IDOf(of.path); err == nil {
+			*of.to = &id
+		}
+	}
+	for _, arg := range c.Args[1:] {
+		path := arg
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			c.Reads = append(c.Reads, arg)
+		}
+	}
+	return c, nil
+}
+
+// isScript says whether a file begins as one that names its interpreter.
+func isScript(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false // nor could an interpreter read it
+	}
+	defer f.Close()
+	var head [2]byte
+	_, err = io.ReadFull(f, head[:])
+	return err == nil && string(head[:]) == "#!"
 }
 
 func resolveDir(dir string) (string, error) {

@@ -100,10 +100,28 @@ func start(c Command, o Options) (_ *Process, err error) {
 
 	keepInherited()
 	pidfd := -1
-	bound(o.CPUs, func() {
-		p.pid, err = syscall.ForkExec(c.Path, c.Args, &syscall.ProcAttr{Dir: c.Dir, Env: c.Env, Files: fds, Sys: attributes(&pidfd)})
-	})
+	fork := func() (byPath bool) {
+		var path, dir string
+		if path, dir, err = c.places(); err != nil {
+			return false
+		}
+		bound(o.CPUs, func() {
+			p.pid, err = syscall.ForkExec(path, c.Args, &syscall.ProcAttr{Dir: dir, Env: c.Env, Files: fds, Sys: attributes(&pidfd)})
+		})
+		return path == c.Path
+	}
+	if byPath := fork(); byPath && c.Pinned.Program != nil {
+		// What is at the path may have been replaced or removed in between.
+		switch {
+		case err != nil:
+			fork()
+		case c.ranAnother(p.pid):
+			endAtOnce(p.pid, &pidfd)
+			fork()
+		}
+	}
 	runtime.KeepAlive(o.Files)
+	runtime.KeepAlive(c.Pinned)
 	if err != nil {
 		p.closePumps()
 		return nil, explain(err, c)

@@ -1,0 +1,206 @@
+package supervisor
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/proc"
+)
+
+// A release is what the workers of a generation are started from: see generation. Whatever starts another worker of that
+// generation - a crash, a scale, a standby, a drained slot that is filled again, a later master - starts the release. Only
+// a rollout takes what is on disk: a reload, SIGUSR2, a config that is applied, a watched file that changed, cron_restart; and so
+// does the start of an app that does not run, a one-shot's next run among them. A rollback is a rollout to the release before.
+
+// startable is what a worker of the generation is started from.
+func (g *generation) startable(p *pins) (recipe, error) {
+	if _, err := g.resolve(); err != nil {
+		return recipe{}, err
+	}
+	g.pin(func(path string, id *proc.FileID, folder bool) *pin { return p.hold(path, id, folder) })
+	return *g.resolved.Load(), nil
+}
+
+// pin holds the files of a resolved release, once. A script is read by its path, whatever is held.
+func (g *generation) pin(hold func(path string, id *proc.FileID, folder bool) *pin) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r := g.resolved.Load()
+	if g.pinned || g.dropped || r == nil {
+		return
+	}
+	g.pinned = true
+	next := *r
+	if !r.command.Script {
+		g.program = hold(r.command.Path, r.command.ProgramID, false)
+	}
+	g.folder = hold(r.command.Dir, r.command.FolderID, true)
+	next.command.Pinned = proc.Pinned{Program: g.program.open(), Folder: g.folder.open()}
+	g.resolved.Store(&next)
+}
+
+// drop lets go of the files.
+func (g *generation) drop(p *pins) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.dropped {
+		return
+	}
+	g.dropped = true
+	p.release(g.program)
+	p.release(g.folder)
+}
+
+// again is a generation to come of the same release.
+func (g *generation) again(p *pins) *generation {
+	r := g.resolved.Load()
+	if r == nil {
+		return newGeneration(g.config)
+	}
+	next := &generation{config: g.config, at: time.Now(), back: true}
+	same := *r
+	next.resolved.Store(&same)
+	next.resolve = func() (recipe, error) { return *next.resolved.Load(), nil }
+	next.pin(func(path string, id *proc.FileID, folder bool) *pin { return p.share(id) })
+	return next
+}
+
+// sameRelease says that a worker of one cannot be told from one of the other.
+func sameRelease(a, b *generation) bool {
+	x, y := a.resolved.Load(), b.resolved.Load()
+	if x == nil || y == nil {
+		return false
+	}
+	c, d := x.command, y.command
+	return c.Path == d.Path && c.Dir == d.Dir && slices.Equal(c.Args, d.Args) && slices.Equal(c.Env, d.Env) &&
+		c.ProgramID != nil && d.ProgramID != nil && *c.ProgramID == *d.ProgramID &&
+		c.FolderID != nil && d.FolderID != nil && c.FolderID.Same(*d.FolderID)
+}
+
+// generationsHeld are all that the app may start again.
+func (a *app) generationsHeld() []*generation {
+	all := slices.Collect(maps.Values(a.generations))
+	for _, g := range []*generation{a.current, a.previous, a.backTo} {
+		if g != nil {
+			all = append(all, g)
+		}
+	}
+	return all
+}
+
+// dropUnheld lets go of those of before that nothing can start any more.
+func (l *loop) dropUnheld(a *app, before []*generation) {
+	held := a.generationsHeld()
+	for _, g := range before {
+		if !slices.Contains(held, g) {
+			g.drop(l.s.pins)
+		}
+	}
+}
+
+// resolveGeneration makes the generation that a rollout takes. One that is there stays: it was begun below an earlier master.
+func (l *loop) resolveGeneration(a *app, e pool.Resolve) {
+	before := a.generationsHeld()
+	st := a.pool.Status()
+	a.current = a.generations[st.Generation]
+	a.forget(st, e.Generation)
+	if a.generations[e.Generation] == nil {
+		g := newGeneration(a.config)
+		if e.Back {
+			for _, old := range []*generation{a.backTo, a.previous, a.current} {
+				if old != nil {
+					g = old.again(l.s.pins)
+					break
+				}
+			}
+			a.backTo = nil
+		}
+		a.generations[e.Generation] = g
+	}
+	l.dropUnheld(a, before)
+	a.history.lastGeneration = max(a.history.lastGeneration, e.Generation)
+}
+
+// released remembers the release that a rollout has replaced. One that has replaced it by the same changes nothing.
+func (l *loop) released(a *app, generation int) {
+	g := a.generations[generation]
+	if g == nil || g == a.current {
+		return
+	}
+	before := a.generationsHeld()
+	if old := a.current; old != nil && old.resolved.Load() != nil && !sameRelease(old, g) {
+		a.previous, a.previousUntil = old, time.Now()
+	}
+	a.current = g
+	l.dropUnheld(a, before)
+}
+
+// savedRelease is a generation that is remembered, and until when it was the one that ran.
+type savedRelease struct {
+	savedGeneration
+	Until time.Time `json:"until,omitzero"`
+}
+
+func (g *generation) saved() savedGeneration {
+	s := savedGeneration{Config: g.config, At: g.at, Back: g.back}
+	if r := g.resolved.Load(); r != nil {
+		s.Command = &r.command
+	}
+	return s
+}
+
+// restoredRelease is nil where nothing was kept.
+func (l *loop) restoredRelease(s *savedRelease) *generation {
+	if s == nil || s.Command == nil {
+		return nil
+	}
+	s.Config.complete = true
+	return l.restoredGeneration(s.savedGeneration)
+}
+
+// drift is said once for each generation: what a worker was started from and what is on disk are not the same.
+type drift struct {
+	a        *app
+	g        *generation
+	text     string
+	harmless bool
+}
+
+func (d drift) apply(l *loop) {
+	if d.g.drifted.Swap(true) {
+		return
+	}
+	e := l.logs.Info()
+	if !d.harmless {
+		e = l.logs.Warn()
+	}
+	e.Str("app", d.a.name).Str("release", d.text).Msg("what is on disk is not the release that runs")
+}
+
+// releaseOf is what describe shows of a generation.
+func releaseOf(number int, g *generation) *control.Release {
+	if g == nil || g.resolved.Load() == nil {
+		return nil
+	}
+	c := g.resolved.Load().command
+	r := &control.Release{Generation: number, Program: c.Path, Folder: c.Dir, Since: g.at.Round(time.Millisecond), Rollback: g.back, Unpinned: []string{}}
+	switch {
+	case c.Script:
+		r.Unpinned = append(r.Unpinned, c.Path+" is a script: it is read from disk at each start")
+	case g.pinnedYet() && c.Pinned.Program == nil:
+		r.Unpinned = append(r.Unpinned, c.Path+" is not held open: it is started as it is on disk")
+	}
+	for _, arg := range c.Reads {
+		r.Unpinned = append(r.Unpinned, arg+", an argument, is a file: it is read from disk")
+	}
+	return r
+}
+
+func (g *generation) pinnedYet() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.pinned
+}
