@@ -36,7 +36,8 @@ func runKept(config string) int {
 	c, err := keeper.Dial()
 	if err == nil && c == nil {
 		exe, _ := os.Executable()
-		err = keeper.Exec(keeper.Options{Command: exe})
+		most, _ := strconv.Atoi(os.Getenv(maxFilesKey))
+		err = keeper.Exec(keeper.Options{Command: exe, MaxFiles: most})
 	}
 	files, e := keeper.Inherited()
 	u, eu := handover.New(5 * time.Second)

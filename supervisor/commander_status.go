@@ -41,6 +41,7 @@ func (l *loop) survey() *survey {
 		Apps:  []control.App{},
 		Cache: control.CacheStatus{Epoch: l.store.Epoch(), Values: []control.CacheValue{}},
 	}}
+	s.Unkept = l.unkept()
 	for _, v := range l.store.Status(now) {
 		s.Cache.Values = append(s.Cache.Values, cacheValue(v))
 	}
@@ -156,6 +157,7 @@ func (s *survey) worker(l *loop, a *app, slot int, w pool.WorkerStatus, now time
 	if m == nil {
 		return row
 	}
+	row.Unkept = l.kept != nil && l.kept.room.workers[m]
 	row.Epoch = min(m.acked.Load(), l.store.Epoch())
 	if m.row != nil {
 		load := m.load()

@@ -3,11 +3,13 @@ package supervisor
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"strconv"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/record"
@@ -16,7 +18,8 @@ import (
 // Store holds files for the master that comes after this one. It is the keeper's, or
 // systemd's: see package keeper, whose Client is one. Both methods may be called by
 // several goroutines, and return within seconds. One that has the method
-// Barrier(context.Context) error too is asked by it to have done what it was told.
+// Barrier(context.Context) error too is asked by it to have done what it was told, and one
+// that has Room(context.Context) (keeper.Room, error) what it had no room for.
 type Store interface {
 	Store(name string, files ...*os.File) error // duplicates them
 	Remove(name string) error                   // all files of that name
@@ -53,6 +56,7 @@ type kept struct {
 	record *record.Record
 	file   *os.File // its memory
 	lost   bool     // something could not be stored, and that was said
+	room   room     // what is known of the store's
 	keys   int      // given to apps and sockets so far
 
 	torn          bool            // what is written next is the whole record
@@ -138,10 +142,15 @@ func (l *loop) keep(name string, files ...*os.File) {
 		return
 	}
 	l.kept.names[name] = true
+	l.kept.room.changed()
 	l.keepFailed(name, l.kept.store.Store(name, files...))
 }
 
 func (l *loop) keepFailed(name string, err error) {
+	if errors.Is(err, keeper.ErrFull) {
+		l.kept.room.changed() // which tells of each
+		return
+	}
 	if err != nil && !l.kept.lost {
 		l.kept.lost = true
 		l.logs.Error().Err(err).Str("file", name).Msg("cannot keep what the next master needs: should this one crash, workers will be lost")
@@ -151,6 +160,9 @@ func (l *loop) keepFailed(name string, err error) {
 func (l *loop) unkeep(name string) {
 	if l.kept != nil {
 		delete(l.kept.names, name)
+		if len(l.kept.room.missing) > 0 {
+			l.kept.room.changed()
+		}
 		l.keepFailed(name, l.kept.store.Remove(name))
 	}
 }

@@ -174,6 +174,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 	stop := ctx.Done()
 	for l.settle(); !l.left && !l.ended(); l.settle() {
 		l.tell(time.Now())
+		l.askRoom(time.Now())
 		if l.timerStale {
 			l.setTimer()
 		}
@@ -314,6 +315,9 @@ func (l *loop) setTimer() {
 		next = d
 	}
 	if d := l.nextSave(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
+		next = d
+	}
+	if d := l.nextRoom(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
 		next = d
 	}
 	now := time.Now()

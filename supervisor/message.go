@@ -125,6 +125,9 @@ func (f spawned) apply(l *loop) {
 		return
 	}
 	f.m.app.members[f.m.id] = f.m
+	if l.kept != nil {
+		l.kept.room.changed()
+	}
 	l.welcome(f.m)
 	l.step(f.m.app, pool.Spawned{ID: f.m.id, PID: f.m.proc.PID()})
 	if f.m.app.config.OneShot {

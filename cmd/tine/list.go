@@ -145,6 +145,8 @@ func workerState(w control.Worker) cell {
 	switch {
 	case w.Stalled != "":
 		return cell{w.State + ", stalled", red}
+	case w.Unkept:
+		return cell{w.State + ", not kept", red}
 	case w.State == "ready":
 		return cell{w.State, green}
 	case w.State == "backoff", w.State == "killing":
@@ -199,6 +201,9 @@ func printStatus(s screen, st control.Status) {
 	fmt.Fprintf(s, "%s  pid %s, up %s, tine %s\n", s.paint(bold, st.Name), aboveWorkers(st), seconds(st.UptimeS), st.Version)
 	if st.Unapplied != "" {
 		fmt.Fprintln(s, s.paint(yellow, st.Unapplied))
+	}
+	if st.Unkept != "" {
+		fmt.Fprintln(s, s.paint(red, st.Unkept))
 	}
 	for _, a := range st.Apps {
 		state := appState(a)

@@ -19,6 +19,8 @@ type Status struct {
 	Unapplied string      `json:"unapplied,omitempty"`
 	Apps      []App       `json:"apps"` // in the order of the config
 	Cache     CacheStatus `json:"cache"`
+	// Unkept says what a crash of the master would lose, as the keeper, or systemd, has no room for its descriptors; none: nothing.
+	Unkept string `json:"unkept,omitempty"`
 }
 
 // SteeringNone is the kind of steering of an app without an address: no connection comes.
@@ -110,6 +112,7 @@ type Worker struct {
 	OldestMS    float64 `json:"oldest_ms"`         // age of the oldest request in flight; 0: none
 	Epoch       uint64  `json:"epoch"`             // of the cached values that it has
 	Stalled     string  `json:"stalled,omitempty"` // how it was seen that it hangs
+	Unkept      bool    `json:"unkept,omitempty"`  // a crash of the master would lose it: see Status
 	LastExit    string  `json:"last_exit"`         // of the slot's worker before it, such as "exit 1" or "SIGSEGV"; empty: none
 }
 
@@ -166,6 +169,8 @@ const (
 	EventSteeringFell    = "steering fell"
 	EventStopping        = "stopping"
 	EventSignalled       = "signalled"
+	EventNotKept         = "not kept"       // a crash of the master would lose something
+	EventKept            = "kept"           // it would not any more
 	EventKeeperEnded     = "keeper ended"   // and nobody brings this master back
 	EventUpgraded        = "upgraded"       // PID is the new master's
 	EventUpgradeFailed   = "upgrade failed" // everything runs on as it was

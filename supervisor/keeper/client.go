@@ -62,7 +62,7 @@ func (c *Client) Notify(state ...string) error { return c.send(strings.Join(stat
 // master. They are duplicated: the caller's stay its own. Those that are kept already, under whatever name, are not kept
 // twice. Files beyond the limit (see [Client.Limit]) are refused, those of a whole call of up to 253 files: by the keeper,
 // which answers nothing but says so in its log, and for systemd by an error, as far as this process knows what is stored
-// (see [Client.Held]). To be sure that they are kept, call Barrier.
+// (see [Client.Held]): it wraps [ErrFull]. To be sure that they are kept, call Barrier, or ask [Client.Room].
 func (c *Client) Store(name string, files ...*os.File) error {
 	if c == nil {
 		return nil

@@ -27,6 +27,23 @@ func (c *Client) Exits(ctx context.Context) ([]Exit, error) {
 	return readExits(answer)
 }
 
+// Room says how much is stored, and of which names files were refused, since there is no room for them or they were lost on
+// the way. With systemd it is what this process knows itself. Of nobody, and of a keeper that does not know the question, it is
+// zero.
+func (c *Client) Room(ctx context.Context) (Room, error) {
+	if c == nil {
+		return Room{}, nil
+	}
+	if c.ledger != nil {
+		return c.ledger.room(), nil
+	}
+	answer, err := c.ask(ctx, roomField+"=1")
+	if err != nil {
+		return Room{}, err
+	}
+	return readRoom(answer)
+}
+
 // Lead makes this process the master that counts, in an upgrade, before it says READY=1 and before the old master ends. An
 // error says that it must not become that: the keeper has refused it, because the old master has crashed meanwhile and
 // another was started in its place, or did not answer; or a file cannot be written.

@@ -88,7 +88,7 @@
 // WATCHDOG, WATCHDOG_USEC, FDSTORE, FDSTOREREMOVE, FDNAME, BARRIER. What is new to it is passed over, EXTEND_TIMEOUT_USEC
 // too: the keeper has no timeout for a start. FDPOLL is always 0: what becomes of a file is its owner's affair. The same
 // open file is kept once, as systemd does it. A notification counts if the kernel says (SCM_CREDENTIALS) that a master has
-// sent it; READY and the like in one with MAINPID are about that process. X-TINE-EXITS=1 and X-TINE-MASTER=1 are questions
+// sent it; READY and the like in one with MAINPID are about that process. X-TINE-EXITS=1, X-TINE-MASTER=1 and X-TINE-ROOM=1 are questions
 // that come with a memfd for the answer; X-TINE-COMMAND is told above. systemd passes them over.
 //
 // Time in which the keeper itself has not run counts for nobody: see patience.go. So a pause of the whole machine or container
@@ -96,7 +96,7 @@
 //
 // In three things it differs. LISTEN_PID is not set: see [Inherited]. Files that would be too many are refused all
 // together, not one by one. And files of one name are returned in their order; with systemd, which returns them in any, the
-// client gives each a name of its own.
+// client gives each a name of its own. What was refused is remembered: [Client.Room].
 //
 // Because a keeper meets masters that are older and newer than itself, all of this only ever grows.
 //

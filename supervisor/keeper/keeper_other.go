@@ -28,6 +28,9 @@ func Main() {}
 // Exits knows of none here.
 func (c *Client) Exits(context.Context) ([]Exit, error) { return nil, nil }
 
+// Room is not known here.
+func (c *Client) Room(context.Context) (Room, error) { return Room{}, nil }
+
 // Lead has nobody to tell here.
 func (c *Client) Lead(context.Context) error { return nil }
 

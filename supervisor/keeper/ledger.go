@@ -22,6 +22,8 @@ type ledger struct {
 	count map[string]int // of files, by name
 	files int
 	names int // bytes, a colon for each included
+
+	refused refusals
 }
 
 // unknownFiles is how many files of a name are taken out whose number this process does not know, because a master before
@@ -32,16 +34,33 @@ const unknownFiles = 4
 func (l *ledger) add(name string, n int) (k int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if k, err = l.fit(name, n); err != nil {
+		l.refused.add(name)
+	} else {
+		l.refused.remove(name)
+	}
+	return k, err
+}
+
+func (l *ledger) room() Room {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := Room{Files: l.files, MaxFiles: l.limit, Names: l.names, MaxNames: maxNames}
+	l.refused.tell(&r)
+	return r
+}
+
+func (l *ledger) fit(name string, n int) (k int, err error) {
 	k = l.count[name]
 	bytes := 0
 	for i := range n {
 		bytes += len(numbered(name, k+i)) + 1
 	}
 	if l.limit > 0 && l.files+n > l.limit {
-		return 0, fmt.Errorf("cannot store %s: %d more files beside %d would be too many: %d is the most (FileDescriptorStoreMax)", name, n, l.files, l.limit)
+		return 0, fmt.Errorf("cannot store %s: %d more files beside %d would be too many: %d is the most (FileDescriptorStoreMax): %w", name, n, l.files, l.limit, ErrFull)
 	}
 	if l.names+bytes > maxNames {
-		return 0, fmt.Errorf("cannot store %s: the names would take %d bytes, and %d is the most", name, l.names+bytes, maxNames)
+		return 0, fmt.Errorf("cannot store %s: the names would take %d bytes, and %d is the most: %w", name, l.names+bytes, maxNames, ErrFull)
 	}
 	l.put(name, k+n)
 	return k, nil
@@ -51,6 +70,7 @@ func (l *ledger) add(name string, n int) (k int, err error) {
 func (l *ledger) remove(name string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.refused.remove(name)
 	n, known := l.count[name]
 	if !known {
 		return unknownFiles

@@ -22,6 +22,7 @@ const defaultName = "stored"
 // sd_notify(3).
 const (
 	exitsField = "X-TINE-EXITS"  // which exits are remembered: see exits.appendTo
+	roomField  = "X-TINE-ROOM"   // what is stored, and what was refused: see Room.appendTo
 	chiefField = "X-TINE-MASTER" // which process is the master in charge: its PID, 0 if none lives
 )
 
@@ -47,6 +48,7 @@ type message struct {
 	store, remove              bool
 	name                       string // of the files, valid or empty
 	barrier, exits, chief      bool
+	room                       bool
 	control                    *string // an address, or empty: there is none; nil: not said
 }
 
@@ -112,6 +114,8 @@ func (m *message) set(key, value string) error {
 		m.barrier = m.barrier || value == "1"
 	case exitsField:
 		m.exits = m.exits || value == "1"
+	case roomField:
+		m.room = m.room || value == "1"
 	case chiefField:
 		m.chief = m.chief || value == "1"
 	case commandField:

@@ -69,6 +69,8 @@ func (s *shell) understand(d datagram) (left []int) {
 		s.store.remove(m.name)
 	case m.exits:
 		s.answer(d, s.exits.appendTo(nil))
+	case m.room:
+		s.answer(d, s.store.room().appendTo(nil))
 	case m.chief:
 		pid := 0
 		if c := s.core.charge; c != nil {
@@ -84,6 +86,7 @@ func (s *shell) keep(d datagram, m message) (left []int) {
 		m.name = defaultName
 	}
 	if !d.complete {
+		s.store.refused.add(m.name)
 		s.log.say("cannot store %s: some of its files were lost on the way, which RLIMIT_NOFILE may be too low for", m.name)
 		return d.fds
 	}

@@ -206,6 +206,12 @@ func (p *puppet) obey(order string, args []string) string {
 			out = append(out, fmt.Sprintf("%d/%d/%d", e.PID, e.Start, statusOf(e.Status).exitCode()))
 		}
 		return strings.Join(out, " ")
+	case "room":
+		r, err := p.client.Room(ctx)
+		if err != nil {
+			return answer(err)
+		}
+		return fmt.Sprintf("%d/%d %s", r.Files, r.MaxFiles, strings.Join(r.Refused, ","))
 	case "spawn": // ROLE [PROGRAM]
 		program := "/proc/self/exe"
 		if len(args) > 1 {

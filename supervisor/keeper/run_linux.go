@@ -118,6 +118,8 @@ func (s *shell) inherit() {
 			s.log.say("cannot keep the inherited %s: %v", names[i], err)
 		}
 	}
+	// They are open already, and what is closed now is lost to the workers that serve.
+	s.store.max = max(s.store.max, len(s.o.given))
 	for _, g := range s.o.given {
 		unix.CloseOnExec(g.fd)
 		if err := s.store.add(g.name, []int{g.fd}); err != nil {

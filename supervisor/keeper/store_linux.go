@@ -14,6 +14,8 @@ type store struct {
 	max   int
 	files []stored
 	names int // bytes, a colon for each included
+
+	refused refusals
 }
 
 type stored struct {
@@ -39,6 +41,16 @@ func newStore(max int) *store {
 
 // add stores all of the files or none, and owns them in any case.
 func (s *store) add(name string, fds []int) error {
+	err := s.put(name, fds)
+	if err != nil {
+		s.refused.add(name)
+	} else {
+		s.refused.remove(name)
+	}
+	return err
+}
+
+func (s *store) put(name string, fds []int) error {
 	if len(fds) == 0 {
 		return errors.New("no file came with it")
 	}
@@ -95,6 +107,7 @@ func sameFile(a, b int) bool {
 
 // remove closes all files of the name.
 func (s *store) remove(name string) (removed int) {
+	s.refused.remove(name)
 	kept := s.files[:0]
 	for _, f := range s.files {
 		if f.name != name {
@@ -120,6 +133,12 @@ func (s *store) list() string {
 		b.WriteString(f.name)
 	}
 	return b.String()
+}
+
+func (s *store) room() Room {
+	r := Room{Files: len(s.files), MaxFiles: s.max, Names: s.names, MaxNames: maxNames}
+	s.refused.tell(&r)
+	return r
 }
 
 func (s *store) close() {
