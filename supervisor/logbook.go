@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	bookText  = 1 << 20 // bytes of text that are kept of one app
-	bookLines = 10_000  // and lines
+	bookText  = 1 << 20  // bytes of text that are kept of one app
+	bookLines = 10_000   // and lines
+	bookPiece = 64 << 10 // bytes of a longer line that are kept as one
 )
 
 // logbook keeps the newest lines of each app, and of the master itself, in memory, for
@@ -142,6 +143,7 @@ type bookLine struct {
 	place uint64
 	size  int32
 	level zerolog.Level
+	more  bool // the line goes on in the next of the same origin
 	from  *origin
 }
 
@@ -150,12 +152,17 @@ const noLevel = zerolog.NoLevel
 // add keeps one line, and drops the oldest ones that it takes the room of. It never
 // waits for a reader.
 func (s *shelf) add(from *origin, at time.Time, level zerolog.Level, line []byte) {
+	s.addPart(from, at, level, line, false)
+}
+
+// addPart is add for a line that may go on with the next.
+func (s *shelf) addPart(from *origin, at time.Time, level zerolog.Level, line []byte, more bool) {
 	line = line[:min(len(line), bookText)]
 	s.mu.Lock()
 	s.makeRoom(len(line))
 	id := s.book.ids.Add(1)
 	*s.line(s.next) = bookLine{
-		id: id, at: at.UnixNano(), place: s.end, size: int32(len(line)), level: level, from: from,
+		id: id, at: at.UnixNano(), place: s.end, size: int32(len(line)), level: level, more: more, from: from,
 	}
 	s.next++
 	if n := copy(s.text[s.end&uint64(len(s.text)-1):], line); n < len(line) {

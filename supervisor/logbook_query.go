@@ -293,7 +293,7 @@ func (r *bookReader) give(ctx context.Context, upTo uint64) error {
 func (f *found) line(text []byte) control.LogLine {
 	l := control.LogLine{
 		ID: f.id, Time: time.Unix(0, f.at), App: f.bookLine.from.app, Worker: f.bookLine.from.worker, PID: f.bookLine.from.pid,
-		Stream: f.bookLine.from.stream, Text: strings.ToValidUTF8(string(text), "\uFFFD"), Missed: f.missed,
+		Stream: f.bookLine.from.stream, Text: strings.ToValidUTF8(string(text), "\uFFFD"), Missed: f.missed, Partial: f.more,
 	}
 	if slot := f.bookLine.from.slot; slot >= 0 {
 		l.Slot = &slot

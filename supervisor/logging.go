@@ -243,12 +243,51 @@ func (l *logs) outlet(prefix *atomic.Pointer[outputPrefix]) *outlet {
 	return &outlet{logs: l, prefix: prefix, app: l.app(first.app), stream: first.stream}
 }
 
+// maxQuoted is how long a piece of a line may be in quotes, where one byte can become six.
+const maxQuoted = 512 << 10
+
 // line is a [proc.LineFunc].
 func (o *outlet) line(line []byte, more bool) {
+	if 6*len(line) > maxQuoted && (o.continued || more || !isJSONObject(line)) {
+		for n := fitting(line); n < len(line); n = fitting(line) {
+			o.piece(line[:n], true)
+			line = line[n:]
+		}
+	}
+	o.piece(line, more)
+}
+
+// fitting is how much of a line fits into maxQuoted.
+func fitting(line []byte) int {
+	size := 0
+	for i, c := range line {
+		switch {
+		case c < ' ':
+			size += 6
+		case c == '"' || c == '\\':
+			size += 2
+		case c >= utf8.RuneSelf:
+			size += 3 // at most: what stands for a byte that is no UTF-8
+		default:
+			size++
+		}
+		if size > maxQuoted {
+			for n := i; n > i-utf8.UTFMax && n > 0; n-- {
+				if utf8.RuneStart(line[n]) {
+					return n
+				}
+			}
+			return i
+		}
+	}
+	return len(line)
+}
+
+func (o *outlet) piece(line []byte, more bool) {
 	whole := !o.continued && !more
 	o.continued = more
 	p, now := o.prefix.Load(), time.Now()
-	o.app.shelf.add(&p.origin, now, noLevel, line)
+	o.keep(&p.origin, now, line, more)
 	for {
 		r := o.app.route.Load()
 		dest := r.dest(o.stream)
@@ -258,6 +297,8 @@ func (o *outlet) line(line []byte, more bool) {
 		}
 		var ok bool
 		switch {
+		case !r.json && more:
+			ok = o.send(r, p.text, line, textPartial)
 		case !r.json:
 			ok = o.send(r, p.text, line, newline)
 		case whole && isJSONObject(line):
@@ -265,7 +306,11 @@ func (o *outlet) line(line []byte, more bool) {
 		default:
 			message := messages.Get().(*[]byte)
 			*message = appendJSONString((*message)[:0], line)
-			ok = o.send(r, openObject, o.stamp.at(now), p.json, *message, closeObject)
+			end := closeObject
+			if more {
+				end = closePartial
+			}
+			ok = o.send(r, openObject, o.stamp.at(now), p.json, *message, end)
 			messages.Put(message)
 		}
 		if ok {
@@ -276,6 +321,15 @@ func (o *outlet) line(line []byte, more bool) {
 			break
 		}
 	}
+}
+
+// keep puts a line on the shelf, a long one in pieces: it must not take the place of all others.
+func (o *outlet) keep(from *origin, now time.Time, line []byte, more bool) {
+	for len(line) > bookPiece {
+		o.app.shelf.addPart(from, now, noLevel, line[:bookPiece], true)
+		line = line[bookPiece:]
+	}
+	o.app.shelf.addPart(from, now, noLevel, line, more)
 }
 
 // send reports false when the destination takes no more lines.
@@ -337,6 +391,10 @@ var (
 	newline     = []byte("\n")
 	openObject  = []byte(`{"level":"info","time":"`)
 	closeObject = []byte("}\n")
+
+	// What ends a piece of a line that goes on in the next line of the same worker and stream: all pieces but the last.
+	closePartial = []byte(`,"partial":true}` + "\n")
+	textPartial  = []byte(" [partial]\n")
 )
 
 // isJSONObject looks at the ends before it reads all: most lines are none.

@@ -117,7 +117,11 @@ func logText(s screen, l control.LogLine, times bool) string {
 	if l.Stream == control.StreamStderr {
 		bar = s.paint(red, " | ")
 	}
-	return text + s.paint(rotation[h.Sum32()%uint32(len(rotation))], fmt.Sprintf("%-8s", who)) + bar + s.harmless(l.Text)
+	text += s.paint(rotation[h.Sum32()%uint32(len(rotation))], fmt.Sprintf("%-8s", who)) + bar + s.harmless(l.Text)
+	if l.Partial {
+		text += s.paint(dim, " [partial]")
+	}
+	return text
 }
 
 // lines is a flag for a number of lines; negative: all.

@@ -20,7 +20,7 @@
 //   - It costs no thread. On Linux the exit arrives through a pidfd in the runtime's poller, as do the pipes.
 //   - A line leaves the worker's pipe only when it is written (Linux): tee(2) copies it, [Options.StdoutWritten] waits, and
 //     then it is taken out. The next process that adopts the worker after this one was killed reads what was not. Lines may
-//     come twice then, and one longer than [Options.MaxLine], or than a pipe can be made to hold, may be cut.
+//     come twice then, and one longer than [Options.MaxLine], or than a pipe can be made to hold, may be in pieces.
 //   - Its output can hold up only itself. A [LineFunc] that blocks fills the pipe and stops the writer; the buffers here
 //     stay bounded by [Options.MaxLine].
 //

@@ -75,6 +75,45 @@ func TestLines(t *testing.T) {
 	}
 }
 
+// TestLongLines: a line is whole up to the bound, and longer ones come in pieces that say so. What all streams hold of
+// long lines together is bounded: beyond it pieces are shorter. All of it is given back.
+func TestLongLines(t *testing.T) {
+	joined := func(out *output) (lines []string, most int) {
+		line := ""
+		for i, l := range out.lines {
+			line, most = line+l, max(most, len(l))
+			if !out.parts[i] {
+				lines, line = append(lines, line), ""
+			}
+		}
+		if line != "" {
+			t.Errorf("%d bytes go on in a line that never comes", len(line))
+		}
+		return lines, most
+	}
+	in := []string{"a", strings.Repeat("b", 70_000), "c", strings.Repeat("d", DefaultMaxLine), strings.Repeat("e", 3*DefaultMaxLine+5), "f"}
+	text := []byte(strings.Join(in, "\n") + "\n")
+	for name, c := range map[string]struct {
+		taken  int64
+		pieces int
+		most   int
+	}{
+		"room":    {0, 5 + 4, DefaultMaxLine},
+		"no room": {mostOfLong, 3 + 2 + 5 + 13, usualBuffer},
+	} {
+		longLines.Add(c.taken)
+		out := pumped(t, DefaultMaxLine, text)
+		longLines.Add(-c.taken)
+		got, most := joined(out)
+		if strings.Join(got, "\n")+"\n" != string(text) || most > c.most || len(out.lines) > c.pieces || len(out.lines) < len(in) {
+			t.Errorf("%s: %d lines in %d pieces of at most %d bytes", name, len(got), len(out.lines), most)
+		}
+		if n := longLines.Load(); n != 0 {
+			t.Errorf("%s: %d bytes are not given back", name, n)
+		}
+	}
+}
+
 // What goes in comes out, whatever the pieces are in which it comes, and no piece is longer than allowed.
 func FuzzLines(f *testing.F) {
 	f.Add([]byte("a\nbc\n\n"), uint16(3), uint64(1))

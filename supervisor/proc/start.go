@@ -9,15 +9,16 @@ import (
 	"time"
 )
 
-// DefaultMaxLine is the longest line that a [LineFunc] gets in one piece when [Options.MaxLine] is 0.
-const DefaultMaxLine = 64 << 10
+// DefaultMaxLine is the longest line that a [LineFunc] gets in one piece when [Options.MaxLine] is 0: a stack, or a dumped
+// request. Where many processes print such lines at once, pieces are shorter, but never below 64 KiB: see longLines.
+const DefaultMaxLine = 256 << 10
 
 // OutputGrace is how long after the exit of a process its pipes may stay open: only a process that left the group can
 // still hold them.
 const OutputGrace = 500 * time.Millisecond
 
 // LineFunc gets what a process prints, one line at a time without its newline, bytes as they were written. A line longer
-// than MaxLine comes in pieces: more says that the line goes on in the next call. It is called from one goroutine for
+// than MaxLine comes in pieces, and so may one of more than 64 KiB: more says that the line goes on in the next call. It is called from one goroutine for
 // each stream. It may block, which holds up the process that prints and nobody else. line is valid during the call.
 type LineFunc func(line []byte, more bool)
 
