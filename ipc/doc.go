@@ -210,7 +210,8 @@
 //	values in a snapshot        1048576
 //
 // What waits for a peer that does not read is bounded too. The sender keeps the newest change of each key and a limited number
-// of other frames, and has no more than two payloads in descriptors on their way unread: see Outbox.
+// of other frames, each kind in a room of its own (see Room), and has no more than two payloads in descriptors on their way
+// unread: see Outbox.
 //
 // # Violations
 //

@@ -291,6 +291,10 @@ func (w *Worker) reply(c call, fn func() (any, error)) {
 
 // Publish sets the value named key for all workers and returns its epoch once the master has taken it. It does not wait
 // until the workers, this one included, have received it. A worker that stands alone sets it for itself.
+//
+// A worker may publish 1 GiB at once and 256 MiB a second for long, where each value counts for 16 KiB more than it has. Beyond
+// that the master reads its channel more slowly, and this takes longer. The master refuses, with a [RemoteError], more than 10,000
+// keys, more than 1 GiB in all, and more values of over 64 KiB than it has file descriptors for (see tine doctor).
 func (w *Worker) Publish(ctx context.Context, key string, v any) (epoch uint64, err error) {
 	p, err := payload(v)
 	if err == nil {

@@ -27,5 +27,6 @@
 // two ages: since it changed, and since its source last confirmed it.
 //
 // A [Journal] keeps the changes in memory that outlives the master: the next one reads it, and [Store.Replay] makes of it the
-// store that the last one had, so that workers see neither a value vanish nor an epoch go back.
+// store that the last one had, so that workers see neither a value vanish nor an epoch go back. What it has no room for is in a
+// [Pack].
 package cache
