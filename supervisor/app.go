@@ -76,6 +76,9 @@ type sockets struct {
 
 	resting chan struct{} // closed before the watcher is ended; nil: there is none
 
+	listens bool // it has addresses
+	lookout lookout
+
 	key         int             // in the record for the next master
 	kept        map[string]bool // files that are stored for it
 	keptChanges uint64          // Set.Changes when they were looked at last

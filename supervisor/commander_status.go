@@ -79,6 +79,7 @@ func (s *survey) add(l *loop, a *app, now time.Time) {
 		app.Listen = append(app.Listen, a.config.Listen...) // where it will again
 	} else {
 		app.Listen = append(app.Listen, a.listening()...)
+		app.Unreachable = a.sockets.lookout.unreachable()
 	}
 	if next := a.nextRun(); !next.IsZero() && !l.stopping {
 		app.NextRun = &next

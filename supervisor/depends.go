@@ -257,7 +257,10 @@ func (a *app) trouble() string {
 		}
 		return "waits: " + a.waitsFor
 	}
-	return a.history.error
+	if a.history.error != "" {
+		return a.history.error
+	}
+	return a.unreachable()
 }
 
 // neverStarted is the failure of who waits for the start of an app that waits in vain.

@@ -19,8 +19,8 @@ const healthTime = 900 * time.Millisecond
 //
 //	/healthz  200  the loop of the master answers: it runs, starts or stops
 //	          503  it does not, within healthTime
-//	/readyz   200  every app that should serve has a worker that is ready, and none is
-//	               being started for the first time
+//	/readyz   200  every app that should serve has a worker that is ready, none is
+//	               being started for the first time, and clients would reach each address
 //	          503  otherwise, and from the first moment of a stop on
 //
 // The body of /readyz has a line for each app that says why.
@@ -71,7 +71,8 @@ type appReadiness struct {
 	everReady      bool
 	oneShot        bool
 	listens        bool
-	leaves         bool // for good: a new config does not have it
+	unreachable    string // why clients do not reach an address; empty: they do
+	leaves         bool   // for good: a new config does not have it
 	why            string
 }
 
@@ -83,7 +84,7 @@ func (c getReadiness) apply(l *loop) {
 		st := a.pool.Status()
 		is.apps = append(is.apps, appReadiness{
 			name: a.name, state: a.state(), desired: st.Wanted, ready: st.Ready, everReady: a.everReady,
-			oneShot: a.config.OneShot, listens: len(a.config.Listen) > 0,
+			oneShot: a.config.OneShot, listens: len(a.config.Listen) > 0, unreachable: a.unreachable(),
 			leaves: a.leaving && !a.halted && !l.stopping, why: a.trouble(),
 		})
 	}
@@ -141,6 +142,8 @@ func (a appReadiness) judge() (ok bool, text string) {
 		return false, "starting, " + workers
 	case a.ready == 0:
 		return false, "no worker is ready, of " + fmt.Sprint(a.desired)
+	case a.unreachable != "":
+		return false, a.unreachable + "; " + workers
 	}
 	return true, "ready, " + workers
 }

@@ -55,6 +55,7 @@ type loop struct {
 	wakeup      alarm
 	timerStale  bool            // a core was stepped since it was set
 	unsteered   int             // messages since steering was last brought up to date
+	lookAt      time.Time       // when the addresses are looked at next
 	memoryAt    time.Time       // when the workers' memory is looked at next; zero: no app has a limit
 	ctx         context.Context // of the sources; ends with the loop
 	cancel      context.CancelFunc
@@ -72,7 +73,7 @@ type loop struct {
 }
 
 func newLoop(s *Supervisor) *loop {
-	return &loop{s: s, jobs: map[string]*job{}, startedAt: time.Now(), given: &activation{}}
+	return &loop{s: s, jobs: map[string]*job{}, startedAt: time.Now(), lookAt: time.Now(), given: &activation{}}
 }
 
 func (l *loop) run(ctx context.Context) (err error) {
@@ -196,6 +197,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 			l.runCron(time.Now())
 			l.goOnStopping(time.Now())
 			l.saveWholeInTime(time.Now())
+			l.lookAround(time.Now())
 		case <-stop:
 			stop = nil
 			stopOrder{reason: context.Cause(ctx).Error()}.apply(l)
@@ -278,6 +280,9 @@ func (l *loop) waitForGoroutines() {
 			if r, ok := m.(appReopened); ok && r.err == nil && r.next.sockets != r.old.sockets {
 				r.next.sockets.Close()
 			}
+			if k, ok := m.(looked); ok {
+				k.close()
+			}
 		case <-ended:
 			return
 		case <-timeout:
@@ -321,6 +326,9 @@ func (l *loop) setTimer() {
 		next = d
 	}
 	now := time.Now()
+	if d := l.nextLook(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
+		next = d
+	}
 	for _, a := range l.apps {
 		d := a.pool.Deadline()
 		if d.After(now.Add(heartbeat)) && a.pool.Waits() {

@@ -86,6 +86,11 @@ func (m *measurement) measure(a *app) {
 		// Also those slots that the app has no more: their counts go into sums.
 		Slots: make([]metrics.Slot, max(len(st.Slots), st.Wanted, len(a.totals))),
 	}
+	for _, sight := range a.sockets.lookout.told {
+		if !a.ended {
+			app.Addresses = append(app.Addresses, metrics.Address{Address: sight.Address.String(), Reachable: sight.Why == ""})
+		}
+	}
 	for i, done := range a.totals {
 		app.Slots[i].Totals = done
 	}

@@ -13,6 +13,7 @@ import (
 // begin starts to carry out an order on one app, or refuses it.
 func (l *loop) begin(o *order, a *app) error {
 	l.changed(a)
+	l.lookNow()
 	if o.Slot != nil {
 		switch o.Verb {
 		case control.VerbStart, control.VerbRestart, control.VerbDrain, control.VerbSignal:

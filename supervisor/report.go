@@ -39,6 +39,7 @@ type (
 
 func (reloadBegun) apply(l *loop) {
 	l.report.reloads++
+	l.lookNow()
 	l.news()
 	if l.wasReady && !l.stopping {
 		l.tellReloading() // also in the middle of a rollout: who has sent the signal waits for an answer to it
@@ -173,6 +174,9 @@ func (l *loop) describe() (text string, rolling bool) {
 		if r := st.Rollout; r != nil {
 			rolling = true
 			part += fmt.Sprintf(", rollout %d of %d", r.Rolled, st.Wanted)
+		}
+		if a.unreachable() != "" {
+			part += ", unreachable"
 		}
 		parts = append(parts, part)
 	}

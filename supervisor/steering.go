@@ -25,7 +25,7 @@ func (c App) steering() listen.Options {
 }
 
 func newSockets(set *listen.Set) *sockets {
-	return &sockets{Set: set, seats: map[int]seats{}, ending: make(chan struct{})}
+	return &sockets{Set: set, seats: map[int]seats{}, ending: make(chan struct{}), listens: len(set.Addresses()) > 0}
 }
 
 // watch has the loop told what is seen at an app's sockets, once for those that

@@ -133,6 +133,8 @@ func appState(a control.App) cell {
 		return cell{fmt.Sprintf("reloading %d/%d", a.Rollout.Done, a.Rollout.Total), yellow}
 	case a.State == control.AppGaveUp:
 		return cell{a.State, red}
+	case a.State == control.AppRunning && len(a.Unreachable) > 0:
+		return cell{"unreachable", red}
 	case a.State == control.AppRunning && a.Ready >= a.Desired:
 		return cell{a.State, green}
 	case a.State == control.AppRunning:

@@ -117,6 +117,9 @@ func getHealth(rq *request) error {
 		return err
 	}
 	for _, a := range st.Apps {
+		if len(a.Unreachable) > 0 && a.State == AppRunning {
+			return Refuse(http.StatusServiceUnavailable, "the app %s is unreachable at %s: %s", a.Name, a.Unreachable[0].Address, a.Unreachable[0].Reason)
+		}
 		if a.State == AppGaveUp || a.State == AppRunning && a.Desired > 0 && a.Ready == 0 && !a.OneShot {
 			return Refuse(http.StatusServiceUnavailable, "the app %s has no worker that is ready", a.Name)
 		}

@@ -38,23 +38,25 @@ const (
 
 // App is one program under supervision.
 type App struct {
-	Name          string   `json:"name"`
-	Namespace     string   `json:"namespace,omitempty"`
-	State         string   `json:"state"`             // running, stopping, stopped, finished, gave up, waiting
-	Generation    int      `json:"generation"`        // of the last completed rollout
-	Desired       int      `json:"desired"`           // workers that there should be
-	Ready         int      `json:"ready"`             // workers that are ready
-	Listen        []string `json:"listen"`            // addresses, with the real port where the config says 0
-	Steering      string   `json:"steering"`          // kind: ebpf, cbpf, hash, shared; none: it has no address
-	Policy        string   `json:"policy"`            // least, round-robin, random, hash, client-ip, cpu
-	SteeringNotes []string `json:"steering_notes"`    // what steering does instead of the policy, and why
-	Refused       uint64   `json:"refused"`           // connections refused because all slots were full
-	Rollout       *Rollout `json:"rollout"`           // the one under way, else the last if it was aborted, else null
-	Workers       []Worker `json:"workers"`           // by slot; in a surge a slot has two
-	Standbys      []Worker `json:"standbys"`          // started, without a slot yet
-	RestartsTotal uint64   `json:"restarts_total"`    // unasked ends that were followed by a new worker, since the app was started
-	CrashesTotal  uint64   `json:"crashes_total"`     // unasked ends with a code other than 0 or by a signal
-	OneShot       bool     `json:"oneshot,omitempty"` // it does its work and ends, and is never ready
+	Name       string   `json:"name"`
+	Namespace  string   `json:"namespace,omitempty"`
+	State      string   `json:"state"`      // running, stopping, stopped, finished, gave up, waiting
+	Generation int      `json:"generation"` // of the last completed rollout
+	Desired    int      `json:"desired"`    // workers that there should be
+	Ready      int      `json:"ready"`      // workers that are ready
+	Listen     []string `json:"listen"`     // addresses, with the real port where the config says 0
+	// Unreachable are those of the addresses where a client would not reach this app, whatever its workers say; absent: none.
+	Unreachable   []Unreachable `json:"unreachable,omitempty"`
+	Steering      string        `json:"steering"`          // kind: ebpf, cbpf, hash, shared; none: it has no address
+	Policy        string        `json:"policy"`            // least, round-robin, random, hash, client-ip, cpu
+	SteeringNotes []string      `json:"steering_notes"`    // what steering does instead of the policy, and why
+	Refused       uint64        `json:"refused"`           // connections refused because all slots were full
+	Rollout       *Rollout      `json:"rollout"`           // the one under way, else the last if it was aborted, else null
+	Workers       []Worker      `json:"workers"`           // by slot; in a surge a slot has two
+	Standbys      []Worker      `json:"standbys"`          // started, without a slot yet
+	RestartsTotal uint64        `json:"restarts_total"`    // unasked ends that were followed by a new worker, since the app was started
+	CrashesTotal  uint64        `json:"crashes_total"`     // unasked ends with a code other than 0 or by a signal
+	OneShot       bool          `json:"oneshot,omitempty"` // it does its work and ends, and is never ready
 	// NextRun is when its schedule replaces its workers or runs it again, in the zone of the schedule; none: it has none.
 	NextRun  *time.Time `json:"next_run,omitempty"`
 	Error    string     `json:"error,omitempty"`    // why it gave up or could not be started, or what it waits for
@@ -72,6 +74,12 @@ type Release struct {
 	Until      *time.Time `json:"until,omitempty"`      // of the one before: when it was replaced
 	Rollback   bool       `json:"rollback,omitempty"`   // it was taken by a rollback
 	Unpinned   []string   `json:"unpinned"`             // what is read from disk all the same, in words
+}
+
+// Unreachable is an address of an app that clients do not reach.
+type Unreachable struct {
+	Address string `json:"address"`
+	Reason  string `json:"reason"`
 }
 
 // The states of a rollout.
@@ -174,6 +182,8 @@ const (
 	EventKeeperEnded     = "keeper ended"   // and nobody brings this master back
 	EventUpgraded        = "upgraded"       // PID is the new master's
 	EventUpgradeFailed   = "upgrade failed" // everything runs on as it was
+	EventUnreachable     = "unreachable"    // clients do not reach an address: Reason
+	EventReachable       = "reachable"      // they do again
 	EventMissed          = "missed"         // only Missed, and the id of the last event that was missed
 )
 

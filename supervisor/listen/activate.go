@@ -16,9 +16,10 @@ import (
 // Given is a listening socket that somebody else has opened, as systemd does for socket activation: [Options.Given].
 type Given struct {
 	address Address
-	at      endpoint // of TCP
-	grouped bool     // others may join it
-	file    *os.File // not in the poller
+	at      endpoint   // of TCP
+	grouped bool       // others may join it
+	file    *os.File   // not in the poller
+	name    socketFile // of a Unix-domain one: the file that was at its path when it was taken
 }
 
 // TakeGiven makes a Given of a socket, which it then closes: the Given has its own descriptor of it. What is not a TCP or
@@ -69,6 +70,7 @@ func (g *Given) locate(fd int) error {
 			return errors.New("abstract and unnamed sockets are not supported")
 		}
 		g.address = Address{Network: "unix", Addr: filepath.Clean(sa.Name)}
+		g.name = identify(g.address.Addr)
 		return nil
 	case *unix.SockaddrInet4:
 		g.at = endpoint{ip: netip.AddrFrom4(sa.Addr), port: uint16(sa.Port)}

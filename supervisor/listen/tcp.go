@@ -121,16 +121,30 @@ func bindTCP(fd int, ep endpoint) error {
 		return unix.Bind(fd, &unix.SockaddrInet4{Port: int(ep.port), Addr: ep.ip.As4()})
 	}
 	sa := &unix.SockaddrInet6{Port: int(ep.port), Addr: ep.ip.As16()}
-	if zone := ep.ip.Zone(); zone != "" {
-		if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
-			sa.ZoneId = uint32(n)
-		} else if i, err := net.InterfaceByName(zone); err == nil {
-			sa.ZoneId = uint32(i.Index)
-		} else {
-			return fmt.Errorf("there is no network interface %q", zone)
-		}
+	zone, err := zoneIndex(ep.ip)
+	if err != nil {
+		return err
 	}
+	sa.ZoneId = zone
 	return unix.Bind(fd, sa)
+}
+
+var errNoInterface = errors.New("there is no such network interface")
+
+// zoneIndex is the number of the interface that an address is of; 0: none is said.
+func zoneIndex(ip netip.Addr) (uint32, error) {
+	zone := ip.Zone()
+	if zone == "" {
+		return 0, nil
+	}
+	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
+		return uint32(n), nil
+	}
+	i, err := net.InterfaceByName(zone)
+	if err != nil {
+		return 0, fmt.Errorf("interface %q: %w", zone, errNoInterface)
+	}
+	return uint32(i.Index), nil
 }
 
 func boundPort(fd int) (uint16, error) {

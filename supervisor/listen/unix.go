@@ -110,7 +110,12 @@ func removeDead(path string) error {
 		return os.Remove(path)
 	}
 	// Connected, or the queue is full (EAGAIN), or it is not ours to connect to (EACCES): somebody is there.
-	return holdersOfPath(path)
+	if err == nil {
+		if h, ok := answers(f); ok {
+			return &InUseError{Address: path, Holders: []Holder{h}}
+		}
+	}
+	return holdersOfPath(path) // by name: also those whose socket was there before
 }
 
 func lockFolder(folder string) (unlock func(), err error) {

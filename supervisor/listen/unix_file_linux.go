@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -48,4 +49,18 @@ func (f openedFile) chmod(mode fs.FileMode) error {
 		return os.Chmod(f.path, mode)
 	}
 	return err
+}
+
+// answers is the process that began to listen where f is connected to, if it is there.
+func answers(f *os.File) (h Holder, ok bool) {
+	_ = control(f, func(fd int) error {
+		cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+		if err != nil || cred.Pid <= 0 {
+			return err
+		}
+		name, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(int(cred.Pid)), "comm"))
+		h, ok = Holder{PID: int(cred.Pid), Name: strings.TrimSpace(string(name))}, err == nil
+		return nil
+	})
+	return h, ok
 }

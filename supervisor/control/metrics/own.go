@@ -44,6 +44,9 @@ func (b builder) app(a *App) {
 	b.gauge("tine_app_rollout_running", "Whether a rollout is under way.", truth(a.Rolling), app)
 	b.gauge("tine_steering_info", "How connections are steered to slots; exact: just as the policy says. Always 1.", 1,
 		app, pair{"kind", a.Steering}, pair{"policy", a.Policy}, pair{"exact", strconv.FormatBool(a.Exact)})
+	for _, at := range a.Addresses {
+		b.gauge("tine_app_address_reachable", "Whether clients on this machine would reach the app at an address, looked at each second.", truth(at.Reachable), app, pair{"address", at.Address})
+	}
 	b.counter("tine_steering_refused_connections_total", "Connections refused because all slots were full.", a.Refused, app)
 	var all ipc.Histogram
 	for n := range a.Slots {

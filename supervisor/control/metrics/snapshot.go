@@ -35,8 +35,15 @@ type App struct {
 	Steering, Policy           string
 	Exact                      bool // steering does just what the policy says
 	Refused                    uint64
+	Addresses                  []Address
 	Slots                      []Slot
 	Workers                    []Worker // that can be asked: with a slot, and a channel
+}
+
+// Address is one that an app listens on.
+type Address struct {
+	Address   string
+	Reachable bool // by clients on this machine
 }
 
 // Slot is one slot of an app: what its workers do, and what all of them have done.
