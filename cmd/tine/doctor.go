@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/tinehq/tine/supervisor"
+	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/listen"
 	"golang.org/x/sys/unix"
@@ -29,7 +30,8 @@ type diagnosis struct {
 
 	Descriptors supervisor.Descriptors `json:"descriptors"` // how a master shares them out
 
-	Steering     string              `json:"steering"` // the kind that an app gets which asks for none
+	Masters      string              `json:"masters,omitempty"` // where those of this user are looked for
+	Steering     string              `json:"steering"`          // the kind that an app gets which asks for none
 	Capabilities []listen.Capability `json:"capabilities"`
 }
 
@@ -70,6 +72,7 @@ func diagnose(can []listen.Capability) diagnosis {
 		Kernel: kernel(), UID: os.Getuid(), CPUs: runtime.NumCPU(), Workers: supervisor.AutoWorkers(),
 		Steering: best(can), Capabilities: can,
 	}
+	d.Masters = control.Where()
 	d.CPUQuota, _ = supervisor.CPUQuota()
 	d.MemoryLimit, _ = supervisor.MemoryLimit()
 	d.Descriptors = supervisor.ShareDescriptors(keeper.RoomFor(keeper.DefaultMaxFiles))
@@ -117,6 +120,9 @@ func (d diagnosis) writeText(w io.Writer) error {
 	fmt.Fprintf(table, "CPUs\t%d, %s: %s for an app\n", d.CPUs, quota, count(d.Workers, "worker"))
 	fmt.Fprintf(table, "memory\t%s\n", memory)
 	fmt.Fprintf(table, "descriptors\t%s\n", shared(d.Descriptors))
+	if d.Masters != "" {
+		fmt.Fprintf(table, "masters\t%s\n", d.Masters)
+	}
 	fmt.Fprintf(table, "steering\t%s\n", meaning(d.Steering))
 	if len(d.Capabilities) > 0 {
 		fmt.Fprintln(table)

@@ -109,4 +109,6 @@ func TestSecondMasterOfAnEnvironment(t *testing.T) {
 	has(t, text, "test runs already (pid ")
 	sh.do(0, "stop", "-m", "live")
 	sh.do(0, "stop", "-m", "test")
+	_, text = sh.do(3, "status")
+	has(t, text, "no tine is running: start one with ", "the last log is "+filepath.Join(sh.dir, "tine", "test.log"))
 }

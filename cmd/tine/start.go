@@ -331,19 +331,43 @@ func endedEarly(cmd *cobra.Command, c *supervisor.Config, master *exec.Cmd, inte
 // defaultLogFile is where a master logs that runs in the background and whose config
 // names no file; its folder is made.
 func defaultLogFile(name string) (string, error) {
-	dir := "/var/log/tine"
-	if state := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
-		dir = filepath.Join(state, "tine")
-	} else if os.Geteuid() != 0 {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", fmt.Errorf("cannot find a folder for the log: %w: name a file with --log-file", err)
-		}
-		dir = filepath.Join(home, ".local", "state", "tine")
+	dir, err := defaultLogFolder()
+	if err != nil {
+		return "", err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("cannot make the folder of the log: %w: name a file with --log-file", err)
 	}
 	file := socketName(name) // a name that a file can have
 	return filepath.Join(dir, strings.TrimSuffix(file, filepath.Ext(file))+".log"), nil
+}
+
+func defaultLogFolder() (string, error) {
+	if state := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
+		return filepath.Join(state, "tine"), nil
+	}
+	if os.Geteuid() == 0 {
+		return "/var/log/tine", nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("cannot find a folder for the log: %w: name a file with --log-file", err)
+	}
+	return filepath.Join(home, ".local", "state", "tine"), nil
+}
+
+// lastLog is the log that a master in the background wrote to last, where its config names none; empty: there is none.
+func lastLog() (path string) {
+	dir, err := defaultLogFolder()
+	if err != nil {
+		return ""
+	}
+	logs, _ := filepath.Glob(filepath.Join(dir, "*.log"))
+	var newest time.Time
+	for _, log := range logs {
+		if info, err := os.Stat(log); err == nil && info.ModTime().After(newest) {
+			newest, path = info.ModTime(), log
+		}
+	}
+	return path
 }

@@ -275,6 +275,9 @@ func noMaster(all []control.Instance) error {
 		}
 	}
 	text += ": start one with tine start -c FILE, or tine start -l ADDRESS -- COMMAND"
+	if log := lastLog(); log != "" {
+		text += " (the last log is " + log + ")"
+	}
 	if os.Geteuid() != 0 {
 		// The folder is closed to others: that it is there is all that can be seen.
 		if _, err := os.ReadDir("/run/tine"); errors.Is(err, fs.ErrPermission) {

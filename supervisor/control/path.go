@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/tinehq/tine/supervisor/claim"
 )
@@ -48,4 +49,9 @@ func nearFolder() string {
 		return filepath.Join(dir, "tine")
 	}
 	return ""
+}
+
+// Where says where Discover looks for masters, in one line.
+func Where() string {
+	return "claimed as " + claim.Address("NAME") + "; sockets in " + strings.Join(folders(), " and ")
 }

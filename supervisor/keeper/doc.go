@@ -49,6 +49,14 @@
 // stop drops the others that wait. It does not wait for ever: a master that has been up for 5 s without a word is told to stop
 // all the same. So a master is to notify as soon as it takes signals, and not only when it is READY.
 //
+// # The claim
+//
+// [Options].Claim is a listening socket that the keeper holds as long as it lives, so that no second keeper of the same name
+// starts, and that it hands to each master among the stored files ([ClaimName]), so that it outlives the keeper where a master
+// succeeds it. Who connects, of the keeper's user or root, gets [Options].ClaimText and what the keeper knows of its masters
+// (about.go), as lines KEY=VALUE, of which there will be more. X-TINE-CONTROL=ADDRESS, of the master in charge, says where its
+// control socket is now.
+//
 // # Upgrade
 //
 // MAINPID=PID makes another process the master that counts. It comes from the master or from the process itself
