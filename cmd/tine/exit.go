@@ -49,12 +49,13 @@ func report(w io.Writer, err error) int {
 	fmt.Fprintf(w, "tine: %v\n", err)
 	var usage usageError
 	var refusal *control.Refusal
+	var lost *lostMaster
 	switch {
 	case own != nil:
 		return own.code
 	case errors.As(err, &usage), errors.As(err, &refusal) && refusal.Status == http.StatusBadRequest:
 		return exitUsage
-	case errors.Is(err, control.ErrNotRunning):
+	case errors.Is(err, control.ErrNotRunning), errors.As(err, &lost):
 		return exitNotRunning
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted

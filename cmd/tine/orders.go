@@ -407,6 +407,16 @@ this app, which stays in the list: tine start APP starts it again.`,
 				return o.whole(cmd, nil, control.Order{Verb: control.VerbStop, Now: now}, "stopped")
 			}
 			r, err := o.find(cmd.Context())
+			var lost *lostMaster
+			if errors.As(err, &lost) {
+				if err := o.stopLost(cmd.Context(), lost, now); err != nil {
+					return err
+				}
+				if !o.json {
+					fmt.Fprintf(cmd.OutOrStdout(), "%s stopped\n", lost.Name)
+				}
+				return nil
+			}
 			if err != nil {
 				return err
 			}

@@ -68,7 +68,7 @@ type running struct {
 
 // find returns the master that is meant. The caller closes it.
 func (t *target) find(ctx context.Context) (*running, error) {
-	all, err := t.candidates(ctx)
+	all, err := t.soon(ctx)
 	if err != nil {
 		return nil, err
 	}

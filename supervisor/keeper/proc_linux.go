@@ -71,7 +71,11 @@ func children() ([]child, error) {
 		if err != nil {
 			continue
 		}
-		if s, err := readStat(pid); err == nil && s.parent == own {
+		s, err := readStat(pid)
+		if err != nil && ofMachine(err) {
+			return nil, err // else it would be taken for gone
+		}
+		if err == nil && s.parent == own {
 			list = append(list, child{pid, s.group})
 		}
 	}

@@ -83,6 +83,10 @@ func (s *shell) endOrphans(kill bool) {
 		sig = syscall.SIGKILL
 	}
 	list, err := children()
+	if err != nil && ofMachine(err) {
+		s.store.close() // no master will need them, and to look at processes takes a descriptor
+		list, err = children()
+	}
 	if err != nil {
 		if os.Getpid() == 1 {
 			_ = syscall.Kill(-1, sig) // all but ourselves
