@@ -131,7 +131,8 @@ func (l *loop) released(a *app, generation int) {
 		return
 	}
 	before := a.generationsHeld()
-	if old := a.current; old != nil && old.resolved.Load() != nil && !sameRelease(old, g) {
+	// Of one that an earlier tine has begun nobody knows what it was.
+	if old := a.current; old != nil && old.resolved.Load() != nil && old.resolved.Load().command.ProgramID != nil && !sameRelease(old, g) {
 		a.previous, a.previousUntil = old, time.Now()
 	}
 	a.current = g

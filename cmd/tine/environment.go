@@ -57,7 +57,7 @@ func isAppFlag(name string) bool { return slices.Contains(appFlags, name) }
 // ownVariables are those of Tine that are no flag's: between its processes, and for
 // workers; envHook are for hooks, in which a tine may be started.
 var (
-	ownVariables = []string{"TINE_APP", "TINE_GENERATION", "TINE_SLOT", "TINE_CHANNEL_FD", "TINE_LIFELINE_FD", envStart, claim.EnvWorld}
+	ownVariables = []string{"TINE_APP", "TINE_GENERATION", "TINE_SLOT", "TINE_CHANNEL_FD", "TINE_LIFELINE_FD", envStart, envFolder, envCheck, claim.EnvWorld}
 	ownPrefixes  = []string{"TINE_KEEPER_", "TINE_TEST"}
 	hookVariable = []string{"TINE_WORKER", "TINE_PID", "TINE_EXIT_CODE", "TINE_SIGNAL"}
 )

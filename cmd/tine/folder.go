@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -11,23 +13,40 @@ import (
 // only as long as nobody turns a symlink in it; this one says which folder it was the name of.
 const envFolder = "TINE_FOLDER"
 
+var errFolderGone = errors.New("the working folder was removed, and nobody knows its name: give an absolute path, or start tine in another one")
+
 // workingFolder is the absolute path of the working folder, by the name that the shell gave it: where that leads through a
 // symlink, as current -> releases/7, all that is looked up anew follows it to where it leads by then. "": the system does not
-// say. Later processes of this tine find the same.
-func workingFolder() string {
-	var here syscall.Stat_t
-	if err := syscall.Stat(".", &here); err != nil {
-		return ""
-	}
-	id := fmt.Sprintf("%d:%d:", here.Dev, here.Ino)
+// say. Later processes of this tine find the same. A process whose folder was removed is executed anew, before it has done
+// anything, in one that is there: an upgrade takes that, and package tableflip looks for it before main begins.
+var workingFolder = sync.OnceValue(func() string {
+	path, here := "", folderID()
 	// Of another folder it is of another tine, which this one was started below.
-	if path, ok := strings.CutPrefix(os.Getenv(envFolder), id); ok && strings.HasPrefix(path, "/") {
+	if named, ok := strings.CutPrefix(os.Getenv(envFolder), here); ok && strings.HasPrefix(named, "/") {
+		path = named
+	}
+	current, err := os.Getwd() // PWD, where that is this folder
+	if _, e := os.Stat(current); err != nil || e != nil {
+		if path == "" || os.Chdir(path) != nil {
+			_ = os.Chdir("/")
+		}
+		os.Setenv(envFolder, folderID()+path)
+		_ = syscall.Exec("/proc/self/exe", os.Args, os.Environ()) // if not, there are no upgrades
 		return path
 	}
-	path, err := os.Getwd() // PWD, where that is this folder
-	if err != nil {
-		return ""
+	if os.Getenv(envFolder) == here {
+		return "" // it was executed anew, and the name is not known
 	}
-	os.Setenv(envFolder, id+path)
+	if path == "" {
+		path = current
+	}
+	os.Setenv(envFolder, here+path)
 	return path
+})
+
+// folderID says which folder this process is in.
+func folderID() string {
+	var here syscall.Stat_t
+	_ = syscall.Stat(".", &here) // fails for none that was entered
+	return fmt.Sprintf("%d:%d:", here.Dev, here.Ino)
 }

@@ -383,7 +383,10 @@ func (d description) print(s screen) {
 		if r.Release == nil {
 			continue
 		}
-		text := fmt.Sprintf("%s in %s, from %s", r.Program, r.Folder, r.Since.Local().Format(time.DateTime))
+		text := fmt.Sprintf("%s in %s", r.Program, r.Folder)
+		if !r.Since.IsZero() {
+			text += ", from " + r.Since.Local().Format(time.DateTime)
+		}
 		if r.Until != nil {
 			text += " to " + r.Until.Local().Format(time.DateTime) + ": tine rollback " + a.Name + " returns to it"
 		}

@@ -68,6 +68,7 @@ that dies: see --keeper. Each flag can be given as an environment variable too:
 			if err := fromEnvironment(cmd.Flags(), os.LookupEnv); err != nil {
 				return err
 			}
+			workingFolder() // before anything else looks where it is
 			load := func() (*supervisor.Config, error) { return f.load(cmd.Flags(), args) }
 			upgrade, err := supervisor.ParseUpgradeSignal(f.upgradeSignal)
 			if err != nil {
@@ -206,6 +207,9 @@ func (f *runFlags) source(flags *pflag.FlagSet, args []string) (*supervisor.Conf
 		}
 		if len(args) > 0 {
 			return nil, usageError{fmt.Errorf("a command (%s) and a config file: say it in %s", args[0], f.config)}
+		}
+		if workingFolder() == "" && !filepath.IsAbs(f.config) {
+			return nil, fmt.Errorf("cannot read the config %s: %w", f.config, errFolderGone)
 		}
 		return supervisor.LoadWith(f.config, supervisor.LoadOptions{Env: f.env, Folder: workingFolder()})
 	}
