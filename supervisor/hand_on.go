@@ -132,7 +132,7 @@ func (s *Supervisor) listenTCP(what, address string) (*control.SharedListener, e
 	}
 	tcp, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, err
+		return nil, listen.InUse(err, address)
 	}
 	l, err := control.Share(tcp)
 	if err != nil {

@@ -189,6 +189,7 @@ func (l *loop) renewed(s *sockets, m listen.Mended) {
 			continue
 		}
 		l.changed(a)
+		l.saveDue = true
 		l.logs.Warn().Str("app", a.name).Str("reason", m.Why).Msg(m.What + " was made again; the workers, which serve the old one, are replaced")
 		l.event(a, zerolog.WarnLevel, control.Event{Kind: control.EventReachable, Reason: m.Why, Message: m.What + " was made again"})
 		for _, w := range a.members {

@@ -64,6 +64,22 @@ func (e *InUseError) Error() string {
 // Is makes errors.Is(err, syscall.EADDRINUSE) true.
 func (e *InUseError) Is(target error) bool { return target == unix.EADDRINUSE }
 
+// InUse makes an error of net.Listen at a TCP address an [*InUseError], if that is what it says.
+func InUse(err error, address string) error {
+	if !errors.Is(err, unix.EADDRINUSE) {
+		return err
+	}
+	a, parsed := Parse(address)
+	if parsed != nil {
+		return err
+	}
+	ep, resolved := a.resolve()
+	if resolved != nil {
+		return err
+	}
+	return fmt.Errorf("cannot listen on %s: %w", address, holdersOf(ep))
+}
+
 // inUse finds out who is in the way, if that is what err says.
 func inUse(err error, ep endpoint) error {
 	if !errors.Is(err, unix.EADDRINUSE) {

@@ -269,3 +269,32 @@ func BenchmarkLook(b *testing.B) {
 		})
 	}
 }
+
+// A Set without slots has given its port up, and another process has taken it: the message says so for each slot, also for those
+// that wait for the first.
+func TestSlotsWaitForThePortThatAnotherHas(t *testing.T) {
+	s := mustOpen(t, 1, "127.0.0.1:0")
+	if err := s.CloseSlot(0); err != nil {
+		t.Fatal(err)
+	}
+	address := s.Addresses()[0].Addr
+	other, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for slot, want := range []string{"cannot open slot 0: ", "cannot open slot 1: it waits for slot 0: "} {
+		err := s.OpenSlot(slot)
+		wantInUse(t, err)
+		if !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "(PID ") {
+			t.Errorf("%v", err)
+		}
+	}
+	_, err = net.Listen("tcp", address)
+	wantInUse(t, InUse(err, address))
+	other.Close()
+	for slot := range 2 {
+		if err := s.OpenSlot(slot); err != nil {
+			t.Error(err)
+		}
+	}
+}

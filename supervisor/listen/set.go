@@ -30,6 +30,7 @@ type Set struct {
 	weights  []uint8  // of the narrowed
 	observer observer // the watcher; nil: none
 	awaited  *Watch   // the watcher that begins with the board; nil: none
+	blocked  error    // why the next slot could not be opened the last time; nil: it was not tried, or was opened
 	changes  uint64   // of what Files gives
 }
 
@@ -132,6 +133,8 @@ func (s *Set) OpenSlot(slot int) error {
 	switch {
 	case s.closed:
 		return fmt.Errorf("cannot open slot %d: %w", slot, errClosed)
+	case slot > s.slots && s.blocked != nil:
+		return fmt.Errorf("cannot open slot %d: it waits for slot %d: %w", slot, s.slots, s.blocked)
 	case slot < 0 || slot > s.slots:
 		return fmt.Errorf("cannot open slot %d: the next is %d", slot, s.slots)
 	case slot < s.slots:
@@ -139,8 +142,8 @@ func (s *Set) OpenSlot(slot int) error {
 	case slot >= ipc.MaxSlots:
 		return fmt.Errorf("cannot open slot %d: there can be %d", slot, ipc.MaxSlots)
 	}
-	if err := s.open(); err != nil {
-		return fmt.Errorf("cannot open slot %d: %w", slot, err)
+	if s.blocked = s.open(); s.blocked != nil {
+		return fmt.Errorf("cannot open slot %d: %w", slot, s.blocked)
 	}
 	return nil
 }
