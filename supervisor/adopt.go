@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
@@ -97,7 +98,7 @@ func (l *loop) adoptSockets(saved savedSockets, apps []savedApp) (*sockets, erro
 	o.Given = l.given.sockets
 	lent := maps.Clone(files)
 	l.given.lend(saved.Set, lent)
-	set, err := listen.Adopt(saved.Set, lent, o)
+	set, err := listen.Prepare(saved.Set, lent, o)
 	if err != nil {
 		return nil, err
 	}
@@ -173,8 +174,9 @@ func (l *loop) resume() {
 	for _, a := range l.apps {
 		byKey[a.key] = a
 	}
-	workers := 0
+	l.succession = &control.Succession{After: state.Master, Replaced: []control.ReplacedWorker{}}
 	var reaching sync.WaitGroup
+	ended := map[*app][]*member{}
 	for _, saved := range state.Apps {
 		a := byKey[saved.Key]
 		l.watch(a)
@@ -187,8 +189,13 @@ func (l *loop) resume() {
 				app: a, id: sm.ID, slot: sm.Slot, generation: sm.Generation, jitter: sm.Jitter, adopted: true,
 				ready: sm.Ready, greeted: sm.Greeted, left: sm.Left, drains: sm.Drains, seat: sm.Seat,
 			}
+			if sm.Exit != nil {
+				exit := sm.Exit.restored()
+				m.unjudged = &exit
+				ended[a] = append(ended[a], m)
+				continue
+			}
 			a.members[m.id] = m
-			workers++
 			reaching.Go(func() { m.unreached = l.s.reach(m, sm.PID) })
 		}
 		for _, sm := range strays {
@@ -202,9 +209,15 @@ func (l *loop) resume() {
 		for _, m := range slices.Collect(maps.Values(a.members)) {
 			l.reached(m)
 		}
+		for _, m := range ended[a] {
+			l.sit(m)
+			l.replaced(m, "it had ended: "+m.unjudged.String())
+			exited{m, *m.unjudged}.apply(l)
+		}
 		for _, m := range unreached[a] {
 			l.logs.Error().Str("app", a.name).Int("slot", m.slot).Uint64("worker", uint64(m.id)).Err(m.unreached).Msg("cannot adopt worker")
 			if !m.stray {
+				l.replaced(m, "cannot adopt it: "+m.unreached.Error())
 				l.step(a, pool.Exited{ID: m.id, Code: pool.CodeUnknown})
 			}
 		}
@@ -215,6 +228,9 @@ func (l *loop) resume() {
 				}
 			}
 		}
+		for _, m := range a.sockets.mended {
+			l.recycleMended(a.sockets, m, nil)
+		}
 		l.step(a, pool.Restored{})
 	}
 	l.endStrays()
@@ -224,9 +240,25 @@ func (l *loop) resume() {
 	}
 	for _, a := range l.apps {
 		l.greet(a) // the last master may have died before
+		a.sockets.mended = nil
 	}
+	l.sayAdopted()
 	l.adopted = nil
-	l.logs.Info().Int("workers", workers).Int("after", state.Master).Float64("took_ms", ms(time.Since(l.startedAt))).Msg("adopted the workers of the last master")
+}
+
+// sayAdopted tells what has become of the workers, and counts those that go on as they were.
+func (l *loop) sayAdopted() {
+	s := l.succession
+	for m := range l.allMembers() {
+		if m.adopted && !slices.ContainsFunc(s.Replaced, func(r control.ReplacedWorker) bool { return r.App == m.app.name && r.Worker == uint64(m.id) }) {
+			s.Adopted++
+		}
+	}
+	e := l.logs.Info().Int("workers", s.Adopted).Int("after", s.After).Float64("took_ms", ms(time.Since(l.startedAt)))
+	if len(s.Replaced) > 0 {
+		e.Int("replaced", len(s.Replaced))
+	}
+	e.Msg("adopted the workers of the last master")
 }
 
 // reach makes the worker's process and channel ours. It runs for all workers at once.
@@ -292,15 +324,19 @@ func (l *loop) reached(m *member) {
 		m.jitter = 2*rand.Float64() - 1
 		l.step(m.app, pool.Spawned{ID: m.id, PID: m.proc.PID()})
 	}
-	if m.slot >= 0 && m.seat >= 0 {
-		m.app.sockets.takeSeat(m)
-	}
+	l.sit(m)
 	m.placed = true
 	if m.outbox != nil {
 		l.welcome(m)
 	}
 	p, conn := m.proc, m.conn
 	l.s.wg.Go(func() { l.s.follow(m, p, conn) })
+}
+
+func (l *loop) sit(m *member) {
+	if m.slot >= 0 && m.seat >= 0 {
+		m.app.sockets.takeSeat(m)
+	}
 }
 
 // takeSeat gives an adopted worker the seat that it has.

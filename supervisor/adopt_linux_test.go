@@ -44,6 +44,7 @@ func runKept(config string) int {
 	if err = errors.Join(err, e, eu); err == nil && u.HasParent() {
 		files, err = u.Receive(context.Background())
 		began = true
+		err = errors.Join(err, atStep(config, atReceived))
 		if _, e := os.Stat(filepath.Join(filepath.Dir(config), "die")); e == nil {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		}
@@ -57,7 +58,11 @@ func runKept(config string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	s, err := New(conf, WithSignals(), WithStore(c, files), WithUpgrader(u), WithNextKeeper(succeedUnless(config)), WithControl(filepath.Join(filepath.Dir(config), "c", "s")))
+	opts := []Option{}
+	if began {
+		opts = append(opts, WithSuccession(c.Lead, func(context.Context) error { return followed(u, config) }))
+	}
+	s, err := New(conf, append(opts, WithSignals(), WithStore(c, files), WithUpgrader(u), WithNextKeeper(succeedUnless(config)), WithControl(filepath.Join(filepath.Dir(config), "c", "s")))...)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
@@ -66,13 +71,10 @@ func runKept(config string) int {
 	go func() {
 		select {
 		case <-s.Ready():
-			if began {
-				if err := c.Lead(context.Background()); err != nil {
-					fmt.Fprintln(os.Stderr, "not in charge:", err)
-					os.Exit(1)
-				}
-			}
 			_ = c.Notify("READY=1")
+			if began {
+				return
+			}
 			if err := u.Ready(); err != nil {
 				fmt.Fprintln(os.Stderr, "not ready:", err)
 			}
@@ -111,11 +113,25 @@ type keptMaster struct {
 
 func startKept(t *testing.T, config string, prepare ...func(dir string)) *keptMaster {
 	t.Helper()
-	m := &keptMaster{t: t, dir: t.TempDir(), log: &lockedBuffer{}, ended: make(chan error, 1)}
+	m := makeKept(t)
 	for _, f := range prepare {
 		f(m.dir)
 	}
+	m.start(config)
+	return m
+}
+
+// makeKept makes what is there before the start.
+func makeKept(t *testing.T) *keptMaster {
+	t.Helper()
+	m := &keptMaster{t: t, dir: t.TempDir(), log: &lockedBuffer{}, ended: make(chan error, 1)}
 	m.behave("")
+	return m
+}
+
+func (m *keptMaster) start(config string) {
+	t := m.t
+	t.Helper()
 	m.configure(config)
 	if err := os.Mkdir(m.dir+"/c", 0o700); err != nil {
 		t.Fatal(err)
@@ -143,7 +159,6 @@ func startKept(t *testing.T, config string, prepare ...func(dir string)) *keptMa
 		}
 	})
 	m.await("all workers are ready", func(st control.Status) bool { return allAppsReady(st) })
-	return m
 }
 
 func allAppsReady(st control.Status) bool {

@@ -74,7 +74,8 @@ type sockets struct {
 	seats  map[int]seats // by slot
 	ending chan struct{} // closed before they are: nobody is told any more
 
-	resting chan struct{} // closed before the watcher is ended; nil: there is none
+	mended  []listen.Mended // when they were adopted, until the loop runs
+	resting chan struct{}   // closed before the watcher is ended; nil: there is none
 
 	listens bool // it has addresses
 	lookout lookout

@@ -39,7 +39,7 @@ func (l *loop) survey() *survey {
 	s := &survey{config: l.config, Status: control.Status{
 		Version: l.s.version, PID: os.Getpid(), KeeperPID: keeper.PID(), UptimeS: seconds(now.Sub(l.startedAt)), Name: l.name,
 		Apps:  []control.App{},
-		Cache: control.CacheStatus{Epoch: l.store.Epoch(), Values: []control.CacheValue{}},
+		Cache: control.CacheStatus{Epoch: l.store.Epoch(), Values: []control.CacheValue{}}, Succession: l.succession,
 	}}
 	s.Unkept = l.unkept()
 	for _, v := range l.store.Status(now) {

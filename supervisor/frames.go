@@ -12,6 +12,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
 )
@@ -141,6 +142,7 @@ func (l *loop) place(m *member) bool {
 		return false
 	}
 	assign := ipc.Assign{Slot: m.slot, DrainDelay: m.app.config.DrainDelay, DrainTimeout: m.app.config.DrainTimeout}
+	l.mend(sockets, m.slot, m) // a worker before it may have shut down what this one is about to get
 	var err error
 	assign.Listeners, assign.Files, err = sockets.Share(m.slot)
 	if err == nil {
@@ -155,7 +157,7 @@ func (l *loop) place(m *member) bool {
 		}
 	}
 	switch {
-	case outOfFiles(err):
+	case outOfFiles(err) || errors.Is(err, listen.ErrDeaf):
 		// Not this worker's fault. Its ready timeout bounds the attempts.
 		if !m.delayed {
 			m.delayed = true

@@ -3,13 +3,11 @@ package supervisor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"strings"
 	"sync"
 
-	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/listen"
@@ -218,43 +216,5 @@ func (s *Supervisor) listenControl(server *control.Server) error {
 		s.logs.Info().Str("path", server.Path()).Err(err).Msg("the control socket is made anew")
 		return server.Listen()
 	}
-	return nil
-}
-
-// WithSuccession is for a process that an Upgrader of another master has started, which
-// has handed it what WithStore takes as inherited. lead is called before the first worker
-// is adopted: an error says that this process must not become the master. ready is called
-// when all are adopted: the other master is to end then. After an error of either Run
-// returns it, and the other master goes on with the workers. Both are bounded by the
-// caller, and not called where nothing was inherited.
-func WithSuccession(lead, ready func(context.Context) error) Option {
-	return func(o *options) { o.lead, o.inCharge = lead, ready }
-}
-
-func (l *loop) takeOver(ctx context.Context) error {
-	if l.s.lead == nil {
-		return nil
-	}
-	if len(l.s.inherited[keptState]) == 0 {
-		return errors.New("cannot take over from the old master: it has handed on no state")
-	}
-	if err := l.s.lead(ctx); err != nil {
-		return fmt.Errorf("cannot take over from the old master: %w", err)
-	}
-	return nil
-}
-
-// tookOver tells the other master to end. If that fails it goes on, so that nothing here
-// may be touched any more.
-func (l *loop) tookOver(ctx context.Context) error {
-	if l.s.inCharge == nil {
-		return nil
-	}
-	if err := l.s.inCharge(ctx); err != nil {
-		l.left = true
-		return fmt.Errorf("cannot take over from the old master: %w", err)
-	}
-	l.event(nil, zerolog.InfoLevel, control.Event{Kind: control.EventUpgraded, PID: os.Getpid(), Message: "upgraded to tine " + l.s.version})
-	l.logs.Info().Str("version", l.s.version).Int("pid", os.Getpid()).Msg("upgraded: this master is in charge")
 	return nil
 }

@@ -60,12 +60,13 @@ type loop struct {
 	ctx         context.Context // of the sources; ends with the loop
 	cancel      context.CancelFunc
 	wasReady    bool
-	orders      []*order // under way
-	gaveUp      *app     // the app whose giving up ends the rest
-	kept        *kept    // for the next master; nil: nothing is
-	adopted     *adopted // of the last master, until the loop runs
-	rescued     *rescued // of the last master, if its record is lost
-	left        bool     // another master is in charge: nothing here is ours any more
+	orders      []*order            // under way
+	gaveUp      *app                // the app whose giving up ends the rest
+	kept        *kept               // for the next master; nil: nothing is
+	adopted     *adopted            // of the last master, until the loop runs
+	rescued     *rescued            // of the last master, if its record is lost
+	succession  *control.Succession // how this master came to be in charge of workers; nil: it has started all
+	left        bool                // another master is in charge: nothing here is ours any more
 	stepAt      time.Time
 	startedAt   time.Time
 	report      report
@@ -91,7 +92,8 @@ func (l *loop) run(ctx context.Context) (err error) {
 	}
 	l.s.logs = l.logs
 	defer l.logs.Close()
-	if err := l.logs.setApps(config.Apps, !waited); err != nil {
+	follows := l.s.inCharge != nil // another master, which lives: see succession.go
+	if err := l.logs.setApps(config.Apps, !waited && !follows); err != nil {
 		return err
 	}
 	stopControl := func() {}
@@ -104,7 +106,9 @@ func (l *loop) run(ctx context.Context) (err error) {
 	signals := watchSignals(l.s)
 	defer signals.stop()
 	defer l.s.watchUpgradeSignal()()
-	l.openReport()
+	if !follows {
+		l.openReport()
+	}
 	// Whoever could not even begin is started again if there was a master before it, whose workers wait.
 	orderly := l.s.store != nil && len(l.s.inherited[keptState]) == 0
 	defer func() { l.closeReport(orderly) }()
@@ -113,25 +117,14 @@ func (l *loop) run(ctx context.Context) (err error) {
 	if err := l.takeOver(ctx); err != nil {
 		return err
 	}
-	before, err := l.openStore()
-	if err == nil && before != nil {
-		config = before.wentOn(config)
-		if err = l.adopt(*before, config); err == nil {
-			l.closeAdopted()
-			l.forgetPins()
-		}
-	}
-	switch {
-	case err != nil && l.kept != nil && l.kept.file != nil:
-		err = l.rescue(config, err)
-	case err == nil && before == nil:
-		l.forgetInherited()
-		err = l.open(config)
-	}
-	if err != nil {
+	if config, err = l.inherit(config, follows); err != nil {
 		return err
 	}
 	defer l.closeSockets()
+	if err := l.tookOver(ctx); err != nil {
+		return err
+	}
+	l.beginSockets()
 
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	defer l.waitForGoroutines()
@@ -157,9 +150,6 @@ func (l *loop) run(ctx context.Context) (err error) {
 	if l.adopted != nil {
 		l.resume()
 		l.tellAdopted()
-		if err := l.tookOver(ctx); err != nil {
-			return err
-		}
 		if l.rescued == nil {
 			l.goOnWith(config)
 			l.lookForDraft(config)

@@ -31,11 +31,12 @@ type member struct {
 	slot       int // -1: a standby
 	generation int
 
-	adopted   bool  // from an earlier master
-	stray     bool  // in no record of that master
-	unreached error // why it could not be
-	placed    bool  // it has been given its slot
-	handing   bool  // its channel is ended for another master: what it has said counts
+	adopted   bool       // from an earlier master
+	stray     bool       // in no record of that master
+	unreached error      // why it could not be
+	placed    bool       // it has been given its slot
+	unjudged  *proc.Exit // it has ended, and whoever is in charge next judges that
+	handing   bool       // its channel is ended for another master: what it has said counts
 
 	proc     *proc.Process
 	spare    proc.Left     // while another master takes over: to have it back should that fail

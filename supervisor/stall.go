@@ -41,6 +41,10 @@ func (n suspension) apply(l *loop) {
 }
 
 func (n steerNotice) apply(l *loop) {
+	if n.notice.What == listen.Deaf {
+		l.mend(n.sockets, n.notice.Slot, nil)
+		return
+	}
 	for _, a := range l.apps {
 		if a.sockets != n.sockets || a.ended {
 			continue

@@ -79,6 +79,7 @@ type savedMember struct {
 	Left       bool          `json:"left,omitempty"`
 	Drains     bool          `json:"drains,omitempty"`
 	Jitter     float64       `json:"jitter"`
+	Exit       *savedExit    `json:"exit,omitempty"`
 }
 
 // saveInTime writes the record once more for what the orders of steps have changed: what
@@ -128,6 +129,7 @@ func (l *loop) savedApp(a *app, now time.Time) savedApp {
 		if m.row != nil {
 			saved.Seat = m.seat
 		}
+		saved.Exit = saveExit(m.unjudged)
 		s.Members = append(s.Members, saved)
 	}
 	return s

@@ -14,6 +14,7 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/proc"
+	"github.com/tinehq/tine/supervisor/record"
 )
 
 // Upgrader starts another program in the place of this one: see package handover, whose
@@ -235,6 +236,7 @@ func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 	if err := l.quit(); err != nil {
 		return files, err
 	}
+	l.leaveExits(files)
 	if server := l.s.control.Load(); server != nil {
 		server.Release()
 	}
@@ -301,6 +303,11 @@ func (l *loop) quit() error {
 // takeBack is what adoption is, in the process that has let go, or was about to.
 func (l *loop) takeBack() {
 	l.s.renewControl()
+	l.saveDue = true                                    // the record may tell of exits that nobody was to judge here
+	if _, err := record.Open(l.kept.file); err != nil { // whoever has failed may have made it unusable
+		l.kept.record, err = record.New(l.kept.file)
+		l.keepFailed(keptState, err)
+	}
 	l.rewriteValues() // before a worker has them
 	if l.wasReady && !l.report.reloading {
 		l.tellReady() // the keeper may think that this master leaves for one that has come to that, and crashed
@@ -311,6 +318,7 @@ func (l *loop) takeBack() {
 		if a.ended {
 			continue
 		}
+		a.sockets.SteerAgain()
 		if a.sockets.resting == nil {
 			l.watchAgain(a)
 		}
@@ -321,6 +329,7 @@ func (l *loop) takeBack() {
 }
 
 func (l *loop) takeBackWorker(m *member, until time.Time) {
+	m.unjudged = nil
 	again := l.reclaim(m, until)
 	m.dropChannel("the upgrade has failed") // hearOut has ended it, also where nothing was given away
 	if m.outbox == nil && m.lifeline != nil {
@@ -369,13 +378,9 @@ func (l *loop) reclaim(m *member, until time.Time) bool {
 
 // leaveSockets is the end of a master that another one follows.
 func (l *loop) leaveSockets() {
-	seen := map[*sockets]bool{}
-	for _, a := range l.apps {
-		if !a.ended && !seen[a.sockets] {
-			seen[a.sockets] = true
-			close(a.sockets.ending)
-			a.sockets.Leave()
-		}
+	for s := range l.allSockets() {
+		close(s.ending)
+		s.Leave()
 	}
 }
 

@@ -89,14 +89,42 @@ func (o *orders) upgrade(cmd *cobra.Command, r *running, binary string) error {
 	if o.json {
 		return nil
 	}
-	same, gone := compareWorkers(r.status, now)
-	text := fmt.Sprintf("%s upgraded from %s, pid %d, to %s, pid %d, in %d ms; %s untouched",
-		now.Name, r.status.Version, r.status.PID, now.Version, now.PID, took.Milliseconds(), count(same, "worker"))
-	if gone > 0 {
-		text += fmt.Sprintf(", %d replaced meanwhile", gone)
-	}
-	_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s upgraded from %s, pid %d, to %s, pid %d, in %d ms; %s\n",
+		now.Name, r.status.Version, r.status.PID, now.Version, now.PID, took.Milliseconds(), tellSuccession(r.status, now))
 	return err
+}
+
+// tellSuccession says how many workers are what they were, and which are not, and why: as the new master has it, or, where
+// that is of a version that does not tell, as their PIDs show.
+func tellSuccession(before, now control.Status) string {
+	s := now.Succession
+	if s == nil || s.After != before.PID {
+		same, gone := compareWorkers(before, now)
+		text := count(same, "worker") + " untouched"
+		if gone > 0 {
+			text += fmt.Sprintf(", %d replaced meanwhile", gone)
+		}
+		return text
+	}
+	text := count(s.Adopted, "worker") + " untouched"
+	if len(s.Replaced) > 0 {
+		text += fmt.Sprintf(", %d not:", len(s.Replaced))
+	}
+	const some = 10
+	for _, r := range s.Replaced[:min(len(s.Replaced), some)] {
+		text += fmt.Sprintf("\n  %s: %s", workerText(r), r.Reason)
+	}
+	if more := len(s.Replaced) - some; more > 0 {
+		text += fmt.Sprintf("\n  and %d more: see the log", more)
+	}
+	return text
+}
+
+func workerText(r control.ReplacedWorker) string {
+	if r.Slot < 0 {
+		return fmt.Sprintf("%s, standby, worker %d", r.App, r.Worker)
+	}
+	return fmt.Sprintf("%s/%d, worker %d", r.App, r.Slot, r.Worker)
 }
 
 // compareWorkers counts the workers of before that still run, and those that do not.

@@ -21,6 +21,23 @@ type Status struct {
 	Cache     CacheStatus `json:"cache"`
 	// Unkept says what a crash of the master would lose, as the keeper, or systemd, has no room for its descriptors; none: nothing.
 	Unkept string `json:"unkept,omitempty"`
+	// Succession is how this master came to be in charge of the workers of one before it; none: it has started all itself.
+	Succession *Succession `json:"succession,omitempty"`
+}
+
+// Succession is what became of the workers of the master before.
+type Succession struct {
+	After    int              `json:"after"`    // PID of that master
+	Adopted  int              `json:"adopted"`  // workers that went on as they were
+	Replaced []ReplacedWorker `json:"replaced"` // those that did not
+}
+
+// ReplacedWorker is a worker of the master before that did not go on as it was.
+type ReplacedWorker struct {
+	App    string `json:"app"`
+	Slot   int    `json:"slot"` // -1: it stood by
+	Worker uint64 `json:"worker"`
+	Reason string `json:"reason"` // why it is replaced, or how it had ended
 }
 
 // SteeringNone is the kind of steering of an app without an address: no connection comes.
@@ -175,6 +192,7 @@ const (
 	EventConfigUnapplied = "config unapplied" // what is on disk is not what runs
 	EventAppEnded        = "app ended"
 	EventSteeringFell    = "steering fell"
+	EventMended          = "mended" // a socket or the scoreboard was of no use any more, and was made anew
 	EventStopping        = "stopping"
 	EventSignalled       = "signalled"
 	EventNotKept         = "not kept"       // a crash of the master would lose something

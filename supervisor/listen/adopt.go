@@ -256,6 +256,7 @@ func (s *Set) Begin() []Mended {
 	s.try(s.takeOver)
 	s.adopting = nil
 	a.close()
+	s.changes++ // its steerer's, most of all
 	for slot := range s.slots {
 		a.mended = append(a.mended, s.mend(slot)...)
 	}

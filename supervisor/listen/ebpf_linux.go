@@ -300,9 +300,10 @@ func (e *reuseEBPF) renew(group, slot int, socket *os.File) error {
 	if g == nil || e.joined[slot] == 0 {
 		return e.join(group, slot, socket)
 	}
-	_ = g.sockets.Delete(uint32(slot))
-	if err := g.put(slot, socket); err != nil {
-		return err
+	if !g.has(slot) {
+		if err := g.put(slot, socket); err != nil {
+			return err
+		}
 	}
 	g.member, g.of = socket, slot
 	return g.attach() // the group may be another

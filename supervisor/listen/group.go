@@ -93,7 +93,7 @@ func (g *group) listen(slot int, keepOut func() error) (*os.File, error) {
 		return f, err
 	}
 	if slot > 0 {
-		return joinTCP(g.at, keepOut)
+		return g.join(keepOut)
 	}
 	if g.at.port == 0 { // once resolved, an address stays, also when slot 0 is opened again
 		ep, err := g.address.resolve()

@@ -13,6 +13,9 @@ import (
 // take for the way to wake an accept, ends the listening for good. The socket's queue is lost with that, and its worker
 // does not accept any more. So the slot gets another socket and its worker a successor, and no other slot notices.
 
+// ErrDeaf is that a socket listens no more, and could not be mended.
+var ErrDeaf = errors.New("a socket does not listen any more")
+
 // AllSlots in Mended.Slot: it is of all slots.
 const AllSlots = -1
 
@@ -96,14 +99,19 @@ func (g *group) relisten(keepOut func() error) (f *os.File, err error) {
 		}
 		return f, err
 	case len(g.order) > 0:
-		for _, slot := range g.order { // which a worker may have changed, and nobody could join then
-			_ = control(g.sockets[slot], func(fd int) error { return setFlag(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, true) })
-		}
-		return joinTCP(g.at, keepOut)
+		return g.join(keepOut)
 	default:
 		f, _, err = claimTCP(g.at, !g.shared)
 		return f, err
 	}
+}
+
+// join opens a socket beside those that listen. Of these a worker may have taken what lets others join.
+func (g *group) join(keepOut func() error) (*os.File, error) {
+	for _, slot := range g.order {
+		_ = control(g.sockets[slot], func(fd int) error { return setFlag(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, true) })
+	}
+	return joinTCP(g.at, keepOut)
 }
 
 // lostAtOnce is lost for several slots, in an order that nobody has seen.
@@ -128,7 +136,7 @@ func (g *group) lostAtOnce(slots []int) {
 // Accept waits for ever, a filter that lets nobody in.
 func freshen(fd int) error {
 	if listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && listens == 0 || hungUp(fd) {
-		return errors.New("a socket does not listen any more")
+		return ErrDeaf
 	}
 	_ = unix.SetNonblock(fd, true)
 	_ = unix.Listen(fd, backlog())

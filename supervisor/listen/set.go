@@ -234,6 +234,24 @@ func (s *Set) SteerTo(slots []int) error {
 	return nil
 }
 
+// SteerAgain has the kernel steer as this Set wants it, after another process may have had its say.
+func (s *Set) SteerAgain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	if s.board != nil {
+		s.board.Stamp()
+	}
+	for i, g := range s.groups {
+		if member := g.member(); member != nil && !g.shared {
+			s.try(func(st steerer) error { return st.renew(i, slices.Min(g.order), member) })
+		}
+	}
+	s.try(s.steer)
+}
+
 func (s *Set) admit(slots []int) {
 	before := s.admitted
 	s.admitted = nil

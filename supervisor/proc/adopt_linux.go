@@ -17,8 +17,8 @@ const reapedWithin = time.Second
 // Options.Files and CPUs have no effect. What the process has printed and nobody has taken out of the pipe is delivered: of
 // one that was killed that may be what it had delivered last, a second time.
 //
-// Its exit is noticed whoever reaps it. How it ended is known if this process is its parent, from Linux 6.15 on, or from
-// exitOf, which may be nil and is asked for a stranger's status otherwise. Options.Suspended hears nothing of a stranger.
+// Its exit is noticed whoever reaps it, and however late: its parent may have other things to do. How it ended is known if
+// this process is its parent, if it is not reaped yet and /proc tells, from Linux 6.15 on, or from exitOf, which may be nil and is asked for a stranger's status otherwise. Options.Suspended hears nothing of a stranger.
 // A process that has ended meanwhile is adopted like any other, and its exit follows.
 func Adopt(l Left, o Options, exitOf func() (status syscall.WaitStatus, known bool)) (*Process, error) {
 	p, err := adopt(l, o)
@@ -125,6 +125,10 @@ func (p *Process) awaitStranger() {
 		return
 	}
 	_ = p.killGroup(unix.SIGKILL)
+	if status, ok := p.zombieStatus(); ok {
+		p.told = &status
+		return
+	}
 	_ = p.pidfd.SetReadDeadline(time.Now().Add(reapedWithin))
 	p.awaitEvents(unix.POLLHUP)
 }
@@ -148,8 +152,12 @@ func (p *Process) awaitEvents(events int16) (came bool) {
 	return err == nil && came
 }
 
-// statusOfStranger asks the system, which knows once the process was reaped, and then exitOf.
+// statusOfStranger is what was read before the process was reaped. Else it asks the system, which knows afterwards, and
+// then exitOf.
 func (p *Process) statusOfStranger() (status syscall.WaitStatus, known bool) {
+	if p.told != nil {
+		return *p.told, true
+	}
 	_ = withDescriptor(p.pidfd, func(fd int) error {
 		status, known = exitStatus(fd)
 		return nil

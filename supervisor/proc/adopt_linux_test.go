@@ -231,8 +231,26 @@ func TestAdoptsWhoHasEndedMeanwhile(t *testing.T) {
 	out.wait(t, " words")
 }
 
-// A parent that does not reap holds nobody up for long, and then how it ended is asked elsewhere.
+// A parent that does not reap holds nobody up: how a process has ended is to be seen all the same, whatever it was.
+func TestAdoptedThatIsNotReaped(t *testing.T) {
+	for script, want := range map[string]Exit{
+		"exit 0": {}, "exit 9": {Code: 9}, "kill -SEGV $$": {Code: -1, Signal: syscall.SIGSEGV}, "kill -KILL $$": {Code: -1, Signal: syscall.SIGKILL},
+	} {
+		p, err := Adopt(fostered(t, script, "FOSTER=lazy"), Options{}, func() (syscall.WaitStatus, bool) { return 7 << 8, true })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e := exitOf(t, p); e != want {
+			t.Errorf("%s: %+v, want %+v", script, e, want)
+		}
+	}
+}
+
+// Where that may not be seen, a parent that does not reap holds nobody up for long, and then it is asked elsewhere.
 func TestAdoptedThatNobodyReaps(t *testing.T) {
+	before := maySee
+	maySee = func(int) bool { return false }
+	t.Cleanup(func() { maySee = before })
 	l := fostered(t, "exit 9", "FOSTER=lazy")
 	p, err := Adopt(l, Options{}, func() (syscall.WaitStatus, bool) { return 7 << 8, true })
 	if err != nil {

@@ -14,6 +14,16 @@ import (
 // The last field of /proc/PID/stat that is a number of the process's own is its wait status (exit_code in proc_pid_stat(5)).
 // It stands from the moment of the signal on, and stays 0 where this process may not see it.
 func sigkilled(pid int) bool {
+	stat, ok := readStat(pid)
+	if !ok {
+		return false
+	}
+	status, ok := waitStatus(stat)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
+
+// readStat reads /proc/PID/stat.
+func readStat(pid int) ([]byte, bool) {
 	var buf [1024]byte // fifty numbers
 	var fd, n int
 	var err error
@@ -23,7 +33,7 @@ func sigkilled(pid int) bool {
 		}
 	}
 	if err != nil {
-		return false
+		return nil, false
 	}
 	defer unix.Close(fd)
 	for {
@@ -31,11 +41,37 @@ func sigkilled(pid int) bool {
 			break
 		}
 	}
-	if err != nil {
-		return false
+	return buf[:n], err == nil
+}
+
+// zombieStatus is how a process has ended that its parent has not reaped yet. It is not known where this process may not see
+// it: then the field is 0, as of one that has exited with 0, and so is the way to its program closed.
+func (p *Process) zombieStatus() (syscall.WaitStatus, bool) {
+	stat, ok := readStat(p.pid)
+	if !ok || !isZombie(stat) {
+		return 0, false
 	}
-	status, ok := waitStatus(buf[:n])
-	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+	if !maySee(p.pid) {
+		return 0, false
+	}
+	status, ok := waitStatus(stat)
+	if !ok {
+		return 0, false
+	}
+	pid, err := pidOf(p.pidfd) // the number was its own all the while
+	return status, err == nil && pid == p.pid
+}
+
+// maySee says whether this process may see what is a process's own. Tests put one in its place that may not.
+var maySee = func(pid int) bool {
+	var link [1]byte
+	_, err := unix.Readlink("/proc/"+strconv.Itoa(pid)+"/exe", link[:])
+	return err == nil || err == unix.ENOENT
+}
+
+func isZombie(stat []byte) bool {
+	rest := bytes.TrimSpace(stat[bytes.LastIndexByte(stat, ')')+1:])
+	return len(rest) > 0 && rest[0] == 'Z'
 }
 
 // waitStatus reads field 52. The second field is the program's name in parentheses, which may contain anything.

@@ -20,6 +20,7 @@ type Process struct {
 	pidfd    *os.File // closed with reaped; nil where there is none
 	stranger bool     // not a child of this process: somebody else reaps it
 	exitOf   func() (status syscall.WaitStatus, known bool)
+	told     *syscall.WaitStatus // of a stranger, by /proc before it was reaped; nil: not
 	// as the system said last; kept only where Options.Suspended is set
 	suspended bool
 
