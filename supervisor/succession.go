@@ -122,6 +122,7 @@ func (l *loop) sayMended(s *sockets, m listen.Mended) {
 		if a.sockets != s || a.ended {
 			continue
 		}
+		l.changed(a)
 		slot := "all"
 		if m.Slot != listen.AllSlots {
 			slot = strconv.Itoa(m.Slot)

@@ -303,7 +303,7 @@ func (l *loop) quit() error {
 // takeBack is what adoption is, in the process that has let go, or was about to.
 func (l *loop) takeBack() {
 	l.s.renewControl()
-	l.saveDue = true                                    // the record may tell of exits that nobody was to judge here
+	l.saveDue, l.kept.torn = true, true                 // the record may tell of exits that nobody was to judge here
 	if _, err := record.Open(l.kept.file); err != nil { // whoever has failed may have made it unusable
 		l.kept.record, err = record.New(l.kept.file)
 		l.keepFailed(keptState, err)
