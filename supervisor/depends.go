@@ -260,7 +260,10 @@ func (a *app) trouble() string {
 	if a.history.error != "" {
 		return a.history.error
 	}
-	return a.unreachable()
+	if why := a.unreachable(); why != "" || a.ended {
+		return why
+	}
+	return haste(a.pool.Status())
 }
 
 // neverStarted is the failure of who waits for the start of an app that waits in vain.

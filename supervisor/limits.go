@@ -56,7 +56,7 @@ func (l *loop) checkMemory(a *app) {
 			continue // it is gone, which is told otherwise
 		}
 		if rss > a.config.MaxRSS {
-			l.over(m, fmt.Sprintf("max rss: %d bytes", rss), false)
+			l.over(m, fmt.Sprintf("max rss: %d bytes, the limit is %s", rss, showSize(a.config.MaxRSS)), false)
 		}
 	}
 }

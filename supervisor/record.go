@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"fmt"
 	"syscall"
 
 	"github.com/rs/zerolog"
@@ -33,6 +34,9 @@ func (l *loop) record(a *app, r pool.Record) {
 	}
 	if r.Kind == pool.KindExited && unasked(r) {
 		level = zerolog.ErrorLevel
+	}
+	if r.Kind == pool.KindRecycle && r.Delay > 0 {
+		level = zerolog.WarnLevel
 	}
 	a.history.note(r, a.pool.Status)
 	l.event(a, level, eventOf(a, r))
@@ -74,10 +78,37 @@ func (l *loop) record(a *app, r pool.Record) {
 		if m := a.members[r.ID]; m != nil && !m.greeting {
 			e.Str("hint", "it never said hello on its channel: does the program call worker.Start?")
 		}
+	case pool.KindRecycle:
+		if r.Delay > 0 {
+			e.Str("hint", hasteHint)
+		}
 	case pool.KindScaled:
 		e.Int("slots", r.Slots)
 	}
 	e.Msg(r.Kind.String())
+}
+
+// hasteHint is said of workers that are replaced a moment after they were ready, one after the other.
+const hasteHint = "the limit is below what the program needs: raise it, or see what the program does; replacements wait longer and longer"
+
+// haste is the slot whose workers are replaced like that, in words; "": none is.
+func haste(st pool.Status) string {
+	for _, s := range st.Slots {
+		if s.Hasty == 0 {
+			continue
+		}
+		why := s.Replacing
+		for _, w := range s.Workers {
+			if w.Recycle != "" {
+				why = w.Recycle
+			}
+		}
+		if why != "" {
+			why = " (" + why + ")"
+		}
+		return fmt.Sprintf("slot %d: %d workers in a row had to be replaced within a minute of being ready%s: %s", s.Slot, s.Hasty, why, hasteHint)
+	}
+	return ""
 }
 
 // unasked says whether an exit needs explaining: nobody told this worker to go, or

@@ -11,9 +11,20 @@ import (
 // most: a file that is written all the time must not put off the rollout for ever.
 const mostQuiet = 25
 
+// What an app writes itself where its files are watched would have it replaced for ever. After stormFree rows of changes,
+// each within stormSpan of when the one before was told, the next waits, from leastStorm, doubling, to mostStorm.
+const (
+	stormFree  = 10
+	stormSpan  = 10 * time.Second
+	leastStorm = time.Second
+	mostStorm  = 30 * time.Second
+)
+
 // debounce gathers changes until it has been quiet for a while.
 type debounce struct {
 	quiet       time.Duration
+	told        time.Time // when a row was told last
+	rows        int       // that were told shortly after one another
 	first, last time.Time // of the changes that are gathered; zero: none
 	file        string    // the first of them
 	others      map[string]bool
@@ -36,15 +47,30 @@ func (d *debounce) deadline() time.Time {
 	if d.first.IsZero() {
 		return time.Time{}
 	}
-	quiet, most := d.last.Add(d.quiet), d.first.Add(mostQuiet*d.quiet)
-	if most.Before(quiet) {
-		return most
+	due := d.last.Add(d.quiet)
+	if most := d.first.Add(mostQuiet * d.quiet); most.Before(due) {
+		due = most
 	}
-	return quiet
+	if paced := d.told.Add(d.pace()); paced.After(due) {
+		return paced
+	}
+	return due
 }
 
-// take ends the row and says what has changed, in words.
-func (d *debounce) take() string {
+// pace is how long after a row was told the next one is told at the earliest.
+func (d *debounce) pace() time.Duration {
+	if d.rows < stormFree {
+		return 0
+	}
+	pace := leastStorm
+	for i := stormFree; i < d.rows && pace < mostStorm; i++ {
+		pace *= 2
+	}
+	return min(pace, mostStorm)
+}
+
+// take ends the row and says what has changed, in words. storm: from now on rows wait.
+func (d *debounce) take(now time.Time) (what string, storm bool) {
 	text := d.file
 	switch n := len(d.others); {
 	case n == 1:
@@ -52,8 +78,13 @@ func (d *debounce) take() string {
 	case n > 1:
 		text += fmt.Sprintf(" and %d more", n)
 	}
-	*d = debounce{quiet: d.quiet}
-	return text
+	if now.Sub(d.told) < d.pace()+stormSpan {
+		d.rows++
+	} else {
+		d.rows = 0
+	}
+	*d = debounce{quiet: d.quiet, told: now, rows: d.rows}
+	return text, d.rows == stormFree
 }
 
 // alwaysIgnored is what no watch looks at, beside its own patterns.

@@ -116,7 +116,11 @@ func watchFiles(ctx context.Context, c Watch, ready func(folders int), changed f
 			trouble(err)
 		case <-timer.C:
 			if !d.first.IsZero() {
-				changed(d.take())
+				what, storm := d.take(time.Now())
+				changed(what)
+				if storm {
+					trouble(fmt.Errorf("%s has changed %d times in a row, shortly after each other: changes are told more and more slowly; what the app writes itself is to be ignored", what, stormFree))
+				}
 			}
 		}
 	}

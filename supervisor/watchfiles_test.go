@@ -43,9 +43,35 @@ func TestDebounce(t *testing.T) {
 		if got := d.deadline(); !got.Equal(ms(c.due)) {
 			t.Errorf("%s: due at %s", name, got.Sub(t0))
 		}
-		if got := d.take(); got != c.text || !d.deadline().IsZero() {
-			t.Errorf("%s: %q", name, got)
+		if got, storm := d.take(ms(c.due)); got != c.text || storm || !d.deadline().IsZero() {
+			t.Errorf("%s: %q, %v", name, got, storm)
 		}
+	}
+}
+
+// TestDebounceOfAStorm: a worker that writes, as soon as it runs, into what is watched is replaced ever more seldom.
+func TestDebounceOfAStorm(t *testing.T) {
+	d := debounce{quiet: 200 * time.Millisecond}
+	now := time.Unix(1000, 0)
+	told, storms := 0, 0
+	for end := now.Add(10 * time.Minute); now.Before(end); told++ {
+		now = now.Add(100 * time.Millisecond)
+		d.add(now, "log.txt")
+		now = d.deadline()
+		if _, storm := d.take(now); storm {
+			storms++
+		}
+	}
+	if storms != 1 || told > stormFree+5+20 || told < stormFree+15 {
+		t.Errorf("told %d times in ten minutes, %d storms", told, storms)
+	}
+	now = now.Add(mostStorm + stormSpan)
+	d.add(now, "main.go")
+	if at := d.deadline(); at.Sub(now) != d.quiet {
+		t.Errorf("a change after it waits %s", at.Sub(now))
+	}
+	if d.take(now); d.pace() != 0 {
+		t.Errorf("still paced by %s", d.pace())
 	}
 }
 

@@ -46,6 +46,7 @@ func (p *Pool) Deadline() time.Time {
 			continue
 		}
 		at(p.forgetAt(s))
+		at(s.calmAt())
 		if p.wanted(s) && p.lacks(s) || p.lacksSweep(s) {
 			at(s.retryAt)
 		}
@@ -84,6 +85,9 @@ func (p *Pool) expire() {
 		if p.passed(p.forgetAt(s)) {
 			s.failures = 0
 		}
+		if p.passed(s.calmAt()) {
+			s.hasty = 0
+		}
 	}
 	p.expireWorkers(p.bench)
 	if p.passed(p.forgetStandbysAt()) {
@@ -102,7 +106,7 @@ func (p *Pool) expireWorkers(s *slot) {
 				p.stalledTooLong(w)
 			}
 			if p.passed(p.ageAt(w)) {
-				p.enqueue(w, "max age")
+				p.enqueue(w, "max age", w.readyAt.Sub(w.ordered))
 			}
 		}
 		if w.state != StateGone {

@@ -76,7 +76,8 @@
 //	                  │
 //	                  └── Resumed ──▶ as if nothing had been
 //
-// Who is queued is replaced, even if he resumes.
+// Who is queued is replaced, even if he resumes. Where worker after worker comes to that a moment after it was ready, a limit is
+// below what the program needs: the replacements come ever more slowly, and the records say so (pace.go).
 //
 // # Standbys
 //

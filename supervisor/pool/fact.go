@@ -161,17 +161,9 @@ func (p *Pool) recycle(ev Recycle) {
 		if ev.Dump {
 			w.askDump(reason)
 		}
-		p.enqueue(w, reason)
+		p.enqueue(w, reason, hasteSpan)
 	case StateDraining, StateKilling, StateGone:
 		// On its way out.
-	}
-}
-
-// enqueue has a ready worker replaced when its turn comes. The first reason stays.
-func (p *Pool) enqueue(w *worker, reason string) {
-	if w.recycle == "" {
-		p.recordOf(w, Record{Kind: KindRecycle, Reason: reason, Took: p.now.Sub(w.since)})
-		w.recycle = reason
 	}
 }
 

@@ -57,7 +57,7 @@ func Restore(cfg Config, saved Saved, now time.Time, ago time.Duration) (*Pool, 
 func (p *Pool) restoreSlot(number int, saved SavedSlot, at moments) *slot {
 	s := &slot{
 		number: number, workers: make([]*worker, 0, 2), filled: saved.Filled, generation: saved.Generation,
-		finished: saved.Finished, held: saved.Held, replacing: saved.Replacing,
+		hasty: max(saved.Hasty, 0), finished: saved.Finished, held: saved.Held, replacing: saved.Replacing,
 		sweep: sweep{done: saved.Swept, spawned: saved.Sweeps},
 	}
 	if saved.Failures > 0 {

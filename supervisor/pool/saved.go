@@ -55,6 +55,7 @@ type SavedSlot struct {
 	Failure    string        `json:"failure,omitempty"`
 	FailedAgo  time.Duration `json:"failed_ago,omitempty"` // with Failures
 	RetryIn    time.Duration `json:"retry_in,omitempty"`   // 0: at once
+	Hasty      int           `json:"hasty,omitempty"`
 	Finished   bool          `json:"finished,omitempty"`
 	Swept      bool          `json:"swept,omitempty"`
 	Sweeps     int           `json:"sweeps,omitempty"` // workers spawned for nothing else
@@ -129,7 +130,7 @@ func (p *Pool) Snapshot(now time.Time) Saved {
 
 func (s *slot) saved(now time.Time, room *[]SavedWorker) SavedSlot {
 	saved := SavedSlot{
-		Filled: s.filled, Generation: s.generation, Finished: s.finished,
+		Filled: s.filled, Generation: s.generation, Finished: s.finished, Hasty: s.hasty,
 		Swept: s.sweep.done, Sweeps: s.sweep.spawned, Held: s.held, Replacing: s.replacing,
 	}
 	if s.failures > 0 {

@@ -31,6 +31,7 @@ type slot struct {
 	failure    string    // the last of them
 	failedAt   time.Time // and when
 	retryAt    time.Time // not before; zero when finished
+	hasty      int       // recycled workers in a row that served only a moment: see pace.go
 	finished   bool      // vacant for good, until a worker of a rollout is ready here
 
 	sweep sweep // before it is retired, or while it is held

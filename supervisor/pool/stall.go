@@ -74,7 +74,7 @@ func (p *Pool) stalledTooLong(w *worker) {
 		return
 	}
 	w.askDump(reason)
-	p.enqueue(w, reason)
+	p.enqueue(w, reason, hasteSpan)
 }
 
 // askDump: the first reason stays, because one dump is all there is.

@@ -30,6 +30,7 @@ type SlotStatus struct {
 	Generation int            `json:"generation"`
 	Failures   int            `json:"failures"`
 	RetryAt    time.Time      `json:"retry_at,omitzero"`
+	Hasty      int            `json:"hasty,omitempty"` // workers in a row that were recycled a moment after they were ready, where the next one waits for it
 	Finished   bool           `json:"finished,omitempty"`
 	Retiring   bool           `json:"retiring,omitempty"`
 	Held       string         `json:"held,omitempty"`      // why it gets no worker
@@ -62,6 +63,9 @@ func (p *Pool) Status() Status {
 		ss := SlotStatus{
 			Slot: s.number, State: s.state(p.now), Generation: s.generation, Failures: s.failures,
 			Finished: s.finished, Retiring: s.number >= p.want, Held: s.held, Replacing: s.replacing,
+		}
+		if s.hasty > hasteFree {
+			ss.Hasty = s.hasty
 		}
 		if ss.State == SlotBackoff {
 			ss.RetryAt = s.retryAt
