@@ -17,6 +17,10 @@ type app struct {
 	place       int  // among all apps, as the record has it
 	unsaved     bool // the record does not have it as it is
 	recorded    bool // the record has it
+	unjudged    bool // what stands says may be of before
+	stands      standing
+	deadline    time.Time // of the pool
+	waits       bool      // for a worker: see pool.Waits
 	name        string
 	config      App
 	pool        *pool.Pool

@@ -100,6 +100,7 @@ func (l *loop) dependency(name string) dependency {
 
 // start starts an app, or has it wait for those that it depends on.
 func (l *loop) start(a *app) {
+	l.changed(a)
 	l.watch(a)
 	a.waiting = len(a.config.DependsOn) > 0
 	if !a.waiting {
@@ -115,6 +116,7 @@ func (l *loop) reconsider(a *app) {
 	blocked := v == failed
 	switch {
 	case v == satisfied:
+		l.changed(a)
 		a.waiting, a.blocked, a.waitsFor = false, false, ""
 		// What it was opened with may be old by now: what it waited for may have made it.
 		a.generations[a.pool.Status().Generation] = newGeneration(a.config)
@@ -129,23 +131,47 @@ func (l *loop) reconsider(a *app) {
 		l.logs.Info().Str("app", a.name).Str("reason", why).Msg("app waits for what it depends on")
 		l.event(a, zerolog.InfoLevel, control.Event{Kind: eventWaiting, Reason: why, Message: "app " + a.name + " waits: " + why})
 	}
+	l.changed(a)
 	a.blocked, a.waitsFor = blocked, why
 	l.unsettled = true // others may wait for it
-	l.greeted()        // who waits for all waits for it no longer
 }
 
 // settle carries out what one message made possible or due, in the order that the
 // apps' dependencies say. It is called after each.
 func (l *loop) settle() {
+	if !l.unsettled {
+		return
+	}
+	defer l.judgeReady()
 	for l.unsettled {
 		l.unsettled = false
 		l.stopInOrder()
-		for _, a := range slices.Clone(l.apps) {
-			if a.waiting && !a.ended && !a.leaving && !l.stopping {
-				l.reconsider(a)
-			}
-		}
+		l.reconsiderAll()
 		l.runDrainHooks()
+	}
+}
+
+// reconsiderAll does so for all that wait. Who is who is looked up once for all of them.
+func (l *loop) reconsiderAll() {
+	if l.stopping {
+		return
+	}
+	var waiting []*app
+	for _, a := range l.apps {
+		if a.waiting && !a.ended && !a.leaving {
+			waiting = append(waiting, a)
+		}
+	}
+	if len(waiting) == 0 {
+		return
+	}
+	l.named = make(map[string]*app, len(l.apps))
+	for _, a := range l.apps {
+		l.named[a.name] = a
+	}
+	defer func() { l.named = nil }()
+	for _, a := range waiting {
+		l.reconsider(a)
 	}
 }
 

@@ -209,11 +209,7 @@ func (l *loop) memberReady(m *member) {
 // greet sends "Worker PID" once to each worker when all of an app are ready. Who
 // exits or is not wanted any more may be the last that the others waited for.
 func (l *loop) greet(a *app) {
-	if a.ended { // nothing of it is left that the others would wait for
-		l.greeted()
-		return
-	}
-	if !allReady(a.pool.Status()) {
+	if a.ended || !allReady(a.pool.Status()) {
 		return
 	}
 	l.changed(a)
@@ -231,32 +227,6 @@ func (l *loop) greet(a *app) {
 			l.note(m, ipc.Message{Topic: "greeting", Payload: text})
 		}
 	}
-	l.greeted()
-}
-
-// greeted closes Ready when the last app has been ready of those that can be.
-func (l *loop) greeted() {
-	if l.wasReady {
-		return
-	}
-	some := false
-	for _, a := range l.apps {
-		runs := a.config.OneShot && len(a.members) > 0 // nobody waits for more
-		if !a.everReady && !a.ended && !runs && !(a.waiting && a.blocked) {
-			return
-		}
-		some = some || a.everReady || runs
-	}
-	if !some || l.stopping {
-		return
-	}
-	// Whoever waits for this connects now, and is to find every slot open.
-	l.steerAll()
-	l.wasReady = true
-	l.saveState() // whoever takes over has to tell it again
-	close(l.s.ready)
-	l.tellReady()
-	l.logs.Info().Float64("took_ms", ms(time.Since(l.startedAt))).Msg("all workers are ready")
 }
 
 // allReady says whether each slot that has not finished has a ready worker, and that

@@ -381,6 +381,7 @@ func TestReadyWithoutTheOneThatFinished(t *testing.T) {
 	default:
 	}
 	exited{m: other}.apply(s.loop)
+	s.settle()
 	select {
 	case <-s.s.ready:
 	default:

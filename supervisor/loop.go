@@ -41,13 +41,14 @@ type loop struct {
 	dispatch    *dispatcher
 	stopping    bool
 	stop        masterStop
-	killed      bool // at once
-	saveDue     bool // the record lags behind
-	saveDelayed int  // messages since it was last up to date
-	spawning    int  // workers that are being started: whether that has worked is on its way
-	unsettled   bool // something happened that settle has to look at
-	asked       bool // a person has asked to stop
-	opening     bool // the apps that a new config adds are being opened
+	killed      bool            // at once
+	saveDue     bool            // the record lags behind
+	saveDelayed int             // messages since it was last up to date
+	spawning    int             // workers that are being started: whether that has worked is on its way
+	unsettled   bool            // something happened that settle has to look at
+	named       map[string]*app // by name the last of apps, while apps does not change; nil: to be looked for
+	asked       bool            // a person has asked to stop
+	opening     bool            // the apps that a new config adds are being opened
 	applying    []waitingApply
 	nextConfig  *Config // came meanwhile: the newest counts
 	config      *Config // that runs
@@ -74,7 +75,7 @@ type loop struct {
 }
 
 func newLoop(s *Supervisor) *loop {
-	return &loop{s: s, jobs: map[string]*job{}, startedAt: time.Now(), lookAt: time.Now(), given: &activation{}}
+	return &loop{s: s, unsettled: true, jobs: map[string]*job{}, startedAt: time.Now(), lookAt: time.Now(), given: &activation{}}
 }
 
 func (l *loop) run(ctx context.Context) (err error) {
@@ -179,7 +180,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 			l.noticePause()
 			l.timerStale = true
 			for _, a := range l.apps {
-				if d := a.pool.Deadline(); !d.IsZero() && !d.After(time.Now()) {
+				if d := a.deadline; !d.IsZero() && !d.After(time.Now()) {
 					l.step(a, pool.Tick{})
 				}
 			}
@@ -292,6 +293,8 @@ func (l *loop) step(a *app, ev pool.Event) {
 	for _, effect := range effects {
 		l.carryOut(a, effect)
 	}
+	a.deadline, a.waits = a.pool.Deadline(), a.pool.Waits()
+	l.greet(a) // whichever way the last that the others waited for has come, or gone
 	l.changed(a)
 	l.saveDue = true
 }
@@ -320,8 +323,8 @@ func (l *loop) setTimer() {
 		next = d
 	}
 	for _, a := range l.apps {
-		d := a.pool.Deadline()
-		if d.After(now.Add(heartbeat)) && a.pool.Waits() {
+		d := a.deadline
+		if a.waits && d.After(now.Add(heartbeat)) {
 			d = now.Add(heartbeat)
 		}
 		if !d.IsZero() && (next.IsZero() || d.Before(next)) {

@@ -130,9 +130,6 @@ func (f spawned) apply(l *loop) {
 	}
 	l.welcome(f.m)
 	l.step(f.m.app, pool.Spawned{ID: f.m.id, PID: f.m.proc.PID()})
-	if f.m.app.config.OneShot {
-		l.greeted()
-	}
 }
 
 func (f spawnFailed) apply(l *loop) {

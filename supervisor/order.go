@@ -149,15 +149,19 @@ func (l *loop) inNamespace(name string) (group []*app) {
 
 // listed is the app that goes by a name now, whether it runs or not; nil if none does.
 func (l *loop) listed(name string) *app {
-	for _, a := range slices.Backward(l.apps) {
-		if a.name == name { // those before it are replaced
-			if a.gone() {
-				return nil
+	last := l.named[name]
+	if l.named == nil {
+		for _, a := range slices.Backward(l.apps) {
+			if a.name == name { // those before it are replaced
+				last = a
+				break
 			}
-			return a
 		}
 	}
-	return nil
+	if last == nil || last.gone() {
+		return nil
+	}
+	return last
 }
 
 // gone says whether an app has ended by a change of the config.

@@ -34,8 +34,9 @@ type savedPatch struct {
 	Gone []int `json:"gone,omitempty"` // keys of apps that the record has no more
 }
 
-// changed has the next write tell of an app. Whatever a step or an order does to an app is marked by them.
-func (l *loop) changed(a *app) { a.unsaved = true }
+// changed has the next write tell of an app, and its standing judged anew. Whatever a step or an order does to an app is
+// marked by them.
+func (l *loop) changed(a *app) { a.unsaved, a.unjudged = true, true }
 
 // saveState writes the whole record.
 func (l *loop) saveState() { l.save(true) }

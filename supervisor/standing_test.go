@@ -1,0 +1,129 @@
+package supervisor
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tinehq/tine/supervisor/control"
+)
+
+func TestStanding(t *testing.T) {
+	for name, c := range map[string]struct {
+		facts appFacts
+		want  standing
+	}{
+		"is being started":                   {appFacts{state: control.AppRunning, wanted: 2}, appComing},
+		"was ready":                          {appFacts{state: control.AppRunning, wanted: 2, everReady: true}, appServing},
+		"was ready and is tried again":       {appFacts{state: control.AppRunning, wanted: 2, everReady: true, tried: true}, appServing},
+		"failed once and is tried again":     {appFacts{state: control.AppRunning, wanted: 2, tried: true}, appComing},
+		"gave up":                            {appFacts{state: control.AppGaveUp, wanted: 2}, appFailed},
+		"gave up after it was ready":         {appFacts{state: control.AppGaveUp, wanted: 2, everReady: true}, appFailed},
+		"scaled to nothing":                  {appFacts{state: control.AppRunning}, appThrough},
+		"finished":                           {appFacts{state: control.AppFinished, wanted: 2}, appThrough},
+		"stopped by an order":                {appFacts{state: control.AppStopped, wanted: 2}, appThrough},
+		"told to stop before it was ready":   {appFacts{state: control.AppStopping, wanted: 2}, appThrough},
+		"waits":                              {appFacts{state: control.AppWaiting, wanted: 2}, appComing},
+		"waits in vain":                      {appFacts{state: control.AppWaiting, wanted: 2, blocked: true}, appFailed},
+		"one-shot, its hook runs":            {appFacts{state: control.AppRunning, wanted: 1, oneShot: true}, appComing},
+		"one-shot, runs":                     {appFacts{state: control.AppRunning, wanted: 1, oneShot: true, tried: true}, appServing},
+		"one-shot, waits":                    {appFacts{state: control.AppWaiting, wanted: 1, oneShot: true}, appComing},
+		"one-shot, waits in vain":            {appFacts{state: control.AppWaiting, wanted: 1, oneShot: true, blocked: true}, appFailed},
+		"one-shot, finished":                 {appFacts{state: control.AppFinished, wanted: 1, oneShot: true, tried: true}, appThrough},
+		"one-shot, gave up":                  {appFacts{state: control.AppGaveUp, wanted: 1, oneShot: true, tried: true}, appFailed},
+		"one-shot, gave up and never ran":    {appFacts{state: control.AppGaveUp, wanted: 1, oneShot: true}, appFailed},
+		"one-shot, stopped before its start": {appFacts{state: control.AppStopped, wanted: 1, oneShot: true}, appThrough},
+	} {
+		if got := c.facts.standing(); got != c.want {
+			t.Errorf("%s: %d, wanted %d", name, got, c.want)
+		}
+		if settled := c.want != appComing; c.want.settled() != settled {
+			t.Errorf("%s: settled is %v", name, !settled)
+		}
+	}
+}
+
+// TestReadyWhicheverWayAJobEnds: beside an app that serves, a one-shot app keeps nobody waiting, also where it never ran.
+func TestReadyWhicheverWayAJobEnds(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	job := func(script string) App {
+		j := oneShot("job", script)
+		j.StartLimit = 2
+		return j
+	}
+	hooked := func(hook string) App {
+		j := job("exit 0")
+		j.Hooks.BeforeStart = Hook{Command: []string{"sh", "-c", hook}, Timeout: 100 * time.Millisecond}
+		return j
+	}
+	interpreter := job("")
+	interpreter.Command = []string{file("job", "#!/no/such/interpreter\n")}
+	vanishes := job("")
+	vanishes.Command = []string{file("vanishes", "#!/bin/sh\nrm \"$0\"; exit 1\n")}
+	never := job("exit 3")
+	never.Restart = RestartNever
+	endless := job("")
+	endless.Command, endless.StartLimit = interpreter.Command, 0
+	endless.Backoff.Base, endless.Backoff.Max = time.Hour, time.Hour
+	scheduled := job("")
+	scheduled.Command, scheduled.CronRestart = interpreter.Command, "@yearly"
+	for name, c := range map[string]struct {
+		job   App
+		state string
+	}{
+		"cannot be executed":           {interpreter, control.AppGaveUp},
+		"vanishes":                     {vanishes, control.AppGaveUp},
+		"its hook fails":               {hooked("exit 1"), control.AppGaveUp},
+		"its hook takes too long":      {hooked("sleep 60"), control.AppGaveUp},
+		"exits with 0":                 {job("exit 0"), control.AppFinished},
+		"exits with 1":                 {job("exit 1"), control.AppGaveUp},
+		"is never restarted":           {never, control.AppGaveUp},
+		"is killed":                    {job("kill -9 $$"), control.AppGaveUp},
+		"runs":                         {job("exec sleep 60"), control.AppRunning},
+		"is tried for ever":            {endless, control.AppRunning},
+		"gave up until its next time":  {scheduled, control.AppGaveUp},
+		"ends with what depends on it": {interpreter, control.AppGaveUp},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := startMaster(t, func(conf *Config) { // waits for Ready
+				conf.Apps = append(conf.Apps, c.job)
+				if strings.Contains(name, "depends") {
+					after := job("exit 0")
+					after.Name, after.DependsOn = "after", map[string]string{"job": DependsExited}
+					conf.Apps = append(conf.Apps, after)
+				}
+			})
+			for deadline := time.Now().Add(10 * time.Second); m.app("job").State != c.state; {
+				if time.Now().After(deadline) {
+					t.Fatalf("it is %q, wanted %q", m.app("job").State, c.state)
+				}
+				<-time.After(5 * time.Millisecond)
+			}
+			if strings.Contains(name, "depends") && !strings.Contains(m.log.String(), `"apps":["job","after"]`) {
+				t.Error("the log does not say what has failed")
+			}
+		})
+	}
+}
+
+// A master of nothing but a job that cannot be started now, and will be at its next time, is ready: it goes on.
+func TestReadyWithoutAnyAppThatRuns(t *testing.T) {
+	j := oneShot("job", "")
+	j.Command, j.StartLimit, j.CronRestart = []string{filepath.Join(t.TempDir(), "job")}, 1, "@yearly"
+	if err := os.WriteFile(j.Command[0], []byte("#!/no/such/interpreter\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	m := startMaster(t, func(c *Config) { c.Apps = []App{j} })
+	if a := m.app("job"); a.State != control.AppGaveUp {
+		t.Errorf("it is %q", a.State)
+	}
+}
