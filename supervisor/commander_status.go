@@ -68,7 +68,7 @@ func (s *survey) add(l *loop, a *app, now time.Time) {
 		Listen: []string{}, Steering: string(steering.Kind), Policy: string(steering.Policy),
 		SteeringNotes: append([]string{}, steering.Notes...), Refused: steering.Refused,
 		Workers: []control.Worker{}, Standbys: []control.Worker{},
-		RestartsTotal: a.history.restarts, CrashesTotal: a.history.crashes, Error: a.trouble(), OneShot: a.config.OneShot,
+		RestartsTotal: a.history.restarts, CrashesTotal: a.history.crashes, Failed: a.standing() == appFailed, Error: a.trouble(), OneShot: a.config.OneShot,
 		Rollout: a.history.lastRollout, Release: releaseOf(st.Generation, a.generations[st.Generation]), Previous: releaseOf(0, a.previous),
 	}
 	if app.Previous != nil && !a.previousUntil.IsZero() {

@@ -131,7 +131,7 @@ func appState(a control.App) cell {
 	switch {
 	case a.Rollout != nil && a.Rollout.State == control.RolloutRunning:
 		return cell{fmt.Sprintf("reloading %d/%d", a.Rollout.Done, a.Rollout.Total), yellow}
-	case a.State == control.AppGaveUp:
+	case a.Failed, a.State == control.AppGaveUp:
 		return cell{a.State, red}
 	case a.State == control.AppRunning && len(a.Unreachable) > 0:
 		return cell{"unreachable", red}

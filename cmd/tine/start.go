@@ -35,7 +35,9 @@ func newStart() *cobra.Command {
 		Long: `Run apps in the background, and return when all workers are ready. The flags are
 those of run, and COMMAND is what it is there: a Go program that calls worker.Start of
 github.com/tinehq/tine/worker. When the workers do not become ready, the last lines of
-the log are shown and the exit status is that of the master. The log, and what the
+the log are shown and the exit status is that of the master. When an app is not started
+because what it depends on has failed, the others run and the exit status is 1. Warnings
+of the log are shown in any case. The log, and what the
 workers write, is in the log file that the config names, else below
 $XDG_STATE_HOME/tine, for root below /var/log/tine. See startup for a start with the
 machine.
@@ -269,41 +271,6 @@ func notRunning(ctx context.Context, c *supervisor.Config) error {
 		return fmt.Errorf("cannot see whether %s runs already: %w", c.Name, err)
 	}
 	return fmt.Errorf("%s runs already (pid %d): tine reload replaces its workers; another one needs another --name", st.Name, foremost(st))
-}
-
-// started says what runs now.
-func started(cmd *cobra.Command, c *supervisor.Config, pid int, log string) error {
-	text := fmt.Sprintf("%s started: pid %d, log %s", c.Name, pid, log)
-	if c.Control != supervisor.ControlOff {
-		ctx, cancel := context.WithTimeout(cmd.Context(), answerTimeout)
-		defer cancel()
-		client := control.NewClient(c.Control)
-		defer client.Close()
-		st, err := client.Status(ctx)
-		if err != nil {
-			text += fmt.Sprintf("\nbut tine ls will not see it: %v (why is in the log)", err)
-		}
-		for _, a := range st.Apps {
-			text += fmt.Sprintf("\n%-10s ", a.Name)
-			if a.OneShot {
-				text += a.State
-				if a.Error != "" {
-					text += ": " + a.Error
-				}
-				continue
-			}
-			if a.State == control.AppWaiting {
-				text += a.Error
-				continue
-			}
-			text += fmt.Sprintf("%d of %d ready", a.Ready, a.Desired)
-			if len(a.Listen) > 0 {
-				text += " on " + strings.Join(a.Listen, " ")
-			}
-		}
-	}
-	_, err := fmt.Fprintln(cmd.OutOrStdout(), text)
-	return err
 }
 
 // endedEarly tells of a master that ended before it was ready, with its last words.

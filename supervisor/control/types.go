@@ -75,10 +75,12 @@ type App struct {
 	CrashesTotal  uint64        `json:"crashes_total"`     // unasked ends with a code other than 0 or by a signal
 	OneShot       bool          `json:"oneshot,omitempty"` // it does its work and ends, and is never ready
 	// NextRun is when its schedule replaces its workers or runs it again, in the zone of the schedule; none: it has none.
-	NextRun  *time.Time `json:"next_run,omitempty"`
-	Error    string     `json:"error,omitempty"`    // why it gave up or could not be started, or what it waits for
-	Release  *Release   `json:"release,omitempty"`  // what its workers are started from; absent: none was yet
-	Previous *Release   `json:"previous,omitempty"` // the one before, which a rollback returns to; absent: none is remembered
+	NextRun *time.Time `json:"next_run,omitempty"`
+	// Failed: it gave up, or is not started because what it depends on has failed. Nobody need wait for it.
+	Failed   bool     `json:"failed,omitempty"`
+	Error    string   `json:"error,omitempty"`    // why it gave up or could not be started, or what it waits for
+	Release  *Release `json:"release,omitempty"`  // what its workers are started from; absent: none was yet
+	Previous *Release `json:"previous,omitempty"` // the one before, which a rollback returns to; absent: none is remembered
 }
 
 // Release is what workers are started from: a crash, a scale or another master start the same again, whatever is on disk by
