@@ -25,6 +25,7 @@ func (s standing) settled() bool { return s != appComing }
 type appFacts struct {
 	state     string // of package control
 	everReady bool
+	leaving   bool // somebody has told it to stop
 	blocked   bool // what it waits for will not come by itself
 	oneShot   bool
 	tried     bool // it has a process, or the start of one has failed
@@ -36,8 +37,13 @@ func (f appFacts) standing() standing {
 	switch f.state {
 	case control.AppGaveUp:
 		return appFailed
-	case control.AppFinished, control.AppStopped, control.AppStopping:
+	case control.AppFinished, control.AppStopped:
 		return appThrough
+	case control.AppStopping:
+		if f.leaving {
+			return appThrough
+		}
+		return appComing // it ends by itself, and then it is known how
 	case control.AppWaiting:
 		if f.blocked {
 			return appFailed
@@ -55,7 +61,7 @@ func (f appFacts) standing() standing {
 
 func (a *app) standing() standing {
 	st := a.pool.Status()
-	f := appFacts{state: a.state(), everReady: a.everReady, blocked: a.blocked, oneShot: a.config.OneShot, wanted: st.Wanted}
+	f := appFacts{state: a.state(), everReady: a.everReady, leaving: a.leaving, blocked: a.blocked, oneShot: a.config.OneShot, wanted: st.Wanted}
 	if f.oneShot {
 		f.tried = tried(st)
 	}
