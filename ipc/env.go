@@ -59,6 +59,8 @@ func ScrubEnv(env []string) []string {
 
 func private(key string) bool {
 	switch key {
+	case "TINE_RUNTIME_DIR": // a tine that a worker or a hook calls looks where this one is
+		return false
 	case "LISTEN_FDS", "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDNAMES", // systemd: sockets
 		"NOTIFY_SOCKET", "MAINPID", "MAINPIDFILE", "FDSTORE", // systemd: readiness
 		"NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_UNIQUE_ID": // Node: a parent's channel

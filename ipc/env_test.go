@@ -177,8 +177,8 @@ func TestInherited(t *testing.T) {
 func TestScrubEnv(t *testing.T) {
 	in := []string{"PATH=/bin", "TINE_CHANNEL_FD=3", "TINE_LISTEN=:1", "LISTEN_FDS=1", "LISTEN_PID=2", "LISTEN_FDNAMES=x", "NOTIFY_SOCKET=@x",
 		"WATCHDOG_USEC=1", "WATCHDOG_PID=1", "TABLEFLIP_HAS_PARENT_7DIU3=yes", "NODE_CHANNEL_FD=4", "NODE_UNIQUE_ID=1",
-		"MAINPID=1", "LISTEN=:1", "NODE_ENV=production", "MY_TINE_X=1", "odd", "=x"}
-	want := []string{"PATH=/bin", "LISTEN=:1", "NODE_ENV=production", "MY_TINE_X=1", "odd", "=x"}
+		"MAINPID=1", "LISTEN=:1", "NODE_ENV=production", "MY_TINE_X=1", "TINE_RUNTIME_DIR=/x", "odd", "=x"}
+	want := []string{"PATH=/bin", "LISTEN=:1", "NODE_ENV=production", "MY_TINE_X=1", "TINE_RUNTIME_DIR=/x", "odd", "=x"}
 	copied := slices.Clone(in)
 	if got := ScrubEnv(in); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
