@@ -44,6 +44,7 @@ var sections = []section{
 	{"crash", "kill -9 of the master under load", (*bench).crash},
 	{"upgrade", "upgrades of Tine itself under load", (*bench).upgrade},
 	{"keeper", "the keeper at rest, and the binary", (*bench).keeper},
+	{"many", "hundreds of one-shot apps: start, crash of the master, stop", (*bench).many},
 	{"container", "kills and upgrades as PID 1 of a container", (*bench).container},
 }
 
