@@ -153,7 +153,10 @@ type App struct {
 	// OneShot says that the app does its work and ends: once it has exited 0 it has finished, and what else it could be
 	// waited for, being ready, is not. The default of Workers is 1 then.
 	OneShot bool
-	Log     AppLog
+	// NotAtStart has a one-shot app with CronRestart or Watch run for the first time when these say so, or when somebody
+	// starts it. In a file: at_start: false.
+	NotAtStart bool
+	Log        AppLog
 
 	complete bool // zero fields are meant as they are
 }

@@ -95,6 +95,7 @@ var keyDescriptions = map[string]string{
 	"apps.*.watch.ignore":               "Patterns of names or paths to leave out, such as *.log or node_modules.",
 	"apps.*.watch.debounce":             "How long it must be quiet after a change. Default: 200ms.",
 	"apps.*.oneshot":                    "Whether the app does its work and ends.",
+	"apps.*.at_start":                   "false: a one-shot app with cron_restart or watch is run for the first time when these say so. Default: true.",
 	"apps.*.log":                        "Where the output of the workers goes. Default: the master's log.",
 	"apps.*.log.file":                   "The file.",
 	"apps.*.log.max_size":               "Size at which the file is rotated, at least 4KiB. Default: off.",

@@ -124,6 +124,25 @@ func (d *decoder) watch(to *Watch) codec {
 	return c
 }
 
+// atStart decodes whether an app is run at the start, the opposite of to.
+func (d *decoder) atStart(to *bool) codec {
+	c := d.boolean(new(bool))
+	return codec{
+		func(path string, n ast.Node) {
+			is := !*to
+			d.boolean(&is).decode(path, n)
+			*to = !is
+		},
+		c.schema,
+		func() any {
+			if !*to {
+				return nil
+			}
+			return false
+		},
+	}
+}
+
 // life checks what happens to an app besides being kept running.
 func (c *checker) life(at string, a App) {
 	if a.Namespace != "" && (len(a.Namespace) > maxAppName || !appNamePattern.MatchString(a.Namespace)) {
@@ -143,6 +162,14 @@ func (c *checker) life(at string, a App) {
 		}
 	}
 	c.watch(join(at, "watch"), a.Watch)
+	if a.NotAtStart {
+		switch {
+		case !a.OneShot:
+			c.fail(join(at, "at_start"), "only a one-shot app can be left out at the start: write oneshot: true beside it")
+		case a.CronRestart == "" && len(a.Watch.Paths) == 0:
+			c.fail(join(at, "at_start"), "it would never be run: write cron_restart or watch beside it")
+		}
+	}
 	if a.OneShot && a.Restart == RestartAlways {
 		c.fail(join(at, "oneshot"), "an app that restarts always never finishes: write restart: on-failure or never")
 	}
@@ -226,6 +253,10 @@ func (c *checker) dependencies(apps []App) {
 			c.oneOf(join(at, name), a.DependsOn[name], DependsReady, DependsExited)
 			if a.DependsOn[name] == DependsExited && to.Restart == RestartAlways {
 				c.fail(join(at, name), "%s restarts always and so never exits: write ready", name)
+			}
+			if to.NotAtStart {
+				c.fail(join(at, name), "%s is not run at the start, so that this would wait until its time comes: take at_start: false out of it", name)
+				continue
 			}
 			if a.DependsOn[name] == DependsReady && to.OneShot {
 				c.fail(join(at, name), "%s is a one-shot app and so never ready: write {%s: exited}", name, name)

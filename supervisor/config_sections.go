@@ -155,6 +155,7 @@ func (d *decoder) appFields(a *App) []field {
 		{"cron_restart", d.textInto(&a.CronRestart)},
 		{"watch", d.watch(&a.Watch)},
 		{"oneshot", d.boolean(&a.OneShot)},
+		{"at_start", d.atStart(&a.NotAtStart)},
 		{"log", d.short("file", []field{
 			{"file", d.pathInto(&a.Log.File)},
 			{"max_size", d.size(&a.Log.MaxSize)},

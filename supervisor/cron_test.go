@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/pool"
 )
 
 // TestScheduleOfTheLastMaster: what fell between two masters is due, and what was due under the first is not again.
@@ -49,5 +50,27 @@ func TestCronRestartRolls(t *testing.T) {
 	m.must(control.Order{Verb: control.VerbStop, App: "job"})
 	if a := m.app("job"); a.State != control.AppStopped || a.NextRun != nil {
 		t.Errorf("%+v", a)
+	}
+}
+
+// TestNotAtStart: a one-shot app that is left out at the start runs when its time comes, holds up nobody, and may be
+// started before.
+func TestNotAtStart(t *testing.T) {
+	m := startMaster(t, func(c *Config) {
+		soon, late := oneShot("soon", "exit 0"), oneShot("late", "exit 0")
+		soon.NotAtStart, soon.CronRestart = true, "@every 2s"
+		late.NotAtStart, late.CronRestart = true, "0 0 29 2 *"
+		c.Apps = []App{soon, late}
+	})
+	if a := m.app("late"); a.State != control.AppWaiting || a.NextRun == nil || a.Error != "" || a.CrashesTotal != 0 {
+		t.Errorf("before its time: %+v", a)
+	}
+	m.await(0, of("soon", "cron"))
+	e := m.await(0, of("soon", pool.KindSpawned.String()))
+	m.await(e.ID, of("soon", "app ended"))
+	m.must(control.Order{Verb: control.VerbStart, App: "late"})
+	m.await(0, of("late", pool.KindSpawned.String()))
+	if a := m.app("late"); a.State != control.AppFinished {
+		t.Errorf("after a start: %+v", a)
 	}
 }

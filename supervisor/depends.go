@@ -101,6 +101,10 @@ func (l *loop) dependency(name string) dependency {
 // start starts an app, or has it wait for those that it depends on.
 func (l *loop) start(a *app) {
 	l.changed(a)
+	if a.config.NotAtStart && !a.ordered && a.history.lastID == 0 {
+		l.leaveOut(a)
+		return
+	}
 	l.watch(a)
 	a.waiting = len(a.config.DependsOn) > 0
 	if !a.waiting {

@@ -32,11 +32,28 @@ func (c App) readyTimeout() time.Duration {
 func (l *loop) runAgain(a *app, reason string) {
 	switch state := a.state(); {
 	case l.stopping || a.opening != nil:
-	case state == control.AppFinished || state == control.AppGaveUp:
+	case state == control.AppFinished || state == control.AppGaveUp || a.awaitsTime():
 		l.orderOwn(a, control.VerbStart, reason)
 	default:
 		l.logs.Warn().Str("app", a.name).Str("reason", reason).Str("state", state).Msg("one-shot app not run again: it has not ended")
 	}
+}
+
+// leaveOut ends a one-shot app before it was run: its first time is still to come.
+func (l *loop) leaveOut(a *app) {
+	l.setSchedule(a)
+	l.setFileWatch(a)
+	e := l.logs.Info().Str("app", a.name)
+	if a.schedule != nil {
+		e = e.Time("next_run", a.schedule.Next())
+	}
+	e.Msg("one-shot app not run at the start")
+	l.step(a, pool.Stop{Reason: "not run at the start"})
+}
+
+// awaitsTime says whether a was left out at the start, and was not run since.
+func (a *app) awaitsTime() bool {
+	return a.config.NotAtStart && a.ended && !a.halted && !a.leaving && a.code == 0 && a.history.lastID == 0
 }
 
 // comesAgain says whether an app that has ended will be started by itself.

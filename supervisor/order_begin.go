@@ -95,6 +95,8 @@ func (a *app) state() string {
 		return control.AppRunning
 	case a.waiting:
 		return control.AppWaiting
+	case a.awaitsTime():
+		return control.AppWaiting
 	case a.ended && a.halted:
 		return control.AppStopped
 	case a.ended && a.code != 0:

@@ -14,7 +14,7 @@ type standing int
 const (
 	appComing  standing = iota // it is being started, tried again, or waits for apps that may come
 	appServing                 // it was ready once; a one-shot app: it runs or was tried, and nobody waits for more
-	appThrough                 // nothing of it is to be started: it has finished, was stopped or scaled to nothing, or leaves
+	appThrough                 // nothing of it is to be started: it has finished, was stopped or scaled to nothing, leaves, or waits for its time
 	appFailed                  // it gave up, or waits for one that will not come by itself
 )
 
@@ -27,6 +27,7 @@ type appFacts struct {
 	everReady bool
 	leaving   bool // somebody has told it to stop
 	blocked   bool // what it waits for will not come by itself
+	later     bool // it waits for its time
 	oneShot   bool
 	tried     bool // it has a process, or the start of one has failed
 	wanted    int  // workers
@@ -45,8 +46,11 @@ func (f appFacts) standing() standing {
 		}
 		return appComing // it ends by itself, and then it is known how
 	case control.AppWaiting:
-		if f.blocked {
+		switch {
+		case f.blocked:
 			return appFailed
+		case f.later:
+			return appThrough
 		}
 		return appComing
 	}
@@ -61,7 +65,7 @@ func (f appFacts) standing() standing {
 
 func (a *app) standing() standing {
 	st := a.pool.Status()
-	f := appFacts{state: a.state(), everReady: a.everReady, leaving: a.leaving, blocked: a.blocked, oneShot: a.config.OneShot, wanted: st.Wanted}
+	f := appFacts{state: a.state(), everReady: a.everReady, leaving: a.leaving, blocked: a.blocked, later: a.awaitsTime(), oneShot: a.config.OneShot, wanted: st.Wanted}
 	if f.oneShot {
 		f.tried = tried(st)
 	}

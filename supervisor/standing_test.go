@@ -32,6 +32,7 @@ func TestStanding(t *testing.T) {
 		"one-shot, runs":                     {appFacts{state: control.AppRunning, wanted: 1, oneShot: true, tried: true}, appServing},
 		"one-shot, waits":                    {appFacts{state: control.AppWaiting, wanted: 1, oneShot: true}, appComing},
 		"one-shot, waits in vain":            {appFacts{state: control.AppWaiting, wanted: 1, oneShot: true, blocked: true}, appFailed},
+		"one-shot, waits for its time":       {appFacts{state: control.AppWaiting, wanted: 1, oneShot: true, later: true}, appThrough},
 		"one-shot, finished":                 {appFacts{state: control.AppFinished, wanted: 1, oneShot: true, tried: true}, appThrough},
 		"one-shot, gave up":                  {appFacts{state: control.AppGaveUp, wanted: 1, oneShot: true, tried: true}, appFailed},
 		"one-shot, gave up and never ran":    {appFacts{state: control.AppGaveUp, wanted: 1, oneShot: true}, appFailed},

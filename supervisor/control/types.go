@@ -50,7 +50,7 @@ const (
 	AppStopped  = "stopped"  // by an order: it has no worker until the next start
 	AppFinished = "finished" // all its workers exited 0 unasked
 	AppGaveUp   = "gave up"  // it never became ready, and is not tried again by itself
-	AppWaiting  = "waiting"  // it is not started yet, for those that it depends on are not what it needs
+	AppWaiting  = "waiting"  // it is not started yet, for those that it depends on are not what it needs, or its time has not come
 )
 
 // App is one program under supervision.
