@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -44,9 +45,12 @@ type leftWorker struct {
 	hello ipc.Hello // empty: it has not said any
 }
 
-// serves says whether it can be adopted.
+// serves says whether it can be adopted. What it says of itself it may make up: what cannot be is
+// nothing that others could be adopted by.
 func (f *leftWorker) serves() bool {
-	return f.pid > 0 && f.hello.State == ipc.StateReady && f.hello.Worker == uint64(f.id)
+	h := f.hello
+	return f.pid > 0 && h.State == ipc.StateReady && h.Worker == uint64(f.id) &&
+		h.Slot >= 0 && h.Slot < pool.MaxSlots && h.Slot < ipc.MaxSlots && h.Seat >= 0 && h.Seat < ipc.Seats && h.Generation < math.MaxInt32
 }
 
 // rescued is what has to be done about the workers that could not be adopted.
