@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"strconv"
@@ -119,9 +120,18 @@ func longestStop(c *supervisor.Config) time.Duration {
 	return longest
 }
 
-// nextKeeper makes a master whose keeper has died the next keeper.
+// nextKeeper makes a master whose keeper has died the next keeper. A tine start that waits is told by the next master.
 func nextKeeper(c *supervisor.Config, h *heldClaim) supervisor.Option {
 	return supervisor.WithNextKeeper(func(files map[string][]*os.File) error {
+		start, err := h.above.duplicateStart()
+		if err != nil {
+			return err
+		}
+		if len(start) > 0 {
+			defer start[0].Close()
+			files = maps.Clone(files)
+			files[startName] = start
+		}
 		return keeper.Succeed(keeperOptions(c, h.id, h.file()), files)
 	})
 }
@@ -184,8 +194,11 @@ func (a *above) takeStart() {
 	delete(a.files, startName)
 }
 
-// duplicateStart is the pipe for the next master; none where its reader was told already.
+// duplicateStart is the pipe for the next master; none where nobody waits, or its reader was told already.
 func (a *above) duplicateStart() (files []*os.File, err error) {
+	if a.start == nil {
+		return nil, nil
+	}
 	f, err := ipc.Duplicate(a.start)
 	switch {
 	case errors.Is(err, os.ErrClosed):

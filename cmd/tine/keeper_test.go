@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -327,26 +328,32 @@ func isPipeOfStart(path string) bool {
 	return count(filepath.Dir(path)+"/*") == 1 && count("/proc/self/fd/*") == 0
 }
 
+// startAtGate begins a tine start whose workers wait at the gate, below a keeper.
+func (sh *shell) startAtGate() (start *exec.Cmd, out, stderr *bytes.Buffer, gate string, keeper, master int) {
+	sh.t.Helper()
+	gate = fifo(sh.t, sh.dir, "gate")
+	sh.env = append(sh.env, "TINE_KEEPER=on", "MEMBER_GATE="+gate)
+	write(sh.t, sh.dir, "tine.yaml", webConfig)
+	start, out, stderr = sh.command("start", "-c", "tine.yaml")
+	if err := start.Start(); err != nil {
+		sh.t.Fatal(err)
+	}
+	eventually(sh.t, "the master has started its workers", func() bool {
+		for _, pid := range sh.processes() {
+			if below := masterOf(pid); below != 0 && masterOf(below) == 0 && len(sh.processes()) == 5 { // else it is the start itself
+				keeper, master = pid, below
+			}
+		}
+		return master != 0
+	})
+	return start, out, stderr, gate, keeper, master
+}
+
 // TestKeptStartOutlivesACrash: a start that waits is told by the master after the one that has crashed.
 func TestKeptStartOutlivesACrash(t *testing.T) {
 	t.Parallel()
-	sh := newShell(t, "TINE_KEEPER=on")
-	gate := fifo(t, sh.dir, "gate")
-	sh.env = append(sh.env, "MEMBER_GATE="+gate)
-	write(t, sh.dir, "tine.yaml", webConfig)
-	cmd, out, stderr := sh.command("start", "-c", "tine.yaml")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var keeper, first int
-	eventually(t, "the master has started its workers", func() bool {
-		for _, pid := range sh.processes() {
-			if master := masterOf(pid); master != 0 && masterOf(master) == 0 && len(sh.processes()) == 5 { // else it is the start itself
-				keeper, first = pid, master
-			}
-		}
-		return first != 0
-	})
+	sh := newShell(t)
+	cmd, out, stderr, gate, keeper, first := sh.startAtGate()
 	syscall.Kill(first, syscall.SIGKILL)
 	eventually(t, "another master is there", func() bool { pid := masterOf(keeper); return pid != 0 && pid != first })
 	openGate(t, gate)
@@ -355,6 +362,40 @@ func TestKeptStartOutlivesACrash(t *testing.T) {
 	}
 	has(t, out.String(), fmt.Sprintf("pid %d,", keeper))
 	sh.do(0, "stop", "--now")
+}
+
+// TestKeptStartOutlivesItsKeeper: a start that waits is told by the master below the next keeper, which it names.
+func TestKeptStartOutlivesItsKeeper(t *testing.T) {
+	t.Parallel()
+	sh := newShell(t)
+	cmd, out, stderr, gate, keeper, first := sh.startAtGate()
+	syscall.Kill(keeper, syscall.SIGKILL)
+	eventually(t, "the master is the keeper of another one", func() bool { return masterOf(first) != 0 })
+	openGate(t, gate)
+	if code := sh.end(cmd.Wait()); code != 0 {
+		t.Errorf("start has ended with %d: %s", code, stderr)
+	}
+	has(t, out.String(), fmt.Sprintf("pid %d,", first), "2 of 2 ready")
+	sh.do(0, "stop", "--now")
+}
+
+// TestKeptStartInterruptedWithoutItsKeeper: who gives up waiting leaves nothing behind, also below the next keeper.
+func TestKeptStartInterruptedWithoutItsKeeper(t *testing.T) {
+	t.Parallel()
+	sh := newShell(t)
+	cmd, _, stderr, _, keeper, first := sh.startAtGate()
+	syscall.Kill(keeper, syscall.SIGKILL)
+	eventually(t, "the master is the keeper of another one", func() bool {
+		cmd, _, _ := sh.command("status")
+		return masterOf(first) != 0 && cmd.Run() == nil
+	})
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if code := sh.end(cmd.Wait()); code != exitInterrupted {
+		t.Errorf("exit status %d, want %d: %s", code, exitInterrupted, stderr)
+	}
+	eventually(t, "no process is left", func() bool { return len(sh.processes()) == 0 })
 }
 
 const litterConfig = `

@@ -240,7 +240,7 @@ func startMaster(cmd *cobra.Command, c *supervisor.Config, id identity, args []s
 	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	defer context.AfterFunc(ctx, func() { _ = master.Process.Signal(syscall.SIGTERM) })()
+	defer context.AfterFunc(ctx, func() { stopAgain(c, master.Process) })()
 	line, err := bufio.NewReader(told).ReadString('\n')
 	switch {
 	case line == readyWord:
@@ -250,6 +250,18 @@ func startMaster(cmd *cobra.Command, c *supervisor.Config, id identity, args []s
 		return fmt.Errorf("not ready after %s: it goes on in the background, see tine status (pid %d, log %s)", timeout, master.Process.Pid, path)
 	}
 	return endedEarly(cmd, c, master, ctx.Err() != nil, path, from)
+}
+
+// stopAgain stops what was started: the process, or the one that has become the keeper in its place.
+func stopAgain(c *supervisor.Config, master *os.Process) {
+	_ = master.Signal(syscall.SIGTERM)
+	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
+	defer cancel()
+	client := control.NewClient(c.Control)
+	defer client.Close()
+	if st, err := client.Status(ctx); err == nil && foremost(st) != master.Pid {
+		_ = syscall.Kill(foremost(st), syscall.SIGTERM)
+	}
 }
 
 // notRunning refuses a second master at the same control socket, also one that has claimed no name, as one of an older tine.

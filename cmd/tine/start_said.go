@@ -16,9 +16,9 @@ const maxWarnings = 10
 // started says what runs now, and what does not. It fails where an app was to run and does not. A one-shot app that fails
 // fails nobody but those that depend on it: that it did is shown.
 func started(cmd *cobra.Command, c *supervisor.Config, pid int, log string) error {
-	text := fmt.Sprintf("%s started: pid %d, log %s", c.Name, pid, log)
+	said := func(pid int) string { return fmt.Sprintf("%s started: pid %d, log %s", c.Name, pid, log) }
 	if c.Control == supervisor.ControlOff {
-		_, err := fmt.Fprintln(cmd.OutOrStdout(), text)
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), said(pid))
 		return err
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), answerTimeout)
@@ -26,6 +26,10 @@ func started(cmd *cobra.Command, c *supervisor.Config, pid int, log string) erro
 	client := control.NewClient(c.Control)
 	defer client.Close()
 	st, err := client.Status(ctx)
+	if err == nil {
+		pid = foremost(st) // another than the one that was started, if that was killed meanwhile
+	}
+	text := said(pid)
 	if err != nil {
 		text += fmt.Sprintf("\nbut tine ls will not see it: %v (why is in the log)", err)
 	}

@@ -124,11 +124,9 @@ func (s *succession) Upgrade(ctx context.Context, binary string, give func() (ma
 		if err != nil {
 			return nil, err
 		}
-		if s.above.start != nil {
-			start, err := s.above.duplicateStart()
-			if err != nil {
-				return nil, err
-			}
+		if start, err := s.above.duplicateStart(); err != nil {
+			return nil, err
+		} else if len(start) > 0 {
 			files[startName] = start
 		}
 		if claim, err := s.above.held.duplicate(); err != nil {
