@@ -19,6 +19,7 @@ type cbpf struct {
 	slots    int        // that have joined
 	programs []classic  // by group
 	number   numbering
+	member   membership
 }
 
 func newCBPF(groups int, o Options) *cbpf {
@@ -54,6 +55,23 @@ func (n numbering) of(group int) ([]int, error) {
 	return n(group)
 }
 
+// membership tells a socket that is in a group, by which a program is attached to all of it; nil: none listens. A nil
+// membership is of groups that keep the one that has joined first.
+type membership func(group int) *os.File
+
+// membership is that of the Set's groups, asked as numbering is.
+func (s *Set) membership(group int) *os.File { return s.groups[group].member() }
+
+// of is a member of the group; joined, where no other is known.
+func (m membership) of(group int, joined *os.File) *os.File {
+	if m != nil {
+		if f := m(group); f != nil {
+			return f
+		}
+	}
+	return joined
+}
+
 // onlyFirst lets the first socket of a group have all connections.
 func onlyFirst() (p classic) {
 	p.ret(0)
@@ -78,7 +96,7 @@ func (c *cbpf) keepOut(group int) error {
 	if c.attached[group] || c.groups[group] == nil {
 		return nil
 	}
-	err := attach(c.groups[group], c.programs[group])
+	err := attach(c.member.of(group, c.groups[group]), c.programs[group])
 	c.attached[group] = err == nil
 	return err
 }
@@ -123,7 +141,7 @@ func (c *cbpf) install(open []int, weights []uint8) (err error) {
 			continue
 		}
 		c.programs[i] = program
-		err = attach(member, program)
+		err = attach(c.member.of(i, member), program)
 		if err != nil && (c.attached[i] || c.slots > 1) {
 			return err
 		}

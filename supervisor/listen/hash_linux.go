@@ -10,6 +10,7 @@ type hash struct {
 	joined int        // slots
 	open   []int
 	number numbering
+	member membership
 }
 
 func newHash(groups int) *hash { return &hash{groups: make([]*os.File, groups), open: first(1)} }
@@ -45,7 +46,7 @@ func (h *hash) narrow(group int) error {
 	if err != nil {
 		return err
 	}
-	return attach(member, p)
+	return attach(h.member.of(group, member), p)
 }
 
 func (h *hash) leave(group, slot int) {
@@ -64,7 +65,7 @@ func (h *hash) steer(open []int, _ []uint8) error {
 		if len(open) < h.joined && h.narrow(i) == nil {
 			continue
 		}
-		_ = detach(member)
+		_ = detach(h.member.of(i, member))
 	}
 	return nil
 }

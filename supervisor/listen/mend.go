@@ -45,7 +45,7 @@ func (s *Set) mend(slot int) (all []Mended) {
 			continue
 		}
 		if isDeaf(g.sockets[slot]) {
-			g.lost(slot)
+			g.hear()
 		}
 		if g.listens(slot) {
 			continue
@@ -112,6 +112,30 @@ func (g *group) join(keepOut func() error) (*os.File, error) {
 		_ = control(g.sockets[slot], func(fd int) error { return setFlag(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, true) })
 	}
 	return joinTCP(g.at, keepOut)
+}
+
+// hear takes off all sockets that listen no more, and says whether there are any. It comes before whatever else changes the order:
+// of those that were shut down meanwhile nobody has seen which was the first.
+func (g *group) hear() (lost bool) {
+	var deaf []int
+	for slot, f := range g.sockets {
+		if g.listens(slot) && isDeaf(f) {
+			deaf = append(deaf, slot)
+		}
+	}
+	g.lostAtOnce(deaf)
+	return len(deaf) > 0
+}
+
+// hear does so in all groups, where a socket is about to be added.
+func (s *Set) hear() {
+	lost := false
+	for _, g := range s.groups {
+		lost = g.hear() || lost
+	}
+	if lost {
+		s.try(s.steer)
+	}
 }
 
 // lostAtOnce is lost for several slots, in an order that nobody has seen.

@@ -319,3 +319,69 @@ func TestShareFreshens(t *testing.T) {
 		return nil
 	})
 }
+
+// startMended mends a slot, and gives it a worker.
+func startMended(t *testing.T, s *Set, slot int) *worker {
+	t.Helper()
+	for _, m := range s.Mend(slot) {
+		if m.Err != nil {
+			t.Fatal(m.Err)
+		}
+	}
+	return startApart(t, s, slot)
+}
+
+// Sockets that are shut down before anybody looks leave an order that nobody has seen. It is known or not, but never taken for
+// another: a slot that is out gets nothing as long as a program steers.
+func TestMendOfSeveral(t *testing.T) {
+	for _, kind := range kindsHere(t) {
+		for _, shut := range [][]int{{0, 1}, {1, 0}, {2, 0}, {3, 2}, {2, 1, 3}} {
+			t.Run(fmt.Sprint(kind, shut), func(t *testing.T) {
+				s := mustOpenAs(t, 4, Options{Best: kind, Policy: Random}, "127.0.0.1:0")
+				for slot := range 4 {
+					startApart(t, s, slot)
+				}
+				for _, slot := range shut {
+					shutSocket(t, s, 0, slot)
+				}
+				slices.Sort(shut)
+				for _, slot := range shut {
+					startMended(t, s, slot)
+				}
+				reaches(t, s, s.Steering().Kind != KindHash)
+			})
+		}
+	}
+}
+
+// The slots that are added and removed around a socket that was shut down are steered as if it had not been.
+func TestMendAroundScaling(t *testing.T) {
+	for _, kind := range kindsHere(t) {
+		t.Run(string(kind), func(t *testing.T) {
+			s := mustOpenAs(t, 4, Options{Best: kind, Policy: Random}, "127.0.0.1:0", "127.0.0.1:0")
+			workers := map[int]*worker{}
+			for slot := range 4 {
+				workers[slot] = startApart(t, s, slot)
+			}
+			shutSocket(t, s, 0, 1)
+			if err := s.OpenSlot(4); err != nil {
+				t.Fatal(err)
+			}
+			startApart(t, s, 4)
+			startMended(t, s, 1)
+			shutSocket(t, s, 0, 4)
+			workers[4] = startMended(t, s, 4)
+			reaches(t, s, kind != KindHash)
+			for _, slot := range []int{4, 3, 2} {
+				workers[slot].stop()
+				if err := s.CloseSlot(slot); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if st := s.Steering(); st.Kind != kind {
+				t.Fatalf("it steers by %s: %v", st.Kind, st.Notes)
+			}
+			reaches(t, s, kind != KindHash)
+		})
+	}
+}

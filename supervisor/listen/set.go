@@ -142,6 +142,7 @@ func (s *Set) OpenSlot(slot int) error {
 	case slot >= ipc.MaxSlots:
 		return fmt.Errorf("cannot open slot %d: there can be %d", slot, ipc.MaxSlots)
 	}
+	s.hear()
 	if s.blocked = s.open(); s.blocked != nil {
 		return fmt.Errorf("cannot open slot %d: %w", slot, s.blocked)
 	}

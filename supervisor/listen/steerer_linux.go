@@ -10,12 +10,12 @@ func makers() []maker {
 		{KindEBPF, makeEBPF},
 		{KindCBPF, func(s *Set, _ int) (steerer, error) {
 			c := newCBPF(len(s.groups), s.options)
-			c.number = s.numbering
+			c.number, c.member = s.numbering, s.membership
 			return c, nil
 		}},
 		{KindHash, func(s *Set, _ int) (steerer, error) {
 			h := newHash(len(s.groups))
-			h.number = s.numbering
+			h.number, h.member = s.numbering, s.membership
 			return h, nil
 		}},
 	}

@@ -299,11 +299,8 @@ func (w *watcher) hear(now time.Duration) (deaf bool) {
 	s := w.set
 	if w.reader.deaf {
 		for _, g := range s.groups {
-			for slot, f := range g.sockets {
-				if g.listens(slot) && isDeaf(f) {
-					g.lost(slot)
-					w.deafAt = 0
-				}
+			if g.hear() {
+				w.deafAt = 0
 			}
 		}
 		s.try(s.steer)
