@@ -282,7 +282,7 @@ func (e *reuseEBPF) join(group, slot int, socket *os.File) error {
 	if e.joined[slot] == 0 && slot >= e.inherited {
 		settleLine(e.board.Line(slot))
 	}
-	if slot >= g.inherited || !g.has(slot) {
+	if slot >= g.inherited || !g.has(slot, socket) {
 		if err := g.put(slot, socket); err != nil {
 			return err
 		}
@@ -294,13 +294,14 @@ func (e *reuseEBPF) join(group, slot int, socket *os.File) error {
 	return nil
 }
 
-// renew puts the slot's other socket into the map. The kernel has taken out the one that it replaces.
+// renew puts the slot's other socket into the map. The kernel has taken out the one that it replaces, unless somebody holds
+// that on, and it listens: as a worker does whose socket was not handed on.
 func (e *reuseEBPF) renew(group, slot int, socket *os.File) error {
 	g := e.groups[group]
 	if g == nil || e.joined[slot] == 0 {
 		return e.join(group, slot, socket)
 	}
-	if !g.has(slot) {
+	if !g.has(slot, socket) {
 		if err := g.put(slot, socket); err != nil {
 			return err
 		}
@@ -309,10 +310,17 @@ func (e *reuseEBPF) renew(group, slot int, socket *os.File) error {
 	return g.attach() // the group may be another
 }
 
-// has says whether the map has a socket of the slot: one that was shut down is not in it any more, whatever became of it.
-func (g *groupEBPF) has(slot int) bool {
-	var cookie uint64
-	return g.sockets.Lookup(uint32(slot), &cookie) == nil
+// has says whether the map has this socket of the slot: one that was shut down is not in it any more, whatever became of it.
+func (g *groupEBPF) has(slot int, socket *os.File) bool {
+	var got, want uint64
+	if g.sockets.Lookup(uint32(slot), &got) != nil {
+		return false
+	}
+	err := control(socket, func(fd int) (err error) {
+		want, err = unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE)
+		return err
+	})
+	return err == nil && got == want
 }
 
 func (g *groupEBPF) put(slot int, socket *os.File) error {
