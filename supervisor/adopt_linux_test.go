@@ -309,6 +309,25 @@ func TestMasterCrash(t *testing.T) {
 	}
 }
 
+// TestWorkersOfOneGenerationAreNotEachOther: many that start at the same time find each what is its own, also where the
+// generation is one of the last master.
+func TestWorkersOfOneGenerationAreNotEachOther(t *testing.T) {
+	m := startKept(t, keptConfig)
+	m.crash(m.await("ready", allAppsReady))
+	if err := m.do(control.Order{Verb: control.VerbScale, App: "web", N: 16}); err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range onlyApp(m.await("sixteen", allAppsReady)).Workers {
+		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", w.PID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf("TINE_SLOT=%d", w.Slot); !slices.Contains(strings.Split(string(env), "\x00"), want) {
+			t.Errorf("worker %d in slot %d does not find %s", w.ID, w.Slot, want)
+		}
+	}
+}
+
 // What dies together with the master is found by the next one.
 func TestMasterAndWorkerCrash(t *testing.T) {
 	m := startKept(t, keptConfig)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -183,7 +184,8 @@ func (s *Supervisor) start(m *member, g *generation) error {
 		return err
 	}
 	defer lifelineChild.Close()
-	recipe.command.Env = append(recipe.command.Env, m.ownEnv()...)
+	// A slice of its own: the recipe is every worker's of the generation, and they start at the same time.
+	recipe.command.Env = slices.Concat(recipe.command.Env, m.ownEnv())
 	// The pumps may have a line before the PID that stands in front of it is known.
 	known := make(chan struct{})
 	var stdout, stderr *outlet

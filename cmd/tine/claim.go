@@ -221,14 +221,13 @@ func (h *heldClaim) reachable(address string) {
 	}
 }
 
-// see takes the claim if there is none, and answers on it if nobody else does.
+// see takes the claim if there is none, and answers on it if nobody else does. It is called by one goroutine. While it asks
+// who holds the claim, which may take seconds, it holds nobody up.
 func (h *heldClaim) see(ctx context.Context) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	if keeper.Answers() {
 		return
 	}
-	if h.claim == nil {
+	if h.file() == nil {
 		got, err := claim.Take(ctx, h.id.name)
 		if err != nil {
 			if !h.said && ctx.Err() == nil {
@@ -237,9 +236,13 @@ func (h *heldClaim) see(ctx context.Context) {
 			}
 			return
 		}
+		h.mu.Lock()
 		h.claim = got
+		h.mu.Unlock()
 		h.store()
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if err := h.claim.Serve(h.about); err != nil && !h.said {
 		h.said = true
 		fmt.Fprintf(os.Stderr, "tine: %v; going on without: tine ls may not find this master\n", err)
