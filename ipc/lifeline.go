@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -20,9 +21,14 @@ import (
 //	master 2 ══ new channel ══════ worker      it came over the lifeline
 //
 // A lifeline carries single bytes, each with one descriptor. A byte comes whole or not at all, so nothing on it is ever
-// torn, whenever a master dies. Its file can be given to another process, before or after this one ends. The methods may
-// be called from one goroutine at a time.
-type Lifeline struct{ file *os.File }
+// torn, whenever a master dies. The worker may send one back, without a descriptor: that it is about to end on purpose. A Bye
+// says that too, but one that was on its way to a master that died is lost; the byte waits for the next one, also when the
+// worker has ended meanwhile. Its file can be given to another process, before or after this one ends. The methods may
+// be called from one goroutine at a time, Left and Close from any.
+type Lifeline struct {
+	file *os.File
+	left atomic.Bool
+}
 
 // NewLifeline makes one: the masters' end, and the file that becomes the worker's descriptor. The caller closes child after
 // the worker has been started.
@@ -31,7 +37,7 @@ func NewLifeline() (l *Lifeline, child *os.File, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot make a lifeline: %w", err)
 	}
-	return &Lifeline{own}, child, nil
+	return &Lifeline{file: own}, child, nil
 }
 
 // OpenLifeline is the lifeline whose File an earlier master has left. It owns f.
@@ -44,7 +50,7 @@ func OpenLifeline(f *os.File) (*Lifeline, error) {
 		f.Close()
 		return nil, fmt.Errorf("cannot open lifeline %s: %w", f.Name(), err)
 	}
-	return &Lifeline{f}, nil
+	return &Lifeline{file: f}, nil
 }
 
 // File is the lifeline's own file, to be duplicated or sent: it stays the lifeline's.
@@ -88,8 +94,25 @@ func (l *Lifeline) send(fd int) error {
 	}
 }
 
+// Left says whether the worker has told that it ends on purpose, to this master or an earlier one. It never waits, and
+// takes nothing away: the next master is told the same. After Close it is what it was then.
+func (l *Lifeline) Left() bool {
+	if c, err := l.file.SyscallConn(); err == nil {
+		_ = c.Control(func(fd uintptr) {
+			var b [1]byte
+			if n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT); err == nil && n > 0 {
+				l.left.Store(true)
+			}
+		})
+	}
+	return l.left.Load()
+}
+
 // Close closes this process's copy of the end.
-func (l *Lifeline) Close() error { return l.file.Close() }
+func (l *Lifeline) Close() error {
+	l.Left()
+	return l.file.Close()
+}
 
 // Renewals are the worker's end of a Lifeline.
 type Renewals struct {
@@ -150,6 +173,20 @@ func openChannel(fd int) (*Conn, error) {
 		}
 	}
 	return nil, fmt.Errorf("cannot renew channel: %w", err)
+}
+
+// Leave tells all masters, also those to come, that this process is about to end on purpose: see Lifeline.Left. It never waits.
+func (r *Renewals) Leave() error {
+	c, err := r.sock.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("cannot tell the lifeline: %w", err)
+	}
+	var sent error
+	err = c.Control(func(fd uintptr) { sent = unix.Sendto(int(fd), []byte{0}, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil) })
+	if err = errors.Join(err, sent); err != nil {
+		return fmt.Errorf("cannot tell the lifeline: %w", err)
+	}
+	return nil
 }
 
 // Close makes Next return. Calling it again does nothing.

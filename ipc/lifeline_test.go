@@ -128,6 +128,56 @@ func TestLifelineEndsWithItsLastHolder(t *testing.T) {
 	}
 }
 
+// What a worker has said before it ended is there for each master that comes later, and for whoever has closed the lifeline.
+func TestLifelineTellsWhoHasLeft(t *testing.T) {
+	keepsFDs(t)
+	l, r := lifeline(t)
+	again, err := OpenLifeline(duplicateOf(t, l.File()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.Left() {
+		t.Error("left before it said so")
+	}
+	if err := r.Leave(); err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	if !l.Left() || !l.Left() {
+		t.Error("who has left has not")
+	}
+	again.Close()
+	l.Close()
+	if !l.Left() || !again.Left() {
+		t.Error("it is forgotten when the lifeline is closed")
+	}
+}
+
+// A worker that fills its lifeline waits for nobody, and one that only ends has not left.
+func TestLifelineOfWhoSaysItForEver(t *testing.T) {
+	keepsFDs(t)
+	l, r := lifeline(t)
+	r.Close()
+	if l.Left() {
+		t.Error("the end of a worker says that it has left")
+	}
+	l.Close()
+	l, r = lifeline(t)
+	defer l.Close()
+	var err error
+	for n := 0; err == nil && n < 100_000_000; n++ {
+		err = r.Leave()
+	}
+	if !errors.Is(err, unix.EAGAIN) {
+		t.Errorf("%v, want %v", err, unix.EAGAIN)
+	}
+	if c, err := l.Renew(); err != nil {
+		t.Errorf("it keeps out a channel: %v", err)
+	} else {
+		c.Close()
+	}
+}
+
 func TestLifelineOfAWorkerThatIsGone(t *testing.T) {
 	keepsFDs(t)
 	l, r := lifeline(t)

@@ -190,8 +190,7 @@ func (l *loop) resume() {
 				ready: sm.Ready, greeted: sm.Greeted, left: sm.Left, drains: sm.Drains, seat: sm.Seat,
 			}
 			if sm.Exit != nil {
-				exit := sm.Exit.restored()
-				m.unjudged = &exit
+				m.unjudged = sm.Exit
 				ended[a] = append(ended[a], m)
 				continue
 			}
@@ -211,8 +210,9 @@ func (l *loop) resume() {
 		}
 		for _, m := range ended[a] {
 			l.sit(m)
-			l.replaced(m, "it had ended: "+m.unjudged.String())
-			exited{m, *m.unjudged}.apply(l)
+			exit := m.unjudged.restored()
+			l.replaced(m, "it had ended: "+exit.String())
+			exited{m: m, exit: exit, left: m.unjudged.Left}.apply(l)
 		}
 		for _, m := range unreached[a] {
 			l.logs.Error().Str("app", a.name).Int("slot", m.slot).Uint64("worker", uint64(m.id)).Err(m.unreached).Msg("cannot adopt worker")

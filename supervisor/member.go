@@ -24,6 +24,9 @@ const lastFrames = 100 * time.Millisecond
 // microseconds unless a stranger holds it; a replacement should not wait for that.
 const lastWords = 5 * time.Millisecond
 
+// leftUnheard is the reason of a worker that has left when no master was there to hear one.
+const leftUnheard = "left while no master heard it"
+
 // member is the master's view of one worker process. All fields belong to the
 // loop once spawned has been posted; the goroutines below only post.
 type member struct {
@@ -36,7 +39,7 @@ type member struct {
 	stray     bool       // in no record of that master
 	unreached error      // why it could not be
 	placed    bool       // it has been given its slot
-	unjudged  *proc.Exit // it has ended, and whoever is in charge next judges that
+	unjudged  *savedExit // it has ended, and whoever is in charge next judges that
 	handing   bool       // its channel is ended for another master: what it has said counts
 
 	proc     *proc.Process
@@ -124,7 +127,7 @@ func (s *Supervisor) follow(m *member, p *proc.Process, conn *ipc.Conn) {
 	if m.lifeline != nil {
 		defer m.lifeline.Close()
 	}
-	s.post(exited{m: m, exit: exit})
+	s.post(exited{m: m, exit: exit, left: m.lifeline != nil && m.lifeline.Left()})
 	select {
 	case <-p.Exited():
 		<-p.OutputDone()

@@ -57,6 +57,7 @@ type (
 	exited struct {
 		m    *member
 		exit proc.Exit
+		left bool // it told so on its lifeline: see ipc.Lifeline.Left
 	}
 )
 
@@ -190,6 +191,9 @@ func (f exited) apply(l *loop) {
 	a := f.m.app
 	if f.m.ended {
 		return // it was let go of between the signs of its end, and taken back
+	}
+	if f.left && !f.m.left && !f.m.drains {
+		l.bye(f.m, ipc.Bye{Reason: leftUnheard})
 	}
 	f.m.ended = true
 	delete(a.members, f.m.id)

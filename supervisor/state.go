@@ -129,7 +129,7 @@ func (l *loop) savedApp(a *app, now time.Time) savedApp {
 		if m.row != nil {
 			saved.Seat = m.seat
 		}
-		saved.Exit = saveExit(m.unjudged)
+		saved.Exit = m.unjudged
 		s.Members = append(s.Members, saved)
 	}
 	return s

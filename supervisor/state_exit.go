@@ -14,15 +14,12 @@ type savedExit struct {
 	Code    int            `json:"code"`
 	Signal  syscall.Signal `json:"signal,omitempty"`
 	Unknown bool           `json:"unknown,omitempty"`
+	Left    bool           `json:"left,omitempty"`  // it ended on purpose: ipc.Lifeline.Left
 	Line    string         `json:"line,omitempty"`  // proc.Exit.LastLine
 	Lines   string         `json:"lines,omitempty"` // proc.Exit.LastLines
 }
 
-// saveExit is nil for nil: the worker runs, or nobody knows yet that it does not.
-func saveExit(e *proc.Exit) *savedExit {
-	if e == nil {
-		return nil
-	}
+func saveExit(e proc.Exit) *savedExit {
 	return &savedExit{Code: e.Code, Signal: e.Signal, Unknown: e.Unknown, Line: e.LastLine, Lines: e.LastLines}
 }
 
@@ -43,7 +40,8 @@ func (l *loop) leaveExits(files map[string][]*os.File) {
 		}
 		within(m.proc.OutputDone(), time.Until(until))
 		exit := m.proc.Exit()
-		m.unjudged, any = &exit, true
+		m.unjudged, any = saveExit(exit), true
+		m.unjudged.Left = m.lifeline != nil && m.lifeline.Left()
 		name := workerName(m.app.key, m.id)
 		closeFiles(files[name])
 		delete(files, name)

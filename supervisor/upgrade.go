@@ -369,7 +369,7 @@ func (l *loop) reclaim(m *member, until time.Time) bool {
 	if err != nil {
 		l.worker(l.logs.Error(), m).Err(err).Msg("cannot have the worker back after an upgrade that failed; another one takes its place")
 		m.lifeline.Close() // it drains
-		l.s.wg.Go(func() { l.s.post(exited{m, proc.Exit{Code: -1, Unknown: true}}) })
+		l.s.wg.Go(func() { l.s.post(exited{m: m, exit: proc.Exit{Code: -1, Unknown: true}}) })
 		return false
 	}
 	m.proc = p

@@ -109,6 +109,9 @@ func (d *drain) begin(w *Worker, o order) {
 	d.mu.Unlock()
 	go newCountdown(o.delay).count(d.done, d.shut)
 	go newLongCountdown(o.delay+o.timeout).count(d.done, d.cut)
+	if first && !o.stay {
+		w.leaves()
+	}
 	if first {
 		close(d.begun) // from here on every answer asks its client to go
 		go d.run(w, o)

@@ -104,6 +104,14 @@ func (l *lifeline) superseded() bool {
 	return l.next != nil
 }
 
+// leaves notes on the lifeline that this process ends on purpose. A Bye follows on the channel, with the reason; if its master dies
+// before that is read, or there is none until this process has ended, the next master would take it for finished without the note.
+func (w *Worker) leaves() {
+	if w.link != nil && w.link.lifeline != nil {
+		_ = w.link.lifeline.renewals.Leave() // nobody is there: nobody will judge
+	}
+}
+
 func (l *lifeline) close() {
 	l.renewals.Close()
 	l.mu.Lock()
