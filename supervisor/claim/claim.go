@@ -19,17 +19,25 @@ var ErrSilent = errors.New("it does not answer")
 
 // TakenError says that another master of this user has the name.
 type TakenError struct {
-	About        // PID alone is known where it did not answer
+	About        // PID alone is known where it did not answer, and 0 where nothing is
 	Err   error  // why it said nothing; nil: it answered
 	name  string // that was asked for
 }
 
 func (e *TakenError) Error() string {
 	name := cmp.Or(e.name, e.Name)
+	text := name + " runs already" + inBrackets(e.PID)
 	if e.Err != nil {
-		return fmt.Sprintf("%s runs already (pid %d), but %v", name, e.PID, e.Err)
+		return text + ", but " + e.Err.Error()
 	}
-	return fmt.Sprintf("%s runs already (pid %d)", name, e.PID)
+	return text
+}
+
+func inBrackets(pid int) string {
+	if pid <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (pid %d)", pid)
 }
 
 func (e *TakenError) Unwrap() error { return e.Err }
@@ -37,11 +45,11 @@ func (e *TakenError) Unwrap() error { return e.Err }
 // StrangerError says that another user holds a claim that is not his. Nothing that he says is believed.
 type StrangerError struct {
 	Address  string
-	UID, PID int
+	UID, PID int // PID 0: it is not known
 }
 
 func (e *StrangerError) Error() string {
-	return fmt.Sprintf("user %d (pid %d) has taken %s, the name by which this user's master is found", e.UID, e.PID, e.Address)
+	return fmt.Sprintf("user %d%s has taken %s, the name by which this user's master is found", e.UID, inBrackets(e.PID), e.Address)
 }
 
 // askTimeout bounds one question to a holder, which answers at once.

@@ -16,7 +16,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const squatterName = "CLAIM_TEST_SQUAT" // tells the test's program, started as another user, what to bind
+const (
+	squatterName = "CLAIM_TEST_SQUAT" // tells the test's program, started as another user, what to bind
+	squatterFull = "CLAIM_TEST_FULL"  // and to keep its queue full
+)
 
 func TestMain(m *testing.M) {
 	if address := os.Getenv(squatterName); address != "" {
@@ -24,11 +27,35 @@ func TestMain(m *testing.M) {
 			fmt.Println(err)
 			os.Exit(1)
 		}
+		if os.Getenv(squatterFull) != "" {
+			if err := fill(address); err != nil {
+				fmt.Println(err)
+				os.Exit(1)
+			}
+		}
 		fmt.Println("bound")
 		_, _ = os.Stdin.Read(make([]byte, 1)) // until the test ends
 		return
 	}
 	os.Exit(m.Run())
+}
+
+// fill connects until the queue is full. The connections are open until the process ends, or each is answered.
+func fill(address string) error {
+	for range 10 * backlog {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		if err == nil {
+			err = unix.Connect(fd, &unix.SockaddrUnix{Name: address})
+		}
+		if err != nil {
+			unix.Close(fd)
+			if errors.Is(err, unix.EAGAIN) {
+				return nil
+			}
+			return err
+		}
+	}
+	return errors.New("the queue is never full")
 }
 
 // world makes one of the test's own.
@@ -97,6 +124,24 @@ func TestSilent(t *testing.T) {
 	}
 }
 
+// Many who ask at once, or one who does so to hide the master, make nobody believe that it hangs.
+func TestManyAsk(t *testing.T) {
+	world(t)
+	c := take(t, "web")
+	if err := fill(c.Address()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := askOnce(t.Context(), c.Address()); !errors.Is(err, errAgain) {
+		t.Errorf("with a full queue: %v", err)
+	}
+	if err := c.Serve(func() About { return example }); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := Ask(t.Context(), "web"); err != nil || a != example {
+		t.Errorf("it says %+v, %v", a, err)
+	}
+}
+
 // A holder that ends while a question waits is none.
 func TestEndsWhileAsked(t *testing.T) {
 	world(t)
@@ -159,6 +204,12 @@ func TestStranger(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("NOT TESTED: another user's name needs root, to become one")
 	}
+	for name, full := range map[string]string{"answering": "", "with a full queue": "1"} {
+		t.Run(name, func(t *testing.T) { strangerHolds(t, full) })
+	}
+}
+
+func strangerHolds(t *testing.T, full string) {
 	world(t)
 	dir := t.TempDir()
 	for d := dir; d != "/"; d = filepath.Dir(d) { // so that he gets at the program
@@ -177,7 +228,7 @@ func TestStranger(t *testing.T) {
 	}
 	const nobody = 65534
 	cmd := exec.CommandContext(t.Context(), program)
-	cmd.Env = []string{squatterName + "=" + Address("web")}
+	cmd.Env = []string{squatterName + "=" + Address("web"), squatterFull + "=" + full}
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	in, err := cmd.StdinPipe()
@@ -197,7 +248,7 @@ func TestStranger(t *testing.T) {
 		t.Fatalf("%q, %v", text[:n], err)
 	}
 	var stranger *StrangerError
-	if _, err := Take(t.Context(), "web"); !errors.As(err, &stranger) || stranger.UID != nobody || stranger.PID != cmd.Process.Pid {
+	if _, err := Take(t.Context(), "web"); !errors.As(err, &stranger) || stranger.UID != nobody || full == "" && stranger.PID != cmd.Process.Pid {
 		t.Errorf("Take: %v", err)
 	}
 	if all := Find(t.Context()); len(all) != 1 || !errors.As(all[0].Err, &stranger) || all[0].About != (About{}) {

@@ -25,7 +25,8 @@
 //
 // Anybody in the network namespace can bind a name and connect to it. So who asks looks who listens (SO_PEERCRED): only the
 // user himself and root are believed, and a name that a stranger holds is a [StrangerError], with which a master runs on
-// without a claim. Who answers looks who asks, and tells a stranger nothing.
+// without a claim. Where his queue is full, so that nobody can connect to him, the kernel's table of sockets says whose it is.
+// Who answers looks who asks, and tells a stranger nothing.
 //
 // # Elsewhere: a locked file
 //

@@ -65,6 +65,8 @@ func Take(ctx context.Context, name string) (*Claim, error) {
 				return nil, context.Cause(ctx)
 			}
 			continue
+		case errors.Is(err, ErrNone):
+			return nil, fmt.Errorf("cannot take the name %s: somebody has it, who does not listen", address)
 		case errors.Is(err, ErrSilent):
 			return nil, &TakenError{About: a, Err: ErrSilent, name: name}
 		case err != nil:
@@ -182,12 +184,13 @@ func peer(conn *net.UnixConn) (cred *unix.Ucred, err error) {
 // and its PID is known; a *[StrangerError] is none of this user's.
 func Ask(ctx context.Context, name string) (About, error) { return ask(ctx, Address(name)) }
 
-// ask asks again where the holder has ended, or has handed on what it answers with, while the question waited.
+// ask asks again where the holder has ended, or has handed on what it answers with, while the question waited, and where many
+// others ask.
 func ask(ctx context.Context, address string) (a About, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	for {
-		if a, err = askOnce(ctx, address); !errors.Is(err, errHungUp) {
+		if a, err = askOnce(ctx, address); !errors.Is(err, errAgain) {
 			return a, err
 		}
 		select {
@@ -198,15 +201,20 @@ func ask(ctx context.Context, address string) (a About, err error) {
 	}
 }
 
-var errHungUp = errors.New("it has hung up")
+var errAgain = errors.New("it has hung up, or too many ask")
 
 func askOnce(ctx context.Context, address string) (About, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", address)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return About{}, ErrNone
-	case err != nil && (ctx.Err() != nil || errors.Is(err, syscall.EAGAIN)): // its queue is full
+	case err != nil && ctx.Err() != nil:
 		return About{}, ErrSilent
+	case errors.Is(err, syscall.EAGAIN): // its queue is full, as a stranger may keep his own
+		if uid, ok := listenerOf(address); ok && uid != 0 && uid != os.Geteuid() {
+			return About{}, &StrangerError{Address: address, UID: uid}
+		}
+		return About{}, errAgain
 	case err != nil:
 		return About{}, fmt.Errorf("cannot ask %s: %w", address, err)
 	}
@@ -229,7 +237,7 @@ func askOnce(ctx context.Context, address string) (About, error) {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return a, ErrSilent
 		}
-		return a, errHungUp
+		return a, errAgain
 	}
 	if a.PID == 0 {
 		a.PID = int(cred.Pid)
