@@ -33,7 +33,9 @@ func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) (
 		}
 		if bad := to.Set(flag.Name, value); bad != nil {
 			err = usageError{fmt.Errorf("%s=%q in the environment: %w", name, value, bad)}
+			return
 		}
+		_ = to.SetAnnotation(flag.Name, fromVariable, []string{name})
 	}
 	set(flags, flags.Lookup("config"))
 	inFile := flags.Lookup("config").Value.String() != ""

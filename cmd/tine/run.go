@@ -182,7 +182,7 @@ func (f *runFlags) load(flags *pflag.FlagSet, args []string) (*supervisor.Config
 	} else if isFolder(c.Control) {
 		c.Control = filepath.Join(c.Control, socketName(c.Name))
 	}
-	return c, c.Validate()
+	return c, blameFlags(flags, c, c.Validate())
 }
 
 // nameMaster gives a master whose config says no name that of its only app, else that

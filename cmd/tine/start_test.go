@@ -18,6 +18,12 @@ import (
 // these words, exits 1 within a second, and leaves nothing.
 func refused(t *testing.T, args []string, words []string, opts ...option) {
 	t.Helper()
+	refusedWith(t, exitFailed, args, words, opts...)
+}
+
+// refusedWith is refused with another exit status.
+func refusedWith(t *testing.T, code int, args []string, words []string, opts ...option) {
+	t.Helper()
 	// These tests are not parallel, because of the second. But the machine may be busy
 	// with something else: the best of five counts, and the second is longer by how much
 	// the machine is slower than one that starts a process in 100 ms.
@@ -30,7 +36,7 @@ func refused(t *testing.T, args []string, words []string, opts ...option) {
 		}
 		second = time.Duration(float64(time.Second) * max(1, time.Since(began).Seconds()/0.1))
 		m = startIn(t, folder(t), args, opts...)
-		m.ended(1)
+		m.ended(code)
 		if m.took < second {
 			break
 		}
@@ -104,18 +110,19 @@ func TestNoRightToThePort(t *testing.T) {
 
 func TestBadAddress(t *testing.T) {
 	for name, c := range map[string]struct {
+		code    int
 		address string
 		words   []string
 	}{
-		"PortTooLarge": {":99999", []string{":99999", "port"}},
-		"NoPort":       {"127.0.0.1", []string{"127.0.0.1", "expected"}},
-		"NotHere":      {"192.0.2.1:7000", []string{"192.0.2.1:7000", "assign"}},
-		"NoSuchHost":   {"nowhere.invalid:7000", []string{"nowhere.invalid:7000"}},
-		"NoFolder":     {"unix:/nowhere/web.sock", []string{"/nowhere/web.sock", "no such file"}},
-		"IPv6Open":     {"[::1:7000", []string{"[::1:7000", "expected"}},
+		"PortTooLarge": {exitUsage, ":99999", []string{"--listen: ", ":99999", "port"}},
+		"NoPort":       {exitUsage, "127.0.0.1", []string{"--listen: ", "127.0.0.1", "expected"}},
+		"NotHere":      {exitFailed, "192.0.2.1:7000", []string{"192.0.2.1:7000", "assign"}},
+		"NoSuchHost":   {exitFailed, "nowhere.invalid:7000", []string{"nowhere.invalid:7000"}},
+		"NoFolder":     {exitFailed, "unix:/nowhere/web.sock", []string{"/nowhere/web.sock", "no such file"}},
+		"IPv6Open":     {exitUsage, "[::1:7000", []string{"--listen: ", "[::1:7000", "expected"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			refused(t, []string{"run", "-l", c.address, "--", memberPath}, c.words)
+			refusedWith(t, c.code, []string{"run", "-l", c.address, "--", memberPath}, c.words)
 		})
 	}
 }
