@@ -302,6 +302,9 @@ func (l *loop) quit() error {
 
 // takeBack is what adoption is, in the process that has let go, or was about to.
 func (l *loop) takeBack() {
+	if server := l.s.control.Load(); server != nil {
+		server.Reclaim()
+	}
 	l.s.renewControl()
 	l.saveDue, l.kept.torn = true, true                 // the record may tell of exits that nobody was to judge here
 	if _, err := record.Open(l.kept.file); err != nil { // whoever has failed may have made it unusable

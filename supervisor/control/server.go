@@ -224,7 +224,7 @@ func (s *Server) Hand() ([]*os.File, error) {
 }
 
 // Release leaves the socket to the master that it was handed to: new connections are
-// that one's, and Close removes nothing. Requests under way go on. Renew takes it back.
+// that one's, and Close removes nothing. Requests under way go on. Reclaim takes it back.
 func (s *Server) Release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -235,8 +235,20 @@ func (s *Server) Release() {
 	s.socket.Pause()
 }
 
+// Reclaim takes back what Release has left to a master that has failed: see Release.
+func (s *Server) Reclaim() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing || s.socket == nil || !s.socket.released {
+		return
+	}
+	s.socket.released = false
+	sign(s.socket.lock, s.options.Keeper)
+	s.socket.Resume()
+}
+
 // Renew makes the socket again where its file is gone, as after a cleaner of temporary
-// folders or a logout, and says whether it did. Requests under way go on. Serve goes on
+// folders or a logout, and says whether it did. One that was released is not its concern. Requests under way go on. Serve goes on
 // with the new one. Where it cannot be made it listens elsewhere meanwhile, as
 // ListenElsewhere does, and each Renew tries again, of which an error is told once. It
 // costs a look at the file, or a few, and is to be called about once a second.
@@ -244,13 +256,8 @@ func (s *Server) Renew() (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.socket
-	if s.closing || old == nil {
+	if s.closing || old == nil || old.released {
 		return false, nil
-	}
-	if old.released {
-		old.released = false
-		sign(old.lock, s.options.Keeper)
-		old.Resume()
 	}
 	elsewhere := isAbstract(old.path)
 	if old.there() && !elsewhere {
