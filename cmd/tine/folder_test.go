@@ -54,3 +54,55 @@ func TestFolderByItsName(t *testing.T) {
 	})
 	m.stop()
 }
+
+// TestUpgradeWithoutTheFolder: what has the name of the folder that a master was started in may be gone when it is upgraded, also
+// of one that was brought back when the name led elsewhere already.
+func TestUpgradeWithoutTheFolder(t *testing.T) {
+	t.Parallel()
+	for name, crash := range map[string]bool{"removed": false, "turned, crashed, removed": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := folder(t)
+			write(t, dir, "tine.yaml", twoCalm)
+			for _, f := range []string{"1", "2"} {
+				if err := os.Mkdir(filepath.Join(dir, f), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			here := filepath.Join(dir, "current")
+			turn := func(to string) {
+				t.Helper()
+				_ = os.Remove(here)
+				if err := os.Symlink(to, here); err != nil {
+					t.Fatal(err)
+				}
+			}
+			turn("1")
+			m := startIn(t, dir, []string{"run", "-c", filepath.Join(dir, "tine.yaml")}, kept, withEnv("PWD="+here), func(c *exec.Cmd) { c.Dir = here })
+			m.await(is("all workers are ready"))
+			st := m.mustStatus()
+			before := workerPIDs(st)
+			if crash {
+				turn("2")
+				syscall.Kill(st.PID, syscall.SIGKILL)
+				eventually(t, "another master", func() bool {
+					now, err := m.status()
+					return err == nil && now.PID != st.PID && len(now.Apps) == 1 && slices.Equal(workerPIDs(now), before)
+				})
+			} else if err := os.Remove(here); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Remove(filepath.Join(dir, "1")); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				out, _ := m.tell(0, "upgrade")
+				has(t, out, "2 workers untouched\n")
+			}
+			if now := workerPIDs(m.mustStatus()); !slices.Equal(now, before) {
+				t.Errorf("workers %v, before %v", now, before)
+			}
+			m.stop()
+		})
+	}
+}

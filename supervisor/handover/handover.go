@@ -11,9 +11,16 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	_ "unsafe" // for the name of a variable
 
 	"github.com/cloudflare/tableflip"
 )
+
+// startFolder is where tableflip starts the next process: what this one's working folder was called before main began. "": where
+// this one is.
+//
+//go:linkname startFolder github.com/cloudflare/tableflip.initialWD
+var startFolder string
 
 const (
 	// DefaultTimeout is for all of an upgrade.
@@ -170,6 +177,9 @@ func (u *Upgrader) Upgrade(ctx context.Context, binary string, give func() (map[
 	}
 	u.near.drain()
 	u.far.drain()
+	if _, err := os.Stat(startFolder); err != nil {
+		startFolder = "" // the folder was removed, or has another name by now: this process is in it all the same
+	}
 	before := os.Args[0]
 	os.Args[0] = binary // that is what tableflip starts
 	defer func() {
