@@ -73,8 +73,9 @@ func newCacheList() *cobra.Command {
 					}
 					out.add(v.Key, v.Epoch, memory(int64(v.Bytes)), age, v.Source, cell{dash(v.Error), red})
 				}
-				out.write(newScreen(cmd.OutOrStdout()), 0)
-				return nil
+				s := newScreen(cmd.OutOrStdout())
+				out.write(s, 0)
+				return s.failed()
 			})
 		},
 	}

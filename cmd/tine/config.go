@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -126,8 +127,9 @@ they were are not touched. A config with a fault changes nothing.`,
 				if asJSON {
 					return printJSON(cmd.OutOrStdout(), result)
 				}
-				printChanges(cmd, result)
-				return nil
+				s := newScreen(cmd.OutOrStdout())
+				printChanges(s, result)
+				return s.failed()
 			})
 		},
 	}
@@ -137,8 +139,7 @@ they were are not touched. A config with a fault changes nothing.`,
 	return cmd
 }
 
-func printChanges(cmd *cobra.Command, result control.ApplyResult) {
-	out := cmd.OutOrStdout()
+func printChanges(out io.Writer, result control.ApplyResult) {
 	if len(result.Changes) == 0 {
 		fmt.Fprintln(out, "nothing has changed")
 		return

@@ -44,8 +44,9 @@ where there is none.`,
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), listed(all))
 			}
-			listTable(all).write(newScreen(cmd.OutOrStdout()), 0)
-			return nil
+			s := newScreen(cmd.OutOrStdout())
+			listTable(all).write(s, 0)
+			return s.failed()
 		},
 	}
 	t = addTarget(cmd, false)
@@ -187,8 +188,9 @@ func newStatus() *cobra.Command {
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), r.status)
 			}
-			printStatus(newScreen(cmd.OutOrStdout()), r.status)
-			return nil
+			s := newScreen(cmd.OutOrStdout())
+			printStatus(s, r.status)
+			return s.failed()
 		},
 	}
 	t = addTarget(cmd, true)
@@ -330,8 +332,9 @@ func newDescribe() *cobra.Command {
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), d)
 			}
-			d.print(newScreen(cmd.OutOrStdout()))
-			return nil
+			s := newScreen(cmd.OutOrStdout())
+			d.print(s)
+			return s.failed()
 		},
 	}
 	t = addTarget(cmd, true)

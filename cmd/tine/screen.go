@@ -19,7 +19,7 @@ type screen struct {
 }
 
 func newScreen(w io.Writer) screen {
-	s := screen{Writer: w}
+	s := screen{Writer: &answer{Writer: w}}
 	f, ok := w.(*os.File)
 	if !ok {
 		return s
@@ -32,6 +32,28 @@ func newScreen(w io.Writer) screen {
 	// https://no-color.org: set and not empty.
 	s.colours = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	return s
+}
+
+// answer is a writer that remembers the first failure, for what is written in many pieces.
+type answer struct {
+	io.Writer
+	err error
+}
+
+func (a *answer) Write(p []byte) (int, error) {
+	n, err := a.Writer.Write(p)
+	if a.err == nil {
+		a.err = err
+	}
+	return n, err
+}
+
+// failed is why not all of what was printed has arrived: whoever asked has no answer then.
+func (s screen) failed() error {
+	if a, ok := s.Writer.(*answer); ok {
+		return a.err
+	}
+	return nil
 }
 
 // colour is a number of ECMA-48's "select graphic rendition".

@@ -282,3 +282,25 @@ func TestStartupOfWhatRuns(t *testing.T) {
 	has(t, out, "tine-shop.service", "WorkingDirectory="+dir+"\n", "--name=shop", "-- "+memberPath+` "an argument"`)
 	sh.do(0, "stop", "-m", "shop")
 }
+
+// TestAnswerThatCannotBeWritten: a script that gets nothing is not told that this is all there is.
+func TestAnswerThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	sh := newShell(t)
+	write(t, sh.dir, "tine.yaml", webConfig)
+	sh.do(0, "start", "-c", "tine.yaml")
+	for _, verb := range []string{"ls", "status", "describe", "cache list", "config apply --dry-run", "events", "logs"} {
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd, _, stderr := sh.command(strings.Fields(verb)...)
+		cmd.Stdout = full
+		if code := sh.end(cmd.Run()); code != exitFailed {
+			t.Errorf("tine %s: exit status %d, want %d", verb, code, exitFailed)
+		}
+		has(t, stderr.String(), "no space left")
+		full.Close()
+	}
+	sh.do(0, "stop", "--now")
+}
