@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxQueuedFDs bounds the descriptors that have come but do not belong to a complete frame yet: those of the frame that is
-// coming in, and those of the next one, whose first bytes may have come with its end.
-const maxQueuedFDs = 2 * MaxFDs
+// maxWorkerFDs is the most descriptors of one frame of a worker: none has more than one by now. What a master holds of frames
+// that a worker never ends is little.
+const maxWorkerFDs = 4
 
 // A Conn reads into a small buffer of its own and borrows a large one only while a frame needs it, so that an idle channel
 // costs little.
@@ -38,6 +38,7 @@ type Conn struct {
 	sock  *net.UnixConn
 	raw   syscall.RawConn // of sock
 	close func() error
+	most  int // descriptors that one message of the peer may have
 
 	wmu   sync.Mutex // a frame is never written into the middle of another
 	timed bool       // a write deadline is left from an Outbox
@@ -52,6 +53,7 @@ type Conn struct {
 	oob   []byte
 }
 
+// newConn is a worker's end, unless most is set to less than a master may send.
 func newConn(f *os.File) (*Conn, error) {
 	sock, err := unixConn(f)
 	if err != nil {
@@ -62,7 +64,7 @@ func newConn(f *os.File) (*Conn, error) {
 		sock.Close()
 		return nil, fmt.Errorf("%s: %w", f.Name(), err)
 	}
-	conn := &Conn{sock: sock, raw: raw}
+	conn := &Conn{sock: sock, raw: raw, most: MaxFDs}
 	conn.close = sync.OnceValue(conn.closeOnce)
 	return conn, nil
 }
@@ -152,7 +154,7 @@ func (c *Conn) fill() error {
 		c.grow()
 	}
 	if c.oob == nil {
-		c.oob = make([]byte, unix.CmsgSpace(4*MaxFDs))
+		c.oob = make([]byte, unix.CmsgSpace(4*c.most))
 	}
 	queued := len(c.fds)
 	n, oobn, flags, _, err := c.sock.ReadMsgUnix(c.buf[c.w:], c.oob)
@@ -162,8 +164,8 @@ func (c *Conn) fill() error {
 		}
 	}
 	if flags&unix.MSG_CTRUNC != 0 {
-		if len(c.fds)-queued >= MaxFDs {
-			return violation("stream", "descriptors were lost: more than %d came at once", MaxFDs)
+		if len(c.fds)-queued >= c.most {
+			return violation("stream", "descriptors were lost: more than %d came at once", c.most)
 		}
 		return newLostFilesError()
 	}
@@ -189,8 +191,9 @@ func (c *Conn) takeFDs(oob []byte) error {
 	if err != nil {
 		return fmt.Errorf("cannot read frame: %w", err)
 	}
-	if len(c.fds) > maxQueuedFDs {
-		return violation("stream", "%d descriptors before the frames that announce them, at most %d", len(c.fds), maxQueuedFDs)
+	// Those of the frame that is coming in, and those of the next one, whose first bytes may have come with its end.
+	if most := 2 * c.most; len(c.fds) > most {
+		return violation("stream", "%d descriptors before the frames that announce them, at most %d", len(c.fds), most)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -337,9 +338,10 @@ func TestViolationsOverASocket(t *testing.T) {
 		{"two for one payload", []packet{{head(uint32(len(large)), 8, 2) + large, 2}}, "with 2 descriptors, 1 is needed"},
 		{"fewer listeners than descriptors", []packet{{head(uint32(len(assign)), 3, 3) + assign, 3}}, "1 listeners with 3 descriptors"},
 		{"descriptor that nobody announced", []packet{{head(2, 4, 0) + "{}", 1}}, "1 descriptors that no frame announced"},
-		{"flood", []packet{{head(2, 4, 0), MaxFDs}, {"{", MaxFDs}, {"}", MaxFDs}}, "descriptors"},
-		{"flood of a frame that never ends", []packet{{head(70000, 3, 1), MaxFDs}, {"{", MaxFDs}, {" ", MaxFDs}}, "192 descriptors before the frames"},
-		{"more than a message may have", []packet{{head(2, 4, 0), MaxFDs + 1}}, "descriptors were lost"},
+		{"flood", []packet{{head(2, 4, 0), maxWorkerFDs}, {"{", maxWorkerFDs}, {"}", maxWorkerFDs}}, "descriptors"},
+		{"flood of a frame that never ends", []packet{{head(70000, 3, 1), maxWorkerFDs}, {"{", maxWorkerFDs}, {" ", 1}}, "9 descriptors before the frames"},
+		{"more than a message of a worker may have", []packet{{head(2, 4, 0), maxWorkerFDs + 1}}, "descriptors were lost: more than 4"},
+		{"all that a message may have", []packet{{head(2, 4, 0), 253}}, "descriptors were lost: more than 4"},
 		{"payload that is a device", []packet{{head(uint32(len(large)), 8, 1) + large, 1}}, "not a regular file"},
 		{"unknown type with descriptors, then rubbish", []packet{{head(3, 99, 2) + "abc", 2}, {head(1, 7, 0) + "\x80", 0}}, "ends inside epoch"},
 	} {
@@ -393,4 +395,28 @@ func TestUnreadDescriptorsAreClosed(t *testing.T) {
 		}
 	}
 	next[Set](t, b).Payload.Release()
+}
+
+// A master may send a worker more descriptors than the other way round.
+func TestDescriptorsOfAMaster(t *testing.T) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	nfd, err := fileDescriptor(null)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keepsFDs(t)
+	a, b := channel(t)
+	for _, text := range []string{head(70000, 3, 1), "{", " "} {
+		if _, _, err := a.sock.WriteMsgUnix([]byte(text), unix.UnixRights(slices.Repeat([]int{nfd}, MaxFDs)...), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var broken *ProtocolError
+	if _, err := b.Read(); !errors.As(err, &broken) || !strings.Contains(err.Error(), "192 descriptors before the frames") {
+		t.Errorf("error %v", err)
+	}
 }

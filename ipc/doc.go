@@ -205,7 +205,8 @@
 //	reason, error               4096 bytes; a sender cuts longer ones
 //	payload                     1 GiB, in the body up to 64 KiB (a sender that has many receivers does better
 //	                            with a descriptor from 32 KiB on)
-//	descriptors                 64 a frame; with a board 62 of them listeners
+//	descriptors                 64 a frame of the master; with a board 62 of them listeners
+//	                            4 a frame of a worker
 //	slots with a board          1024
 //	values in a snapshot        1048576
 //

@@ -21,6 +21,7 @@ func Pair() (parent *Conn, child *os.File, err error) {
 		child.Close()
 		return nil, nil, fmt.Errorf("cannot make a channel: %w", err)
 	}
+	parent.most = maxWorkerFDs
 	return parent, child, nil
 }
 
