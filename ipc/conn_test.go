@@ -399,6 +399,7 @@ func TestUnreadDescriptorsAreClosed(t *testing.T) {
 
 // A master may send a worker more descriptors than the other way round.
 func TestDescriptorsOfAMaster(t *testing.T) {
+	keepsFDs(t)
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		t.Fatal(err)
@@ -408,7 +409,6 @@ func TestDescriptorsOfAMaster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keepsFDs(t)
 	a, b := channel(t)
 	for _, text := range []string{head(70000, 3, 1), "{", " "} {
 		if _, _, err := a.sock.WriteMsgUnix([]byte(text), unix.UnixRights(slices.Repeat([]int{nfd}, MaxFDs)...), nil); err != nil {
