@@ -1,27 +1,48 @@
 package supervisor
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
 )
 
-// dispatchSize is how many messages wait for the user's OnMessage.
-const dispatchSize = 1024
+const (
+	// dispatchSize is how many messages wait for the user's OnMessage.
+	dispatchSize = 1024
+	// dispatchBytes is how much they may have together. One alone may have more.
+	dispatchBytes = 64 << 20
+	// fileCost is what one counts for at least that holds a descriptor.
+	fileCost = 4 << 20
+)
 
 // dispatcher calls the user's OnMessage with one message after the other, in a
 // goroutine of its own, so that a slow handler is nobody else's trouble.
 type dispatcher struct {
 	logs    *logs
 	handler func(Message)
-	queue   chan Message
+	queue   chan waitingMessage
+	bytes   atomic.Int64 // of those that wait, and of the one that is with the handler
 	ended   chan struct{}
 	dropped int       // messages that were dropped and not said yet
 	saidAt  time.Time // when that was said last
 }
 
+// waitingMessage has its bytes in the payload yet, which it owns: to copy up to 1 GiB is not for the loop.
+type waitingMessage struct {
+	Message
+	payload *ipc.Payload
+}
+
+func (m waitingMessage) cost() int64 {
+	if m.payload.Mapped() {
+		return max(int64(m.payload.Len()), fileCost)
+	}
+	return int64(m.payload.Len())
+}
+
 func newDispatcher(s *Supervisor, logs *logs) *dispatcher {
-	d := &dispatcher{logs: logs, handler: s.onMessage, queue: make(chan Message, dispatchSize), ended: make(chan struct{})}
+	d := &dispatcher{logs: logs, handler: s.onMessage, queue: make(chan waitingMessage, dispatchSize), ended: make(chan struct{})}
 	go func() {
 		defer close(d.ended)
 		for m := range d.queue {
@@ -32,39 +53,57 @@ func newDispatcher(s *Supervisor, logs *logs) *dispatcher {
 }
 
 // hand calls the handler. One that panics loses its message and nothing else.
-func (d *dispatcher) hand(m Message) {
+func (d *dispatcher) hand(m waitingMessage) {
+	defer d.bytes.Add(-m.cost())
+	data, err := m.payload.Bytes()
+	if err == nil {
+		m.Data = append([]byte(nil), data...)
+	}
+	m.payload.Release()
+	if err != nil {
+		d.logs.Error().Str("topic", m.Topic).Err(err).Msg("cannot read a worker's message")
+		return
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			d.logs.panicked(p).Str("app", m.App).Int("slot", m.Slot).Uint64("worker", m.Worker).
 				Str("topic", m.Topic).Msg("OnMessage panicked; the message is lost")
 		}
 	}()
-	d.handler(m)
+	d.handler(m.Message)
 }
 
 // message queues one message of a worker, or drops it when the handler is too far
 // behind. Without a handler it is shown at the debug level.
 func (d *dispatcher) message(m *member, f ipc.Message) {
-	defer ipc.Discard(f)
-	data, err := f.Payload.Bytes()
-	if err != nil {
-		d.logs.Error().Str("topic", f.Topic).Err(err).Msg("cannot read a worker's message")
-		return
-	}
 	if d.handler == nil {
 		d.logs.Debug().Str("app", m.app.name).Int("slot", m.slot).Uint64("worker", uint64(m.id)).
-			Str("topic", f.Topic).Int("bytes", len(data)).Msg("message from worker")
+			Str("topic", f.Topic).Int("bytes", f.Payload.Len()).Msg("message from worker")
+		ipc.Discard(f)
 		return
 	}
-	message := Message{App: m.app.name, Slot: m.slot, Worker: uint64(m.id), Topic: f.Topic, Data: append([]byte(nil), data...)}
-	select {
-	case d.queue <- message:
-	default:
+	waiting := waitingMessage{Message{App: m.app.name, Slot: m.slot, Worker: uint64(m.id), Topic: f.Topic}, f.Payload}
+	if !d.wait(waiting) {
+		ipc.Discard(f)
 		d.dropped++
 	}
 	if time.Since(d.saidAt) >= time.Second {
 		d.sayDropped()
 	}
+}
+
+// wait queues a message. It says whether there was room, by number and by bytes.
+func (d *dispatcher) wait(m waitingMessage) bool {
+	cost := m.cost()
+	if all := d.bytes.Add(cost); all <= dispatchBytes || all == cost {
+		select {
+		case d.queue <- m:
+			return true
+		default:
+		}
+	}
+	d.bytes.Add(-cost)
+	return false
 }
 
 func (d *dispatcher) sayDropped() {

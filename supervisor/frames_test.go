@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -408,6 +409,55 @@ func TestSlowOnMessageDoesNotFloodTheLog(t *testing.T) {
 	d.close()
 	if log := s.said(); strings.Count(log, "\n") > 60 || !strings.Contains(log, "OnMessage is too slow") {
 		t.Errorf("%d lines: %.1000s", strings.Count(log, "\n"), log)
+	}
+}
+
+// TestLargeMessagesWaitBounded: by their bytes, but one of any size finds room alone. What was
+// dropped or handed over holds nothing any more.
+func TestLargeMessagesWaitBounded(t *testing.T) {
+	s := newStage(t)
+	entered, next := make(chan int), make(chan struct{})
+	s.s.onMessage = func(m Message) {
+		entered <- len(m.Data)
+		<-next
+	}
+	d := newDispatcher(s.s, s.logs)
+	send := func(n int) {
+		p, err := ipc.NewPayload(make([]byte, n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.message(s.m, ipc.Message{Topic: "t", Payload: p})
+	}
+	send(dispatchBytes + 1)
+	if n := <-entered; n != dispatchBytes+1 {
+		t.Errorf("the handler has got %d bytes", n)
+	}
+	send(1)
+	if n := len(d.queue); n != 0 {
+		t.Errorf("%d messages wait beside one that is too large for another", n)
+	}
+	next <- struct{}{}
+	for d.bytes.Load() != 0 {
+		runtime.Gosched() // until hand has returned
+	}
+	send(1)
+	<-entered
+	for range 100 {
+		send(1 << 20)
+	}
+	if n := len(d.queue); n != dispatchBytes/fileCost-1 {
+		t.Errorf("%d messages with descriptors wait", n)
+	}
+	go func() {
+		for range entered {
+		}
+	}()
+	close(next)
+	d.close()
+	close(entered)
+	if n := d.bytes.Load(); n != 0 {
+		t.Errorf("%d bytes are counted at the end", n)
 	}
 }
 

@@ -99,7 +99,8 @@ func WithReload(load func() (*Config, error)) Option {
 }
 
 // OnMessage is called with every worker's messages, one after the other. Up to
-// 1,024 wait for it; what comes while so many wait is dropped and logged.
+// 1,024 of 64 MiB together wait for it, of which those of over 64 KiB count for 4 MiB at
+// least; one alone may have more. What comes while so many wait is dropped and logged.
 func OnMessage(f func(Message)) Option { return func(o *options) { o.onMessage = f } }
 
 // OnCall answers the workers' calls of method. At most 64 calls of one worker run
