@@ -24,8 +24,7 @@ func sigkilled(pid int) bool {
 
 // readStat reads /proc/PID/stat.
 func readStat(pid int) ([]byte, bool) {
-	var buf [1024]byte // fifty numbers
-	var fd, n int
+	var fd int
 	var err error
 	for {
 		if fd, err = unix.Open("/proc/"+strconv.Itoa(pid)+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != unix.EINTR {
@@ -36,12 +35,22 @@ func readStat(pid int) ([]byte, bool) {
 		return nil, false
 	}
 	defer unix.Close(fd)
+	return readOpenStat(fd)
+}
+
+// readOpenStat reads what was opened while the process was there. It may have been reaped since.
+func readOpenStat(fd int) ([]byte, bool) {
+	var buf [1024]byte // fifty numbers
 	for {
-		if n, err = unix.Read(fd, buf[:]); err != unix.EINTR {
-			break
+		n, err := unix.Read(fd, buf[:])
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return nil, false
+		default:
+			return buf[:n], true
 		}
 	}
-	return buf[:n], err == nil
 }
 
 // zombieStatus is how a process has ended that its parent has not reaped yet. It is not known where this process may not see

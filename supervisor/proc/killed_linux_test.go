@@ -1,6 +1,8 @@
 package proc
 
 import (
+	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,6 +32,30 @@ func TestKilled(t *testing.T) {
 		if killed && (e.Signal != syscall.SIGKILL || e.Code != -1 || e.LastLine != "up") {
 			t.Errorf("%s: %+v", c.name, e)
 		}
+	}
+}
+
+// TestStatOfAProcessThatIsReaped: between the opening of the file and its reading the process may go.
+func TestStatOfAProcessThatIsReaped(t *testing.T) {
+	c := exec.Command("cat")
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stat, err := os.Open("/proc/" + strconv.Itoa(c.Process.Pid) + "/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stat.Close()
+	in.Close()
+	if err := c.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if text, ok := readOpenStat(int(stat.Fd())); ok {
+		t.Errorf("a process that is gone says %q", text)
 	}
 }
 
