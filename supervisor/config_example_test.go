@@ -49,7 +49,7 @@ func ExampleConfig_Validate() {
 	fmt.Println(c.Validate())
 	// Output:
 	// apps.api.restart: "alway" is not known: did you mean always?
-	// apps.api.listen: 0.0.0.0:7000 is in use twice: it overlaps with :7000, which app web has already
+	// apps.api.listen: 0.0.0.0:7000 is in use twice: it overlaps with :7000, which app web has already: :7000 takes IPv4 as well; keep that alone, or write tcp6://[::]:7000 for IPv6 only
 }
 
 func ExampleNewApp() {

@@ -527,7 +527,7 @@ func TestKeptSocketActivation(t *testing.T) {
 				dir := folder(t)
 				address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 				write(t, dir, "tine.yaml", strings.NewReplacer(`listen: ["127.0.0.1:0"]`, strings.Replace(listen, "$ADDRESS", address, 1)).Replace(twoWorkers))
-				m := startProgram(t, dir, tool, []string{"--listen=" + address, "-E", "TINE_KEEPER", "-E", "TINE_CONTROL", "-E", "TINE_LOG_LEVEL",
+				m := startProgram(t, dir, tool, []string{"--listen=" + address, "-E", "TINE_KEEPER", "-E", "TINE_CONTROL", "-E", "TINE_RUNTIME_DIR", "-E", "TINE_LOG_LEVEL",
 					"-E", "MEMBER_CONTROL", "-E", "GORACE", tinePath, "run", "-c", "tine.yaml"}, withEnv("TINE_KEEPER="+mode))
 				m.await(func(e event) bool { return strings.HasPrefix(e.Raw, "Listening on") })
 				ask := func() (about, error) {

@@ -368,12 +368,12 @@ func TestSystemdSteering(t *testing.T) {
 func TestSystemdStoreIsFull(t *testing.T) {
 	t.Parallel()
 	etc := packaged(t, systemdConfig)
-	etc["systemd/system/tine.service.d/60-store.conf"] = "[Service]\nFileDescriptorStoreMax=13\nEnvironment=FDSTORE=13\n"
+	etc["systemd/system/tine.service.d/60-store.conf"] = "[Service]\nFileDescriptorStoreMax=15\nEnvironment=FDSTORE=15\n"
 	s := serving(t, etc)
-	e := s.await(func(e event) bool { return strings.HasPrefix(e.Message, "cannot keep what the next master needs") })
-	has(t, e.Error, "13 is the most (FileDescriptorStoreMax)")
+	e := s.await(func(e event) bool { return strings.HasPrefix(e.Message, "nothing is kept of this worker") })
+	has(t, e.Raw, `"store":"it has 14 of at most 15 descriptors"`)
 	before := pids(s.mustStatus().Apps[0])
-	if n := s.show("NFileDescriptorStore"); n != "12" {
+	if n := s.show("NFileDescriptorStore"); n != "14" {
 		t.Errorf("%s descriptors are stored", n)
 	}
 	l := s.load(4)

@@ -175,7 +175,7 @@ func TestTimeWaitIsNotInTheWay(t *testing.T) {
 func TestBadAddressesAreToldInOneLine(t *testing.T) {
 	for addr, want := range map[string]string{
 		"192.0.2.1:7000":            "no network interface here has 192.0.2.1",
-		"[fe80::1%nosuch]:7000":     `no network interface "nosuch"`,
+		"[fe80::1%nosuch]:7000":     `interface "nosuch": there is no such network interface`,
 		"unix:/nosuchfolder/x.sock": "no such file",
 	} {
 		began := time.Now()

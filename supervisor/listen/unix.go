@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -110,12 +111,15 @@ func removeDead(path string) error {
 		return os.Remove(path)
 	}
 	// Connected, or the queue is full (EAGAIN), or it is not ours to connect to (EACCES): somebody is there.
+	used := holdersOfPath(path) // by name: also those whose socket was there before
 	if err == nil {
-		if h, ok := answers(f); ok {
-			return &InUseError{Address: path, Holders: []Holder{h}}
+		h, ok := answers(f)
+		// It may have handed the socket on, to workers that outlive it.
+		if ok && (slices.Contains(used.Holders, h) || len(used.Holders) == 0 && h.PID != os.Getpid()) {
+			used.Holders = []Holder{h}
 		}
 	}
-	return holdersOfPath(path) // by name: also those whose socket was there before
+	return used
 }
 
 func lockFolder(folder string) (unlock func(), err error) {
