@@ -118,3 +118,17 @@ func TestReadClaim(t *testing.T) {
 		}
 	}
 }
+
+// What a keeper before said, by a master and a keeper that do not know of claims, does not hold for this one.
+func TestAnswers(t *testing.T) {
+	for _, test := range []struct {
+		keeper, answers string
+		want            bool
+	}{{"", "", false}, {"17", "", false}, {"17", "17", true}, {"18", "17", false}, {"", "17", false}} {
+		t.Setenv(EnvKeeper, test.keeper)
+		t.Setenv(EnvAnswers, test.answers)
+		if got := Answers(); got != test.want {
+			t.Errorf("keeper %q, %q answers: %v", test.keeper, test.answers, got)
+		}
+	}
+}

@@ -21,7 +21,8 @@ const (
 	envWatchdogPID = "WATCHDOG_PID"
 )
 
-// EnvAnswers is set for a master whose keeper answers on the claim: see [Options].Claim.
+// EnvAnswers is the PID of the keeper, for a master whose keeper answers on the claim: see [Options].Claim. One that does not
+// know the variable passes it on, from a keeper before it: that has another PID.
 const EnvAnswers = "TINE_KEEPER_ANSWERS"
 
 // EnvPIDFile names the file by which systemd is told who is the master: see [Client.Lead]. It is not systemd's: the unit says
@@ -154,4 +155,7 @@ func PID() int {
 }
 
 // Answers says whether the keeper above this process answers on the claim. One before Options.Claim was does not.
-func Answers() bool { return PID() != 0 && os.Getenv(EnvAnswers) == "1" }
+func Answers() bool {
+	pid := PID()
+	return pid != 0 && os.Getenv(EnvAnswers) == strconv.Itoa(pid)
+}

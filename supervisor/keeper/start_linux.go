@@ -40,7 +40,7 @@ func (s *shell) environment() []string {
 	})
 	env = append(env, EnvKeeper+"="+strconv.Itoa(os.Getpid()), envNotify+"="+s.socket.name, envStore+"="+strconv.Itoa(s.store.max))
 	if s.claim != nil {
-		env = append(env, EnvAnswers+"=1")
+		env = append(env, EnvAnswers+"="+strconv.Itoa(os.Getpid()))
 	}
 	if s.o.Watchdog > 0 {
 		env = append(env, envWatchdog+"="+strconv.FormatInt(s.o.Watchdog.Microseconds(), 10))
