@@ -154,12 +154,7 @@ func (l *loop) restoredGeneration(saved savedGeneration) *generation {
 	r := recipe{command: *saved.Command, cpus: func(slot int) []int { return c.cpus(slot, allowed, quota) }}
 	g.resolved.Store(&r)
 	g.resolve = func() (recipe, error) { return r, nil }
-	g.pin(func(path string, id *proc.FileID, folder bool) *pin {
-		if h := l.s.pins.inherit(id, l.s.inherited); h != nil {
-			return h
-		}
-		return l.s.pins.hold(path, id, folder) // if it is still that file
-	})
+	g.pin(l.s.pins, func(_ string, id *proc.FileID, _ bool) *pin { return l.s.pins.inherit(id, l.s.inherited) }, false)
 	return g
 }
 

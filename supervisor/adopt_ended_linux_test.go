@@ -1,10 +1,14 @@
 package supervisor
 
 import (
+	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/tinehq/tine/supervisor/control"
 )
@@ -68,4 +72,67 @@ func stateOf(st control.Status, app string) string {
 		}
 	}
 	return ""
+}
+
+// TestWaitingAppsAreStartedInTheEnd: an app that waits for another is started when that has come about, also below a master
+// that came meanwhile: after a crash the keeper has its sockets, in an upgrade the old master too, until it has ended.
+func TestWaitingAppsAreStartedInTheEnd(t *testing.T) {
+	for _, how := range []string{"crash", "upgrade"} {
+		t.Run(how, func(t *testing.T) {
+			address := unusedAddress(t)
+			m := makeKept(t)
+			finish := filepath.Join(m.dir, "finish")
+			if err := unix.Mkfifo(finish, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			m.start(keptConfig)
+			m.configure(keptConfig + `
+  first:
+    command: [sh, -c, "read line <HOW-finish"]
+    oneshot: true
+  late:
+    command: [PROGRAM]
+    env: {TEST_BEHAVIOUR: HOW}
+    workers: 1
+    listen: [` + address + `, "unix:HOW-late.sock"]
+    depends_on: {first: exited}
+`)
+			if err := os.Rename(finish, m.dir+"/behaviour-finish"); err != nil {
+				t.Fatal(err)
+			}
+			st := m.await("ready", allAppsReady)
+			if err := syscall.Kill(st.PID, syscall.SIGHUP); err != nil {
+				t.Fatal(err)
+			}
+			waits := func(st control.Status) bool { return stateOf(st, "late") == control.AppWaiting }
+			st = m.await("the app that waits", waits)
+			if how == "crash" {
+				m.crash(st)
+			} else {
+				m.upgrade(st, os.Args[0])
+			}
+			m.await("the app that waits, below the next master", waits)
+			if err := os.WriteFile(m.dir+"/behaviour-finish", []byte("\n"), 0); err != nil {
+				t.Fatal(err)
+			}
+			m.await("the app that waited", func(st control.Status) bool { return stateOf(st, "late") == control.AppRunning && allAppsReady(st) })
+			for network, address := range map[string]string{"tcp": address, "unix": m.dir + "/behaviour-late.sock"} {
+				c, err := net.Dial(network, address)
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.Close()
+			}
+		})
+	}
+}
+
+func unusedAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"syscall"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/control"
@@ -69,11 +71,27 @@ func (l *loop) prepare(c *Config, goesOn bool) {
 	l.s.wg.Go(func() {
 		p.places = placesOf(p.config, running)
 		err := p.open()
+		for until := time.Now().Add(letGoTime); p.goesOn && errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(until); {
+			select {
+			case <-time.After(letGoPace):
+				err = p.open()
+			case <-l.s.done:
+				until = time.Time{}
+			}
+		}
 		if !l.s.post(appsOpened{p, err}) {
 			p.close()
 		}
 	})
 }
+
+// The last master has the sockets of apps that waited for others until its process has ended, which it may be about to.
+const (
+	// letGoTime bounds how long a config that goes on waits for the addresses in it.
+	letGoTime = 10 * time.Second
+	// letGoPace is the time between two attempts.
+	letGoPace = 100 * time.Millisecond
+)
 
 // predecessor is the app on the very addresses of a new one, whatever they are written like.
 func (p *plan) predecessor(config App) *app {
@@ -189,7 +207,8 @@ func (l *loop) carryThrough(p *plan) {
 		l.apps = append(l.apps, a)
 	}
 	if l.kept != nil {
-		l.kept.torn = true // which of them are listed may have changed too
+		// Which of them are listed may have changed too; and perhaps no app has, so that no step would write it.
+		l.kept.torn, l.saveDue = true, true
 	}
 	l.routeLogs()
 	for _, a := range p.added {

@@ -34,7 +34,8 @@ type generation struct {
 
 	drifted atomic.Bool // that what is on disk is another was said
 
-	mu              sync.Mutex
+	pinning         sync.Mutex // held while files are opened, which may wait for a disk
+	mu              sync.Mutex // the loop takes it too
 	pinned, dropped bool
 	program, folder *pin
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
@@ -236,6 +237,27 @@ func (l *loop) storeBarrier() {
 		ctx, cancel := context.WithTimeout(context.Background(), barrierTimeout)
 		defer cancel()
 		_ = b.Barrier(ctx) // later, then
+	}
+}
+
+// forgetSockets takes out of the store the sockets that the last master had and this one has not adopted: those of apps that
+// waited for others, which are opened anew. As long as the store has them, nobody else can have their addresses.
+func (l *loop) forgetSockets() {
+	adopted := map[string]bool{}
+	for s := range l.allSockets() {
+		for name := range s.kept {
+			adopted[socketsName(s.key, name)] = true
+		}
+	}
+	forgot := false
+	for name := range l.kept.names {
+		if strings.HasPrefix(name, keptSockets) && !adopted[name] {
+			l.unkeep(name)
+			forgot = true
+		}
+	}
+	if forgot {
+		l.storeBarrier()
 	}
 }
 

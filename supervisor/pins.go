@@ -25,8 +25,9 @@ const (
 type pins struct {
 	store Store // nil: there is none
 	most  int
+	open  func(path string) (*os.File, proc.FileID, error)
 
-	mu   sync.Mutex
+	mu   sync.Mutex      // the loop takes it too: nobody who holds it waits for a disk
 	held map[string]*pin // by name
 }
 
@@ -37,7 +38,7 @@ type pin struct {
 }
 
 func newPins(store Store) *pins {
-	p := &pins{store: store, most: maxPins, held: map[string]*pin{}}
+	p := &pins{store: store, most: maxPins, open: proc.Pin, held: map[string]*pin{}}
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) == nil {
 		p.most = int(min(uint64(p.most), limit.Cur/pinShare))
@@ -46,22 +47,18 @@ func newPins(store Store) *pins {
 }
 
 // hold opens the file at path, or uses the one that is open; nil: it is another one than id by now, there are too many, or the
-// system cannot. The caller releases it.
+// system cannot. The caller releases it. It waits for the disk, and so does nobody else meanwhile.
 func (p *pins) hold(path string, id *proc.FileID, folder bool) *pin {
 	if id == nil {
 		return nil
 	}
-	name := keptPin + id.String()
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if h := p.held[name]; h != nil {
-		h.users++
+	h, room := p.find(id, folder)
+	p.mu.Unlock()
+	if h != nil || !room {
 		return h
 	}
-	if n := len(p.held); n >= p.most || folder && n >= p.most/2 { // programs matter more
-		return nil
-	}
-	f, now, err := proc.Pin(path)
+	f, now, err := p.open(path)
 	if err != nil {
 		return nil
 	}
@@ -69,12 +66,29 @@ func (p *pins) hold(path string, id *proc.FileID, folder bool) *pin {
 		f.Close()
 		return nil
 	}
-	h := &pin{name: name, file: f, users: 1}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if h, room = p.find(id, folder); h != nil || !room { // others have opened some meanwhile
+		f.Close()
+		return h
+	}
+	name := keptPin + id.String()
+	h = &pin{name: name, file: f, users: 1}
 	p.held[name] = h
 	if p.store != nil {
 		_ = p.store.Store(name, f) // else a later master has the path
 	}
 	return h
+}
+
+// find uses the one that is open, and says whether there is room for one more. mu is held.
+func (p *pins) find(id *proc.FileID, folder bool) (h *pin, room bool) {
+	if h := p.held[keptPin+id.String()]; h != nil {
+		h.users++
+		return h, true
+	}
+	n := len(p.held)
+	return nil, n < p.most && (!folder || n < p.most/2) // programs matter more
 }
 
 // inherit uses what the last master has left of a file.
@@ -142,6 +156,18 @@ func (h *pin) open() *os.File {
 		return nil
 	}
 	return h.file
+}
+
+// holdReleases opens the files of releases that the last master could not hold, or that its store has lost, if they are still
+// those. Each has a goroutine of its own, as it may be on a disk that hangs.
+func (l *loop) holdReleases() {
+	for _, a := range l.apps {
+		for _, g := range a.generationsHeld() {
+			if !a.ended && g.resolved.Load() != nil && !g.pinnedYet() {
+				l.s.wg.Go(func() { g.hold(l.s.pins) })
+			}
+		}
+	}
 }
 
 // forgetPins takes out of the store, and closes, what no release of this master has.

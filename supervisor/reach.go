@@ -9,7 +9,6 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/listen"
-	"github.com/tinehq/tine/supervisor/pool"
 )
 
 // That workers are ready says nothing of whether a client can reach them: the file of a Unix-domain socket is removed, an
@@ -141,7 +140,7 @@ func (k looked) apply(l *loop) {
 	s := k.sockets
 	for _, r := range k.renewed {
 		if m, ok := s.Install(r.Renewal, r.why); ok {
-			l.renewed(s, m)
+			l.mended(s, m, nil)
 		}
 	}
 	before := s.lookout.told
@@ -173,29 +172,5 @@ func (l *loop) tellReach(a *app, now listen.Sight, was string) {
 		l.logs.Error().Str("app", a.name).Str("address", address).Str("reason", now.Why).Int("ready", a.pool.Status().Ready).
 			Msg("address is unreachable, whatever the workers say")
 		l.event(a, zerolog.ErrorLevel, control.Event{Kind: control.EventUnreachable, Reason: now.Why, Message: address + " is unreachable: " + now.Why})
-	}
-}
-
-// renewed has the store keep a socket that was made again, and the workers replaced that have the old one.
-func (l *loop) renewed(s *sockets, m listen.Mended) {
-	for _, name := range m.New {
-		if s.kept[name] {
-			l.unkeep(socketsName(s.key, name))
-			delete(s.kept, name)
-		}
-	}
-	for _, a := range l.apps {
-		if a.sockets != s || a.ended {
-			continue
-		}
-		l.changed(a)
-		l.saveDue = true
-		l.logs.Warn().Str("app", a.name).Str("reason", m.Why).Msg(m.What + " was made again; the workers, which serve the old one, are replaced")
-		l.event(a, zerolog.WarnLevel, control.Event{Kind: control.EventReachable, Reason: m.Why, Message: m.What + " was made again"})
-		for _, w := range a.members {
-			if w.placed && !w.drains && w.slot >= 0 {
-				l.step(a, pool.Recycle{ID: w.id, Reason: m.What + " was made again: " + m.Why})
-			}
-		}
 	}
 }

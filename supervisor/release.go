@@ -20,25 +20,46 @@ func (g *generation) startable(p *pins) (recipe, error) {
 	if _, err := g.resolve(); err != nil {
 		return recipe{}, err
 	}
-	g.pin(func(path string, id *proc.FileID, folder bool) *pin { return p.hold(path, id, folder) })
+	g.hold(p)
 	return *g.resolved.Load(), nil
 }
 
-// pin holds the files of a resolved release, once. A script is read by its path, whatever is held.
-func (g *generation) pin(hold func(path string, id *proc.FileID, folder bool) *pin) {
+// hold holds the files of a resolved release from here on, once. It waits for the disk that they are on.
+func (g *generation) hold(p *pins) { g.pin(p, p.hold, true) }
+
+// pin holds those files of a resolved release that it does not yet; last says that it is not tried again. A script is read by
+// its path, whatever is held.
+func (g *generation) pin(p *pins, hold func(path string, id *proc.FileID, folder bool) *pin, last bool) {
+	g.pinning.Lock()
+	defer g.pinning.Unlock()
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	r := g.resolved.Load()
-	if g.pinned || g.dropped || r == nil {
+	r, program, folder := g.resolved.Load(), g.program, g.folder
+	over := g.pinned || g.dropped || r == nil
+	g.mu.Unlock()
+	if over {
 		return
 	}
-	g.pinned = true
-	next := *r
-	if !r.command.Script {
-		g.program = hold(r.command.Path, r.command.ProgramID, false)
+	if program == nil && !r.command.Script {
+		program = hold(r.command.Path, r.command.ProgramID, false)
 	}
-	g.folder = hold(r.command.Dir, r.command.FolderID, true)
-	next.command.Pinned = proc.Pinned{Program: g.program.open(), Folder: g.folder.open()}
+	if folder == nil {
+		folder = hold(r.command.Dir, r.command.FolderID, true)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.dropped { // meanwhile, with those of before
+		for _, h := range []*pin{program, folder} {
+			if h != g.program && h != g.folder {
+				p.release(h)
+			}
+		}
+		return
+	}
+	c := r.command
+	all := (program != nil || c.Script || c.ProgramID == nil) && (folder != nil || c.FolderID == nil)
+	g.pinned, g.program, g.folder = last || all, program, folder
+	next := *r
+	next.command.Pinned = proc.Pinned{Program: program.open(), Folder: folder.open()}
 	g.resolved.Store(&next)
 }
 
@@ -64,7 +85,7 @@ func (g *generation) again(p *pins) *generation {
 	same := *r
 	next.resolved.Store(&same)
 	next.resolve = func() (recipe, error) { return *next.resolved.Load(), nil }
-	next.pin(func(path string, id *proc.FileID, folder bool) *pin { return p.share(id) })
+	next.pin(p, func(_ string, id *proc.FileID, _ bool) *pin { return p.share(id) }, false)
 	return next
 }
 

@@ -92,6 +92,8 @@ func (l *loop) tookOver(ctx context.Context) error {
 func (l *loop) beginSockets() {
 	if l.adopted != nil && l.rescued == nil {
 		l.forgetPins()
+		l.holdReleases()
+		l.forgetSockets()
 	}
 	for s := range l.allSockets() {
 		s.mended = s.Begin()
@@ -105,12 +107,17 @@ func (l *loop) beginSockets() {
 // that have what it replaces: all but the one that is about to get it.
 func (l *loop) mend(s *sockets, slot int, but *member) {
 	for _, m := range s.Mend(slot) {
-		l.sayMended(s, m)
-		l.recycleMended(s, m, but)
+		l.mended(s, m, but)
 	}
 }
 
-// sayMended also has the store keep what is new.
+// mended is called for whatever was made anew while the loop runs: a socket that listened no more, or that lost its file.
+func (l *loop) mended(s *sockets, m listen.Mended, but *member) {
+	l.sayMended(s, m)
+	l.recycleMended(s, m, but)
+}
+
+// sayMended also has the store, and the record, keep what is new: until they have, a crash of this master would lose it.
 func (l *loop) sayMended(s *sockets, m listen.Mended) {
 	for _, name := range m.New {
 		if s.kept[name] {
@@ -123,6 +130,7 @@ func (l *loop) sayMended(s *sockets, m listen.Mended) {
 			continue
 		}
 		l.changed(a)
+		l.saveDue = true
 		slot := "all"
 		if m.Slot != listen.AllSlots {
 			slot = strconv.Itoa(m.Slot)
