@@ -126,6 +126,9 @@ func (d *decoder) parse(s *source, text []byte) (root ast.Node, ok bool) {
 		}); isYAML {
 			at, message = placeOfToken(e.GetToken()), e.GetMessage()
 		}
+		if indentedByTab(text, at.line-s.base) {
+			message = "indent with spaces, not with tabs"
+		}
 		d.failIn(s, at, "", "is no YAML: %s", message)
 		return nil, false
 	}

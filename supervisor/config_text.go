@@ -15,7 +15,7 @@ var (
 )
 
 // plainText is what a person wrote into a file, without the byte order mark that some editors begin it with (YAML 1.2,
-// 5.2). line is where it is no UTF-8; 0: from the first byte.
+// 5.2). line is where it is no UTF-8, or no text; 0: from the first byte.
 func plainText(text []byte) (plain []byte, line int, err error) {
 	for _, mark := range utf16Mark {
 		if bytes.HasPrefix(text, mark) {
@@ -23,6 +23,9 @@ func plainText(text []byte) (plain []byte, line int, err error) {
 		}
 	}
 	text = bytes.TrimPrefix(text, utf8Mark)
+	if i := bytes.IndexByte(text, 0); i >= 0 {
+		return nil, 1 + bytes.Count(text[:i], newline), errors.New("has a zero byte, as UTF-16 without a mark has them: save it as UTF-8")
+	}
 	if utf8.Valid(text) {
 		return text, 0, nil
 	}
@@ -53,4 +56,14 @@ func checkWhole(text string) error {
 		return fmt.Errorf("%s begins with 0: write %s", text, plain)
 	}
 	return nil
+}
+
+// indentedByTab says whether a tab is among the white space that a line, from 1, begins with. YAML has none there.
+func indentedByTab(text []byte, line int) bool {
+	lines := bytes.Split(text, newline)
+	if line < 1 || line > len(lines) {
+		return false
+	}
+	l := lines[line-1]
+	return bytes.IndexByte(l[:len(l)-len(bytes.TrimLeft(l, " \t"))], '\t') >= 0
 }

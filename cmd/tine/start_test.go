@@ -118,7 +118,7 @@ func TestBadAddress(t *testing.T) {
 		"NoPort":       {exitUsage, "127.0.0.1", []string{"--listen: ", "127.0.0.1", "expected"}},
 		"NotHere":      {exitFailed, "192.0.2.1:7000", []string{"192.0.2.1:7000", "assign"}},
 		"NoSuchHost":   {exitFailed, "nowhere.invalid:7000", []string{"nowhere.invalid:7000"}},
-		"NoFolder":     {exitFailed, "unix:/nowhere/web.sock", []string{"/nowhere/web.sock", "no such file"}},
+		"NoFolder":     {exitFailed, "unix:/nowhere/web.sock", []string{"/nowhere/web.sock", "folder /nowhere, make that first: no such file"}},
 		"IPv6Open":     {exitUsage, "[::1:7000", []string{"--listen: ", "[::1:7000", "expected"}},
 	} {
 		t.Run(name, func(t *testing.T) {

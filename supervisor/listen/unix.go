@@ -127,6 +127,9 @@ func lockFolder(folder string) (unlock func(), err error) {
 	if errors.Is(err, fs.ErrPermission) {
 		return func() {}, nil // a folder may be written to that may not be read
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("cannot make a socket in the folder %s, make that first: %w", folder, unix.ENOENT)
+	}
 	if err != nil {
 		return nil, err
 	}
