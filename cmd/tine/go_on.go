@@ -24,11 +24,20 @@ func (o *orders) goOn(ctx context.Context, r *running, order control.Order, p *p
 	defer cancel()
 	r.Close() // the connections to the old one
 	said := ""
+	late := time.Now().Add(masterWait)
 	for {
 		now, err := r.Status(ctx)
+		if errors.Is(err, control.ErrNotRunning) && time.Now().Before(late) { // as while the master becomes the keeper
+			select {
+			case <-time.After(masterPace):
+				continue
+			case <-ctx.Done():
+			}
+		}
 		if err != nil {
 			return fmt.Errorf("the master, pid %d, has ended, and there is no other yet; whether the %s was done is not known: %w", r.status.PID, order.Verb, err)
 		}
+		late = time.Now().Add(masterWait)
 		if now.PID == r.status.PID {
 			return fmt.Errorf("%w; the master, pid %d, goes on: see tine status", cut, now.PID)
 		}

@@ -62,6 +62,33 @@ func TestReloadGoesOn(t *testing.T) {
 	m.ended(0)
 }
 
+// TestReloadGoesOnWithoutItsKeeper: one whose keeper is killed is waited for too, though nobody answers while the master
+// becomes the keeper.
+func TestReloadGoesOnWithoutItsKeeper(t *testing.T) {
+	t.Parallel()
+	m, gate := startGated(t)
+	before := m.mustStatus()
+	mark := m.mark()
+	cmd, out, stderr := m.command("reload")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	m.awaitFrom(mark, is("rollout begin"))
+	eventually(t, "the new worker is there", func() bool { return len(m.processes()) == 5 })
+	syscall.Kill(before.KeeperPID, syscall.SIGKILL)
+	eventually(t, "the master is the keeper of another one", func() bool {
+		st, err := m.status()
+		return err == nil && st.KeeperPID == before.PID && st.Apps[0].Rollout != nil
+	})
+	openGate(t, gate)
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("reload: %v\n%s%s", err, out, stderr)
+	}
+	has(t, out.String(), "goes on below another master, pid ", "web reloaded\n")
+	m.tell(0, "stop")
+	m.allGone()
+}
+
 // TestAskedWhileNoMasterLives: who asks just when a master has died hears the next one.
 func TestAskedWhileNoMasterLives(t *testing.T) {
 	t.Parallel()
