@@ -37,7 +37,7 @@ func TestCronRestartRolls(t *testing.T) {
 		c.Apps = append(c.Apps, j)
 	})
 	mark := m.lastEvent()
-	if next := m.app("web").NextRun; next == nil || next.Sub(time.Now()) > time.Second {
+	if next := m.app("web").NextRun; next == nil || time.Until(*next) > time.Second {
 		t.Errorf("next run %v", next)
 	}
 	e := m.await(mark, of("web", "rollout begin"))

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -16,14 +15,6 @@ import (
 )
 
 const claimSuffix = ".claim"
-
-// fileFolder is where the locked files of this user are: a place that no variable but [EnvWorld] names.
-func fileFolder() string {
-	if dir := World(); dir != "" {
-		return dir
-	}
-	return "/var/tmp/tine-" + strconv.Itoa(os.Geteuid())
-}
 
 // takeFile is Take with a locked file in dir.
 func takeFile(ctx context.Context, dir, name string) (*Claim, error) {

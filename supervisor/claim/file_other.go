@@ -6,7 +6,16 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strconv"
 )
+
+// fileFolder is where the locked files of this user are: a place that no variable but [EnvWorld] names.
+func fileFolder() string {
+	if dir := World(); dir != "" {
+		return dir
+	}
+	return "/var/tmp/tine-" + strconv.Itoa(os.Geteuid())
+}
 
 // Address is the path of the locked file.
 func Address(name string) string { return filepath.Join(fileFolder(), FileName(name)+claimSuffix) }
