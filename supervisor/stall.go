@@ -3,6 +3,7 @@ package supervisor
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/control"
@@ -42,7 +43,9 @@ func (n suspension) apply(l *loop) {
 
 func (n steerNotice) apply(l *loop) {
 	if n.notice.What == listen.Deaf {
-		l.mend(n.sockets, n.notice.Slot, nil)
+		if n.sockets.mendDue(n.notice.Slot, time.Now()) {
+			l.mend(n.sockets, n.notice.Slot, nil)
+		}
 		return
 	}
 	for _, a := range l.apps {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/control"
@@ -125,8 +126,14 @@ func (l *loop) sayMended(s *sockets, m listen.Mended) {
 			delete(s.kept, name)
 		}
 	}
+	tell := true
+	if m.Err == nil {
+		delete(s.pace, m.Slot)
+	} else {
+		tell = s.tellDue(m.Slot, time.Now())
+	}
 	for _, a := range l.apps {
-		if a.sockets != s || a.ended {
+		if a.sockets != s || a.ended || !tell {
 			continue
 		}
 		l.changed(a)
