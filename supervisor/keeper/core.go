@@ -75,6 +75,7 @@ type core struct {
 	again     bool             // a master was started for the stop
 	code      int              // of the end
 	endBy     time.Time        // of the ending, or of the killing
+	anew      int              // how often that had its time anew
 	killed    bool             // the orphans were
 
 	effects []effect

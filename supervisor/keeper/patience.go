@@ -9,6 +9,9 @@ import "time"
 //
 // The clock is CLOCK_MONOTONIC, which stands still while the machine is suspended.
 
+// mostAnew is how often what is stopping gets its time anew, so that a stop ends on a machine that is always late too.
+const mostAnew = 3
+
 // tolerated is how late a tick may come on a machine that is only busy.
 const tolerated = 250 * time.Millisecond
 
@@ -44,10 +47,13 @@ func (c *core) notice(now time.Time) {
 	if c.charge != nil && c.phase == stopping && len(c.held) > 0 {
 		c.heldSince, waits = now, true
 	}
-	if c.killed {
-		restart(&c.endBy, killGrace)
-	} else {
-		restart(&c.endBy, c.stopTimeout)
+	if !c.endBy.IsZero() && c.anew < mostAnew {
+		c.anew++
+		if c.killed {
+			restart(&c.endBy, killGrace)
+		} else {
+			restart(&c.endBy, c.stopTimeout)
+		}
 	}
 	if waits {
 		c.sayCalmly("the keeper itself has not run for %s or more: all that it waits for has its time anew", now.Sub(at).Round(time.Millisecond))
