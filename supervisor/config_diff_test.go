@@ -14,7 +14,7 @@ var otherValues = map[string]string{
 	"policy": "random", "steering": "hash", "on_overload": "queue", "overload_at": "10", "stall_timeout": "9s", "request_timeout": "9s",
 	"max_requests": "9", "max_age": "9s", "max_rss": "64MiB", "recycle_jitter": "0.5", "standby": "1", "dump_dir": "other",
 	"namespace": "other", "depends_on": "{b: ready}", "hooks": "{on_crash: [x]}", "cron_restart": "'@daily'", "watch": "[x]", "oneshot": "true",
-	"log": "{file: other}",
+	"log": "{file: other}", "at_start": "false",
 }
 
 // TestDiffSaysWhatApplyingDoes holds the effects to what apply.go does, for each key of an app.
@@ -29,6 +29,9 @@ func TestDiffSaysWhatApplyingDoes(t *testing.T) {
 		rest := "command: [x], "
 		if f.key == "command" {
 			rest = ""
+		}
+		if f.key == "at_start" {
+			rest += "oneshot: true, cron_restart: '@daily', "
 		}
 		next := load(t, "/srv", "apps: {a: {"+rest+f.key+": "+value+"}, b: {command: [y]}}")
 		changes := Diff(old, next)

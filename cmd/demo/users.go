@@ -3,16 +3,30 @@ package main
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"path/filepath"
 	"sync"
+	"time"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite" // also the driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // firstUsers is how many rows a new table has.
 const firstUsers = 50
+
+// SQLite waits for others by itself, but not where the first of them turns the journal into a WAL: that is tried again.
+const (
+	busyTimeout = 10 * time.Second
+	busyPause   = 5 * time.Millisecond
+)
+
+func isBusy(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
+}
 
 // users is the table of that name. The database is opened when it is first needed, so that it costs the start nothing.
 type users struct {
@@ -44,7 +58,11 @@ func openUsers(path string) (*sql.DB, error) {
 		return nil, fmt.Errorf("cannot open database %s: %w", path, err)
 	}
 	db.SetMaxOpenConns(1)
-	if err := fill(db); err != nil {
+	err = fill(db)
+	for late := time.Now().Add(busyTimeout); isBusy(err) && time.Now().Before(late); err = fill(db) {
+		time.Sleep(busyPause)
+	}
+	if err != nil {
 		db.Close()
 		return nil, fmt.Errorf("cannot set up database %s: %w", path, err)
 	}

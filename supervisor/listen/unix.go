@@ -114,8 +114,8 @@ func removeDead(path string) error {
 	used := holdersOfPath(path) // by name: also those whose socket was there before
 	if err == nil {
 		h, ok := answers(f)
-		// It may have handed the socket on, to workers that outlive it.
-		if ok && (slices.Contains(used.Holders, h) || len(used.Holders) == 0 && h.PID != os.Getpid()) {
+		// This process may have made the socket and not have it any more, but its workers.
+		if ok && (h.PID != os.Getpid() || slices.Contains(used.Holders, h)) {
 			used.Holders = []Holder{h}
 		}
 	}
