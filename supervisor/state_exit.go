@@ -33,6 +33,9 @@ func (e *savedExit) restored() proc.Exit {
 func (l *loop) leaveExits(files map[string][]*os.File) {
 	until, any := time.Now().Add(lastOutput), false
 	for m := range l.allMembers() {
+		if m.lifeline != nil && m.quit == nil { // it has been reaped, and that is known in a moment
+			within(m.proc.Exited(), time.Until(until))
+		}
 		select {
 		case <-m.proc.Exited():
 		default:

@@ -271,7 +271,7 @@ func (m *member) give(files map[string][]*os.File) (err error) {
 		files[workerName(m.app.key, m.id)], err = m.files()
 	}
 	if errors.Is(err, os.ErrProcessDone) || errors.Is(err, os.ErrClosed) {
-		return nil // the next one misses its files, and says so
+		return nil // it has ended: see leaveExits
 	}
 	return err
 }
@@ -306,11 +306,13 @@ func (l *loop) takeBack() {
 		server.Reclaim()
 	}
 	l.s.renewControl()
-	l.saveDue, l.kept.torn = true, true                 // the record may tell of exits that nobody was to judge here
-	if _, err := record.Open(l.kept.file); err != nil { // whoever has failed may have made it unusable
-		l.kept.record, err = record.New(l.kept.file)
-		l.keepFailed(keptState, err)
+	l.saveDue, l.kept.torn = true, true       // the record may tell of exits that nobody was to judge here
+	reopened, err := record.Open(l.kept.file) // the one that has failed may have written to it, or made it unusable
+	if err != nil {
+		reopened, err = record.New(l.kept.file)
 	}
+	l.kept.record = reopened
+	l.keepFailed(keptState, err)
 	l.rewriteValues() // before a worker has them
 	if l.wasReady && !l.report.reloading {
 		l.tellReady() // the keeper may think that this master leaves for one that has come to that, and crashed
