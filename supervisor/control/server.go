@@ -128,6 +128,10 @@ func (s *Server) Listen() error {
 	if err != nil {
 		return err
 	}
+	return s.use(socket)
+}
+
+func (s *Server) use(socket *socket) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
@@ -145,14 +149,7 @@ func (s *Server) ListenElsewhere() error {
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closing {
-		socket.Close()
-		return http.ErrServerClosed
-	}
-	s.socket = socket
-	return nil
+	return s.use(socket)
 }
 
 // Address is where it listens: a path, an abstract name that begins with @, or empty, which is nowhere.
