@@ -114,7 +114,7 @@ func OpenBoard(hot, rows *os.File) (*Board, error) {
 	return b, nil
 }
 
-// AdoptBoard takes a board over that another master has made, from its Files, of this BoardVersion: whoever has kept the files
+// AdoptBoard takes a board over that another master has made, from its Files, of this BoardVersion: the process that has kept the files
 // knows. Everything in it stays as it is, and nothing is read: workers can write all of it, its header too, see
 // [Board.Stamp]. It owns both files.
 func AdoptBoard(hot, rows *os.File) (*Board, error) {
@@ -152,7 +152,7 @@ func (b *Board) mapFiles(hot, rows *os.File) (err error) {
 func (b *Board) Files() (hot, rows *os.File) { return b.hotFile, b.rowsFile }
 
 // Share returns duplicates of the files of the two memories, for Assign. They are the caller's. Only the process that made
-// the board has them. The head is stamped before, for whoever gets them.
+// the board has them. The head is stamped before, for the process that gets them.
 func (b *Board) Share() (hot, rows *os.File, err error) {
 	if b.hotFile == nil {
 		return nil, nil, errors.New("cannot share board: it was opened, not made, here, or is closed")

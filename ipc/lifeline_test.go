@@ -128,7 +128,7 @@ func TestLifelineEndsWithItsLastHolder(t *testing.T) {
 	}
 }
 
-// What a worker has said before it ended is there for each master that comes later, and for whoever has closed the lifeline.
+// What a worker has said before it ended is there for each master that comes later, and for one that has closed the lifeline.
 func TestLifelineTellsWhoHasLeft(t *testing.T) {
 	keepsFDs(t)
 	l, r := lifeline(t)

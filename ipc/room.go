@@ -11,7 +11,7 @@ import (
 //	lane     frames                                                   when its room is used up
 //	orders   hello, snapshot, assign, ready, standby, drain, bye     the channel is broken: there is a handful in its life
 //	states   ack, wake                                               never: the newest takes the place of the one before
-//	asks     call; set and delete that have an ID                    who asks is told
+//	asks     call; set and delete that have an ID                    the caller is told
 //	answers  reply                                                   the channel is broken: the peer asks and does not read
 //	notes    message                                                 it is dropped, which the sender counts
 type Room struct {

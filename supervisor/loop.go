@@ -504,7 +504,7 @@ func (l *loop) note(m *member, f ipc.Message) {
 }
 
 // sayDropped says how many messages to a worker were dropped since that was last
-// said, and the topic of the last one. Whoever floods a worker that does not read must
+// said, and the topic of the last one. A sender that floods a worker which does not read must
 // not flood the log as well.
 func (l *loop) sayDropped(m *member) {
 	if m.dropped == 0 {

@@ -39,7 +39,7 @@ type member struct {
 	stray     bool       // in no record of that master
 	unreached error      // why it could not be
 	placed    bool       // it has been given its slot
-	unjudged  *savedExit // it has ended, and whoever is in charge next judges that
+	unjudged  *savedExit // it has ended, and the next master in charge judges that
 	handing   bool       // its channel is ended for another master: what it has said counts
 
 	proc     *proc.Process

@@ -91,7 +91,7 @@ func withoutFile(p *ipc.Payload) *ipc.Payload {
 	}
 	small, err := p.Retain().Inline()
 	if err != nil {
-		return p // whoever wants its bytes is told
+		return p // a reader of its bytes gets an error
 	}
 	p.Release()
 	return small

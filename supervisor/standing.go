@@ -7,7 +7,7 @@ import (
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
-// standing is how an app stands for whoever waits until all is started: READY=1, Supervisor.Ready, `tine start`, the log, the status that is
+// standing is how an app stands for all that waits until all is started: READY=1, Supervisor.Ready, `tine start`, the log, the status that is
 // told above. There is one definition of settled and of failed, and it looks at what is, whichever way that came about.
 type standing int
 
@@ -111,10 +111,10 @@ func (l *loop) judgeReady() {
 	if !some && l.ended() {
 		return
 	}
-	// Whoever waits for this connects now, and is to find every slot open.
+	// A client that has waited for this connects now, and is to find every slot open.
 	l.steerAll()
 	l.wasReady = true
-	l.saveState() // whoever takes over has to tell it again
+	l.saveState() // a master that takes over has to tell it again
 	close(l.s.ready)
 	l.tellReady()
 	took := ms(time.Since(l.startedAt))

@@ -34,7 +34,7 @@ func TestPublishedIsBounded(t *testing.T) {
 	}
 }
 
-// TestValuesKeepToTheirDescriptors, whoever sets them: beyond their share those that can do without a memory file, longer ones
+// TestValuesKeepToTheirDescriptors, by whichever way they are set: beyond their share those that can do without a memory file, longer ones
 // are refused, and everything else goes on.
 func TestValuesKeepToTheirDescriptors(t *testing.T) {
 	s := newStage(t)

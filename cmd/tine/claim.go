@@ -305,7 +305,7 @@ func (h *heldClaim) duplicate() ([]*os.File, error) {
 	return []*os.File{f}, nil
 }
 
-// end lets go of it. Where another master is in charge, which followed this one or was never followed by it, whoever stores
+// end lets go of it. Where another master is in charge, which followed this one or was never followed by it, the store of
 // files keeps it for that one.
 func (h *heldClaim) end(followed bool) {
 	h.mu.Lock()

@@ -92,7 +92,7 @@ func (m *onUnixSocket) get(url string) (status int, body string) {
 
 const unreachableLine = "address is unreachable, whatever the workers say"
 
-// TestSocketFileComesBack: whatever removes it, and whoever is the master then, with no request on other addresses lost.
+// TestSocketFileComesBack: whatever removes it, and whichever master is in charge then, with no request on other addresses lost.
 func TestSocketFileComesBack(t *testing.T) {
 	t.Parallel()
 	m := startOnUnix(t, kept)

@@ -48,7 +48,7 @@ func (a *answer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// failed is why not all of what was printed has arrived: whoever asked has no answer then.
+// failed is why not all of what was printed has arrived: the command has given no answer then.
 func (s screen) failed() error {
 	if a, ok := s.Writer.(*answer); ok {
 		return a.err

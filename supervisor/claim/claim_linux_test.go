@@ -90,7 +90,7 @@ func TestTake(t *testing.T) {
 		t.Errorf("asked, it says %+v, %v", a, err)
 	}
 	take(t, "api")
-	// A duplicate holds the claim on, and whoever has it can answer.
+	// A duplicate holds the claim on, and each process that has it can answer.
 	fd, err := unix.FcntlInt(c.File().Fd(), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +113,7 @@ func TestTake(t *testing.T) {
 	take(t, "web")
 }
 
-// A holder that is stopped has its name all the same, and who asks is not kept for ever.
+// A holder that is stopped has its name all the same, and a question to it ends.
 func TestSilent(t *testing.T) {
 	world(t)
 	take(t, "web")

@@ -23,10 +23,10 @@
 //   - WORLD is -, or a hash of $TINE_RUNTIME_DIR where that is set: see [World].
 //   - NAME is the master's, as [FileName] writes it.
 //
-// Anybody in the network namespace can bind a name and connect to it. So who asks looks who listens (SO_PEERCRED): only the
+// Anybody in the network namespace can bind a name and connect to it. So a client looks at the uid of the listener (SO_PEERCRED): only the
 // user himself and root are believed, and a name that a stranger holds is a [StrangerError], with which a master runs on
 // without a claim. Where his queue is full, so that nobody can connect to him, the kernel's table of sockets says whose it is.
-// Who answers looks who asks, and tells a stranger nothing.
+// The holder looks at the uid of the client, and tells a stranger nothing.
 //
 // # Elsewhere: a locked file
 //
@@ -35,6 +35,6 @@
 //
 // # The answer
 //
-// Lines KEY=VALUE, see [About]. Keys are only ever added: a holder may be older or newer than who asks. The keeper writes it
+// Lines KEY=VALUE, see [About]. Keys are only ever added: a holder may be older or newer than the client. The keeper writes it
 // itself, without this package: see package keeper.
 package claim

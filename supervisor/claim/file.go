@@ -31,7 +31,7 @@ func takeFile(ctx context.Context, dir, name string) (*Claim, error) {
 		if !errors.Is(err, unix.EWOULDBLOCK) || n == attempts || ctx.Err() != nil {
 			break
 		}
-		time.Sleep(10 * time.Millisecond) // who asks locks it for a moment
+		time.Sleep(10 * time.Millisecond) // a client locks it for a moment
 	}
 	switch {
 	case errors.Is(err, unix.EWOULDBLOCK):

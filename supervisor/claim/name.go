@@ -13,7 +13,7 @@ const EnvWorld = "TINE_RUNTIME_DIR"
 
 // World is the absolute path of the folder that $TINE_RUNTIME_DIR names, or empty. Where it is set, masters and commands
 // with another one, or with none, do not know each other: the sockets are in that folder, and the claims are its own. It is
-// for tests and for whoever wants two masters of one name side by side.
+// for tests and for two masters of one name side by side.
 func World() string {
 	dir := os.Getenv(EnvWorld)
 	if dir == "" {

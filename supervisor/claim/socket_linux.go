@@ -111,7 +111,7 @@ func Adopt(f *os.File) (*Claim, error) {
 	return nil, fmt.Errorf("cannot take over the name of the last master: %w", err)
 }
 
-// Serve has this process answer who asks, until Close. It is for a master that no keeper answers for. about is called in a
+// Serve has this process answer clients, until Close. It is for a master that no keeper answers for. about is called in a
 // goroutine for each question, and must not wait.
 func (c *Claim) Serve(about func() About) error {
 	if c.end != nil {

@@ -80,7 +80,7 @@ func (s *SharedListener) acceptOne() (conn net.Conn, paused <-chan struct{}, err
 	return conn, nil, err
 }
 
-// Pause leaves new connections to whoever else has the socket. When it returns, Accept takes none any more: the past
+// Pause leaves new connections to the other process that has the socket. When it returns, Accept takes none any more: the past
 // deadline has every Accept come back from the kernel at once.
 func (s *SharedListener) Pause() {
 	s.mu.Lock()

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// about is what the keeper, process pid, tells of the masters who asks on the claim: lines KEY=VALUE, of which more may
+// about is what the keeper, process pid, tells a client of the claim about the masters: lines KEY=VALUE, of which more may
 // come. state is one of
 //
 //	starting  no master was ever ready yet

@@ -4,5 +4,5 @@ package keeper
 const ClaimName = "tcp.claim"
 
 // Reachable tells the keeper where this master, which is to be in charge, can be asked: at the address of its control socket,
-// a path or @NAME; empty: it cannot. Who asks the keeper on the claim is told so.
+// a path or @NAME; empty: it cannot. The keeper tells clients of the claim so.
 func (c *Client) Reachable(address string) error { return c.Notify(controlField + "=" + address) }

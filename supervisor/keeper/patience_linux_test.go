@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Whoever was stopped, together with the keeper or while only that was, is not hung: in whichever order they stop and go on.
+// A master that was stopped, together with the keeper or while only that was, is not hung: in whichever order they stop and go on.
 func TestStoppedForLongerThanTheWatchdog(t *testing.T) {
 	const watchdog = 3 * time.Second
 	for name, c := range map[string]struct{ stop, goOn []int }{ // 0: the keeper, 1: the master

@@ -49,7 +49,7 @@ func (r *refusals) add(name string) {
 func (r *refusals) remove(name string) {
 	delete(r.names, name)
 	if len(r.names) == 0 {
-		r.more = 0 // nobody knows of which; whoever still misses one is told when it tries again
+		r.more = 0 // nobody knows of which; a master that still misses one is told when it tries again
 	}
 }
 

@@ -188,7 +188,7 @@ func cookieOf(t *testing.T, f *os.File) (cookie uint64) {
 	return cookie
 }
 
-// A Set that is prepared and left again has changed nothing: whoever has it goes on, and its programs steer.
+// A Set that is prepared and left again has changed nothing: its owner goes on, and its programs steer.
 func TestPrepareChangesNothing(t *testing.T) {
 	for _, kind := range kindsHere(t) {
 		t.Run(string(kind), func(t *testing.T) {

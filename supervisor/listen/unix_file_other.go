@@ -18,5 +18,5 @@ func (f openedFile) chown(uid, gid int) error { return os.Lchown(f.path, uid, gi
 
 func (f openedFile) chmod(mode fs.FileMode) error { return os.Chmod(f.path, mode) }
 
-// Who answers cannot be asked here.
+// The system does not tell here.
 func answers(*os.File) (h Holder, ok bool) { return h, false }

@@ -13,7 +13,7 @@ type queueReader struct {
 	info [8]uint32
 	size uint32
 	poll [1]unix.PollFd
-	deaf bool // a socket that was read listens no more; whoever reads sets it to false before
+	deaf bool // a socket that was read listens no more; the reader sets it to false before
 }
 
 const tcpListen = 10 // TCP_LISTEN of linux/tcp_states.h, as tcpi_state has it

@@ -5,7 +5,7 @@
 //	keeper  ── holds ─▶ └─────────────────────┘
 //
 // The value is a blob of bytes, about which this package knows nothing. A Write replaces it as a whole: a writer that is killed
-// at any instruction leaves the blob before or the new one, never a mixture, and whoever reads while another writes gets
+// at any instruction leaves the blob before or the new one, never a mixture, and a reader while another writes gets
 // one of them too. Nothing is ever synced, because the memory ends with the machine anyway.
 //
 // # Format
@@ -29,7 +29,7 @@
 //
 // # Patches
 //
-// A large value of which little changes is not written as a whole each time: an Append puts a patch behind the blob, and whoever reads
+// A large value of which little changes is not written as a whole each time: an Append puts a patch behind the blob, and a reader
 // gets the blob with its patches, in their order. What a patch means is the caller's. The first begins behind the current blob,
 // at a multiple of 8, and each at a multiple of 8 behind the one before:
 //

@@ -51,7 +51,7 @@ func TestPatches(t *testing.T) {
 		if r.Patched() < len(long) {
 			t.Errorf("%d bytes of patches, there are more than %d", r.Patched(), len(long))
 		}
-		// Whoever opens it goes on behind them.
+		// The next writer goes on behind them.
 		next, err := Open(f)
 		if err != nil {
 			t.Fatal(err)
