@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/supervisor/claim"
+	"github.com/tinehq/tine/supervisor/control"
 )
 
 const (
@@ -29,20 +30,24 @@ func (e *lostMaster) Error() string {
 		}
 		text = fmt.Sprintf("the master of %s failed %s (%s)", e.Name, times, e.Why)
 	}
+	if e.State == claim.Serving && e.Failures == 0 {
+		return fmt.Sprintf("%s (pid %d) runs, and does not listen at its control socket %s: it is looked for each second, and made again where its folder is there and safe", e.Name, e.PID, e.Control)
+	}
 	if e.Next > 0 {
 		return fmt.Sprintf("%s; the keeper (pid %d) starts another in %s", text, e.PID, e.Next.Round(100*time.Millisecond))
 	}
 	return fmt.Sprintf("%s; the keeper (pid %d) is starting another", text, e.PID)
 }
 
-// soon is candidates, but where none answers and a keeper lives that is to bring it back, it waits for that.
+// soon is candidates, but where none answers and a keeper lives that is to bring it back, it waits for that. So it does for
+// a master that is starting, or that has just lost its control socket.
 func (t *target) soon(ctx context.Context) ([]*candidate, error) {
 	for late := time.Now().Add(masterWait); ; {
 		all, err := t.candidates(ctx)
 		if err == nil && (len(all) != 1 || all[0].err == nil) {
 			return all, nil
 		}
-		lost := t.lost(ctx)
+		lost := t.lost(ctx, err != nil || errors.Is(all[0].err, control.ErrNotRunning))
 		if lost == nil {
 			return all, err
 		}
@@ -60,12 +65,14 @@ func (t *target) soon(ctx context.Context) ([]*candidate, error) {
 	}
 }
 
-// lost is what the keeper says whose master may be meant and does not live, or is not ready; nil: there is none.
-func (t *target) lost(ctx context.Context) *claim.About {
+// lost is what the keeper says whose master may be meant and does not live, or is not ready; nil: there is none. Where nobody
+// listens it is also what a master says that is to.
+func (t *target) lost(ctx context.Context, nobody bool) *claim.About {
 	path := t.path()
 	for _, found := range claim.Find(ctx) {
 		a := found.About
-		if found.Err != nil || a.State != claim.Waiting && a.Failures == 0 {
+		comes := a.State == claim.Waiting || a.Failures > 0 || nobody && a.Control != "" && a.State != claim.Stopping
+		if found.Err != nil || !comes {
 			continue
 		}
 		byName := t.master == "" || a.Name == t.master

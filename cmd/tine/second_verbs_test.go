@@ -53,6 +53,7 @@ func testSecondMaster(t *testing.T, kept bool) {
 		cmd, out, _ := sh.command("ls")
 		return cmd.Run() == nil && strings.Contains(out.String(), "web")
 	}
+	sh.do(0, "status") // waits until it listens elsewhere
 	eventually(t, "it is found without its folder", answers)
 	refused("without its folder")
 	if err := errors.Join(os.Remove(world), os.Mkdir(world, 0o700)); err != nil {
