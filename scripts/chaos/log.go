@@ -58,6 +58,7 @@ var harmless = map[string]bool{"cannot tell worker to drain; sending SIGTERM": t
 // asked are the reasons for a drain that actions here explain.
 var asked = map[string]bool{
 	"SIGUSR2": true, "SIGTERM": true, "config": true, "scaled down": true, "stop": true, "it drains already": true,
+	"left while no master heard it": true, // a SIGTERM of a worker in a crash of the master
 }
 
 // crashes are parts of lines that begin a Go program's last words.
