@@ -78,9 +78,9 @@ type sockets struct {
 	seats  map[int]seats // by slot
 	ending chan struct{} // closed before they are: nobody is told any more
 
-	mended  []listen.Mended  // when they were adopted, until the loop runs
-	pace    map[int]mendPace // of slots that could not be made anew
-	resting chan struct{}    // closed before the watcher is ended; nil: there is none
+	mended  []listen.Mended   // when they were adopted, until the loop runs
+	pace    map[int]*mendPace // of slots that could not be made anew
+	resting chan struct{}     // closed before the watcher is ended; nil: there is none
 
 	listens bool // it has addresses
 	lookout lookout

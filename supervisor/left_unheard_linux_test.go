@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// awaitExit waits until the process is over, whoever its parent is.
+// awaitExit waits until the process is over, whichever process is its parent.
 func awaitExit(t *testing.T, pidfd int) {
 	t.Helper()
 	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}

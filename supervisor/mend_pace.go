@@ -14,29 +14,28 @@ type mendPace struct{ tried, told time.Time }
 
 // mendDue says whether a slot is to be tried now, and notes that it is.
 func (s *sockets) mendDue(slot int, now time.Time) bool {
-	p := s.pace[slot]
-	if !p.tried.IsZero() && now.Sub(p.tried) < mendEvery {
-		return false
-	}
-	p.tried = now
-	s.setPace(slot, p)
-	return true
+	return due(&s.paceOf(slot).tried, mendEvery, now)
 }
 
 // tellDue says the same of its failure.
 func (s *sockets) tellDue(slot int, now time.Time) bool {
-	p := s.pace[slot]
-	if !p.told.IsZero() && now.Sub(p.told) < tellEvery {
+	return due(&s.paceOf(slot).told, tellEvery, now)
+}
+
+func due(last *time.Time, every time.Duration, now time.Time) bool {
+	if !last.IsZero() && now.Sub(*last) < every {
 		return false
 	}
-	p.told = now
-	s.setPace(slot, p)
+	*last = now
 	return true
 }
 
-func (s *sockets) setPace(slot int, p mendPace) {
+func (s *sockets) paceOf(slot int) *mendPace {
 	if s.pace == nil {
-		s.pace = map[int]mendPace{}
+		s.pace = map[int]*mendPace{}
 	}
-	s.pace[slot] = p
+	if s.pace[slot] == nil {
+		s.pace[slot] = &mendPace{}
+	}
+	return s.pace[slot]
 }

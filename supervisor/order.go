@@ -83,7 +83,7 @@ func (m placeOrder) apply(l *loop) {
 		result := make(chan error, 1)
 		o := &order{Order: m.Order, app: a.name, progress: m.progress, result: result}
 		l.orders = append(l.orders, o) // before it is begun: its first events are for it
-		if len(apps) > 1 && (o.isForRunning() && a.state() != control.AppRunning || (o.Verb == control.VerbReload || o.Verb == control.VerbRollback) && a.config.OneShot || o.Verb == control.VerbRollback && a.previous == nil && a.pool.Status().Rollout == nil) {
+		if len(apps) > 1 && o.passesOver(a) {
 			o.ended = true
 			o.tell(control.Progress{State: "skipped", Message: "app " + a.name + " is " + pastState(a.state())})
 			continue
@@ -102,6 +102,18 @@ func (m placeOrder) apply(l *loop) {
 		p.results = append(p.results, placedOrder{a.name, result})
 	}
 	m.answer <- p
+}
+
+// passesOver says whether an order for several apps leaves this one as it is. Of an order for it alone that is an error.
+func (o *order) passesOver(a *app) bool {
+	back := o.Verb == control.VerbRollback
+	switch {
+	case o.isForRunning() && a.state() != control.AppRunning:
+		return true
+	case (back || o.Verb == control.VerbReload) && a.config.OneShot:
+		return true
+	}
+	return back && a.previous == nil && a.pool.Status().Rollout == nil
 }
 
 // addressees are the apps that an order is for.

@@ -117,7 +117,7 @@ func (l *loop) beginReload(o *order, a *app) error {
 }
 
 // beginRollback orders a rollout to the release before. Asked for while a rollout is under way, that is the one which this
-// replaces: whoever has second thoughts does not mean one more before.
+// replaces: second thoughts do not mean one more before.
 func (l *loop) beginRollback(o *order, a *app) error {
 	if a.config.OneShot {
 		return control.Refuse(http.StatusConflict, "app %s is a one-shot: each of its runs takes what is on disk", a.name)

@@ -18,10 +18,14 @@ const (
 	masterPace = 100 * time.Millisecond
 )
 
-// lostMaster is an error: a keeper lives, and its masters fail. Its status is that there is nobody to ask.
+// lostMaster is an error: a keeper lives and its masters fail, or a master lives and nobody listens at its control socket.
+// Its status is that there is nobody to ask.
 type lostMaster struct{ claim.About }
 
 func (e *lostMaster) Error() string {
+	if e.State == claim.Serving && e.Failures == 0 {
+		return fmt.Sprintf("%s (pid %d) runs, and does not listen at its control socket %s: it is looked for each second, and made again where its folder is there and safe", e.Name, e.PID, e.Control)
+	}
 	text := fmt.Sprintf("no master of %s answers", e.Name)
 	if e.Failures > 0 {
 		times := "once"
@@ -29,9 +33,6 @@ func (e *lostMaster) Error() string {
 			times = fmt.Sprintf("%d times", e.Failures)
 		}
 		text = fmt.Sprintf("the master of %s failed %s (%s)", e.Name, times, e.Why)
-	}
-	if e.State == claim.Serving && e.Failures == 0 {
-		return fmt.Sprintf("%s (pid %d) runs, and does not listen at its control socket %s: it is looked for each second, and made again where its folder is there and safe", e.Name, e.PID, e.Control)
 	}
 	if e.Next > 0 {
 		return fmt.Sprintf("%s; the keeper (pid %d) starts another in %s", text, e.PID, e.Next.Round(100*time.Millisecond))

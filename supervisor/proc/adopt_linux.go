@@ -17,7 +17,7 @@ const reapedWithin = time.Second
 // Options.Files and CPUs have no effect. What the process has printed and nobody has taken out of the pipe is delivered: of
 // one that was killed that may be what it had delivered last, a second time.
 //
-// Its exit is noticed whoever reaps it, and however late: its parent may have other things to do. How it ended is known if
+// Its exit is noticed whichever process reaps it, and however late: its parent may have other things to do. How it ended is known if
 // this process is its parent, if it is not reaped yet and /proc tells, from Linux 6.15 on, or from exitOf, which may be nil and is asked for a stranger's status otherwise. Options.Suspended hears nothing of a stranger.
 // A process that has ended meanwhile is adopted like any other, and its exit follows.
 func Adopt(l Left, o Options, exitOf func() (status syscall.WaitStatus, known bool)) (*Process, error) {
