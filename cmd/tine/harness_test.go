@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -621,13 +622,22 @@ func (m *tine) roll() event {
 // tests that must name one.
 func freePort(t *testing.T) int {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		// Below those that the kernel gives to others at any moment, and each one once.
+		port := 16000 + rand.IntN(16000)
+		if _, taken := givenPorts.LoadOrStore(port, true); taken {
+			continue
+		}
+		if ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			ln.Close()
+			return port
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
+	t.Fatal("no free port")
+	return 0
 }
+
+var givenPorts sync.Map
 
 func dial(t *testing.T, address string) net.Conn {
 	t.Helper()
