@@ -207,13 +207,6 @@ func (o *Outbox) sendValue(f Frame) error {
 	return nil
 }
 
-// pending is the number of frames that have not been handed to the kernel.
-func (o *Outbox) pending() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.queued + o.flying
-}
-
 // Close drops what waits and closes the Conn. It does not wait for the writer: see Done. Calling it again does nothing.
 func (o *Outbox) Close() {
 	o.mu.Lock()

@@ -68,6 +68,13 @@ func waitFor(t testing.TB, what string, ok func() bool) {
 	}
 }
 
+// pending is the number of frames that have not been handed to the kernel.
+func (o *Outbox) pending() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.queued + o.flying
+}
+
 func skip(t testing.TB, c *Conn, n int) {
 	t.Helper()
 	for range n {

@@ -156,15 +156,6 @@ func (a *adoption) close() {
 	}
 }
 
-// Adopt is Prepare and Begin.
-func Adopt(saved Saved, files map[string]*os.File, o Options) (*Set, error) {
-	s, err := Prepare(saved, files, o)
-	if err == nil {
-		s.Begin()
-	}
-	return s, err
-}
-
 // Prepare makes the Set again that another process has left, or still has, with its workers accepting meanwhile: saved and
 // files are what Save and Files have told there. It reads and checks, and changes nothing that others can see, so that
 // the other process can go on as if it had not been. The files stay the caller's. Options.Policy and the rest may differ from the

@@ -39,7 +39,7 @@ func keep(t *testing.T, s *Set) (saved Saved, files map[string]*os.File) {
 
 func mustAdopt(t *testing.T, saved Saved, files map[string]*os.File, o Options) *Set {
 	t.Helper()
-	s, err := Adopt(saved, files, o)
+	s, err := adopt(saved, files, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +305,7 @@ func TestAdoptRefuses(t *testing.T) {
 		"negative":           {Saved{Slots: -1}, files, "-1 slots"},
 		"an IP that is none": {Saved{Slots: 2, Addresses: []SavedAddress{{Network: "tcp", Addr: "x", IP: "x"}}}, files, "address x"},
 	} {
-		a, err := Adopt(c.saved, c.files, Options{})
+		a, err := adopt(c.saved, c.files, Options{})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want an error with %q", name, err, c.want)
 		}

@@ -47,7 +47,7 @@ func TestSetWithoutAddressesCostsNoDescriptor(t *testing.T) {
 	if now := openFiles(t); now != before {
 		t.Errorf("%d descriptors more than before", now-before)
 	}
-	adopted, err := Adopt(s.Save(), nil, Options{})
+	adopted, err := adopt(s.Save(), nil, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestSetWithoutAddressesCostsNoDescriptor(t *testing.T) {
 		t.Errorf("with a board its files are %v", s.Files())
 	}
 	s.Seat(0, 0, 7)
-	adopted, err = Adopt(s.Save(), s.Files(), Options{})
+	adopted, err = adopt(s.Save(), s.Files(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestAdoptSetWithoutAddressesButWithBoard(t *testing.T) {
 	hot, rows := spare.Files()
 	saved := s.Save()
 	saved.Bare = false
-	adopted, err := Adopt(saved, map[string]*os.File{fileHot: hot, fileRows: rows}, Options{})
+	adopted, err := adopt(saved, map[string]*os.File{fileHot: hot, fileRows: rows}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,7 @@
 //	[::1]:7001 [ socket ] [ socket ] [ socket ] [ socket ]     one group an address
 //	unix:/x    [            one shared socket            ]     who accepts first has it
 //	            \_________________________/
-//	             Steer(3): only these get new connections
+//	             SteerTo(0, 1, 2): only these get new connections
 //
 // A socket belongs to its slot, not to a worker. It is opened before the slot's first worker starts, each worker of the
 // slot accepts on a duplicate, and it is closed when the slot is given up. So a worker can die at any moment without

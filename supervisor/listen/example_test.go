@@ -34,11 +34,11 @@ func ExampleOpen() {
 	if err := set.OpenSlot(2); err != nil {
 		fmt.Println(err)
 	}
-	if err := set.Steer(3); err != nil {
+	if err := set.SteerTo([]int{0, 1, 2}); err != nil {
 		fmt.Println(err)
 	}
 	// And away again: steer around it, let its queue run empty, close.
-	if err := set.Steer(2); err != nil {
+	if err := set.SteerTo([]int{0, 1}); err != nil {
 		fmt.Println(err)
 	}
 	waiting, err := set.Queue(2)

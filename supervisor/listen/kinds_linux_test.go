@@ -296,7 +296,7 @@ func TestManySlotsComeAndGo(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := s.Steer(256); err != nil {
+			if err := s.SteerTo(first(256)); err != nil {
 				t.Fatal(err)
 			}
 			c := newCrowd(t, s)
@@ -307,7 +307,7 @@ func TestManySlotsComeAndGo(t *testing.T) {
 			if sum(went) != 300 || sum(went[2:]) < 200 {
 				t.Errorf("%d connections went to %v", sum(went), went)
 			}
-			if err := s.Steer(2); err != nil {
+			if err := s.SteerTo(first(2)); err != nil {
 				t.Fatal(err)
 			}
 			for slot := 255; slot >= 2; slot-- {

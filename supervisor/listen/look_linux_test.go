@@ -227,7 +227,7 @@ func TestLookAfterAdoption(t *testing.T) {
 	s := mustOpen(t, 2, "127.0.0.1:0", "unix:"+path)
 	os.Remove(path)
 	mustRenew(t, s, 1)
-	next, err := Adopt(s.Save(), s.Files(), Options{})
+	next, err := adopt(s.Save(), s.Files(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,6 +90,15 @@ func listenersOf(s *Set, slot int) (ls []net.Listener, err error) {
 	return ls, nil
 }
 
+// adopt takes a Set over as a next master does that may begin at once.
+func adopt(saved Saved, files map[string]*os.File, o Options) (*Set, error) {
+	s, err := Prepare(saved, files, o)
+	if err == nil {
+		s.Begin()
+	}
+	return s, err
+}
+
 // worker answers one byte, the number of its slot, to each connection. It counts on the board as a native one does.
 type worker struct {
 	slot      byte

@@ -219,12 +219,9 @@ func (s *Set) Share(slot int) ([]ipc.Listener, []*os.File, error) {
 	return ls, dups, nil
 }
 
-// Steer lets only slots below n get new connections. Connections that are queued stay where they are. One slot always gets
-// them: n below 1 is taken as 1. Addresses with a shared socket are not affected.
-func (s *Set) Steer(n int) error { return s.SteerTo(first(max(n, 1))) }
-
-// SteerTo lets only the given slots get new connections, as [Set.Steer] does the first so many. Those that are not open
-// do not count, and when none is left all get them: somebody may come who serves. It fails after Close only.
+// SteerTo lets only the given slots get new connections. Connections that are queued stay where they are. A slot that is
+// not open does not count; when none is left, all slots get connections: a worker may start in one of them and serve.
+// Addresses with a shared socket are not affected. It fails only after Close.
 func (s *Set) SteerTo(slots []int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

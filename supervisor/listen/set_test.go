@@ -74,7 +74,7 @@ func TestSlotsAreOpenedInOrderAndClosedLastFirst(t *testing.T) {
 	if err := s.OpenSlot(0); !errors.Is(err, errClosed) {
 		t.Errorf("OpenSlot after Close: %v, want %v", err, errClosed)
 	}
-	if err := s.Steer(1); !errors.Is(err, errClosed) {
+	if err := s.SteerTo(first(1)); !errors.Is(err, errClosed) {
 		t.Errorf("Steer after Close: %v, want %v", err, errClosed)
 	}
 	s.Close()
@@ -261,7 +261,7 @@ func TestSharedSlots(t *testing.T) {
 	if err := s.OpenSlot(2); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Steer(1); err != nil {
+	if err := s.SteerTo(first(1)); err != nil {
 		t.Fatal(err)
 	}
 	last := startWorker(t, s, 2)
@@ -322,7 +322,7 @@ func TestScaleUnderLoad(t *testing.T) {
 			}
 			workers = append(workers, startWorker(t, s, slot))
 		}
-		if err := s.Steer(8); err != nil {
+		if err := s.SteerTo(first(8)); err != nil {
 			t.Fatal(err)
 		}
 		eventually(t, "all slots answer", func() bool {
@@ -333,7 +333,7 @@ func TestScaleUnderLoad(t *testing.T) {
 			}
 			return true
 		})
-		if err := s.Steer(2); err != nil {
+		if err := s.SteerTo(first(2)); err != nil {
 			t.Fatal(err)
 		}
 		for slot := 7; slot >= 2; slot-- {

@@ -462,11 +462,11 @@ func TestWatchScales(t *testing.T) {
 				s.Seat(slot, 0, workerID.Add(1))
 				startWorker(t, s, slot) // in this process, and not on the board
 			}
-			if err := s.Steer(64); err != nil {
+			if err := s.SteerTo(first(64)); err != nil {
 				t.Fatal(err)
 			}
 			n.wantNone(t, 300*time.Millisecond)
-			if err := s.Steer(2); err != nil {
+			if err := s.SteerTo(first(2)); err != nil {
 				t.Fatal(err)
 			}
 			for slot := 63; slot >= 2; slot-- {
