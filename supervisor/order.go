@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
@@ -22,8 +23,6 @@ const (
 	orderGrace = 10 * time.Second
 	// maxOrders bounds those under way: more than one for each app that there may be.
 	maxOrders = 2048
-	// maxReason bounds what a caller says why.
-	maxReason = 200
 )
 
 // order is one that the loop carries out for somebody who waits for its end: of one
@@ -118,8 +117,8 @@ func (o *order) passesOver(a *app) bool {
 
 // addressees are the apps that an order is for.
 func (l *loop) addressees(o control.Order) ([]*app, error) {
-	if len(o.Reason) > maxReason {
-		return nil, wrongField("reason", "a reason has at most %d bytes, not %d", maxReason, len(o.Reason))
+	if len(o.Reason) > api.MaxReason {
+		return nil, wrongField("reason", "a reason has at most %d bytes, not %d", api.MaxReason, len(o.Reason))
 	}
 	if l.stopping && o.Verb != control.VerbStop && o.Verb != control.VerbSignal {
 		return nil, control.Refuse(http.StatusConflict, "tine is stopping")

@@ -329,7 +329,7 @@ func (l *loop) beginSignal(o *order, a *app) error {
 		l.worker(l.logs.Info(), m).Str("signal", unix.SignalName(sig)).Str("reason", o.Reason).Msg("signal sent")
 		slot := m.slot
 		o.tell(control.Progress{Slot: &slot, Worker: uint64(m.id), PID: m.proc.PID(), State: "signalled", Message: unix.SignalName(sig) + " sent", Done: sent})
-		l.event(a, zerolog.InfoLevel, control.Event{Kind: "signalled", Slot: &slot, Worker: uint64(m.id), PID: m.proc.PID(),
+		l.event(a, zerolog.InfoLevel, control.Event{Kind: control.EventSignalled, Slot: &slot, Worker: uint64(m.id), PID: m.proc.PID(),
 			Signal: unix.SignalName(sig), Reason: o.Reason, Message: "worker " + strconv.FormatUint(uint64(m.id), 10) + " was sent " + unix.SignalName(sig)})
 	}
 	if sent == 0 {

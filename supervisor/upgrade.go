@@ -400,6 +400,6 @@ func (u upgradeEnded) apply(l *loop) {
 	if u.err == nil {
 		return
 	}
-	l.event(nil, zerolog.ErrorLevel, control.Event{Kind: "upgrade failed", Reason: u.err.Error(), Message: "upgrade failed, everything runs on as it was"})
+	l.event(nil, zerolog.ErrorLevel, control.Event{Kind: control.EventUpgradeFailed, Reason: u.err.Error(), Message: "upgrade failed, everything runs on as it was"})
 	l.logs.Error().Err(u.err).Float64("took_ms", ms(u.took)).Msg("upgrade failed, everything runs on as it was")
 }

@@ -24,11 +24,12 @@ var rules = map[string][]string{
 	"supervisor/record":            {},
 	"supervisor/claim":             {},
 	"supervisor/handover":          {},
-	"supervisor/control":           {"ipc", "supervisor/pool", "supervisor/claim"},
-	"supervisor/control/dashboard": {"ipc", "supervisor/pool", "supervisor/control", "supervisor/claim"},
-	"supervisor/control/metrics":   {"ipc", "supervisor/pool", "supervisor/control", "supervisor/claim"},
-	"supervisor":                   {"ipc", "supervisor/pool", "supervisor/civil", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record", "supervisor/keeper", "supervisor/claim"},
-	"cmd/tine":                     {"ipc", "supervisor", "supervisor/pool", "supervisor/civil", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record", "supervisor/keeper", "supervisor/claim", "supervisor/handover"},
+	"supervisor/control/api":       {},
+	"supervisor/control":           {"ipc", "supervisor/pool", "supervisor/claim", "supervisor/control/api"},
+	"supervisor/control/dashboard": {"ipc", "supervisor/pool", "supervisor/control", "supervisor/control/api", "supervisor/claim"},
+	"supervisor/control/metrics":   {"ipc", "supervisor/pool", "supervisor/control", "supervisor/control/api", "supervisor/claim"},
+	"supervisor":                   {"ipc", "supervisor/pool", "supervisor/civil", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/api", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record", "supervisor/keeper", "supervisor/claim"},
+	"cmd/tine":                     {"ipc", "supervisor", "supervisor/pool", "supervisor/civil", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/api", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record", "supervisor/keeper", "supervisor/claim", "supervisor/handover"},
 	"cmd/demo":                     {"ipc", "worker"},
 }
 

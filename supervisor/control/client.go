@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 const (
@@ -244,7 +246,7 @@ func (c *Client) EventsLast(ctx context.Context, after uint64, last int, follow 
 // Logs gives yield the lines that q chooses, as Events does.
 func (c *Client) Logs(ctx context.Context, q LogQuery, yield func(LogLine) error) error {
 	return resume(ctx, func() (progress bool, err error) {
-		answer, err := c.send(ctx, http.MethodGet, "/v1/logs", q.values(), typeLines, nil)
+		answer, err := c.send(ctx, http.MethodGet, "/v1/logs", queryOf(q), typeLines, nil)
 		if err != nil {
 			return false, err
 		}
@@ -287,13 +289,6 @@ func resume(ctx context.Context, once func() (progress bool, err error)) error {
 
 func wasCut(err error) bool {
 	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
-}
-
-// IsEnding says whether err is the answer of a master that is ending, or of a connection
-// that ended with it: another one may be there in a moment.
-func IsEnding(err error) bool {
-	var refusal *Refusal
-	return hungUp(err) || errors.As(err, &refusal) && refusal.Title == titleEnding
 }
 
 // cut is err, or why the context ended where that is the cause.
@@ -433,7 +428,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	for late := time.Now().Add(comeBack); ; {
 		res, err := c.doOnce(ctx, method, path, query, accept, body)
 		var refusal *Refusal
-		ending := errors.As(err, &refusal) && refusal.Title == titleEnding
+		ending := errors.As(err, &refusal) && refusal.Title == api.TitleEnding
 		if err == nil || !ending && (method != http.MethodGet || !hungUp(err)) || time.Now().After(late) || ctx.Err() != nil {
 			return res, err
 		}

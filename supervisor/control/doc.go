@@ -7,7 +7,7 @@
 //
 // The package knows nothing of how workers are kept: a [Server] asks a [Commander],
 // which package supervisor implements, and writes down what it says. The documents
-// are the types of this package (types.go), versioned by the first part of the path,
+// are the types of package api, which have aliases here, versioned by the first part of the path,
 // /v1: within a version fields are added, never renamed or removed. What there is to
 // ask is in one table (routes.go), and in /v1/openapi.json, which a test holds to it.
 //

@@ -242,10 +242,10 @@ func schemaOf(t reflect.Type, docs map[string]string, schemas object) object {
 	return object{"$ref": "#/components/schemas/" + name}
 }
 
-// comments are those of the types and their fields in this package's source.
+// comments are those of the types and their fields in the source.
 func comments(t *testing.T) map[string]string {
 	all := map[string]string{}
-	for _, name := range []string{"types.go", "commander.go", "wire.go"} {
+	for _, name := range []string{"api/types.go", "api/refusal.go", "wire.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

@@ -9,10 +9,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
-
-// maxReason bounds the reason of an order, which becomes part of events.
-const maxReason = 200 // bytes
 
 // order reads and checks an order, as far as that needs no knowledge of the apps.
 func (rq *request) order(verb string) (Order, error) {
@@ -41,8 +39,8 @@ func (rq *request) order(verb string) (Order, error) {
 		return o, badField("slot", "there is no slot %d", *o.Slot)
 	case o.Slot != nil && o.App == "":
 		return o, badField("slot", "a slot is of one app, and %q is all", allApps)
-	case len(o.Reason) > maxReason:
-		return o, badField("reason", "the reason has %d bytes, and may have %d", len(o.Reason), maxReason)
+	case len(o.Reason) > api.MaxReason:
+		return o, badField("reason", "the reason has %d bytes, and may have %d", len(o.Reason), api.MaxReason)
 	case o.IfRunning != "" && o.IfRunning != IfRunningQueue && o.IfRunning != IfRunningRefuse:
 		r := badField("if_running", "%q is neither %s nor %s", o.IfRunning, IfRunningQueue, IfRunningRefuse)
 		r.Suggestion = Nearest(o.IfRunning, []string{IfRunningQueue, IfRunningRefuse})

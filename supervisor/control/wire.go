@@ -22,8 +22,8 @@ type valueSet struct {
 	Epoch uint64 `json:"epoch"` // of the value: that of before if it was equal
 }
 
-// values is q as the query of a request.
-func (q LogQuery) values() url.Values {
+// queryOf is q as the query of a request.
+func queryOf(q LogQuery) url.Values {
 	v := url.Values{}
 	set := func(name, value string, isSet bool) {
 		if isSet {

@@ -1,13 +1,8 @@
-package control
+package api
 
-import (
-	"context"
-	"errors"
-	"fmt"
-	"net/http"
-)
+import "context"
 
-// Commander is the master, as the server sees it. Package supervisor implements it.
+// Commander is the master, as the server of the control API sees it.
 //
 // All methods are safe for concurrent use and return soon after their context ends.
 // What the caller is to blame for is a [*Refusal], with the status that fits; every
@@ -55,57 +50,4 @@ type Commander interface {
 	// Call asks one worker, by its id, over its channel. One that does not answer
 	// calls is refused with 501.
 	Call(ctx context.Context, app string, worker uint64, method string, in []byte) ([]byte, error)
-}
-
-// Refusal is an answer that is an error: a problem document of RFC 9457. The server
-// makes the document of it, and the client makes it of the document.
-type Refusal struct {
-	Status     int    `json:"status"` // of HTTP, 400 to 599
-	Title      string `json:"title"`  // what kind of error, the same each time
-	Detail     string `json:"detail,omitempty"`
-	Suggestion string `json:"suggestion,omitempty"` // the word that was probably meant
-	Field      string `json:"field,omitempty"`      // of the body or query
-	Line       int    `json:"line,omitempty"`       // of the body, from 1
-	Column     int    `json:"column,omitempty"`     // in bytes, from 1
-}
-
-// titleEnding tells a client that nothing was begun, and that another master may be
-// there in a moment.
-const titleEnding = "The master is ending"
-
-// Ending is the answer of a master that has begun nothing because it is ending.
-func Ending() *Refusal {
-	return &Refusal{Status: http.StatusServiceUnavailable, Title: titleEnding, Detail: "the master is ending"}
-}
-
-// ErrCut is what a Commander returns for an order that was begun and whose end it cannot
-// tell, because the master has ended before. Who waits for it sees its connection end.
-var ErrCut = errors.New("the master has ended while the order was under way")
-
-// Error is one line for people.
-func (r *Refusal) Error() string {
-	text := r.Detail
-	if text == "" {
-		text = r.Title
-	}
-	if text == "" {
-		text = http.StatusText(r.Status)
-	}
-	if r.Suggestion != "" {
-		text += fmt.Sprintf(" (did you mean %s?)", r.Suggestion)
-	}
-	return text
-}
-
-// Refuse makes a Refusal whose title is that of the status.
-func Refuse(status int, format string, args ...any) *Refusal {
-	return &Refusal{Status: status, Title: http.StatusText(status), Detail: fmt.Sprintf(format, args...)}
-}
-
-// Unknown makes the Refusal for a name that is not there: what is such as "app", and
-// the nearest of the known names is suggested.
-func Unknown(what, name string, known []string) *Refusal {
-	r := Refuse(http.StatusNotFound, "there is no %s %q", what, name)
-	r.Suggestion = Nearest(name, known)
-	return r
 }

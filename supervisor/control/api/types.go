@@ -1,4 +1,4 @@
-package control
+package api
 
 import "time"
 
@@ -105,7 +105,6 @@ type Unreachable struct {
 const (
 	RolloutRunning = "running"
 	RolloutAborted = "aborted"
-	RolloutDone    = "done"
 )
 
 // Rollout is the replacement of an app's workers, one slot at a time.
@@ -114,7 +113,7 @@ type Rollout struct {
 	Reason string `json:"reason"` // such as SIGUSR2, or what the order said
 	Done   int    `json:"done"`   // slots that have their new worker
 	Total  int    `json:"total"`  // slots
-	State  string `json:"state"`  // running, aborted, done
+	State  string `json:"state"`  // running, aborted
 	Queued bool   `json:"queued"` // one more follows
 	Error  string `json:"error"`  // why it was aborted; else empty
 }
@@ -268,6 +267,9 @@ const (
 	IfRunningQueue  = "queue"  // waits for it, then does its own: the default
 	IfRunningRefuse = "refuse" // is refused with 409
 )
+
+// MaxReason bounds the reason of an order, in bytes: it becomes part of events.
+const MaxReason = 200
 
 // Order is something to do. Verb and App are in the path of a request, the rest is
 // its body.

@@ -1,4 +1,4 @@
-package control
+package api
 
 // Nearest returns the known word that was probably meant by word, or "".
 func Nearest(word string, known []string) string {
