@@ -17,8 +17,10 @@ var rules = map[string][]string{
 	"worker":                       {"ipc"},
 	"supervisor/pool":              {},
 	"supervisor/civil":             {},
-	"supervisor/proc":              {"ipc"},
-	"supervisor/listen":            {"ipc"},
+	"supervisor/proc":              {"ipc", "supervisor/proc/output"},
+	"supervisor/proc/output":       {"ipc"},
+	"supervisor/listen":            {"ipc", "supervisor/listen/bpf"},
+	"supervisor/listen/bpf":        {"ipc"},
 	"supervisor/cache":             {"ipc"},
 	"supervisor/keeper":            {},
 	"supervisor/record":            {},
@@ -28,8 +30,8 @@ var rules = map[string][]string{
 	"supervisor/control":           {"ipc", "supervisor/pool", "supervisor/claim", "supervisor/control/api"},
 	"supervisor/control/dashboard": {"ipc", "supervisor/pool", "supervisor/control", "supervisor/control/api", "supervisor/claim"},
 	"supervisor/control/metrics":   {"ipc", "supervisor/pool", "supervisor/control", "supervisor/control/api", "supervisor/claim"},
-	"supervisor":                   {"ipc", "supervisor/pool", "supervisor/civil", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/api", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record", "supervisor/keeper", "supervisor/claim"},
-	"cmd/tine":                     {"ipc", "supervisor", "supervisor/pool", "supervisor/civil", "supervisor/proc", "supervisor/listen", "supervisor/cache", "supervisor/control", "supervisor/control/api", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record", "supervisor/keeper", "supervisor/claim", "supervisor/handover"},
+	"supervisor":                   {"ipc", "supervisor/pool", "supervisor/civil", "supervisor/proc", "supervisor/proc/output", "supervisor/listen", "supervisor/listen/bpf", "supervisor/cache", "supervisor/control", "supervisor/control/api", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record", "supervisor/keeper", "supervisor/claim"},
+	"cmd/tine":                     {"ipc", "supervisor", "supervisor/pool", "supervisor/civil", "supervisor/proc", "supervisor/proc/output", "supervisor/listen", "supervisor/listen/bpf", "supervisor/cache", "supervisor/control", "supervisor/control/api", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record", "supervisor/keeper", "supervisor/claim", "supervisor/handover"},
 	"cmd/demo":                     {"ipc", "worker"},
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/supervisor/listen/bpf"
 )
 
 // cbpf steers by classic programs, which need no privilege: the same one on all groups, replaced when who gets
@@ -14,18 +16,18 @@ import (
 // as slots are opened in order and closed last first, and no socket was shut down.
 type cbpf struct {
 	options  Options
-	groups   []*os.File // a member of each group; nil where none has joined
-	attached []bool     // the group has a program of this steerer
-	slots    int        // that have joined
-	programs []classic  // by group
+	groups   []*os.File    // a member of each group; nil where none has joined
+	attached []bool        // the group has a program of this steerer
+	slots    int           // that have joined
+	programs []bpf.Classic // by group
 	number   numbering
 	member   membership
 }
 
 func newCBPF(groups int, o Options) *cbpf {
-	c := &cbpf{options: o, groups: make([]*os.File, groups), attached: make([]bool, groups), programs: make([]classic, groups)}
+	c := &cbpf{options: o, groups: make([]*os.File, groups), attached: make([]bool, groups), programs: make([]bpf.Classic, groups)}
 	for i := range c.programs {
-		c.programs[i] = onlyFirst()
+		c.programs[i] = bpf.First()
 	}
 	return c
 }
@@ -72,12 +74,6 @@ func (m membership) of(group int, joined *os.File) *os.File {
 	return joined
 }
 
-// onlyFirst lets the first socket of a group have all connections.
-func onlyFirst() (p classic) {
-	p.ret(0)
-	return p
-}
-
 func (c *cbpf) kind() Kind { return KindCBPF }
 
 func (c *cbpf) join(group, slot int, socket *os.File) error {
@@ -104,7 +100,7 @@ func (c *cbpf) keepOut(group int) error {
 func (c *cbpf) leave(group, slot int) {
 	c.slots = min(c.slots, slot)
 	if slot == 0 {
-		c.groups[group], c.attached[group], c.programs[group] = nil, false, onlyFirst()
+		c.groups[group], c.attached[group], c.programs[group] = nil, false, bpf.First()
 	}
 }
 
@@ -133,7 +129,8 @@ func (c *cbpf) install(open []int, weights []uint8) (err error) {
 		if err != nil {
 			return err
 		}
-		program, err := c.options.classicBy(numbers, c.slots, open, weights)
+		choice := bpf.Choice{Policy: c.options.Policy, Slots: c.slots, Open: open, Weights: weights, CPU: c.options.CPU, Numbers: numbers}
+		program, err := choice.Classic()
 		if err != nil {
 			return err
 		}
@@ -154,11 +151,11 @@ func (c *cbpf) close() {}
 
 // attach puts the program on the whole group that member belongs to, in place of one that is there. It needs no
 // privilege.
-func attach(member *os.File, program classic) error {
+func attach(member *os.File, program bpf.Classic) error {
 	return control(member, func(fd int) error { return attachFD(fd, program) })
 }
 
-func attachFD(fd int, program classic) error {
+func attachFD(fd int, program bpf.Classic) error {
 	err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF,
 		&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
 	if err != nil {
@@ -186,6 +183,6 @@ func found(fd int) {
 	if setFlag(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, true) != nil {
 		return
 	}
-	_ = attachFD(fd, onlyFirst())
+	_ = attachFD(fd, bpf.First())
 	_ = setFlag(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, false)
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/listen/bpf"
 )
 
 // staleAfterAccept is how long a connection may wait for accept before its slot is avoided: longer than a busy worker takes to come
@@ -103,7 +104,7 @@ func adoptEBPF(a *adoption, board *ipc.Board, slots int, o Options) (_ steerer, 
 	for group, file := range a.tables {
 		g := &groupEBPF{inherited: slots}
 		if g.sockets, err = mapOf(file); err == nil {
-			if err = e.load(g, class(slots)); err != nil {
+			if err = e.load(g, bpf.Class(slots)); err != nil {
 				g.close()
 			}
 		}
@@ -176,7 +177,7 @@ func (e *reuseEBPF) newGroup(slots int) (*groupEBPF, error) {
 		return nil, refusal("cannot make the map of sockets", err)
 	}
 	g := &groupEBPF{sockets: sockets}
-	if err := e.load(g, class(slots)); err != nil {
+	if err := e.load(g, bpf.Class(slots)); err != nil {
 		g.close()
 		return nil, err
 	}
@@ -185,20 +186,20 @@ func (e *reuseEBPF) newGroup(slots int) (*groupEBPF, error) {
 
 // load gives the group the program of a class, which is not attached.
 func (e *reuseEBPF) load(g *groupEBPF, class int) error {
-	p := reuseProgram{
-		policy:  e.options.Policy,
-		class:   class,
-		refuse:  e.options.Refuse,
-		migrate: e.migrate,
-		sockets: g.sockets.FD(),
+	p := bpf.Reuse{
+		Policy:  e.options.Policy,
+		Class:   class,
+		Refuse:  e.options.Refuse,
+		Migrate: e.migrate,
+		Sockets: g.sockets.FD(),
 	}
 	spec := &ebpf.ProgramSpec{Name: "tine_steer", Type: ebpf.SkReuseport, AttachType: ebpf.AttachSkReuseportSelect}
 	if e.migrate {
 		spec.AttachType = ebpf.AttachSkReuseportSelectOrMigrate
 	}
 	return control(e.hot, func(fd int) error {
-		p.hot = fd
-		spec.Instructions = p.assemble()
+		p.Hot = fd
+		spec.Instructions = p.Assemble()
 		loaded, err := ebpf.NewProgram(spec)
 		if err != nil {
 			return refusal(fmt.Sprintf("cannot load the steering program for %d slots", class), err)
@@ -271,7 +272,7 @@ func (e *reuseEBPF) join(group, slot int, socket *os.File) error {
 	e.groups[group] = g
 	grown := slot >= g.class
 	if grown {
-		if err := e.load(g, class(slot+1)); err != nil {
+		if err := e.load(g, bpf.Class(slot+1)); err != nil {
 			return err
 		}
 	}
@@ -371,7 +372,7 @@ func (e *reuseEBPF) steer(open []int, _ []uint8) error {
 		e.board.Line(slot).Flags.Store(0)
 	}
 	if e.options.Policy != Least && e.options.Policy != RoundRobin {
-		for i, slot := range table(e.options.Policy, open, e.options.CPU) {
+		for i, slot := range bpf.Table(e.options.Policy, open, e.options.CPU) {
 			if e.board.TableAt(i) != slot {
 				e.board.SetTable(i, slot)
 			}

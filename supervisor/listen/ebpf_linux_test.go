@@ -18,6 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tinehq/tine/ipc"
+
+	"github.com/tinehq/tine/supervisor/listen/bpf"
 )
 
 func TestEBPFTakesExactTurnsAtRest(t *testing.T) {
@@ -53,7 +55,7 @@ func TestEBPFLoadsWithoutMoving(t *testing.T) {
 
 func TestEBPFEachClassLoads(t *testing.T) {
 	for _, policy := range []Policy{Least, RoundRobin, Random, Hash, ClientIP, CPU} {
-		for slots := smallestClass; slots <= ipc.MaxSlots; slots *= 2 {
+		for slots := bpf.Class(1); slots <= ipc.MaxSlots; slots *= 2 {
 			hot := needEBPF(t)
 			board, err := ipc.NewBoardOn(hot)
 			if err != nil {
@@ -163,22 +165,22 @@ func needFiles(t testing.TB, n int) {
 func leastKey(b *ipc.Board, slots int, policy Policy) (best int) {
 	h := b.Header()
 	least := ^uint64(0)
-	c := uint64(class(slots))
+	c := uint64(bpf.Class(slots))
 	for slot := range slots {
 		l := b.Line(slot)
 		load := int64(l.Assigned.Load()*ipc.Weight - l.Released[0].Load() - l.Released[1].Load())
 		key := (uint64(slot) - h.Last.Load() - 1) % c
 		if policy == RoundRobin {
 			if load>>20 >= int64(h.Full.Load()) {
-				key |= 1 << fullBit
+				key |= 1 << 60
 			}
 		} else {
-			key |= uint64(max(load, 0)) << rankBits
+			key |= uint64(max(load, 0)) << 10
 		}
 		if int64(l.Assigned.Load()-l.Accepted[0].Load()-l.Accepted[1].Load()) > 0 && l.AcceptedAt.Load() < 0 {
-			key |= 1 << staleBit
+			key |= 1 << 61
 		}
-		key |= l.Flags.Load() << closedBit
+		key |= l.Flags.Load() << 62
 		if key < least {
 			best, least = slot, key
 		}
@@ -506,7 +508,7 @@ func TestEBPFHashesTheClientsAddress(t *testing.T) {
 		t.Logf("NOT TESTED: no IPv6: %v", err)
 	}
 	r := newRig(t, 16, Options{Policy: ClientIP}, addrs...)
-	tbl := table(ClientIP, first(16), nil)
+	tbl := bpf.Table(ClientIP, first(16), nil)
 	want := func(from string) int { return int(tbl[hashAddress(netip.MustParseAddr(from))%ipc.TableSize]) }
 	for _, from := range sources(t, 20) {
 		for group := range 2 {
@@ -540,6 +542,15 @@ func hashAddress(a netip.Addr) uint64 {
 	words := *(*[2]uint64)(unsafe.Pointer(&b))
 	high := words[0] * mixer1
 	return spread(words[1] ^ high ^ high>>29)
+}
+
+// Factors of the finalizer of SplitMix64 (Steele, Lea and Flood 2014, variant 13 of Stafford).
+const mixer1, mixer2 = 0xbf58476d1ce4e5b9, 0x94d049bb133111eb
+
+func spread(n uint64) uint64 {
+	n = (n ^ n>>30) * mixer1
+	n = (n ^ n>>27) * mixer2
+	return n ^ n>>31
 }
 
 func TestEBPFHashIsOfTheConnection(t *testing.T) {
@@ -699,7 +710,7 @@ func TestEBPFQueueMovesWhenASlotCloses(t *testing.T) {
 				t.Errorf("they moved to %v, want the same number to each", queues)
 			}
 			if policy == ClientIP {
-				tbl := table(ClientIP, first(3), nil)
+				tbl := bpf.Table(ClientIP, first(3), nil)
 				want := make([]int, 3)
 				for _, from := range sources(t, 30) {
 					want[tbl[hashAddress(netip.MustParseAddr(from))%ipc.TableSize]]++

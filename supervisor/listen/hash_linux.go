@@ -1,6 +1,10 @@
 package listen
 
-import "os"
+import (
+	"os"
+
+	"github.com/tinehq/tine/supervisor/listen/bpf"
+)
 
 // hash leaves the choice to the kernel as long as all slots may be picked. Its hash knows no others: while a slot is out
 // a classic program picks among the rest, where the kernel takes one. Where it does not, a slot that is out gets
@@ -42,7 +46,7 @@ func (h *hash) narrow(group int) error {
 	if err != nil {
 		return err
 	}
-	p, err := Options{Policy: Random}.classicBy(numbers, h.joined, h.open, nil)
+	p, err := bpf.Choice{Policy: Random, Slots: h.joined, Open: h.open, Numbers: numbers}.Classic()
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package listen
 
 import (
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"runtime"
@@ -9,6 +10,9 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/listen/bpf"
 )
 
 // kindsHere are the kinds that this process may use, best first.
@@ -190,6 +194,35 @@ func wantCounts(t *testing.T, what string, went, open []int) {
 	wantEven(t, what, slots, open)
 }
 
+// wantEven fails if the slots of open are not hit evenly, by chi squared, or if any other is.
+func wantEven(t *testing.T, what string, places []int, open []int) {
+	t.Helper()
+	counts := map[int]int{}
+	for _, slot := range places {
+		counts[slot]++
+	}
+	for slot := range counts {
+		if !slices.Contains(open, slot) {
+			t.Fatalf("%s: slot %d has %d, and is not open", what, slot, counts[slot])
+		}
+	}
+	mean := float64(len(places)) / float64(len(open))
+	chi := 0.0
+	for _, slot := range open {
+		d := float64(counts[slot]) - mean
+		chi += d * d / mean
+	}
+	// 5 standard deviations of chi squared above its mean.
+	free := float64(len(open) - 1)
+	if limit := free + 5*math.Sqrt(2*free) + 12; chi > limit {
+		t.Errorf("%s: chi squared is %.0f, at most %.0f is even: %v", what, chi, limit, counts)
+	}
+}
+
+func without(slots []int, out ...int) []int {
+	return slices.DeleteFunc(slices.Clone(slots), func(n int) bool { return slices.Contains(out, n) })
+}
+
 // A client reaches the same slot on all groups that it can reach by the same address, comes back to it after it was out, and
 // does not move for another's sake.
 func TestCBPFKeepsClients(t *testing.T) {
@@ -334,21 +367,24 @@ func TestKernelTakesTheLongestPrograms(t *testing.T) {
 	s := mustOpenAs(t, 2, Options{Best: KindCBPF}, "127.0.0.1:0")
 	var open []int
 	var weights []uint8
-	for slot := 0; slot < universe; slot += 2 {
+	for slot := 0; slot < ipc.MaxSlots; slot += 2 {
 		open, weights = append(open, slot), append(weights, uint8(slot))
 	}
-	for _, policy := range []Policy{Least, Random, Hash, ClientIP, CPU} {
-		o := Options{Policy: policy, CPU: func(slot int) int { return slot }}
-		p := mustProgram(t, o, universe, open, weights)
-		if err := attach(s.groups[0].socket(0), p); err != nil {
-			t.Errorf("%s, %d instructions: %v", policy, len(p), err)
+	takes := func(c bpf.Choice) {
+		c.Slots, c.CPU = ipc.MaxSlots, func(slot int) int { return slot }
+		p, err := c.Classic()
+		if err == nil {
+			err = attach(s.groups[0].socket(0), p)
 		}
+		if err != nil {
+			t.Errorf("%s to %d slots, %d instructions: %v", c.Policy, len(c.Open), len(p), err)
+		}
+	}
+	for _, policy := range bpf.Policies {
+		takes(bpf.Choice{Policy: policy, Open: open, Weights: weights})
 		connect(t, "", target(t, s, 0, "127.0.0.1"))
 	}
-	all := mustProgram(t, Options{Policy: Least}, universe, first(universe), append(weights, weights...))
-	if err := attach(s.groups[0].socket(0), all); err != nil {
-		t.Errorf("%d weights, %d instructions: %v", universe, len(all), err)
-	}
+	takes(bpf.Choice{Policy: Least, Open: first(ipc.MaxSlots), Weights: append(weights, weights...)})
 }
 
 // BenchmarkConnect is a connection from end to end: what a kind and policy add is the difference.

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/supervisor/listen/bpf"
 )
 
 func TestAllSlotsGetConnectionsFromTheStart(t *testing.T) {
@@ -171,7 +173,7 @@ func TestNewSlotGetsNothingBeforeItIsAdmitted(t *testing.T) {
 // first moment.
 func TestFirstSocketHasAGroup(t *testing.T) {
 	s := mustOpen(t, 1, "127.0.0.1:0")
-	if err := attach(s.groups[0].socket(0), onlyFirst()); err != nil {
+	if err := attach(s.groups[0].socket(0), bpf.First()); err != nil {
 		t.Skipf("this kernel needs a second socket first, and a connection may reach it early: %v", err)
 	}
 }

@@ -3,18 +3,20 @@ package listen
 import (
 	"fmt"
 	"slices"
+
+	"github.com/tinehq/tine/supervisor/listen/bpf"
 )
 
-// Policy is how a slot is picked for a new connection, among those that get any.
-type Policy string
+// Policy is how a slot is picked for a new connection, among the open slots.
+type Policy = bpf.Policy
 
 const (
-	Least      Policy = "least"       // the slot with the least to do
-	RoundRobin Policy = "round-robin" // one after the other
-	Random     Policy = "random"
-	Hash       Policy = "hash"      // by the addresses and ports of both ends
-	ClientIP   Policy = "client-ip" // by the client's address: the same client reaches the same slot
-	CPU        Policy = "cpu"       // the slot of the CPU that handles the packet
+	Least      = bpf.Least
+	RoundRobin = bpf.RoundRobin
+	Random     = bpf.Random
+	Hash       = bpf.Hash
+	ClientIP   = bpf.ClientIP
+	CPU        = bpf.CPU
 )
 
 // Kind is the means by which the kernel is made to pick.
@@ -40,9 +42,9 @@ type Options struct {
 	Given []*Given
 }
 
-// check refuses what there is not.
+// check returns an error for a policy or kind that does not exist.
 func (o Options) check() error {
-	if !slices.Contains([]Policy{Least, RoundRobin, Random, Hash, ClientIP, CPU}, o.Policy) {
+	if !slices.Contains(bpf.Policies, o.Policy) {
 		return fmt.Errorf("cannot steer by policy %q: there is none", o.Policy)
 	}
 	if !slices.Contains([]Kind{"", KindEBPF, KindCBPF, KindHash}, o.Best) {

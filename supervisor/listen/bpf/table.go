@@ -1,4 +1,4 @@
-package listen
+package bpf
 
 import (
 	"slices"
@@ -6,9 +6,12 @@ import (
 	"github.com/tinehq/tine/ipc"
 )
 
-// table computes the table of a policy: entry i is the slot for index i. It depends on the open slots only, ascending and at
-// least one, so that it is the same after a restart.
-func table(policy Policy, open []int, cpu func(slot int) int) (t [ipc.TableSize]uint16) {
+// drawEntry is the entry of a table that is drawn from that holds how many entries each list has: see deal.
+const drawEntry = ipc.TableSize - 1
+
+// Table returns the table of a policy: entry i is the slot for index i. It depends only on the open slots, which are
+// ascending and at least one, so that it is the same after a restart. cpu tells the CPU of a slot, -1 for none; it may be nil.
+func Table(policy Policy, open []int, cpu func(slot int) int) (t [ipc.TableSize]uint16) {
 	switch policy {
 	case Hash, ClientIP:
 		rendezvous(&t, open)
@@ -56,8 +59,8 @@ func deal(t *[ipc.TableSize]uint16, lists [][]int) {
 	t[drawEntry] = uint16(share)
 }
 
-// slotsByCPU lists for each CPU the open slots that have it, up to the last CPU that any has. A CPU that none has gets one
-// of the open slots.
+// slotsByCPU lists the open slots of each CPU, up to the last CPU that has one. A CPU without a slot gets one of the open
+// slots.
 func slotsByCPU(open []int, cpu func(slot int) int) (lists [][]int) {
 	if cpu == nil {
 		cpu = func(int) int { return -1 }

@@ -1,4 +1,4 @@
-package listen
+package bpf
 
 import (
 	"math"
@@ -9,11 +9,11 @@ import (
 )
 
 // search gives in R9 the slot with the least key.
-func (p reuseProgram) search() asm.Instructions {
+func (p Reuse) search() asm.Instructions {
 	insns := asm.Instructions{
 		asm.LoadMem(asm.R9, asm.R7, atLast, asm.DWord),
 		asm.Add.Imm(asm.R9, 1),
-		asm.And.Imm(asm.R9, int32(p.class-1)),
+		asm.And.Imm(asm.R9, int32(p.Class-1)),
 	}
 	insns = append(insns, p.blocks("least")...)
 	insns = append(insns,
@@ -21,7 +21,7 @@ func (p reuseProgram) search() asm.Instructions {
 		asm.RSh.Imm(asm.R1, closedBit),
 		asm.JNE.Imm(asm.R1, 0, "pass"),
 		asm.Add.Reg(asm.R0, asm.R9),
-		asm.And.Imm(asm.R0, int32(p.class-1)),
+		asm.And.Imm(asm.R0, int32(p.Class-1)),
 	)
 	insns = append(insns, line(asm.R2, asm.R0)...)
 	insns = append(insns, stale(asm.R3, asm.R2, asm.R8, asm.R4)...)
@@ -33,16 +33,16 @@ func (p reuseProgram) search() asm.Instructions {
 	insns = append(insns, p.blocks("fresh")...)
 	return append(insns,
 		asm.Add.Reg(asm.R0, asm.R9),
-		asm.And.Imm(asm.R0, int32(p.class-1)),
+		asm.And.Imm(asm.R0, int32(p.Class-1)),
 		asm.Mov.Reg(asm.R9, asm.R0).WithSymbol("found"),
 	)
 }
 
 // blocks calls the function for all lines. R0 is the least key of them.
-func (p reuseProgram) blocks(function string) (insns asm.Instructions) {
-	size := min(p.class, blockSize)
+func (p Reuse) blocks(function string) (insns asm.Instructions) {
+	size := min(p.Class, blockSize)
 	insns = append(insns, asm.LoadImm(asm.R0, math.MaxInt64, asm.DWord))
-	for at := 0; at < p.class; at += size {
+	for at := 0; at < p.Class; at += size {
 		insns = append(insns,
 			asm.Mov.Reg(asm.R1, asm.R7),
 			asm.Add.Imm(asm.R1, int32(ipc.LinesOffset+at<<lineBits)),
@@ -58,20 +58,20 @@ func (p reuseProgram) blocks(function string) (insns asm.Instructions) {
 
 // block is the function that finds the least key in a block of lines. R1 is the first of them, R2 the rank before its own, R3
 // the least key so far, R4 the time of accept before which a slot is stale.
-func (p reuseProgram) block(function string, fresh bool) asm.Instructions {
+func (p Reuse) block(function string, fresh bool) asm.Instructions {
 	insns := asm.Instructions{asm.Mov.Reg(asm.R0, asm.R3).WithSymbol(function)}
 	full := fresh && !p.byLoad()
 	if full {
 		// R5 = the most busy connections of a slot with room.
-		insns = append(insns, asm.LoadMapValue(asm.R3, p.hot, 0))
+		insns = append(insns, asm.LoadMapValue(asm.R3, p.Hot, 0))
 		insns = append(insns, room(asm.R5, asm.R3)...)
 	}
 	key, x, y := asm.R3, asm.R6, asm.R7
-	for i := range min(p.class, blockSize) {
+	for i := range min(p.Class, blockSize) {
 		at := int16(i << lineBits)
 		insns = append(insns,
 			asm.Add.Imm(asm.R2, 1),
-			asm.And.Imm(asm.R2, int32(p.class-1)),
+			asm.And.Imm(asm.R2, int32(p.Class-1)),
 			asm.LoadMem(key, asm.R1, at+inFlags, asm.DWord),
 			asm.LSh.Imm(key, 63),
 			asm.RSh.Imm(key, 63-closedBit),

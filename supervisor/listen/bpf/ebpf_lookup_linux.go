@@ -1,4 +1,4 @@
-package listen
+package bpf
 
 import (
 	"github.com/cilium/ebpf/asm"
@@ -7,8 +7,8 @@ import (
 )
 
 // lookUp picks the slot that the table has, if that is open and not full.
-func (p reuseProgram) lookUp() (insns asm.Instructions) {
-	switch p.policy {
+func (p Reuse) lookUp() (insns asm.Instructions) {
+	switch p.Policy {
 	case Random:
 		insns = append(p.draw(), asm.Mov.Reg(asm.R0, asm.R1))
 	case CPU:
@@ -35,7 +35,7 @@ func (p reuseProgram) lookUp() (insns asm.Instructions) {
 		asm.Add.Imm(asm.R1, ipc.TableOffset),
 		asm.Add.Reg(asm.R1, asm.R0),
 		asm.LoadMem(asm.R9, asm.R1, 0, asm.Half),
-		asm.And.Imm(asm.R9, int32(p.class-1)),
+		asm.And.Imm(asm.R9, int32(p.Class-1)),
 	)
 	insns = append(insns, line(asm.R2, asm.R9)...)
 	// R1 gets negative if the slot is not to be picked.
@@ -45,7 +45,7 @@ func (p reuseProgram) lookUp() (insns asm.Instructions) {
 		asm.LSh.Imm(asm.R3, 63),
 		asm.Or.Reg(asm.R1, asm.R3),
 	)
-	if p.policy == Random || p.policy == Hash {
+	if p.Policy == Random || p.Policy == Hash {
 		// These promise no slot to anybody.
 		insns = append(insns, stale(asm.R3, asm.R2, asm.R8, asm.R4)...)
 		insns = append(insns, asm.Or.Reg(asm.R1, asm.R3))
@@ -54,7 +54,7 @@ func (p reuseProgram) lookUp() (insns asm.Instructions) {
 }
 
 // draw gives in R1 a random number below the draw entry of the table.
-func (p reuseProgram) draw() asm.Instructions {
+func (p Reuse) draw() asm.Instructions {
 	return asm.Instructions{
 		asm.FnGetPrandomU32.Call(),
 		asm.LSh.Imm(asm.R0, 32),

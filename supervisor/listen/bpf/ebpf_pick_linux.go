@@ -1,10 +1,10 @@
-package listen
+package bpf
 
 import "github.com/cilium/ebpf/asm"
 
 // pick gives the connection to slot R9 and counts it, unless it is refused. What is no SYN and not moved from a closed socket
 // is picked for all the same, but never counted or refused: stray packets, and the answer to a SYN cookie.
-func (p reuseProgram) pick() asm.Instructions {
+func (p Reuse) pick() asm.Instructions {
 	insns := asm.Instructions{
 		asm.Mov.Imm(asm.R8, 0).WithSymbol("picked"),
 		asm.LoadMem(asm.R1, asm.R6, mdData, asm.DWord),
@@ -17,7 +17,7 @@ func (p reuseProgram) pick() asm.Instructions {
 		asm.JNE.Imm(asm.R3, 0x02, "other"),
 		asm.Mov.Imm(asm.R8, 1),
 	}
-	if p.refuse {
+	if p.Refuse {
 		insns = append(insns, line(asm.R2, asm.R9)...)
 		insns = append(insns, overFull(asm.R1, asm.R2, asm.R3)...)
 		insns = append(insns,
@@ -29,7 +29,7 @@ func (p reuseProgram) pick() asm.Instructions {
 		)
 	}
 	other := asm.Instructions{}
-	if p.migrate {
+	if p.Migrate {
 		other = append(other,
 			asm.LoadMem(asm.R1, asm.R6, mdMigrating, asm.DWord),
 			asm.JEq.Imm(asm.R1, 0, "select"),
@@ -39,7 +39,7 @@ func (p reuseProgram) pick() asm.Instructions {
 	other = append(other,
 		asm.StoreMem(asm.RFP, onStackSlot, asm.R9, asm.Word).WithSymbol("select"),
 		asm.Mov.Reg(asm.R1, asm.R6),
-		asm.LoadMapPtr(asm.R2, p.sockets),
+		asm.LoadMapPtr(asm.R2, p.Sockets),
 		asm.Mov.Reg(asm.R3, asm.RFP),
 		asm.Add.Imm(asm.R3, onStackSlot),
 		asm.Mov.Imm(asm.R4, 0),
@@ -47,7 +47,7 @@ func (p reuseProgram) pick() asm.Instructions {
 		asm.JNE.Imm(asm.R0, 0, "pass"),
 		asm.JEq.Imm(asm.R8, 0, "pass"),
 	)
-	if p.migrate {
+	if p.Migrate {
 		other[0] = other[0].WithSymbol("other")
 	} else {
 		insns = append(insns, asm.Ja.Label("select").WithSymbol("other"))

@@ -1,4 +1,4 @@
-package listen
+package bpf
 
 import (
 	"unsafe"
@@ -8,9 +8,9 @@ import (
 	"github.com/tinehq/tine/ipc"
 )
 
-// The program picks a slot for a packet that no connection knows: a SYN as a rule. It has no loop, because a loop with
-// branches is too much for the verifier, and one without needs CAP_PERFMON on top of CAP_BPF: it reads the lines of all
-// slots, one after the other, and keeps the least key without a branch:
+// Reuse is the eBPF program of one group of sockets. It picks a slot for a packet that belongs to no connection yet: a SYN as
+// a rule. It has no loop, because the verifier needs too long for a loop with branches, and the helper for loops needs
+// CAP_PERFMON on top of CAP_BPF. It reads the lines of all slots, one after the other, and keeps the least key without a branch:
 //
 //	bit 62     closed: only if all are
 //	bit 61     stale: a connection waits for accept, and none was accepted for StaleAfter
@@ -19,18 +19,18 @@ import (
 //	bits 0..9  rank: how far behind the slot picked last, so that equals take turns
 //
 // The lines are read in blocks by one function that is called for each block: the code stays small enough for the
-// processor's caches, while the verifier follows each call. Whether a slot is stale costs three more loads, so it is asked
-// of the winner first. Only if that one is stale all are compared again by another function.
+// processor's caches, while the verifier follows each call. Whether a slot is stale costs three more loads, so the program
+// asks it of the winner only; if the winner is stale, another function compares all slots again with that bit.
 //
-// All values come from memory that workers can write. Whatever they are, the index is masked before use, and the worst is a
+// All values come from memory that workers can write. The program masks each index before it uses it, so the worst is a
 // bad choice.
-type reuseProgram struct {
-	policy  Policy
-	class   int  // slots that it looks at: a power of two
-	refuse  bool // refuse a connection if the slot is full
-	migrate bool // the kernel asks also for connections of a socket that is closed
-	hot     int  // descriptor of the hot memory
-	sockets int  // descriptor of the sockets by slot
+type Reuse struct {
+	Policy  Policy
+	Class   int  // slots that it looks at: see Class
+	Refuse  bool // refuse a connection if the slot is full
+	Migrate bool // the kernel asks also for connections of a socket that is closed
+	Hot     int  // descriptor of the map that is the board's hot memory
+	Sockets int  // descriptor of the map of sockets by slot
 }
 
 const (
@@ -43,13 +43,10 @@ const (
 
 	smallestClass = 4
 	blockSize     = 16 // lines that one call reads
-
-	// Of tables that are drawn from: how many entries are for a CPU. See fill.
-	drawEntry = ipc.TableSize - 1
 )
 
 // class is the number of slots that a program for the given number of slots looks at.
-func class(slots int) int {
+func Class(slots int) int {
 	c := smallestClass
 	for c < slots {
 		c *= 2
@@ -102,14 +99,15 @@ const (
 	headerStartNet = 1 // BPF_HDR_START_NET
 )
 
-// assemble gives the program. Registers: R6 the context, R7 the hot memory, R8 the time of accept before which a slot is
-// stale, R9 first the slot after the one picked last, then the slot that is picked.
-func (p reuseProgram) assemble() asm.Instructions {
+// Assemble returns the program. Registers: R6 the context, R7 the hot memory, R8 the time of accept before which a slot is
+// stale, R9
+// first the slot after the one picked last, then the slot that is picked.
+func (p Reuse) Assemble() asm.Instructions {
 	insns := asm.Instructions{
 		asm.Mov.Reg(asm.R6, asm.R1).WithSymbol("steer"),
 		asm.FnKtimeGetNs.Call(),
 		asm.StoreMem(asm.RFP, onStackNow, asm.R0, asm.DWord),
-		asm.LoadMapValue(asm.R7, p.hot, 0),
+		asm.LoadMapValue(asm.R7, p.Hot, 0),
 		// R8 = now - StaleAfter; 0 if StaleAfter is 0.
 		asm.LoadMem(asm.R1, asm.R7, atStaleAfter, asm.DWord),
 		asm.Mov.Reg(asm.R8, asm.R0),
@@ -125,5 +123,6 @@ func (p reuseProgram) assemble() asm.Instructions {
 	return append(insns, p.block("fresh", true)...)
 }
 
-// byLoad: the search goes by load. It does also for policies that look into the table, when the slot there is not to be picked.
-func (p reuseProgram) byLoad() bool { return p.policy != RoundRobin }
+// byLoad reports whether the search goes by load. It does so for each policy but round-robin: policies that look into the
+// table search when the slot there is not to be picked.
+func (p Reuse) byLoad() bool { return p.Policy != RoundRobin }

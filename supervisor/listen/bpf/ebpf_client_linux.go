@@ -1,4 +1,4 @@
-package listen
+package bpf
 
 import (
 	"encoding/binary"
@@ -9,8 +9,8 @@ import (
 
 // hashClient gives in R0 a hash of the client's address. A client of IPv4 has the same one on a socket that serves both. If
 // the address cannot be read it is the hash of the connection.
-func (p reuseProgram) hashClient() (insns asm.Instructions) {
-	if p.migrate {
+func (p Reuse) hashClient() (insns asm.Instructions) {
+	if p.Migrate {
 		// There is no packet, or one that is not a SYN: the connection has the address.
 		insns = asm.Instructions{
 			asm.LoadMem(asm.R2, asm.R6, mdMigrating, asm.DWord),

@@ -1,4 +1,4 @@
-package listen
+package bpf
 
 import (
 	"github.com/cilium/ebpf/asm"
