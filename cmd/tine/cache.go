@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"github.com/tinehq/tine/cmd/tine/internal/target"
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -25,33 +27,21 @@ func newCache() *cobra.Command {
 		Example: `  tine cache list
   tine cache set motd 'Closed on Sunday'
   tine cache get motd`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			return unknownCommand(cmd, args[0])
-		},
 	}
-	cmd.AddCommand(newCacheList(), newCacheGet(), newCacheSet(), newCacheDelete())
+	verbs(cmd, newCacheList(), newCacheGet(), newCacheSet(), newCacheDelete())
 	return cmd
 }
 
-// withMaster does something with the master that is meant, in bounded time.
-func (t *target) withMaster(cmd *cobra.Command, do func(context.Context, *running) error) error {
-	r, err := t.find(cmd.Context())
-	if err != nil {
-		return err
-	}
-	defer r.Close()
+// ask is t.On where the master answers within valueTimeout.
+func ask(cmd *cobra.Command, t *target.Target, do func(context.Context, *target.Running) error) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), valueTimeout)
 	defer cancel()
-	return do(ctx, r)
+	return t.On(ctx, nil, func(r *target.Running) error { return do(ctx, r) })
 }
 
 func newCacheList() *cobra.Command {
 	var asJSON bool
-	var t *target
+	var t target.Target
 	cmd := &cobra.Command{
 		Use:               "list",
 		Aliases:           []string{"ls"},
@@ -60,51 +50,46 @@ func newCacheList() *cobra.Command {
 		Args:              arguments(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return t.withMaster(cmd, func(_ context.Context, r *running) error {
-				c := r.status.Cache
-				if asJSON {
-					return printJSON(cmd.OutOrStdout(), c)
-				}
-				out := &table{columns: []column{{"KEY", false, 0}, {"EPOCH", true, 0}, {"SIZE", true, 2}, {"AGE", true, 1}, {"SOURCE", false, 3}, {"ERROR", false, 0}}}
+			return ask(cmd, &t, func(_ context.Context, r *target.Running) error {
+				c := r.Seen.Cache
+				out := term.NewTable(term.Left("KEY", 0), term.Right("EPOCH", 0), term.Right("SIZE", 2), term.Right("AGE", 1), term.Left("SOURCE", 3), term.Left("ERROR", 0))
 				for _, v := range c.Values {
-					age := seconds(v.AgeS)
+					age := term.Seconds(v.AgeS)
 					if v.Epoch == 0 {
 						age = "-"
 					}
-					out.add(v.Key, v.Epoch, memory(int64(v.Bytes)), age, v.Source, cell{dash(v.Error), red})
+					out.Add(v.Key, v.Epoch, term.Memory(int64(v.Bytes)), age, v.Source, term.Red.Cell(term.Dash(v.Error)))
 				}
-				s := newScreen(cmd.OutOrStdout())
-				out.write(s, 0)
-				return s.failed()
+				return answer(cmd, asJSON, c, func(s term.Screen) { out.Write(s, 0) })
 			})
 		},
 	}
-	t = addTarget(cmd, false)
+	t.Define(cmd, false)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return cmd
 }
 
 func newCacheGet() *cobra.Command {
 	var asJSON bool
-	var t *target
+	var t target.Target
 	cmd := &cobra.Command{
 		Use:   "get KEY",
 		Short: "Print a cached value as it is",
 		Example: `  tine cache get users
   tine cache get users --json | jq .value`,
 		Args:              arguments(1, 1),
-		ValidArgsFunction: completeKeys,
+		ValidArgsFunction: target.CompleteKeys,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return t.withMaster(cmd, func(ctx context.Context, r *running) error {
+			return ask(cmd, &t, func(ctx context.Context, r *target.Running) error {
 				data, info, err := r.Value(ctx, args[0])
 				if err != nil {
 					return err
 				}
 				if asJSON {
-					return printJSON(cmd.OutOrStdout(), valueJSON(info, data))
+					return term.PrintJSON(cmd.OutOrStdout(), valueJSON(info, data))
 				}
-				s := newScreen(cmd.OutOrStdout())
-				if s.terminal && (len(data) == 0 || data[len(data)-1] != '\n') {
+				s := term.NewScreen(cmd.OutOrStdout())
+				if s.Terminal && (len(data) == 0 || data[len(data)-1] != '\n') {
 					data = append(data, '\n')
 				}
 				_, err = s.Write(data)
@@ -112,7 +97,7 @@ func newCacheGet() *cobra.Command {
 			})
 		},
 	}
-	t = addTarget(cmd, false)
+	t.Define(cmd, false)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document, with epoch, age and source")
 	return cmd
 }
@@ -140,14 +125,14 @@ func valueJSON(info control.CacheValue, data []byte) value {
 
 func newCacheSet() *cobra.Command {
 	var asJSON bool
-	var t *target
+	var t target.Target
 	cmd := &cobra.Command{
 		Use:   "set KEY VALUE | set KEY -",
 		Short: "Set a cached value for all workers; - reads it from standard input",
 		Example: `  tine cache set motd 'Closed on Sunday'
   ./make-list | tine cache set list -`,
 		Args:              arguments(2, 2),
-		ValidArgsFunction: completeKeys,
+		ValidArgsFunction: target.CompleteKeys,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			data := []byte(args[1])
 			if args[1] == "-" {
@@ -159,35 +144,33 @@ func newCacheSet() *cobra.Command {
 			if len(data) > maxValue {
 				return fmt.Errorf("cannot set %q: a value has at most %d bytes", args[0], maxValue)
 			}
-			return t.withMaster(cmd, func(ctx context.Context, r *running) error {
+			return ask(cmd, &t, func(ctx context.Context, r *target.Running) error {
 				epoch, err := r.SetValue(ctx, args[0], data)
 				if err != nil {
 					return err
 				}
-				if asJSON {
-					return printJSON(cmd.OutOrStdout(), map[string]any{"key": args[0], "epoch": epoch})
-				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s set: epoch %d\n", args[0], epoch)
-				return err
+				return answer(cmd, asJSON, map[string]any{"key": args[0], "epoch": epoch}, func(s term.Screen) {
+					fmt.Fprintf(s, "%s set: epoch %d\n", args[0], epoch)
+				})
 			})
 		},
 	}
-	t = addTarget(cmd, false)
+	t.Define(cmd, false)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return cmd
 }
 
 func newCacheDelete() *cobra.Command {
-	var t *target
+	var t target.Target
 	cmd := &cobra.Command{
 		Use:               "delete KEY",
 		Aliases:           []string{"rm"},
 		Short:             "Take a cached value away from all workers",
 		Example:           "  tine cache delete motd",
 		Args:              arguments(1, 1),
-		ValidArgsFunction: completeKeys,
+		ValidArgsFunction: target.CompleteKeys,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return t.withMaster(cmd, func(ctx context.Context, r *running) error {
+			return ask(cmd, &t, func(ctx context.Context, r *target.Running) error {
 				if err := r.DeleteValue(ctx, args[0]); err != nil {
 					return err
 				}
@@ -196,6 +179,6 @@ func newCacheDelete() *cobra.Command {
 			})
 		},
 	}
-	t = addTarget(cmd, false)
+	t.Define(cmd, false)
 	return cmd
 }

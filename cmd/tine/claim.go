@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tinehq/tine/cmd/tine/internal/target"
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/claim"
@@ -53,8 +54,8 @@ func (id *identity) keepName(c *supervisor.Config, held *claim.Claim) (changed b
 	if held == nil || claim.FileName(c.Name) == held.Name() {
 		return false
 	}
-	if c.Control != supervisor.ControlOff && filepath.Base(c.Control) == socketName(c.Name) {
-		c.Control = filepath.Join(filepath.Dir(c.Control), socketName(held.Name()))
+	if c.Control != supervisor.ControlOff && filepath.Base(c.Control) == target.SocketName(c.Name) {
+		c.Control = filepath.Join(filepath.Dir(c.Control), target.SocketName(held.Name()))
 	}
 	c.Name, id.name = held.Name(), held.Name()
 	return true

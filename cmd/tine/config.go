@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/tinehq/tine/cmd/tine/internal/pm2"
+	"github.com/tinehq/tine/cmd/tine/internal/target"
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/control"
 )
@@ -29,15 +31,8 @@ tine config schema:
 		Example: `  tine config check tine.yaml    # then: tine start -c tine.yaml
   tine config apply              # after a change
   tine config show               # what runs, with all defaults`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			return unknownCommand(cmd, args[0])
-		},
 	}
-	cmd.AddCommand(newConfigCheck(), newConfigShow(), newConfigApply(), newConfigSchema(), newConfigImport())
+	verbs(cmd, newConfigCheck(), newConfigShow(), newConfigApply(), newConfigSchema(), newConfigImport())
 	return cmd
 }
 
@@ -53,7 +48,7 @@ and env files that are not there are warnings: a file may be for another machine
   tine config check --env production --strict tine.yaml`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError{errors.New("config check needs a FILE")}
+				return term.Usagef("config check needs a FILE")
 			}
 			return nil
 		},
@@ -71,7 +66,7 @@ and env files that are not there are warnings: a file may be for another machine
 				fmt.Fprintf(cmd.OutOrStdout(), "%s: good: %s\n", path, summary(c))
 			}
 			if strict && warnings > 0 {
-				return fmt.Errorf("%s, and --strict makes them errors", count(warnings, "warning"))
+				return fmt.Errorf("%s, and --strict makes them errors", term.Count(warnings, "warning"))
 			}
 			return nil
 		},
@@ -82,7 +77,7 @@ and env files that are not there are warnings: a file may be for another machine
 }
 
 func newConfigShow() *cobra.Command {
-	var t *target
+	var t target.Target
 	cmd := &cobra.Command{
 		Use:   "show",
 		Short: "Print the config that a master runs, with all defaults",
@@ -91,7 +86,7 @@ func newConfigShow() *cobra.Command {
 		Args:              arguments(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return t.withMaster(cmd, func(ctx context.Context, r *running) error {
+			return ask(cmd, &t, func(ctx context.Context, r *target.Running) error {
 				text, err := r.Config(ctx)
 				if err != nil {
 					return err
@@ -101,12 +96,12 @@ func newConfigShow() *cobra.Command {
 			})
 		},
 	}
-	t = addTarget(cmd, false)
+	t.Define(cmd, false)
 	return cmd
 }
 
 func newConfigApply() *cobra.Command {
-	var t *target
+	var t target.Target
 	var dry, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "apply",
@@ -119,23 +114,18 @@ they were are not touched. A config with a fault changes nothing.`,
 		Args:              arguments(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return t.withMaster(cmd, func(ctx context.Context, r *running) error {
+			return ask(cmd, &t, func(ctx context.Context, r *target.Running) error {
 				result, err := r.Apply(ctx, control.ApplyRequest{Dry: dry})
 				if err != nil {
 					return err
 				}
-				if asJSON {
-					return printJSON(cmd.OutOrStdout(), result)
-				}
-				s := newScreen(cmd.OutOrStdout())
-				printChanges(s, result)
-				return s.failed()
+				return answer(cmd, asJSON, result, func(s term.Screen) { printChanges(s, result) })
 			})
 		},
 	}
 	cmd.Flags().BoolVarP(&dry, "dry-run", "n", false, "only say what would change")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	t = addTarget(cmd, false)
+	t.Define(cmd, false)
 	return cmd
 }
 
@@ -153,13 +143,13 @@ func printChanges(out io.Writer, result control.ApplyResult) {
 	}
 	switch {
 	case !result.Applied:
-		fmt.Fprintf(out, "%s, not applied\n", count(len(result.Changes), "change"))
+		fmt.Fprintf(out, "%s, not applied\n", term.Count(len(result.Changes), "change"))
 	case waits > 0 && waits == len(result.Changes):
-		fmt.Fprintf(out, "%s written down, to take effect when tine is started again\n", count(waits, "change"))
+		fmt.Fprintf(out, "%s written down, to take effect when tine is started again\n", term.Count(waits, "change"))
 	case waits > 0:
-		fmt.Fprintf(out, "%s applied; %d when tine is started again\n", count(len(result.Changes)-waits, "change"), waits)
+		fmt.Fprintf(out, "%s applied; %d when tine is started again\n", term.Count(len(result.Changes)-waits, "change"), waits)
 	default:
-		fmt.Fprintf(out, "%s applied\n", count(len(result.Changes), "change"))
+		fmt.Fprintf(out, "%s applied\n", term.Count(len(result.Changes), "change"))
 	}
 }
 
@@ -200,15 +190,8 @@ func newConfigImport() *cobra.Command {
 		Use:     "import",
 		Short:   "Make a config of another tool's",
 		Example: "  tine config import pm2 ecosystem.json > tine.yaml",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			return unknownCommand(cmd, args[0])
-		},
 	}
-	cmd.AddCommand(&cobra.Command{
+	verbs(cmd, &cobra.Command{
 		Use:   "pm2 FILE",
 		Short: "Make a config of a PM2 ecosystem file in JSON",
 		Long: `Make a config of a PM2 ecosystem file in JSON. The config goes to standard output,
@@ -217,7 +200,7 @@ what has no counterpart is listed on standard error.`,
   node -e 'console.log(JSON.stringify(require("./ecosystem.config.js")))' > ecosystem.json`,
 		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			text, notes, err := importPM2(args[0])
+			text, notes, err := pm2.Import(args[0])
 			if err != nil {
 				return err
 			}
@@ -234,16 +217,9 @@ what has no counterpart is listed on standard error.`,
 }
 
 func summary(c *supervisor.Config) string {
-	s := count(len(c.Apps), "app")
+	s := term.Count(len(c.Apps), "app")
 	if n := len(c.Cache); n > 0 {
-		s += ", " + count(n, "cached value")
+		s += ", " + term.Count(n, "cached value")
 	}
 	return s
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

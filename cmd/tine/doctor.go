@@ -1,14 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/keeper"
@@ -47,18 +46,10 @@ do depends on its user and capabilities: ask as the user who runs tine.
 The exit status is 0 whatever is found.`,
 		Example: `  tine doctor
   tine doctor --json | jq .steering`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.NoArgs(cmd, args); err != nil {
-				return usageError{err}
-			}
-			return nil
-		},
+		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d := diagnose(listen.Probe())
-			if asJSON {
-				return d.writeJSON(cmd.OutOrStdout())
-			}
-			return d.writeText(cmd.OutOrStdout())
+			return answer(cmd, asJSON, d, d.print)
 		},
 	}
 	cmd.DisableFlagsInUseLine = true
@@ -99,14 +90,7 @@ func kernel() string {
 	return unix.ByteSliceToString(name.Release[:])
 }
 
-func (d diagnosis) writeJSON(w io.Writer) error {
-	out := json.NewEncoder(w)
-	out.SetEscapeHTML(false)
-	out.SetIndent("", "  ")
-	return out.Encode(d)
-}
-
-func (d diagnosis) writeText(w io.Writer) error {
+func (d diagnosis) print(w term.Screen) {
 	quota, memory := "no quota", "no limit"
 	if d.CPUQuota > 0 {
 		quota = fmt.Sprintf("a quota of %g", d.CPUQuota)
@@ -117,7 +101,7 @@ func (d diagnosis) writeText(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "tine\t%s, %s\n", d.Tine, d.Go)
 	fmt.Fprintf(table, "system\t%s, kernel %s, user %d\n", d.System, d.Kernel, d.UID)
-	fmt.Fprintf(table, "CPUs\t%d, %s: %s for an app\n", d.CPUs, quota, count(d.Workers, "worker"))
+	fmt.Fprintf(table, "CPUs\t%d, %s: %s for an app\n", d.CPUs, quota, term.Count(d.Workers, "worker"))
 	fmt.Fprintf(table, "memory\t%s\n", memory)
 	fmt.Fprintf(table, "descriptors\t%s\n", shared(d.Descriptors))
 	if d.Masters != "" {
@@ -137,7 +121,7 @@ func (d diagnosis) writeText(w io.Writer) error {
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\n", word, c.Name, text)
 	}
-	return table.Flush()
+	_ = table.Flush() // the screen remembers what fails
 }
 
 // shared tells what may have how many descriptors.

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/listen"
 )
@@ -31,9 +32,7 @@ ok  cbpf  attached
 ok  hash  by default
 `
 	var out strings.Builder
-	if err := d.writeText(&out); err != nil {
-		t.Fatal(err)
-	}
+	d.print(term.NewScreen(&out))
 	if got := out.String(); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor/claim"
 	"github.com/tinehq/tine/supervisor/handover"
 	"github.com/tinehq/tine/supervisor/keeper"
@@ -32,7 +33,7 @@ func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) (
 			return
 		}
 		if bad := to.Set(flag.Name, value); bad != nil {
-			err = usageError{fmt.Errorf("%s=%q in the environment: %w", name, value, bad)}
+			err = term.Usagef("%s=%q in the environment: %w", name, value, bad)
 			return
 		}
 		_ = to.SetAnnotation(flag.Name, fromVariable, []string{name})

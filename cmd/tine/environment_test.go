@@ -72,16 +72,3 @@ func TestUselessVariables(t *testing.T) {
 		t.Errorf("beside a config: got %q", got)
 	}
 }
-
-func TestWholeNumbers(t *testing.T) {
-	for text, want := range map[string]int{"0": 0, "4": 4, "+1": 1, "-2": -2, "1024": 1024} {
-		if n, err := wholeNumber(text); err != nil || n != want {
-			t.Errorf("%q: %d, %v", text, n, err)
-		}
-	}
-	for _, text := range []string{"", "+", "-", "+-1", "--1", "010", "00", "1_000", "0x10", "1e3", "1.0", " 1", "ten", "9999999999999999999999"} {
-		if n, err := wholeNumber(text); err == nil {
-			t.Errorf("%q: %d", text, n)
-		}
-	}
-}

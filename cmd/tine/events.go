@@ -3,15 +3,16 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/tinehq/tine/cmd/tine/internal/target"
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
 func newEvents() *cobra.Command {
 	var asJSON, follow bool
-	var t *target
+	var t target.Target
 	last := lines(recent * 2)
 	cmd := &cobra.Command{
 		Use:   "events [APP]",
@@ -21,32 +22,24 @@ newest 4,096 events.`,
 		Example: `  tine events -f
   tine events web -n all --json | jq 'select(.kind=="exited")'`,
 		Args:              arguments(0, 1),
-		ValidArgsFunction: completeApp,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := t.named(args); err != nil {
-				return err
-			}
-			r, err := t.find(cmd.Context())
+		ValidArgsFunction: target.CompleteApp,
+		RunE: t.Run(func(cmd *cobra.Command, r *target.Running) error {
+			apps, err := appsOrAll(r.Seen, t.App)
 			if err != nil {
 				return err
 			}
-			defer r.Close()
-			apps, err := appsOrAll(r.status, t.app)
-			if err != nil {
-				return err
-			}
-			s := newScreen(cmd.OutOrStdout())
+			s := term.NewScreen(cmd.OutOrStdout())
 			show := func(e control.Event) error {
 				if asJSON {
-					return printLine(s, e)
+					return term.PrintLine(s, e)
 				}
-				_, err := fmt.Fprintln(s, eventText(s, e))
+				_, err := fmt.Fprintln(s, term.EventText(s, e))
 				return err
 			}
 			wanted := func(e control.Event) bool { return apps == nil || apps[e.App] || e.Missed > 0 }
 			var after uint64
 			var kept []control.Event
-			ctx, cancel := context.WithTimeout(cmd.Context(), answerTimeout)
+			ctx, cancel := context.WithTimeout(cmd.Context(), target.AnswerTimeout)
 			err = r.Events(ctx, 0, false, func(e control.Event) error {
 				after = e.ID
 				if wanted(e) {
@@ -79,9 +72,9 @@ newest 4,096 events.`,
 					return show(e)
 				})
 			})
-		},
+		}),
 	}
-	t = addTarget(cmd, true)
+	t.Define(cmd, true)
 	flags := cmd.Flags()
 	flags.BoolVarP(&follow, "follow", "f", false, "go on with what happens, until Ctrl-C or the end of tine")
 	flags.VarP(&last, "last", "n", "the newest so many, or all")
@@ -91,12 +84,12 @@ newest 4,096 events.`,
 
 // followed reads a stream that goes on until its master ends, and then all that the next one has, if another comes. The
 // end of the last one is no error.
-func followed(cmd *cobra.Command, r *running, read func(next bool) error) error {
-	pid := r.status.PID
+func followed(cmd *cobra.Command, r *target.Running, read func(next bool) error) error {
+	pid := r.Seen.PID
 	for next := false; ; next = true {
 		err := read(next)
 		r.Close() // the connections to the old one
-		ctx, cancel := context.WithTimeout(cmd.Context(), answerTimeout)
+		ctx, cancel := context.WithTimeout(cmd.Context(), target.AnswerTimeout)
 		now, gone := r.Status(ctx)
 		cancel()
 		if gone != nil || now.PID == pid {
@@ -112,8 +105,8 @@ func followed(cmd *cobra.Command, r *running, read func(next bool) error) error 
 
 // appsOrAll is the set of the apps that a name means, nil for all of the master.
 func appsOrAll(st control.Status, name string) (map[string]bool, error) {
-	apps, err := chosen(st, name)
-	if err != nil || name == "" || name == allApps {
+	apps, err := target.Chosen(st, name)
+	if err != nil || name == "" || name == target.All {
 		return nil, err
 	}
 	set := map[string]bool{}
@@ -121,71 +114,4 @@ func appsOrAll(st control.Status, name string) (map[string]bool, error) {
 		set[a.Name] = true
 	}
 	return set, nil
-}
-
-// where names what a line or event is about: web/2, web, or tine itself.
-func where(app string, slot *int) string {
-	switch {
-	case app == "":
-		return "tine"
-	case slot == nil:
-		return app
-	case *slot < 0:
-		return app + "/standby"
-	}
-	return fmt.Sprintf("%s/%d", app, *slot)
-}
-
-// eventText is an event in one line, or more where it has last words.
-func eventText(s screen, e control.Event) string {
-	if e.Kind == control.EventMissed {
-		return s.paint(yellow, fmt.Sprintf("(%d events are missing here)", e.Missed))
-	}
-	var rest []string
-	say := func(format string, args ...any) { rest = append(rest, fmt.Sprintf(format, args...)) }
-	if e.PID != 0 {
-		say("pid %d", e.PID)
-	}
-	switch {
-	case e.Signal != "":
-		say("by %s", e.Signal)
-	case e.Code != 0:
-		say("with %d", e.Code)
-	}
-	if e.Reason != "" {
-		say("%s", s.harmless(strings.TrimPrefix(e.Reason, e.Kind+": ")))
-	}
-	if e.Message != "" && e.PID == 0 && e.Reason == "" { // else it says the same
-		say("%s", s.harmless(e.Message))
-	}
-	if e.TookMS > 0 {
-		say("after %s", milliseconds(e.TookMS))
-	}
-	if e.DelayMS > 0 {
-		say("next attempt in %s", milliseconds(e.DelayMS))
-	}
-	if e.Failures > 1 {
-		say("%d failures in a row", e.Failures)
-	}
-	kind := s.paint(levelColour(e.Level), e.Kind)
-	text := fmt.Sprintf("%s  %-10s %s", s.paint(dim, e.Time.Local().Format("15:04:05.000")), where(e.App, e.Slot), kind)
-	if len(rest) > 0 {
-		text += ": " + strings.Join(rest, ", ")
-	}
-	if e.LastWords != "" {
-		for _, line := range strings.Split(strings.TrimRight(e.LastWords, "\n"), "\n") {
-			text += "\n              | " + s.harmless(line)
-		}
-	}
-	return text
-}
-
-func levelColour(level string) colour {
-	switch level {
-	case "warn":
-		return yellow
-	case "error", "fatal":
-		return red
-	}
-	return plain
 }

@@ -1,37 +1,20 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
-)
 
-// wholeNumber reads plain digits, with a sign or without. Nothing else is taken: what begins with 0
-// is octal to some programs, and 1_000, 0x10 and 1e3 are numbers to some.
-func wholeNumber(text string) (int, error) {
-	digits := strings.TrimPrefix(strings.TrimPrefix(text, "-"), "+")
-	if digits == "" || len(text)-len(digits) > 1 || strings.Trim(digits, "0123456789") != "" {
-		return 0, errors.New("no whole number: write it with the digits 0 to 9 alone")
-	}
-	if len(digits) > 1 && digits[0] == '0' {
-		return 0, errors.New("a number that begins with 0, which some take for octal: write it without")
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		return 0, errors.New("too large a number")
-	}
-	return n, nil
-}
+	"github.com/tinehq/tine/cmd/tine/internal/term"
+)
 
 // whole is a flag for a whole number.
 type whole int
 
 func (w *whole) Set(text string) error {
-	n, err := wholeNumber(text)
+	n, err := term.WholeNumber(text)
 	if err == nil {
 		*w = whole(n)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -25,7 +26,7 @@ func badFlag(cmd *cobra.Command, err error) error {
 			err = fmt.Errorf("%w: did you mean %s?", err, name)
 		}
 	}
-	return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
+	return term.Usagef("%w (see %s --help)", err, cmd.CommandPath())
 }
 
 // nearestFlag is the one that was probably meant by name, or nil.

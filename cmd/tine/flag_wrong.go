@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor"
 )
 
@@ -32,7 +33,7 @@ func blameFlags(flags *pflag.FlagSet, c *supervisor.Config, err error) error {
 		}
 		lines = append(lines, fmt.Sprintf("%s: %s", name, e.Message))
 	}
-	return usageError{fmt.Errorf("%s (see tine run --help)", strings.Join(lines, "; "))}
+	return term.Usagef("%s (see tine run --help)", strings.Join(lines, "; "))
 }
 
 // flagOf is the flag of tine run that says what is at a path of a config; empty: none does. app is the one of a command line.

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/spf13/pflag"
+
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 )
 
 // TestWrongFlagsAreNamed: what a flag says and a config may not have is a wrong command line, and told by the flag's name.
@@ -22,18 +24,18 @@ func TestWrongFlagsAreNamed(t *testing.T) {
 		code      int
 		begin     string
 	}{
-		{[]string{"-l", "22001"}, nil, exitUsage, `--listen: bad address "22001": a port needs a colon`},
-		{[]string{"-l", ":1", "-l", ":1"}, nil, exitUsage, "--listen: :1 is in use twice"},
-		{[]string{"-n", "-2"}, nil, exitUsage, "--workers: -2 is negative"},
-		{[]string{"-n", "-2", "--policy", "leest"}, nil, exitUsage, `--workers: -2 is negative: write 0 to 1024; --policy: "leest" is not known`},
-		{[]string{"--name", "a.b", "--restart", "no"}, nil, exitUsage, `--restart: "no" is not known`},
-		{[]string{"--name", "a/b"}, nil, exitUsage, `--name: "a/b" is no name`},
-		{[]string{"--drain-timeout", "-3s"}, nil, exitUsage, "--drain-timeout: -3s is negative"},
-		{[]string{"--max-rss", "3"}, nil, exitUsage, "--max-rss: 3 bytes is too little"},
-		{[]string{"--log-level", "loud"}, nil, exitUsage, `--log-level: "loud" is not known`},
-		{[]string{"--health", "8086"}, nil, exitUsage, `--health: bad address "8086"`},
-		{nil, []string{"TINE_LISTEN=7000"}, exitUsage, `TINE_LISTEN in the environment: bad address "7000"`},
-		{[]string{"-c", file}, nil, exitFailed, file + ":2:36: apps.web.policy: "},
+		{[]string{"-l", "22001"}, nil, term.ExitUsage, `--listen: bad address "22001": a port needs a colon`},
+		{[]string{"-l", ":1", "-l", ":1"}, nil, term.ExitUsage, "--listen: :1 is in use twice"},
+		{[]string{"-n", "-2"}, nil, term.ExitUsage, "--workers: -2 is negative"},
+		{[]string{"-n", "-2", "--policy", "leest"}, nil, term.ExitUsage, `--workers: -2 is negative: write 0 to 1024; --policy: "leest" is not known`},
+		{[]string{"--name", "a.b", "--restart", "no"}, nil, term.ExitUsage, `--restart: "no" is not known`},
+		{[]string{"--name", "a/b"}, nil, term.ExitUsage, `--name: "a/b" is no name`},
+		{[]string{"--drain-timeout", "-3s"}, nil, term.ExitUsage, "--drain-timeout: -3s is negative"},
+		{[]string{"--max-rss", "3"}, nil, term.ExitUsage, "--max-rss: 3 bytes is too little"},
+		{[]string{"--log-level", "loud"}, nil, term.ExitUsage, `--log-level: "loud" is not known`},
+		{[]string{"--health", "8086"}, nil, term.ExitUsage, `--health: bad address "8086"`},
+		{nil, []string{"TINE_LISTEN=7000"}, term.ExitUsage, `TINE_LISTEN in the environment: bad address "7000"`},
+		{[]string{"-c", file}, nil, term.ExitFailed, file + ":2:36: apps.web.policy: "},
 	} {
 		var f runFlags
 		flags := pflag.NewFlagSet("run", pflag.ContinueOnError)
@@ -59,7 +61,7 @@ func TestWrongFlagsAreNamed(t *testing.T) {
 			_, err = f.load(flags, flags.Args())
 		}
 		var text bytes.Buffer
-		if code := report(&text, err); code != c.code || !strings.HasPrefix(text.String(), "tine: "+c.begin) {
+		if code := term.Report(&text, err); code != c.code || !strings.HasPrefix(text.String(), "tine: "+c.begin) {
 			t.Errorf("%v %v: exit status %d, want %d: %q, want it to begin with %q", c.args, c.env, code, c.code, text.String(), c.begin)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 )
 
 // lineOf waits for a line with these words.
@@ -108,8 +110,8 @@ func TestReloadInterrupted(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	if code := sh.end(cmd.Wait()); code != exitInterrupted {
-		t.Errorf("exit status %d, want %d", code, exitInterrupted)
+	if code := sh.end(cmd.Wait()); code != term.ExitInterrupted {
+		t.Errorf("exit status %d, want %d", code, term.ExitInterrupted)
 	}
 	has(t, stderr.String(), "the reload goes on without you")
 	_, text := sh.do(1, "reload", "--refuse")

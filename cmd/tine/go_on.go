@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tinehq/tine/cmd/tine/internal/target"
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -19,43 +21,43 @@ const (
 
 // goOn follows an order whose master has ended before it was over, on the one that has come after it: that goes on with
 // what the old one had begun. nil: it was done.
-func (o *orders) goOn(ctx context.Context, r *running, order control.Order, p *progress, cut *control.CutError) error {
+func (o *orders) goOn(ctx context.Context, r *target.Running, order control.Order, p *term.Progress, cut *control.CutError) error {
 	ctx, cancel := context.WithTimeout(ctx, goOnTimeout)
 	defer cancel()
 	r.Close() // the connections to the old one
 	said := ""
-	late := time.Now().Add(masterWait)
+	late := time.Now().Add(target.MasterWait)
 	for {
 		now, err := r.Status(ctx)
 		if errors.Is(err, control.ErrNotRunning) && time.Now().Before(late) { // as while the master becomes the keeper
 			select {
-			case <-time.After(masterPace):
+			case <-time.After(target.MasterPace):
 				continue
 			case <-ctx.Done():
 			}
 		}
 		if err != nil {
-			return fmt.Errorf("the master, pid %d, has ended, and there is no other yet; whether the %s was done is not known: %w", r.status.PID, order.Verb, err)
+			return fmt.Errorf("the master, pid %d, has ended, and there is no other yet; whether the %s was done is not known: %w", r.Seen.PID, order.Verb, err)
 		}
-		late = time.Now().Add(masterWait)
-		if now.PID == r.status.PID {
+		late = time.Now().Add(target.MasterWait)
+		if now.PID == r.Seen.PID {
 			return fmt.Errorf("%w; the master, pid %d, goes on: see tine status", cut, now.PID)
 		}
 		if order.Verb == control.VerbUpgrade {
-			same, _ := compareWorkers(r.status, now)
+			same, _ := compareWorkers(r.Seen, now)
 			return fmt.Errorf("the master, pid %d, has ended during the upgrade; pid %d is in charge now, tine %s, with %s of before: see tine events",
-				r.status.PID, now.PID, now.Version, count(same, "worker"))
+				r.Seen.PID, now.PID, now.Version, term.Count(same, "worker"))
 		}
-		over, what, err := judge(order, r.status, now)
+		over, what, err := judge(order, r.Seen, now)
 		if err != nil {
-			return fmt.Errorf("the master, pid %d, has ended during the %s; pid %d is in charge now: %w", r.status.PID, order.Verb, now.PID, err)
+			return fmt.Errorf("the master, pid %d, has ended during the %s; pid %d is in charge now: %w", r.Seen.PID, order.Verb, now.PID, err)
 		}
 		if over {
 			return nil
 		}
 		if what != said {
 			said = what
-			p.step(control.Progress{Time: time.Now(), App: order.App, Message: fmt.Sprintf("goes on below another master, pid %d: %s", now.PID, what)})
+			p.Step(control.Progress{Time: time.Now(), App: order.App, Message: fmt.Sprintf("goes on below another master, pid %d: %s", now.PID, what)})
 		}
 		select {
 		case <-time.After(goOnPace):

@@ -31,7 +31,11 @@ var rules = map[string][]string{
 	"supervisor/control/dashboard": {"ipc", "supervisor/pool", "supervisor/control", "supervisor/control/api", "supervisor/claim"},
 	"supervisor/control/metrics":   {"ipc", "supervisor/pool", "supervisor/control", "supervisor/control/api", "supervisor/claim"},
 	"supervisor":                   {"ipc", "supervisor/pool", "supervisor/civil", "supervisor/proc", "supervisor/proc/output", "supervisor/listen", "supervisor/listen/bpf", "supervisor/cache", "supervisor/control", "supervisor/control/api", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record", "supervisor/keeper", "supervisor/claim"},
-	"cmd/tine":                     {"ipc", "supervisor", "supervisor/pool", "supervisor/civil", "supervisor/proc", "supervisor/proc/output", "supervisor/listen", "supervisor/listen/bpf", "supervisor/cache", "supervisor/control", "supervisor/control/api", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record", "supervisor/keeper", "supervisor/claim", "supervisor/handover"},
+	"cmd/tine":                     {"ipc", "supervisor", "supervisor/pool", "supervisor/civil", "supervisor/proc", "supervisor/proc/output", "supervisor/listen", "supervisor/listen/bpf", "supervisor/cache", "supervisor/control", "supervisor/control/api", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record", "supervisor/keeper", "supervisor/claim", "supervisor/handover", "cmd/tine/internal/term", "cmd/tine/internal/target", "cmd/tine/internal/top", "cmd/tine/internal/pm2"},
+	"cmd/tine/internal/term":       {"ipc", "supervisor/pool", "supervisor/claim", "supervisor/control", "supervisor/control/api"},
+	"cmd/tine/internal/target":     {"ipc", "supervisor/pool", "supervisor/claim", "supervisor/control", "supervisor/control/api", "cmd/tine/internal/term"},
+	"cmd/tine/internal/top":        {"ipc", "supervisor/pool", "supervisor/claim", "supervisor/control", "supervisor/control/api", "cmd/tine/internal/term"},
+	"cmd/tine/internal/pm2":        {"ipc", "supervisor", "supervisor/pool", "supervisor/civil", "supervisor/proc", "supervisor/proc/output", "supervisor/listen", "supervisor/listen/bpf", "supervisor/cache", "supervisor/control", "supervisor/control/api", "supervisor/control/dashboard", "supervisor/control/metrics", "supervisor/record", "supervisor/keeper", "supervisor/claim"},
 	"cmd/demo":                     {"ipc", "worker"},
 }
 

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/control"
 )
@@ -392,8 +393,8 @@ func TestKeptStartInterruptedWithoutItsKeeper(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	if code := sh.end(cmd.Wait()); code != exitInterrupted {
-		t.Errorf("exit status %d, want %d: %s", code, exitInterrupted, stderr)
+	if code := sh.end(cmd.Wait()); code != term.ExitInterrupted {
+		t.Errorf("exit status %d, want %d: %s", code, term.ExitInterrupted, stderr)
 	}
 	eventually(t, "no process is left", func() bool { return len(sh.processes()) == 0 })
 }

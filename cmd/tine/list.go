@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/tinehq/tine/cmd/tine/internal/target"
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
 func newList() *cobra.Command {
 	var asJSON bool
-	var t *target
+	var t target.Target
 	cmd := &cobra.Command{
 		Use:        "ls",
 		Aliases:    []string{"list", "ps"},
@@ -27,10 +29,10 @@ where there is none.`,
 		Args:              arguments(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			all, err := t.candidates(cmd.Context())
-			var none *exitError
+			all, err := t.Candidates(cmd.Context())
+			var none *term.ExitError
 			if errors.As(err, &none) && !asJSON {
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s\n", none.text)
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s\n", none.Text)
 				return nil
 			}
 			if err != nil && none == nil {
@@ -41,16 +43,11 @@ where there is none.`,
 					c.Close()
 				}
 			}()
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), listed(all))
-			}
-			s := newScreen(cmd.OutOrStdout())
-			listTable(all).write(s, 0)
-			return s.failed()
+			return answer(cmd, asJSON, listed(all), func(s term.Screen) { listTable(all).Write(s, 0) })
 		},
 	}
-	t = addTarget(cmd, false)
-	t.every = true
+	t.Define(cmd, false)
+	t.Every = true
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON list with the status document of each master")
 	return cmd
 }
@@ -62,52 +59,49 @@ type entry struct {
 	*control.Status
 }
 
-func listed(all []*candidate) []entry {
+func listed(all []*target.Candidate) []entry {
 	out := []entry{}
 	for _, c := range all {
-		e := entry{Control: c.instance.Path, Status: &c.status}
-		if c.err != nil {
-			e.Status, e.Error = nil, c.err.Error()
+		e := entry{Control: c.Instance.Path, Status: &c.Seen}
+		if c.Err != nil {
+			e.Status, e.Error = nil, c.Err.Error()
 		}
 		out = append(out, e)
 	}
 	return out
 }
 
-func listTable(all []*candidate) *table {
-	t := &table{columns: []column{
-		{"MASTER", false, 0}, {"APP", false, 0}, {"STATE", false, 0}, {"READY", true, 0}, {"RESTARTS", true, 5},
-		{"CPU", true, 3}, {"MEMORY", true, 2}, {"UPTIME", true, 4}, {"GENERATION", true, 7}, {"NAMESPACE", false, 8}, {"LISTEN", false, 6},
-	}}
-	scheduled := slices.ContainsFunc(all, func(c *candidate) bool {
-		return slices.ContainsFunc(c.status.Apps, func(a control.App) bool { return a.NextRun != nil })
+func listTable(all []*target.Candidate) *term.Table {
+	columns := []term.Column{
+		term.Left("MASTER", 0), term.Left("APP", 0), term.Left("STATE", 0), term.Right("READY", 0), term.Right("RESTARTS", 5),
+		term.Right("CPU", 3), term.Right("MEMORY", 2), term.Right("UPTIME", 4), term.Right("GENERATION", 7), term.Left("NAMESPACE", 8), term.Left("LISTEN", 6),
+	}
+	scheduled := slices.ContainsFunc(all, func(c *target.Candidate) bool {
+		return slices.ContainsFunc(c.Seen.Apps, func(a control.App) bool { return a.NextRun != nil })
 	})
 	if scheduled {
-		t.columns = append(t.columns, column{"NEXT RUN", false, 9})
+		columns = append(columns, term.Left("NEXT RUN", 9))
 	}
+	t := term.NewTable(columns...)
 	now := time.Now()
 	for _, c := range all {
-		if c.err != nil {
-			row := []any{c.instance.Name, "-", cell{"no answer", red}}
-			for range t.columns[len(row):] {
-				row = append(row, "-")
-			}
-			t.add(row...)
+		if c.Err != nil {
+			t.Add(c.Instance.Name, "-", term.Red.Cell("no answer"))
 			continue
 		}
-		for _, a := range c.status.Apps {
+		for _, a := range c.Seen.Apps {
 			var cpu float64
 			var rss int64
 			for _, w := range append(a.Workers, a.Standbys...) {
 				cpu += w.CPUPercent
 				rss += w.RSSBytes
 			}
-			row := []any{c.instance.Name, a.Name, appState(a), readyOf(a), a.RestartsTotal,
-				fmt.Sprintf("%.0f%%", cpu), memory(rss), seconds(c.status.UptimeS), a.Generation, dash(a.Namespace), dash(strings.Join(a.Listen, " "))}
+			row := []any{c.Instance.Name, a.Name, term.AppState(a), readyOf(a), a.RestartsTotal,
+				fmt.Sprintf("%.0f%%", cpu), term.Memory(rss), term.Seconds(c.Seen.UptimeS), a.Generation, term.Dash(a.Namespace), term.Dash(strings.Join(a.Listen, " "))}
 			if scheduled {
-				row = append(row, dash(nextRun(a, now)))
+				row = append(row, term.Dash(nextRun(a, now)))
 			}
-			t.add(row...)
+			t.Add(row...)
 		}
 	}
 	return t
@@ -121,48 +115,9 @@ func readyOf(a control.App) string {
 	return fmt.Sprintf("%d/%d", a.Ready, a.Desired)
 }
 
-func dash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
-}
-
-func appState(a control.App) cell {
-	switch {
-	case a.Rollout != nil && a.Rollout.State == control.RolloutRunning:
-		return cell{fmt.Sprintf("reloading %d/%d", a.Rollout.Done, a.Rollout.Total), yellow}
-	case a.Failed, a.State == control.AppGaveUp:
-		return cell{a.State, red}
-	case a.State == control.AppRunning && len(a.Unreachable) > 0:
-		return cell{"unreachable", red}
-	case a.State == control.AppRunning && a.Ready >= a.Desired:
-		return cell{a.State, green}
-	case a.State == control.AppRunning:
-		return cell{a.State, yellow}
-	}
-	return cell{a.State, dim}
-}
-
-func workerState(w control.Worker) cell {
-	switch {
-	case w.Stalled != "":
-		return cell{w.State + ", stalled", red}
-	case w.Unkept:
-		return cell{w.State + ", not kept", red}
-	case w.State == "ready":
-		return cell{w.State, green}
-	case w.State == "backoff", w.State == "killing":
-		return cell{w.State, red}
-	case w.State == "gone", w.State == "vacant", w.State == "drained", w.State == "finished":
-		return cell{w.State, dim}
-	}
-	return cell{w.State, yellow}
-}
-
 func newStatus() *cobra.Command {
 	var asJSON bool
-	var t *target
+	var t target.Target
 	cmd := &cobra.Command{
 		Use:   "status [APP]",
 		Short: "Show the apps of a master and their workers",
@@ -170,67 +125,51 @@ func newStatus() *cobra.Command {
   tine status web
   tine status --json | jq '.apps[0].ready'`,
 		Args:              arguments(0, 1),
-		ValidArgsFunction: completeApp,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := t.named(args); err != nil {
-				return err
-			}
-			r, err := t.find(cmd.Context())
+		ValidArgsFunction: target.CompleteApp,
+		RunE: t.Run(func(cmd *cobra.Command, r *target.Running) error {
+			apps, err := target.Chosen(r.Seen, t.App)
 			if err != nil {
 				return err
 			}
-			defer r.Close()
-			apps, err := chosen(r.status, t.app)
-			if err != nil {
-				return err
-			}
-			r.status.Apps = apps
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), r.status)
-			}
-			s := newScreen(cmd.OutOrStdout())
-			printStatus(s, r.status)
-			return s.failed()
-		},
+			r.Seen.Apps = apps
+			return answer(cmd, asJSON, r.Seen, func(s term.Screen) { printStatus(s, r.Seen) })
+		}),
 	}
-	t = addTarget(cmd, true)
+	t.Define(cmd, true)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the status document")
 	return cmd
 }
 
-// isSteered says whether an app has connections that are steered.
-func isSteered(a control.App) bool { return a.Steering != "" && a.Steering != control.SteeringNone }
-
-func printStatus(s screen, st control.Status) {
-	fmt.Fprintf(s, "%s  pid %s, up %s, tine %s\n", s.paint(bold, st.Name), aboveWorkers(st), seconds(st.UptimeS), st.Version)
+func printStatus(s term.Screen, st control.Status) {
+	fmt.Fprintf(s, "%s  pid %s, up %s, tine %s\n", s.Paint(term.Bold, st.Name), aboveWorkers(st), term.Seconds(st.UptimeS), st.Version)
 	if st.Unapplied != "" {
-		fmt.Fprintln(s, s.paint(yellow, st.Unapplied))
+		fmt.Fprintln(s, s.Paint(term.Yellow, st.Unapplied))
 	}
 	if st.Unkept != "" {
-		fmt.Fprintln(s, s.paint(red, st.Unkept))
+		fmt.Fprintln(s, s.Paint(term.Red, st.Unkept))
 	}
 	for _, a := range st.Apps {
-		state := appState(a)
-		line := fmt.Sprintf("%s  %s, %d of %d ready, generation %d", s.paint(bold, a.Name), s.paint(state.colour, state.text), a.Ready, a.Desired, a.Generation)
+		state := term.AppState(a)
+		line := fmt.Sprintf("%s  %s, %d of %d ready, generation %d", s.Paint(term.Bold, a.Name), s.Paint(state.Colour, state.Text), a.Ready, a.Desired, a.Generation)
 		if len(a.Listen) > 0 {
 			line += ", on " + strings.Join(a.Listen, " ")
 		}
-		if isSteered(a) {
+		if term.Steered(a) {
 			line += ", " + a.Steering + " " + a.Policy
 		}
 		fmt.Fprintf(s, "\n%s\n", line)
 		if why := appTrouble(a); why != "" {
-			fmt.Fprintln(s, s.paint(red, why))
+			fmt.Fprintln(s, s.Paint(term.Red, why))
 		}
 		if next := nextRun(a, time.Now()); next != "" {
 			fmt.Fprintln(s, "next run "+next)
 		}
 		if len(a.Workers)+len(a.Standbys) > 0 {
-			workerTable(a).write(s, 0)
+			workerTable(a).Write(s, 0)
 		}
 	}
 	if n := len(st.Cache.Values); n > 0 {
-		fmt.Fprintf(s, "\n%s, epoch %d: tine cache list\n", count(n, "cached value"), st.Cache.Epoch)
+		fmt.Fprintf(s, "\n%s, epoch %d: tine cache list\n", term.Count(n, "cached value"), st.Cache.Epoch)
 	}
 }
 
@@ -250,31 +189,30 @@ func nextRun(a control.App, now time.Time) string {
 	if a.NextRun == nil {
 		return ""
 	}
-	return a.NextRun.Format("Mon 2006-01-02 15:04:05 -07:00") + ", in " + seconds(max(a.NextRun.Sub(now), 0).Seconds())
+	return a.NextRun.Format("Mon 2006-01-02 15:04:05 -07:00") + ", in " + term.Seconds(max(a.NextRun.Sub(now), 0).Seconds())
 }
 
-func workerTable(a control.App) *table {
-	t := &table{columns: []column{
-		{"SLOT", true, 0}, {"PID", true, 0}, {"STATE", false, 0}, {"GEN", true, 8}, {"RESTARTS", true, 5}, {"UPTIME", true, 4},
-		{"CPU", true, 0}, {"MEMORY", true, 0}, {"BUSY", true, 3}, {"CONNS", true, 9}, {"REQUESTS", true, 2}, {"ERRORS", true, 6},
-		{"P50", true, 7}, {"P99", true, 1}, {"EPOCH", true, 10}, {"LAST EXIT", false, 11},
-	}}
+func workerTable(a control.App) *term.Table {
+	t := term.NewTable(
+		term.Right("SLOT", 0), term.Right("PID", 0), term.Left("STATE", 0), term.Right("GEN", 8), term.Right("RESTARTS", 5), term.Right("UPTIME", 4),
+		term.Right("CPU", 0), term.Right("MEMORY", 0), term.Right("BUSY", 3), term.Right("CONNS", 9), term.Right("REQUESTS", 2), term.Right("ERRORS", 6),
+		term.Right("P50", 7), term.Right("P99", 1), term.Right("EPOCH", 10), term.Left("LAST EXIT", 11))
 	for _, w := range append(append([]control.Worker{}, a.Workers...), a.Standbys...) {
 		slot := fmt.Sprint(w.Slot)
 		if w.Slot < 0 {
 			slot = "standby"
 		}
 		if w.PID == 0 {
-			t.add(slot, "-", workerState(w), "-", w.Restarts, "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", dash(w.LastExit))
+			t.Add(slot, "-", term.WorkerState(w), "-", w.Restarts, "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", term.Dash(w.LastExit))
 			continue
 		}
-		errors := cell{number(w.Errors), plain}
+		errors := term.Plain.Cell(term.Number(w.Errors))
 		if w.Errors > 0 {
-			errors.colour = red
+			errors.Colour = term.Red
 		}
-		t.add(slot, w.PID, workerState(w), w.Generation, w.Restarts, seconds(w.UptimeS),
-			fmt.Sprintf("%.0f%%", w.CPUPercent), memory(w.RSSBytes), w.InFlight, w.Connections, number(w.Requests), errors,
-			milliseconds(w.P50MS), milliseconds(w.P99MS), w.Epoch, dash(w.LastExit))
+		t.Add(slot, w.PID, term.WorkerState(w), w.Generation, w.Restarts, term.Seconds(w.UptimeS),
+			fmt.Sprintf("%.0f%%", w.CPUPercent), term.Memory(w.RSSBytes), w.InFlight, w.Connections, term.Number(w.Requests), errors,
+			term.Milliseconds(w.P50MS), term.Milliseconds(w.P99MS), w.Epoch, term.Dash(w.LastExit))
 	}
 	return t
 }
@@ -284,7 +222,7 @@ const recent = 10
 
 func newDescribe() *cobra.Command {
 	var asJSON bool
-	var t *target
+	var t target.Target
 	cmd := &cobra.Command{
 		Use:     "describe [APP]",
 		Aliases: []string{"show", "inspect", "info", "desc"},
@@ -292,25 +230,17 @@ func newDescribe() *cobra.Command {
 		Example: `  tine describe web
   tine describe web --json | jq .app.rollout`,
 		Args:              arguments(0, 1),
-		ValidArgsFunction: completeApp,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := t.named(args); err != nil {
-				return err
-			}
-			r, err := t.find(cmd.Context())
+		ValidArgsFunction: target.CompleteApp,
+		RunE: t.Run(func(cmd *cobra.Command, r *target.Running) error {
+			app, err := r.Single(t.App, "describe")
 			if err != nil {
 				return err
 			}
-			defer r.Close()
-			app, err := r.single(t.app, "describe")
-			if err != nil {
-				return err
-			}
-			ctx, cancel := context.WithTimeout(cmd.Context(), answerTimeout)
+			ctx, cancel := context.WithTimeout(cmd.Context(), target.AnswerTimeout)
 			defer cancel()
 			d := description{App: app, Events: []control.Event{}, Logs: []control.LogLine{}}
-			d.Master.Name, d.Master.PID, d.Master.Version = r.status.Name, r.status.PID, r.status.Version
-			d.Master.UptimeS, d.Master.Control = r.status.UptimeS, r.Path()
+			d.Master.Name, d.Master.PID, d.Master.Version = r.Seen.Name, r.Seen.PID, r.Seen.Version
+			d.Master.UptimeS, d.Master.Control = r.Seen.UptimeS, r.Path()
 			err = r.Events(ctx, 0, false, func(e control.Event) error {
 				if e.App == app.Name {
 					if d.Events = append(d.Events, e); len(d.Events) > recent {
@@ -329,15 +259,10 @@ func newDescribe() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("cannot read the log of %s: %w", app.Name, err)
 			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), d)
-			}
-			s := newScreen(cmd.OutOrStdout())
-			d.print(s)
-			return s.failed()
-		},
+			return answer(cmd, asJSON, d, d.print)
+		}),
 	}
-	t = addTarget(cmd, true)
+	t.Define(cmd, true)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return cmd
 }
@@ -356,18 +281,18 @@ type description struct {
 	Logs   []control.LogLine `json:"logs"`   // the newest
 }
 
-func (d description) print(s screen) {
+func (d description) print(s term.Screen) {
 	a := d.App
-	state := appState(a)
+	state := term.AppState(a)
 	line := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(s, "%s%s\n", s.paint(bold, fmt.Sprintf("%-12s", name)), value)
+			fmt.Fprintf(s, "%s%s\n", s.Paint(term.Bold, fmt.Sprintf("%-12s", name)), value)
 		}
 	}
 	line("app", a.Name)
 	line("namespace", a.Namespace)
-	line("state", s.paint(state.colour, state.text))
-	line("", s.paint(red, appTrouble(a)))
+	line("state", s.Paint(state.Colour, state.Text))
+	line("", s.Paint(term.Red, appTrouble(a)))
 	line("ready", fmt.Sprintf("%d of %d", a.Ready, a.Desired))
 	line("listen", strings.Join(a.Listen, " "))
 	line("generation", fmt.Sprint(a.Generation))
@@ -402,31 +327,31 @@ func (d description) print(s screen) {
 		}
 	}
 	line("restarts", fmt.Sprintf("%d (%d after a crash)", a.RestartsTotal, a.CrashesTotal))
-	if isSteered(a) {
+	if term.Steered(a) {
 		line("steering", a.Steering+", policy "+a.Policy)
 	}
 	for _, note := range a.SteeringNotes {
 		line("", note)
 	}
 	if a.Refused > 0 {
-		line("refused", number(a.Refused)+" connections, while all slots were full")
+		line("refused", term.Number(a.Refused)+" connections, while all slots were full")
 	}
-	line("master", fmt.Sprintf("%s, pid %d, up %s, tine %s", d.Master.Name, d.Master.PID, seconds(d.Master.UptimeS), d.Master.Version))
+	line("master", fmt.Sprintf("%s, pid %d, up %s, tine %s", d.Master.Name, d.Master.PID, term.Seconds(d.Master.UptimeS), d.Master.Version))
 	line("control", d.Master.Control)
 	if len(a.Workers)+len(a.Standbys) > 0 {
-		fmt.Fprintf(s, "\n%s\n", s.paint(bold, "workers"))
-		workerTable(a).write(s, 2)
+		fmt.Fprintf(s, "\n%s\n", s.Paint(term.Bold, "workers"))
+		workerTable(a).Write(s, 2)
 	}
 	if len(d.Events) > 0 {
-		fmt.Fprintf(s, "\n%s\n", s.paint(bold, "events"))
+		fmt.Fprintf(s, "\n%s\n", s.Paint(term.Bold, "events"))
 		for _, e := range d.Events {
-			fmt.Fprintf(s, "  %s\n", eventText(s, e))
+			fmt.Fprintf(s, "  %s\n", term.EventText(s, e))
 		}
 	}
 	if len(d.Logs) > 0 {
-		fmt.Fprintf(s, "\n%s\n", s.paint(bold, "log"))
+		fmt.Fprintf(s, "\n%s\n", s.Paint(term.Bold, "log"))
 		for _, l := range d.Logs {
-			fmt.Fprintf(s, "  %s\n", logText(s, l, false))
+			fmt.Fprintf(s, "  %s\n", term.LogText(s, l, false))
 		}
 	}
 }

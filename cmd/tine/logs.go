@@ -2,17 +2,18 @@ package main
 
 import (
 	"fmt"
-	"hash/fnv"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/tinehq/tine/cmd/tine/internal/target"
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
 func newLogs() *cobra.Command {
 	var asJSON, follow, times bool
-	var t *target
+	var t target.Target
 	var q control.LogQuery
 	var slot int
 	last, since := lines(2*recent), moment{}
@@ -27,17 +28,9 @@ lines of each app, whatever files they go to.`,
   tine logs web --slot 2 --since 10m
   tine logs -n all --grep 'status=5..' --json`,
 		Args:              arguments(0, 1),
-		ValidArgsFunction: completeApp,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := t.named(args); err != nil {
-				return err
-			}
-			r, err := t.find(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer r.Close()
-			apps, err := appsOrAll(r.status, t.app)
+		ValidArgsFunction: target.CompleteApp,
+		RunE: t.Run(func(cmd *cobra.Command, r *target.Running) error {
+			apps, err := appsOrAll(r.Seen, t.App)
 			if err != nil {
 				return err
 			}
@@ -52,7 +45,7 @@ lines of each app, whatever files they go to.`,
 			q.Since, q.Follow = since.Time, follow
 			many := len(apps) > 1 // which a query cannot say: all are asked for, and chosen here
 			q.Last = last.query(cmd.Flags().Changed("last") || since.IsZero() && q.Grep == "" && !many)
-			s := newScreen(cmd.OutOrStdout())
+			s := term.NewScreen(cmd.OutOrStdout())
 			read := func(next bool) error {
 				if next {
 					q.Last = lines(-1).query(true)
@@ -62,9 +55,9 @@ lines of each app, whatever files they go to.`,
 						return nil
 					}
 					if asJSON {
-						return printLine(s, l)
+						return term.PrintLine(s, l)
 					}
-					_, err := fmt.Fprintln(s, logText(s, l, times))
+					_, err := fmt.Fprintln(s, term.LogText(s, l, times))
 					return err
 				})
 			}
@@ -72,9 +65,9 @@ lines of each app, whatever files they go to.`,
 				return followed(cmd, r, read)
 			}
 			return read(false)
-		},
+		}),
 	}
-	t = addTarget(cmd, true)
+	t.Define(cmd, true)
 	flags := cmd.Flags()
 	flags.BoolVarP(&follow, "follow", "f", false, "go on with what comes, until Ctrl-C or the end of tine")
 	flags.VarP(&last, "last", "n", "the newest so many lines, or all; all is the default with --since and --grep")
@@ -84,44 +77,10 @@ lines of each app, whatever files they go to.`,
 	flags.StringVar(&q.Grep, "grep", "", "only lines that `RE2` is found in")
 	flags.BoolVarP(&times, "times", "t", false, "with the time of each line")
 	flags.BoolVar(&asJSON, "json", false, "print one JSON document a line")
-	_ = cmd.RegisterFlagCompletionFunc("slot", completeSlots)
+	_ = cmd.RegisterFlagCompletionFunc("slot", target.CompleteSlots)
 	_ = cmd.RegisterFlagCompletionFunc("stream", cobra.FixedCompletions(
 		[]string{control.StreamStdout, control.StreamStderr, control.StreamMaster}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
-}
-
-// logText is a line of output with who wrote it.
-func logText(s screen, l control.LogLine, times bool) string {
-	text := ""
-	if l.Missed > 0 {
-		text = s.paint(yellow, fmt.Sprintf("(%d lines are missing here)", l.Missed))
-		if l.Text == "" {
-			return text
-		}
-		text += "\n"
-	}
-	if times {
-		text += s.paint(dim, l.Time.Local().Format("2006-01-02T15:04:05.000")) + " "
-	}
-	who := where(l.App, l.Slot)
-	if l.Stream == control.StreamMaster {
-		said := l.Text
-		if l.App != "" {
-			said = who + " " + said
-		}
-		return text + s.paint(dim, fmt.Sprintf("%-8s", "tine")+" | ") + s.paint(levelColour(l.Level), s.harmless(said))
-	}
-	h := fnv.New32a()
-	h.Write([]byte(who))
-	bar := " | "
-	if l.Stream == control.StreamStderr {
-		bar = s.paint(red, " | ")
-	}
-	text += s.paint(rotation[h.Sum32()%uint32(len(rotation))], fmt.Sprintf("%-8s", who)) + bar + s.harmless(l.Text)
-	if l.Partial {
-		text += s.paint(dim, " [partial]")
-	}
-	return text
 }
 
 // lines is a flag for a number of lines; negative: all.
@@ -132,7 +91,7 @@ func (l *lines) Set(text string) error {
 		*l = -1
 		return nil
 	}
-	n, err := wholeNumber(text)
+	n, err := term.WholeNumber(text)
 	if err != nil || n < 0 {
 		return fmt.Errorf("%q is no number of lines: write 0, 100 or all", text)
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 )
 
 // loseMaster kills the master, and lets the keeper start none.
@@ -35,7 +37,7 @@ func TestCommandsWithoutAMaster(t *testing.T) {
 	t.Parallel()
 	m := startReady(t, twoWorkers, kept)
 	allow := loseMaster(t, m)
-	_, text := m.tell(exitNotRunning, "status")
+	_, text := m.tell(term.ExitNotRunning, "status")
 	has(t, text, "the master of ", "failed ", " times (cannot execute ", fmt.Sprintf("the keeper (pid %d)", m.pid))
 	allow()
 	m.tell(0, "status")

@@ -3,11 +3,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/tinehq/tine/cmd/tine/internal/term"
+	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/keeper"
 )
 
@@ -19,7 +22,12 @@ func main() {
 func run(args []string) int {
 	root := newRoot()
 	root.SetArgs(negativeNumbers(args))
-	return report(os.Stderr, root.ExecuteContext(context.Background()))
+	err := root.ExecuteContext(context.Background())
+	var ended *supervisor.ExitError
+	if errors.As(err, &ended) { // its log line has said why
+		return ended.Code
+	}
+	return term.Report(os.Stderr, err)
 }
 
 func newRoot() *cobra.Command {
@@ -41,14 +49,8 @@ package: see go doc github.com/tinehq/tine/worker.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			return unknownCommand(cmd, args[0])
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	verbs(root)
 	root.SetFlagErrorFunc(badFlag)
 	root.AddGroup(&cobra.Group{ID: groupRun, Title: "To run:"}, &cobra.Group{ID: groupSee, Title: "To see:"},
 		&cobra.Group{ID: groupChange, Title: "To change what runs:"}, &cobra.Group{ID: groupMore, Title: "More:"})
@@ -58,6 +60,18 @@ package: see go doc github.com/tinehq/tine/worker.`,
 	group(root, groupMore, newConfig(), newDoctor(), newVersion(), newCompletion(), newMan())
 	root.SetHelpCommandGroupID(groupMore)
 	return root
+}
+
+// verbs gives cmd its subcommands. cmd itself only prints its help.
+func verbs(cmd *cobra.Command, of ...*cobra.Command) {
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return unknownCommand(cmd, args[0])
+	}
+	cmd.AddCommand(of...)
 }
 
 // The groups of the help.
@@ -75,6 +89,16 @@ func group(root *cobra.Command, id string, commands ...*cobra.Command) {
 	}
 }
 
+// answer prints document as JSON, or what text prints for people. Its error says that not all could be written.
+func answer(cmd *cobra.Command, asJSON bool, document any, text func(term.Screen)) error {
+	s := term.NewScreen(cmd.OutOrStdout())
+	if asJSON {
+		return term.PrintJSON(s, document)
+	}
+	text(s)
+	return s.Failed()
+}
+
 // arguments checks their number: a wrong one is an error of usage. most < 0: no bound.
 func arguments(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
@@ -89,7 +113,7 @@ func arguments(least, most int) cobra.PositionalArgs {
 		for i, way := range ways {
 			ways[i] = strings.TrimSuffix(cmd.CommandPath(), cmd.Name()) + way
 		}
-		return usageError{fmt.Errorf("%s: %s", problem, strings.Join(ways, " | "))}
+		return term.Usagef("%s: %s", problem, strings.Join(ways, " | "))
 	}
 }
 
@@ -99,5 +123,5 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 	if near := cmd.SuggestionsFor(name); len(near) > 0 {
 		err = fmt.Errorf("%w: did you mean %q?", err, near[0])
 	}
-	return usageError{err}
+	return term.Usage(err)
 }

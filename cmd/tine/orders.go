@@ -11,47 +11,45 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/tinehq/tine/cmd/tine/internal/target"
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
 // orders is what the verbs that change something have in common.
 type orders struct {
-	*target
+	target.Target
 	json   bool
 	reason string
 }
 
-func addOrders(cmd *cobra.Command) *orders {
-	o := &orders{target: addTarget(cmd, true)}
-	o.addFlags(cmd)
-	return o
-}
-
-func (o *orders) addFlags(cmd *cobra.Command) {
+// define gives cmd the flags of an order, and those of its target: see target.Define.
+func (o *orders) define(cmd *cobra.Command, withApp bool) {
+	o.Target.Define(cmd, withApp)
 	cmd.Flags().BoolVar(&o.json, "json", false, "print each step as one JSON document a line")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "`TEXT` to be told in the events")
 }
 
 // give has orders carried out one after the other and shows their steps. The first
 // that fails is the last. done makes the line that says so of one that is done.
-func (o *orders) give(cmd *cobra.Command, r *running, all []control.Order, done func(control.Order) string) error {
+func (o *orders) give(cmd *cobra.Command, r *target.Running, all []control.Order, done func(control.Order) string) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	s := newScreen(cmd.OutOrStdout())
+	s := term.NewScreen(cmd.OutOrStdout())
 	for _, order := range all {
 		if order.Reason = o.reason; order.Reason == "" {
 			order.Reason = "tine " + order.Verb
 		}
-		p := newProgress(s, order.Verb, o.json)
-		err := r.Do(ctx, order, p.step)
+		p := term.NewProgress(s, order.Verb, o.json)
+		err := r.Do(ctx, order, p.Step)
 		if ctx.Err() != nil && cmd.Context().Err() == nil {
-			return &exitError{exitInterrupted, fmt.Sprintf("the %s goes on without you: see tine status", order.Verb)}
+			return &term.ExitError{Code: term.ExitInterrupted, Text: fmt.Sprintf("the %s goes on without you: see tine status", order.Verb)}
 		}
 		var cut *control.CutError
 		if errors.As(err, &cut) && ctx.Err() == nil {
 			err = o.goOn(ctx, r, order, p, cut)
 		}
-		if err := p.end(err, done(order)); err != nil {
+		if err := p.End(err, done(order)); err != nil {
 			return err
 		}
 	}
@@ -59,12 +57,12 @@ func (o *orders) give(cmd *cobra.Command, r *running, all []control.Order, done 
 }
 
 // each is an order for each app that a name means: one for all where it means all.
-func (o *orders) each(r *running, order control.Order) ([]control.Order, error) {
-	apps, err := chosen(r.status, o.app)
+func (o *orders) each(r *target.Running, order control.Order) ([]control.Order, error) {
+	apps, err := target.Chosen(r.Seen, o.App)
 	if err != nil {
 		return nil, err
 	}
-	if len(apps) == len(r.status.Apps) && len(apps) != 1 {
+	if len(apps) == len(r.Seen.Apps) && len(apps) != 1 {
 		order.App = ""
 		return []control.Order{order}, nil
 	}
@@ -76,22 +74,11 @@ func (o *orders) each(r *running, order control.Order) ([]control.Order, error) 
 	return all, nil
 }
 
-// whom names the app of an order.
-func whom(o control.Order) string {
-	switch {
-	case o.App == "":
-		return "all apps"
-	case o.Slot != nil:
-		return where(o.App, o.Slot)
-	}
-	return o.App
-}
-
 // slotFlag is a slot that need not be given.
 func slotFlag(cmd *cobra.Command, usage string) func() *int {
 	n := new(int)
 	wholeVar(cmd.Flags(), n, "slot", "", 0, usage)
-	_ = cmd.RegisterFlagCompletionFunc("slot", completeSlots)
+	_ = cmd.RegisterFlagCompletionFunc("slot", target.CompleteSlots)
 	return func() *int {
 		if !cmd.Flags().Changed("slot") {
 			return nil
@@ -101,7 +88,7 @@ func slotFlag(cmd *cobra.Command, usage string) func() *int {
 }
 
 func newReload() *cobra.Command {
-	var o *orders
+	var o orders
 	var refuse bool
 	cmd := &cobra.Command{
 		Use:        "reload [APP]",
@@ -113,7 +100,7 @@ old ones stay, its last output is shown, and the exit status is 1.`,
 		Example: `  tine reload
   tine reload web --reason 'release 1.4'`,
 		Args:              arguments(0, 1),
-		ValidArgsFunction: completeApp,
+		ValidArgsFunction: target.CompleteApp,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			order := control.Order{Verb: control.VerbReload}
 			if refuse {
@@ -122,13 +109,13 @@ old ones stay, its last output is shown, and the exit status is 1.`,
 			return o.whole(cmd, args, order, "reloaded")
 		},
 	}
-	o = addOrders(cmd)
+	o.define(cmd, true)
 	cmd.Flags().BoolVar(&refuse, "refuse", false, "fail if a reload is under way, instead of waiting to do one more")
 	return cmd
 }
 
 func newRollback() *cobra.Command {
-	var o *orders
+	var o orders
 	cmd := &cobra.Command{
 		Use:        "rollback [APP]",
 		SuggestFor: []string{"revert", "undo", "back"},
@@ -142,41 +129,36 @@ Where there is none the exit status is 1.`,
 		Example: `  tine rollback
   tine rollback web --reason 'too many errors'`,
 		Args:              arguments(0, 1),
-		ValidArgsFunction: completeApp,
+		ValidArgsFunction: target.CompleteApp,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.whole(cmd, args, control.Order{Verb: control.VerbRollback}, "rolled back")
 		},
 	}
-	o = addOrders(cmd)
+	o.define(cmd, true)
 	return cmd
 }
 
-// whole gives an order for what is named, or for all.
+// whole gives an order to each app that is named, or to all. An order for a slot, a restart and a signal are for all apps
+// only by the name "all": without a name the master must run one app.
 func (o *orders) whole(cmd *cobra.Command, args []string, order control.Order, did string) error {
-	if err := o.named(args); err != nil {
-		return err
-	}
-	r, err := o.find(cmd.Context())
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	if order.Slot != nil || order.Verb == control.VerbRestart && o.app == "" {
-		a, err := r.single(o.app, order.Verb)
+	return o.On(cmd.Context(), args, func(r *target.Running) error {
+		if order.Slot != nil || o.App == "" && (order.Verb == control.VerbRestart || order.Verb == control.VerbSignal) {
+			a, err := r.Single(o.App, order.Verb)
+			if err != nil {
+				return err
+			}
+			o.App = a.Name
+		}
+		all, err := o.each(r, order)
 		if err != nil {
 			return err
 		}
-		o.app = a.Name
-	}
-	all, err := o.each(r, order)
-	if err != nil {
-		return err
-	}
-	return o.give(cmd, r, all, func(order control.Order) string { return whom(order) + " " + did })
+		return o.give(cmd, r, all, func(order control.Order) string { return term.Whom(order) + " " + did })
+	})
 }
 
 func newRestart() *cobra.Command {
-	var o *orders
+	var o orders
 	var slot func() *int
 	var now bool
 	cmd := &cobra.Command{
@@ -185,19 +167,19 @@ func newRestart() *cobra.Command {
 		Example: `  tine restart web
   tine restart web --slot 2`,
 		Args:              arguments(0, 1),
-		ValidArgsFunction: completeApp,
+		ValidArgsFunction: target.CompleteApp,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.whole(cmd, args, control.Order{Verb: control.VerbRestart, Slot: slot(), Now: now}, "restarted")
 		},
 	}
-	o = addOrders(cmd)
+	o.define(cmd, true)
 	slot = slotFlag(cmd, "only the worker of this slot")
 	cmd.Flags().BoolVar(&now, "now", false, "kill the workers instead of draining them")
 	return cmd
 }
 
 func newScale() *cobra.Command {
-	var o *orders
+	var o orders
 	cmd := &cobra.Command{
 		Use:   "scale [APP] N | scale [APP] +N | scale [APP] -N",
 		Short: "Change the number of an app's workers",
@@ -207,49 +189,46 @@ config file stays as it is: its number holds again when tine starts anew.`,
   tine scale web +1
   tine scale web=4 jobs=2`,
 		Args:              arguments(1, -1),
-		ValidArgsFunction: completeApp,
+		ValidArgsFunction: target.CompleteApp,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			wishes, err := scaleWishes(args)
 			if err != nil {
 				return err
 			}
-			if o.app != "" && (len(wishes) > 1 || wishes[0].App != "") {
-				return usageError{errors.New("an app by -a and others as arguments: name each once")}
+			if o.App != "" && (len(wishes) > 1 || wishes[0].App != "") {
+				return term.Usagef("an app by -a and others as arguments: name each once")
 			}
 			if len(wishes) == 1 && wishes[0].App == "" {
-				wishes[0].App = o.app
+				wishes[0].App = o.App
 			}
-			o.app = wishes[0].App
-			r, err := o.find(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer r.Close()
-			var all []control.Order
-			for _, wish := range wishes {
-				o.app = wish.App
-				if wish.App == "" {
-					a, err := r.single("", control.VerbScale)
+			o.App = wishes[0].App
+			return o.On(cmd.Context(), nil, func(r *target.Running) error {
+				var all []control.Order
+				for _, wish := range wishes {
+					o.App = wish.App
+					if wish.App == "" {
+						a, err := r.Single("", control.VerbScale)
+						if err != nil {
+							return err
+						}
+						o.App = a.Name
+					}
+					each, err := o.each(r, wish)
 					if err != nil {
 						return err
 					}
-					o.app = a.Name
+					all = append(all, each...)
 				}
-				each, err := o.each(r, wish)
-				if err != nil {
-					return err
-				}
-				all = append(all, each...)
-			}
-			return o.give(cmd, r, all, func(order control.Order) string {
-				if order.By {
-					return fmt.Sprintf("%s scaled by %+d", whom(order), order.N)
-				}
-				return fmt.Sprintf("%s scaled to %d", whom(order), order.N)
+				return o.give(cmd, r, all, func(order control.Order) string {
+					if order.By {
+						return fmt.Sprintf("%s scaled by %+d", term.Whom(order), order.N)
+					}
+					return fmt.Sprintf("%s scaled to %d", term.Whom(order), order.N)
+				})
 			})
 		},
 	}
-	o = addOrders(cmd)
+	o.define(cmd, true)
 	cmd.DisableFlagsInUseLine = true
 	return cmd
 }
@@ -257,9 +236,9 @@ config file stays as it is: its number holds again when tine starts anew.`,
 // scaleWishes reads [APP] N, or APP=N one or more times.
 func scaleWishes(args []string) (wishes []control.Order, err error) {
 	add := func(app, number string) {
-		n, bad := wholeNumber(number)
+		n, bad := term.WholeNumber(number)
 		if bad != nil && err == nil {
-			err = usageError{fmt.Errorf("%q is no number of workers: write 4, +1 or -1", number)}
+			err = term.Usagef("%q is no number of workers: write 4, +1 or -1", number)
 		}
 		by := strings.HasPrefix(number, "+") || strings.HasPrefix(number, "-")
 		wishes = append(wishes, control.Order{Verb: control.VerbScale, App: app, N: n, By: by})
@@ -274,13 +253,13 @@ func scaleWishes(args []string) (wishes []control.Order, err error) {
 	switch {
 	case pairs == len(args):
 	case pairs > 0:
-		return nil, usageError{fmt.Errorf("write either APP N or APP=N, not both: %s", strings.Join(args, " "))}
+		return nil, term.Usagef("write either APP N or APP=N, not both: %s", strings.Join(args, " "))
 	case len(args) == 1:
 		add("", args[0])
 	case len(args) == 2:
 		add(args[0], args[1])
 	default:
-		return nil, usageError{fmt.Errorf("too many arguments: write APP=N for each: %s", strings.Join(args, " "))}
+		return nil, term.Usagef("too many arguments: write APP=N for each: %s", strings.Join(args, " "))
 	}
 	return wishes, err
 }
@@ -307,7 +286,7 @@ func negativeNumbers(args []string) []string {
 }
 
 func newDrain() *cobra.Command {
-	var o *orders
+	var o orders
 	cmd := &cobra.Command{
 		Use:   "drain [APP] SLOT",
 		Short: "Take the worker out of one slot, with no request lost",
@@ -320,27 +299,27 @@ tine start APP --slot SLOT, or a restart.`,
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
 				_ = cmd.Flags().Set("app", args[0])
-				return completeSlots(cmd, args, text)
+				return target.CompleteSlots(cmd, args, text)
 			}
-			return completeApps(cmd, args, text)
+			return target.CompleteApps(cmd, args, text)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.named(args[:len(args)-1]); err != nil {
+			if err := o.Named(args[:len(args)-1]); err != nil {
 				return err
 			}
-			slot, err := wholeNumber(args[len(args)-1])
+			slot, err := term.WholeNumber(args[len(args)-1])
 			if err != nil {
-				return usageError{fmt.Errorf("%q is no slot: write its number, as tine status shows it", args[len(args)-1])}
+				return term.Usagef("%q is no slot: write its number, as tine status shows it", args[len(args)-1])
 			}
 			return o.whole(cmd, nil, control.Order{Verb: control.VerbDrain, Slot: &slot}, "drained")
 		},
 	}
-	o = addOrders(cmd)
+	o.define(cmd, true)
 	return cmd
 }
 
 func newSignal() *cobra.Command {
-	var o *orders
+	var o orders
 	var slot func() *int
 	cmd := &cobra.Command{
 		Use:     "signal NAME [APP]",
@@ -353,40 +332,20 @@ func newSignal() *cobra.Command {
 			if len(args) == 0 {
 				return []string{"HUP", "INT", "QUIT", "TERM", "KILL", "USR1", "USR2", "WINCH", "STOP", "CONT"}, cobra.ShellCompDirectiveNoFileComp
 			}
-			return completeApp(cmd, args[1:], text)
+			return target.CompleteApp(cmd, args[1:], text)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			order := control.Order{Verb: control.VerbSignal, Signal: args[0], Slot: slot()}
-			return o.forOne(cmd, args[1:], order, "was sent "+strings.ToUpper(args[0]))
+			return o.whole(cmd, args[1:], order, "was sent "+strings.ToUpper(args[0]))
 		},
 	}
-	o = addOrders(cmd)
+	o.define(cmd, true)
 	slot = slotFlag(cmd, "only the worker of this slot")
 	return cmd
 }
 
-// forOne is whole, but where no app is named there must be only one.
-func (o *orders) forOne(cmd *cobra.Command, args []string, order control.Order, did string) error {
-	if err := o.named(args); err != nil {
-		return err
-	}
-	if o.app == "" {
-		r, err := o.find(cmd.Context())
-		if err != nil {
-			return err
-		}
-		a, err := r.single("", order.Verb)
-		r.Close()
-		if err != nil {
-			return err
-		}
-		o.app, o.socket = a.Name, r.Path()
-	}
-	return o.whole(cmd, nil, order, did)
-}
-
 func newStop() *cobra.Command {
-	var o *orders
+	var o orders
 	var now bool
 	cmd := &cobra.Command{
 		Use:        "stop [APP]",
@@ -398,16 +357,16 @@ this app, which stays in the list: tine start APP starts it again.`,
   tine stop web
   tine stop --now`,
 		Args:              arguments(0, 1),
-		ValidArgsFunction: completeApp,
+		ValidArgsFunction: target.CompleteApp,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.named(args); err != nil {
+			if err := o.Named(args); err != nil {
 				return err
 			}
-			if o.app != "" {
+			if o.App != "" {
 				return o.whole(cmd, nil, control.Order{Verb: control.VerbStop, Now: now}, "stopped")
 			}
-			r, err := o.find(cmd.Context())
-			var lost *lostMaster
+			r, err := o.Find(cmd.Context())
+			var lost *target.LostError
 			if errors.As(err, &lost) {
 				if err := o.stopLost(cmd.Context(), lost, now); err != nil {
 					return err
@@ -421,25 +380,44 @@ this app, which stays in the list: tine start APP starts it again.`,
 				return err
 			}
 			defer r.Close()
-			ended := endOf(foremost(r.status))
+			ended := endOf(foremost(r.Seen))
 			err = o.give(cmd, r, []control.Order{{Verb: control.VerbShutdown, Now: now}}, func(control.Order) string {
 				return ""
 			})
 			if err != nil {
 				return err
 			}
-			ctx, cancel := context.WithTimeout(cmd.Context(), answerTimeout)
+			ctx, cancel := context.WithTimeout(cmd.Context(), target.AnswerTimeout)
 			defer cancel()
 			if err := ended(ctx); err != nil {
-				return fmt.Errorf("cannot see the end of tine (pid %d), which has stopped its apps: %w", foremost(r.status), err)
+				return fmt.Errorf("cannot see the end of tine (pid %d), which has stopped its apps: %w", foremost(r.Seen), err)
 			}
 			if !o.json {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s stopped\n", r.status.Name)
+				fmt.Fprintf(cmd.OutOrStdout(), "%s stopped\n", r.Seen.Name)
 			}
 			return nil
 		},
 	}
-	o = addOrders(cmd)
+	o.define(cmd, true)
 	cmd.Flags().BoolVar(&now, "now", false, "kill the workers instead of draining them: requests in flight are lost")
 	return cmd
+}
+
+// stopLost has the keeper end what has lost its master.
+func (o *orders) stopLost(ctx context.Context, lost *target.LostError, now bool) error {
+	ctx, cancel := context.WithTimeout(ctx, goOnTimeout)
+	defer cancel()
+	ended := endOf(lost.PID)
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		if err := syscall.Kill(lost.PID, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("cannot stop %s: cannot signal its keeper, pid %d: %w", lost.Name, lost.PID, err)
+		}
+		if !now { // a second one kills
+			break
+		}
+	}
+	if err := ended(ctx); err != nil {
+		return fmt.Errorf("cannot see the end of the keeper of %s (pid %d): %w", lost.Name, lost.PID, err)
+	}
+	return nil
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/pprof/profile"
 	"github.com/spf13/cobra"
+	"github.com/tinehq/tine/cmd/tine/internal/target"
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/metrics"
 )
@@ -25,7 +27,7 @@ const (
 )
 
 func newProfile() *cobra.Command {
-	var t *target
+	var t target.Target
 	var count, slot int
 	var file string
 	cmd := &cobra.Command{
@@ -47,49 +49,43 @@ have them on: with --seconds they are turned on for that time.`,
 		ValidArgsFunction: completeProfile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			kind := args[len(args)-1]
-			if err := t.named(args[:len(args)-1]); err != nil {
-				return err
-			}
 			query, took, err := profileQuery(cmd, kind, count, slot)
 			if err != nil {
 				return err
 			}
-			if file == "" && newScreen(cmd.OutOrStdout()).terminal {
-				return usageError{fmt.Errorf("a profile is no text for a terminal: add > %s, or -o FILE", profileName(kind))}
+			if file == "" && term.NewScreen(cmd.OutOrStdout()).Terminal {
+				return term.Usagef("a profile is no text for a terminal: add > %s, or -o FILE", profileName(kind))
 			}
-			r, err := t.find(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer r.Close()
-			app, err := r.single(t.app, "profile")
-			if err != nil {
-				return err
-			}
-			query.Set("app", app.Name)
-			ctx, cancel := context.WithTimeout(cmd.Context(), took+profilePatience)
-			defer cancel()
-			data, err := profileOf(ctx, r.Client, query)
-			if err != nil {
-				return err
-			}
-			sayMissing(cmd.ErrOrStderr(), kind, data)
-			if file == "" || file == "-" {
-				_, err = cmd.OutOrStdout().Write(data)
-				return err
-			}
-			if err := os.WriteFile(file, data, 0o644); err != nil {
-				return fmt.Errorf("cannot keep the profile: %w", err)
-			}
-			return nil
+			return t.On(cmd.Context(), args[:len(args)-1], func(r *target.Running) error {
+				app, err := r.Single(t.App, "profile")
+				if err != nil {
+					return err
+				}
+				query.Set("app", app.Name)
+				ctx, cancel := context.WithTimeout(cmd.Context(), took+profilePatience)
+				defer cancel()
+				data, err := profileOf(ctx, r.Client, query)
+				if err != nil {
+					return err
+				}
+				sayMissing(cmd.ErrOrStderr(), kind, data)
+				if file == "" || file == "-" {
+					_, err = cmd.OutOrStdout().Write(data)
+					return err
+				}
+				if err := os.WriteFile(file, data, 0o644); err != nil {
+					return fmt.Errorf("cannot keep the profile: %w", err)
+				}
+				return nil
+			})
 		},
 	}
-	t = addTarget(cmd, true)
+	t.Define(cmd, true)
 	flags := cmd.Flags()
 	wholeVar(flags, &count, "seconds", "", metrics.DefaultProfileSeconds, fmt.Sprintf("how long it is measured, 1 to %d: cpu and trace; of block and mutex only if given", metrics.MaxProfileSeconds))
 	wholeVar(flags, &slot, "slot", "", 0, "only of this slot")
 	flags.StringVarP(&file, "output", "o", "", "write it to `FILE`; -: to standard output, also if that is a terminal")
-	_ = cmd.RegisterFlagCompletionFunc("slot", completeSlots)
+	_ = cmd.RegisterFlagCompletionFunc("slot", target.CompleteSlots)
 	return cmd
 }
 
@@ -101,10 +97,10 @@ func profileQuery(cmd *cobra.Command, kind string, count, slot int) (url.Values,
 		if near := control.Nearest(kind, kinds); near != "" {
 			err = fmt.Errorf("%w; did you mean %s?", err, near)
 		}
-		return nil, 0, usageError{err}
+		return nil, 0, term.Usage(err)
 	}
 	if count < 1 || count > metrics.MaxProfileSeconds {
-		return nil, 0, usageError{fmt.Errorf("--seconds is a number from 1 to %d, not %d", metrics.MaxProfileSeconds, count)}
+		return nil, 0, term.Usagef("--seconds is a number from 1 to %d, not %d", metrics.MaxProfileSeconds, count)
 	}
 	query := url.Values{"kind": {kind}}
 	took := time.Duration(0)
@@ -163,7 +159,7 @@ func completeProfile(cmd *cobra.Command, args []string, toComplete string) ([]st
 	kinds := metrics.ProfileKinds()
 	switch len(args) {
 	case 0:
-		apps, directive := completeApp(cmd, args, toComplete)
+		apps, directive := target.CompleteApp(cmd, args, toComplete)
 		return append(apps, kinds...), directive
 	case 1:
 		if !slices.Contains(kinds, args[0]) {

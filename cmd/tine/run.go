@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"github.com/tinehq/tine/cmd/tine/internal/target"
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/listen"
@@ -72,14 +73,14 @@ that dies: see --keeper. Each flag can be given as an environment variable too:
 			load := func() (*supervisor.Config, error) { return f.load(cmd.Flags(), args) }
 			upgrade, err := supervisor.ParseUpgradeSignal(f.upgradeSignal)
 			if err != nil {
-				return usageError{fmt.Errorf("--upgrade-signal: %w", err)}
+				return term.Usagef("--upgrade-signal: %w", err)
 			}
 			if f.check {
 				return f.checked(load)
 			}
 			warnOfVariables(cmd, cmd.ErrOrStderr())
 			if on, err := f.keeper.wants(here()); err != nil {
-				return usageError{err}
+				return term.Usage(err)
 			} else if on {
 				c, err := load()
 				if err != nil {
@@ -179,8 +180,8 @@ func (f *runFlags) load(flags *pflag.FlagSet, args []string) (*supervisor.Config
 	}
 	if c.Control == "" {
 		c.Control = control.DefaultPath(c.Name)
-	} else if isFolder(c.Control) {
-		c.Control = filepath.Join(c.Control, socketName(c.Name))
+	} else if target.IsFolder(c.Control) {
+		c.Control = filepath.Join(c.Control, target.SocketName(c.Name))
 	}
 	return c, blameFlags(flags, c, c.Validate())
 }
@@ -202,11 +203,11 @@ func (f *runFlags) source(flags *pflag.FlagSet, args []string) (*supervisor.Conf
 	if f.config != "" {
 		for _, name := range appFlags {
 			if name != "name" && flags.Changed(name) {
-				return nil, usageError{fmt.Errorf("--%s and a config file: say it in %s", name, f.config)}
+				return nil, term.Usagef("--%s and a config file: say it in %s", name, f.config)
 			}
 		}
 		if len(args) > 0 {
-			return nil, usageError{fmt.Errorf("a command (%s) and a config file: say it in %s", args[0], f.config)}
+			return nil, term.Usagef("a command (%s) and a config file: say it in %s", args[0], f.config)
 		}
 		if workingFolder() == "" && !filepath.IsAbs(f.config) {
 			return nil, fmt.Errorf("cannot read the config %s: %w", f.config, errFolderGone)
@@ -214,10 +215,10 @@ func (f *runFlags) source(flags *pflag.FlagSet, args []string) (*supervisor.Conf
 		return supervisor.LoadWith(f.config, supervisor.LoadOptions{Env: f.env, Folder: workingFolder()})
 	}
 	if flags.Changed("env") {
-		return nil, usageError{errors.New("--env chooses an environment of a config file: give one with -c FILE")}
+		return nil, term.Usagef("--env chooses an environment of a config file: give one with -c FILE")
 	}
 	if len(args) == 0 {
-		return nil, usageError{errors.New("nothing to run: give a config with -c FILE, or a command after -- (see tine run --help)")}
+		return nil, term.Usagef("nothing to run: give a config with -c FILE, or a command after -- (see tine run --help)")
 	}
 	c := supervisor.Single(f.name, f.listen, f.workers, args)
 	a := &c.Apps[0]
@@ -229,7 +230,7 @@ func (f *runFlags) source(flags *pflag.FlagSet, args []string) (*supervisor.Conf
 	for _, text := range f.cache {
 		v, err := supervisor.ParseCacheFlag(text)
 		if err != nil {
-			return nil, usageError{err}
+			return nil, term.Usage(err)
 		}
 		c.Cache = append(c.Cache, v)
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 )
 
 // TestCommandLine runs the scripts in testdata/script. Beside testscript's own
@@ -24,8 +26,8 @@ func TestCommandLine(t *testing.T) {
 					ts.Fatalf("usage: usage COMMAND ARG...")
 				}
 				var exit *exec.ExitError
-				if err := ts.Exec(args[0], args[1:]...); !errors.As(err, &exit) || exit.ExitCode() != exitUsage {
-					ts.Fatalf("want exit status %d, got %v", exitUsage, err)
+				if err := ts.Exec(args[0], args[1:]...); !errors.As(err, &exit) || exit.ExitCode() != term.ExitUsage {
+					ts.Fatalf("want exit status %d, got %v", term.ExitUsage, err)
 				}
 			},
 			"json": func(ts *testscript.TestScript, neg bool, args []string) {

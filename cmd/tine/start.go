@@ -19,13 +19,15 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"github.com/tinehq/tine/cmd/tine/internal/target"
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
 func newStart() *cobra.Command {
 	var f runFlags
-	var o *orders
+	var o orders
 	var slot func() *int
 	var timeout time.Duration
 	cmd := &cobra.Command{
@@ -48,7 +50,7 @@ With the name of an APP of a running master, start an app that was stopped, or w
   tine start -l :7000 -n 4 -- ./server
   tine start web                           # after tine stop web`,
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
-			names, _ := completeApp(cmd, args, text)
+			names, _ := target.CompleteApp(cmd, args, text)
 			return names, cobra.ShellCompDirectiveDefault
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -57,13 +59,13 @@ With the name of an APP of a running master, start an app that was stopped, or w
 				return err
 			}
 			if first := firstWord(cmd, args); first != "" && !strings.Contains(first, "/") {
-				return startApp(cmd, args, o, slot)
+				return startApp(cmd, args, &o, slot)
 			}
 			if err := fromEnvironment(cmd.Flags(), os.LookupEnv); err != nil {
 				return err
 			}
-			if slot() != nil || o.app != "" {
-				return usageError{errors.New("--slot and --app are for an app that runs: tine start APP --slot SLOT")}
+			if slot() != nil || o.App != "" {
+				return term.Usagef("--slot and --app are for an app that runs: tine start APP --slot SLOT")
 			}
 			c, err := f.load(cmd.Flags(), args)
 			if err != nil {
@@ -80,9 +82,8 @@ With the name of an APP of a running master, start an app that was stopped, or w
 	f.define(flags)
 	completeFlags(cmd)
 	spanVar(flags, &timeout, "timeout", 5*time.Minute, "how long to wait for the workers; the start goes on after it")
-	o = &orders{target: &target{}}
-	flags.StringVarP(&o.app, "app", "a", "", "`NAME` of the app to start again")
-	flags.StringVarP(&o.master, "master", "m", "", "`NAME` of the master of the app to start again")
+	flags.StringVarP(&o.App, "app", "a", "", "`NAME` of the app to start again")
+	flags.StringVarP(&o.Master, "master", "m", "", "`NAME` of the master of the app to start again")
 	flags.StringVar(&o.reason, "reason", "", "`TEXT` to be told in the events, for an app that is started again")
 	flags.BoolVar(&o.json, "json", false, "print each step as one JSON document a line, for an app that is started again")
 	slot = slotFlag(cmd, "for an app that runs: the slot that was drained")
@@ -130,11 +131,11 @@ func configArgument(cmd *cobra.Command, args []string) ([]string, error) {
 		return nil, badFlag(cmd, err)
 	}
 	if flags.NArg() > 1 {
-		return nil, usageError{fmt.Errorf("too many arguments: %s: a config file stands alone; to run it as a program: %s -- %s",
-			flags.Arg(1), cmd.CommandPath(), strings.Join(args, " "))}
+		return nil, term.Usagef("too many arguments: %s: a config file stands alone; to run it as a program: %s -- %s",
+			flags.Arg(1), cmd.CommandPath(), strings.Join(args, " "))
 	}
 	if err := flags.Set("config", args[0]); err != nil {
-		return nil, usageError{err}
+		return nil, term.Usage(err)
 	}
 	return nil, nil
 }
@@ -147,13 +148,13 @@ func startApp(cmd *cobra.Command, args []string, o *orders, slot func() *int) er
 		return badFlag(cmd, err)
 	}
 	if flags.NArg() > 1 {
-		return usageError{fmt.Errorf("to run a program, write tine start -- %s", strings.Join(args, " "))}
+		return term.Usagef("to run a program, write tine start -- %s", strings.Join(args, " "))
 	}
-	o.socket = flags.Lookup("control").Value.String()
+	o.Socket = flags.Lookup("control").Value.String()
 	err := o.whole(cmd, flags.Args(), control.Order{Verb: control.VerbStart, Slot: slot()}, "started")
 	var refusal *control.Refusal
-	var none *exitError
-	if name := strings.Join(flags.Args(), ""); name != "" && (errors.As(err, &none) && none.code == exitNotRunning ||
+	var none *term.ExitError
+	if name := strings.Join(flags.Args(), ""); name != "" && (errors.As(err, &none) && none.Code == term.ExitNotRunning ||
 		errors.As(err, &refusal) && strings.HasPrefix(refusal.Detail, "there is no app")) {
 		return fmt.Errorf("%w; to run a program: tine start -- %s", err, name)
 	}
@@ -255,7 +256,7 @@ func startMaster(cmd *cobra.Command, c *supervisor.Config, id identity, args []s
 // stopAgain stops what was started: the process, or the one that has become the keeper in its place.
 func stopAgain(c *supervisor.Config, master *os.Process) {
 	_ = master.Signal(syscall.SIGTERM)
-	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), target.AnswerTimeout)
 	defer cancel()
 	client := control.NewClient(c.Control)
 	defer client.Close()
@@ -269,7 +270,7 @@ func notRunning(ctx context.Context, c *supervisor.Config) error {
 	if c.Control == supervisor.ControlOff {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, target.AnswerTimeout)
 	defer cancel()
 	client := control.NewClient(c.Control)
 	defer client.Close()
@@ -289,64 +290,34 @@ func notRunning(ctx context.Context, c *supervisor.Config) error {
 func endedEarly(cmd *cobra.Command, c *supervisor.Config, master *exec.Cmd, interrupted bool, path string, from int64) error {
 	err := master.Wait()
 	if interrupted {
-		return &exitError{exitInterrupted, "stopped again, as asked"}
+		return &term.ExitError{Code: term.ExitInterrupted, Text: "stopped again, as asked"}
 	}
 	if err == nil {
 		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s has finished already: log %s\n", c.Name, path)
 		return err
 	}
-	s := newScreen(cmd.ErrOrStderr())
+	s := term.NewScreen(cmd.ErrOrStderr())
 	for _, line := range logTail(path, from) {
-		fmt.Fprintln(s, "  | "+s.harmless(line))
+		fmt.Fprintln(s, "  | "+s.Harmless(line))
 	}
 	code := master.ProcessState.ExitCode()
 	what := "exit status " + strconv.Itoa(code)
 	if code < 0 { // by a signal
-		code, what = exitFailed, master.ProcessState.String()
+		code, what = term.ExitFailed, master.ProcessState.String()
 	}
-	return &exitError{code, fmt.Sprintf("%s did not start: %s (log %s)", c.Name, what, path)}
+	return &term.ExitError{Code: code, Text: fmt.Sprintf("%s did not start: %s (log %s)", c.Name, what, path)}
 }
 
 // defaultLogFile is where a master logs that runs in the background and whose config
 // names no file; its folder is made.
 func defaultLogFile(name string) (string, error) {
-	dir, err := defaultLogFolder()
+	dir, err := target.LogFolder()
 	if err != nil {
 		return "", err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("cannot make the folder of the log: %w: name a file with --log-file", err)
 	}
-	file := socketName(name) // a name that a file can have
+	file := target.SocketName(name) // a name that a file can have
 	return filepath.Join(dir, strings.TrimSuffix(file, filepath.Ext(file))+".log"), nil
-}
-
-func defaultLogFolder() (string, error) {
-	if state := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
-		return filepath.Join(state, "tine"), nil
-	}
-	if os.Geteuid() == 0 {
-		return "/var/log/tine", nil
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "", fmt.Errorf("cannot find a folder for the log: %w: name a file with --log-file", err)
-	}
-	return filepath.Join(home, ".local", "state", "tine"), nil
-}
-
-// lastLog is the log that a master in the background wrote to last, where its config names none; empty: there is none.
-func lastLog() (path string) {
-	dir, err := defaultLogFolder()
-	if err != nil {
-		return ""
-	}
-	logs, _ := filepath.Glob(filepath.Join(dir, "*.log"))
-	var newest time.Time
-	for _, log := range logs {
-		if info, err := os.Stat(log); err == nil && info.ModTime().After(newest) {
-			newest, path = info.ModTime(), log
-		}
-	}
-	return path
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 )
 
 const (
@@ -53,7 +55,7 @@ func plainLine(line string) string {
 		who = app
 		if slot, ok := fields["slot"].(float64); ok {
 			n := int(slot)
-			who = where(app, &n)
+			who = term.Where(app, &n)
 		}
 	}
 	text := fmt.Sprint(fields["message"])

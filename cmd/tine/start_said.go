@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/tinehq/tine/cmd/tine/internal/target"
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/control"
 )
@@ -21,7 +23,7 @@ func started(cmd *cobra.Command, c *supervisor.Config, pid int, log string) erro
 		_, err := fmt.Fprintln(cmd.OutOrStdout(), said(pid))
 		return err
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), answerTimeout)
+	ctx, cancel := context.WithTimeout(cmd.Context(), target.AnswerTimeout)
 	defer cancel()
 	client := control.NewClient(c.Control)
 	defer client.Close()
@@ -43,7 +45,7 @@ func started(cmd *cobra.Command, c *supervisor.Config, pid int, log string) erro
 		warnOfStart(cmd, c, st, loggedWarnings(ctx, client))
 	}
 	if lost := notStarted(st); len(lost) > 0 {
-		return &exitError{exitFailed, fmt.Sprintf("%s runs, but not all of it: %s (log %s)", c.Name, strings.Join(lost, "; "), log)}
+		return &term.ExitError{Code: term.ExitFailed, Text: fmt.Sprintf("%s runs, but not all of it: %s (log %s)", c.Name, strings.Join(lost, "; "), log)}
 	}
 	return nil
 }
@@ -76,7 +78,7 @@ func notStarted(st control.Status) (lost []string) {
 
 // warnOfStart tells what the person who starts it should know, and would find in the log only.
 func warnOfStart(cmd *cobra.Command, c *supervisor.Config, st control.Status, logged []string) {
-	s := newScreen(cmd.ErrOrStderr())
+	s := term.NewScreen(cmd.ErrOrStderr())
 	if c.Path() == "" { // the flags say what it is
 		for _, a := range st.Apps {
 			if len(a.Listen) == 0 && !a.OneShot {
@@ -86,7 +88,7 @@ func warnOfStart(cmd *cobra.Command, c *supervisor.Config, st control.Status, lo
 	}
 	more := len(logged) - maxWarnings
 	for _, line := range logged[:min(len(logged), maxWarnings)] {
-		fmt.Fprintln(s, "tine: warning: "+s.harmless(line))
+		fmt.Fprintln(s, "tine: warning: "+s.Harmless(line))
 	}
 	if more > 0 {
 		fmt.Fprintf(s, "tine: and %d more warnings in the log\n", more)

@@ -12,13 +12,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 )
 
 // refused starts a master that cannot start: it says so in one line that has all of
 // these words, exits 1 within a second, and leaves nothing.
 func refused(t *testing.T, args []string, words []string, opts ...option) {
 	t.Helper()
-	refusedWith(t, exitFailed, args, words, opts...)
+	refusedWith(t, term.ExitFailed, args, words, opts...)
 }
 
 // refusedWith is refused with another exit status.
@@ -114,12 +116,12 @@ func TestBadAddress(t *testing.T) {
 		address string
 		words   []string
 	}{
-		"PortTooLarge": {exitUsage, ":99999", []string{"--listen: ", ":99999", "port"}},
-		"NoPort":       {exitUsage, "127.0.0.1", []string{"--listen: ", "127.0.0.1", "expected"}},
-		"NotHere":      {exitFailed, "192.0.2.1:7000", []string{"192.0.2.1:7000", "assign"}},
-		"NoSuchHost":   {exitFailed, "nowhere.invalid:7000", []string{"nowhere.invalid:7000"}},
-		"NoFolder":     {exitFailed, "unix:/nowhere/web.sock", []string{"/nowhere/web.sock", "folder /nowhere, make that first: no such file"}},
-		"IPv6Open":     {exitUsage, "[::1:7000", []string{"--listen: ", "[::1:7000", "expected"}},
+		"PortTooLarge": {term.ExitUsage, ":99999", []string{"--listen: ", ":99999", "port"}},
+		"NoPort":       {term.ExitUsage, "127.0.0.1", []string{"--listen: ", "127.0.0.1", "expected"}},
+		"NotHere":      {term.ExitFailed, "192.0.2.1:7000", []string{"192.0.2.1:7000", "assign"}},
+		"NoSuchHost":   {term.ExitFailed, "nowhere.invalid:7000", []string{"nowhere.invalid:7000"}},
+		"NoFolder":     {term.ExitFailed, "unix:/nowhere/web.sock", []string{"/nowhere/web.sock", "folder /nowhere, make that first: no such file"}},
+		"IPv6Open":     {term.ExitUsage, "[::1:7000", []string{"--listen: ", "[::1:7000", "expected"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			refusedWith(t, c.code, []string{"run", "-l", c.address, "--", memberPath}, c.words)

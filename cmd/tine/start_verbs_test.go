@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor/control"
 	"golang.org/x/sys/unix"
 )
@@ -192,7 +193,7 @@ func TestADay(t *testing.T) {
 	if left := sh.processes(); len(left) > 0 {
 		t.Errorf("processes are left: %v", left)
 	}
-	_, text = sh.do(exitNotRunning, "status")
+	_, text = sh.do(term.ExitNotRunning, "status")
 	has(t, text, "no tine is running")
 }
 
@@ -224,8 +225,8 @@ func TestStartInterrupted(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	if code := sh.end(cmd.Wait()); code != exitInterrupted {
-		t.Errorf("exit status %d, want %d: %s", code, exitInterrupted, stderr)
+	if code := sh.end(cmd.Wait()); code != term.ExitInterrupted {
+		t.Errorf("exit status %d, want %d: %s", code, term.ExitInterrupted, stderr)
 	}
 	if left := sh.processes(); len(left) > 0 {
 		t.Errorf("processes are left: %v", left)
@@ -296,8 +297,8 @@ func TestAnswerThatCannotBeWritten(t *testing.T) {
 		}
 		cmd, _, stderr := sh.command(strings.Fields(verb)...)
 		cmd.Stdout = full
-		if code := sh.end(cmd.Run()); code != exitFailed {
-			t.Errorf("tine %s: exit status %d, want %d", verb, code, exitFailed)
+		if code := sh.end(cmd.Run()); code != term.ExitFailed {
+			t.Errorf("tine %s: exit status %d, want %d", verb, code, term.ExitFailed)
 		}
 		has(t, stderr.String(), "no space left")
 		full.Close()

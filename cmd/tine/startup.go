@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/tinehq/tine/cmd/tine/internal/target"
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor"
 )
 
@@ -28,7 +30,7 @@ type unit struct {
 }
 
 func newStartup() *cobra.Command {
-	var t *target
+	var t target.Target
 	var config, env string
 	var user, install, uninstall bool
 	cmd := &cobra.Command{
@@ -49,9 +51,9 @@ tine start or tine run was called. As root it is a unit of the system, else, or 
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if install && uninstall {
-				return usageError{errors.New("--install and --uninstall: choose one")}
+				return term.Usagef("--install and --uninstall: choose one")
 			}
-			u, err := startupUnit(cmd.Context(), t, config, env)
+			u, err := startupUnit(cmd.Context(), &t, config, env)
 			if err != nil {
 				return err
 			}
@@ -72,7 +74,7 @@ tine start or tine run was called. As root it is a unit of the system, else, or 
 			return err
 		},
 	}
-	t = addTarget(cmd, false)
+	t.Define(cmd, false)
 	flags := cmd.Flags()
 	flags.StringVarP(&config, "config", "c", "", "config `FILE` to run")
 	flags.StringVar(&env, "env", "", "`NAME` of the environment in the config file that holds")
@@ -83,7 +85,7 @@ tine start or tine run was called. As root it is a unit of the system, else, or 
 }
 
 // startupUnit is the unit for a config file, or for the master that runs.
-func startupUnit(ctx context.Context, t *target, config, env string) (unit, error) {
+func startupUnit(ctx context.Context, t *target.Target, config, env string) (unit, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return unit{}, fmt.Errorf("cannot find the program of tine: %w", err)
@@ -105,13 +107,13 @@ func startupUnit(ctx context.Context, t *target, config, env string) (unit, erro
 		}
 		return u, nil
 	}
-	r, err := t.find(ctx)
+	r, err := t.Find(ctx)
 	if err != nil {
 		return u, fmt.Errorf("%w; or say -c FILE", err)
 	}
 	defer r.Close()
-	u.name = r.status.Name
-	if u.dir, u.args, err = commandLine(r.status.PID); err != nil {
+	u.name = r.Seen.Name
+	if u.dir, u.args, err = commandLine(r.Seen.PID); err != nil {
 		return u, fmt.Errorf("cannot see how %s was started: %w: say -c FILE", u.name, err)
 	}
 	u.args[0] = self

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 )
 
 // pseudoTerminal is one with a program in it.
@@ -178,7 +180,7 @@ func TestTopNeedsATerminal(t *testing.T) {
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	var exit *exec.ExitError
-	if err := cmd.Run(); !errors.As(err, &exit) || exit.ExitCode() != exitUsage {
+	if err := cmd.Run(); !errors.As(err, &exit) || exit.ExitCode() != term.ExitUsage {
 		t.Errorf("it ends with %v", err)
 	}
 	if text := stderr.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "tine status --json") {

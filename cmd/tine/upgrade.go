@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/tinehq/tine/cmd/tine/internal/target"
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -17,7 +19,7 @@ import (
 var upgradeTimeout = 30 * time.Second
 
 func newUpgrade() *cobra.Command {
-	var o *orders
+	var o orders
 	var binary string
 	cmd := &cobra.Command{
 		Use:        "upgrade",
@@ -50,33 +52,27 @@ the one that was in charge.`,
 				}
 				binary = path
 			}
-			r, err := o.find(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer r.Close()
-			return o.upgrade(cmd, r, binary)
+			return o.On(cmd.Context(), nil, func(r *target.Running) error { return o.upgrade(cmd, r, binary) })
 		},
 	}
-	o = &orders{target: addTarget(cmd, false)}
-	o.addFlags(cmd)
+	o.define(cmd, false)
 	cmd.Flags().StringVar(&binary, "binary", "", "`PATH` of the new tine (default: the file that the running one was started from)")
 	_ = cmd.MarkFlagFilename("binary")
 	return cmd
 }
 
 // upgrade orders it, and says what is in charge then.
-func (o *orders) upgrade(cmd *cobra.Command, r *running, binary string) error {
+func (o *orders) upgrade(cmd *cobra.Command, r *target.Running, binary string) error {
 	began := time.Now()
 	ended := func(context.Context) error { return nil }
-	if _, _, err := commandLine(r.status.PID); err == nil { // else it is none of this namespace, or there is no /proc
-		ended = endOf(r.status.PID)
+	if _, _, err := commandLine(r.Seen.PID); err == nil { // else it is none of this namespace, or there is no /proc
+		ended = endOf(r.Seen.PID)
 	}
 	if err := o.give(cmd, r, []control.Order{{Verb: control.VerbUpgrade, Binary: binary}}, func(control.Order) string { return "" }); err != nil {
 		return err
 	}
 	took := time.Since(began)
-	ctx, cancel := context.WithTimeout(cmd.Context(), answerTimeout)
+	ctx, cancel := context.WithTimeout(cmd.Context(), target.AnswerTimeout)
 	defer cancel()
 	r.Close() // the connections to the old one
 	now, err := r.Status(ctx)
@@ -90,7 +86,7 @@ func (o *orders) upgrade(cmd *cobra.Command, r *running, binary string) error {
 		return nil
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s upgraded from %s, pid %d, to %s, pid %d, in %d ms; %s\n",
-		now.Name, r.status.Version, r.status.PID, now.Version, now.PID, took.Milliseconds(), tellSuccession(r.status, now))
+		now.Name, r.Seen.Version, r.Seen.PID, now.Version, now.PID, took.Milliseconds(), tellSuccession(r.Seen, now))
 	return err
 }
 
@@ -100,13 +96,13 @@ func tellSuccession(before, now control.Status) string {
 	s := now.Succession
 	if s == nil || s.After != before.PID {
 		same, gone := compareWorkers(before, now)
-		text := count(same, "worker") + " untouched"
+		text := term.Count(same, "worker") + " untouched"
 		if gone > 0 {
 			text += fmt.Sprintf(", %d replaced meanwhile", gone)
 		}
 		return text
 	}
-	text := count(s.Adopted, "worker") + " untouched"
+	text := term.Count(s.Adopted, "worker") + " untouched"
 	if len(s.Replaced) > 0 {
 		text += fmt.Sprintf(", %d not:", len(s.Replaced))
 	}

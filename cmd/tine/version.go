@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 )
 
 // version is set by the Makefile (-ldflags -X); a build without it says what Go
@@ -19,13 +20,9 @@ func newVersion() *cobra.Command {
 		Short: "Print the version",
 		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), map[string]string{
-					"version": versionText(), "go": runtime.Version(), "system": runtime.GOOS + "/" + runtime.GOARCH,
-				})
-			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "tine %s %s %s/%s\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return err
+			system := runtime.GOOS + "/" + runtime.GOARCH
+			document := map[string]string{"version": versionText(), "go": runtime.Version(), "system": system}
+			return answer(cmd, asJSON, document, func(s term.Screen) { fmt.Fprintf(s, "tine %s %s %s\n", versionText(), runtime.Version(), system) })
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")

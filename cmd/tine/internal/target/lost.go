@@ -1,11 +1,10 @@
-package main
+package target
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/tinehq/tine/supervisor/claim"
@@ -13,16 +12,19 @@ import (
 )
 
 const (
-	// masterWait is how long a command waits for a master that a keeper is to bring back.
-	masterWait = 5 * time.Second
-	masterPace = 100 * time.Millisecond
+	// MasterWait is how long a command waits for a master that a keeper is to bring back.
+	MasterWait = 5 * time.Second
+	MasterPace = 100 * time.Millisecond
 )
 
-// lostMaster is an error: a keeper lives and its masters fail, or a master lives and nobody listens at its control socket.
+// LostError is an error: a keeper lives and its masters fail, or a master lives and nobody listens at its control socket.
 // Its status is that there is nobody to ask.
-type lostMaster struct{ claim.About }
+type LostError struct{ claim.About }
 
-func (e *lostMaster) Error() string {
+// Is makes it a control.ErrNotRunning: the exit status is that of a command that finds no master.
+func (e *LostError) Is(target error) bool { return target == control.ErrNotRunning }
+
+func (e *LostError) Error() string {
 	if e.State == claim.Serving && e.Failures == 0 {
 		return fmt.Sprintf("%s (pid %d) runs, and does not listen at its control socket %s: it is looked for each second, and made again where its folder is there and safe", e.Name, e.PID, e.Control)
 	}
@@ -42,13 +44,13 @@ func (e *lostMaster) Error() string {
 
 // soon is candidates, but where none answers and a keeper lives that is to bring it back, it waits for that. So it does for
 // a master that is starting, or that has just lost its control socket.
-func (t *target) soon(ctx context.Context) ([]*candidate, error) {
-	for late := time.Now().Add(masterWait); ; {
-		all, err := t.candidates(ctx)
-		if err == nil && (len(all) != 1 || all[0].err == nil) {
+func (t *Target) soon(ctx context.Context) ([]*Candidate, error) {
+	for late := time.Now().Add(MasterWait); ; {
+		all, err := t.Candidates(ctx)
+		if err == nil && (len(all) != 1 || all[0].Err == nil) {
 			return all, nil
 		}
-		lost := t.lost(ctx, err != nil || errors.Is(all[0].err, control.ErrNotRunning))
+		lost := t.lost(ctx, err != nil || errors.Is(all[0].Err, control.ErrNotRunning))
 		if lost == nil {
 			return all, err
 		}
@@ -56,10 +58,10 @@ func (t *target) soon(ctx context.Context) ([]*candidate, error) {
 			c.Close()
 		}
 		if time.Now().After(late) {
-			return nil, &lostMaster{*lost}
+			return nil, &LostError{*lost}
 		}
 		select {
-		case <-time.After(masterPace):
+		case <-time.After(MasterPace):
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
@@ -68,7 +70,7 @@ func (t *target) soon(ctx context.Context) ([]*candidate, error) {
 
 // lost is what the keeper says whose master may be meant and does not live, or is not ready; nil: there is none. Where nobody
 // listens it is also what a master says that is to.
-func (t *target) lost(ctx context.Context, nobody bool) *claim.About {
+func (t *Target) lost(ctx context.Context, nobody bool) *claim.About {
 	path := t.path()
 	for _, found := range claim.Find(ctx) {
 		a := found.About
@@ -76,30 +78,11 @@ func (t *target) lost(ctx context.Context, nobody bool) *claim.About {
 		if found.Err != nil || !comes {
 			continue
 		}
-		byName := t.master == "" || a.Name == t.master
-		byPath := path == "" || a.Control == path || isFolder(path) && filepath.Dir(a.Control) == filepath.Clean(path)
+		byName := t.Master == "" || a.Name == t.Master
+		byPath := path == "" || a.Control == path || IsFolder(path) && filepath.Dir(a.Control) == filepath.Clean(path)
 		if byName && byPath {
 			return &a
 		}
-	}
-	return nil
-}
-
-// stopLost has the keeper end what has lost its master.
-func (o *orders) stopLost(ctx context.Context, lost *lostMaster, now bool) error {
-	ctx, cancel := context.WithTimeout(ctx, goOnTimeout)
-	defer cancel()
-	ended := endOf(lost.PID)
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		if err := syscall.Kill(lost.PID, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return fmt.Errorf("cannot stop %s: cannot signal its keeper, pid %d: %w", lost.Name, lost.PID, err)
-		}
-		if !now { // a second one kills
-			break
-		}
-	}
-	if err := ended(ctx); err != nil {
-		return fmt.Errorf("cannot see the end of the keeper of %s (pid %d): %w", lost.Name, lost.PID, err)
 	}
 	return nil
 }

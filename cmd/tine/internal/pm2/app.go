@@ -1,261 +1,16 @@
-package main
+package pm2
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
-	"time"
-	"unicode/utf8"
 
 	"github.com/tinehq/tine/supervisor"
 )
-
-// maxEcosystem is far above any ecosystem file that a person wrote, in bytes.
-const maxEcosystem = 4 << 20
-
-// importPM2 makes a config of the ecosystem file at path. notes say what has no
-// counterpart. The keys are those of pm2.keymetrics.io/docs/usage/application-declaration.
-func importPM2(path string) (config []byte, notes []string, err error) {
-	fail := func(err error) ([]byte, []string, error) {
-		return nil, nil, fmt.Errorf("cannot import %s: %w", path, err)
-	}
-	switch filepath.Ext(path) {
-	case ".js", ".cjs", ".mjs", ".ts":
-		return fail(fmt.Errorf(`it is a program: make JSON of it first, with node -e 'console.log(JSON.stringify(require(%q)))' > ecosystem.json`, dotted(path)))
-	}
-	text, err := readEcosystem(path)
-	if err != nil {
-		return fail(err)
-	}
-	i := importer{file: filepath.Base(path)}
-	if err := i.read(text); err != nil {
-		return fail(err)
-	}
-	i.notes = append(i.notes, "all apps: a worker is ready when it says so, which a Go program does with worker.Start; one that never does is ended after ready_timeout")
-	config = i.config()
-	if err := loads(config); err != nil {
-		i.notes = append(i.notes, "the result is not right yet: "+err.Error())
-	}
-	return config, i.notes, nil
-}
-
-// dotted is a path as require wants it.
-func dotted(path string) string {
-	if filepath.IsAbs(path) || strings.HasPrefix(path, ".") {
-		return path
-	}
-	return "./" + path
-}
-
-func readEcosystem(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil {
-		return nil, err
-	} else if !info.Mode().IsRegular() {
-		return nil, errors.New("it is no regular file")
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxEcosystem+1))
-	if err == nil && len(text) > maxEcosystem {
-		err = fmt.Errorf("it has more than %d bytes", maxEcosystem)
-	}
-	return text, err
-}
-
-// loads tells what Load has against a config.
-func loads(config []byte) error {
-	dir, err := os.MkdirTemp("", "tine-import-")
-	if err != nil {
-		return nil //nolint:nilerr // where nothing can be written it is not checked
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "tine.yaml")
-	if err := os.WriteFile(path, config, 0o600); err != nil {
-		return nil
-	}
-	_, err = supervisor.Load(path)
-	var faults *supervisor.ConfigErrors
-	if errors.As(err, &faults) {
-		for _, one := range faults.Errors {
-			one.File = "tine.yaml"
-		}
-	}
-	return err
-}
-
-// importer is an import under way.
-type importer struct {
-	file  string
-	apps  []importedApp
-	envs  map[string]map[string][]line // by environment and app
-	notes []string
-}
-
-// importedApp is an app of the result.
-type importedApp struct {
-	name  string
-	lines []line
-}
-
-// line is a key of the result; a comment alone has no key.
-type line struct{ key, value, comment string }
-
-func (i *importer) note(app, key, format string, args ...any) {
-	where := key
-	if app != "" {
-		where = app + ": " + key
-	}
-	i.notes = append(i.notes, where+": "+fmt.Sprintf(format, args...))
-}
-
-// read takes {"apps": [...]}, {"apps": {...}}, a list of apps, or one app.
-func (i *importer) read(text []byte) error {
-	text = bytes.TrimPrefix(text, []byte("\ufeff"))
-	var document any
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	if err := decoder.Decode(&document); err != nil {
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
-			before := text[:min(int(syntax.Offset), len(text))]
-			return fmt.Errorf("it is no JSON: line %d: %w", bytes.Count(before, []byte("\n"))+1, err)
-		}
-		return fmt.Errorf("it is no JSON: %w", err)
-	}
-	apps := document
-	if top, ok := document.(map[string]any); ok {
-		if inner, has := top["apps"]; has {
-			apps = inner
-			for _, key := range slices.Sorted(maps.Keys(top)) {
-				if key != "apps" {
-					i.note("", key, "no counterpart: Tine replaces workers, it brings no code to machines")
-				}
-			}
-		}
-	}
-	i.envs = map[string]map[string][]line{}
-	switch v := apps.(type) {
-	case []any:
-		for n, one := range v {
-			app, ok := one.(map[string]any)
-			if !ok {
-				return fmt.Errorf("app %d is no object", n+1)
-			}
-			i.app(app)
-		}
-	case map[string]any:
-		if _, isOne := v["script"]; isOne {
-			i.app(v)
-			break
-		}
-		for _, name := range slices.Sorted(maps.Keys(v)) {
-			app, ok := v[name].(map[string]any)
-			if !ok {
-				return fmt.Errorf("%s is no app", name)
-			}
-			if _, named := app["name"]; !named {
-				app["name"] = name
-			}
-			i.app(app)
-		}
-	default:
-		return errors.New("it has no apps")
-	}
-	if len(i.apps) == 0 {
-		return errors.New("it has no apps")
-	}
-	return nil
-}
-
-// source is an app of the ecosystem file, of which what has been read is taken out.
-type source struct {
-	i    *importer
-	name string
-	keys map[string]any
-	out  []line
-}
-
-// take returns the first of some keys that is there.
-func (s *source) take(keys ...string) (value any, key string) {
-	for _, k := range keys {
-		if v, ok := s.keys[k]; ok {
-			delete(s.keys, k)
-			if value == nil && v != nil {
-				value, key = v, k
-			}
-		}
-	}
-	return value, key
-}
-
-func (s *source) text(keys ...string) (string, bool) {
-	v, key := s.take(keys...)
-	switch v := v.(type) {
-	case nil:
-		return "", false
-	case string:
-		return v, v != ""
-	case json.Number, bool:
-		return fmt.Sprint(v), true
-	}
-	s.i.note(s.name, key, "is no text and was left out")
-	return "", false
-}
-
-// milliseconds reads 1600, "1600", or with a unit "10s", "1h".
-func (s *source) milliseconds(keys ...string) (time.Duration, bool) {
-	text, ok := s.text(keys...)
-	if !ok {
-		return 0, false
-	}
-	if n, err := strconv.ParseFloat(text, 64); err == nil && n >= 0 && n < 1e12 {
-		return time.Duration(n * float64(time.Millisecond)), true
-	}
-	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
-		return d, true
-	}
-	s.i.note(s.name, keys[0], "%q is no time and was left out", text)
-	return 0, false
-}
-
-func (s *source) put(key, value, comment string) { s.out = append(s.out, line{key, value, comment}) }
-
-// list reads one text or a list of them.
-func (s *source) list(keys ...string) []string {
-	v, key := s.take(keys...)
-	switch v := v.(type) {
-	case nil:
-	case []any:
-		var all []string
-		for _, one := range v {
-			switch one := one.(type) {
-			case string, json.Number, bool:
-				all = append(all, fmt.Sprint(one))
-			default:
-				s.i.note(s.name, key, "has something that is no text; it was left out")
-			}
-		}
-		return all
-	case string:
-		return []string{v}
-	default:
-		s.i.note(s.name, key, "is no list and was left out")
-	}
-	return nil
-}
 
 // interpreters by the ending of a script, as PM2 has them.
 var interpreters = map[string]string{".js": "node", ".cjs": "node", ".mjs": "node", ".ts": "node", ".py": "python3", ".sh": "bash", ".rb": "ruby", ".php": "php", ".pl": "perl"}
@@ -341,25 +96,6 @@ func (s *source) command(script, cwd string) {
 	}
 	s.put("command", quoteList(command), "")
 }
-
-// words reads a list, or one text that is split at blanks outside of quotes.
-func (s *source) words(keys ...string) []string {
-	v, key := s.take(keys...)
-	if text, ok := v.(string); ok {
-		var out []string
-		for _, m := range wordPattern.FindAllString(text, -1) {
-			out = append(out, strings.NewReplacer(`"`, "", `'`, "").Replace(m))
-		}
-		return out
-	}
-	if v == nil {
-		return nil
-	}
-	s.keys[key] = v
-	return s.list(key)
-}
-
-var wordPattern = regexp.MustCompile(`(?:[^\s"']|"[^"]*"|'[^']*')+`)
 
 func (s *source) variables() {
 	port, hasPort := s.text("port")
@@ -487,7 +223,7 @@ func (s *source) restarts() {
 		}
 	}
 	if text, ok := s.text("max_memory_restart"); ok {
-		if size, ok := pm2Size(text); ok {
+		if size, ok := size(text); ok {
 			s.put("max_rss", size, "")
 		} else {
 			s.i.note(s.name, "max_memory_restart", "%q is no size and was left out", text)
@@ -503,8 +239,8 @@ func (s *source) restarts() {
 	}
 }
 
-// pm2Size reads 300M, 1G, 1.5G or bytes.
-func pm2Size(text string) (string, bool) {
+// size reads 300M, 1G, 1.5G or bytes.
+func size(text string) (string, bool) {
 	number, unit := strings.TrimSpace(text), float64(1)
 	for suffix, size := range map[string]float64{"K": 1 << 10, "M": 1 << 20, "G": 1 << 30} {
 		if n, ok := strings.CutSuffix(strings.TrimSuffix(strings.ToUpper(number), "B"), suffix); ok {
@@ -593,19 +329,6 @@ func (s *source) files() {
 	s.put("watch", "{"+text+"}", "for development: leave it out of production")
 }
 
-func (s *source) dir() (string, bool) {
-	for _, l := range s.out {
-		if l.key == "dir" {
-			text, err := strconv.Unquote(l.value)
-			if err != nil {
-				text = l.value
-			}
-			return text, true
-		}
-	}
-	return "", false
-}
-
 // rest tells of what is left.
 func (s *source) rest() {
 	for _, key := range slices.Sorted(maps.Keys(s.keys)) {
@@ -619,98 +342,4 @@ func (s *source) rest() {
 			s.i.note(s.name, key, "no counterpart")
 		}
 	}
-}
-
-// appName makes a name of the app that no other has.
-func (i *importer) appName(name string) string {
-	clean := cleanName(name)
-	unique := clean
-	for n := 2; slices.ContainsFunc(i.apps, func(a importedApp) bool { return a.name == unique }); n++ {
-		unique = fmt.Sprintf("%s-%d", clean[:min(len(clean), 55)], n)
-	}
-	return unique
-}
-
-func cleanName(name string) string {
-	clean := strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'A' && r <= 'Z':
-			return r - 'A' + 'a'
-		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '.', r == '_', r == '-':
-			return r
-		}
-		return '-'
-	}, name)
-	if clean = strings.TrimLeft(clean, "._-"); clean == "" {
-		return "app"
-	}
-	return clean[:min(len(clean), 63)]
-}
-
-// config writes the result.
-func (i *importer) config() []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "# Made of %s by tine config import pm2. Check it with tine config check.\n", printable(i.file))
-	b.WriteString("apps:\n")
-	for _, a := range i.apps {
-		fmt.Fprintf(&b, "  %s:\n", quote(a.name))
-		writeLines(&b, "    ", a.lines)
-	}
-	if len(i.envs) > 0 {
-		b.WriteString("# tine start --env NAME merges one of these over the rest.\nenvironments:\n")
-	}
-	for _, env := range slices.Sorted(maps.Keys(i.envs)) {
-		fmt.Fprintf(&b, "  %s:\n    apps:\n", quote(env))
-		for _, app := range slices.Sorted(maps.Keys(i.envs[env])) {
-			fmt.Fprintf(&b, "      %s:\n", quote(app))
-			writeLines(&b, "        ", i.envs[env][app])
-		}
-	}
-	return b.Bytes()
-}
-
-func writeLines(b *bytes.Buffer, indent string, lines []line) {
-	for _, l := range lines {
-		text := strings.TrimRight(l.key+": "+l.value, " ")
-		switch {
-		case l.key == "":
-			text = "# " + l.comment
-		case l.comment != "":
-			text += "   # " + l.comment
-		}
-		fmt.Fprintf(b, "%s%s\n", indent, text)
-	}
-}
-
-// printable is text for a comment, in one line.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == utf8.RuneError {
-			return '?'
-		}
-		return r
-	}, text)
-}
-
-// wordLike is text that YAML reads as itself.
-var wordLike = regexp.MustCompile(`^(\./|\.\./|/|--?[A-Za-z]|[A-Za-z_])[A-Za-z0-9_./@%+=-]*$`)
-
-// quote writes text so that a config file means just that by it.
-func quote(text string) string {
-	switch strings.ToLower(text) {
-	case "true", "false", "null", "yes", "no", "on", "off", "y", "n":
-		return strconv.Quote(text)
-	}
-	if wordLike.MatchString(text) {
-		return text
-	}
-	return strconv.Quote(strings.NewReplacer("$$", "$$$$", "${", "$${").Replace(strings.ToValidUTF8(text, "?")))
-}
-
-func quoteList(all []string) string {
-	out := make([]string, len(all))
-	for i, s := range all {
-		out[i] = quote(s)
-	}
-	return "[" + strings.Join(out, ", ") + "]"
 }

@@ -1,4 +1,4 @@
-package main
+package top
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -28,14 +29,14 @@ const (
 // promptSize bounds what can be typed, in characters.
 const promptSize = 64
 
-func (m *topModel) key(k tea.KeyPressMsg) tea.Cmd {
+func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	switch k.String() {
 	case "ctrl+c":
 		return tea.Quit
 	case "ctrl+z":
 		return tea.Suspend
 	}
-	m.note = cell{}
+	m.note = term.Cell{}
 	if m.prompt != nil {
 		return m.answer(k)
 	}
@@ -86,7 +87,7 @@ func (m *topModel) key(k tea.KeyPressMsg) tea.Cmd {
 }
 
 // move goes by so many rows, or lines of the log.
-func (m *topModel) move(by int) tea.Cmd {
+func (m *model) move(by int) tea.Cmd {
 	if m.inLog {
 		m.logBack = max(0, min(m.logBack-by, len(m.log)-m.logHeight()))
 		return nil
@@ -96,14 +97,14 @@ func (m *topModel) move(by int) tea.Cmd {
 }
 
 // question asks before a change of the chosen row or its app.
-func (m *topModel) question(key string) {
+func (m *model) question(key string) {
 	row, ok := m.selected()
 	switch {
 	case m.ended:
-		m.tell(red, "the master has ended: there is nothing to change")
+		m.tell(term.Red, "the master has ended: there is nothing to change")
 		return
 	case !ok:
-		m.tell(yellow, "no app is chosen")
+		m.tell(term.Yellow, "no app is chosen")
 		return
 	}
 	app := row.app
@@ -123,21 +124,21 @@ func (m *topModel) question(key string) {
 		if slot := row.slot(); slot != nil && row.worker.ID == 0 {
 			p.order.Slot = slot
 		}
-		p.text = fmt.Sprintf("start %s?", whom(p.order))
+		p.text = fmt.Sprintf("start %s?", term.Whom(p.order))
 	case "d":
 		p.order.Verb, p.order.Slot = control.VerbDrain, row.slot()
 		if p.order.Slot == nil {
-			m.tell(yellow, "choose the worker to drain with the arrows")
+			m.tell(term.Yellow, "choose the worker to drain with the arrows")
 			return
 		}
-		p.text = fmt.Sprintf("drain %s? Its slot stays empty until a start.", whom(p.order))
+		p.text = fmt.Sprintf("drain %s? Its slot stays empty until a start.", term.Whom(p.order))
 	}
-	p.text = m.screen.harmless(p.text)
+	p.text = m.screen.Harmless(p.text)
 	m.prompt = p
 }
 
 // answer takes a key for the prompt.
-func (m *topModel) answer(k tea.KeyPressMsg) tea.Cmd {
+func (m *model) answer(k tea.KeyPressMsg) tea.Cmd {
 	p := m.prompt
 	key := k.String()
 	switch {
@@ -148,13 +149,13 @@ func (m *topModel) answer(k tea.KeyPressMsg) tea.Cmd {
 			m.list()
 			return m.choose()
 		}
-		m.tell(plain, "nothing was changed")
+		m.tell(term.Plain, "nothing was changed")
 	case p.kind == promptYes:
 		m.prompt = nil
 		if key == "y" || key == "Y" {
 			return m.do(p.order)
 		}
-		m.tell(plain, "nothing was changed")
+		m.tell(term.Plain, "nothing was changed")
 	case key == "enter":
 		m.prompt = nil
 		if p.kind == promptNumber {
@@ -177,7 +178,7 @@ func (m *topModel) answer(k tea.KeyPressMsg) tea.Cmd {
 }
 
 // typed shows at once what a filter finds.
-func (m *topModel) typed(p *prompt) tea.Cmd {
+func (m *model) typed(p *prompt) tea.Cmd {
 	if p.kind != promptFilter {
 		return nil
 	}
@@ -186,20 +187,20 @@ func (m *topModel) typed(p *prompt) tea.Cmd {
 	return m.choose()
 }
 
-func (m *topModel) scale(p *prompt) tea.Cmd {
+func (m *model) scale(p *prompt) tea.Cmd {
 	text := p.input
 	if text == "" {
-		m.tell(plain, "nothing was changed")
+		m.tell(term.Plain, "nothing was changed")
 		return nil
 	}
-	n, err := wholeNumber(text)
+	n, err := term.WholeNumber(text)
 	if err != nil {
-		m.tell(red, fmt.Sprintf("%q is no number of workers", text))
+		m.tell(term.Red, fmt.Sprintf("%q is no number of workers", text))
 		return nil
 	}
 	p.order.N, p.order.By = n, strings.ContainsAny(text[:1], "+-")
 	if !p.order.By && n == 0 {
-		m.prompt = &prompt{text: fmt.Sprintf("scale %s to no worker? Nobody serves it then.", whom(p.order)), order: p.order}
+		m.prompt = &prompt{text: fmt.Sprintf("scale %s to no worker? Nobody serves it then.", term.Whom(p.order)), order: p.order}
 		return nil
 	}
 	return m.do(p.order)

@@ -1,15 +1,17 @@
-package main
+package term
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 )
 
-// seconds is a time span for people, at most two units: 3d4h, 2h5m, 12s, 850ms.
-func seconds(s float64) string {
+// Seconds is a time span for people, at most two units: 3d4h, 2h5m, 12s, 850ms.
+func Seconds(s float64) string {
 	d := time.Duration(s * float64(time.Second))
 	switch {
 	case d <= 0:
@@ -33,8 +35,8 @@ func two(a int, unitA string, b int, unitB string) string {
 	return strconv.Itoa(a) + unitA + strconv.Itoa(b) + unitB
 }
 
-// milliseconds is a duration for people; nothing where nothing was measured.
-func milliseconds(ms float64) string {
+// Milliseconds is a duration for people; nothing where nothing was measured.
+func Milliseconds(ms float64) string {
 	switch {
 	case ms <= 0:
 		return "-"
@@ -43,11 +45,11 @@ func milliseconds(ms float64) string {
 	case ms < 10_000:
 		return fmt.Sprintf("%.0fms", ms)
 	}
-	return seconds(ms / 1000)
+	return Seconds(ms / 1000)
 }
 
-// memory is a size for people, in powers of 1024.
-func memory(n int64) string {
+// Memory is a size for people, in powers of 1024.
+func Memory(n int64) string {
 	const units = "KMGTP"
 	if n < 1024 {
 		return strconv.FormatInt(n, 10) + "B"
@@ -62,8 +64,8 @@ func memory(n int64) string {
 	return fmt.Sprintf("%.0f%c", v, units[i])
 }
 
-// number is a count for people, in powers of 1000 where it is large.
-func number(n uint64) string {
+// Number is a count for people, in powers of 1000 where it is large.
+func Number(n uint64) string {
 	switch {
 	case n < 100_000:
 		return strconv.FormatUint(n, 10)
@@ -75,17 +77,41 @@ func number(n uint64) string {
 	return fmt.Sprintf("%.1fG", float64(n)/1e9)
 }
 
-// printJSON writes one document, indented.
-func printJSON(w io.Writer, v any) error {
+// PrintJSON writes one document, indented.
+func PrintJSON(w io.Writer, v any) error {
 	out := json.NewEncoder(w)
 	out.SetEscapeHTML(false)
 	out.SetIndent("", "  ")
 	return out.Encode(v)
 }
 
-// printLine writes one document on a line of its own.
-func printLine(w io.Writer, v any) error {
+// PrintLine writes one document on a line of its own.
+func PrintLine(w io.Writer, v any) error {
 	out := json.NewEncoder(w)
 	out.SetEscapeHTML(false)
 	return out.Encode(v)
+}
+
+func Count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// WholeNumber reads plain digits, with a sign or without. Nothing else is taken: what begins with 0
+// is octal to some programs, and 1_000, 0x10 and 1e3 are numbers to some.
+func WholeNumber(text string) (int, error) {
+	digits := strings.TrimPrefix(strings.TrimPrefix(text, "-"), "+")
+	if digits == "" || len(text)-len(digits) > 1 || strings.Trim(digits, "0123456789") != "" {
+		return 0, errors.New("no whole number: write it with the digits 0 to 9 alone")
+	}
+	if len(digits) > 1 && digits[0] == '0' {
+		return 0, errors.New("a number that begins with 0, which some take for octal: write it without")
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return 0, errors.New("too large a number")
+	}
+	return n, nil
 }

@@ -1,4 +1,4 @@
-package main
+package top
 
 import (
 	"context"
@@ -62,22 +62,22 @@ func (f *fakeMaster) EventsLast(_ context.Context, _ uint64, _ int, _ bool, yiel
 	return nil
 }
 
-// topStage runs a model without a terminal and without time: what it wants to do later
+// stage runs a model without a terminal and without time: what it wants to do later
 // is kept in waits until the test lets it happen.
-type topStage struct {
+type stage struct {
 	t      *testing.T
-	m      *topModel
+	m      *model
 	master *fakeMaster
 	waits  []tea.Msg
 	quit   bool
 }
 
-func newTopStage(t *testing.T, st control.Status, width, height int) *topStage {
+func newStage(t *testing.T, st control.Status, width, height int) *stage {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
 	f := &fakeMaster{status: func(context.Context) (control.Status, error) { return st, nil }}
-	s := &topStage{t: t, master: f, m: newTopModel(ctx, f, "", false)}
+	s := &stage{t: t, master: f, m: newModel(ctx, f, allOf, false)}
 	s.m.pace = 0
 	s.m.after = func(_ time.Duration, msg tea.Msg) tea.Cmd {
 		s.waits = append(s.waits, msg)
@@ -88,13 +88,13 @@ func newTopStage(t *testing.T, st control.Status, width, height int) *topStage {
 	return s
 }
 
-func (s *topStage) send(msg tea.Msg) {
+func (s *stage) send(msg tea.Msg) {
 	_, cmd := s.m.Update(msg)
 	s.run(cmd)
 }
 
 // run carries commands out, and what comes of them.
-func (s *topStage) run(cmd tea.Cmd) {
+func (s *stage) run(cmd tea.Cmd) {
 	if cmd == nil {
 		return
 	}
@@ -112,7 +112,7 @@ func (s *topStage) run(cmd tea.Cmd) {
 }
 
 // later lets all that waits happen once.
-func (s *topStage) later() {
+func (s *stage) later() {
 	waits := s.waits
 	s.waits = nil
 	for _, msg := range waits {
@@ -121,7 +121,7 @@ func (s *topStage) later() {
 }
 
 // keys types each of them; what is longer than a character is the name of a key.
-func (s *topStage) keys(all ...string) {
+func (s *stage) keys(all ...string) {
 	named := map[string]rune{"up": tea.KeyUp, "down": tea.KeyDown, "enter": tea.KeyEnter, "esc": tea.KeyEscape, "tab": tea.KeyTab,
 		"backspace": tea.KeyBackspace, "pgdown": tea.KeyPgDown, "pgup": tea.KeyPgUp, "end": tea.KeyEnd, "home": tea.KeyHome}
 	for _, key := range all {
@@ -140,7 +140,7 @@ func (s *topStage) keys(all ...string) {
 }
 
 // screen is what the view shows; it fails the test where that is not the screen's size.
-func (s *topStage) screen() string {
+func (s *stage) screen() string {
 	s.t.Helper()
 	lines := strings.Split(s.m.View().Content, "\n")
 	if len(lines) > s.m.height {
@@ -154,7 +154,7 @@ func (s *topStage) screen() string {
 	return strings.Join(lines, "\n")
 }
 
-func (s *topStage) shows(all ...string) {
+func (s *stage) shows(all ...string) {
 	s.t.Helper()
 	text := s.screen()
 	for _, want := range all {
@@ -164,7 +164,7 @@ func (s *topStage) shows(all ...string) {
 	}
 }
 
-func (s *topStage) foot() string {
+func (s *stage) foot() string {
 	s.t.Helper()
 	text := s.screen()
 	return text[strings.LastIndexByte(text, '\n')+1:]
@@ -220,7 +220,7 @@ func TestTopAsksBeforeEachChange(t *testing.T) {
 		{"drain of the first", []string{"down", "d"}, "drain web/0?", []string{"y"}, control.Order{Verb: "drain", App: "web", Slot: &zero}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newTopStage(t, shopStatus(), 80, 24)
+			s := newStage(t, shopStatus(), 80, 24)
 			s.keys(c.keys...)
 			if foot := s.foot(); !strings.Contains(foot, c.question) {
 				t.Errorf("the question is %q, want %q", foot, c.question)
@@ -246,22 +246,22 @@ func TestTopAsksBeforeEachChange(t *testing.T) {
 }
 
 func TestTopShowsHowAnOrderGoes(t *testing.T) {
-	s := newTopStage(t, shopStatus(), 80, 24)
+	s := newStage(t, shopStatus(), 80, 24)
 	one := 1
 	f := newFeed[control.Progress](4, 0)
-	s.m.orders = []*topOrder{{id: 5, title: "reload of web", step: "begins"}}
+	s.m.orders = []*underWay{{id: 5, title: "reload of web", step: "begins"}}
 	f.put(control.Progress{App: "web", Slot: &one, PID: 4799, State: "starting", Done: 1, Total: 3})
 	b, _ := f.next(t.Context())
-	s.m.Update(topSteps{5, f, b})
+	s.m.Update(stepsMsg{5, f, b})
 	if foot := s.foot(); foot != "reload of web: 1/3, web/1 starting, pid 4799" {
 		t.Errorf("progress is %q", foot)
 	}
-	s.m.Update(topSteps{5, f, batch[control.Progress]{ended: true, err: &control.Failed{Progress: control.Progress{Error: "web/1 did not become ready", Output: "no database\x1b[2J\nbye\n"}}}})
+	s.m.Update(stepsMsg{5, f, batch[control.Progress]{ended: true, err: &control.Failed{Progress: control.Progress{Error: "web/1 did not become ready", Output: "no database\x1b[2J\nbye\n"}}}})
 	s.shows("reload of web: web/1 did not become ready", "  | no database^[[2J", "  | bye")
-	for range topNote + 1 {
+	for range notePeriods + 1 {
 		s.m.tick()
 	}
-	if s.foot() != topKeys {
+	if s.foot() != keysText {
 		t.Errorf("the note stays: %q", s.foot())
 	}
 }
@@ -326,7 +326,7 @@ func TestSparkline(t *testing.T) {
 }
 
 func TestTopFilter(t *testing.T) {
-	s := newTopStage(t, shopStatus(), 80, 24)
+	s := newStage(t, shopStatus(), 80, 24)
 	names := func() (all []string) {
 		for _, r := range s.m.rows {
 			all = append(all, r.name())
@@ -355,7 +355,7 @@ func TestTopFilter(t *testing.T) {
 }
 
 func TestTopKeepsTheChosenRow(t *testing.T) {
-	s := newTopStage(t, shopStatus(), 80, 24)
+	s := newStage(t, shopStatus(), 80, 24)
 	s.keys("j", "j")
 	chosen := func(want string) {
 		t.Helper()
@@ -386,11 +386,11 @@ func TestTopKeepsTheChosenRow(t *testing.T) {
 }
 
 func TestTopLog(t *testing.T) {
-	s := newTopStage(t, shopStatus(), 80, 24)
+	s := newStage(t, shopStatus(), 80, 24)
 	for i := range 40 {
 		s.master.lines = append(s.master.lines, control.LogLine{ID: uint64(i + 1), App: "web", Stream: "stdout", Text: fmt.Sprintf("line %d", i+1)})
 	}
-	s.master.lines[38].Text = "\x1b[2J\x1b[31mred\x07\trubbish " + strings.Repeat("ü", topLineSize)
+	s.master.lines[38].Text = "\x1b[2J\x1b[31mred\x07\trubbish " + strings.Repeat("ü", keptBytes)
 	s.run(s.m.Init())
 	s.later()
 	s.m.feeds.Wait()
@@ -422,13 +422,13 @@ func TestTopLog(t *testing.T) {
 	if q := s.master.asked[len(s.master.asked)-1]; len(s.master.asked) != asked+1 || q.Slot == nil || *q.Slot != 1 || !q.Follow {
 		t.Errorf("asked for %+v", s.master.asked[asked:])
 	}
-	if len(s.m.log) > topLines {
+	if len(s.m.log) > keptLines {
 		t.Errorf("%d lines are kept", len(s.m.log))
 	}
 }
 
 func TestTopSlowMaster(t *testing.T) {
-	s := newTopStage(t, shopStatus(), 80, 24)
+	s := newStage(t, shopStatus(), 80, 24)
 	hangs := make(chan struct{})
 	asked := 0
 	s.master.status = func(context.Context) (control.Status, error) {
@@ -436,11 +436,11 @@ func TestTopSlowMaster(t *testing.T) {
 		<-hangs
 		return control.Status{}, context.DeadlineExceeded
 	}
-	_, cmd := s.m.Update(topTick{})
+	_, cmd := s.m.Update(tickMsg{})
 	answers := make(chan tea.Msg, 1)
 	go func() { answers <- cmd() }()
 	for range 4 {
-		s.send(topTick{}) // would hang here if it asked again
+		s.send(tickMsg{}) // would hang here if it asked again
 	}
 	s.shows("no answer of the master for 5s", "4711")
 	s.keys("j", "r")
@@ -453,19 +453,19 @@ func TestTopSlowMaster(t *testing.T) {
 		t.Errorf("asked %d times while one question was open", asked)
 	}
 	s.master.status = func(context.Context) (control.Status, error) { return shopStatus(), nil }
-	s.send(topTick{})
+	s.send(tickMsg{})
 	s.shows("2 apps, 2/4 workers ready")
 }
 
 func TestTopMasterEnds(t *testing.T) {
-	s := newTopStage(t, shopStatus(), 80, 24)
+	s := newStage(t, shopStatus(), 80, 24)
 	asked := 0
 	s.master.status = func(context.Context) (control.Status, error) {
 		asked++
 		return control.Status{}, fmt.Errorf("cannot reach it: %w", control.ErrNotRunning)
 	}
 	s.keys("r")
-	s.send(topTick{})
+	s.send(tickMsg{})
 	s.shows("THE MASTER HAS ENDED", "4711", "gave up")
 	for range 3 {
 		s.later()
@@ -482,12 +482,12 @@ func TestTopMasterEnds(t *testing.T) {
 
 func TestTopQuits(t *testing.T) {
 	for _, keys := range [][]string{{"q"}, {"ctrl+c"}, {"?", "q"}, {"r", "ctrl+c"}, {"/", "ctrl+c"}} {
-		s := newTopStage(t, shopStatus(), 80, 24)
+		s := newStage(t, shopStatus(), 80, 24)
 		if s.keys(keys...); !s.quit {
 			t.Errorf("%q does not quit", keys)
 		}
 	}
-	s := newTopStage(t, shopStatus(), 80, 24)
+	s := newStage(t, shopStatus(), 80, 24)
 	if s.keys("/", "q"); s.quit {
 		t.Error("a q in a filter quits")
 	}
@@ -509,3 +509,5 @@ func TestFeed(t *testing.T) {
 		t.Error("something came of nothing")
 	}
 }
+
+func allOf(st control.Status) []control.App { return st.Apps }

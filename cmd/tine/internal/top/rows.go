@@ -1,20 +1,21 @@
-package main
+package top
 
 import (
 	"fmt"
 	"strings"
 
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// topRow is one line of the list: an app, or one of its workers.
-type topRow struct {
+// row is one line of the list: an app, or one of its workers.
+type row struct {
 	app    control.App
 	worker *control.Worker // nil: the row is the app's
 }
 
 // slot is that of a worker that has one.
-func (r topRow) slot() *int {
+func (r row) slot() *int {
 	if r.worker == nil || r.worker.Slot < 0 {
 		return nil
 	}
@@ -23,14 +24,14 @@ func (r topRow) slot() *int {
 }
 
 // name is as the other verbs have it: web, web/2, web/standby.
-func (r topRow) name() string {
+func (r row) name() string {
 	if r.worker == nil {
 		return r.app.Name
 	}
-	return where(r.app.Name, &r.worker.Slot)
+	return term.Where(r.app.Name, &r.worker.Slot)
 }
 
-func (r topRow) key() slotKey {
+func (r row) key() slotKey {
 	if r.worker == nil {
 		return slotKey{r.app.Name, wholeApp}
 	}
@@ -38,7 +39,7 @@ func (r topRow) key() slotKey {
 }
 
 // same says whether two rows of different documents mean the same worker or app.
-func (r topRow) same(other topRow) bool {
+func (r row) same(other row) bool {
 	if r.key() != other.key() {
 		return false
 	}
@@ -46,7 +47,7 @@ func (r topRow) same(other topRow) bool {
 }
 
 // matches says whether a filter, in lower case, finds the row.
-func (r topRow) matches(filter string) bool {
+func (r row) matches(filter string) bool {
 	text := r.name()
 	if r.worker != nil {
 		text += fmt.Sprintf(" %d %s %s", r.worker.PID, r.worker.State, r.worker.Stalled)
@@ -56,17 +57,17 @@ func (r topRow) matches(filter string) bool {
 	return strings.Contains(strings.ToLower(text), filter)
 }
 
-// topRows are the rows of the apps that a filter leaves: all workers of an app that it
+// rowsOf are the rows of the apps that a filter leaves: all workers of an app that it
 // finds, else those that it finds under their app's row.
-func topRows(apps []control.App, filter string) (rows []topRow) {
+func rowsOf(apps []control.App, filter string) (rows []row) {
 	filter = strings.ToLower(filter)
 	for _, a := range apps {
-		head := topRow{app: a}
+		head := row{app: a}
 		whole := filter == "" || head.matches(filter)
-		var found []topRow
+		var found []row
 		for _, list := range [][]control.Worker{a.Workers, a.Standbys} {
 			for i := range list {
-				if row := (topRow{a, &list[i]}); whole || row.matches(filter) {
+				if row := (row{a, &list[i]}); whole || row.matches(filter) {
 					found = append(found, row)
 				}
 			}
@@ -102,7 +103,7 @@ func sumsOf(a control.App) (s sums) {
 
 // restore finds the row that was chosen in a new list: the same worker, else what has
 // its slot now, else its app, else what stands at its place.
-func restore(rows []topRow, was topRow, at int) int {
+func restore(rows []row, was row, at int) int {
 	slot, app := -1, -1
 	for i, r := range rows {
 		switch {

@@ -1,4 +1,4 @@
-package main
+package top
 
 import (
 	"context"
@@ -9,26 +9,28 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
 const (
-	topPeriod   = time.Second            // between two questions for the status
-	topPace     = 100 * time.Millisecond // of what streams bring
-	topSettle   = 150 * time.Millisecond // until the log of a row is asked for: the user may be passing by
-	topRetry    = 2 * time.Second        // until a stream that failed is asked for again
-	topNote     = 10                     // periods that a note stays without a key
-	topLines    = 500                    // kept of a log
-	topLineSize = 4096                   // bytes kept of one line
+	patience    = 3 * time.Second        // with a status that is asked for
+	period      = time.Second            // between two questions for the status
+	pace        = 100 * time.Millisecond // of what streams bring
+	settle      = 150 * time.Millisecond // until the log of a row is asked for: the user may be passing by
+	retry       = 2 * time.Second        // until a stream that failed is asked for again
+	notePeriods = 10                     // periods that a note stays without a key
+	keptLines   = 500                    // kept of a log
+	keptBytes   = 4096                   // bytes kept of one line
 )
 
-// topModel is the live view. Only Update changes it; what it asks the master runs in
+// model is the live view. Only Update changes it; what it asks the master runs in
 // commands and comes back as messages, so that a slow master never stops the keys.
-type topModel struct {
+type model struct {
 	ctx    context.Context // ends with the view
-	master master
-	app    string // whose rows are shown, as chosen has it
-	screen screen // how text is painted; its width is not used
+	master Master
+	pick   func(control.Status) []control.App // the apps whose rows are shown
+	screen term.Screen                        // how text is painted; its width is not used
 	after  func(time.Duration, tea.Msg) tea.Cmd
 	pace   time.Duration
 	feeds  sync.WaitGroup // the streams and orders that are followed
@@ -47,11 +49,11 @@ type topModel struct {
 	problem string // why there was none
 	ended   bool   // the master has: nothing is asked any more
 
-	rows []topRow
+	rows []row
 	at   int // the chosen row
 	top  int // the first row on the screen
 
-	logOf   topRow
+	logOf   row
 	logGen  int // which log is meant: what comes of an older one is passed over
 	logStop context.CancelFunc
 	logFrom uint64 // the newest line that came
@@ -61,14 +63,14 @@ type topModel struct {
 	event   control.Event
 	eventID uint64 // the newest that came
 
-	orders  []*topOrder // under way, the oldest first
+	orders  []*underWay // under way, the oldest first
 	lastID  int
-	note    cell
+	note    term.Cell
 	noteAge int
 }
 
-// topOrder is an order that is under way.
-type topOrder struct {
+// underWay is an order that is under way.
+type underWay struct {
 	id    int
 	title string // such as "reload of web"
 	step  string // how far it is
@@ -76,33 +78,33 @@ type topOrder struct {
 
 // Messages. Those of streams carry the feed that they came from.
 type (
-	topTick   struct{}
-	topStatus struct {
+	tickMsg   struct{}
+	statusMsg struct {
 		status control.Status
 		err    error
 	}
-	topLogDue struct{ gen int }
-	topLog    struct {
+	logDueMsg struct{ gen int }
+	logMsg    struct {
 		gen  int
 		feed *feed[control.LogLine]
 		batch[control.LogLine]
 	}
-	topEventsDue struct{}
-	topEvents    struct {
+	eventsDueMsg struct{}
+	eventsMsg    struct {
 		feed *feed[control.Event]
 		batch[control.Event]
 	}
-	topSteps struct {
+	stepsMsg struct {
 		id   int
 		feed *feed[control.Progress]
 		batch[control.Progress]
 	}
 )
 
-func newTopModel(ctx context.Context, of master, app string, colours bool) *topModel {
-	return &topModel{
-		ctx: ctx, master: of, app: app, pace: topPace, width: 80, height: 24,
-		screen: screen{terminal: true, colours: colours},
+func newModel(ctx context.Context, of Master, pick func(control.Status) []control.App, colours bool) *model {
+	return &model{
+		ctx: ctx, master: of, pick: pick, pace: pace, width: 80, height: 24,
+		screen: term.Screen{Terminal: true, Colours: colours},
 		after: func(d time.Duration, msg tea.Msg) tea.Cmd {
 			return tea.Tick(d, func(time.Time) tea.Msg { return msg })
 		},
@@ -110,63 +112,63 @@ func newTopModel(ctx context.Context, of master, app string, colours bool) *topM
 }
 
 // Init begins to ask.
-func (m *topModel) Init() tea.Cmd {
-	return tea.Batch(m.ask(), m.after(topPeriod, topTick{}), m.followEvents(), m.choose())
+func (m *model) Init() tea.Cmd {
+	return tea.Batch(m.ask(), m.after(period, tickMsg{}), m.followEvents(), m.choose())
 }
 
 // Update takes one message in.
-func (m *topModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
 	case tea.KeyPressMsg:
 		return m, m.key(msg)
-	case topTick:
+	case tickMsg:
 		return m, m.tick()
-	case topStatus:
+	case statusMsg:
 		return m, m.answered(msg)
-	case topLogDue:
+	case logDueMsg:
 		if msg.gen == m.logGen && !m.ended {
 			return m, m.followLog()
 		}
-	case topLog:
+	case logMsg:
 		return m, m.logged(msg)
-	case topEventsDue:
+	case eventsDueMsg:
 		return m, m.followEvents()
-	case topEvents:
+	case eventsMsg:
 		return m, m.happened(msg)
-	case topSteps:
+	case stepsMsg:
 		return m, m.stepped(msg)
 	}
 	return m, nil
 }
 
 // tick asks for the status, unless the last answer is still awaited.
-func (m *topModel) tick() tea.Cmd {
-	if m.noteAge++; m.noteAge > topNote {
-		m.note = cell{}
+func (m *model) tick() tea.Cmd {
+	if m.noteAge++; m.noteAge > notePeriods {
+		m.note = term.Cell{}
 	}
 	if m.ended {
-		return m.after(topPeriod, topTick{})
+		return m.after(period, tickMsg{})
 	}
 	m.silent++
-	return tea.Batch(m.ask(), m.after(topPeriod, topTick{}))
+	return tea.Batch(m.ask(), m.after(period, tickMsg{}))
 }
 
-func (m *topModel) ask() tea.Cmd {
+func (m *model) ask() tea.Cmd {
 	if m.asking {
 		return nil
 	}
 	m.asking = true
 	return func() tea.Msg {
-		ctx, cancel := context.WithTimeout(m.ctx, answerTimeout)
+		ctx, cancel := context.WithTimeout(m.ctx, patience)
 		defer cancel()
 		st, err := m.master.Status(ctx)
-		return topStatus{st, err}
+		return statusMsg{st, err}
 	}
 }
 
-func (m *topModel) answered(msg topStatus) tea.Cmd {
+func (m *model) answered(msg statusMsg) tea.Cmd {
 	m.asking = false
 	switch {
 	case errors.Is(msg.err, control.ErrNotRunning):
@@ -185,35 +187,35 @@ func (m *topModel) answered(msg topStatus) tea.Cmd {
 }
 
 // keep takes a status in.
-func (m *topModel) keep(st control.Status) {
+func (m *model) keep(st control.Status) {
 	if st.PID != m.status.PID { // another master has taken over: its ids begin again
 		m.eventID, m.logFrom = 0, 0
 	}
 	m.status = st
 	m.rates.add(st)
-	m.apps, _ = chosen(st, m.app) // an app that is not there any more leaves no rows
+	m.apps = m.pick(st)
 	m.list()
 }
 
 // list makes the rows again, with the same one chosen.
-func (m *topModel) list() {
+func (m *model) list() {
 	was, had := m.selected()
-	m.rows = topRows(m.apps, m.filter)
+	m.rows = rowsOf(m.apps, m.filter)
 	if had {
 		m.at = restore(m.rows, was, m.at)
 	}
 	m.at = max(0, min(m.at, len(m.rows)-1))
 }
 
-func (m *topModel) selected() (topRow, bool) {
+func (m *model) selected() (row, bool) {
 	if m.at >= len(m.rows) {
-		return topRow{}, false
+		return row{}, false
 	}
 	return m.rows[m.at], true
 }
 
 // choose follows the log of the chosen row, if it is not the one that is followed.
-func (m *topModel) choose() tea.Cmd {
+func (m *model) choose() tea.Cmd {
 	row, ok := m.selected()
 	if !ok || m.logGen > 0 && row.key() == m.logOf.key() {
 		return nil
@@ -223,14 +225,14 @@ func (m *topModel) choose() tea.Cmd {
 	}
 	m.logOf, m.log, m.logBack, m.logFrom = row, nil, 0, 0
 	m.logGen++
-	return m.after(topSettle, topLogDue{m.logGen})
+	return m.after(settle, logDueMsg{m.logGen})
 }
 
-func (m *topModel) followLog() tea.Cmd {
+func (m *model) followLog() tea.Cmd {
 	ctx, stop := context.WithCancel(m.ctx)
 	m.logStop = stop
-	f := newFeed[control.LogLine](topLines, m.pace)
-	q := control.LogQuery{App: m.logOf.app.Name, Slot: m.logOf.slot(), Last: topLines, Follow: true, After: m.logFrom}
+	f := newFeed[control.LogLine](keptLines, m.pace)
+	q := control.LogQuery{App: m.logOf.app.Name, Slot: m.logOf.slot(), Last: keptLines, Follow: true, After: m.logFrom}
 	m.feeds.Go(func() {
 		f.end(m.master.Logs(ctx, q, func(l control.LogLine) error {
 			f.put(l)
@@ -240,16 +242,16 @@ func (m *topModel) followLog() tea.Cmd {
 	return m.nextLog(m.logGen, f)
 }
 
-func (m *topModel) nextLog(gen int, f *feed[control.LogLine]) tea.Cmd {
+func (m *model) nextLog(gen int, f *feed[control.LogLine]) tea.Cmd {
 	return func() tea.Msg {
 		if b, ok := f.next(m.ctx); ok {
-			return topLog{gen, f, b}
+			return logMsg{gen, f, b}
 		}
 		return nil
 	}
 }
 
-func (m *topModel) logged(msg topLog) tea.Cmd {
+func (m *model) logged(msg logMsg) tea.Cmd {
 	if msg.gen != m.logGen {
 		return nil // its stream was told to end
 	}
@@ -258,34 +260,34 @@ func (m *topModel) logged(msg topLog) tea.Cmd {
 	}
 	for _, l := range msg.items {
 		m.logFrom = max(m.logFrom, l.ID)
-		if len(l.Text) > topLineSize {
-			l.Text = strings.ToValidUTF8(l.Text[:topLineSize], "")
+		if len(l.Text) > keptBytes {
+			l.Text = strings.ToValidUTF8(l.Text[:keptBytes], "")
 		}
-		m.say(strings.Split(logText(m.screen, l, false), "\n")...)
+		m.say(strings.Split(term.LogText(m.screen, l, false), "\n")...)
 	}
 	if !msg.ended {
 		return m.nextLog(msg.gen, msg.feed)
 	}
 	if msg.err != nil && m.ctx.Err() == nil && !m.ended && !errors.Is(msg.err, control.ErrNotRunning) {
-		m.say(m.screen.paint(yellow, "cannot follow the log: "+flat(msg.err.Error())))
+		m.say(m.screen.Paint(term.Yellow, "cannot follow the log: "+flat(msg.err.Error())))
 	}
-	return m.after(topRetry, topLogDue{msg.gen})
+	return m.after(retry, logDueMsg{msg.gen})
 }
 
 // say adds lines to the log. Who has scrolled back stays where he is.
-func (m *topModel) say(lines ...string) {
+func (m *model) say(lines ...string) {
 	for _, l := range lines {
 		m.log = append(m.log, strings.ReplaceAll(l, "\t", "    "))
 		if m.logBack > 0 {
 			m.logBack++
 		}
 	}
-	if more := len(m.log) - topLines; more > 0 {
+	if more := len(m.log) - keptLines; more > 0 {
 		m.log = append([]string(nil), m.log[more:]...)
 	}
 }
 
-func (m *topModel) followEvents() tea.Cmd {
+func (m *model) followEvents() tea.Cmd {
 	if m.ended {
 		return nil
 	}
@@ -303,16 +305,16 @@ func (m *topModel) followEvents() tea.Cmd {
 	return m.nextEvents(f)
 }
 
-func (m *topModel) nextEvents(f *feed[control.Event]) tea.Cmd {
+func (m *model) nextEvents(f *feed[control.Event]) tea.Cmd {
 	return func() tea.Msg {
 		if b, ok := f.next(m.ctx); ok {
-			return topEvents{f, b}
+			return eventsMsg{f, b}
 		}
 		return nil
 	}
 }
 
-func (m *topModel) happened(msg topEvents) tea.Cmd {
+func (m *model) happened(msg eventsMsg) tea.Cmd {
 	for _, e := range msg.items {
 		m.eventID = max(m.eventID, e.ID)
 		if e.Kind != control.EventMissed {
@@ -320,16 +322,16 @@ func (m *topModel) happened(msg topEvents) tea.Cmd {
 		}
 	}
 	if msg.ended {
-		return m.after(topRetry, topEventsDue{})
+		return m.after(retry, eventsDueMsg{})
 	}
 	return m.nextEvents(msg.feed)
 }
 
 // do has an order carried out and shows its steps.
-func (m *topModel) do(o control.Order) tea.Cmd {
+func (m *model) do(o control.Order) tea.Cmd {
 	o.Reason = "tine top"
 	m.lastID++
-	order := &topOrder{id: m.lastID, title: o.Verb + " of " + whom(o), step: "begins"}
+	order := &underWay{id: m.lastID, title: o.Verb + " of " + term.Whom(o), step: "begins"}
 	m.orders = append(m.orders, order)
 	f := newFeed[control.Progress](64, m.pace)
 	m.feeds.Go(func() {
@@ -342,22 +344,22 @@ func (m *topModel) do(o control.Order) tea.Cmd {
 	return m.nextSteps(order.id, f)
 }
 
-func (m *topModel) nextSteps(id int, f *feed[control.Progress]) tea.Cmd {
+func (m *model) nextSteps(id int, f *feed[control.Progress]) tea.Cmd {
 	return func() tea.Msg {
 		if b, ok := f.next(m.ctx); ok {
-			return topSteps{id, f, b}
+			return stepsMsg{id, f, b}
 		}
 		return nil
 	}
 }
 
-func (m *topModel) stepped(msg topSteps) tea.Cmd {
+func (m *model) stepped(msg stepsMsg) tea.Cmd {
 	for i, o := range m.orders {
 		if o.id != msg.id {
 			continue
 		}
 		for _, p := range msg.items {
-			o.step = strings.TrimPrefix(where(p.App, p.Slot)+" "+flat(m.screen.harmless(stepText(p))), "tine ")
+			o.step = strings.TrimPrefix(term.Where(p.App, p.Slot)+" "+flat(m.screen.Harmless(term.StepText(p))), "tine ")
 			if p.Total > 0 {
 				o.step = fmt.Sprintf("%d/%d, %s", min(p.Done, p.Total), p.Total, o.step)
 			}
@@ -373,24 +375,24 @@ func (m *topModel) stepped(msg topSteps) tea.Cmd {
 }
 
 // closed tells what came of an order.
-func (m *topModel) closed(o *topOrder, err error) {
+func (m *model) closed(o *underWay, err error) {
 	if err == nil {
-		m.tell(green, o.title+": done")
+		m.tell(term.Green, o.title+": done")
 		return
 	}
-	m.tell(red, o.title+": "+flat(err.Error()))
+	m.tell(term.Red, o.title+": "+flat(err.Error()))
 	var failed *control.Failed
 	if errors.As(err, &failed) && failed.Output != "" {
 		for line := range strings.SplitSeq(strings.TrimRight(failed.Output, "\n"), "\n") {
-			m.say("  | " + m.screen.harmless(line))
+			m.say("  | " + m.screen.Harmless(line))
 		}
 	}
 }
 
 // tell shows a note until the next key.
-func (m *topModel) tell(c colour, text string) {
-	m.note, m.noteAge = cell{m.screen.harmless(text), c}, 0
+func (m *model) tell(c term.Colour, text string) {
+	m.note, m.noteAge = c.Cell(m.screen.Harmless(text)), 0
 }
 
 // flat is text in one line, harmless for a terminal.
-func flat(text string) string { return oneLine(strings.Join(strings.Fields(text), " ")) }
+func flat(text string) string { return term.OneLine(strings.Join(strings.Fields(text), " ")) }

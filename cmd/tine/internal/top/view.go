@@ -1,4 +1,4 @@
-package main
+package top
 
 import (
 	"cmp"
@@ -7,15 +7,16 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
 // reverse is for the chosen row. It is marked by a sign too, for terminals without it.
-const reverse colour = "7"
+const reverse term.Colour = "7"
 
-const topKeys = "tab log  r reload  s scale  d drain  S stop  a start  / filter  ? help  q quit"
+const keysText = "tab log  r reload  s scale  d drain  S stop  a start  / filter  ? help  q quit"
 
-const topHelp = `up down j k      choose an app or a worker (page up, page down, g, G too)
+const helpText = `up down j k      choose an app or a worker (page up, page down, g, G too)
 tab              the arrows scroll the log; tab or esc: back to the list
 /                show only what has this in its name, pid or state; esc: all
 r                reload the app: new workers one at a time, no request lost
@@ -31,16 +32,16 @@ CPU is of one CPU. REQ/S and ERR/S (500 and above) are of the last second.`
 
 // Lines that are always there: two of the head, the titles, the head of the log, the
 // event and the foot.
-const topFixed = 6
+const fixedLines = 6
 
 // View draws the whole screen: as many lines as it has, none wider than it.
-func (m *topModel) View() tea.View {
+func (m *model) View() tea.View {
 	v := tea.NewView(strings.Join(m.lines(), "\n"))
 	v.AltScreen = true
 	return v
 }
 
-func (m *topModel) lines() []string {
+func (m *model) lines() []string {
 	lines := append(m.head(), m.table()...)
 	lines = append(lines, m.logHead())
 	lines = append(lines, m.logWindow()...)
@@ -58,24 +59,24 @@ func (m *topModel) lines() []string {
 	return lines
 }
 
-func (m *topModel) head() []string {
+func (m *model) head() []string {
 	st := m.status
-	first := m.screen.paint(bold, "tine "+m.screen.harmless(st.Name)) +
-		fmt.Sprintf("  pid %d  up %s  steering %s  cache epoch %d  %s", st.PID, seconds(st.UptimeS), dash(st.Steering), st.Cache.Epoch, st.Version)
+	first := m.screen.Paint(term.Bold, "tine "+m.screen.Harmless(st.Name)) +
+		fmt.Sprintf("  pid %d  up %s  steering %s  cache epoch %d  %s", st.PID, term.Seconds(st.UptimeS), term.Dash(st.Steering), st.Cache.Epoch, st.Version)
 	return []string{first, m.second()}
 }
 
 // second is the line of what is wrong, or of the sums.
-func (m *topModel) second() string {
+func (m *model) second() string {
 	switch {
 	case m.ended:
-		return m.screen.paint(red, "THE MASTER HAS ENDED. This is the last picture; q quits.")
+		return m.screen.Paint(term.Red, "THE MASTER HAS ENDED. This is the last picture; q quits.")
 	case m.silent > 1:
 		text := fmt.Sprintf("no answer of the master for %ds", m.silent)
 		if m.problem != "" {
 			text += ": " + m.problem
 		}
-		return m.screen.paint(yellow, text)
+		return m.screen.Paint(term.Yellow, text)
 	}
 	var ready, desired int
 	var all sums
@@ -88,7 +89,7 @@ func (m *topModel) second() string {
 		perSecond, failed = perSecond+r.perSecond, failed+r.failed
 	}
 	text := fmt.Sprintf("%s, %d/%d workers ready  %s req/s  %s err/s  CPU %.0f%%  memory %s",
-		count(len(m.apps), "app"), ready, desired, speed(perSecond), speed(failed), all.cpu, memory(all.rss))
+		term.Count(len(m.apps), "app"), ready, desired, speed(perSecond), speed(failed), all.cpu, term.Memory(all.rss))
 	if m.filter != "" {
 		text += "  filter: " + m.filter
 	}
@@ -103,7 +104,7 @@ func speed(v float64) string {
 	case v < 10:
 		return fmt.Sprintf("%.1f", v)
 	}
-	return number(uint64(v + 0.5))
+	return term.Number(uint64(v + 0.5))
 }
 
 // shortMS is a time in milliseconds without its unit.
@@ -116,13 +117,13 @@ func shortMS(ms float64) string {
 	case ms < 100_000:
 		return fmt.Sprintf("%.0f", ms)
 	}
-	return seconds(ms / 1000)
+	return term.Seconds(ms / 1000)
 }
 
 // room is what the list and the log share.
-func (m *topModel) room() int { return max(0, m.height-topFixed) }
+func (m *model) room() int { return max(0, m.height-fixedLines) }
 
-func (m *topModel) listHeight() int {
+func (m *model) listHeight() int {
 	room := m.room()
 	if m.help {
 		return room
@@ -134,17 +135,17 @@ func (m *topModel) listHeight() int {
 	return min(max(1, len(m.rows)), room-least)
 }
 
-func (m *topModel) logHeight() int { return m.room() - m.listHeight() }
+func (m *model) logHeight() int { return m.room() - m.listHeight() }
 
-// topColumn is one after the name. Where the terminal is narrow, those with the
+// column is one after the name. Where the terminal is narrow, those with the
 // highest number go first.
-type topColumn struct {
+type column struct {
 	title string
 	width int
 	drop  int
 }
 
-var topColumns = []topColumn{
+var columns = []column{
 	{"STATE", 11, 0}, {"GEN", 3, 7}, {"RST", 3, 4}, {"BUSY", 4, 3}, {"CONN", 4, 8}, {"REQ/S", 6, 0},
 	{"ERR/S", 5, 2}, {"P50", 5, 6}, {"P99", 5, 1}, {"CPU", 5, 5}, {"MEM", 5, 5},
 }
@@ -157,17 +158,17 @@ const (
 
 // columns says which columns there is room for, and how wide the name and the
 // sparkline are; 0: no sparkline.
-func (m *topModel) columns() (shown []bool, name, spark int) {
-	shown = make([]bool, len(topColumns))
+func (m *model) columns() (shown []bool, name, spark int) {
+	shown = make([]bool, len(columns))
 	room := m.width - 1
-	for i, c := range topColumns {
+	for i, c := range columns {
 		shown[i] = true
 		room -= c.width + 1
 	}
 	for room < leastName {
 		last := -1
-		for i, c := range topColumns {
-			if shown[i] && c.drop > 0 && (last < 0 || c.drop > topColumns[last].drop) {
+		for i, c := range columns {
+			if shown[i] && c.drop > 0 && (last < 0 || c.drop > columns[last].drop) {
 				last = i
 			}
 		}
@@ -175,7 +176,7 @@ func (m *topModel) columns() (shown []bool, name, spark int) {
 			break
 		}
 		shown[last] = false
-		room += topColumns[last].width + 1
+		room += columns[last].width + 1
 	}
 	name = max(4, min(room, leastName))
 	for _, r := range m.rows {
@@ -188,7 +189,7 @@ func (m *topModel) columns() (shown []bool, name, spark int) {
 	return shown, name, min(spark, minute)
 }
 
-func rowName(r topRow) string {
+func rowName(r row) string {
 	switch {
 	case r.worker == nil:
 		return r.app.Name
@@ -201,10 +202,10 @@ func rowName(r topRow) string {
 }
 
 // table is the titles and as many rows as there is room for, with the chosen one.
-func (m *topModel) table() []string {
+func (m *model) table() []string {
 	height := m.listHeight()
 	if m.help {
-		lines := append([]string{m.screen.paint(bold, "Keys")}, strings.Split(topHelp, "\n")...)
+		lines := append([]string{m.screen.Paint(term.Bold, "Keys")}, strings.Split(helpText, "\n")...)
 		for len(lines) < height+1 {
 			lines = append(lines, "")
 		}
@@ -212,7 +213,7 @@ func (m *topModel) table() []string {
 	}
 	shown, name, spark := m.columns()
 	titles := " " + pad("APP SLOT PID", name, false)
-	for i, c := range topColumns {
+	for i, c := range columns {
 		if shown[i] {
 			titles += " " + pad(c.title, c.width, i > 0)
 		}
@@ -220,7 +221,7 @@ func (m *topModel) table() []string {
 	if spark > 0 {
 		titles += " " + pad("REQ/S, LAST MINUTE", spark, false)
 	}
-	lines := []string{m.screen.paint(bold, titles)}
+	lines := []string{m.screen.Paint(term.Bold, titles)}
 	m.top = max(0, min(m.top, m.at, len(m.rows)-height))
 	m.top = max(m.top, m.at-height+1)
 	for i := m.top; i < min(len(m.rows), m.top+height); i++ {
@@ -236,47 +237,47 @@ func (m *topModel) table() []string {
 	return lines
 }
 
-func (m *topModel) row(r topRow, chosen bool, shown []bool, name, spark int) string {
+func (m *model) row(r row, chosen bool, shown []bool, name, spark int) string {
 	rate := m.rates.get(r.key())
-	var state cell
+	var state term.Cell
 	var s sums
 	generation := r.app.Generation
 	if r.worker == nil {
-		state, s = topAppState(r.app), sumsOf(r.app)
+		state, s = appState(r.app), sumsOf(r.app)
 	} else {
 		w := r.worker
-		state, generation = topWorkerState(*w), w.Generation
+		state, generation = workerState(*w), w.Generation
 		s = sums{w.Restarts, w.InFlight, w.Connections, w.CPUPercent, w.RSSBytes, w.P50MS, w.P99MS}
 	}
-	failed := cell{text: speed(rate.failed)}
+	failed := term.Plain.Cell(speed(rate.failed))
 	if rate.failed > 0 {
-		failed.colour = red
+		failed.Colour = term.Red
 	}
-	cells := []cell{
-		state, {text: fmt.Sprint(generation)}, {text: fmt.Sprint(s.restarts)}, {text: fmt.Sprint(s.busy)}, {text: fmt.Sprint(s.connections)},
-		{text: speed(rate.perSecond)}, failed, {text: shortMS(s.p50)}, {text: shortMS(s.p99)}, {text: fmt.Sprintf("%.0f%%", s.cpu)}, {text: memory(s.rss)},
+	cells := []term.Cell{
+		state, term.Plain.Cell(fmt.Sprint(generation)), term.Plain.Cell(fmt.Sprint(s.restarts)), term.Plain.Cell(fmt.Sprint(s.busy)), term.Plain.Cell(fmt.Sprint(s.connections)),
+		term.Plain.Cell(speed(rate.perSecond)), failed, term.Plain.Cell(shortMS(s.p50)), term.Plain.Cell(shortMS(s.p99)), term.Plain.Cell(fmt.Sprintf("%.0f%%", s.cpu)), term.Plain.Cell(term.Memory(s.rss)),
 	}
-	paint := m.screen.paint
+	paint := m.screen.Paint
 	mark := " "
 	if chosen {
 		mark = ">"
-		paint = func(_ colour, text string) string { return text } // the whole line has one
+		paint = func(_ term.Colour, text string) string { return text } // the whole line has one
 	}
-	style := plain
+	style := term.Plain
 	if r.worker == nil {
-		style = bold
+		style = term.Bold
 	}
-	line := mark + paint(style, pad(m.screen.harmless(rowName(r)), name, false))
-	for i, c := range topColumns {
+	line := mark + paint(style, pad(m.screen.Harmless(rowName(r)), name, false))
+	for i, c := range columns {
 		if shown[i] {
-			line += " " + paint(cells[i].colour, pad(cells[i].text, c.width, i > 0))
+			line += " " + paint(cells[i].Colour, pad(cells[i].Text, c.width, i > 0))
 		}
 	}
 	if spark > 0 {
-		line += " " + paint(plain, sparkline(rate.history, spark))
+		line += " " + paint(term.Plain, sparkline(rate.history, spark))
 	}
 	if chosen {
-		line = m.screen.paint(reverse, pad(line, m.width, false))
+		line = m.screen.Paint(reverse, pad(line, m.width, false))
 	}
 	return line
 }
@@ -291,33 +292,33 @@ func pad(text string, width int, right bool) string {
 	return text + fill
 }
 
-func topAppState(a control.App) cell {
+func appState(a control.App) term.Cell {
 	switch {
 	case a.Rollout != nil && a.Rollout.State == control.RolloutRunning:
-		return cell{fmt.Sprintf("roll %d/%d", a.Rollout.Done, a.Rollout.Total), yellow}
+		return term.Yellow.Cell(fmt.Sprintf("roll %d/%d", a.Rollout.Done, a.Rollout.Total))
 	case a.State != control.AppRunning:
-		return appState(a)
+		return term.AppState(a)
 	case a.Ready < a.Desired:
-		return cell{fmt.Sprintf("%d/%d ready", a.Ready, a.Desired), yellow}
+		return term.Yellow.Cell(fmt.Sprintf("%d/%d ready", a.Ready, a.Desired))
 	}
-	return cell{fmt.Sprintf("%d/%d ready", a.Ready, a.Desired), green}
+	return term.Green.Cell(fmt.Sprintf("%d/%d ready", a.Ready, a.Desired))
 }
 
-func topWorkerState(w control.Worker) cell {
+func workerState(w control.Worker) term.Cell {
 	switch {
 	case w.Stalled != "":
-		return cell{"stalled", red}
+		return term.Red.Cell("stalled")
 	case w.State == "ready":
-		return cell{w.State, plain}
+		return term.Plain.Cell(w.State)
 	case w.State == "backoff", w.State == "killing":
-		return cell{w.State, red}
+		return term.Red.Cell(w.State)
 	}
-	return cell{w.State, yellow}
+	return term.Yellow.Cell(w.State)
 }
 
 // logHead is the line between the list and the log: whose log it is, and what else is
 // known of the chosen row.
-func (m *topModel) logHead() string {
+func (m *model) logHead() string {
 	row, ok := m.selected()
 	if !ok {
 		return ""
@@ -327,7 +328,7 @@ func (m *topModel) logHead() string {
 	for _, v := range rate.history {
 		largest = max(largest, v)
 	}
-	title := "-- " + m.screen.harmless(row.name())
+	title := "-- " + m.screen.Harmless(row.name())
 	if m.inLog {
 		title += " (log"
 		if m.logBack > 0 {
@@ -345,10 +346,10 @@ func (m *topModel) logHead() string {
 			facts = append(facts, "stalled: "+w.Stalled)
 		}
 		if w.UptimeS > 0 {
-			facts = append(facts, "up "+seconds(w.UptimeS))
+			facts = append(facts, "up "+term.Seconds(w.UptimeS))
 		}
 		if w.OldestMS > 0 {
-			facts = append(facts, "oldest request "+milliseconds(w.OldestMS))
+			facts = append(facts, "oldest request "+term.Milliseconds(w.OldestMS))
 		}
 		if w.LastExit != "" {
 			facts = append(facts, "last exit: "+w.LastExit)
@@ -361,13 +362,13 @@ func (m *topModel) logHead() string {
 		if len(a.Listen) > 0 {
 			facts = append(facts, strings.Join(a.Listen, " "))
 		}
-		if isSteered(a) {
+		if term.Steered(a) {
 			facts = append(facts, strings.TrimSpace(a.Steering+" "+a.Policy))
 		}
 	}
-	text := title + " -- " + m.screen.harmless(strings.Join(facts, " -- ")) + " "
+	text := title + " -- " + m.screen.Harmless(strings.Join(facts, " -- ")) + " "
 	fill := max(0, m.width-ansi.StringWidth(text))
-	return m.screen.paint(bold, text+strings.Repeat("-", fill))
+	return m.screen.Paint(term.Bold, text+strings.Repeat("-", fill))
 }
 
 func rolloutError(a control.App) string {
@@ -378,16 +379,16 @@ func rolloutError(a control.App) string {
 }
 
 // logWindow is what of the log there is room for.
-func (m *topModel) logWindow() []string {
+func (m *model) logWindow() []string {
 	height := m.logHeight()
 	end := max(0, len(m.log)-max(0, min(m.logBack, len(m.log)-height)))
 	lines := append([]string(nil), m.log[max(0, end-height):end]...)
 	if len(lines) == 0 && height > 0 {
-		lines = append(lines, m.screen.paint(dim, "(nothing written yet)"))
+		lines = append(lines, m.screen.Paint(term.Dim, "(nothing written yet)"))
 	}
 	for i := range lines {
 		lines[i] = ansi.Truncate(lines[i], m.width, "…")
-		if m.screen.colours {
+		if m.screen.Colours {
 			lines[i] += "\x1b[0m" // a worker's colour ends with its line
 		}
 	}
@@ -398,34 +399,34 @@ func (m *topModel) logWindow() []string {
 	return lines
 }
 
-func (m *topModel) eventLine() string {
+func (m *model) eventLine() string {
 	if m.event.ID == 0 {
 		return ""
 	}
-	first, _, _ := strings.Cut(eventText(m.screen, m.event), "\n")
+	first, _, _ := strings.Cut(term.EventText(m.screen, m.event), "\n")
 	return first
 }
 
 // foot is the question, how an order goes on, a note, or the keys.
-func (m *topModel) foot() string {
+func (m *model) foot() string {
 	switch {
 	case m.prompt != nil && m.prompt.kind == promptYes:
-		return m.screen.paint(yellow, m.prompt.text+" y/N ")
+		return m.screen.Paint(term.Yellow, m.prompt.text+" y/N ")
 	case m.prompt != nil:
 		text := m.prompt.text + ": " + m.prompt.input + "_"
 		if more := ansi.StringWidth(text) - m.width; more > 0 { // what is typed must be seen
-			return m.screen.paint(yellow, ansi.TruncateLeft(text, more+1, "…"))
+			return m.screen.Paint(term.Yellow, ansi.TruncateLeft(text, more+1, "…"))
 		}
-		return m.screen.paint(yellow, text) + m.screen.paint(dim, " (enter: do it, esc: not)")
-	case m.note.text != "":
-		return m.screen.paint(m.note.colour, m.note.text)
+		return m.screen.Paint(term.Yellow, text) + m.screen.Paint(term.Dim, " (enter: do it, esc: not)")
+	case m.note.Text != "":
+		return m.screen.Paint(m.note.Colour, m.note.Text)
 	case len(m.orders) > 0:
 		o := m.orders[len(m.orders)-1]
 		text := o.title + ": " + o.step
 		if more := len(m.orders) - 1; more > 0 {
-			text += fmt.Sprintf(" (and %s more under way)", count(more, "order"))
+			text += fmt.Sprintf(" (and %s more under way)", term.Count(more, "order"))
 		}
-		return m.screen.paint(yellow, text)
+		return m.screen.Paint(term.Yellow, text)
 	}
-	return m.screen.paint(dim, topKeys)
+	return m.screen.Paint(term.Dim, keysText)
 }

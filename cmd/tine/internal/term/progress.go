@@ -1,4 +1,4 @@
-package main
+package term
 
 import (
 	"cmp"
@@ -10,10 +10,10 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// progress shows the steps of an order: on a terminal one line for each app and slot,
+// Progress shows the steps of an order: on a terminal one line for each app and slot,
 // which changes in place, else one line for each step.
-type progress struct {
-	screen
+type Progress struct {
+	Screen
 	json  bool
 	verb  string
 	lines []*progressLine // by app and slot
@@ -30,40 +30,29 @@ type progressLine struct {
 	older  string
 }
 
-func newProgress(s screen, verb string, asJSON bool) *progress {
-	return &progress{screen: s, json: asJSON, verb: verb}
+func NewProgress(s Screen, verb string, asJSON bool) *Progress {
+	return &Progress{Screen: s, json: asJSON, verb: verb}
 }
 
-func (p *progress) step(step control.Progress) {
+func (p *Progress) Step(step control.Progress) {
 	switch {
 	case p.json:
-		_ = printLine(p, step) // the order goes on without its reader
+		_ = PrintLine(p, step) // the order goes on without its reader
 	case step.Final:
-	case p.terminal:
+	case p.Terminal:
 		p.keep(step)
 		p.draw()
 	default:
-		text := stepText(step)
+		text := StepText(step)
 		if step.Total > 0 {
 			text += fmt.Sprintf(" (%d/%d)", step.Done, step.Total)
 		}
-		fmt.Fprintf(p, "%-10s %s\n", where(step.App, step.Slot), text)
+		fmt.Fprintf(p, "%-10s %s\n", Where(step.App, step.Slot), text)
 	}
-}
-
-func stepText(step control.Progress) string {
-	text := step.Message
-	if text == "" {
-		text = step.State
-		if step.PID != 0 {
-			text += fmt.Sprintf(", pid %d", step.PID)
-		}
-	}
-	return strings.TrimSpace(text)
 }
 
 // line returns the line of a slot, a new one in its place where there is none.
-func (p *progress) line(app string, slot int) *progressLine {
+func (p *Progress) line(app string, slot int) *progressLine {
 	i, found := slices.BinarySearchFunc(p.lines, progressLine{app: app, slot: slot}, func(l *progressLine, want progressLine) int {
 		return cmp.Or(cmp.Compare(l.app, want.app), cmp.Compare(l.slot, want.slot))
 	})
@@ -73,13 +62,13 @@ func (p *progress) line(app string, slot int) *progressLine {
 	return p.lines[i]
 }
 
-func (p *progress) keep(step control.Progress) {
+func (p *Progress) keep(step control.Progress) {
 	all := p.line(step.App, -1)
 	all.newer = p.verb
 	if step.Total > 0 {
 		all.newer += fmt.Sprintf(" %d/%d", min(step.Done, step.Total), step.Total)
 	}
-	text := p.harmless(stepText(step))
+	text := p.Harmless(StepText(step))
 	if step.Slot == nil {
 		if step.Worker == 0 {
 			all.older = text
@@ -100,7 +89,7 @@ func (p *progress) keep(step control.Progress) {
 func (l *progressLine) text() string {
 	name := l.app
 	if l.slot >= 0 {
-		name = where(l.app, &l.slot)
+		name = Where(l.app, &l.slot)
 	}
 	text := fmt.Sprintf("%-10s %s", cmp.Or(name, "tine"), l.newer)
 	if l.older != "" {
@@ -111,11 +100,11 @@ func (l *progressLine) text() string {
 
 // draw writes all lines again over those that stand. More than fit on the screen
 // would scroll away before they could be written over: then only the apps' stay.
-func (p *progress) draw() {
+func (p *Progress) draw() {
 	lines := p.lines
-	if p.height > 0 && len(lines) >= p.height {
+	if p.Height > 0 && len(lines) >= p.Height {
 		lines = slices.DeleteFunc(slices.Clone(lines), func(l *progressLine) bool { return l.slot >= 0 })
-		lines = lines[:min(len(lines), p.height-1)]
+		lines = lines[:min(len(lines), p.Height-1)]
 	}
 	var b strings.Builder
 	if p.drawn > 0 {
@@ -123,26 +112,26 @@ func (p *progress) draw() {
 	}
 	b.WriteString("\r\x1b[J")
 	for _, l := range lines {
-		b.WriteString(shorten(l.text(), p.width-1) + "\n")
+		b.WriteString(shorten(l.text(), p.Width-1) + "\n")
 	}
 	p.drawn = len(lines)
 	fmt.Fprint(p, b.String())
 }
 
-// end says what came of the order, with the output of the worker that failed, and
+// End says what came of the order, with the output of the worker that failed, and
 // returns the error that stays to be reported.
-func (p *progress) end(err error, done string) error {
+func (p *Progress) End(err error, done string) error {
 	var failed *control.Failed
 	known := errors.As(err, &failed)
 	switch {
 	case p.json && known: // it was the last document
-		return &exitError{code: exitFailed}
+		return &ExitError{Code: ExitFailed}
 	case p.json:
 	case err == nil && done != "":
 		fmt.Fprintln(p, done)
 	case known && failed.Output != "":
 		for line := range strings.SplitSeq(strings.TrimRight(failed.Output, "\n"), "\n") {
-			fmt.Fprintln(p, "  | "+p.harmless(line))
+			fmt.Fprintln(p, "  | "+p.Harmless(line))
 		}
 	}
 	return err

@@ -1,4 +1,4 @@
-package main
+package term
 
 import (
 	"io"
@@ -9,17 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// screen is what is written to, and what it can do.
-type screen struct {
+// Screen is what is written to, and what it can do.
+type Screen struct {
 	io.Writer
-	terminal bool
-	colours  bool
-	width    int // columns; 0: no bound
-	height   int // lines; 0: no bound
+	Terminal bool
+	Colours  bool
+	Width    int // columns; 0: no bound
+	Height   int // lines; 0: no bound
 }
 
-func newScreen(w io.Writer) screen {
-	s := screen{Writer: &answer{Writer: w}}
+func NewScreen(w io.Writer) Screen {
+	s := Screen{Writer: &answer{Writer: w}}
 	f, ok := w.(*os.File)
 	if !ok {
 		return s
@@ -28,9 +28,9 @@ func newScreen(w io.Writer) screen {
 	if err != nil {
 		return s
 	}
-	s.terminal, s.width, s.height = true, int(size.Col), int(size.Row)
+	s.Terminal, s.Width, s.Height = true, int(size.Col), int(size.Row)
 	// https://no-color.org: set and not empty.
-	s.colours = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	s.Colours = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	return s
 }
 
@@ -48,40 +48,40 @@ func (a *answer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// failed is why not all of what was printed has arrived: the command has given no answer then.
-func (s screen) failed() error {
+// Failed is why not all of what was printed has arrived: the command has given no answer then.
+func (s Screen) Failed() error {
 	if a, ok := s.Writer.(*answer); ok {
 		return a.err
 	}
 	return nil
 }
 
-// colour is a number of ECMA-48's "select graphic rendition".
-type colour string
+// Colour is a number of ECMA-48's "select graphic rendition".
+type Colour string
 
 const (
-	plain  colour = ""
-	bold   colour = "1"
-	dim    colour = "2"
-	red    colour = "31"
-	green  colour = "32"
-	yellow colour = "33"
+	Plain  Colour = ""
+	Bold   Colour = "1"
+	Dim    Colour = "2"
+	Red    Colour = "31"
+	Green  Colour = "32"
+	Yellow Colour = "33"
 )
 
 // rotation are the colours that tell apps and slots apart.
-var rotation = []colour{"36", "35", "34", "32", "33", "96", "95", "94"}
+var rotation = []Colour{"36", "35", "34", "32", "33", "96", "95", "94"}
 
-func (s screen) paint(c colour, text string) string {
-	if !s.colours || c == plain || text == "" {
+func (s Screen) Paint(c Colour, text string) string {
+	if !s.Colours || c == Plain || text == "" {
 		return text
 	}
 	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
 }
 
-// harmless is a worker's line as a terminal may have it: colours stay, all else that
+// Harmless is a worker's line as a terminal may have it: colours stay, all else that
 // would move its cursor or change its state is shown instead. Files get it as it is.
-func (s screen) harmless(line string) string {
-	if !s.terminal {
+func (s Screen) Harmless(line string) string {
+	if !s.Terminal {
 		return line
 	}
 	var out []byte
@@ -91,7 +91,7 @@ func (s screen) harmless(line string) string {
 		switch {
 		case r == 0x1b:
 			if end := colourEnd(line[i:]); end > 0 {
-				if s.colours {
+				if s.Colours {
 					out = append(out, line[i:i+end]...)
 					coloured = true
 				}

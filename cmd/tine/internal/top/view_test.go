@@ -1,4 +1,4 @@
-package main
+package top
 
 import (
 	"flag"
@@ -10,15 +10,16 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-var updateTop = flag.Bool("update-top", false, "write the golden screens of tine top anew")
+var update = flag.Bool("update-top", false, "write the golden screens of tine top anew")
 
-// busyTop is a stage with a minute of load behind it, a log and an event.
-func busyTop(t *testing.T, width, height int) *topStage {
+// busy is a stage with a minute of load behind it, a log and an event.
+func busy(t *testing.T, width, height int) *stage {
 	st := shopStatus()
-	s := newTopStage(t, st, width, height)
+	s := newStage(t, st, width, height)
 	for i := range 60 {
 		st = shopStatus()
 		st.UptimeS = 101 + float64(i)
@@ -29,25 +30,25 @@ func busyTop(t *testing.T, width, height int) *topStage {
 	}
 	slot := 2
 	for i := range 30 {
-		s.m.say(logText(s.m.screen, control.LogLine{App: "web", Slot: &slot, Stream: "stdout", Text: fmt.Sprintf("request %d took 3ms", i)}, false))
+		s.m.say(term.LogText(s.m.screen, control.LogLine{App: "web", Slot: &slot, Stream: "stdout", Text: fmt.Sprintf("request %d took 3ms", i)}, false))
 	}
 	s.m.event = control.Event{ID: 77, Time: time.Date(2026, 1, 2, 15, 4, 5, 6e6, time.Local), Level: "warn", Kind: "exited", App: "web", Slot: &slot, PID: 4713, Signal: "SIGSEGV", LastWords: "oh\n"}
 	return s
 }
 
-func TestTopScreens(t *testing.T) {
+func TestScreens(t *testing.T) {
 	for _, c := range []struct {
 		name          string
 		width, height int
-		prepare       func(*topStage)
+		prepare       func(*stage)
 	}{
-		{"80x24", 80, 24, func(s *topStage) { s.keys("j", "j") }},
-		{"160x40", 160, 40, func(s *topStage) { s.keys("j") }},
-		{"40x12", 40, 12, func(s *topStage) { s.keys("s", "6") }},
-		{"log", 80, 24, func(s *topStage) { s.keys("tab", "up", "up") }},
-		{"help", 80, 24, func(s *topStage) { s.keys("?") }},
-		{"gave_up", 80, 24, func(s *topStage) { s.keys("end", "a") }},
-		{"wide_names", 80, 16, func(s *topStage) {
+		{"80x24", 80, 24, func(s *stage) { s.keys("j", "j") }},
+		{"160x40", 160, 40, func(s *stage) { s.keys("j") }},
+		{"40x12", 40, 12, func(s *stage) { s.keys("s", "6") }},
+		{"log", 80, 24, func(s *stage) { s.keys("tab", "up", "up") }},
+		{"help", 80, 24, func(s *stage) { s.keys("?") }},
+		{"gave_up", 80, 24, func(s *stage) { s.keys("end", "a") }},
+		{"wide_names", 80, 16, func(s *stage) {
 			st := shopStatus()
 			st.Name = "店"
 			st.Apps[0].Name = "日本語のとても長いアプリ名です"
@@ -56,11 +57,11 @@ func TestTopScreens(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := busyTop(t, c.width, c.height)
+			s := busy(t, c.width, c.height)
 			c.prepare(s)
 			got := s.screen() + "\n"
-			path := filepath.Join("testdata", "top", c.name+".txt")
-			if *updateTop {
+			path := filepath.Join("testdata", c.name+".txt")
+			if *update {
 				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 					t.Fatal(err)
 				}
@@ -82,12 +83,12 @@ func TestTopScreens(t *testing.T) {
 	}
 }
 
-// TestTopAnySize: each screen is as large as the terminal at most, and the question is
+// TestAnySize: each screen is as large as the terminal at most, and the question is
 // on it.
-func TestTopAnySize(t *testing.T) {
+func TestAnySize(t *testing.T) {
 	t.Parallel()
-	s := busyTop(t, 80, 24)
-	s.m.screen.colours = true
+	s := busy(t, 80, 24)
+	s.m.screen.Colours = true
 	s.keys("r")
 	for _, inLog := range []bool{false, true} {
 		s.m.inLog = inLog
@@ -105,12 +106,12 @@ func TestTopAnySize(t *testing.T) {
 	s.m.View() // no size: no panic
 }
 
-func TestTopScrolls(t *testing.T) {
+func TestScrolls(t *testing.T) {
 	st := control.Status{PID: 1, Name: "many", Apps: []control.App{{Name: "web", State: control.AppRunning, Desired: 64, Ready: 64}}}
 	for i := range 64 {
 		st.Apps[0].Workers = append(st.Apps[0].Workers, control.Worker{Slot: i, ID: uint64(i + 1), PID: 5000 + i, State: "ready"})
 	}
-	s := newTopStage(t, st, 80, 24)
+	s := newStage(t, st, 80, 24)
 	for i := range 64 {
 		s.keys("j")
 		s.shows(fmt.Sprintf(">  %d %d ", i, 5000+i))
@@ -127,12 +128,12 @@ func TestTopScrolls(t *testing.T) {
 	s.shows(">", "63 5063")
 }
 
-func BenchmarkTopView(b *testing.B) {
+func BenchmarkView(b *testing.B) {
 	st := control.Status{PID: 1, Name: "many", Apps: []control.App{{Name: "web", State: control.AppRunning}}}
 	for i := range 64 {
 		st.Apps[0].Workers = append(st.Apps[0].Workers, control.Worker{Slot: i, ID: uint64(i + 1), PID: 5000 + i, State: "ready"})
 	}
-	m := newTopModel(b.Context(), nil, "", true)
+	m := newModel(b.Context(), nil, allOf, true)
 	m.width, m.height = 160, 80
 	for b.Loop() {
 		st.UptimeS++

@@ -1,0 +1,44 @@
+package top
+
+import (
+	"context"
+
+	"errors"
+	"fmt"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/tinehq/tine/cmd/tine/internal/term"
+	"github.com/tinehq/tine/supervisor/control"
+)
+
+// Watch shows the master on the terminal s until the user quits or ctx ends, which is an error. st is its status now,
+// choose the apps of a status that are shown. Orders that are under way then are not waited for: the master goes on with them.
+func Watch(ctx context.Context, of Master, st control.Status, choose func(control.Status) []control.App, s term.Screen) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	m := newModel(ctx, of, choose, s.Colours)
+	m.width, m.height = s.Width, s.Height
+	m.keep(st)
+	_, err := tea.NewProgram(m, tea.WithContext(ctx)).Run()
+	cancel()
+	m.feeds.Wait()
+	if errors.Is(err, tea.ErrInterrupted) {
+		err = context.Canceled
+	}
+	if err != nil {
+		return fmt.Errorf("cannot go on with the live view: %w", err)
+	}
+	for _, o := range m.orders {
+		fmt.Fprintf(s, "the %s goes on without you: see tine status\n", o.title)
+	}
+	return nil
+}
+
+// Master is what the live view asks: a *control.Client.
+type Master interface {
+	Status(context.Context) (control.Status, error)
+	Do(context.Context, control.Order, func(control.Progress)) error
+	Logs(context.Context, control.LogQuery, func(control.LogLine) error) error
+	EventsLast(ctx context.Context, after uint64, last int, follow bool, yield func(control.Event) error) error
+}
