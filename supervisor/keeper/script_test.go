@@ -1,12 +1,7 @@
 package keeper
 
 import (
-	"bufio"
-	"bytes"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,14 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rogpeppe/go-internal/txtar"
+	"github.com/tinehq/tine/supervisor/script"
 	"golang.org/x/sys/unix"
 )
 
-var update = flag.Bool("update", false, "write what the core does into the scripts: read the difference")
-
-// TestScripts plays the scripts in testdata/*.txtar. They are the specification of the core. Each file of an archive is a
-// story of its own, with a new core:
+// TestScripts plays the scripts in testdata/*.txtar, in the format of package script. They are the specification of the
+// core. The core's own words are:
 //
 //	config watchdog=DURATION stop=DURATION program=PATH fallback=PATH succeeds
 //	                                         first line, optional; else no watchdog, 10s, /tine, none
@@ -33,169 +26,121 @@ var update = flag.Bool("update", false, "write what the core does into the scrip
 //	ended PID [code=N] [signal=N] [lost]
 //	signal NAME                              TERM, INT, HUP, ...
 //	orphaned   childless
+//	look                                     a tick at once, before the next deadline or after it
 //	about                                    what is told of it on the claim
-//	wait DURATION                            time goes by, with a tick at every deadline
-//	pause DURATION                           time goes by in which the keeper does not run
-//	tick
 //
-// A line that begins with # is a comment, an indented one is what the core answers. What a tick brings is preceded by the
-// time since the start. Run with -update to write the answers.
+// The core is not told of a pause: it finds out at the next event.
 func TestScripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("cannot find scripts: %v", err)
-	}
-	for _, file := range files {
-		archive, err := txtar.ParseFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		changed := false
-		for i := range archive.Files {
-			story := &archive.Files[i]
-			t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar")+"/"+story.Name, func(t *testing.T) {
-				got := playScript(t, story.Data)
-				if bytes.Equal(got, story.Data) {
-					return
+	script.Run(t, time.Unix(1000, 0), func(t *testing.T) *script.Core[event, effect] {
+		c := &core{stopTimeout: DefaultStopTimeout, program: "/tine"}
+		return &script.Core[event, effect]{
+			Tick:     tick{},
+			Deadline: c.deadline,
+			Describe: describe,
+			Step: func(now time.Time, ev event) ([]effect, error) {
+				effects := c.step(now, ev)
+				checkCore(t, c, ev)
+				return effects, nil
+			},
+			Command: func(clock *script.Clock, words []string) ([]event, string, error) {
+				switch words[0] {
+				case "config":
+					return nil, "", configure(t, c, words[1:])
+				case "about":
+					return nil, "= " + strings.ReplaceAll(strings.TrimSpace(c.about(7, clock.Now)), "\n", " | "), nil
+				case "pause":
+					return nil, "", nil
 				}
-				if *update {
-					story.Data, changed = got, true
-					return
-				}
-				t.Errorf("%s: the core does something else:\n%s", file, got)
-			})
+				ev, err := eventOf(t, words)
+				return []event{ev}, "", err
+			},
 		}
-		if changed {
-			if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	})
 }
 
-func playScript(t *testing.T, story []byte) []byte {
-	t.Helper()
-	beginning := time.Unix(1000, 0)
-	now := beginning
-	c := &core{stopTimeout: DefaultStopTimeout, program: "/tine"}
-	var out bytes.Buffer
-	step := func(prefix string, ev event) {
-		for _, e := range c.step(now, ev) {
-			fmt.Fprintf(&out, "    %s%s\n", prefix, describe(e))
-		}
-		checkCore(t, c, ev)
-	}
-	number := func(text string) int {
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatalf("%q: %v", text, err)
-		}
-		return n
-	}
-	duration := func(text string) time.Duration {
-		d, err := time.ParseDuration(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return d
-	}
-	lines := bufio.NewScanner(bytes.NewReader(story))
-	for lines.Scan() {
-		line := lines.Text()
-		if strings.HasPrefix(line, " ") {
-			continue // what was answered last time
-		}
-		fmt.Fprintln(&out, line)
-		words := strings.Fields(line)
-		if len(words) == 0 || words[0][0] == '#' {
-			continue
-		}
-		switch words[0] {
-		case "config":
-			for _, w := range words[1:] {
-				key, value, _ := strings.Cut(w, "=")
-				switch key {
-				case "watchdog":
-					c.watchdog = duration(value)
-				case "stop":
-					c.stopTimeout = duration(value)
-				case "program":
-					c.program = value
-				case "fallback":
-					c.fallback = value
-				case "succeeds":
-					c.begun, c.served = true, true
-				default:
-					t.Fatalf("unknown: %s", line)
-				}
-			}
-		case "about":
-			fmt.Fprintf(&out, "    = %s\n", strings.Join(strings.Split(strings.TrimSpace(c.about(7, now)), "\n"), " | "))
-		case "begin":
-			step("", begin{})
-		case "started":
-			step("", started{number(words[1])})
-		case "failed":
-			step("", startFailed{words[1], errnoNamed(t, words[2])})
-		case "announced":
-			step("", announced{number(words[1]), optional(words, 2)})
-		case "heard", "told":
-			m, err := parse([]byte(strings.Join(words[2:], "\n")))
-			if err != nil {
-				t.Fatal(err)
-			}
-			pid, by := number(words[1]), 0
-			if words[0] == "heard" {
-				by = pid
-			}
-			step("", heard{pid, by, m})
-		case "ended":
-			var st status
-			for _, w := range words[2:] {
-				key, value, _ := strings.Cut(w, "=")
-				switch key {
-				case "code":
-					st.code = number(value)
-				case "signal":
-					st.signal = syscall.Signal(number(value))
-				case "lost":
-					st.lost = true
-				default:
-					t.Fatalf("unknown: %s", line)
-				}
-			}
-			step("", ended{number(words[1]), st})
-		case "signal":
-			step("", signalled{signalNamed(t, words[1])})
-		case "orphaned":
-			step("", orphaned{})
-		case "childless":
-			step("", childless{})
-		case "pause":
-			now = now.Add(duration(words[1]))
-		case "tick":
-			step("", tick{})
-		case "wait":
-			end := now.Add(duration(words[1]))
-			for ticks := 0; ; ticks++ {
-				at := c.deadline()
-				if at.IsZero() || at.After(end) {
-					break
-				}
-				if ticks > 1000 {
-					t.Fatalf("%s: %d ticks, and the next deadline is %s", line, ticks, at.Sub(beginning))
-				}
-				if at.After(now) {
-					now = at
-				}
-				step(now.Sub(beginning).String()+" ", tick{})
-			}
-			now = end
+func configure(t *testing.T, c *core, args []string) error {
+	for _, arg := range args {
+		key, value, _ := strings.Cut(arg, "=")
+		switch key {
+		case "watchdog":
+			c.watchdog = duration(t, value)
+		case "stop":
+			c.stopTimeout = duration(t, value)
+		case "program":
+			c.program = value
+		case "fallback":
+			c.fallback = value
+		case "succeeds":
+			c.begun, c.served = true, true
 		default:
-			t.Fatalf("unknown: %s", line)
+			return fmt.Errorf("unknown setting %q", arg)
 		}
 	}
-	return out.Bytes()
+	return nil
+}
+
+// eventOf makes the event of one line.
+func eventOf(t *testing.T, words []string) (event, error) {
+	switch words[0] {
+	case "begin":
+		return begin{}, nil
+	case "look":
+		return tick{}, nil
+	case "started":
+		return started{integer(t, words[1])}, nil
+	case "failed":
+		return startFailed{words[1], errnoNamed(t, words[2])}, nil
+	case "announced":
+		return announced{integer(t, words[1]), optional(words, 2)}, nil
+	case "heard", "told":
+		m, err := parse([]byte(strings.Join(words[2:], "\n")))
+		pid, by := integer(t, words[1]), 0
+		if words[0] == "heard" {
+			by = pid
+		}
+		return heard{pid, by, m}, err
+	case "ended":
+		var st status
+		for _, w := range words[2:] {
+			key, value, _ := strings.Cut(w, "=")
+			switch key {
+			case "code":
+				st.code = integer(t, value)
+			case "signal":
+				st.signal = syscall.Signal(integer(t, value))
+			case "lost":
+				st.lost = true
+			default:
+				return nil, fmt.Errorf("unknown word %q", w)
+			}
+		}
+		return ended{integer(t, words[1]), st}, nil
+	case "signal":
+		return signalled{signalNamed(t, words[1])}, nil
+	case "orphaned":
+		return orphaned{}, nil
+	case "childless":
+		return childless{}, nil
+	}
+	return nil, fmt.Errorf("unknown command %q", words[0])
+}
+
+func integer(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func duration(t *testing.T, text string) time.Duration {
+	t.Helper()
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 func optional(words []string, i int) string {

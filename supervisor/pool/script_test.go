@@ -1,24 +1,17 @@
 package pool
 
 import (
-	"bufio"
-	"bytes"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/rogpeppe/go-internal/txtar"
+	"github.com/tinehq/tine/supervisor/script"
 )
 
-var update = flag.Bool("update", false, "write what the pool does into the scripts: read the difference")
-
-// TestScripts plays the scripts in testdata/*.txtar. They are the specification of the pool. Each file of an archive is a
-// story of its own, with a new pool:
+// TestScripts plays the scripts in testdata/*.txtar, in the format of package script. They are the specification of the pool.
+// The pool's own words are:
 //
 //	config KEY=VALUE ...       first line, optional: what differs from Default (and from two workers, no jitter)
 //	start                      the commands, as in event.go
@@ -33,169 +26,65 @@ var update = flag.Bool("update", false, "write what the pool does into the scrip
 //	adopt ID@SLOT ...          another pool takes over these, and knows nothing else
 //	restored                   once the facts are told
 //	parked ID ...              initialised, and without a slot
-//	pause DURATION             time goes by in which nothing runs, and that is told
-//	wait DURATION              time goes by, with a tick at every deadline
-//	tick                       time goes on to the next deadline
-//	at DURATION COMMAND ...    so long after the start, with no tick before
+//	pause DURATION             the pool is told of the pause
 //	status                     prints what Status says
 //
-// A line that begins with # is a comment, an indented one is what the pool answers: effects as they are, records after a
-// dash. What a tick brings is preceded by the time since the start. Run with -update to write the answers.
-//
-// All steps pass through the checker, so each script also holds the rules that hold always.
+// A record is an answer after a dash. All steps pass through the checker, so each script also holds the rules that hold
+// always.
 func TestScripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("cannot find scripts: %v", err)
-	}
-	for _, file := range files {
-		archive, err := txtar.ParseFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		changed := false
-		for i := range archive.Files {
-			story := &archive.Files[i]
-			name := strings.TrimSuffix(filepath.Base(file), ".txtar") + "/" + story.Name
-			t.Run(name, func(t *testing.T) {
-				got := play(t, story.Data)
-				if bytes.Equal(got, story.Data) {
-					return
+	script.Run(t, time.Unix(0, 0), func(t *testing.T) *script.Core[Event, Effect] {
+		cfg := Default()
+		cfg.Workers, cfg.Backoff.Jitter, cfg.AgeJitter, cfg.Strict = 2, 0, 0, true
+		c := newChecker(cfg, time.Unix(0, 0))
+		return &script.Core[Event, Effect]{
+			Tick:     Tick{},
+			Deadline: func() time.Time { return c.pool.Deadline() },
+			Describe: describe,
+			Step: func(now time.Time, ev Event) ([]Effect, error) {
+				c.now = now
+				return c.step(ev)
+			},
+			Command: func(clock *script.Clock, words []string) ([]Event, string, error) {
+				switch args := words[1:]; words[0] {
+				case "config":
+					configure(t, &cfg, args)
+					c = newChecker(cfg, clock.Now)
+				case "reconfigure":
+					configure(t, &cfg, args)
+					return []Event{Reconfigure{cfg}}, "", nil
+				case "restore":
+					ago := time.Duration(0)
+					if len(args) > 0 {
+						ago, _ = time.ParseDuration(args[0])
+					}
+					c.now = clock.Now
+					err := c.restore(ago)
+					clock.Now = c.now
+					return nil, "", err
+				case "adopt":
+					var found []Found
+					for _, arg := range args {
+						var f Found
+						if _, err := fmt.Sscanf(arg, "%d@%d", &f.ID, &f.Slot); err != nil {
+							return nil, "", err
+						}
+						f.PID = 100 + int(f.ID)
+						found = append(found, f)
+					}
+					p, err := Restore(cfg, Adopted(cfg, found, ""), clock.Now, 0)
+					if err != nil {
+						return nil, "", err
+					}
+					c = checkerOf(p, cfg, clock.Now)
+				case "status":
+					return nil, status(c.pool, clock.Now), nil
+				default:
+					return events(t, words), "", nil
 				}
-				if *update {
-					story.Data, changed = got, true
-					return
-				}
-				t.Errorf("%s: the pool does something else:\n%s", file, difference(story.Data, got))
-			})
+				return nil, "", nil
+			},
 		}
-		if changed {
-			if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-}
-
-// play runs one story and returns it with the answers that the pool gave.
-func play(t *testing.T, story []byte) []byte {
-	t.Helper()
-	cfg := Default()
-	cfg.Workers, cfg.Backoff.Jitter, cfg.AgeJitter, cfg.Strict = 2, 0, 0, true
-	begin := time.Unix(0, 0)
-	c := newChecker(cfg, begin)
-	var out bytes.Buffer
-	step := func(line string, ev Event) []Effect {
-		defer func() {
-			if r := recover(); r != nil {
-				t.Fatalf("%s: at %v: %v", line, c.now.Sub(begin), r)
-			}
-		}()
-		effects, err := c.step(ev)
-		if err != nil {
-			t.Errorf("%s: at %v: %v", line, c.now.Sub(begin), err)
-		}
-		return effects
-	}
-	tick := func(line string, at time.Time) {
-		c.now = at
-		prefix := at.Sub(begin).String() + " "
-		for _, e := range step(line, Tick{}) {
-			fmt.Fprintf(&out, "    %s%s\n", prefix, describe(e))
-		}
-	}
-
-	lines := bufio.NewScanner(bytes.NewReader(story))
-	for lines.Scan() {
-		line := lines.Text()
-		if strings.HasPrefix(line, " ") {
-			continue // what was answered last time
-		}
-		fmt.Fprintln(&out, line)
-		words := strings.Fields(line)
-		if len(words) == 0 || words[0][0] == '#' {
-			continue
-		}
-		if words[0] == "at" { // before any tick
-			d, err := time.ParseDuration(words[1])
-			if err != nil {
-				t.Fatalf("%s: %v", line, err)
-			}
-			c.now, words = begin.Add(d), words[2:]
-		}
-		switch args := words[1:]; words[0] {
-		case "config":
-			configure(t, &cfg, args)
-			c = newChecker(cfg, begin)
-		case "reconfigure":
-			configure(t, &cfg, args)
-			for _, e := range step(line, Reconfigure{cfg}) {
-				fmt.Fprintln(&out, "    "+describe(e))
-			}
-		case "wait":
-			d, err := time.ParseDuration(args[0])
-			if err != nil {
-				t.Fatalf("%s: %v", line, err)
-			}
-			until := c.now.Add(d)
-			for {
-				deadline := c.pool.Deadline()
-				if deadline.IsZero() || deadline.After(until) {
-					break
-				}
-				tick(line, deadline)
-			}
-			c.now = until
-		case "pause":
-			d, err := time.ParseDuration(args[0])
-			if err != nil {
-				t.Fatalf("%s: %v", line, err)
-			}
-			c.now = c.now.Add(d)
-			for _, e := range step(line, Paused{d}) {
-				fmt.Fprintln(&out, "    "+describe(e))
-			}
-		case "tick":
-			deadline := c.pool.Deadline()
-			if deadline.IsZero() {
-				fmt.Fprintln(&out, "    waits for nothing")
-				break
-			}
-			tick(line, deadline)
-		case "restore":
-			ago := time.Duration(0)
-			if len(args) > 0 {
-				ago, _ = time.ParseDuration(args[0])
-			}
-			if err := c.restore(ago); err != nil {
-				t.Fatalf("%s: %v", line, err)
-			}
-		case "adopt":
-			var found []Found
-			for _, arg := range args {
-				var f Found
-				if _, err := fmt.Sscanf(arg, "%d@%d", &f.ID, &f.Slot); err != nil {
-					t.Fatalf("%s: %v", line, err)
-				}
-				f.PID = 100 + int(f.ID)
-				found = append(found, f)
-			}
-			p, err := Restore(cfg, Adopted(cfg, found, ""), c.now, 0)
-			if err != nil {
-				t.Fatalf("%s: %v", line, err)
-			}
-			c = checkerOf(p, cfg, c.now)
-		case "status":
-			status(&out, c)
-		default:
-			for _, ev := range events(t, words) {
-				for _, e := range step(line, ev) {
-					fmt.Fprintln(&out, "    "+describe(e))
-				}
-			}
-		}
-	}
-	return out.Bytes()
+	})
 }
 
 // events makes the events of one line: one for each ID.
@@ -243,10 +132,13 @@ func events(t *testing.T, words []string) (evs []Event) {
 			return []Event{Release{n}}
 		}
 		return []Event{Hold{n, strings.Join(words[2:], " ")}}
-	case "hurry":
+	case "pause", "hurry":
 		d, err := time.ParseDuration(words[1])
 		if err != nil {
 			t.Fatalf("%s: %v", line, err)
+		}
+		if words[0] == "pause" {
+			return []Event{Paused{d}}
 		}
 		return []Event{Hurry{d}}
 	case "stop":
@@ -417,18 +309,19 @@ func (r Record) describe() string {
 	return b.String()
 }
 
-func status(out *bytes.Buffer, c *checker) {
-	st := c.pool.Status()
-	fmt.Fprintf(out, "    %s wanted=%d ready=%d gen=%d", st.Phase, st.Wanted, st.Ready, st.Generation)
+func status(pool *Pool, now time.Time) string {
+	out := &strings.Builder{}
+	st := pool.Status()
+	fmt.Fprintf(out, "%s wanted=%d ready=%d gen=%d", st.Phase, st.Wanted, st.Ready, st.Generation)
 	if r := st.Rollout; r != nil {
 		fmt.Fprintf(out, " rollout=%d rolled=%d queued=%v", r.Generation, r.Rolled, r.Queued)
 	}
-	if d := c.pool.Deadline(); !d.IsZero() {
-		fmt.Fprintf(out, " deadline=+%v", d.Sub(c.now))
+	if d := pool.Deadline(); !d.IsZero() {
+		fmt.Fprintf(out, " deadline=+%v", d.Sub(now))
 	}
 	fmt.Fprintln(out)
 	for _, s := range st.Slots {
-		fmt.Fprintf(out, "    slot %d %s gen=%d", s.Slot, s.State, s.Generation)
+		fmt.Fprintf(out, "slot %d %s gen=%d", s.Slot, s.State, s.Generation)
 		if s.Failures > 0 {
 			fmt.Fprintf(out, " failures=%d", s.Failures)
 		}
@@ -453,20 +346,10 @@ func status(out *bytes.Buffer, c *checker) {
 		fmt.Fprintln(out)
 	}
 	for _, w := range st.Standbys {
-		fmt.Fprintf(out, "    standby: worker %d %s gen=%d\n", w.ID, w.State, w.Generation)
+		fmt.Fprintf(out, "standby: worker %d %s gen=%d\n", w.ID, w.State, w.Generation)
 	}
 	for _, w := range st.Abandoned {
-		fmt.Fprintf(out, "    abandoned: worker %d\n", w.ID)
+		fmt.Fprintf(out, "abandoned: worker %d\n", w.ID)
 	}
-}
-
-// difference shows the first lines that differ, with what precedes them.
-func difference(want, got []byte) string {
-	w, g := strings.Split(string(want), "\n"), strings.Split(string(got), "\n")
-	i := 0
-	for i < len(w) && i < len(g) && w[i] == g[i] {
-		i++
-	}
-	from := max(0, i-3)
-	return fmt.Sprintf("expected:\n%s\ngot:\n%s", strings.Join(w[from:min(len(w), i+8)], "\n"), strings.Join(g[from:min(len(g), i+8)], "\n"))
+	return out.String()
 }
