@@ -13,6 +13,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
@@ -150,7 +151,7 @@ func (l *loop) restoredGeneration(saved savedGeneration) *generation {
 	}
 	c := saved.Config
 	c.Workers = c.workers()
-	allowed, quota := allowedCPUs(), AutoWorkers()
+	allowed, quota := host.AllowedCPUs(), host.AutoWorkers()
 	r := recipe{command: *saved.Command, cpus: func(slot int) []int { return c.cpus(slot, allowed, quota) }}
 	g.resolved.Store(&r)
 	g.resolve = func() (recipe, error) { return r, nil }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/civil"
+	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -147,7 +148,7 @@ func (c App) workers() int {
 	if c.Workers > 0 {
 		return c.Workers
 	}
-	return AutoWorkers()
+	return host.AutoWorkers()
 }
 
 func (c App) addresses() ([]listen.Address, error) {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/host"
 )
 
 // master is a Supervisor that runs, with workers that are this test program.
@@ -323,7 +324,7 @@ func TestScaleWaitsForItsWorkers(t *testing.T) {
 	if a := m.app("web"); a.Ready != 1 || len(a.Workers) != 1 {
 		t.Errorf("%+v", a)
 	}
-	m.refused(control.Order{Verb: control.VerbScale, App: "web", N: MaxWorkers + 1}, http.StatusUnprocessableEntity, "1024")
+	m.refused(control.Order{Verb: control.VerbScale, App: "web", N: host.MaxWorkers + 1}, http.StatusUnprocessableEntity, "1024")
 	m.refused(control.Order{Verb: control.VerbScale, App: "web", N: -2, By: true}, http.StatusUnprocessableEntity, "-1")
 	m.behave("fail")
 	steps, err := m.do(control.Order{Verb: control.VerbScale, App: "web", N: 2})

@@ -42,8 +42,6 @@ const (
 	OnFullDrop  = "drop"  // what the log cannot take is dropped, and counted
 )
 
-// MaxWorkers is the most workers that one app can have.
-const MaxWorkers = 1024
 
 // Config says what one master supervises. [Load] reads it from a file, [Single] makes it from a command line, and a
 // program that embeds the supervisor builds it in Go: there a zero field means its default.

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+	"github.com/tinehq/tine/supervisor/host"
 )
 
 // config decodes the whole file. What each key means is said at the fields of Config.
@@ -113,7 +114,7 @@ func (d *decoder) appFields(a *App) []field {
 		{"env", d.env(&a.Env)},
 		{"env_file", d.list(&a.EnvFiles, d.absolute)},
 		{"listen", d.list(&a.Listen, d.absoluteSocket)},
-		{"workers", d.integer(&a.Workers, 1, MaxWorkers, "auto")},
+		{"workers", d.integer(&a.Workers, 1, host.MaxWorkers, "auto")},
 		{"restart", d.word(&a.Restart, RestartOnFailure, RestartAlways, RestartNever)},
 		{"backoff", d.sectionOf([]field{
 			{"base", d.duration(&a.Backoff.Base)},
@@ -127,8 +128,8 @@ func (d *decoder) appFields(a *App) []field {
 		{"drain_timeout", d.duration(&a.DrainTimeout)},
 		{"kill_after", d.duration(&a.KillAfter)},
 		{"rollout", d.word(&a.Rollout, RolloutSurge, RolloutStopFirst)},
-		{"max_surge", d.integer(&a.MaxSurge, 1, MaxWorkers, "")},
-		{"max_unavailable", d.integer(&a.MaxUnavailable, 0, MaxWorkers, "")},
+		{"max_surge", d.integer(&a.MaxSurge, 1, host.MaxWorkers, "")},
+		{"max_unavailable", d.integer(&a.MaxUnavailable, 0, host.MaxWorkers, "")},
 		{"gomaxprocs", d.integer(&a.GOMAXPROCS, 1, 65536, "auto")},
 		{"gomemlimit", d.memory(&a.GOMEMLIMIT)},
 		{"cpu_affinity", d.word(&a.CPUAffinity, CPUAffinityAuto, CPUAffinityOff)},
@@ -142,7 +143,7 @@ func (d *decoder) appFields(a *App) []field {
 		{"max_age", d.optional(&a.MaxAge)},
 		{"max_rss", d.size(&a.MaxRSS)},
 		{"recycle_jitter", d.share(&a.RecycleJitter)},
-		{"standby", d.integer(&a.Standby, 0, MaxWorkers, "off")},
+		{"standby", d.integer(&a.Standby, 0, host.MaxWorkers, "off")},
 		{"dump_dir", d.pathInto(&a.DumpDir)},
 		{"namespace", d.textInto(&a.Namespace)},
 		{"depends_on", d.dependsOn(&a.DependsOn)},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/listen"
 )
 
@@ -99,7 +100,7 @@ func (c *checker) app(path string, a App) {
 			c.fail(index(join(path, "env_file"), i), "is empty: write the path of a file")
 		}
 	}
-	c.between(join(path, "workers"), a.Workers, 0, MaxWorkers)
+	c.between(join(path, "workers"), a.Workers, 0, host.MaxWorkers)
 	c.oneOf(join(path, "restart"), a.Restart, RestartOnFailure, RestartAlways, RestartNever)
 	c.oneOf(join(path, "rollout"), a.Rollout, RolloutSurge, RolloutStopFirst)
 	c.oneOf(join(path, "cpu_affinity"), a.CPUAffinity, CPUAffinityAuto, CPUAffinityOff)
@@ -117,8 +118,8 @@ func (c *checker) app(path string, a App) {
 	c.notNegative(join(path, "drain_delay"), a.DrainDelay)
 	c.notNegative(join(path, "drain_timeout"), a.DrainTimeout)
 	c.positive(join(path, "kill_after"), a.KillAfter)
-	c.between(join(path, "max_surge"), a.MaxSurge, 1, MaxWorkers)
-	c.between(join(path, "max_unavailable"), a.MaxUnavailable, 0, MaxWorkers)
+	c.between(join(path, "max_surge"), a.MaxSurge, 1, host.MaxWorkers)
+	c.between(join(path, "max_unavailable"), a.MaxUnavailable, 0, host.MaxWorkers)
 	c.between(join(path, "gomaxprocs"), a.GOMAXPROCS, 0, 65536)
 	if a.GOMEMLIMIT < -1 {
 		c.fail(join(path, "gomemlimit"), "%d is negative", a.GOMEMLIMIT)
@@ -163,7 +164,7 @@ func (c *checker) recycling(path string, a App) {
 		c.fail(join(path, "max_rss"), "%d bytes is too little: write off or at least 1MiB", a.MaxRSS)
 	}
 	c.share(join(path, "recycle_jitter"), a.RecycleJitter)
-	c.between(join(path, "standby"), a.Standby, 0, MaxWorkers)
+	c.between(join(path, "standby"), a.Standby, 0, host.MaxWorkers)
 	if strings.ContainsRune(a.DumpDir, 0) {
 		c.fail(join(path, "dump_dir"), "contains a zero byte")
 	}

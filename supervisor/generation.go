@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/proc"
 )
 
@@ -78,7 +79,7 @@ func resolve(c App) (recipe, error) {
 	if err != nil {
 		return recipe{}, err
 	}
-	allowed, quota := allowedCPUs(), AutoWorkers()
+	allowed, quota := host.AllowedCPUs(), host.AutoWorkers()
 	return recipe{
 		command: command,
 		cpus:    func(slot int) []int { return c.cpus(slot, allowed, quota) },

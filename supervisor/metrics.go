@@ -6,6 +6,7 @@ import (
 
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/metrics"
+	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
 )
@@ -48,8 +49,8 @@ func (c measured) Snapshot(ctx context.Context) (*metrics.Snapshot, error) {
 			continue
 		default:
 		}
-		if u, err := usageOf(p.proc.PID()); err == nil {
-			m.Apps[p.app].Slots[p.slot].RSS += u.rss
+		if u, err := host.UseOf(p.proc.PID()); err == nil {
+			m.Apps[p.app].Slots[p.slot].RSS += u.RSS
 		}
 	}
 	return &m.Snapshot, nil

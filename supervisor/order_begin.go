@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
@@ -224,8 +225,8 @@ func (l *loop) beginScale(o *order, a *app) error {
 	if o.By {
 		n += before
 	}
-	if n < 0 || n > MaxWorkers {
-		return wrongField("n", "app %s can have 0 to %d workers, not %d", a.name, MaxWorkers, n)
+	if n < 0 || n > host.MaxWorkers {
+		return wrongField("n", "app %s can have 0 to %d workers, not %d", a.name, host.MaxWorkers, n)
 	}
 	o.total = n
 	over := l.awaitReady(o, a, func(slot int) bool { return slot >= before })

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"github.com/tinehq/tine/supervisor/host"
 	"maps"
 	"slices"
 	"strconv"
@@ -20,7 +21,7 @@ func (c App) runtimeDefaults(env []string) []string {
 	if !has(env, "GOMAXPROCS") {
 		out = append(out, "GOMAXPROCS="+strconv.Itoa(c.gomaxprocs()))
 	}
-	container, _ := MemoryLimit()
+	container, _ := host.MemoryLimit()
 	if limit := c.gomemlimit(container); limit > 0 && !has(env, "GOMEMLIMIT") {
 		out = append(out, "GOMEMLIMIT="+strconv.FormatInt(limit, 10))
 	}
@@ -34,7 +35,7 @@ func (c App) gomaxprocs() int {
 	if c.GOMAXPROCS > 0 {
 		return c.GOMAXPROCS
 	}
-	return max(AutoWorkers()/c.workers(), 1)
+	return max(host.AutoWorkers()/c.workers(), 1)
 }
 
 // cpus is the CPU that the worker of a slot is bound to, or nil. Bound workers serve

@@ -5,18 +5,19 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/proc"
 )
 
 func TestWorkersShareTheCPUs(t *testing.T) {
 	for _, c := range []struct{ workers, want int }{
-		{AutoWorkers(), 1},
-		{1, AutoWorkers()},
-		{AutoWorkers() + 1, 1},
+		{host.AutoWorkers(), 1},
+		{1, host.AutoWorkers()},
+		{host.AutoWorkers() + 1, 1},
 		{0, 1},
 	} {
 		if got := (App{Workers: c.workers}).gomaxprocs(); got != c.want {
-			t.Errorf("%d workers on %d CPUs: GOMAXPROCS %d each, want %d", c.workers, AutoWorkers(), got, c.want)
+			t.Errorf("%d workers on %d CPUs: GOMAXPROCS %d each, want %d", c.workers, host.AutoWorkers(), got, c.want)
 		}
 	}
 	if got := (App{Workers: 9, GOMAXPROCS: 3}).gomaxprocs(); got != 3 {
@@ -101,7 +102,7 @@ func TestEnvironmentWeakestFirst(t *testing.T) {
 }
 
 func TestGOMAXPROCSIsGivenWhereNobodySaysIt(t *testing.T) {
-	c := App{Workers: AutoWorkers() * 4}
+	c := App{Workers: host.AutoWorkers() * 4}
 	env, err := environment(c, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/proc"
 )
 
@@ -19,12 +20,6 @@ const (
 	samplesKept = 7
 )
 
-// usage is what the system says of one process.
-type usage struct {
-	rss int64         // bytes
-	cpu time.Duration // used since its start, by itself: not by its children
-}
-
 // sampler makes rates and recent latencies of what grows, from one question to the
 // next: nobody asked means that nothing is measured. Safe for concurrent use; who asks
 // at the same time waits. The zero sampler is ready.
@@ -37,7 +32,7 @@ type sampler struct {
 type sampled struct {
 	asked   bool // in the round under way
 	at      time.Time
-	used    usage
+	used    host.Use
 	percent float64
 	bases   []base // oldest first
 }
@@ -89,16 +84,16 @@ func (s *sampler) sample(now time.Time, p *proc.Process, latencies *ipc.Histogra
 		return r
 	default:
 	}
-	u, err := usageOf(p.PID())
+	u, err := host.UseOf(p.PID())
 	if err != nil {
 		return r
 	}
-	r.rss = u.rss
+	r.rss = u.RSS
 	switch since := now.Sub(w.at); {
 	case w.at.IsZero():
 		w.at, w.used = now, u
 	case since >= sampleApart:
-		w.percent = max(100*float64(u.cpu-w.used.cpu)/float64(since), 0)
+		w.percent = max(100*float64(u.CPU-w.used.CPU)/float64(since), 0)
 		w.at, w.used = now, u
 	}
 	r.percent = w.percent

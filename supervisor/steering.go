@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/listen"
 )
 
@@ -14,7 +15,7 @@ func (c App) steering() listen.Options {
 	if c.Steering != SteeringAuto {
 		o.Best = listen.Kind(c.Steering)
 	}
-	allowed, quota := allowedCPUs(), AutoWorkers()
+	allowed, quota := host.AllowedCPUs(), host.AutoWorkers()
 	o.CPU = func(slot int) int {
 		if cpus := c.cpus(slot, allowed, quota); len(cpus) == 1 {
 			return cpus[0]

@@ -10,6 +10,7 @@ import (
 	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/listen"
 	"golang.org/x/sys/unix"
@@ -60,12 +61,12 @@ The exit status is 0 whatever is found.`,
 func diagnose(can []listen.Capability) diagnosis {
 	d := diagnosis{
 		Tine: versionText(), Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH,
-		Kernel: kernel(), UID: os.Getuid(), CPUs: runtime.NumCPU(), Workers: supervisor.AutoWorkers(),
+		Kernel: kernel(), UID: os.Getuid(), CPUs: runtime.NumCPU(), Workers: host.AutoWorkers(),
 		Steering: best(can), Capabilities: can,
 	}
 	d.Masters = control.Where()
-	d.CPUQuota, _ = supervisor.CPUQuota()
-	d.MemoryLimit, _ = supervisor.MemoryLimit()
+	d.CPUQuota, _ = host.CPUQuota()
+	d.MemoryLimit, _ = host.MemoryLimit()
 	d.Descriptors = supervisor.ShareDescriptors(keeper.RoomFor(keeper.DefaultMaxFiles))
 	return d
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/tinehq/tine/supervisor"
+	"github.com/tinehq/tine/supervisor/host"
 )
 
 // interpreters by the ending of a script, as PM2 has them.
@@ -173,7 +174,7 @@ func (s *source) workers() {
 	case err == nil && n < 0:
 		s.put("workers", "auto", "was "+text+": all CPUs but so many")
 		s.i.note(s.name, "instances", "%s (all CPUs but so many) has no counterpart: it is auto, which is one per CPU", text)
-	case err == nil && n <= supervisor.MaxWorkers:
+	case err == nil && n <= host.MaxWorkers:
 		s.put("workers", strconv.Itoa(n), "")
 	default:
 		s.i.note(s.name, "instances", "%q is no number of workers and was left out", text)

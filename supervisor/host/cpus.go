@@ -1,4 +1,4 @@
-package supervisor
+package host
 
 import (
 	"io/fs"
@@ -7,6 +7,9 @@ import (
 	"strconv"
 	"strings"
 )
+
+// MaxWorkers is the most workers that one app can have, however many CPUs there are.
+const MaxWorkers = 1024
 
 // The limits of the control groups that a process is in, of version 1, 2 or both at once, as a container or a service
 // manager sets them. Each group up to the root that is visible counts: the lowest limit is the one that holds.

@@ -1,4 +1,4 @@
-package supervisor
+package host
 
 import (
 	"os"
@@ -30,8 +30,8 @@ func CPUQuota() (float64, bool) {
 	return quota, true
 }
 
-// allowedCPUs lists the CPUs that this process may run on.
-func allowedCPUs() []int {
+// AllowedCPUs lists the CPUs that this process may run on.
+func AllowedCPUs() []int {
 	var set unix.CPUSet
 	if unix.SchedGetaffinity(0, &set) != nil {
 		return nil

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package supervisor
+package host
 
 import "runtime"
 
@@ -13,5 +13,5 @@ func CPUQuota() (float64, bool) { return 0, false }
 // MemoryLimit returns the memory limit of the control groups that this process is in; false: there is none.
 func MemoryLimit() (int64, bool) { return 0, false }
 
-// allowedCPUs lists the CPUs that workers can be bound to: none where the system does not let one choose.
-func allowedCPUs() []int { return nil }
+// AllowedCPUs lists the CPUs that workers can be bound to: none where the system does not let one choose.
+func AllowedCPUs() []int { return nil }
