@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/listen"
 )
 
@@ -31,7 +32,7 @@ func isOwn(name string) bool {
 
 // activate takes the sockets out of what this process was started with. What is none, and not a master's own, is closed and
 // said.
-func (l *loop) activate(c *Config) {
+func (l *loop) activate(c *config.Config) {
 	l.given = &activation{}
 	names := []string{}
 	for name := range l.s.inherited {
@@ -62,12 +63,12 @@ func (l *loop) activate(c *Config) {
 }
 
 // wanted says whether some app of c serves the socket.
-func (v *activation) wanted(g *listen.Given, c *Config) bool {
+func (v *activation) wanted(g *listen.Given, c *config.Config) bool {
 	for _, a := range c.Apps {
 		if len(c.Apps) == 1 && len(a.Listen) == 0 {
 			return true
 		}
-		addresses, err := a.addresses()
+		addresses, err := a.Addresses()
 		if err != nil || slices.ContainsFunc(addresses, g.Serves) {
 			return true
 		}
@@ -76,8 +77,8 @@ func (v *activation) wanted(g *listen.Given, c *Config) bool {
 }
 
 // addresses are those of an app, and those of all sockets if it serves them.
-func (v *activation) addresses(c App) ([]listen.Address, error) {
-	all, err := c.addresses()
+func (v *activation) addresses(c config.App) ([]listen.Address, error) {
+	all, err := c.Addresses()
 	if err == nil && len(all) == 0 && c.Name == v.alone {
 		for _, g := range v.sockets {
 			all = append(all, g.Address())

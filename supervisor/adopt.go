@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/config/file"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/listen"
@@ -21,7 +23,7 @@ import (
 
 // adopt makes the apps again that the last master has left, with their sockets and
 // workers, as they were. config is what that one ran with: see goOnWith.
-func (l *loop) adopt(state savedState, config *Config) error {
+func (l *loop) adopt(state savedState, config *config.Config) error {
 	l.kept.keys, l.wasReady = state.Keys, state.WasReady // the first step writes the record anew
 	l.stopping, l.asked, l.stop = state.Stopping, state.Asked, state.Stop.restored()
 	state.dated()
@@ -95,7 +97,7 @@ func (l *loop) adoptSockets(saved savedSockets, apps []savedApp) (*sockets, erro
 	if i < 0 {
 		return nil, fmt.Errorf("cannot adopt sockets %d: they are of no app", saved.Key)
 	}
-	o := apps[i].Config.steering()
+	o := apps[i].Config.SteeringOptions()
 	o.Given = l.given.sockets
 	lent := maps.Clone(files)
 	l.given.lend(saved.Set, lent)
@@ -115,8 +117,7 @@ func (l *loop) adoptApp(saved savedApp, s *sockets, ago time.Duration) (*app, er
 	if s == nil {
 		return nil, fmt.Errorf("cannot adopt app %s: its sockets are not in the record", saved.Config.Name)
 	}
-	config := saved.Config
-	config.complete = true
+	config := saved.Config.Restored()
 	core, err := pool.Restore(poolConfig(config), saved.Pool, time.Now(), ago)
 	if err != nil {
 		return nil, fmt.Errorf("cannot adopt app %s: %w", config.Name, err)
@@ -129,7 +130,7 @@ func (l *loop) adoptApp(saved savedApp, s *sockets, ago time.Duration) (*app, er
 	}
 	a.restoreHistory(saved.History)
 	for n, g := range saved.Generations {
-		g.Config.complete = true
+		g.Config = g.Config.Restored()
 		a.generations[n] = l.restoredGeneration(g)
 	}
 	a.current = a.generations[core.Status().Generation]
@@ -150,9 +151,9 @@ func (l *loop) restoredGeneration(saved savedGeneration) *generation {
 		return g
 	}
 	c := saved.Config
-	c.Workers = c.workers()
+	c.Workers = c.Slots()
 	allowed, quota := host.AllowedCPUs(), host.AutoWorkers()
-	r := recipe{command: *saved.Command, cpus: func(slot int) []int { return c.cpus(slot, allowed, quota) }}
+	r := recipe{command: *saved.Command, cpus: func(slot int) []int { return c.CPUs(slot, allowed, quota) }}
 	g.resolved.Store(&r)
 	g.resolve = func() (recipe, error) { return r, nil }
 	g.pin(l.s.pins, func(_ string, id *proc.FileID, _ bool) *pin { return l.s.pins.inherit(id, l.s.inherited) }, false)
@@ -383,11 +384,11 @@ func (l *loop) parked(m *member) bool {
 
 // goOnWith starts what the last master had not come to start of the config that it ran with: apps that wait for others,
 // and what was left to do of a config that it was applying. A rollout that was aborted is not tried again.
-func (l *loop) goOnWith(config *Config) {
+func (l *loop) goOnWith(cfg *config.Config) {
 	if l.stopping {
 		return
 	}
-	if len(Diff(l.config, config)) > 0 {
-		l.prepare(config, true)
+	if len(file.Diff(l.config, cfg)) > 0 {
+		l.prepare(cfg, true)
 	}
 }

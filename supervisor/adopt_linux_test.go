@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/config/file"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/handover"
 	"github.com/tinehq/tine/supervisor/keeper"
@@ -29,7 +30,7 @@ const keptRole = "TEST_KEPT_MASTER"
 
 // runKept is the keeper of these tests, and the master of the config that the
 // environment names.
-func runKept(config string) int {
+func runKept(cfg string) int {
 	playOldKernel()
 	keeper.Main()
 	began := false // by an upgrade
@@ -44,8 +45,8 @@ func runKept(config string) int {
 	if err = errors.Join(err, e, eu); err == nil && u.HasParent() {
 		files, err = u.Receive(context.Background())
 		began = true
-		err = errors.Join(err, atStep(config, atReceived))
-		if _, e := os.Stat(filepath.Join(filepath.Dir(config), "die")); e == nil {
+		err = errors.Join(err, atStep(cfg, atReceived))
+		if _, e := os.Stat(filepath.Join(filepath.Dir(cfg), "die")); e == nil {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		}
 	}
@@ -53,16 +54,16 @@ func runKept(config string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	conf, err := Load(config)
+	conf, err := file.Load(cfg)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
 	opts := []Option{}
 	if began {
-		opts = append(opts, WithSuccession(c.Lead, func(context.Context) error { return followed(u, config) }))
+		opts = append(opts, WithSuccession(c.Lead, func(context.Context) error { return followed(u, cfg) }))
 	}
-	s, err := New(conf, append(opts, WithSignals(), WithStore(c, files), WithUpgrader(u), WithNextKeeper(succeedUnless(config)), WithControl(filepath.Join(filepath.Dir(config), "c", "s")))...)
+	s, err := New(conf, append(opts, WithSignals(), WithStore(c, files), WithUpgrader(u), WithNextKeeper(succeedUnless(cfg)), WithControl(filepath.Join(filepath.Dir(cfg), "c", "s")))...)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
@@ -85,7 +86,7 @@ func runKept(config string) int {
 	signal.Notify(upgrades, syscall.Signal(40))
 	go func() {
 		for range upgrades { // to what the file says
-			binary, err := os.ReadFile(filepath.Join(filepath.Dir(config), "binary"))
+			binary, err := os.ReadFile(filepath.Join(filepath.Dir(cfg), "binary"))
 			if err == nil {
 				err = s.Upgrade(context.Background(), string(binary))
 			}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/civil"
-	"github.com/tinehq/tine/supervisor/host"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -23,7 +23,7 @@ type app struct {
 	deadline    time.Time // of the pool
 	waits       bool      // for a worker: see pool.Waits
 	name        string
-	config      App
+	config      config.App
 	pool        *pool.Pool
 	sockets     *sockets
 	members     map[pool.WorkerID]*member
@@ -111,7 +111,7 @@ type lastExit struct {
 // openApp resolves the command and opens the sockets, so that what is wrong with
 // either is known before anything runs. It may wait for a disk or a name server.
 // The sockets of an app that it replaces are used as they are; the caller counts.
-func openApp(c App, replaces *app, given *activation) (*app, error) {
+func openApp(c config.App, replaces *app, given *activation) (*app, error) {
 	g := newGeneration(c)
 	if _, err := g.resolve(); err != nil {
 		return nil, err
@@ -133,34 +133,14 @@ func openApp(c App, replaces *app, given *activation) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := c.steering()
+	o := c.SteeringOptions()
 	o.Given = given.sockets
-	set, err := listen.Open(addresses, c.workers(), o)
+	set, err := listen.Open(addresses, c.Slots(), o)
 	if err != nil {
 		return nil, err
 	}
 	a.sockets = newSockets(set)
 	return a, nil
-}
-
-// workers is the number of slots that the config asks for.
-func (c App) workers() int {
-	if c.Workers > 0 {
-		return c.Workers
-	}
-	return host.AutoWorkers()
-}
-
-func (c App) addresses() ([]listen.Address, error) {
-	var all []listen.Address
-	for _, text := range c.Listen {
-		a, err := listen.Parse(text)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, a)
-	}
-	return all, nil
 }
 
 // listening is where the app listens, with the real port where the config says 0.
@@ -172,22 +152,22 @@ func (a *app) listening() (all []string) {
 }
 
 var restarts = map[string]pool.Restart{
-	RestartOnFailure: pool.RestartOnFailure,
-	RestartAlways:    pool.RestartAlways,
-	RestartNever:     pool.RestartNever,
+	config.RestartOnFailure: pool.RestartOnFailure,
+	config.RestartAlways:    pool.RestartAlways,
+	config.RestartNever:     pool.RestartNever,
 }
 
-func poolConfig(c App) pool.Config {
+func poolConfig(c config.App) pool.Config {
 	return pool.Config{
-		Workers:        c.workers(),
+		Workers:        c.Slots(),
 		Restart:        restarts[c.Restart],
 		Backoff:        pool.Backoff(c.Backoff),
 		StartLimit:     c.StartLimit,
-		ReadyTimeout:   c.readyTimeout(),
+		ReadyTimeout:   c.StartTimeout(),
 		DrainDelay:     c.DrainDelay,
 		DrainTimeout:   c.DrainTimeout,
 		KillAfter:      c.KillAfter,
-		StopFirst:      c.Rollout == RolloutStopFirst,
+		StopFirst:      c.Rollout == config.RolloutStopFirst,
 		MaxSurge:       c.MaxSurge,
 		MaxUnavailable: c.MaxUnavailable,
 		StallTimeout:   c.StallTimeout,

@@ -3,13 +3,13 @@ package supervisor
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -17,19 +17,19 @@ import (
 // plan is what a new config changes. First everything that it adds is opened, in a
 // goroutine because that may wait; only when all of it is there anything changes.
 type plan struct {
-	asked     *Config // as it came
-	goesOn    bool    // what the last master ran with, or was applying: nobody has asked for it anew
-	config    *Config // with its defaults
+	asked     *config.Config // as it came
+	goesOn    bool           // what the last master ran with, or was applying: nobody has asked for it anew
+	config    *config.Config // with its defaults
 	newcomers []newcomer
 	leaving   []predecessor
 	given     *activation
-	added     []*app // the newcomers that are open
-	places    places // of all addresses, old and new; known once it is open
+	added     []*app        // the newcomers that are open
+	places    config.Places // of all addresses, old and new; known once it is open
 }
 
 // newcomer is an app to open.
 type newcomer struct {
-	config App
+	config config.App
 }
 
 // predecessor is an app that goes because of the same config, or is going already, and the addresses that it has.
@@ -40,9 +40,9 @@ type predecessor struct {
 
 // applyConfig begins to make a validated config the one that runs. While an earlier
 // one is being opened, it waits; of several that wait the newest counts.
-func (l *loop) applyConfig(c *Config) { l.prepare(c, false) }
+func (l *loop) applyConfig(c *config.Config) { l.prepare(c, false) }
 
-func (l *loop) prepare(c *Config, goesOn bool) {
+func (l *loop) prepare(c *config.Config, goesOn bool) {
 	if l.stopping {
 		l.logs.Warn().Msg("configuration not applied: stopping")
 		return
@@ -64,12 +64,12 @@ func (l *loop) prepare(c *Config, goesOn bool) {
 		if !a.ended {
 			running = append(running, a.config.Listen...)
 		}
-		if goes := a.leaving || !p.config.names(a); !a.ended && goes && len(a.config.Listen) > 0 {
+		if goes := a.leaving || !p.config.Has(a.name); !a.ended && goes && len(a.config.Listen) > 0 {
 			p.leaving = append(p.leaving, predecessor{a, a.config.Listen})
 		}
 	}
 	l.s.wg.Go(func() {
-		p.places = placesOf(p.config, running)
+		p.places = config.PlacesOf(p.config, running)
 		err := p.open()
 		for until := time.Now().Add(letGoTime); p.goesOn && errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(until); {
 			select {
@@ -94,18 +94,13 @@ const (
 )
 
 // predecessor is the app on the very addresses of a new one, whatever they are written like.
-func (p *plan) predecessor(config App) *app {
+func (p *plan) predecessor(config config.App) *app {
 	for _, old := range p.leaving {
-		if len(config.Listen) > 0 && p.places.same(old.listen, config.Listen) {
+		if len(config.Listen) > 0 && p.places.Same(old.listen, config.Listen) {
 			return old.app
 		}
 	}
 	return nil
-}
-
-// names says whether c has an app of a's name.
-func (c *Config) names(a *app) bool {
-	return slices.ContainsFunc(c.Apps, func(n App) bool { return n.Name == a.name })
 }
 
 func (p *plan) open() error {
@@ -181,7 +176,7 @@ func (l *loop) carryThrough(p *plan) {
 	}
 	for _, a := range l.apps {
 		switch {
-		case p.config.names(a):
+		case p.config.Has(a.name):
 		case a.halted: // and stays away
 			a.halted, a.leaving, a.opening = false, true, nil
 		case a.ended || a.leaving:
@@ -229,7 +224,7 @@ func (l *loop) carryThrough(p *plan) {
 // routeLogs sends the output of each app where its config says. A file that cannot be
 // opened is said when the first line comes for it.
 func (l *loop) routeLogs() {
-	var configs []App
+	var configs []config.App
 	for _, a := range l.apps {
 		configs = append(configs, a.config)
 	}
@@ -249,34 +244,34 @@ func (l *loop) succeed(a *app) {
 	}
 }
 
-func (l *loop) change(a *app, config App, p *plan) {
+func (l *loop) change(a *app, cfg config.App, p *plan) {
 	l.changed(a)
 	old := a.config
-	unrolled := a.unrolled(config) && !(p.goesOn && a.history.lastRollout != nil)
+	unrolled := a.unrolled(cfg) && !(p.goesOn && a.history.lastRollout != nil)
 	warn := l.logs.Warn
 	if p.goesOn {
 		warn = l.logs.Debug // the last master has said it
 	}
-	if !slices.Equal(old.Listen, config.Listen) {
-		if p.places.same(old.Listen, config.Listen) {
-			config.Listen = old.Listen // another way to write them
+	if !slices.Equal(old.Listen, cfg.Listen) {
+		if p.places.Same(old.Listen, cfg.Listen) {
+			cfg.Listen = old.Listen // another way to write them
 		}
 	}
-	if !slices.Equal(old.Listen, config.Listen) {
+	if !slices.Equal(old.Listen, cfg.Listen) {
 		warn().Str("app", a.name).Strs("listen", old.Listen).Msg("the app keeps its addresses: new ones take effect when Tine is started again")
-		config.Listen = old.Listen
+		cfg.Listen = old.Listen
 	}
-	if steered := config.steeredAs(old); !reflect.DeepEqual(steered, config) {
+	if steered := cfg.SteeredAs(old); !reflect.DeepEqual(steered, cfg) {
 		warn().Str("app", a.name).Str("policy", old.Policy).Str("steering", old.Steering).Msg("the app keeps its steering: a new policy, kind or bound takes effect when Tine is started again")
-		config = steered
+		cfg = steered
 	}
-	if reflect.DeepEqual(old, config) && !unrolled {
+	if reflect.DeepEqual(old, cfg) && !unrolled {
 		return
 	}
-	a.config = config
+	a.config = cfg
 	l.setPulse(a.sockets)
-	next := poolConfig(config)
-	if config.Workers == old.Workers {
+	next := poolConfig(cfg)
+	if cfg.Workers == old.Workers {
 		// Scaled by hand since then, perhaps: that stays.
 		next.Workers = a.pool.Status().Wanted
 	}
@@ -290,24 +285,17 @@ func (l *loop) change(a *app, config App, p *plan) {
 	if a.config.OneShot {
 		return // the next time
 	}
-	if startedDifferently(old, config) || unrolled {
+	if config.StartedDifferently(old, cfg) || unrolled {
 		l.step(a, pool.Roll{Reason: configReason})
 	}
 }
 
-// steeredAs is c with what another config says of steering, which is decided when
-// the sockets are opened.
-func (c App) steeredAs(other App) App {
-	c.Policy, c.Steering, c.OnOverload, c.OverloadAt = other.Policy, other.Steering, other.OnOverload, other.OverloadAt
-	return c
-}
-
 // unrolled says whether the workers were started with something else than config
 // has, and no rollout is under way that may change it: the last one was aborted.
-func (a *app) unrolled(config App) bool {
+func (a *app) unrolled(cfg config.App) bool {
 	st := a.pool.Status()
 	g := a.generations[st.Generation]
-	return st.Rollout == nil && g != nil && !g.back && startedDifferently(g.config, config)
+	return st.Rollout == nil && g != nil && !g.back && config.StartedDifferently(g.config, cfg)
 }
 
 // isHalted says whether an app of that name was stopped by an order. It stays so,
@@ -318,32 +306,26 @@ func (l *loop) isHalted(name string) bool {
 }
 
 // changeHalted is for the next start.
-func (a *app) changeHalted(config App) {
+func (a *app) changeHalted(config config.App) {
 	if config.Workers != a.config.Workers {
-		a.startWith = config.workers()
+		a.startWith = config.Slots()
 	}
 	a.config = config
 }
 
 // done is whether an app of this very config has run and ended by itself: it is not
 // started again because another app's config has changed.
-func (l *loop) done(config App) bool {
+func (l *loop) done(config config.App) bool {
 	return slices.ContainsFunc(l.apps, func(a *app) bool {
 		return a.ended && !a.leaving && a.name == config.Name && reflect.DeepEqual(a.config, config)
 	})
 }
 
-// startedDifferently says whether a worker of b is another process than one of a.
-func startedDifferently(a, b App) bool {
-	return !slices.Equal(a.Command, b.Command) || a.Dir != b.Dir || !maps.Equal(a.Env, b.Env) ||
-		!slices.Equal(a.EnvFiles, b.EnvFiles) || a.GOMAXPROCS != b.GOMAXPROCS || a.GOMEMLIMIT != b.GOMEMLIMIT || a.CPUAffinity != b.CPUAffinity
-}
-
 // applySources ends the sources that are gone or changed and starts those that are
 // new or changed. A value whose source is gone is gone too.
-func (l *loop) applySources(values []CacheValue) {
+func (l *loop) applySources(values []config.CacheValue) {
 	for key, j := range l.jobs {
-		i := slices.IndexFunc(values, func(v CacheValue) bool { return v.Key == key })
+		i := slices.IndexFunc(values, func(v config.CacheValue) bool { return v.Key == key })
 		if i >= 0 && sameSource(values[i], j.config) {
 			continue
 		}

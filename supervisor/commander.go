@@ -10,6 +10,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/config/file"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -260,9 +261,9 @@ func (c commander) Logs(ctx context.Context, q control.LogQuery, yield func(cont
 }
 
 func (c commander) Config(ctx context.Context) ([]byte, error) {
-	config, err := c.s.running(ctx)
+	running, err := c.s.running(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return config.masked().YAML(), nil
+	return file.YAML(running.Masked()), nil
 }

@@ -4,109 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
 
+	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/config/file"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
-type getConfig struct{ answer chan<- *Config }
+type getConfig struct{ answer chan<- *config.Config }
 
 // The config that runs is never changed, so that it can be shared.
 func (g getConfig) apply(l *loop) { g.answer <- l.config }
 
 // running is the config that runs, with its defaults.
-func (s *Supervisor) running(ctx context.Context) (*Config, error) {
-	return ask(ctx, s, func(answer chan<- *Config) message { return getConfig{answer} })
-}
-
-// Mask stands for a value that is not shown.
-const mask = "***"
-
-// secretWords make a secret of a variable whose name has one of them as a word of its
-// own, or at its end (DBPASSWORD).
-var secretWords = []string{"PASSWORD", "PASSWD", "PASS", "PWD", "PASSPHRASE", "SECRET", "SECRETS", "TOKEN", "TOKENS", "KEY", "KEYS",
-	"CREDENTIAL", "CREDENTIALS", "AUTH", "COOKIE", "SALT", "DSN", "PRIVATE", "CERT", "SIGNATURE", "BEARER"}
-
-// isSecret says whether a variable is not for everybody: by its name, or because its
-// value is an address with a password in it.
-func isSecret(name, value string) bool {
-	words := strings.FieldsFunc(strings.ToUpper(name), func(r rune) bool { return r == '_' || r == '-' || r == '.' })
-	for _, w := range words {
-		if slices.ContainsFunc(secretWords, func(s string) bool { return w == s || len(s) > 3 && strings.HasSuffix(w, s) }) {
-			return true
-		}
-	}
-	return maskURL(value) != value
-}
-
-// maskURL hides the password of an address such as postgres://user:password@host/.
-func maskURL(text string) string {
-	scheme, rest, ok := strings.Cut(text, "://")
-	if !ok || strings.ContainsAny(scheme, " /") {
-		return text
-	}
-	end := strings.IndexAny(rest, "/?#")
-	if end < 0 {
-		end = len(rest)
-	}
-	at := strings.LastIndexByte(rest[:end], '@')
-	if at < 0 {
-		return text
-	}
-	user, _, has := strings.Cut(rest[:at], ":")
-	if !has {
-		return text
-	}
-	return scheme + "://" + user + ":" + mask + rest[at:]
-}
-
-// masked is a copy of c for people to see. Of the environment variables in it, those
-// that look like secrets have *** for their value: see isSecret. So has a password in
-// the address of a database. The files that it names are named, and not shown.
-func (c *Config) masked() *Config {
-	out := *c
-	out.Apps, out.Cache = slices.Clone(c.Apps), slices.Clone(c.Cache)
-	for i := range out.Apps {
-		out.Apps[i].Env = maskEnv(out.Apps[i].Env)
-	}
-	for i := range out.Cache {
-		out.Cache[i].Env = maskEnv(out.Cache[i].Env)
-		out.Cache[i].SQL.DSN = maskDSN(out.Cache[i].SQL)
-	}
-	return &out
-}
-
-func maskEnv(env map[string]string) map[string]string {
-	out := maps.Clone(env)
-	for name, value := range out {
-		switch masked := maskURL(value); {
-		case masked != value:
-			out[name] = masked
-		case value != "" && isSecret(name, value):
-			out[name] = mask
-		}
-	}
-	return out
-}
-
-// maskDSN hides all of a data source name that is not a file or an address.
-func maskDSN(s SQL) string {
-	switch {
-	case s.DSN == "" || s.Driver == "" || s.Driver == "sqlite":
-		return s.DSN
-	case strings.Contains(s.DSN, "://"):
-		return maskURL(s.DSN)
-	}
-	return mask
+func (s *Supervisor) running(ctx context.Context) (*config.Config, error) {
+	return ask(ctx, s, func(answer chan<- *config.Config) message { return getConfig{answer} })
 }
 
 // applyOutcome makes applyConfig tell what came of it.
 type applyAndTell struct {
-	config *Config
+	config *config.Config
 	answer chan<- error
 }
 
@@ -121,13 +41,13 @@ func (m applyAndTell) apply(l *loop) {
 
 // waitingApply is somebody who waits for a config to be applied.
 type waitingApply struct {
-	config *Config
+	config *config.Config
 	answer chan<- error
 }
 
 // applied tells those who wait for a config what came of it. One that was overtaken by
 // a newer one while it waited was not applied.
-func (l *loop) applied(config *Config, err error) {
+func (l *loop) applied(config *config.Config, err error) {
 	l.applying = slices.DeleteFunc(l.applying, func(w waitingApply) bool {
 		switch {
 		case w.config == config:
@@ -225,9 +145,9 @@ func (c commander) awaitRollouts(ctx context.Context, mark uint64) error {
 
 // loadAgainWithin is loadAgain for one who does not wait longer than ctx: a disk that
 // hangs is left to itself.
-func (s *Supervisor) loadAgainWithin(ctx context.Context) (*Config, error) {
+func (s *Supervisor) loadAgainWithin(ctx context.Context) (*config.Config, error) {
 	type loaded struct {
-		config *Config
+		config *config.Config
 		err    error
 	}
 	done := make(chan loaded, 1)
@@ -244,9 +164,9 @@ func (s *Supervisor) loadAgainWithin(ctx context.Context) (*Config, error) {
 }
 
 // difference is what a new config changes, with the secrets masked as in masked.
-func difference(old, next *Config) []control.Change {
+func difference(old, next *config.Config) []control.Change {
 	var all []control.Change
-	for _, c := range Diff(old, next) {
+	for _, c := range file.Diff(old, next) {
 		all = append(all, control.Change{Path: c.Path, Old: maskAt(c.Path, c.Old), New: maskAt(c.Path, c.New), Effect: c.Effect})
 	}
 	return all
@@ -255,11 +175,11 @@ func difference(old, next *Config) []control.Change {
 // maskAt masks the value of one key of the config, as masked does.
 func maskAt(path, value string) string {
 	_, name, isEnv := strings.Cut(path, ".env.")
-	switch masked := maskURL(value); {
+	switch masked := config.MaskURL(value); {
 	case masked != value:
 		return masked
-	case value != "" && (isEnv && isSecret(name, value) || strings.HasSuffix(path, ".dsn") && !strings.Contains(value, "/")):
-		return mask
+	case value != "" && (isEnv && config.IsSecret(name, value) || strings.HasSuffix(path, ".dsn") && !strings.Contains(value, "/")):
+		return config.Mask
 	}
 	return value
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -19,7 +20,7 @@ import (
 type survey struct {
 	control.Status
 	probes []probe
-	config *Config // that runs
+	config *config.Config // that runs
 }
 
 // probe is a worker that the system is asked about.

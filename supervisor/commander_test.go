@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/host"
 )
@@ -54,8 +55,8 @@ func bounded(t testing.TB) context.Context {
 	return ctx
 }
 
-func testApp(name, behaviour string, workers int) App {
-	a := NewApp(name, os.Args[0])
+func testApp(name, behaviour string, workers int) config.App {
+	a := config.NewApp(name, os.Args[0])
 	a.Listen, a.Workers = []string{"127.0.0.1:0"}, workers
 	a.Env = map[string]string{"TEST_BEHAVIOUR": behaviour, "GOMAXPROCS": "1"}
 	a.DrainDelay, a.KillAfter = 20*time.Millisecond, time.Second
@@ -64,10 +65,10 @@ func testApp(name, behaviour string, workers int) App {
 }
 
 // startMaster runs apps and waits until they are ready.
-func startMaster(t testing.TB, change func(*Config), opts ...Option) *master {
+func startMaster(t testing.TB, change func(*config.Config), opts ...Option) *master {
 	t.Helper()
 	m := &master{t: t, behaviour: filepath.Join(t.TempDir(), "behaviour"), log: &lockedBuffer{}, ended: make(chan error, 1)}
-	c := &Config{Name: "test", Log: Log{Format: "json", Level: "debug"}, Apps: []App{testApp("web", m.behaviour, 2)}}
+	c := &config.Config{Name: "test", Log: config.Log{Format: "json", Level: "debug"}, Apps: []config.App{testApp("web", m.behaviour, 2)}}
 	if change != nil {
 		change(c)
 	}
@@ -260,7 +261,7 @@ func TestReloadTellsEachSlot(t *testing.T) {
 func TestReloadThatFailsKeepsTheOldAndSaysWhy(t *testing.T) {
 	for how, words := range map[string]string{"fail": "cannot open the database", "hang": "waiting for the database"} {
 		t.Run(how, func(t *testing.T) {
-			m := startMaster(t, func(c *Config) { c.Apps[0].ReadyTimeout = 2 * time.Second })
+			m := startMaster(t, func(c *config.Config) { c.Apps[0].ReadyTimeout = 2 * time.Second })
 			before := pids(m.app("web"))
 			m.behave(how)
 			steps, err := m.do(control.Order{Verb: control.VerbReload, App: "web"})
@@ -486,7 +487,7 @@ func TestStartThatGivesUp(t *testing.T) {
 }
 
 func TestOrdersOnOneOfTwoApps(t *testing.T) {
-	m := startMaster(t, func(c *Config) { c.Apps = append(c.Apps, testApp("api", "", 1)) })
+	m := startMaster(t, func(c *config.Config) { c.Apps = append(c.Apps, testApp("api", "", 1)) })
 	m.must(control.Order{Verb: control.VerbStop, App: "api"})
 	m.must(control.Order{Verb: control.VerbStop, App: "web"})
 	st := m.status()
@@ -624,9 +625,9 @@ func TestOrderGoesOnWithoutItsCaller(t *testing.T) {
 }
 
 func TestApplyTellsAndApplies(t *testing.T) {
-	var next *Config
+	var next *config.Config
 	var mu sync.Mutex
-	m := startMaster(t, nil, WithReload(func() (*Config, error) {
+	m := startMaster(t, nil, WithReload(func() (*config.Config, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if next == nil {
@@ -692,7 +693,7 @@ func TestApplyTellsAndApplies(t *testing.T) {
 }
 
 func TestConfigHidesSecrets(t *testing.T) {
-	m := startMaster(t, func(c *Config) {
+	m := startMaster(t, func(c *config.Config) {
 		c.Apps[0].Env["DB_PASSWORD"] = "hunter2"
 		c.Apps[0].Env["DATABASE_URL"] = "postgres://me:hunter3@db/x"
 		c.Apps[0].Env["KEYBOARD"] = "qwertz"
@@ -713,7 +714,7 @@ func TestSecrets(t *testing.T) {
 		"PASSWORD": true, "DB_PASSWORD": true, "PGPASSWORD": true, "API_KEY": true, "aws_secret_access_key": true, "GITHUB_TOKEN": true,
 		"KEYBOARD": false, "MONKEY": false, "PATH": false, "AUTHOR": false, "PORT": false, "PASSENGERS": false,
 	} {
-		if got := isSecret(name, "x"); got != want {
+		if got := config.IsSecret(name, "x"); got != want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
@@ -725,7 +726,7 @@ func TestStatusOf64Workers(t *testing.T) {
 		t.Skip("starts 64 processes")
 	}
 	path := filepath.Join(t.TempDir(), "test.sock")
-	startMaster(t, func(c *Config) { c.Apps[0].Workers = 64 }, WithControl(path))
+	startMaster(t, func(c *config.Config) { c.Apps[0].Workers = 64 }, WithControl(path))
 	st, err := control.NewClient(path).Status(bounded(t))
 	if err != nil || st.Apps[0].Ready != 64 {
 		t.Fatalf("%+v, %v", st, err)
@@ -742,7 +743,7 @@ func TestStatusOf64Workers(t *testing.T) {
 // BenchmarkStatusOf64Workers is a round trip over the socket.
 func BenchmarkStatusOf64Workers(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "test.sock")
-	startMaster(b, func(c *Config) { c.Apps[0].Workers = 64 }, WithControl(path))
+	startMaster(b, func(c *config.Config) { c.Apps[0].Workers = 64 }, WithControl(path))
 	c := control.NewClient(path)
 	ctx := bounded(b)
 	for b.Loop() {
@@ -796,7 +797,7 @@ func TestControlThatCannotBeMade(t *testing.T) {
 }
 
 func TestOrdersToAll(t *testing.T) {
-	m := startMaster(t, func(c *Config) {
+	m := startMaster(t, func(c *config.Config) {
 		c.Apps = append(c.Apps, testApp("api", "", 1), testApp("job", "", 1))
 		c.Apps[1].Namespace, c.Apps[2].Namespace = "back", "back"
 	})

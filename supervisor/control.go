@@ -4,6 +4,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/dashboard"
 	"github.com/tinehq/tine/supervisor/keeper"
@@ -47,7 +48,7 @@ func moduleVersion() string {
 // and can be. The caller calls close, which returns when nobody is served any more.
 func (s *Supervisor) serveControl() (close func()) {
 	path := s.controlPath
-	if path == ControlOff {
+	if path == config.ControlOff {
 		path = ""
 	}
 	page := s.config.Dashboard
@@ -158,7 +159,7 @@ func (s *Supervisor) renewControl() {
 
 // serveDashboard begins to serve the page. Who looks at it is not who may change
 // something: that takes the token.
-func (s *Supervisor) serveDashboard(server *control.Server, c Dashboard) (close func()) {
+func (s *Supervisor) serveDashboard(server *control.Server, c config.Dashboard) (close func()) {
 	if c.Listen == "" {
 		s.inheritTCP(keptDashboard, "")
 		return func() {}

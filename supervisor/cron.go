@@ -5,6 +5,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/civil"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -18,7 +19,7 @@ func newSchedule(text string, now time.Time) (*civil.Clock, error) {
 	if text == "" {
 		return nil, nil
 	}
-	s, err := parseSchedule(text)
+	s, err := config.ParseSchedule(text)
 	if err != nil {
 		return nil, err
 	}

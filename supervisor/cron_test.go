@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -12,7 +13,7 @@ import (
 func TestScheduleOfTheLastMaster(t *testing.T) {
 	l := &loop{}
 	now := time.Now()
-	a := &app{config: App{Name: "job", CronRestart: "@every 1h"}, dueAt: now.Add(-time.Second)}
+	a := &app{config: config.App{Name: "job", CronRestart: "@every 1h"}, dueAt: now.Add(-time.Second)}
 	l.setSchedule(a)
 	if !a.schedule.Due(now) || a.schedule.Due(now) {
 		t.Errorf("next at %s", a.schedule.Next())
@@ -30,7 +31,7 @@ func TestScheduleOfTheLastMaster(t *testing.T) {
 }
 
 func TestCronRestartRolls(t *testing.T) {
-	m := startMaster(t, func(c *Config) {
+	m := startMaster(t, func(c *config.Config) {
 		c.Apps[0].CronRestart = "@every 1s"
 		j := oneShot("job", "exit 0")
 		j.CronRestart = "@every 1s"
@@ -56,11 +57,11 @@ func TestCronRestartRolls(t *testing.T) {
 // TestNotAtStart: a one-shot app that is left out at the start runs when its time comes, holds up nobody, and may be
 // started before.
 func TestNotAtStart(t *testing.T) {
-	m := startMaster(t, func(c *Config) {
+	m := startMaster(t, func(c *config.Config) {
 		soon, late := oneShot("soon", "exit 0"), oneShot("late", "exit 0")
 		soon.NotAtStart, soon.CronRestart = true, "@every 2s"
 		late.NotAtStart, late.CronRestart = true, "0 0 29 2 *"
-		c.Apps = []App{soon, late}
+		c.Apps = []config.App{soon, late}
 	})
 	if a := m.app("late"); a.State != control.AppWaiting || a.NextRun == nil || a.Error != "" || a.CrashesTotal != 0 {
 		t.Errorf("before its time: %+v", a)

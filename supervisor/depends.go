@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -49,9 +50,9 @@ func (d dependency) judge(name, need string) (verdict, string) {
 		return failed, "there is no app " + name
 	case d.starting:
 		return pending, name + " is being started"
-	case need == DependsReady && d.everReady && d.state == control.AppRunning:
+	case need == config.DependsReady && d.everReady && d.state == control.AppRunning:
 		return satisfied, ""
-	case need == DependsExited && d.state == control.AppFinished:
+	case need == config.DependsExited && d.state == control.AppFinished:
 		return satisfied, ""
 	}
 	switch d.state {
@@ -68,7 +69,7 @@ func (d dependency) judge(name, need string) (verdict, string) {
 			return failed, name + " was not started"
 		}
 	}
-	if need == DependsExited {
+	if need == config.DependsExited {
 		return pending, name + " has not finished"
 	}
 	return pending, name + " is not ready"

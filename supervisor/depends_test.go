@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -17,19 +18,19 @@ func TestJudgeOfDependencies(t *testing.T) {
 		want verdict
 		why  string
 	}{
-		"starts":              {dependency{state: control.AppRunning}, DependsReady, pending, "db is not ready"},
-		"ready":               {dependency{state: control.AppRunning, everReady: true}, DependsReady, satisfied, ""},
-		"job runs":            {dependency{state: control.AppRunning}, DependsExited, pending, "db has not finished"},
-		"job done":            {dependency{state: control.AppFinished}, DependsExited, satisfied, ""},
-		"gave up":             {dependency{state: control.AppGaveUp, reason: "exit code 3"}, DependsReady, failed, "db has failed: exit code 3"},
-		"job failed":          {dependency{state: control.AppGaveUp, reason: "x"}, DependsExited, failed, "db has failed: x"},
-		"is started again":    {dependency{state: control.AppGaveUp, starting: true}, DependsReady, pending, "db is being started"},
-		"finished, not ready": {dependency{state: control.AppFinished}, DependsReady, failed, "never ready"},
-		"stopped":             {dependency{state: control.AppStopped, everReady: true}, DependsReady, pending, "db is stopped"},
-		"stopping":            {dependency{state: control.AppStopping, everReady: true}, DependsReady, pending, "db is stopping"},
-		"waits":               {dependency{state: control.AppWaiting}, DependsReady, pending, "db is not ready"},
-		"waits in vain":       {dependency{state: control.AppWaiting, blocked: true}, DependsReady, failed, "db was not started"},
-		"not there":           {dependency{}, DependsReady, failed, "no app db"},
+		"starts":              {dependency{state: control.AppRunning}, config.DependsReady, pending, "db is not ready"},
+		"ready":               {dependency{state: control.AppRunning, everReady: true}, config.DependsReady, satisfied, ""},
+		"job runs":            {dependency{state: control.AppRunning}, config.DependsExited, pending, "db has not finished"},
+		"job done":            {dependency{state: control.AppFinished}, config.DependsExited, satisfied, ""},
+		"gave up":             {dependency{state: control.AppGaveUp, reason: "exit code 3"}, config.DependsReady, failed, "db has failed: exit code 3"},
+		"job failed":          {dependency{state: control.AppGaveUp, reason: "x"}, config.DependsExited, failed, "db has failed: x"},
+		"is started again":    {dependency{state: control.AppGaveUp, starting: true}, config.DependsReady, pending, "db is being started"},
+		"finished, not ready": {dependency{state: control.AppFinished}, config.DependsReady, failed, "never ready"},
+		"stopped":             {dependency{state: control.AppStopped, everReady: true}, config.DependsReady, pending, "db is stopped"},
+		"stopping":            {dependency{state: control.AppStopping, everReady: true}, config.DependsReady, pending, "db is stopping"},
+		"waits":               {dependency{state: control.AppWaiting}, config.DependsReady, pending, "db is not ready"},
+		"waits in vain":       {dependency{state: control.AppWaiting, blocked: true}, config.DependsReady, failed, "db was not started"},
+		"not there":           {dependency{}, config.DependsReady, failed, "no app db"},
 	} {
 		v, why := c.d.judge("db", c.need)
 		if v != c.want || !strings.Contains(why, c.why) {
@@ -39,17 +40,17 @@ func TestJudgeOfDependencies(t *testing.T) {
 	find := func(name string) dependency {
 		return map[string]dependency{"a": {state: control.AppRunning}, "b": {state: control.AppRunning, everReady: true}, "c": {state: control.AppGaveUp, reason: "r"}}[name]
 	}
-	if v, why := judgeAll(map[string]string{"a": DependsReady, "b": DependsReady}, find); v != pending || why != "a is not ready" {
+	if v, why := judgeAll(map[string]string{"a": config.DependsReady, "b": config.DependsReady}, find); v != pending || why != "a is not ready" {
 		t.Errorf("%d %q", v, why)
 	}
-	if v, why := judgeAll(map[string]string{"a": DependsReady, "b": DependsReady, "c": DependsReady}, find); v != failed || why != "a is not ready, c has failed: r" {
+	if v, why := judgeAll(map[string]string{"a": config.DependsReady, "b": config.DependsReady, "c": config.DependsReady}, find); v != failed || why != "a is not ready, c has failed: r" {
 		t.Errorf("%d %q", v, why)
 	}
 }
 
 // job is a one-shot app that runs a shell script.
-func oneShot(name, script string) App {
-	a := NewApp(name, "sh", "-c", script)
+func oneShot(name, script string) config.App {
+	a := config.NewApp(name, "sh", "-c", script)
 	a.OneShot, a.Workers = true, 1
 	a.Backoff.Base, a.KillAfter = 0, 0
 	a = testTimes(a)
@@ -79,11 +80,11 @@ func of(app, kind string) func(control.Event) bool {
 // stop goes the other way.
 func TestStartInTheOrderOfDependencies(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "go")
-	m := startMaster(t, func(c *Config) {
+	m := startMaster(t, func(c *config.Config) {
 		web, api := c.Apps[0], testApp("api", "", 1)
-		web.DependsOn = map[string]string{"api": DependsReady}
-		api.DependsOn = map[string]string{"migrate": DependsExited}
-		c.Apps = []App{web, api, oneShot("migrate", "echo migrating; echo done > "+pipe)}
+		web.DependsOn = map[string]string{"api": config.DependsReady}
+		api.DependsOn = map[string]string{"migrate": config.DependsExited}
+		c.Apps = []config.App{web, api, oneShot("migrate", "echo migrating; echo done > "+pipe)}
 	})
 	if b, err := os.ReadFile(pipe); err != nil || string(b) != "done\n" {
 		t.Errorf("%q, %v", b, err)
@@ -125,9 +126,9 @@ func TestStartInTheOrderOfDependencies(t *testing.T) {
 // a person starts both.
 func TestDependencyThatFails(t *testing.T) {
 	good := filepath.Join(t.TempDir(), "good")
-	m := startMaster(t, func(c *Config) {
+	m := startMaster(t, func(c *config.Config) {
 		late := testApp("late", "", 1)
-		late.DependsOn = map[string]string{"check": DependsExited}
+		late.DependsOn = map[string]string{"check": config.DependsExited}
 		check := oneShot("check", "test -e "+good+" || { echo no database >&2; exit 4; }")
 		check.StartLimit = 2
 		c.Apps = append(c.Apps, late, check)
@@ -171,12 +172,12 @@ func TestDependencyThatFails(t *testing.T) {
 // others run on and are all that Ready waits for, and the status tells in the end.
 func TestStartWithAOneShotThatFails(t *testing.T) {
 	late := testApp("late", "", 1)
-	late.DependsOn = map[string]string{"check": DependsExited}
+	late.DependsOn = map[string]string{"check": config.DependsExited}
 	later := testApp("later", "", 1)
-	later.DependsOn = map[string]string{"late": DependsReady}
+	later.DependsOn = map[string]string{"late": config.DependsReady}
 	check := oneShot("check", "exit 4")
 	check.StartLimit = 2
-	m := startMaster(t, func(c *Config) {
+	m := startMaster(t, func(c *config.Config) {
 		c.Apps = append(c.Apps, later, late, check)
 	})
 	if a := m.app("check"); a.State != control.AppGaveUp {
@@ -201,11 +202,11 @@ func TestStartWithAOneShotThatFails(t *testing.T) {
 // master ends.
 func TestStartFailsWithADependency(t *testing.T) {
 	late := testApp("late", "", 1)
-	late.DependsOn = map[string]string{"check": DependsExited}
+	late.DependsOn = map[string]string{"check": config.DependsExited}
 	check := oneShot("check", "exit 4")
 	check.StartLimit = 2
 	log := &lockedBuffer{}
-	s, err := New(&Config{Name: "test", Log: Log{Format: "json"}, Apps: []App{late, check}}, WithOutput(log, log))
+	s, err := New(&config.Config{Name: "test", Log: config.Log{Format: "json"}, Apps: []config.App{late, check}}, WithOutput(log, log))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +224,7 @@ func TestStopOfAWaitingApp(t *testing.T) {
 	m := startMaster(t, nil)
 	c := *m.s.config
 	late := testApp("late", "", 1)
-	late.DependsOn = map[string]string{"slow": DependsExited}
+	late.DependsOn = map[string]string{"slow": config.DependsExited}
 	c.Apps = append(slices.Clone(c.Apps), late, oneShot("slow", "exec sleep 60"))
 	mark := m.lastEvent()
 	if err := m.s.Apply(&c); err != nil {

@@ -2,14 +2,13 @@ package supervisor
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/config/file"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -26,19 +25,19 @@ const (
 // has applied another one. Only what is asked for is read, in a goroutine of its own, and only when a file has changed. It may be used by
 // several goroutines.
 type drafts struct {
-	load func() (*Config, error)
+	load func() (*config.Config, error)
 
 	mu      sync.Mutex
-	looking chan struct{} // closed when the look under way is over; nil: there is none
-	looked  time.Time     // when the last one began
-	stamp   string        // of the files, as they were read last
-	running *Config       // that it was compared with
-	text    string        // what is to be said; "": the two are the same
-	err     error         // why it could not be read
+	looking chan struct{}  // closed when the look under way is over; nil: there is none
+	looked  time.Time      // when the last one began
+	stamp   string         // of the files, as they were read last
+	running *config.Config // that it was compared with
+	text    string         // what is to be said; "": the two are the same
+	err     error          // why it could not be read
 }
 
 // of says how the config on disk differs from the one that runs; "": it does not, as far as is known.
-func (d *drafts) of(running *Config) string {
+func (d *drafts) of(running *config.Config) string {
 	if running == nil || running.Path() == "" {
 		return ""
 	}
@@ -62,8 +61,8 @@ func (d *drafts) of(running *Config) string {
 }
 
 // look compares the two, and reads only what may have changed.
-func (d *drafts) look(running *Config) (text string, err error) {
-	stamp := running.stamp()
+func (d *drafts) look(running *config.Config) (text string, err error) {
+	stamp := running.Stamp()
 	d.mu.Lock()
 	same := d.running == running && d.stamp == stamp && d.text == ""
 	d.mu.Unlock()
@@ -76,7 +75,7 @@ func (d *drafts) look(running *Config) (text string, err error) {
 	return text, err
 }
 
-func (d *drafts) compare(running *Config) (text string, err error) {
+func (d *drafts) compare(running *config.Config) (text string, err error) {
 	next, err := d.load()
 	if err == nil {
 		err = next.Validate()
@@ -85,7 +84,7 @@ func (d *drafts) compare(running *Config) (text string, err error) {
 		first, _, _ := strings.Cut(err.Error(), "\n")
 		return "the configuration on disk cannot be applied, what ran runs on: " + first, err
 	}
-	changes := Diff(running, next)
+	changes := file.Diff(running, next)
 	if len(changes) == 0 {
 		return "", nil
 	}
@@ -98,33 +97,6 @@ func (d *drafts) compare(running *Config) (text string, err error) {
 	}
 	return fmt.Sprintf("the configuration on disk is not what runs, %d of its settings are not applied: %s (tine config apply --dry-run shows them)",
 		len(changes), strings.Join(paths, ", ")), nil
-}
-
-// stamp is another one when a file of the config, or a folder that one is in, has changed since.
-func (c *Config) stamp() string {
-	var b strings.Builder
-	seen := map[string]bool{}
-	add := func(path string) {
-		if seen[path] {
-			return
-		}
-		seen[path] = true
-		info, err := os.Stat(path)
-		if err != nil {
-			fmt.Fprintf(&b, "%s: %v\n", path, err)
-			return
-		}
-		inode := uint64(0)
-		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			inode = uint64(st.Ino)
-		}
-		fmt.Fprintf(&b, "%s: %d %d %d\n", path, inode, info.Size(), info.ModTime().UnixNano())
-	}
-	for _, path := range append(c.Files(), c.read...) {
-		add(path)
-		add(filepath.Dir(path)) // where an include may find another one
-	}
-	return b.String()
 }
 
 // draftFound is what a master finds that goes on with what another one ran with.
@@ -143,7 +115,7 @@ func (f draftFound) apply(l *loop) {
 }
 
 // lookForDraft says whether the config on disk is another one than that which this master goes on with. It is never applied unasked.
-func (l *loop) lookForDraft(running *Config) {
+func (l *loop) lookForDraft(running *config.Config) {
 	if running.Path() == "" {
 		return
 	}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/tinehq/tine/supervisor/config"
 )
 
 // keepDumps is how many dumps of one app are kept: an app that stalls every minute
@@ -23,7 +25,7 @@ type dumpFolder struct {
 
 // dumpFolder is where the config of an app says, else beside the log file, else a
 // folder of this user's own in the temporary folder.
-func (l *loop) dumpFolder(c App) dumpFolder {
+func (l *loop) dumpFolder(c config.App) dumpFolder {
 	switch {
 	case c.DumpDir != "":
 		return dumpFolder{path: c.DumpDir}

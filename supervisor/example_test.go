@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/supervisor"
+	"github.com/tinehq/tine/supervisor/config"
 )
 
 // A program that is master and worker in one binary: started by a person it
@@ -17,7 +18,7 @@ func Example() {
 		// Here package worker serves: worker.Start, then Serve.
 		return
 	}
-	config := supervisor.Single("web", []string{":7000"}, 4, supervisor.Self())
+	config := config.Single("web", []string{":7000"}, 4, supervisor.Self())
 	err := supervisor.Run(context.Background(), config)
 	var ended *supervisor.ExitError
 	if errors.As(err, &ended) {
@@ -30,7 +31,7 @@ func Example() {
 
 // A master with a value that it makes itself and a method that its workers call.
 func ExampleNew() {
-	config := supervisor.Single("web", []string{"127.0.0.1:7000"}, 0, []string{"./server"})
+	config := config.Single("web", []string{"127.0.0.1:7000"}, 0, []string{"./server"})
 	config.Cache = []supervisor.CacheValue{{
 		Key:   "time",
 		Every: time.Second,

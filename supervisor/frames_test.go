@@ -13,6 +13,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
@@ -28,13 +29,13 @@ type stage struct {
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	s, err := New(Single("web", nil, 1, []string{"true"}))
+	s, err := New(config.Single("web", nil, 1, []string{"true"}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := &bytes.Buffer{}
 	l := newLoop(s)
-	if l.logs, err = newLogs(Log{Format: "json"}, nil, log); err != nil {
+	if l.logs, err = newLogs(config.Log{Format: "json"}, nil, log); err != nil {
 		t.Fatal(err)
 	}
 	s.logs = l.logs
@@ -42,7 +43,7 @@ func newStage(t *testing.T) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &app{name: "web", pool: pool.New(poolConfig(NewApp("web", "true"))), members: map[pool.WorkerID]*member{}}
+	a := &app{name: "web", pool: pool.New(poolConfig(config.NewApp("web", "true"))), members: map[pool.WorkerID]*member{}}
 	m := &member{app: a, id: 1, proc: &proc.Process{}, conn: conn, greeting: true, subscribed: true}
 	m.outbox = ipc.NewOutbox(conn, ipc.OutboxOptions{})
 	box := m.outbox
@@ -210,7 +211,7 @@ func TestSurplusSlots(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer set.Close()
-	b, config := s.m.app, NewApp("web", "true")
+	b, config := s.m.app, config.NewApp("web", "true")
 	config.Workers = 3
 	b.pool, b.sockets = pool.New(poolConfig(config)), newSockets(set)
 	step := func(events ...pool.Event) {
@@ -361,7 +362,7 @@ func TestOutOfFiles(t *testing.T) {
 func TestReadyWithoutTheOneThatFinished(t *testing.T) {
 	s := newStage(t)
 	a := s.m.app
-	config := NewApp("web", "true")
+	config := config.NewApp("web", "true")
 	config.Workers = 2
 	a.pool = pool.New(poolConfig(config))
 	set, err := listen.Open(nil, 2, listen.Options{})

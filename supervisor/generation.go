@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/proc"
 )
@@ -26,7 +27,7 @@ const lifelineFD = 4
 // of a generation is the same program even if the disk changes meanwhile: what came of
 // that is its release. The files of it are held open from its first start on.
 type generation struct {
-	config   App
+	config   config.App
 	resolve  func() (recipe, error)
 	prepared preparation // by the hook before_start
 	resolved atomic.Pointer[recipe]
@@ -55,7 +56,7 @@ func (r recipe) bound(slot int) []int {
 	return r.cpus(slot)
 }
 
-func newGeneration(c App) *generation {
+func newGeneration(c config.App) *generation {
 	g := &generation{config: c, at: time.Now()}
 	g.resolve = sync.OnceValues(func() (recipe, error) {
 		r, err := resolve(c)
@@ -68,9 +69,9 @@ func newGeneration(c App) *generation {
 	return g
 }
 
-func resolve(c App) (recipe, error) {
+func resolve(c config.App) (recipe, error) {
 	// Counted once: every spawn asks how many share the CPUs.
-	c.Workers = c.workers()
+	c.Workers = c.Slots()
 	env, err := environment(c, os.Environ())
 	if err != nil {
 		return recipe{}, err
@@ -82,35 +83,16 @@ func resolve(c App) (recipe, error) {
 	allowed, quota := host.AllowedCPUs(), host.AutoWorkers()
 	return recipe{
 		command: command,
-		cpus:    func(slot int) []int { return c.cpus(slot, allowed, quota) },
+		cpus:    func(slot int) []int { return c.CPUs(slot, allowed, quota) },
 	}, nil
 }
 
 // environment is what a worker of c finds, but for what it is told of itself: that of
 // the app, and the channel.
-func environment(c App, master []string) ([]string, error) {
-	env, err := appEnvironment(c, master)
+func environment(c config.App, master []string) ([]string, error) {
+	env, err := c.Environment(master)
 	if err != nil {
 		return nil, err
 	}
 	return append(env, ipc.EnvChannel+"="+strconv.Itoa(channelFD), ipc.EnvLifeline+"="+strconv.Itoa(lifelineFD)), nil
-}
-
-// appEnvironment is what all that is run for c finds, weakest first: the master's own
-// less what is meant for the master alone, Tine's defaults, the env files, env. Where a
-// variable comes more than once, proc.Resolve takes the last.
-func appEnvironment(c App, master []string) ([]string, error) {
-	env := ipc.ScrubEnv(master)
-	env = append(env, c.runtimeDefaults(env)...)
-	for _, path := range c.EnvFiles {
-		vars, err := ReadEnvFile(path)
-		if err != nil {
-			return nil, err
-		}
-		env = append(env, vars...)
-	}
-	for _, key := range sortedKeys(c.Env) {
-		env = append(env, key+"="+c.Env[key])
-	}
-	return withoutOwn(env), nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -24,7 +25,7 @@ const healthTime = 900 * time.Millisecond
 //	          503  otherwise, and from the first moment of a stop on
 //
 // The body of /readyz has a line for each app that says why.
-func (s *Supervisor) serveHealth(c Health) (close func()) {
+func (s *Supervisor) serveHealth(c config.Health) (close func()) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		if _, err := s.readiness(r.Context()); err != nil {

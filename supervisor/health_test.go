@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -83,7 +84,7 @@ func healthAddress(t *testing.T, log *lockedBuffer) string {
 
 // TestHealthOverItsLife: ready, no worker any more, and a stop that waits.
 func TestHealthOverItsLife(t *testing.T) {
-	m := startMaster(t, func(c *Config) { c.Health.Listen, c.StopDelay = "127.0.0.1:0", time.Hour })
+	m := startMaster(t, func(c *config.Config) { c.Health.Listen, c.StopDelay = "127.0.0.1:0", time.Hour })
 	at := healthAddress(t, m.log)
 	for path, want := range map[string]string{
 		"/healthz": "200 ok\n", "/readyz": "200 web: ready, 2 of 2 workers are ready\n",
@@ -145,7 +146,7 @@ func TestReadyzFromTheStart(t *testing.T) {
 	log := &lockedBuffer{}
 	m := &master{t: t, behaviour: behaviour, log: log, ended: make(chan error, 1)}
 	m.behave("hang")
-	c := &Config{Name: "test", Log: Log{Format: "json", Level: "debug"}, Apps: []App{testApp("web", behaviour, 1)}, Health: Health{Listen: "127.0.0.1:0"}, StopDelay: time.Hour}
+	c := &config.Config{Name: "test", Log: config.Log{Format: "json", Level: "debug"}, Apps: []config.App{testApp("web", behaviour, 1)}, Health: config.Health{Listen: "127.0.0.1:0"}, StopDelay: time.Hour}
 	s, err := New(c, WithOutput(log, log))
 	if err != nil {
 		t.Fatal(err)
@@ -174,7 +175,7 @@ func TestReadyzFromTheStart(t *testing.T) {
 
 // TestHealthzIsBounded: a loop that does not answer is not alive.
 func TestHealthzIsBounded(t *testing.T) {
-	m := startMaster(t, func(c *Config) { c.Health.Listen = "127.0.0.1:0" })
+	m := startMaster(t, func(c *config.Config) { c.Health.Listen = "127.0.0.1:0" })
 	at := healthAddress(t, m.log)
 	release := make(chan struct{})
 	if err := m.s.order(holdLoop{release}); err != nil {
@@ -196,7 +197,7 @@ func TestHealthzIsBounded(t *testing.T) {
 
 // TestHealthBesideIdleConnections: clients that connect and say nothing keep no probe out, however many they are.
 func TestHealthBesideIdleConnections(t *testing.T) {
-	m := startMaster(t, func(c *Config) { c.Health.Listen = "127.0.0.1:0" })
+	m := startMaster(t, func(c *config.Config) { c.Health.Listen = "127.0.0.1:0" })
 	at := healthAddress(t, m.log)
 	var first net.Conn
 	for i := range maxAskers() + 100 {

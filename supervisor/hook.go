@@ -9,32 +9,10 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/pool"
 	"golang.org/x/sys/unix"
-)
-
-// Hooks run beside the loop, which never waits for one: how it ended comes back as a
-// message. Of an app at most one of each kind runs at a time. What comes meanwhile:
-//
-//	before_start  the workers of a generation wait for the one run; after a failure the next attempt of a slot runs it again
-//	after_ready   at most one more follows, for the newest generation
-//	before_drain  all workers that are to drain meanwhile wait, and share the next run
-//	on_crash      up to 16 wait; what comes while so many do is dropped, and said
-//
-// A worker whose drain waits for a hook gets no new connections any more, and waits for
-// half of its drain_timeout at most: the time that it has in all is not changed. No
-// kill waits for a hook.
-//
-// A hook finds TINE_APP and TINE_GENERATION in its environment. before_drain has
-// TINE_SLOT, TINE_WORKER and TINE_PID too, lists with commas when it is for several workers, and
-// on_crash has them with TINE_EXIT_CODE (-1 where a signal ended the worker) and TINE_SIGNAL
-// (such as SIGSEGV, else empty).
-const (
-	hookBeforeStart = "before_start"
-	hookAfterReady  = "after_ready"
-	hookBeforeDrain = "before_drain"
-	hookOnCrash     = "on_crash"
 )
 
 const (
@@ -88,19 +66,7 @@ type hookEnded struct {
 // drainDue: a drain has waited for its hook as long as it may.
 type drainDue struct{ d *heldDrain }
 
-func (h Hooks) of(kind string) Hook {
-	switch kind {
-	case hookBeforeStart:
-		return h.BeforeStart
-	case hookAfterReady:
-		return h.AfterReady
-	case hookBeforeDrain:
-		return h.BeforeDrain
-	}
-	return h.OnCrash
-}
-
-func (a *app) has(kind string) bool { return len(a.config.Hooks.of(kind).Command) > 0 }
+func (a *app) has(kind string) bool { return len(a.config.Hooks.Of(kind).Command) > 0 }
 
 // openHooks begins the time in which an app's hooks may run.
 func (l *loop) openHooks(a *app) {
@@ -118,14 +84,14 @@ func (a *app) cancelHooks() {
 // hooksBusy says whether something runs that must be waited for after the end of the
 // app: what tells of a crash, most of all.
 func (a *app) hooksBusy() bool {
-	return a.hooks.running[hookOnCrash] || a.hooks.running[hookBeforeDrain]
+	return a.hooks.running[config.HookOnCrash] || a.hooks.running[config.HookBeforeDrain]
 }
 
 // runHook starts a hook. The caller has seen that none of its kind runs.
 func (l *loop) runHook(a *app, r hookRun) {
 	a.hooks.running[r.kind] = true
 	ctx := l.ctx
-	if r.kind == hookAfterReady {
+	if r.kind == config.HookAfterReady {
 		ctx = a.hooks.ctx
 	}
 	c, began := a.config, time.Now()
@@ -140,14 +106,14 @@ func (m hookEnded) apply(l *loop) {
 	a.hooks.running[m.kind] = false
 	l.tellHook(a, m.kind, m.took, m.err)
 	switch m.kind {
-	case hookAfterReady:
+	case config.HookAfterReady:
 		if a.hooks.readyAgain {
 			a.hooks.readyAgain = false
 			l.afterReady(a)
 		}
-	case hookOnCrash:
+	case config.HookOnCrash:
 		l.nextCrashHook(a)
-	case hookBeforeDrain:
+	case config.HookBeforeDrain:
 		for _, d := range a.hooks.inRun {
 			l.releaseDrain(d)
 		}
@@ -184,23 +150,23 @@ func (l *loop) noticed(a *app, r pool.Record) {
 // afterReady runs the hook once for each generation that all workers are ready of: for
 // the start, and for each rollout that is done.
 func (l *loop) afterReady(a *app) {
-	if !a.has(hookAfterReady) || a.hooks.ctx == nil || a.hooks.ctx.Err() != nil {
+	if !a.has(config.HookAfterReady) || a.hooks.ctx == nil || a.hooks.ctx.Err() != nil {
 		return
 	}
 	st := a.pool.Status()
 	if st.Generation == a.hooks.readyGeneration || st.Rollout != nil || !allReady(st) {
 		return
 	}
-	if a.hooks.running[hookAfterReady] {
+	if a.hooks.running[config.HookAfterReady] {
 		a.hooks.readyAgain = true
 		return
 	}
 	a.hooks.readyGeneration = st.Generation
-	l.runHook(a, hookRun{hookAfterReady, hookEnv(a.name, st.Generation), hookOrigin(a.name, -1, 0)})
+	l.runHook(a, hookRun{config.HookAfterReady, hookEnv(a.name, st.Generation), hookOrigin(a.name, -1, 0)})
 }
 
 func (l *loop) onCrash(a *app, r pool.Record) {
-	if !a.has(hookOnCrash) || a.hooks.running == nil {
+	if !a.has(config.HookOnCrash) || a.hooks.running == nil {
 		return
 	}
 	if len(a.hooks.crashes) >= maxCrashHooks {
@@ -215,9 +181,9 @@ func (l *loop) onCrash(a *app, r pool.Record) {
 		"TINE_WORKER="+strconv.FormatUint(uint64(r.ID), 10), "TINE_PID="+strconv.Itoa(r.PID),
 		"TINE_EXIT_CODE="+strconv.Itoa(r.Code), "TINE_SIGNAL="+signal)
 	if r.Slot >= 0 {
-		env = append(env, envSlot+"="+strconv.Itoa(r.Slot))
+		env = append(env, config.EnvSlot+"="+strconv.Itoa(r.Slot))
 	}
-	a.hooks.crashes = append(a.hooks.crashes, hookRun{hookOnCrash, env, hookOrigin(a.name, r.Slot, uint64(r.ID))})
+	a.hooks.crashes = append(a.hooks.crashes, hookRun{config.HookOnCrash, env, hookOrigin(a.name, r.Slot, uint64(r.ID))})
 	l.nextCrashHook(a)
 }
 
@@ -225,7 +191,7 @@ func (l *loop) nextCrashHook(a *app) {
 	if l.stopping && l.asked {
 		a.hooks.crashes = nil // a person's stop waits for the one that runs, and no more
 	}
-	if a.hooks.running[hookOnCrash] || len(a.hooks.crashes) == 0 {
+	if a.hooks.running[config.HookOnCrash] || len(a.hooks.crashes) == 0 {
 		return
 	}
 	if a.hooks.missed > 0 {
@@ -241,7 +207,7 @@ func (l *loop) nextCrashHook(a *app) {
 func (l *loop) holdDrain(m *member, e pool.Drain) bool {
 	a := m.app
 	most := min(a.config.Hooks.BeforeDrain.Timeout, e.Timeout/2)
-	if !a.has(hookBeforeDrain) || a.hooks.running == nil || most <= 0 {
+	if !a.has(config.HookBeforeDrain) || a.hooks.running == nil || most <= 0 {
 		return false
 	}
 	d := &heldDrain{m: m, order: e, since: time.Now()}
@@ -254,7 +220,7 @@ func (l *loop) holdDrain(m *member, e pool.Drain) bool {
 // runDrainHooks starts the hook for all drains that came together.
 func (l *loop) runDrainHooks() {
 	for _, a := range l.apps {
-		if len(a.hooks.drains) == 0 || a.hooks.running[hookBeforeDrain] {
+		if len(a.hooks.drains) == 0 || a.hooks.running[config.HookBeforeDrain] {
 			continue
 		}
 		var slots, workers, pids []string
@@ -263,14 +229,14 @@ func (l *loop) runDrainHooks() {
 			workers = append(workers, strconv.FormatUint(uint64(d.m.id), 10))
 			pids = append(pids, strconv.Itoa(d.m.proc.PID()))
 		}
-		env := append(hookEnv(a.name, a.hooks.drains[0].m.generation), envSlot+"="+strings.Join(slots, ","),
+		env := append(hookEnv(a.name, a.hooks.drains[0].m.generation), config.EnvSlot+"="+strings.Join(slots, ","),
 			"TINE_WORKER="+strings.Join(workers, ","), "TINE_PID="+strings.Join(pids, ","))
 		from := hookOrigin(a.name, -1, 0)
 		if len(a.hooks.drains) == 1 {
 			from = hookOrigin(a.name, a.hooks.drains[0].m.slot, uint64(a.hooks.drains[0].m.id))
 		}
 		a.hooks.inRun, a.hooks.drains = a.hooks.drains, nil
-		l.runHook(a, hookRun{hookBeforeDrain, env, from})
+		l.runHook(a, hookRun{config.HookBeforeDrain, env, from})
 	}
 }
 
@@ -308,7 +274,7 @@ func (l *loop) forgetHeldDrain(m *member) (held bool) {
 
 // hookEnv is what every hook finds.
 func hookEnv(app string, generation int) []string {
-	return []string{envApp + "=" + app, envGeneration + "=" + strconv.Itoa(generation)}
+	return []string{config.EnvApp + "=" + app, config.EnvGeneration + "=" + strconv.Itoa(generation)}
 }
 
 func hookOrigin(app string, slot int, worker uint64) origin {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/proc"
 )
 
@@ -18,9 +19,9 @@ const hookEnd = time.Second
 // hook runs a command as the app's workers are run, in its folder with its environment,
 // and waits for its end. Its output goes to the app's log. When its time is over or ctx
 // ends, its whole group is killed; so is what it leaves behind when it has ended.
-func (s *Supervisor) hook(ctx context.Context, c App, r hookRun) error {
-	h := c.Hooks.of(r.kind)
-	env, err := appEnvironment(c, os.Environ())
+func (s *Supervisor) hook(ctx context.Context, c config.App, r hookRun) error {
+	h := c.Hooks.Of(r.kind)
+	env, err := c.Environment(os.Environ())
 	if err != nil {
 		return err
 	}
@@ -115,8 +116,8 @@ func (s *Supervisor) prepare(ctx context.Context, m *member, g *generation) erro
 	}
 	return g.prepared.once(func() error {
 		began := time.Now()
-		err := s.hook(ctx, g.config, hookRun{hookBeforeStart, hookEnv(m.app.name, m.generation), hookOrigin(m.app.name, -1, 0)})
-		s.post(hookEnded{m.app, hookBeforeStart, time.Since(began), err})
+		err := s.hook(ctx, g.config, hookRun{config.HookBeforeStart, hookEnv(m.app.name, m.generation), hookOrigin(m.app.name, -1, 0)})
+		s.post(hookEnded{m.app, config.HookBeforeStart, time.Since(began), err})
 		if err != nil {
 			return fmt.Errorf("hook before_start: %w", err)
 		}

@@ -9,11 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-func script(script string) Hook {
-	return Hook{Command: []string{"sh", "-c", script}, Timeout: 5 * time.Second}
+func script(script string) config.Hook {
+	return config.Hook{Command: []string{"sh", "-c", script}, Timeout: 5 * time.Second}
 }
 
 func read(t *testing.T, file string) string {
@@ -27,11 +28,11 @@ func read(t *testing.T, file string) string {
 
 func TestHooksOfALife(t *testing.T) {
 	told := filepath.Join(t.TempDir(), "told")
-	say := func(kind, vars string) Hook {
+	say := func(kind, vars string) config.Hook {
 		return script(`echo "` + kind + ` $TINE_APP $TINE_GENERATION` + vars + `" >> ` + told + `; echo said by ` + kind)
 	}
-	m := startMaster(t, func(c *Config) {
-		c.Apps[0].Hooks = Hooks{
+	m := startMaster(t, func(c *config.Config) {
+		c.Apps[0].Hooks = config.Hooks{
 			BeforeStart: say("before_start", ""),
 			AfterReady:  say("after_ready", ""),
 			BeforeDrain: say("before_drain", " $TINE_SLOT"),
@@ -41,13 +42,13 @@ func TestHooksOfALife(t *testing.T) {
 	hook := func(kind string) func(control.Event) bool {
 		return func(e control.Event) bool { return e.Kind == eventHook && e.Reason == kind }
 	}
-	m.await(0, hook(hookAfterReady))
+	m.await(0, hook(config.HookAfterReady))
 	if got := read(t, told); got != "before_start web 1\nafter_ready web 1\n" {
 		t.Fatalf("at the start:\n%s", got)
 	}
 	mark := m.lastEvent()
 	m.must(control.Order{Verb: control.VerbReload, App: "web"})
-	m.await(mark, hook(hookAfterReady))
+	m.await(mark, hook(config.HookAfterReady))
 	got := strings.TrimPrefix(read(t, told), "before_start web 1\nafter_ready web 1\n")
 	want := "before_start web 2\nbefore_drain web 1 0\nbefore_drain web 1 1\nafter_ready web 2\n"
 	if got != want {
@@ -55,7 +56,7 @@ func TestHooksOfALife(t *testing.T) {
 	}
 	mark = m.lastEvent()
 	m.must(control.Order{Verb: control.VerbSignal, App: "web", Slot: slotOf(1), Signal: "KILL"})
-	m.await(mark, hook(hookOnCrash))
+	m.await(mark, hook(config.HookOnCrash))
 	m.await(mark, of("web", "ready"))
 	crash := strings.Split(strings.TrimSpace(read(t, told)), "\n")
 	if last := crash[len(crash)-1]; !regexp.MustCompile(`^on_crash web 2 1 4 \d+ -1 SIGKILL$`).MatchString(last) {
@@ -77,7 +78,7 @@ func TestHooksOfALife(t *testing.T) {
 
 func TestHookThatFailsAbortsARollout(t *testing.T) {
 	no := filepath.Join(t.TempDir(), "no")
-	m := startMaster(t, func(c *Config) {
+	m := startMaster(t, func(c *config.Config) {
 		c.Apps[0].Hooks.BeforeStart = script("test ! -e " + no + " || { echo no licence >&2; exit 9; }")
 	})
 	if err := os.WriteFile(no, nil, 0o600); err != nil {
@@ -101,14 +102,14 @@ func TestHookThatFailsAbortsARollout(t *testing.T) {
 // over, a kill at once; a hook that takes too long is killed with all that it started.
 func TestSlowHooksHoldUpNothing(t *testing.T) {
 	left := filepath.Join(t.TempDir(), "left")
-	m := startMaster(t, func(c *Config) {
+	m := startMaster(t, func(c *config.Config) {
 		a := &c.Apps[0]
 		a.DrainTimeout = 3 * time.Second // a race detector takes one of them to exit
 		a.Hooks.BeforeDrain = script("sleep 60 & wait")
-		a.Hooks.AfterReady = Hook{Command: []string{"sh", "-c", "(sleep 1; echo > " + left + ") & wait"}, Timeout: 100 * time.Millisecond}
+		a.Hooks.AfterReady = config.Hook{Command: []string{"sh", "-c", "(sleep 1; echo > " + left + ") & wait"}, Timeout: 100 * time.Millisecond}
 	})
 	e := m.await(0, of("web", eventHookFailed))
-	if e.Reason != hookAfterReady || !strings.Contains(e.Message, "not done within 100ms") {
+	if e.Reason != config.HookAfterReady || !strings.Contains(e.Message, "not done within 100ms") {
 		t.Errorf("%+v", e)
 	}
 	began := time.Now()
@@ -161,11 +162,11 @@ func TestPreparationIsDoneOnce(t *testing.T) {
 // before the master ends.
 func TestCrashHooksAreBounded(t *testing.T) {
 	told := filepath.Join(t.TempDir(), "told")
-	a := NewApp("web", "sh", "-c", "exit 7")
+	a := config.NewApp("web", "sh", "-c", "exit 7")
 	a.Listen, a.Workers, a.StartLimit = []string{"127.0.0.1:0"}, 1, 3
 	a.Backoff.Base = time.Millisecond
 	a.Hooks.OnCrash = script("sleep 0.05; echo $TINE_EXIT_CODE >> " + told)
-	s, err := New(&Config{Name: "test", Apps: []App{a}}, WithOutput(&lockedBuffer{}, &lockedBuffer{}))
+	s, err := New(&config.Config{Name: "test", Apps: []config.App{a}}, WithOutput(&lockedBuffer{}, &lockedBuffer{}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -68,7 +69,7 @@ type kept struct {
 	work          workOfSaving
 
 	config   json.RawMessage // as it is saved
-	configOf *Config         // what l.config was then
+	configOf *config.Config  // what l.config was then
 
 	names map[string]bool // that are stored, but for those of workers
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/config/file"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
@@ -18,7 +20,7 @@ const (
 
 // pulse is how often an app's limits are to be checked: often enough for the
 // shortest of them to be kept by a quarter of itself.
-func pulse(c App) time.Duration {
+func pulse(c config.App) time.Duration {
 	if c.RequestTimeout > 0 {
 		return min(max(c.RequestTimeout/4, 50*time.Millisecond), usualPulse)
 	}
@@ -56,7 +58,7 @@ func (l *loop) checkMemory(a *app) {
 			continue // it is gone, which is told otherwise
 		}
 		if rss > a.config.MaxRSS {
-			l.over(m, fmt.Sprintf("max rss: %d bytes, the limit is %s", rss, showSize(a.config.MaxRSS)), false)
+			l.over(m, fmt.Sprintf("max rss: %d bytes, the limit is %s", rss, file.ShowSize(a.config.MaxRSS)), false)
 		}
 	}
 }

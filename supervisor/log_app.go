@@ -9,13 +9,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
 // appLog is where the lines of one app's workers go.
 type appLog struct {
 	shelf   *shelf
-	config  AppLog
+	config  config.AppLog
 	route   atomic.Pointer[route]
 	dropped atomic.Uint64 // lines that on_full has cost
 	saidAt  atomic.Int64  // when that was said last, in ns since 1970
@@ -58,10 +59,10 @@ func (l *logs) appLocked(name string) *appLog {
 // first of them has it rotated. It never waits for a disk, unless now is set: then the
 // files are opened before it returns, and a file that cannot be is an error. Otherwise
 // that is logged.
-func (l *logs) setApps(apps []App, now bool) error {
+func (l *logs) setApps(apps []config.App, now bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	wanted := map[string]AppLog{}
+	wanted := map[string]config.AppLog{}
 	for _, a := range apps {
 		wanted[a.Name] = a.Log
 	}
@@ -78,7 +79,7 @@ func (l *logs) setApps(apps []App, now bool) error {
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
 		c := wanted[name]
 		a := l.appLocked(name)
-		r := &route{out: l.out, err: l.err, json: l.json, drop: c.OnFull == OnFullDrop}
+		r := &route{out: l.out, err: l.err, json: l.json, drop: c.OnFull == config.OnFullDrop}
 		if c.File != "" {
 			s := files[c.File]
 			if s == nil {

@@ -18,11 +18,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/proc"
 )
 
-func newTestLogs(t *testing.T, c Log, out io.Writer, apps ...App) *logs {
+func newTestLogs(t *testing.T, c config.Log, out io.Writer, apps ...config.App) *logs {
 	t.Helper()
 	l, err := newLogs(c, out, out)
 	if err != nil {
@@ -46,13 +47,13 @@ func TestAppsHaveFilesOfTheirOwn(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
 	var out syncBuffer
-	apps := []App{
-		{Name: "web", Log: AppLog{File: file("web.log")}},
-		{Name: "job", Log: AppLog{File: file("shared.log")}},
-		{Name: "cron", Log: AppLog{File: file("shared.log")}},
+	apps := []config.App{
+		{Name: "web", Log: config.AppLog{File: file("web.log")}},
+		{Name: "job", Log: config.AppLog{File: file("shared.log")}},
+		{Name: "cron", Log: config.AppLog{File: file("shared.log")}},
 		{Name: "db"},
 	}
-	l := newTestLogs(t, Log{Format: "text"}, &out, apps...)
+	l := newTestLogs(t, config.Log{Format: "text"}, &out, apps...)
 	for _, a := range apps {
 		l.printer(a.Name, 0)([]byte("hello"), false)
 	}
@@ -106,9 +107,9 @@ func TestAppsHaveFilesOfTheirOwn(t *testing.T) {
 }
 
 func TestAppFileThatCannotBeOpened(t *testing.T) {
-	apps := []App{{Name: "web", Log: AppLog{File: filepath.Join(writeFile(t, ""), "web.log")}}}
+	apps := []config.App{{Name: "web", Log: config.AppLog{File: filepath.Join(writeFile(t, ""), "web.log")}}}
 	var out syncBuffer
-	l := newTestLogs(t, Log{Format: "json"}, &out)
+	l := newTestLogs(t, config.Log{Format: "json"}, &out)
 	if err := l.setApps(apps, true); err == nil || !strings.Contains(err.Error(), "app web: cannot open the log file") {
 		t.Errorf("got %v", err)
 	}
@@ -130,16 +131,16 @@ func TestAppFileThatCannotBeOpened(t *testing.T) {
 // A destination that takes nothing: with drop nobody waits, and what it costs is
 // counted and said; with block the worker waits and nothing is lost.
 func TestOnFull(t *testing.T) {
-	for _, onFull := range []string{OnFullDrop, OnFullBlock} {
+	for _, onFull := range []string{config.OnFullDrop, config.OnFullBlock} {
 		t.Run(onFull, func(t *testing.T) {
 			g := &gate{open: make(chan struct{})}
 			var out syncBuffer
-			l, err := newLogs(Log{Format: "text"}, g, &out)
+			l, err := newLogs(config.Log{Format: "text"}, g, &out)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer l.Close()
-			if err := l.setApps([]App{{Name: "web", Log: AppLog{OnFull: onFull}}}, true); err != nil {
+			if err := l.setApps([]config.App{{Name: "web", Log: config.AppLog{OnFull: onFull}}}, true); err != nil {
 				t.Fatal(err)
 			}
 			const n = 3000
@@ -152,7 +153,7 @@ func TestOnFull(t *testing.T) {
 					write(line, false)
 				}
 			}()
-			if onFull == OnFullDrop {
+			if onFull == config.OnFullDrop {
 				<-wrote
 				out.wait(t, "output of workers dropped")
 			} else {
@@ -166,7 +167,7 @@ func TestOnFull(t *testing.T) {
 			<-wrote
 			l.Close()
 			kept, dropped := strings.Count(g.String(), "] xxx"), int(l.app("web").dropped.Load())
-			if kept+dropped != n || (dropped > 0) != (onFull == OnFullDrop) {
+			if kept+dropped != n || (dropped > 0) != (onFull == config.OnFullDrop) {
 				t.Errorf("%d lines written and %d dropped, of %d", kept, dropped, n)
 			}
 			said := 0 // at each gap: there are two where the first lines were dropped before any was written
@@ -184,7 +185,7 @@ func TestOnFull(t *testing.T) {
 // Whatever a worker prints, and however much, memory stays; and all of it arrives.
 func TestLogsUnderPressure(t *testing.T) {
 	counted := &counter{}
-	l := newTestLogs(t, Log{Format: "json"}, counted, App{Name: "web"})
+	l := newTestLogs(t, config.Log{Format: "json"}, counted, config.App{Name: "web"})
 	for _, c := range []struct {
 		name, script string
 		size, lines  int64 // that it prints, without newlines; 0: who knows
@@ -248,7 +249,7 @@ func TestLogsUnderPressure(t *testing.T) {
 // What a worker that is killed has printed before is read to the end.
 func TestNothingOfAKilledWorkerIsLost(t *testing.T) {
 	var out syncBuffer
-	l := newTestLogs(t, Log{Format: "text"}, &out, App{Name: "web"})
+	l := newTestLogs(t, config.Log{Format: "text"}, &out, config.App{Name: "web"})
 	command, err := proc.Resolve(proc.Spec{Command: []string{"/bin/sh", "-c", "seq 1 10000; kill -9 $$"}, Env: []string{"PATH=" + os.Getenv("PATH")}})
 	if err != nil {
 		t.Fatal(err)
@@ -278,7 +279,7 @@ func TestNothingOfAKilledWorkerIsLost(t *testing.T) {
 // TestFollowLag measures from the write of a worker to whoever follows: for one that
 // prints now and then, and for one that prints 1,000 lines a second, whose lines gather.
 func TestFollowLag(t *testing.T) {
-	l := newTestLogs(t, Log{Format: "text"}, io.Discard, App{Name: "web"})
+	l := newTestLogs(t, config.Log{Format: "text"}, io.Discard, config.App{Name: "web"})
 	lag := make(chan time.Duration, 10_000)
 	ctx, cancel := context.WithCancel(t.Context())
 	var reading sync.WaitGroup

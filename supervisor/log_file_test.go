@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/supervisor/config"
 )
 
 // written returns what a log file and those that were rotated hold, oldest first.
@@ -64,13 +66,13 @@ func newTestFile(t *testing.T, r rotation) *logFile {
 // TestLogFolderIsMade: /var/log may be empty after a boot.
 func TestLogFolderIsMade(t *testing.T) {
 	dir := t.TempDir()
-	c := Log{Format: "json", File: filepath.Join(dir, "log", "tine", "tine.log")}
+	c := config.Log{Format: "json", File: filepath.Join(dir, "log", "tine", "tine.log")}
 	l, err := newLogs(c, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	app := App{Name: "web", Log: AppLog{File: filepath.Join(dir, "log", "web", "web.log")}}
-	if err := l.setApps([]App{app}, true); err != nil {
+	app := config.App{Name: "web", Log: config.AppLog{File: filepath.Join(dir, "log", "web", "web.log")}}
+	if err := l.setApps([]config.App{app}, true); err != nil {
 		t.Error(err)
 	}
 	l.Info().Msg("hello")
@@ -93,7 +95,7 @@ func TestLogFileThatCannotBeOpened(t *testing.T) {
 	if err := os.WriteFile(inTheWay, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := Log{Format: "json", File: filepath.Join(inTheWay, "tine.log")}
+	c := config.Log{Format: "json", File: filepath.Join(inTheWay, "tine.log")}
 	if _, err := newLogs(c, nil, nil); err == nil || !strings.Contains(err.Error(), inTheWay) {
 		t.Errorf("got %v", err)
 	}

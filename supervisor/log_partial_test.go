@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -14,7 +15,7 @@ import (
 func TestPartialLines(t *testing.T) {
 	for _, format := range []string{"json", "text"} {
 		var out syncBuffer
-		l := newTestLogs(t, Log{Format: format}, &out, App{Name: "web"})
+		l := newTestLogs(t, config.Log{Format: format}, &out, config.App{Name: "web"})
 		print := l.printer("web", 0)
 		print([]byte(`{"k":"aa`), true)
 		print([]byte(`bb`), true)

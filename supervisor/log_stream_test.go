@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/tinehq/tine/supervisor/config"
 )
 
 func TestSameFile(t *testing.T) {
@@ -34,7 +36,7 @@ func TestFreshLines(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l, err := newLogs(Log{}, f, f)
+		l, err := newLogs(config.Log{}, f, f)
 		if err != nil {
 			t.Fatal(err)
 		}

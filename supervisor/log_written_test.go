@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/supervisor/config"
 )
 
 // inTime waits for what must come.
@@ -95,7 +97,7 @@ func TestSinkWritten(t *testing.T) {
 func TestOutletWritten(t *testing.T) {
 	dir := t.TempDir()
 	first, second := filepath.Join(dir, "1.log"), filepath.Join(dir, "2.log")
-	l := newTestLogs(t, Log{Format: "text"}, &syncBuffer{}, App{Name: "web", Log: AppLog{File: first}})
+	l := newTestLogs(t, config.Log{Format: "text"}, &syncBuffer{}, config.App{Name: "web", Log: config.AppLog{File: first}})
 	var prefix atomic.Pointer[outputPrefix]
 	prefix.Store(newOutputPrefix("web", 0, 1, 7, streamStdout))
 	o := l.outlet(&prefix)
@@ -106,7 +108,7 @@ func TestOutletWritten(t *testing.T) {
 		t.Errorf("%q, %v", text, err)
 	}
 	o.line([]byte("two"), false)
-	if err := l.setApps([]App{{Name: "web", Log: AppLog{File: second}}}, true); err != nil {
+	if err := l.setApps([]config.App{{Name: "web", Log: config.AppLog{File: second}}}, true); err != nil {
 		t.Fatal(err)
 	}
 	o.line([]byte("three"), false)
@@ -131,7 +133,7 @@ func TestOutletWritten(t *testing.T) {
 // A worker that must not wait does not wait for what it has printed to be written either.
 func TestOutletWrittenOfWhoMustNotWait(t *testing.T) {
 	g := &gate{open: make(chan struct{})}
-	l := newTestLogs(t, Log{Format: "text"}, g, App{Name: "web", Log: AppLog{OnFull: OnFullDrop}})
+	l := newTestLogs(t, config.Log{Format: "text"}, g, config.App{Name: "web", Log: config.AppLog{OnFull: config.OnFullDrop}})
 	var prefix atomic.Pointer[outputPrefix]
 	prefix.Store(newOutputPrefix("web", 0, 1, 7, streamStdout))
 	o := l.outlet(&prefix)

@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/config"
 )
 
 // flushTimeout bounds the wait for the last log lines when Run ends.
@@ -44,14 +45,14 @@ type logs struct {
 
 // newLogs opens the destinations that c names. A nil stdout or stderr stands for
 // the process's own.
-func newLogs(c Log, stdout, stderr io.Writer) (*logs, error) {
+func newLogs(c config.Log, stdout, stderr io.Writer) (*logs, error) {
 	return openLogs(c, stdout, stderr, true)
 }
 
 // openLogs is newLogs. Where workers run already, whose master this becomes, a log file
 // that cannot be opened must not keep it from that: with must false, the reason goes to
 // stderr, and lines are lost until the file can be opened.
-func openLogs(c Log, stdout, stderr io.Writer, must bool) (*logs, error) {
+func openLogs(c config.Log, stdout, stderr io.Writer, must bool) (*logs, error) {
 	if stdout == nil {
 		stdout = os.Stdout
 	}
@@ -92,7 +93,7 @@ func openLogs(c Log, stdout, stderr io.Writer, must bool) (*logs, error) {
 
 // LogsJSON says whether the lines that a master of this config writes to w are JSON, for
 // who writes there beside it.
-func LogsJSON(c Log, w io.Writer) bool {
+func LogsJSON(c config.Log, w io.Writer) bool {
 	return c.Format == "json" || c.Format != "text" && !isTerminal(w)
 }
 

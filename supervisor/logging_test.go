@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/supervisor/config"
 )
 
 func writeFile(t *testing.T, content string) string {
@@ -26,7 +28,7 @@ func cutEnv(kv string) (key, value string, ok bool) { return strings.Cut(kv, "="
 func logged(t *testing.T, format string, lines ...string) string {
 	t.Helper()
 	var out bytes.Buffer
-	l, err := newLogs(Log{Format: format}, &out, &bytes.Buffer{})
+	l, err := newLogs(config.Log{Format: format}, &out, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +85,7 @@ func TestOutputAsJSON(t *testing.T) {
 
 func TestLogLevelChangesWhileRunning(t *testing.T) {
 	var out bytes.Buffer
-	l, err := newLogs(Log{Format: "json", Level: "warn"}, nil, &out)
+	l, err := newLogs(config.Log{Format: "json", Level: "warn"}, nil, &out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +115,7 @@ func TestLogLevelChangesWhileRunning(t *testing.T) {
 
 func TestLogFileIsReopened(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tine.log")
-	l, err := newLogs(Log{File: path}, nil, nil)
+	l, err := newLogs(config.Log{File: path}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +134,7 @@ func TestLogFileIsReopened(t *testing.T) {
 	if b, _ := os.ReadFile(path); !bytes.Contains(b, []byte("after")) || bytes.Contains(b, []byte("before")) {
 		t.Errorf("the new file holds %q", b)
 	}
-	if _, err := newLogs(Log{File: filepath.Join(path, "no folder")}, nil, nil); err == nil {
+	if _, err := newLogs(config.Log{File: filepath.Join(path, "no folder")}, nil, nil); err == nil {
 		t.Error("a log file that cannot be opened was accepted")
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -50,9 +51,9 @@ type loop struct {
 	asked       bool            // a person has asked to stop
 	opening     bool            // the apps that a new config adds are being opened
 	applying    []waitingApply
-	nextConfig  *Config // came meanwhile: the newest counts
-	config      *Config // that runs
-	logConfig   Log     // what the log was opened with
+	nextConfig  *config.Config // came meanwhile: the newest counts
+	config      *config.Config // that runs
+	logConfig   config.Log     // what the log was opened with
 	wakeup      alarm
 	timerStale  bool            // a core was stepped since it was set
 	unsteered   int             // messages since steering was last brought up to date
@@ -210,7 +211,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 }
 
 // open opens every app, or none.
-func (l *loop) open(c *Config) error {
+func (l *loop) open(c *config.Config) error {
 	for _, config := range c.Apps {
 		a, err := openApp(config, nil, l.given)
 		if err != nil {

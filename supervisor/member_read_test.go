@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/config"
 )
 
 // TestAllowance: all values at once, then the rate, and no more after a rest than at the start.
@@ -45,7 +46,7 @@ func TestAllowance(t *testing.T) {
 
 // TestFloodIsReadSlowly: what a worker sends above its allowance waits in its channel.
 func TestFloodIsReadSlowly(t *testing.T) {
-	s, err := New(Single("web", nil, 1, []string{"true"}))
+	s, err := New(config.Single("web", nil, 1, []string{"true"}))
 	if err != nil {
 		t.Fatal(err)
 	}

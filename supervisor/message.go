@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
@@ -74,7 +75,7 @@ type (
 		own    bool // the master's own, not a person's
 		reason string
 	}
-	applyConfig struct{ config *Config }
+	applyConfig struct{ config *config.Config }
 	applyFailed struct{ err error }
 	// appsOpened: what a new config adds is ready to be started; nothing has
 	// changed yet.

@@ -19,6 +19,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/metrics"
 	"github.com/tinehq/tine/worker"
@@ -138,9 +139,9 @@ func notBelow(t *testing.T, before, now exposition) {
 }
 
 // measuredMaster has workers with metrics of their own.
-func measuredMaster(t testing.TB, workers int, change func(*Config)) (m *master, how string) {
+func measuredMaster(t testing.TB, workers int, change func(*config.Config)) (m *master, how string) {
 	how = t.TempDir() + "/metrics"
-	m = startMaster(t, func(c *Config) {
+	m = startMaster(t, func(c *config.Config) {
 		c.Apps[0].Workers = workers
 		c.Apps[0].Env["TEST_METRICS"] = how
 		if change != nil {
@@ -277,7 +278,7 @@ func TestMetricsNeverGoBack(t *testing.T) {
 
 // TestMetricsWhileAWorkerHangs: bounded, partial, and it says so.
 func TestMetricsWhileAWorkerHangs(t *testing.T) {
-	m, _ := measuredMaster(t, 2, func(c *Config) { c.Apps[0].StallTimeout = 0 })
+	m, _ := measuredMaster(t, 2, func(c *config.Config) { c.Apps[0].StallTimeout = 0 })
 	s := m.scraper()
 	m.requests(6)
 	last := s.until("6 jobs", func(e exposition) bool { return e.value("jobs_total") == 6 && e.value("tine_slot_requests_total") == 6 })
@@ -324,7 +325,7 @@ func TestMetricsOfRubbish(t *testing.T) {
 // TestMetricsOverTheSocketAndTCP also looks at what else is there.
 func TestMetricsOverTheSocketAndTCP(t *testing.T) {
 	path := t.TempDir() + "/tine.sock"
-	m := startMaster(t, func(c *Config) { c.Metrics.Listen = "127.0.0.1:0" }, WithControl(path))
+	m := startMaster(t, func(c *config.Config) { c.Metrics.Listen = "127.0.0.1:0" }, WithControl(path))
 	c := control.NewClient(path)
 	defer c.Close()
 	text, err := c.Metrics(bounded(t))

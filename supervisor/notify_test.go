@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -144,7 +145,7 @@ func TestNoReadyForAnAppThatFails(t *testing.T) {
 	app := testApp("web", filepath.Join(t.TempDir(), "none"), 1)
 	app.Command = []string{"/bin/sh", "-c", "exit 3"}
 	app.Backoff.Base, app.Backoff.Max = time.Millisecond, time.Millisecond
-	s, err := New(&Config{Name: "test", Apps: []App{app}}, WithKeeper(client), WithOutput(&lockedBuffer{}, &lockedBuffer{}))
+	s, err := New(&config.Config{Name: "test", Apps: []config.App{app}}, WithKeeper(client), WithOutput(&lockedBuffer{}, &lockedBuffer{}))
 	if err != nil {
 		t.Fatal(err)
 	}

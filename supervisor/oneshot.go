@@ -3,6 +3,7 @@ package supervisor
 import (
 	"time"
 
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -12,21 +13,6 @@ import (
 // long as it likes. Code 0 finishes it; anything else is a failed start, and is tried
 // again as Restart and StartLimit say. Nothing of it is rolled: a reload by name, a
 // change of a watched file and a time of CronRestart run it again from the start.
-
-// oneShotTime bounds how long a one-shot app may run. It only must be there.
-const oneShotTime = 365 * 24 * time.Hour
-
-// readyTimeout is how long the core waits for a worker to be ready: the start hook
-// runs in that time.
-func (c App) readyTimeout() time.Duration {
-	if c.OneShot {
-		return oneShotTime
-	}
-	if len(c.Hooks.BeforeStart.Command) > 0 {
-		return c.ReadyTimeout + c.Hooks.BeforeStart.Timeout
-	}
-	return c.ReadyTimeout
-}
 
 // runAgain starts a one-shot app anew, unless it runs.
 func (l *loop) runAgain(a *app, reason string) {
@@ -82,10 +68,10 @@ func (l *loop) renew(a *app, reason string) {
 // waits for.
 func (l *loop) patience(a *app) time.Duration {
 	if a.config.OneShot {
-		return oneShotTime
+		return config.OneShotTime
 	}
 	c := a.config
-	c.ReadyTimeout = c.readyTimeout()
+	c.ReadyTimeout = c.StartTimeout()
 	most := patience(c)
 	for name := range c.DependsOn {
 		if d := l.listed(name); d != nil && d != a && !d.everReady {

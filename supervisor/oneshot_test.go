@@ -8,10 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-func testTimes(a App) App {
+func testTimes(a config.App) config.App {
 	a.DrainDelay, a.KillAfter = 20*time.Millisecond, time.Second
 	a.Backoff.Base = 20 * time.Millisecond
 	return a
@@ -25,7 +26,7 @@ func TestOneShotIsAnyProgram(t *testing.T) {
 	log := &lockedBuffer{}
 	j := oneShot("job", "exec 3>&-; echo slot $TINE_SLOT of $TINE_APP in $TINE_GENERATION instance $NODE_APP_INSTANCE; sleep 0.5; echo done")
 	j.ReadyTimeout = 100 * time.Millisecond
-	s, err := New(&Config{Name: "test", Log: Log{Format: "json"}, Apps: []App{j}}, WithOutput(log, log))
+	s, err := New(&config.Config{Name: "test", Log: config.Log{Format: "json"}, Apps: []config.App{j}}, WithOutput(log, log))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +47,7 @@ func TestOneShotIsAnyProgram(t *testing.T) {
 func TestOneShotDoesNotHoldUpReady(t *testing.T) {
 	dir := t.TempDir()
 	runs := filepath.Join(dir, "runs")
-	m := startMaster(t, func(c *Config) {
+	m := startMaster(t, func(c *config.Config) {
 		c.Apps = append(c.Apps, oneShot("job", "echo >> "+runs+"; test -e "+dir+"/go || exec sleep 60"))
 	})
 	if a := m.app("job"); a.State != control.AppRunning || a.Workers[0].State != "starting" {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -202,10 +203,10 @@ func (l *loop) appNames() (names []string) {
 // patience is what one change of an app may take at most: a start of each worker, one
 // after the other, with the end of the one before it, twice, for a rollout may wait
 // for another.
-func patience(c App) time.Duration {
+func patience(c config.App) time.Duration {
 	one := c.ReadyTimeout + c.DrainDelay + c.DrainTimeout + 2*c.KillAfter
 	attempts := max(c.StartLimit, 1)
-	return 2*one*time.Duration(max(c.workers(), 1)) + (c.ReadyTimeout+c.Backoff.Max)*time.Duration(attempts)
+	return 2*one*time.Duration(max(c.Slots(), 1)) + (c.ReadyTimeout+c.Backoff.Max)*time.Duration(attempts)
 }
 
 // checkOrders ends the orders that are done, or have failed.
@@ -243,11 +244,11 @@ func (m orderOverdue) apply(l *loop) {
 	l.endOrder(m.o, fmt.Errorf("cannot %s app %s: not done within its own times (%s)", m.o.Verb, m.o.app, patience(l.configOf(m.o.app))))
 }
 
-func (l *loop) configOf(name string) App {
+func (l *loop) configOf(name string) config.App {
 	if a := l.listed(name); a != nil {
 		return a.config
 	}
-	return App{}
+	return config.App{}
 }
 
 // orderError is a failure with the worker that it is about.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/proc"
 )
 
@@ -38,7 +39,7 @@ func releaseAt(t *testing.T) (saved savedGeneration, name string) {
 		}
 		*to = &id
 	}
-	return savedGeneration{Config: App{Name: "web", Command: []string{path}}, Command: &c}, keptPin + c.ProgramID.String()
+	return savedGeneration{Config: config.App{Name: "web", Command: []string{path}}, Command: &c}, keptPin + c.ProgramID.String()
 }
 
 // A master that is about to follow another one, which lives, changes nothing in the store, and waits for no disk.

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -12,7 +13,7 @@ import (
 // TestLimitBelowNeed: a limit that the program reaches as soon as it is ready is said in the log and by the status, and
 // replacements wait longer and longer; it serves meanwhile.
 func TestLimitBelowNeed(t *testing.T) {
-	m := startMaster(t, func(c *Config) { c.Apps[0].Workers = 1 })
+	m := startMaster(t, func(c *config.Config) { c.Apps[0].Workers = 1 })
 	mark := m.lastEvent()
 	recycle := func() {
 		t.Helper()

@@ -179,7 +179,7 @@ func (l *loop) restoredRelease(s *savedRelease) *generation {
 	if s == nil || s.Command == nil {
 		return nil
 	}
-	s.Config.complete = true
+	s.Config = s.Config.Restored()
 	return l.restoredGeneration(s.savedGeneration)
 }
 

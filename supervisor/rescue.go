@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
@@ -56,13 +57,13 @@ func (f *leftWorker) serves() bool {
 // rescued is what has to be done about the workers that could not be adopted.
 type rescued struct {
 	lost   []*leftWorker
-	ending int     // of them
-	config *Config // applied when all have ended: until then they may hold its addresses
+	ending int            // of them
+	config *config.Config // applied when all have ended: until then they may hold its addresses
 }
 
 // rescue adopts what it can of what the last master has left, as why says that its record
 // cannot be used. Where that is nothing it ends the workers and starts anew.
-func (l *loop) rescue(config *Config, why error) (err error) {
+func (l *loop) rescue(config *config.Config, why error) (err error) {
 	l.apps, l.wasReady, l.stopping, l.asked, l.stop = nil, false, false, false, masterStop{}
 	if l.kept.record, err = record.New(l.kept.file); err != nil {
 		return errors.Join(why, err)
@@ -106,7 +107,7 @@ func (l *loop) rescue(config *Config, why error) (err error) {
 }
 
 // rescuedState makes a record of what is there, and names the files that it is about.
-func (l *loop) rescuedState(config *Config, workers []*leftWorker) (state savedState, adopted map[string]bool) {
+func (l *loop) rescuedState(config *config.Config, workers []*leftWorker) (state savedState, adopted map[string]bool) {
 	state = savedState{Version: stateVersion, At: ipc.Monotonic(), WasReady: true}
 	for name := range l.s.inherited {
 		for _, prefix := range []string{keptSockets, keptWorker} {
@@ -124,7 +125,7 @@ func (l *loop) rescuedState(config *Config, workers []*leftWorker) (state savedS
 			continue // what it has is ended, and it is started as if it was new
 		}
 		state.Apps, state.Sockets = append(state.Apps, saved), append(state.Sockets, sockets)
-		state.WasReady = state.WasReady && len(own) >= c.workers()
+		state.WasReady = state.WasReady && len(own) >= c.Slots()
 		for name := range l.s.inherited {
 			if key, _, ok := numberAfter(name, keptSockets); ok && key == sockets.Key {
 				adopted[name] = true
@@ -138,7 +139,7 @@ func (l *loop) rescuedState(config *Config, workers []*leftWorker) (state savedS
 }
 
 // rescueApp is false where the app has nothing that it could go on with.
-func (l *loop) rescueApp(state *savedState, c App, own []*leftWorker) (saved savedApp, s savedSockets, ok bool) {
+func (l *loop) rescueApp(state *savedState, c config.App, own []*leftWorker) (saved savedApp, s savedSockets, ok bool) {
 	slots, generation := 0, 0
 	for _, f := range own {
 		slots = max(slots, f.hello.Slot+1)
@@ -177,7 +178,7 @@ func (l *loop) rescueApp(state *savedState, c App, own []*leftWorker) (saved sav
 // rescueSockets finds those of an app. Its workers' key leads to them, as both get theirs
 // together; else their address must be one that the config says to the port, as what is at
 // any port may be another app's.
-func (l *loop) rescueSockets(state *savedState, c App, own []*leftWorker, slots int) (key int, set listen.Saved, ok bool) {
+func (l *loop) rescueSockets(state *savedState, c config.App, own []*leftWorker, slots int) (key int, set listen.Saved, ok bool) {
 	addresses, err := l.given.addresses(c)
 	if err != nil {
 		return 0, set, false
@@ -286,7 +287,7 @@ func askHello(lifeline *os.File) ipc.Hello {
 
 // endLost ends the workers that cannot be adopted, and reads what they still print. One that
 // serves finishes what it has: its time is the longest that an app has.
-func (l *loop) endLost(config *Config) (ends []<-chan struct{}) {
+func (l *loop) endLost(config *config.Config) (ends []<-chan struct{}) {
 	patience := time.Duration(0)
 	for _, c := range config.Apps {
 		patience = max(patience, c.DrainDelay+c.DrainTimeout+c.KillAfter)

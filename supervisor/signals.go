@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/config/file"
 	"github.com/tinehq/tine/supervisor/keeper"
 )
 
@@ -140,12 +142,12 @@ func (s *Supervisor) reopenLog() {
 }
 
 // loadAgain reads the config that SIGHUP asks for.
-func (s *Supervisor) loadAgain() (*Config, error) {
+func (s *Supervisor) loadAgain() (*config.Config, error) {
 	switch {
 	case s.reload != nil:
 		return s.reload()
 	case s.config.Path() != "":
-		return s.config.Reload()
+		return file.Reload(s.config)
 	}
 	return nil, errors.New("there is no config file to read: Tine was started with flags, or with a config made in Go")
 }

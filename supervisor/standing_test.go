@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -57,14 +58,14 @@ func TestReadyWhicheverWayAJobEnds(t *testing.T) {
 		}
 		return path
 	}
-	job := func(script string) App {
+	job := func(script string) config.App {
 		j := oneShot("job", script)
 		j.StartLimit = 2
 		return j
 	}
-	hooked := func(hook string) App {
+	hooked := func(hook string) config.App {
 		j := job("exit 0")
-		j.Hooks.BeforeStart = Hook{Command: []string{"sh", "-c", hook}, Timeout: 100 * time.Millisecond}
+		j.Hooks.BeforeStart = config.Hook{Command: []string{"sh", "-c", hook}, Timeout: 100 * time.Millisecond}
 		return j
 	}
 	interpreter := job("")
@@ -72,14 +73,14 @@ func TestReadyWhicheverWayAJobEnds(t *testing.T) {
 	vanishes := job("")
 	vanishes.Command = []string{file("vanishes", "#!/bin/sh\nrm \"$0\"; exit 1\n")}
 	never := job("exit 3")
-	never.Restart = RestartNever
+	never.Restart = config.RestartNever
 	endless := job("")
 	endless.Command, endless.StartLimit = interpreter.Command, 0
 	endless.Backoff.Base, endless.Backoff.Max = time.Hour, time.Hour
 	scheduled := job("")
 	scheduled.Command, scheduled.CronRestart = interpreter.Command, "@yearly"
 	for name, c := range map[string]struct {
-		job   App
+		job   config.App
 		state string
 	}{
 		"cannot be executed":           {interpreter, control.AppGaveUp},
@@ -96,11 +97,11 @@ func TestReadyWhicheverWayAJobEnds(t *testing.T) {
 		"ends with what depends on it": {interpreter, control.AppGaveUp},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := startMaster(t, func(conf *Config) { // waits for Ready
+			m := startMaster(t, func(conf *config.Config) { // waits for Ready
 				conf.Apps = append(conf.Apps, c.job)
 				if strings.Contains(name, "depends") {
 					after := job("exit 0")
-					after.Name, after.DependsOn = "after", map[string]string{"job": DependsExited}
+					after.Name, after.DependsOn = "after", map[string]string{"job": config.DependsExited}
 					conf.Apps = append(conf.Apps, after)
 				}
 			})
@@ -127,7 +128,7 @@ func TestReadyWithoutAnyAppThatRuns(t *testing.T) {
 	if err := os.WriteFile(j.Command[0], []byte("#!/no/such/interpreter\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	m := startMaster(t, func(c *Config) { c.Apps = []App{j} })
+	m := startMaster(t, func(c *config.Config) { c.Apps = []config.App{j} })
 	if a := m.app("job"); a.State != control.AppGaveUp {
 		t.Errorf("it is %q", a.State)
 	}

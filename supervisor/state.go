@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
@@ -41,7 +42,7 @@ type savedSockets struct {
 type savedApp struct {
 	Key         int                     `json:"key"`
 	Sockets     int                     `json:"sockets"` // their key
-	Config      App                     `json:"config"`
+	Config      config.App              `json:"config"`
 	Pool        pool.Saved              `json:"pool"`
 	Generations map[int]savedGeneration `json:"generations"`
 	Members     []savedMember           `json:"members"`
@@ -62,7 +63,7 @@ type savedApp struct {
 
 // savedGeneration is how its workers are started. Command is nil if none was yet.
 type savedGeneration struct {
-	Config  App           `json:"config"`
+	Config  config.App    `json:"config"`
 	Command *proc.Command `json:"command,omitempty"`
 	At      time.Time     `json:"at,omitzero"`
 	Back    bool          `json:"back,omitempty"`

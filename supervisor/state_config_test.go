@@ -3,18 +3,29 @@ package supervisor
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/tinehq/tine/supervisor/config/file"
 	"github.com/tinehq/tine/supervisor/record"
 )
 
 // TestLeftConfig: what comes back is all that was there.
 func TestLeftConfig(t *testing.T) {
-	c := load(t, "/srv/tine", everything)
-	c.path, c.folder, c.env = "tine.yaml", "/srv/tine", "production"
-	c.files, c.read = []string{"/srv/tine/tine.yaml"}, []string{"/srv/tine/.env"}
+	text, err := os.ReadFile("config/file/testdata/everything.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "tine.yaml")
+	if err := os.WriteFile(name, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := file.Load(name)
+	if err != nil {
+		t.Fatal(err)
+	}
 	f, err := record.Memory("a test's")
 	if err != nil {
 		t.Skipf("SKIPPED: no memory files here: %v", err)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -15,7 +16,7 @@ import (
 type savedEnded struct {
 	Key       int          `json:"key,omitempty"` // 0: of a version that gave it none
 	Place     int          `json:"place"`         // among all apps
-	Config    App          `json:"config"`
+	Config    config.App   `json:"config"`
 	Pool      pool.Saved   `json:"pool"`
 	Halted    bool         `json:"halted,omitempty"`
 	Ordered   bool         `json:"ordered,omitempty"`
@@ -43,13 +44,12 @@ func (l *loop) savedEnded(a *app, now time.Time) savedEnded {
 
 // adoptEnded puts it back into the list, as it is after appEnded.
 func (l *loop) adoptEnded(saved savedEnded, ago time.Duration) error {
-	config := saved.Config
-	config.complete = true
+	config := saved.Config.Restored()
 	core, err := pool.Restore(poolConfig(config), saved.Pool, time.Now(), ago)
 	if err != nil {
 		return fmt.Errorf("cannot adopt app %s, which has ended: %w", config.Name, err)
 	}
-	set, err := listen.Open(nil, 1, config.steering()) // for what is shown of it
+	set, err := listen.Open(nil, 1, config.SteeringOptions()) // for what is shown of it
 	if err != nil {
 		return fmt.Errorf("cannot adopt app %s, which has ended: %w", config.Name, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/listen"
 )
 
@@ -46,10 +47,10 @@ func patchedNames(t *testing.T, whole savedState, patches ...savedPatch) string 
 
 func TestPatchedState(t *testing.T) {
 	app := func(key int, name string, place, sockets int) savedApp {
-		return savedApp{Key: key, Config: App{Name: name}, Place: place, Sockets: sockets}
+		return savedApp{Key: key, Config: config.App{Name: name}, Place: place, Sockets: sockets}
 	}
 	ended := func(key int, name string, place int) savedEnded {
-		return savedEnded{Key: key, Config: App{Name: name}, Place: place}
+		return savedEnded{Key: key, Config: config.App{Name: name}, Place: place}
 	}
 	set := func(key, slots int) savedSockets { return savedSockets{key, listen.Saved{Slots: slots}} }
 	whole := savedState{

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tinehq/tine/supervisor/config"
 )
 
 // inLoop has the loop call a function.
@@ -17,7 +19,7 @@ func (m inLoop) apply(l *loop) { m.f(l) }
 // workWith starts n apps that run, has each of them stopped and started again, and tells what was encoded for the record,
 // and what of it was the largest patch.
 func workWith(t *testing.T, n int) (work workOfSaving) {
-	m := startMaster(t, func(c *Config) {
+	m := startMaster(t, func(c *config.Config) {
 		for i := range n {
 			c.Apps = append(c.Apps, oneShot(fmt.Sprint("job", i), "exec sleep 1000"))
 		}

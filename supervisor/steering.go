@@ -1,29 +1,8 @@
 package supervisor
 
 import (
-	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/listen"
 )
-
-// steering is how the config wants an app's connections to be steered.
-func (c App) steering() listen.Options {
-	o := listen.Options{
-		Policy: listen.Policy(c.Policy),
-		Full:   c.OverloadAt,
-		Refuse: c.OnOverload == OverloadRefuse,
-	}
-	if c.Steering != SteeringAuto {
-		o.Best = listen.Kind(c.Steering)
-	}
-	allowed, quota := host.AllowedCPUs(), host.AutoWorkers()
-	o.CPU = func(slot int) int {
-		if cpus := c.cpus(slot, allowed, quota); len(cpus) == 1 {
-			return cpus[0]
-		}
-		return -1
-	}
-	return o
-}
 
 func newSockets(set *listen.Set) *sockets {
 	return &sockets{Set: set, seats: map[int]seats{}, ending: make(chan struct{}), listens: len(set.Addresses()) > 0}

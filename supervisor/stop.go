@@ -66,7 +66,7 @@ func (c stopOrder) apply(l *loop) {
 	if limit := l.s.config.StopTimeout; first && limit > 0 {
 		l.stop.endBy = time.Now().Add(limit)
 	}
-	delay := l.s.config.delayOfStop()
+	delay := l.s.config.DelayOfStop()
 	if !first || now || c.own || !l.wasReady {
 		delay = 0 // who was never told to send anything need not be told to end it
 	}
@@ -90,14 +90,6 @@ func (c stopOrder) apply(l *loop) {
 	}
 	l.stop.drainAt = time.Time{}
 	l.stopAll(now)
-}
-
-// delayOfStop leaves three quarters of the time for the drains.
-func (c *Config) delayOfStop() time.Duration {
-	if c.StopTimeout > 0 {
-		return min(c.StopDelay, c.StopTimeout/4)
-	}
-	return c.StopDelay
 }
 
 func (l *loop) stopAll(now bool) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -52,23 +53,23 @@ func (m *master) busy(app int) {
 // than there is.
 func TestStopIsInTime(t *testing.T) {
 	const limit = 3 * time.Second
-	for name, change := range map[string]func(*Config){
-		"a request": func(*Config) {},
-		"a request and a delay": func(c *Config) {
+	for name, change := range map[string]func(*config.Config){
+		"a request": func(*config.Config) {},
+		"a request and a delay": func(c *config.Config) {
 			c.StopDelay = time.Minute
 		},
-		"a hook": func(c *Config) {
-			c.Apps[0].Hooks.BeforeDrain = Hook{Command: []string{"sleep", "60"}, Timeout: time.Minute}
+		"a hook": func(c *config.Config) {
+			c.Apps[0].Hooks.BeforeDrain = config.Hook{Command: []string{"sleep", "60"}, Timeout: time.Minute}
 		},
-		"two apps, one after the other": func(c *Config) {
+		"two apps, one after the other": func(c *config.Config) {
 			gate := testApp("gate", c.Apps[0].Env["TEST_BEHAVIOUR"], 1)
-			gate.DependsOn = map[string]string{"web": DependsReady}
+			gate.DependsOn = map[string]string{"web": config.DependsReady}
 			c.Apps = append(c.Apps, gate)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := startMaster(t, func(c *Config) {
+			m := startMaster(t, func(c *config.Config) {
 				c.StopTimeout = limit
 				change(c)
 				for i := range c.Apps {
@@ -100,7 +101,7 @@ func TestStopIsInTime(t *testing.T) {
 // TestStopHurriesWhoStops: an app that drains for an order of its own has no more time than
 // all the others.
 func TestStopHurriesWhoStops(t *testing.T) {
-	for name, hook := range map[string]Hook{"told": {}, "held by a hook": {Command: []string{"sleep", "60"}, Timeout: time.Minute}} {
+	for name, hook := range map[string]config.Hook{"told": {}, "held by a hook": {Command: []string{"sleep", "60"}, Timeout: time.Minute}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			stopHurriesWhoStops(t, hook)
@@ -108,8 +109,8 @@ func TestStopHurriesWhoStops(t *testing.T) {
 	}
 }
 
-func stopHurriesWhoStops(t *testing.T, hook Hook) {
-	m := startMaster(t, func(c *Config) { c.StopTimeout, c.Apps[0].Hooks.BeforeDrain = 2*time.Second, hook })
+func stopHurriesWhoStops(t *testing.T, hook config.Hook) {
+	m := startMaster(t, func(c *config.Config) { c.StopTimeout, c.Apps[0].Hooks.BeforeDrain = 2*time.Second, hook })
 	m.busy(0)
 	ordered := make(chan struct{})
 	go func() {
@@ -138,10 +139,10 @@ func stopHurriesWhoStops(t *testing.T, hook Hook) {
 func TestDelayOfStop(t *testing.T) {
 	const s = time.Second
 	for _, c := range []struct{ delay, timeout, want time.Duration }{
-		{0, 0, 0}, {5 * s, 0, 5 * s}, {5 * s, StopTimeoutOff, 5 * s}, {5 * s, 30 * s, 5 * s}, {5 * s, 10 * s, 2500 * time.Millisecond},
+		{0, 0, 0}, {5 * s, 0, 5 * s}, {5 * s, config.StopTimeoutOff, 5 * s}, {5 * s, 30 * s, 5 * s}, {5 * s, 10 * s, 2500 * time.Millisecond},
 	} {
-		config := Config{StopDelay: c.delay, StopTimeout: c.timeout}
-		if got := config.delayOfStop(); got != c.want {
+		config := config.Config{StopDelay: c.delay, StopTimeout: c.timeout}
+		if got := config.DelayOfStop(); got != c.want {
 			t.Errorf("delay %s within %s: %s, want %s", c.delay, c.timeout, got, c.want)
 		}
 	}

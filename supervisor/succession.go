@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -52,7 +53,7 @@ func (l *loop) takeOver(ctx context.Context) error {
 // inherit makes the apps: those of the last master, or, where there was none, those of the
 // config. It returns the config that holds. A master that follows one that lives changes
 // nothing by it.
-func (l *loop) inherit(config *Config, follows bool) (*Config, error) {
+func (l *loop) inherit(config *config.Config, follows bool) (*config.Config, error) {
 	before, err := l.openStore()
 	if err == nil && before != nil {
 		config = before.wentOn(config)

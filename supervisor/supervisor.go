@@ -13,6 +13,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/keeper"
 )
@@ -61,7 +62,7 @@ type Option func(*options)
 type options struct {
 	stdout, stderr io.Writer
 	signals        bool
-	reload         func() (*Config, error)
+	reload         func() (*config.Config, error)
 	onMessage      func(Message)
 	calls          map[string]CallHandler
 	version        string
@@ -94,7 +95,7 @@ func WithSignals() Option { return func(o *options) { o.signals = true } }
 
 // WithReload says where SIGHUP gets a new Config from. A Config that came from
 // Load reads its file again without it.
-func WithReload(load func() (*Config, error)) Option {
+func WithReload(load func() (*config.Config, error)) Option {
 	return func(o *options) { o.reload = load }
 }
 
@@ -113,7 +114,7 @@ func OnCall(method string, h CallHandler) Option {
 // goroutine while Run runs; each of them is a message to Run's one goroutine, so
 // that nothing here is locked.
 type Supervisor struct {
-	config *Config
+	config *config.Config
 	folder string // that the program was started in, as the shell names it: what relative paths in a config mean; "": unknown
 	options
 	logs    *logs
@@ -143,7 +144,7 @@ type Supervisor struct {
 const inboxSize = 256
 
 // New checks c and prepares to run it. It starts nothing.
-func New(c *Config, opts ...Option) (*Supervisor, error) {
+func New(c *config.Config, opts ...Option) (*Supervisor, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -180,7 +181,7 @@ func New(c *Config, opts ...Option) (*Supervisor, error) {
 
 // Run runs c as cmd/tine does, with signals, until all its apps have ended or ctx
 // is done. See [Supervisor.Run].
-func Run(ctx context.Context, c *Config, opts ...Option) error {
+func Run(ctx context.Context, c *config.Config, opts ...Option) error {
 	s, err := New(c, append([]Option{WithSignals()}, opts...)...)
 	if err != nil {
 		return err
@@ -357,7 +358,7 @@ func (s *Supervisor) Kill() error { return s.order(stopOrder{now: true, reason: 
 // Apply makes c the configuration that runs, as SIGHUP does: what needs no restart
 // takes effect at once, what does is rolled, apps that did not change are left
 // alone. An invalid c changes nothing.
-func (s *Supervisor) Apply(c *Config) error {
+func (s *Supervisor) Apply(c *config.Config) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}

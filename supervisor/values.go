@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -20,7 +21,7 @@ const firstValues = time.Second
 
 // job is one source that the master asks again and again.
 type job struct {
-	config  CacheValue
+	config  config.CacheValue
 	source  cache.Source
 	cancel  context.CancelFunc
 	fetched bool // it had its first result, good or bad
@@ -29,7 +30,7 @@ type job struct {
 	failures uint64 // bad results
 }
 
-func (l *loop) startSources(values []CacheValue) {
+func (l *loop) startSources(values []config.CacheValue) {
 	for _, v := range values {
 		l.startSource(v, true)
 	}
@@ -42,9 +43,9 @@ func (l *loop) startSources(values []CacheValue) {
 
 // startSource begins to ask at once. At the start of a master a value that the one before had from this very source counts as its
 // first result.
-func (l *loop) startSource(v CacheValue, start bool) {
+func (l *loop) startSource(v config.CacheValue, start bool) {
 	ctx, cancel := context.WithCancel(l.ctx)
-	j := &job{config: v, source: v.source(), cancel: cancel}
+	j := &job{config: v, source: sourceOf(v), cancel: cancel}
 	var before *ipc.Payload
 	if j.fetched = start && l.restored(v.Key, j.source); j.fetched {
 		before, _ = l.store.Get(v.Key)
@@ -70,8 +71,8 @@ func (l *loop) stopSource(key string) {
 	delete(l.jobs, key)
 }
 
-// source makes of a section of the config what fetches it.
-func (v CacheValue) source() cache.Source {
+// sourceOf makes the source of a value as the config has it.
+func sourceOf(v config.CacheValue) cache.Source {
 	switch {
 	case v.Func != nil:
 		return cache.Func(v.Func)
@@ -248,7 +249,7 @@ func (p *published) forget(key string) {
 // sameSource says whether b asks what a asks, so that what runs may go on. Functions
 // are the same when they are one value: two closures of the same code may ask for
 // different things.
-func sameSource(a, b CacheValue) bool {
+func sameSource(a, b config.CacheValue) bool {
 	if !sameFunc(a.Func, b.Func) {
 		return false
 	}

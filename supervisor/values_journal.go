@@ -12,6 +12,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/record"
 )
 
@@ -457,7 +458,7 @@ func (l *loop) forgetSources(entries []cache.Entry) {
 		if _, ok := l.store.Get(e.Key); !ok || !fromConfig(e.Source) {
 			continue
 		}
-		if !slices.ContainsFunc(l.config.Cache, func(v CacheValue) bool { return v.Key == e.Key }) {
+		if !slices.ContainsFunc(l.config.Cache, func(v config.CacheValue) bool { return v.Key == e.Key }) {
 			l.delete(e.Key)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"golang.org/x/sys/unix"
 )
@@ -47,22 +48,22 @@ func mutation(n uint64, has func(key string) bool) (key, value string, deleted b
 }
 
 // setForEver is the child's part: it says each epoch once it would have answered who set the value.
-func setForEver(config string) {
+func setForEver(cfg string) {
 	fail := func(err error) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	files := map[string]*os.File{}
-	for i, name := range strings.Fields(config) {
+	for i, name := range strings.Fields(cfg) {
 		files[name] = os.NewFile(uintptr(4+i), name)
 	}
-	s, err := New(Single("web", nil, 1, []string{"true"}))
+	s, err := New(config.Single("web", nil, 1, []string{"true"}))
 	if err != nil {
 		fail(err)
 	}
 	l := newLoop(s)
-	l.config = &Config{}
-	if l.logs, err = newLogs(Log{Format: "json", Level: "warn"}, os.Stderr, os.Stderr); err != nil {
+	l.config = &config.Config{}
+	if l.logs, err = newLogs(config.Log{Format: "json", Level: "warn"}, os.Stderr, os.Stderr); err != nil {
 		fail(err)
 	}
 	l.openValues(files, wire(3))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/record"
 	"golang.org/x/sys/unix"
 )
@@ -68,10 +69,10 @@ func duplicated(t testing.TB, name string, f *os.File) *os.File {
 }
 
 // successor is a master that begins with what is kept.
-func successor(t *testing.T, k *keptFiles, sources ...CacheValue) *stage {
+func successor(t *testing.T, k *keptFiles, sources ...config.CacheValue) *stage {
 	t.Helper()
 	s := newStage(t)
-	s.config = &Config{Cache: sources}
+	s.config = &config.Config{Cache: sources}
 	s.openValues(k.inherited(), k)
 	t.Cleanup(func() { s.values.close(); s.s.wg.Wait() })
 	return s
@@ -319,7 +320,7 @@ func TestValuesAfterAnotherMaster(t *testing.T) {
 	check := func() {
 		t.Helper()
 		next := newStage(t)
-		next.config = &Config{}
+		next.config = &config.Config{}
 		next.openValues(k.inherited(), nil)
 		defer next.values.close()
 		for key, value := range want {
@@ -532,7 +533,7 @@ func TestLongInlineValue(t *testing.T) {
 // source is not in the config any more is deleted.
 func TestRestoredSources(t *testing.T) {
 	fetch := func(context.Context) (any, error) { return "v", nil }
-	source := CacheValue{Key: "a", Func: fetch, Every: time.Hour}
+	source := config.CacheValue{Key: "a", Func: fetch, Every: time.Hour}
 	k := newKeptFiles(t)
 	s := successor(t, k, source)
 	s.set("a", encoded(t, "v"), "func")
@@ -542,12 +543,12 @@ func TestRestoredSources(t *testing.T) {
 	s.values.close()
 
 	for _, c := range []struct {
-		sources []CacheValue
+		sources []config.CacheValue
 		known   bool
 	}{
-		{[]CacheValue{source}, true},
-		{[]CacheValue{source, {Key: "b", Func: fetch, Every: time.Hour}}, false},
-		{[]CacheValue{{Key: "a", Exec: []string{"true"}, Every: time.Hour}}, false},
+		{[]config.CacheValue{source}, true},
+		{[]config.CacheValue{source, {Key: "b", Func: fetch, Every: time.Hour}}, false},
+		{[]config.CacheValue{{Key: "a", Exec: []string{"true"}, Every: time.Hour}}, false},
 	} {
 		s = successor(t, k, c.sources...)
 		s.holds(t, k, map[string]string{"a": "v", "kept": "1", "theirs": "1"})
@@ -605,13 +606,13 @@ func BenchmarkSetValue(b *testing.B) {
 	for _, journal := range []bool{false, true} {
 		for _, bytes := range []int{100, ipc.HeapMax, 1 << 20} {
 			b.Run(fmt.Sprintf("journal=%v/%d", journal, bytes), func(b *testing.B) {
-				s, err := New(Single("web", nil, 1, []string{"true"}))
+				s, err := New(config.Single("web", nil, 1, []string{"true"}))
 				if err != nil {
 					b.Fatal(err)
 				}
 				l := newLoop(s)
-				l.config = &Config{}
-				if l.logs, err = newLogs(Log{Format: "json"}, io.Discard, io.Discard); err != nil {
+				l.config = &config.Config{}
+				if l.logs, err = newLogs(config.Log{Format: "json"}, io.Discard, io.Discard); err != nil {
 					b.Fatal(err)
 				}
 				defer l.logs.Close()

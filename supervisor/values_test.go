@@ -10,6 +10,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/config"
 )
 
 // TestPublishedIsBounded in bytes; what the master sets itself is not.
@@ -63,7 +64,7 @@ func TestValuesKeepToTheirDescriptors(t *testing.T) {
 	if _, ok := s.store.Get("more"); ok {
 		t.Error("a worker has set one too many")
 	}
-	j := &job{config: CacheValue{Key: "more"}, source: cache.File("/nowhere")}
+	j := &job{config: config.CacheValue{Key: "more"}, source: cache.File("/nowhere")}
 	s.jobs["more"] = j
 	s.sourceResult(j, cache.Result{Key: "more", Payload: long.Retain()})
 	if st := s.store.Status(time.Now()); !j.failing || !strings.Contains(st[len(st)-1].Error, "RLIMIT_NOFILE") {
@@ -108,22 +109,22 @@ func TestSameSource(t *testing.T) {
 		return func(context.Context) (any, error) { return n, nil }
 	}
 	one := closure(1)
-	base := CacheValue{Key: "k", Exec: []string{"date"}, Env: map[string]string{"A": "1"}}
+	base := config.CacheValue{Key: "k", Exec: []string{"date"}, Env: map[string]string{"A": "1"}}
 	other := base
 	other.Env = map[string]string{"A": "2"}
 	equal := base
 	equal.Exec, equal.Env = []string{"date"}, map[string]string{"A": "1"}
 	for name, c := range map[string]struct {
-		a, b CacheValue
+		a, b config.CacheValue
 		want bool
 	}{
 		"equal":         {base, equal, true},
 		"variable":      {base, other, false},
-		"function":      {CacheValue{Key: "k", Func: fetch}, CacheValue{Key: "k", Func: fetch}, true},
-		"one closure":   {CacheValue{Key: "k", Func: one}, CacheValue{Key: "k", Func: one}, true},
-		"two closures":  {CacheValue{Key: "k", Func: one}, CacheValue{Key: "k", Func: closure(2)}, false},
-		"none any more": {CacheValue{Key: "k", Func: fetch}, CacheValue{Key: "k"}, false},
-		"interval":      {CacheValue{Key: "k", Func: fetch}, CacheValue{Key: "k", Func: fetch, Every: 1}, false},
+		"function":      {config.CacheValue{Key: "k", Func: fetch}, config.CacheValue{Key: "k", Func: fetch}, true},
+		"one closure":   {config.CacheValue{Key: "k", Func: one}, config.CacheValue{Key: "k", Func: one}, true},
+		"two closures":  {config.CacheValue{Key: "k", Func: one}, config.CacheValue{Key: "k", Func: closure(2)}, false},
+		"none any more": {config.CacheValue{Key: "k", Func: fetch}, config.CacheValue{Key: "k"}, false},
+		"interval":      {config.CacheValue{Key: "k", Func: fetch}, config.CacheValue{Key: "k", Func: fetch, Every: 1}, false},
 	} {
 		if got := sameSource(c.a, c.b); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)

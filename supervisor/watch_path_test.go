@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/supervisor/config"
 )
 
 func TestLookUp(t *testing.T) {
@@ -69,7 +71,7 @@ func TestWatchFollowsPaths(t *testing.T) {
 	go func() {
 		defer close(ended)
 		paths := []string{at("current/conf"), at("deep/er/file"), at("later/on"), at("globs/*.go")}
-		watchFiles(ctx, Watch{Paths: paths, Debounce: 20 * time.Millisecond},
+		watchFiles(ctx, config.Watch{Paths: paths, Debounce: 20 * time.Millisecond},
 			func(n int) { ready <- n }, func(what string) { changes <- what }, func(err error) { troubles <- err })
 	}()
 	defer func() { cancel(); <-ended }()

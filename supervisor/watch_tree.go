@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+	"github.com/tinehq/tine/supervisor/config"
 )
 
 // watchTree is what one watch looks at. The system watches folders and not paths: so each
@@ -25,7 +26,7 @@ type watchTree struct {
 	trouble func(error)
 }
 
-func newWatchTree(w *fsnotify.Watcher, c Watch, trouble func(error)) *watchTree {
+func newWatchTree(w *fsnotify.Watcher, c config.Watch, trouble func(error)) *watchTree {
 	t := &watchTree{watcher: w, ignore: c.Ignore, watched: map[string]bool{}, trouble: trouble}
 	for _, p := range c.Paths {
 		w, err := newWatchedPath(p)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -39,7 +40,7 @@ func (f filesChanged) apply(l *loop) {
 // fileWatch watches the files of one app. Where it fails it says so, and nothing else
 // changes.
 type fileWatch struct {
-	config Watch
+	config config.Watch
 	cancel context.CancelFunc
 }
 
@@ -80,7 +81,7 @@ func (a *app) endFileWatch() {
 // watchFiles calls changed after each row of changes, until ctx ends. ready is called
 // when all that is there is watched, with the number of folders. trouble is called with
 // what cannot be watched; the rest is.
-func watchFiles(ctx context.Context, c Watch, ready func(folders int), changed func(what string), trouble func(error)) {
+func watchFiles(ctx context.Context, c config.Watch, ready func(folders int), changed func(what string), trouble func(error)) {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		trouble(fmt.Errorf("cannot watch files: %w", err))

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -105,7 +106,7 @@ func TestWatchFiles(t *testing.T) {
 	ready, changes, troubles, ended := make(chan int, 1), make(chan string, 10), make(chan error, 10), make(chan struct{})
 	go func() {
 		defer close(ended)
-		watchFiles(ctx, Watch{Paths: []string{filepath.Join(dir, "src"), filepath.Join(dir, "conf/a.yaml"), filepath.Join(dir, "none")}, Debounce: 20 * time.Millisecond},
+		watchFiles(ctx, config.Watch{Paths: []string{filepath.Join(dir, "src"), filepath.Join(dir, "conf/a.yaml"), filepath.Join(dir, "none")}, Debounce: 20 * time.Millisecond},
 			func(n int) { ready <- n }, func(what string) { changes <- what }, func(err error) { troubles <- err })
 	}()
 	defer func() { cancel(); <-ended }()
@@ -174,8 +175,8 @@ func TestWatchFiles(t *testing.T) {
 
 func TestWatchRollsAndEndsWithTheApp(t *testing.T) {
 	dir := t.TempDir()
-	m := startMaster(t, func(c *Config) {
-		c.Apps[0].Watch = Watch{Paths: []string{dir}, Debounce: 30 * time.Millisecond}
+	m := startMaster(t, func(c *config.Config) {
+		c.Apps[0].Watch = config.Watch{Paths: []string{dir}, Debounce: 30 * time.Millisecond}
 	})
 	deadline := time.Now().Add(10 * time.Second)
 	for !strings.Contains(m.log.String(), "watching files") && time.Now().Before(deadline) {

@@ -11,6 +11,7 @@ import (
 	"github.com/tinehq/tine/cmd/tine/internal/target"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor"
+	"github.com/tinehq/tine/supervisor/config/file"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -55,7 +56,7 @@ and env files that are not there are warnings: a file may be for another machine
 		RunE: func(cmd *cobra.Command, args []string) error {
 			warnings := 0
 			for _, path := range args {
-				c, err := supervisor.LoadWith(path, supervisor.LoadOptions{Env: env})
+				c, err := file.LoadWith(path, file.LoadOptions{Env: env})
 				if err != nil {
 					return err
 				}
@@ -179,7 +180,7 @@ func newConfigSchema() *cobra.Command {
 		Args:              arguments(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := cmd.OutOrStdout().Write(supervisor.ConfigSchema())
+			_, err := cmd.OutOrStdout().Write(file.Schema())
 			return err
 		},
 	}

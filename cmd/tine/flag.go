@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/tinehq/tine/supervisor"
+	"github.com/tinehq/tine/supervisor/config/file"
 )
 
 // off is what a limit that does not apply is called, in flags as in config files.
@@ -40,7 +40,7 @@ func (o *optional) Type() string { return "duration" }
 type size int64
 
 func (s *size) Set(text string) error {
-	value, err := supervisor.ParseSize(text)
+	value, err := file.ParseSize(text)
 	*s = size(value)
 	return err
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/pflag"
 	"github.com/tinehq/tine/supervisor"
+	"github.com/tinehq/tine/supervisor/config"
 )
 
 // TestFlagsOfTheApp: what each says reaches the app, and without any it has its
@@ -45,7 +46,7 @@ func TestFlagsOfTheApp(t *testing.T) {
 			t.Errorf("%v: %v", c.args, err)
 			continue
 		}
-		want := supervisor.Single("", nil, 0, []string{"./server"})
+		want := config.Single("", nil, 0, []string{"./server"})
 		want.Apps[0].Dir = workingFolder()
 		c.change(&want.Apps[0])
 		if !reflect.DeepEqual(got.Apps, want.Apps) {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -260,7 +261,7 @@ func TestKeptLogFormat(t *testing.T) {
 
 // TestLongestStop: what has lost its master is ended before somebody outside ends all.
 func TestLongestStop(t *testing.T) {
-	a := supervisor.NewApp("web", "./server")
+	a := config.NewApp("web", "./server")
 	a.DrainDelay, a.DrainTimeout, a.KillAfter = time.Second, 30*time.Second, 5*time.Second
 	for limit, want := range map[time.Duration]time.Duration{
 		0: 36 * time.Second, supervisor.StopTimeoutOff: 36 * time.Second, time.Minute: 36 * time.Second,

@@ -11,6 +11,8 @@ import (
 	"github.com/tinehq/tine/cmd/tine/internal/target"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor"
+	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/config/file"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/listen"
 )
@@ -113,7 +115,7 @@ that dies: see --keeper. Each flag can be given as an environment variable too:
 
 // define makes the flags, with the defaults of an app.
 func (f *runFlags) define(flags *pflag.FlagSet) {
-	d := supervisor.NewApp("defaults")
+	d := config.NewApp("defaults")
 	flags.StringVarP(&f.config, "config", "c", "", "config `FILE`")
 	flags.StringVar(&f.env, "env", "", "`NAME` of the environment in the config file that holds, such as production")
 	flags.StringArrayVarP(&f.listen, "listen", "l", nil, "`ADDRESS` to serve, as :7000 or unix:/run/web.sock; may be repeated")
@@ -212,7 +214,7 @@ func (f *runFlags) source(flags *pflag.FlagSet, args []string) (*supervisor.Conf
 		if workingFolder() == "" && !filepath.IsAbs(f.config) {
 			return nil, fmt.Errorf("cannot read the config %s: %w", f.config, errFolderGone)
 		}
-		return supervisor.LoadWith(f.config, supervisor.LoadOptions{Env: f.env, Folder: workingFolder()})
+		return file.LoadWith(f.config, file.LoadOptions{Env: f.env, Folder: workingFolder()})
 	}
 	if flags.Changed("env") {
 		return nil, term.Usagef("--env chooses an environment of a config file: give one with -c FILE")
@@ -220,7 +222,7 @@ func (f *runFlags) source(flags *pflag.FlagSet, args []string) (*supervisor.Conf
 	if len(args) == 0 {
 		return nil, term.Usagef("nothing to run: give a config with -c FILE, or a command after -- (see tine run --help)")
 	}
-	c := supervisor.Single(f.name, f.listen, f.workers, args)
+	c := config.Single(f.name, f.listen, f.workers, args)
 	a := &c.Apps[0]
 	a.Restart, a.Rollout = f.restart, f.rollout
 	a.ReadyTimeout, a.DrainDelay, a.DrainTimeout, a.KillAfter = f.readyTimeout, f.drainDelay, f.drainTimeout, f.killAfter
@@ -228,7 +230,7 @@ func (f *runFlags) source(flags *pflag.FlagSet, args []string) (*supervisor.Conf
 	a.StallTimeout, a.RequestTimeout = time.Duration(f.stallTimeout), time.Duration(f.requestTimeout)
 	a.MaxRequests, a.MaxAge, a.MaxRSS = f.maxRequests, time.Duration(f.maxAge), int64(f.maxRSS)
 	for _, text := range f.cache {
-		v, err := supervisor.ParseCacheFlag(text)
+		v, err := file.ParseCacheFlag(text)
 		if err != nil {
 			return nil, term.Usage(err)
 		}

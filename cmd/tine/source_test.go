@@ -17,6 +17,7 @@ import (
 
 	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/config"
 )
 
 // embedded is a master inside this process, for what only a program that embeds it
@@ -104,7 +105,7 @@ func TestBadSources(t *testing.T) {
 		"large":   "head -c 104857600 /dev/zero",
 		"missing": "/no/such/program",
 	}
-	c := supervisor.Single("web", []string{"127.0.0.1:0"}, 2, []string{memberPath})
+	c := config.Single("web", []string{"127.0.0.1:0"}, 2, []string{memberPath})
 	dir := folder(t)
 	for key, bad := range scripts {
 		first, timeout := dir+"/"+key, 200*time.Millisecond
@@ -215,7 +216,7 @@ cache:
 // TestZeroIsAValue: 0, false and "" are broadcast as anything else.
 func TestZeroIsAValue(t *testing.T) {
 	t.Parallel()
-	e := startEmbedded(t, supervisor.Single("web", []string{"127.0.0.1:0"}, 2, []string{memberPath}))
+	e := startEmbedded(t, config.Single("web", []string{"127.0.0.1:0"}, 2, []string{memberPath}))
 	for key, c := range map[string]struct {
 		value any
 		text  string

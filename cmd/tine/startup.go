@@ -15,6 +15,7 @@ import (
 	"github.com/tinehq/tine/cmd/tine/internal/target"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor"
+	"github.com/tinehq/tine/supervisor/config/file"
 )
 
 // systemctlTimeout bounds each call of systemctl.
@@ -85,19 +86,19 @@ tine start or tine run was called. As root it is a unit of the system, else, or 
 }
 
 // startupUnit is the unit for a config file, or for the master that runs.
-func startupUnit(ctx context.Context, t *target.Target, config, env string) (unit, error) {
+func startupUnit(ctx context.Context, t *target.Target, path, env string) (unit, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return unit{}, fmt.Errorf("cannot find the program of tine: %w", err)
 	}
 	u := unit{path: os.Getenv("PATH")}
-	if config != "" {
-		c, err := supervisor.LoadWith(config, supervisor.LoadOptions{Env: env})
+	if path != "" {
+		c, err := file.LoadWith(path, file.LoadOptions{Env: env})
 		if err != nil {
 			return u, err
 		}
 		nameMaster(c)
-		file, err := filepath.Abs(config)
+		file, err := filepath.Abs(path)
 		if err != nil {
 			return u, fmt.Errorf("cannot find the config: %w", err)
 		}

@@ -15,6 +15,7 @@ import (
 	"unsafe"
 
 	"github.com/tinehq/tine/supervisor"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"golang.org/x/sys/unix"
 )
@@ -140,7 +141,7 @@ func dialOnce(address string) (net.Conn, error) {
 // which is counted, or waits, as the config says.
 func TestOverload(t *testing.T) {
 	app := func(onOverload string) *supervisor.Config {
-		c := supervisor.Single("web", []string{"127.0.0.1:0"}, 2, []string{memberPath})
+		c := config.Single("web", []string{"127.0.0.1:0"}, 2, []string{memberPath})
 		a := &c.Apps[0]
 		a.OverloadAt, a.OnOverload = 3, onOverload
 		return c

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/supervisor"
+	"github.com/tinehq/tine/supervisor/config"
 )
 
 type master struct {
@@ -34,7 +35,7 @@ type report struct {
 
 func startMaster(ctx context.Context, workers int) (*master, error) {
 	m := &master{workers: workers, reports: make(chan report, 2*workers), ended: make(chan error, 1)}
-	config := supervisor.Single("fanout", []string{"127.0.0.1:0"}, workers, supervisor.Self())
+	config := config.Single("fanout", []string{"127.0.0.1:0"}, workers, supervisor.Self())
 	config.Apps[0].DrainDelay = time.Millisecond
 	var err error
 	m.s, err = supervisor.New(config, supervisor.WithOutput(io.Discard, io.Discard), supervisor.OnMessage(func(msg supervisor.Message) {

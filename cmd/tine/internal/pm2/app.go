@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/host"
 )
 

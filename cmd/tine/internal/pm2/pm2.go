@@ -13,7 +13,8 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/tinehq/tine/supervisor"
+	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/config/file"
 )
 
 // maxEcosystem is far above any ecosystem file that a person wrote, in bytes.
@@ -79,11 +80,11 @@ func loads(config []byte) error {
 	}
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "tine.yaml")
-	if err := os.WriteFile(path, config, 0o600); err != nil {
+	if err := os.WriteFile(path, text, 0o600); err != nil {
 		return nil
 	}
-	_, err = supervisor.Load(path)
-	var faults *supervisor.ConfigErrors
+	_, err = file.Load(path)
+	var faults *config.Problems
 	if errors.As(err, &faults) {
 		for _, one := range faults.Errors {
 			one.File = "tine.yaml"

@@ -1,0 +1,126 @@
+package file
+
+import (
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/tinehq/tine/supervisor/config"
+)
+
+// hook decodes a section, or a command alone.
+func (d *decoder) hook(to *config.Hook) codec {
+	command := d.command(&to.Command)
+	read := command.decode
+	command.decode = func(path string, n ast.Node) {
+		if read(path, n); len(to.Command) == 0 && !d.reported(path) {
+			d.fail(n, path, "no command: write the program to run, such as [./notify, ready]")
+		}
+	}
+	return d.short("command", []field{
+		{"command", command},
+		{"timeout", d.duration(&to.Timeout).when(func() bool { return to.Timeout != 0 })},
+	})
+}
+
+// dependsOn decodes a section of apps, or a list of those that must be ready.
+func (d *decoder) dependsOn(to *map[string]string) codec {
+	return codec{
+		func(path string, n ast.Node) {
+			*to = map[string]string{}
+			switch d.resolve(path, n).(type) {
+			case *ast.MappingNode, *ast.MappingValueNode:
+				for _, e := range d.entries(path, n) {
+					at := config.Join(path, e.key)
+					d.values[at] = d.valuePlace(e)
+					if s, ok := d.text(at, e.value); ok {
+						(*to)[e.key] = s
+					}
+				}
+			default:
+				var names []string
+				d.list(&names, nil).decode(path, n)
+				for i, name := range names {
+					// Faults of a name are told where the name is.
+					at, ok := d.values[config.Index(path, i)]
+					if !ok {
+						at = d.values[path]
+					}
+					d.values[config.Join(path, name)] = at
+					(*to)[name] = config.DependsReady
+				}
+			}
+		},
+		anyOf(textSchema(), listSchema(textSchema()), mapSchema(enumSchema(config.DependsReady, config.DependsExited))),
+		func() any { return showMap(*to) },
+	}
+}
+
+// watch decodes a section, paths alone, or whether to watch the app's folder.
+func (d *decoder) watch(to *config.Watch) codec {
+	c := d.short("paths", []field{
+		{"paths", d.list(&to.Paths, d.absolute)},
+		{"ignore", d.list(&to.Ignore, nil)},
+		{"debounce", d.duration(&to.Debounce).when(func() bool { return to.Debounce != 0 })},
+	})
+	read := c.decode
+	c.decode = func(path string, n ast.Node) {
+		if b, ok := d.resolve(path, n).(*ast.BoolNode); ok {
+			to.Folder = b.Value
+			return
+		}
+		read(path, n)
+	}
+	c.schema = anyOf(&schema{Type: "boolean"}, c.schema)
+	return c
+}
+
+// atStart decodes whether an app is run at the start, the opposite of to.
+func (d *decoder) atStart(to *bool) codec {
+	c := d.boolean(new(bool))
+	return codec{
+		func(path string, n ast.Node) {
+			is := !*to
+			d.boolean(&is).decode(path, n)
+			*to = !is
+		},
+		c.schema,
+		func() any {
+			if !*to {
+				return nil
+			}
+			return false
+		},
+	}
+}
+
+// stopTimeout decodes a duration, or the words auto (0) and off (-1).
+func (d *decoder) stopTimeout(to *time.Duration) codec {
+	read := d.durationAs(to, "write auto, off, 30s or 1m30s")
+	return codec{
+		func(path string, n ast.Node) {
+			if s, ok := d.resolve(path, n).(*ast.StringNode); ok {
+				switch s.Value {
+				case "auto":
+					*to = 0
+					return
+				case "off":
+					*to = config.StopTimeoutOff
+					return
+				}
+			}
+			if read(path, n); *to == 0 && !d.reported(path) {
+				d.fail(n, path, "0 is no time to stop in: write auto, off, 30s or 1m30s")
+			}
+		},
+		anyOf(enumSchema("auto", "off"), durationSchema()),
+		func() any {
+			switch {
+			case *to == 0:
+				return "auto"
+			case *to < 0:
+				return "off"
+			}
+			return showDuration(*to)
+		},
+	}
+}

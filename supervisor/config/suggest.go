@@ -1,0 +1,80 @@
+package config
+
+import "strings"
+
+// otherWords are names that other tools have for our keys.
+var otherWords = map[string]string{
+	"cmd": "command", "exec": "command", "script": "command", "args": "command", "entrypoint": "command",
+	"instances": "workers", "replicas": "workers", "processes": "workers", "n": "workers", "scale": "workers",
+	"port": "listen", "address": "listen", "addr": "listen", "bind": "listen", "ports": "listen",
+	"cwd": "dir", "workdir": "dir", "working_dir": "dir", "working_directory": "dir", "directory": "dir", "folder": "dir",
+	"environment": "env", "envfile": "env_file", "dotenv": "env_file", "env_files": "env_file",
+	"interval": "every", "period": "every", "refresh": "every", "logging": "log", "loglevel": "level",
+	"services": "apps", "programs": "apps", "strategy": "rollout", "grace": "drain_timeout",
+	"shutdown_timeout": "drain_timeout", "stop_timeout": "drain_timeout", "start_timeout": "ready_timeout",
+	"balance": "policy", "balancing": "policy", "load_balancing": "policy", "algorithm": "policy", "lb": "policy",
+	"watchdog": "stall_timeout", "hang_timeout": "stall_timeout", "harakiri": "request_timeout", "timeout": "request_timeout",
+	"max_connections": "overload_at", "overload": "on_overload", "max_lifetime": "max_age", "max_uptime": "max_age",
+	"max_memory": "max_rss", "max_memory_restart": "max_rss", "memory_limit": "max_rss", "reload_on_rss": "max_rss",
+	"max_requests_jitter": "recycle_jitter", "spare": "standby", "spares": "standby", "warm": "standby",
+	"leastconn": "least", "least_conn": "least", "least_connections": "least", "rr": "round-robin",
+	"ip_hash": "client-ip", "source": "client-ip", "sticky": "client-ip", "none": "hash", "kernel": "hash", "best": "auto",
+	"reject": "refuse", "drop": "refuse", "shed": "refuse", "wait": "queue",
+	"group": "namespace", "depends": "depends_on", "after": "depends_on", "requires": "depends_on", "needs": "depends_on",
+	"cron": "cron_restart", "schedule": "cron_restart", "one_shot": "oneshot", "once": "oneshot", "job": "oneshot",
+	"hook": "hooks", "pre_start": "before_start", "exec_start_pre": "before_start", "post_start": "after_ready",
+	"pre_stop": "before_drain", "on_exit": "on_crash", "on_failure": "on_crash", "ignore_watch": "ignore", "exclude": "ignore",
+	"watch_delay": "debounce", "delay": "debounce", "out_file": "file", "error_file": "file", "filename": "file",
+	"max_files": "keep", "max_backups": "keep", "retain": "keep", "rotate": "keep", "gzip": "compress", "overflow": "on_full",
+	"ui": "dashboard", "web": "dashboard", "prometheus": "metrics", "socket": "control", "api": "control", "token": "token_file",
+	"healthy": "ready", "started": "ready", "completed": "exited", "finished": "exited", "done": "exited", "discard": "drop",
+	"command": "exec", "shell": "exec", "path": "file", "database": "dsn", "values": "cache",
+}
+
+// Suggest returns which of the known words is meant, or "".
+func Suggest(word string, known []string) string {
+	w := strings.ReplaceAll(strings.ToLower(word), "-", "_")
+	best, bestDistance := "", max(1, min(3, len(w)/3))+1
+	for _, k := range known {
+		if d := editDistance(w, strings.ReplaceAll(k, "-", "_")); d < bestDistance {
+			best, bestDistance = k, d
+		}
+	}
+	if best != "" {
+		return best
+	}
+	for _, k := range known {
+		if otherWords[w] == k {
+			return k
+		}
+	}
+	return ""
+}
+
+// editDistance counts the insertions, deletions, changes and swaps of neighbours that make b of a.
+func editDistance(a, b string) int {
+	if len(a) > 64 || len(b) > 64 {
+		return 64
+	}
+	var beforeLast []int
+	last := make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row := make([]int, len(b)+1)
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], beforeLast[j-2]+1)
+			}
+		}
+		beforeLast, last = last, row
+	}
+	return last[len(b)]
+}
