@@ -18,7 +18,11 @@ var rules = map[string]string{
 	"worker":                       "ipc",
 	"supervisor/pool":              "",
 	"supervisor/civil":             "",
-	"supervisor/apps":              "supervisor/civil supervisor/pool",
+	"supervisor/host":              "",
+	"supervisor/config":            "ipc supervisor/civil supervisor/host supervisor/listen supervisor/proc",
+	"supervisor/config/file":       "supervisor/config supervisor/host",
+	"supervisor/apps":              "supervisor/civil supervisor/config supervisor/pool",
+	"supervisor/orders":            "supervisor/apps supervisor/control/api supervisor/pool",
 	"supervisor/proc":              "ipc supervisor/proc/output",
 	"supervisor/proc/output":       "ipc",
 	"supervisor/listen":            "ipc supervisor/listen/bpf",
@@ -33,17 +37,17 @@ var rules = map[string]string{
 	"supervisor/control":           "ipc supervisor/claim supervisor/control/api",
 	"supervisor/control/dashboard": "supervisor/control supervisor/control/api",
 	"supervisor/control/metrics":   "ipc supervisor/control supervisor/control/api",
-	"supervisor": `ipc supervisor/cache supervisor/civil supervisor/claim supervisor/control supervisor/control/api
+	"supervisor": `supervisor/apps supervisor/config supervisor/config/file supervisor/host supervisor/orders ipc supervisor/cache supervisor/civil supervisor/claim supervisor/control supervisor/control/api
 		supervisor/control/dashboard supervisor/control/metrics supervisor/keeper supervisor/listen supervisor/pool
 		supervisor/proc supervisor/proc/output supervisor/record`,
 	"cmd/demo": "worker",
 	"cmd/tine": `cmd/tine/internal/pm2 cmd/tine/internal/target cmd/tine/internal/term cmd/tine/internal/top ipc
-		supervisor supervisor/claim supervisor/control supervisor/control/metrics supervisor/handover supervisor/keeper
+		supervisor supervisor/config supervisor/config/file supervisor/host supervisor/claim supervisor/control supervisor/control/metrics supervisor/handover supervisor/keeper
 		supervisor/listen`,
 	"cmd/tine/internal/term":   "supervisor/control",
 	"cmd/tine/internal/target": "cmd/tine/internal/term supervisor/claim supervisor/control",
 	"cmd/tine/internal/top":    "cmd/tine/internal/term supervisor/control",
-	"cmd/tine/internal/pm2":    "supervisor",
+	"cmd/tine/internal/pm2":    "supervisor supervisor/config supervisor/config/file supervisor/host",
 }
 
 // forbidden has the packages of the standard library that a package must not import.

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/tinehq/tine/cmd/tine/internal/target"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
-	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/config/file"
 )
 

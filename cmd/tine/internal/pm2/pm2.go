@@ -73,7 +73,7 @@ func readEcosystem(path string) ([]byte, error) {
 }
 
 // loads tells what Load has against a config.
-func loads(config []byte) error {
+func loads(text []byte) error {
 	dir, err := os.MkdirTemp("", "tine-import-")
 	if err != nil {
 		return nil //nolint:nilerr // where nothing can be written it is not checked
