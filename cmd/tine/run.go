@@ -14,7 +14,6 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/config/file"
 	"github.com/tinehq/tine/supervisor/control"
-	"github.com/tinehq/tine/supervisor/listen"
 )
 
 // runFlags are the flags of tine run. Each is also read from the environment
@@ -90,17 +89,7 @@ that dies: see --keeper. Each flag can be given as an environment variable too:
 				}
 				return becomeKeeper(c, f.identity(c), time.Duration(f.watchdog))
 			}
-			return runAndTell(cmd.Context(), lookAbove(), load, f.identity, func(c *supervisor.Config) []supervisor.Option {
-				opts := []supervisor.Option{supervisor.WithUpgradeSignal(upgrade)}
-				if f.config != "" {
-					opts = append(opts, supervisor.WithReload(load))
-				}
-				if c.Control != supervisor.ControlOff {
-					opts = append(opts, supervisor.WithControl(c.Control), supervisor.WithVersion(versionText()),
-						supervisor.WithDoctor(func() any { return diagnose(listen.Probe()) }))
-				}
-				return opts
-			})
+			return f.runMaster(cmd.Context(), load, upgrade)
 		},
 	}
 	cmd.DisableFlagsInUseLine = true

@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 
-	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/handover"
 	"github.com/tinehq/tine/supervisor/keeper"
 )
@@ -40,12 +38,12 @@ type succession struct {
 func openSuccession(up *above) *succession {
 	u, err := handover.New(upgradeTimeout)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "tine: %v; going on without\n", err)
+		goOnWithout(err)
 		return nil
 	}
 	if !u.HasParent() && keeper.PID() == 0 && os.Getenv(keeper.EnvPIDFile) != "" {
 		if err := up.client.Lead(context.Background()); err != nil { // else systemd misses the file at each reload, and says so
-			fmt.Fprintf(os.Stderr, "tine: %v; going on without\n", err)
+			goOnWithout(err)
 		}
 	}
 	return &succession{Upgrader: u, above: up}
@@ -69,21 +67,6 @@ func (s *succession) receive(ctx context.Context) error {
 	s.above.client.Held(files)
 	s.above.takeStart()
 	return nil
-}
-
-// options are those of the supervisor.
-func (s *succession) options() []supervisor.Option {
-	if s == nil {
-		return nil
-	}
-	opts := []supervisor.Option{supervisor.WithUpgrader(s)}
-	if binary, err := ownBinary(); err == nil {
-		opts = append(opts, supervisor.WithPreflight(binary, preflight))
-	}
-	if s.HasParent() {
-		opts = append(opts, supervisor.WithSuccession(s.lead, s.inCharge))
-	}
-	return opts
 }
 
 // lead makes this process the master that a keeper follows: from here on it would bring back this one. What the old master
