@@ -221,7 +221,7 @@ func TestBoardKeepsItsDescriptorsPrivate(t *testing.T) {
 	defer hot.Close()
 	defer rows.Close()
 	for _, f := range []*os.File{hot, rows, b.hotFile, b.rowsFile} {
-		fd, err := fileDescriptor(f)
+		fd, err := Descriptor(f)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -71,7 +71,7 @@ func TestAssignCarriesSockets(t *testing.T) {
 		t.Fatalf("got %#v", got)
 	}
 	for i, f := range got.Files {
-		fd, err := fileDescriptor(f)
+		fd, err := Descriptor(f)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -319,7 +319,7 @@ func TestViolationsOverASocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	nfd, err := fileDescriptor(null)
+	nfd, err := Descriptor(null)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -405,7 +405,7 @@ func TestDescriptorsOfAMaster(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	nfd, err := fileDescriptor(null)
+	nfd, err := Descriptor(null)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"os"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -321,7 +320,7 @@ func descriptors(f Frame) ([]int, error) {
 		files := a.allFiles()
 		fds := make([]int, 0, len(files))
 		for i, file := range files {
-			fd, err := fileDescriptor(file)
+			fd, err := Descriptor(file)
 			if err != nil {
 				return nil, fmt.Errorf("cannot send assign: file %d of slot %d: %w", i, a.Slot, err)
 			}
@@ -333,17 +332,4 @@ func descriptors(f Frame) ([]int, error) {
 		return []int{p.descriptor()}, nil
 	}
 	return nil, nil
-}
-
-// fileDescriptor does not use (*os.File).Fd, which may make the description blocking, also for all processes that share it.
-func fileDescriptor(f *os.File) (int, error) {
-	rc, err := f.SyscallConn()
-	if err != nil {
-		return -1, err
-	}
-	fd := -1
-	if err := rc.Control(func(n uintptr) { fd = int(n) }); err != nil {
-		return -1, err
-	}
-	return fd, nil
 }

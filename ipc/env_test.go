@@ -28,7 +28,7 @@ func TestFromEnv(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	fd, err := fileDescriptor(child)
+	fd, err := Descriptor(child)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestFromEnvRefuses(t *testing.T) {
 	}
 	defer unix.Close(alone)
 	number := func(f *os.File) string {
-		fd, err := fileDescriptor(f)
+		fd, err := Descriptor(f)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -42,7 +42,7 @@ func NewLifeline() (l *Lifeline, child *os.File, err error) {
 
 // OpenLifeline is the lifeline whose File an earlier master has left. It owns f.
 func OpenLifeline(f *os.File) (*Lifeline, error) {
-	fd, err := fileDescriptor(f)
+	fd, err := Descriptor(f)
 	if err == nil {
 		err = verifyChannel(fd)
 	}
@@ -65,7 +65,7 @@ func (l *Lifeline) Renew() (*Conn, error) {
 		return nil, fmt.Errorf("cannot renew channel: %w", err)
 	}
 	defer child.Close()
-	fd, err := fileDescriptor(child)
+	fd, err := Descriptor(child)
 	if err == nil {
 		err = l.send(fd)
 	}
@@ -78,7 +78,7 @@ func (l *Lifeline) Renew() (*Conn, error) {
 
 // send never waits: the socket has room for many channels that a worker, stopped perhaps, leaves unread.
 func (l *Lifeline) send(fd int) error {
-	own, err := fileDescriptor(l.file)
+	own, err := Descriptor(l.file)
 	if err != nil {
 		return err
 	}
@@ -97,14 +97,14 @@ func (l *Lifeline) send(fd int) error {
 // Left says whether the worker has told that it ends on purpose, to this master or an earlier one. It never waits, and
 // takes nothing away: the next master is told the same. After Close it is what it was then.
 func (l *Lifeline) Left() bool {
-	if c, err := l.file.SyscallConn(); err == nil {
-		_ = c.Control(func(fd uintptr) {
-			var b [1]byte
-			if n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT); err == nil && n > 0 {
-				l.left.Store(true)
-			}
-		})
-	}
+	_ = Control(l.file, func(fd int) error {
+		var b [1]byte
+		n, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		if err == nil && n > 0 {
+			l.left.Store(true)
+		}
+		return err
+	})
 	return l.left.Load()
 }
 
@@ -177,13 +177,8 @@ func openChannel(fd int) (*Conn, error) {
 
 // Leave tells all masters, also those to come, that this process is about to end on purpose: see Lifeline.Left. It never waits.
 func (r *Renewals) Leave() error {
-	c, err := r.sock.SyscallConn()
+	err := Control(r.sock, func(fd int) error { return unix.Sendto(fd, []byte{0}, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil) })
 	if err != nil {
-		return fmt.Errorf("cannot tell the lifeline: %w", err)
-	}
-	var sent error
-	err = c.Control(func(fd uintptr) { sent = unix.Sendto(int(fd), []byte{0}, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil) })
-	if err = errors.Join(err, sent); err != nil {
 		return fmt.Errorf("cannot tell the lifeline: %w", err)
 	}
 	return nil

@@ -20,7 +20,7 @@ func lifeline(t *testing.T) (*Lifeline, *Renewals) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	fd, err := fileDescriptor(child)
+	fd, err := Descriptor(child)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +227,7 @@ func TestLifelineRefusesOtherThings(t *testing.T) {
 				return err
 			}
 			defer null.Close()
-			n, err := fileDescriptor(null)
+			n, err := Descriptor(null)
 			if err != nil {
 				return err
 			}
@@ -236,7 +236,7 @@ func TestLifelineRefusesOtherThings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, r := lifeline(t)
-			fd, err := fileDescriptor(l.File())
+			fd, err := Descriptor(l.File())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -252,7 +252,7 @@ func TestLifelineRefusesOtherThings(t *testing.T) {
 
 func duplicateOf(t *testing.T, f *os.File) *os.File {
 	t.Helper()
-	fd, err := fileDescriptor(f)
+	fd, err := Descriptor(f)
 	if err != nil {
 		t.Fatal(err)
 	}

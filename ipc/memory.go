@@ -28,7 +28,7 @@ func newMemory(n int64) (*os.File, error) {
 // file kills who uses it. Where the file may be an eBPF map it has no size, and the kernel refuses to map more than there
 // is.
 func mapMemory(f *os.File, n int64, ebpfMap bool) ([]byte, error) {
-	fd, err := fileDescriptor(f)
+	fd, err := Descriptor(f)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ func TestMemoryIsSealed(t *testing.T) {
 	defer hot.Close()
 	defer rows.Close()
 	for _, f := range []*os.File{hot, rows} {
-		fd, err := fileDescriptor(f)
+		fd, err := Descriptor(f)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +99,7 @@ func TestUntouchedRowsTakeNoMemory(t *testing.T) {
 		f    *os.File
 		most int64
 	}{{b.hotFile, BoardBytes}, {b.rowsFile, 16 * RowBytes}} {
-		fd, err := fileDescriptor(c.f)
+		fd, err := Descriptor(c.f)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -44,7 +44,7 @@ func verifyPayloadFile(f *os.File, n int64) (fd int, err error) {
 	if n < 1 {
 		return -1, fmt.Errorf("at least 1 is needed")
 	}
-	if fd, err = fileDescriptor(f); err != nil {
+	if fd, err = Descriptor(f); err != nil {
 		return -1, err
 	}
 	return fd, verifySegment(fd, n)

@@ -19,7 +19,7 @@ func createSegment() (int, error) {
 	if err := os.Remove(f.Name()); err != nil {
 		return -1, err
 	}
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	fd, err := DuplicateFD(int(f.Fd()), 3)
 	if err != nil {
 		return -1, fmt.Errorf("duplicate temporary file: %w", err)
 	}

@@ -6,7 +6,7 @@ import (
 	"os"
 
 	"github.com/tinehq/tine/ipc"
-	"golang.org/x/sys/unix"
+	"github.com/tinehq/tine/supervisor/proc/output"
 )
 
 // Left is what another process has left of one that it started: all that Adopt needs.
@@ -34,17 +34,17 @@ func (p *Process) Leave() (l Left, err error) {
 	case p.reaped:
 		return l, os.ErrProcessDone
 	case p.quits():
-		return l, fmt.Errorf("cannot leave process %d to another: %w", p.pid, errQuit)
+		return l, fmt.Errorf("cannot leave process %d to another: %w", p.pid, output.ErrLeft)
 	case p.pidfd == nil:
 		return l, fmt.Errorf("cannot leave process %d to another: no pidfd: %w", p.pid, errors.ErrUnsupported)
 	}
 	l.PID = p.pid
 	if l.PIDFD, err = ipc.Duplicate(p.pidfd); err == nil {
 		for i, to := range []**os.File{&l.Stdout, &l.Stderr} {
-			if p.pumps[i] == nil {
+			if p.readers[i] == nil {
 				continue
 			}
-			if *to, err = p.pumps[i].share(); err != nil {
+			if *to, err = p.readers[i].Share(); err != nil {
 				break
 			}
 		}
@@ -54,21 +54,4 @@ func (p *Process) Leave() (l Left, err error) {
 		return Left{}, fmt.Errorf("cannot leave process %d to another: %w", p.pid, AsLimit(err))
 	}
 	return l, nil
-}
-
-// share duplicates the read end. A stream that is at its end has none.
-func (s *stream) share() (*os.File, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, nil
-	}
-	if s.file != nil {
-		return ipc.Duplicate(s.file)
-	}
-	fd, err := unix.FcntlInt(uintptr(s.raw), unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), "output"), nil
 }

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/proc/output"
 )
 
 // reapedWithin bounds the wait for whoever reaps a stranger: its exit status is to be had only then.
@@ -32,9 +35,6 @@ func Adopt(l Left, o Options, exitOf func() (status syscall.WaitStatus, known bo
 }
 
 func adopt(l Left, o Options) (*Process, error) {
-	if o.MaxLine <= 0 {
-		o.MaxLine = DefaultMaxLine
-	}
 	if l.PID <= 1 || l.PIDFD == nil {
 		return nil, errors.New("its PID or its pidfd is missing")
 	}
@@ -53,14 +53,14 @@ func adopt(l Left, o Options) (*Process, error) {
 		}
 		own, err := inPoller(f)
 		if err != nil {
-			p.closePumps()
+			p.closeReaders()
 			return nil, err
 		}
-		p.pumps[i] = p.newPump(own, fn, o, i)
+		p.readers[i] = p.newReader(own, fn, o, i)
 	}
 	own, err := inPoller(l.PIDFD)
 	if err != nil {
-		p.closePumps()
+		p.closeReaders()
 		return nil, err
 	}
 	p.pidfd = own
@@ -74,11 +74,15 @@ func adopt(l Left, o Options) (*Process, error) {
 
 // inPoller duplicates f: it may have been opened outside of the runtime's poller.
 func inPoller(f *os.File) (*os.File, error) {
-	fd, err := duplicate(f)
+	own := -1
+	err := ipc.Control(f, func(fd int) (err error) {
+		own, err = ipc.DuplicateFD(fd, 3)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	return pollable(fd), nil
+	return output.Pollable(own), nil
 }
 
 // isPidfdOf checks that f is what it is said to be, so that no signal reaches somebody else. That of a process that was
@@ -93,7 +97,7 @@ func isPidfdOf(f *os.File, pid int) error {
 
 // isStranger tells whether the process is no child of this one.
 func isStranger(pidfd *os.File) (stranger bool) {
-	_ = withDescriptor(pidfd, func(fd int) error {
+	_ = ipc.Control(pidfd, func(fd int) error {
 		for {
 			err := unix.Waitid(unix.P_PIDFD, fd, nil, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
 			if err != unix.EINTR {
@@ -103,18 +107,6 @@ func isStranger(pidfd *os.File) (stranger bool) {
 		}
 	})
 	return stranger
-}
-
-func withDescriptor(f *os.File, do func(fd int) error) error {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var inner error
-	if err := raw.Control(func(fd uintptr) { inner = do(int(fd)) }); err != nil {
-		return err
-	}
-	return inner
 }
 
 // awaitStranger returns when the process has ended, its group is killed, and it is reaped if whoever does that is in time:
@@ -158,7 +150,7 @@ func (p *Process) statusOfStranger() (status syscall.WaitStatus, known bool) {
 	if p.told != nil {
 		return *p.told, true
 	}
-	_ = withDescriptor(p.pidfd, func(fd int) error {
+	_ = ipc.Control(p.pidfd, func(fd int) error {
 		status, known = exitStatus(fd)
 		return nil
 	})
@@ -174,7 +166,7 @@ func (p *Process) killGroup(sig syscall.Signal) error {
 	if !p.stranger {
 		return syscall.Kill(-p.pid, sig)
 	}
-	err := withDescriptor(p.pidfd, func(fd int) error {
+	err := ipc.Control(p.pidfd, func(fd int) error {
 		return unix.PidfdSendSignal(fd, sig, nil, pidfdSignalProcessGroup)
 	})
 	if errors.Is(err, unix.EINVAL) { // before that the leader vouches for the number, as long as it runs
@@ -189,7 +181,7 @@ func (p *Process) killLeader(sig syscall.Signal) error {
 	if !p.stranger {
 		return syscall.Kill(p.pid, sig)
 	}
-	return withDescriptor(p.pidfd, func(fd int) error { return unix.PidfdSendSignal(fd, sig, nil, 0) })
+	return ipc.Control(p.pidfd, func(fd int) error { return unix.PidfdSendSignal(fd, sig, nil, 0) })
 }
 
 // From linux/pidfd.h.

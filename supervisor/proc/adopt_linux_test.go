@@ -6,13 +6,13 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // foster is a master that starts a process, leaves it to whoever is at the other end of descriptor 3, and reaps it: it is
@@ -148,7 +148,7 @@ func TestAdoptHearsTheExit(t *testing.T) {
 // What was printed while nobody read is delivered, and what follows too.
 func TestAdoptReadsOn(t *testing.T) {
 	l := fostered(t, "echo before; echo early >&2; kill -STOP $$; echo after; echo late >&2; exit 5")
-	out, errs := newOutput(), newOutput()
+	out, errs := newCollected(), newCollected()
 	p := mustAdopt(t, l, Options{Stdout: out.line, Stderr: errs.line})
 	out.wait(t, "before")
 	errs.wait(t, "early")
@@ -175,7 +175,7 @@ func TestAdoptReadsOn(t *testing.T) {
 func TestAdoptedIsSignalled(t *testing.T) {
 	needExitStatus(t)
 	for name, do := range map[string]func(*Process) error{"terminated": (*Process).Terminate, "killed": (*Process).Kill} {
-		out := newOutput()
+		out := newCollected()
 		p := mustAdopt(t, fostered(t, "echo up; sleep 1000 & wait"), Options{Stdout: out.line})
 		out.wait(t, "up")
 		if err := do(p); err != nil {
@@ -189,7 +189,7 @@ func TestAdoptedIsSignalled(t *testing.T) {
 
 // What the leader has left behind in its group goes with it, though somebody else has reaped the leader.
 func TestAdoptedGroupIsKilled(t *testing.T) {
-	out := newOutput()
+	out := newCollected()
 	p := mustAdopt(t, fostered(t, "sleep 1000 & echo $!; read x"), Options{Stdout: out.line})
 	exitOf(t, p)
 	<-p.OutputDone() // nobody holds the pipe any more
@@ -197,20 +197,7 @@ func TestAdoptedGroupIsKilled(t *testing.T) {
 	if _, err := fmt.Sscan(out.wait(t, ""), &pid); err != nil {
 		t.Fatal(err)
 	}
-	late := time.After(patience)
-	for syscall.Kill(pid, 0) == nil {
-		// A zombie is dead too: nobody has reaped it yet.
-		stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if strings.Contains(string(stat), ") Z ") {
-			break
-		}
-		select {
-		case <-late:
-			t.Fatalf("process %d of the group lives on: %s", pid, stat)
-		default:
-			runtime.Gosched()
-		}
-	}
+	gone(t, pid)
 }
 
 func TestAdoptsWhoHasEndedMeanwhile(t *testing.T) {
@@ -220,10 +207,10 @@ func TestAdoptsWhoHasEndedMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	fds := []unix.PollFd{{Fd: int32(l.PIDFD.Fd()), Events: unix.POLLIN}}
-	if _, err := unix.Poll(fds, int(patience.Milliseconds())); err != nil {
+	if _, err := unix.Poll(fds, int(eventually.Patience().Milliseconds())); err != nil {
 		t.Fatal(err)
 	}
-	out := newOutput()
+	out := newCollected()
 	p := mustAdopt(t, l, Options{Stdout: out.line})
 	if e := exitOf(t, p); e.Code != 4 {
 		t.Errorf("%s, want exit code 4", e)
@@ -289,7 +276,7 @@ func TestAdoptRefusesWhatIsNotTheProcess(t *testing.T) {
 
 // One that Start has started can be left: the files are those that Adopt takes.
 func TestLeave(t *testing.T) {
-	out := newOutput()
+	out := newCollected()
 	p := mustStart(t, shell(t, "echo up; sleep 1000"), Options{Stdout: out.line, Stderr: out.line})
 	out.wait(t, "up")
 	l, err := p.Leave()

@@ -67,7 +67,7 @@ func TestBindARunningProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	out := newOutput()
+	out := newCollected()
 	p := mustStart(t, child(t, "threads"), Options{Files: []*os.File{r}, Stdout: out.line})
 	r.Close()
 	out.wait(t, "some") // and it goes on making them

@@ -4,7 +4,7 @@
 //	(as configured)   (what is on           │  ├───► OutputDone         nothing more will be printed
 //	                   disk right now)      │  └───◄ Terminate, Kill    to the whole group
 //	                                        ▼
-//	                            stdout, stderr ──pump──► LineFunc
+//	                            stdout, stderr ─────► output.Reader ──► LineFunc
 //
 // What holds for every process:
 //

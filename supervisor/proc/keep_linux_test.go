@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // countLines prints numbered lines until SIGUSR1: on stdout as fast as they are taken, in writes of every size, on stderr
@@ -181,12 +183,10 @@ func TestKilledReadersLoseNothing(t *testing.T) {
 	for range readers {
 		before := came.Load()
 		cmd := reader()
-		for deadline := time.Now().Add(patience); came.Load() == before && rand.IntN(20) > 0; time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatal("a reader delivers nothing")
-			}
+		if rand.IntN(20) > 0 { // else it is killed while it starts
+			until := before + 1 + rand.Int64N(500)
+			eventually.True(t, "a reader delivers lines", func() bool { return came.Load() >= until })
 		}
-		time.Sleep(time.Duration(rand.IntN(5000)) * time.Microsecond)
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		if came.Load() > before {
@@ -201,7 +201,7 @@ func TestKilledReadersLoseNothing(t *testing.T) {
 		t.Error(err)
 	}
 	w.Close()
-	await(t, done, "the end of the lines")
+	eventually.Receive(t, "the end of the lines", done)
 	for _, err := range wrong {
 		t.Error(err)
 	}
@@ -213,28 +213,14 @@ func TestKilledReadersLoseNothing(t *testing.T) {
 
 // A process that is left in order is read on by the next with no line missing, torn or twice.
 func TestQuit(t *testing.T) {
-	t.Run("soon", func(t *testing.T) { quitOften(t, 100, func(*Process) {}) })
-	t.Run("while lines gather", func(t *testing.T) {
-		gathered := 0
-		quitOften(t, 10, func(p *Process) {
-			for deadline := time.Now().Add(2 * time.Second); !p.pumps[1].gathers() && time.Now().Before(deadline); {
-				time.Sleep(time.Millisecond)
-			}
-			if p.pumps[1].gathers() {
-				gathered++
-			}
-		})
-		t.Logf("%d of 10 times lines gathered", gathered) // on a loaded machine they may not
-	})
-}
-
-func quitOften(t *testing.T, times int, after func(*Process)) {
 	l := counting(t)
 	var out, errs counted
 	var mu sync.Mutex
+	var came atomic.Int64
 	var wrong []error
 	count := func(c *counted, late *atomic.Bool) LineFunc {
 		return func(line []byte, more bool) {
+			came.Add(1)
 			again := c.again
 			err := c.line(string(line))
 			if err == nil && c.again > again {
@@ -250,14 +236,14 @@ func quitOften(t *testing.T, times int, after func(*Process)) {
 			}
 		}
 	}
-	for range times {
+	for range 100 {
 		var late atomic.Bool
 		p, err := Adopt(l, Options{Stdout: count(&out, &late), Stderr: count(&errs, &late)}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		after(p)
-		time.Sleep(time.Duration(rand.IntN(5000)) * time.Microsecond)
+		until := came.Load() + rand.Int64N(500)
+		eventually.True(t, "lines are delivered", func() bool { return came.Load() >= until })
 		if l, err = p.Leave(); err != nil {
 			t.Fatal(err)
 		}
@@ -297,7 +283,7 @@ func TestQuitOfAChild(t *testing.T) {
 	r, w := os.NewFile(uintptr(fds[0]), "r"), os.NewFile(uintptr(fds[1]), "w")
 	defer r.Close()
 	defer w.Close()
-	out := newOutput()
+	out := newCollected()
 	p, err := Start(shell(t, "echo one; read x <&3; echo two; exit 3"), Options{Files: []*os.File{r}, Stdout: out.line})
 	if err != nil {
 		t.Fatal(err)
@@ -312,150 +298,11 @@ func TestQuitOfAChild(t *testing.T) {
 		t.Error("it is left twice")
 	}
 	fmt.Fprintln(w)
-	next := newOutput()
+	next := newCollected()
 	if e := exitOf(t, mustAdopt(t, l, Options{Stdout: next.line})); e.Code != 3 {
 		t.Errorf("%s, want exit code 3", e)
 	}
 	if got := strings.Join(next.all(), "|"); got != "two" {
 		t.Errorf("lines are %q, want two", got)
-	}
-}
-
-// held starts a pump and says what is in its pipe.
-func held(t *testing.T, max int, line LineFunc, written WrittenFunc) (end *os.File, inside func() int) {
-	t.Helper()
-	r, w, err := outputPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	look, err := duplicate(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	end = os.NewFile(uintptr(w), "w")
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		(&pump{stream: stream{file: r, written: written}, deliver: line, max: max}).run()
-	}()
-	t.Cleanup(func() {
-		end.Close()
-		await(t, done, "the end of the pump")
-		unix.Close(look)
-	})
-	return end, func() int {
-		n, err := unix.IoctlGetInt(look, unix.TIOCINQ)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-}
-
-func TestLineStaysInThePipeUntilItIsWritten(t *testing.T) {
-	asked, allowed := make(chan bool), make(chan struct{})
-	out := newOutput()
-	end, inside := held(t, 100, out.line, func(hurry bool) {
-		asked <- hurry
-		<-allowed
-	})
-	fmt.Fprint(end, "a line\nand a part")
-	if hurry := <-asked; hurry {
-		t.Error("a line is in a hurry")
-	}
-	if n := inside(); n != 17 || len(out.all()) != 1 {
-		t.Errorf("%d bytes are in the pipe, want 17; lines %q", n, out.all())
-	}
-	allowed <- struct{}{}
-	eventually(t, "only the part is in the pipe", func() bool { return inside() == 10 })
-	fmt.Fprint(end, " is whole\n")
-	<-asked
-	if got := out.all(); len(got) != 2 || got[1] != "and a part is whole" {
-		t.Errorf("lines are %q", got)
-	}
-	allowed <- struct{}{}
-	eventually(t, "nothing is in the pipe", func() bool { return inside() == 0 })
-}
-
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", patience, what)
-		}
-	}
-}
-
-// A line is delivered whole, and its writer does not wait for ever, whatever the pipe is filled with: one byte in each of
-// its slots, or more than it can be made to take.
-func TestLineThatFillsThePipe(t *testing.T) {
-	t.Run("a byte in each slot", func(t *testing.T) {
-		out := newOutput()
-		end, _ := held(t, DefaultMaxLine, out.line, nil)
-		r, w, err := os.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
-		defer w.Close()
-		const slots = 500
-		spliced := make(chan error, 1)
-		go func() {
-			for i := range slots {
-				b := byte('x')
-				if i == slots-1 {
-					b = '\n'
-				}
-				if _, err := w.Write([]byte{b}); err != nil {
-					spliced <- err
-					return
-				}
-				if _, err := unix.Splice(int(r.Fd()), nil, int(end.Fd()), nil, 1, 0); err != nil {
-					spliced <- err
-					return
-				}
-			}
-			spliced <- nil
-		}()
-		out.wait(t, strings.Repeat("x", slots-1))
-		if err := <-spliced; err != nil {
-			t.Error(err)
-		}
-	})
-	t.Run("longer than the pipe", func(t *testing.T) {
-		out := newOutput()
-		end, inside := held(t, 2<<20, out.line, nil)
-		long := strings.Repeat("y", 1<<20)
-		wrote := make(chan struct{})
-		go func() {
-			defer close(wrote)
-			fmt.Fprintln(end, long)
-		}()
-		out.wait(t, long)
-		<-wrote
-		eventually(t, "nothing is in the pipe", func() bool { return inside() == 0 })
-	})
-}
-
-// What is no pipe cannot be copied: it is read as ever.
-func TestWithoutCopies(t *testing.T) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := newOutput()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		(&pump{stream: stream{file: pollable(fds[0])}, deliver: out.line, max: 100}).run()
-	}()
-	end := os.NewFile(uintptr(fds[1]), "end")
-	fmt.Fprint(end, "one\ntw")
-	out.wait(t, "one")
-	fmt.Fprint(end, "o\nthree")
-	end.Close()
-	await(t, done, "the end of the pump")
-	if got := strings.Join(out.all(), "|"); got != "one|two|three" {
-		t.Errorf("lines are %q", got)
 	}
 }

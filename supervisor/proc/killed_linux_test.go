@@ -8,7 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 func TestKilled(t *testing.T) {
@@ -21,7 +22,7 @@ func TestKilled(t *testing.T) {
 		{"exit code 9", "exit 9", false},
 		{"exit code 0", "exit 0", false},
 	} {
-		out := newOutput()
+		out := newCollected()
 		p := mustStart(t, shell(t, "echo up; "+c.end), Options{Stdout: out.line})
 		out.wait(t, "up")
 		exitOf(t, p)
@@ -62,7 +63,7 @@ func TestStatOfAProcessThatIsReaped(t *testing.T) {
 // TestKilledBeforeItsExit asks as soon as the signal is sent: what stands is true already, whether its exit has been
 // noticed or not. Whoever runs, or is only stopped, is not killed.
 func TestKilledBeforeItsExit(t *testing.T) {
-	out := newOutput()
+	out := newCollected()
 	p := mustStart(t, shell(t, "sleep 1000 & echo child $!; echo up; wait"), Options{Stdout: out.line})
 	child, err := strconv.Atoi(out.wait(t, "child "))
 	if err != nil {
@@ -78,7 +79,7 @@ func TestKilledBeforeItsExit(t *testing.T) {
 	if err := syscall.Kill(p.PID(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	await(t, suspended, "the suspension")
+	eventually.Receive(t, "the suspension", suspended)
 	if _, killed := p.Killed(); killed {
 		t.Error("killed while it is stopped")
 	}
@@ -86,17 +87,13 @@ func TestKilledBeforeItsExit(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Kernels before 6.1 know it a moment later.
-	for limit := time.Now().Add(patience); ; {
-		if e, killed := p.Killed(); killed {
-			if e.Signal != syscall.SIGKILL {
-				t.Errorf("%+v", e)
-			}
-			break
+	eventually.True(t, "killed is told", func() bool {
+		e, killed := p.Killed()
+		if killed && e.Signal != syscall.SIGKILL {
+			t.Errorf("%+v", e)
 		}
-		if time.Now().After(limit) {
-			t.Fatalf("not killed %s after SIGKILL", patience)
-		}
-	}
+		return killed
+	})
 	exitOf(t, p)
 	gone(t, child)
 }

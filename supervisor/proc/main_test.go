@@ -11,10 +11,11 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 const (
-	patience = 30 * time.Second
 	// roleKey makes the test binary play a worker instead of running tests.
 	roleKey = "PROC_TEST_ROLE"
 	// atOnce is how a worker with the race detector ends, which otherwise sleeps for a second first.
@@ -51,17 +52,17 @@ func shell(t testing.TB, script string) Command {
 	return c
 }
 
-// output collects lines and lets a test wait for one.
-type output struct {
+// collected collects lines and lets a test wait for one.
+type collected struct {
 	mu    sync.Mutex
 	lines []string
 	parts []bool // more, of each line
 	came  chan struct{}
 }
 
-func newOutput() *output { return &output{came: make(chan struct{}, 1)} }
+func newCollected() *collected { return &collected{came: make(chan struct{}, 1)} }
 
-func (o *output) line(line []byte, more bool) {
+func (o *collected) line(line []byte, more bool) {
 	o.mu.Lock()
 	o.lines = append(o.lines, string(line))
 	o.parts = append(o.parts, more)
@@ -72,16 +73,16 @@ func (o *output) line(line []byte, more bool) {
 	}
 }
 
-func (o *output) all() []string {
+func (o *collected) all() []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return append([]string(nil), o.lines...)
 }
 
 // wait returns the first line with the prefix, without it.
-func (o *output) wait(t testing.TB, prefix string) string {
+func (o *collected) wait(t testing.TB, prefix string) string {
 	t.Helper()
-	timeout := time.After(patience)
+	timeout := time.After(eventually.Patience())
 	for {
 		for _, l := range o.all() {
 			if rest, ok := strings.CutPrefix(l, prefix); ok {
@@ -91,7 +92,7 @@ func (o *output) wait(t testing.TB, prefix string) string {
 		select {
 		case <-o.came:
 		case <-timeout:
-			t.Fatalf("no line %q within %s; got %q", prefix, patience, o.all())
+			t.Fatalf("no line %q within %s; got %q", prefix, eventually.Patience(), o.all())
 		}
 	}
 }
@@ -105,36 +106,23 @@ func mustStart(t testing.TB, c Command, o Options) *Process {
 	}
 	t.Cleanup(func() {
 		p.Kill()
-		await(t, p.Exited(), "the exit")
-		await(t, p.OutputDone(), "the end of the output")
+		eventually.Receive(t, "the exit", p.Exited())
+		eventually.Receive(t, "the end of the output", p.OutputDone())
 	})
 	return p
 }
 
-func await(t testing.TB, done <-chan struct{}, what string) {
-	t.Helper()
-	select {
-	case <-done:
-	case <-time.After(patience):
-		t.Fatalf("%s did not come within %s", what, patience)
-	}
-}
-
 func exitOf(t testing.TB, p *Process) Exit {
 	t.Helper()
-	await(t, p.Exited(), "the exit")
-	await(t, p.OutputDone(), "the end of the output")
+	eventually.Receive(t, "the exit", p.Exited())
+	eventually.Receive(t, "the end of the output", p.OutputDone())
 	return p.Exit()
 }
 
 // gone waits until a process that is not our child has ended; a zombie that its new parent has not reaped counts.
 func gone(t testing.TB, pid int) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); alive(pid); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("process %d is still there after %s", pid, patience)
-		}
-	}
+	eventually.True(t, fmt.Sprintf("process %d has ended", pid), func() bool { return !alive(pid) })
 }
 
 func alive(pid int) bool {

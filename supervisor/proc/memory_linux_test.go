@@ -8,7 +8,7 @@ import (
 
 func TestRSS(t *testing.T) {
 	const grown = 64 << 20
-	out := newOutput()
+	out := newCollected()
 	small := mustStart(t, child(t, "fill", "0"), Options{Stdout: out.line})
 	large := mustStart(t, child(t, "fill", "64"), Options{Stdout: out.line})
 	out.wait(t, "filled 0")

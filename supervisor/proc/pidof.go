@@ -6,6 +6,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"github.com/tinehq/tine/ipc"
 )
 
 // PIDOf is the PID of the process of a pidfd, as this process's namespace has it: proc(5), fdinfo. 0: it has ended and was
@@ -17,11 +19,11 @@ func PIDOf(pidfd *os.File) int {
 
 // pidOf is PIDOf, with -1 for a process that was reaped.
 func pidOf(pidfd *os.File) (int, error) {
-	fd, err := descriptor(pidfd)
+	fd, err := ipc.Descriptor(pidfd)
 	if err != nil {
 		return 0, err
 	}
-	info, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(int(fd)))
+	info, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(fd))
 	if err != nil {
 		return 0, fmt.Errorf("cannot read what its pidfd is of: %w", err)
 	}

@@ -7,6 +7,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc"
 )
 
 // leastPinned is the least number of the descriptor of a pinned file: in the child the numbers below become those of
@@ -19,7 +21,7 @@ func Pin(path string) (*os.File, FileID, error) {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err == nil {
 		var high int
-		high, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, leastPinned)
+		high, err = ipc.DuplicateFD(fd, leastPinned)
 		unix.Close(fd)
 		fd = high
 	}
@@ -37,11 +39,11 @@ func Pin(path string) (*os.File, FileID, error) {
 
 // Repin makes of a descriptor that another process has passed on one as Pin does.
 func Repin(f *os.File) (*os.File, FileID, error) {
-	fd, err := descriptor(f)
+	fd, err := ipc.Descriptor(f)
 	if err != nil {
 		return nil, FileID{}, err
 	}
-	high, err := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, leastPinned)
+	high, err := ipc.DuplicateFD(fd, leastPinned)
 	if err != nil {
 		return nil, FileID{}, err
 	}
@@ -68,11 +70,11 @@ func idOf(info os.FileInfo) FileID {
 
 // pinnedPath is the path of a pinned file as the child sees it before it executes anything.
 func pinnedPath(f *os.File) (string, error) {
-	fd, err := descriptor(f)
+	fd, err := ipc.Descriptor(f)
 	if err != nil {
 		return "", err
 	}
-	return "/proc/self/fd/" + strconv.Itoa(int(fd)), nil
+	return "/proc/self/fd/" + strconv.Itoa(fd), nil
 }
 
 // places are the path and the folder to start c with: those of its pinned files where these are not at their paths any more.
@@ -100,8 +102,8 @@ func leadsTo(path string, f *os.File) bool {
 	return err == nil && got.Same(want)
 }
 
-// ranAnother says whether the process that was started from c.Path is of another file than the pinned one: somebody has
-// replaced that between a look at it and its execution.
+// ranAnother reports whether the process that was started from c.Path is of another file than the pinned one: the file was
+// replaced between the look at it and its execution.
 func (c Command) ranAnother(pid int) bool {
 	f := c.Pinned.Program
 	if f == nil || leadsTo(c.Path, f) {

@@ -7,13 +7,15 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/tinehq/tine/supervisor/proc/output"
 )
 
 // Process is a started program: the leader of a process group.
 type Process struct {
-	pid   int
-	pumps [2]*pump // stdout, stderr; nil where nobody listens
-	tail  tail     // of both
+	pid     int
+	readers [2]*output.Reader // of stdout, stderr; nil where no LineFunc is set
+	tail    output.Tail       // of both
 
 	mu       sync.Mutex // held while signalling and while reaping, so that the pid is ours during both
 	reaped   bool
@@ -30,7 +32,7 @@ type Process struct {
 
 	left    chan struct{} // closed by Quit, under mu
 	gone    chan struct{} // closed when its exit will not be heard of, for Quit came first
-	drained chan struct{} // closed when the pumps have ended
+	drained chan struct{} // closed when the readers have ended
 	over    chan struct{} // closed when everything has
 }
 
@@ -42,12 +44,11 @@ func newProcess() *Process {
 	return p
 }
 
-func (p *Process) newPump(f *os.File, deliver LineFunc, o Options, which int) *pump {
-	written := []WrittenFunc{o.StdoutWritten, o.StderrWritten}[which]
-	return &pump{
-		stream:  stream{file: f, exited: p.exited, left: p.left, written: written},
-		deliver: deliver, max: o.MaxLine, tail: &p.tail,
-	}
+func (p *Process) newReader(f *os.File, deliver LineFunc, o Options, which int) *output.Reader {
+	return output.NewReader(f, output.Config{
+		Line: deliver, Written: []WrittenFunc{o.StdoutWritten, o.StderrWritten}[which], MaxLine: o.MaxLine,
+		Exited: p.exited, Left: p.left, Tail: &p.tail,
+	})
 }
 
 // Exit is how a process ended.
@@ -89,10 +90,10 @@ func (p *Process) Exit() Exit {
 }
 
 func (p *Process) withWords(e Exit) Exit {
-	e.LastLines = p.tail.lines()
-	for _, pump := range p.pumps { // stderr comes last and wins
-		if pump != nil {
-			if line := pump.last.line(); line != "" {
+	e.LastLines = p.tail.Lines()
+	for _, r := range p.readers { // stderr comes last and wins
+		if r != nil {
+			if line := r.LastLine(); line != "" {
 				e.LastLine = line
 			}
 		}
@@ -134,7 +135,7 @@ func (p *Process) signal(sig syscall.Signal) error {
 		return os.ErrProcessDone
 	}
 	if p.quits() {
-		return fmt.Errorf("cannot send %s to process group %d: %w", sig, p.pid, errQuit)
+		return fmt.Errorf("cannot send %s to process group %d: %w", sig, p.pid, output.ErrLeft)
 	}
 	err := p.killGroup(sig)
 	if errors.Is(err, syscall.ESRCH) {
@@ -146,16 +147,16 @@ func (p *Process) signal(sig syscall.Signal) error {
 	return nil
 }
 
-// run starts the goroutines of a process that was just started: a pump for each stream, and one that waits.
+// run starts the goroutines of a process that was just started: a reader for each stream, and one that waits.
 func (p *Process) run() {
-	var pumping sync.WaitGroup
-	for _, pump := range p.pumps {
-		if pump != nil {
-			pumping.Go(pump.run)
+	var reading sync.WaitGroup
+	for _, r := range p.readers {
+		if r != nil {
+			reading.Go(r.Run)
 		}
 	}
 	go func() {
-		pumping.Wait()
+		reading.Wait()
 		close(p.drained)
 	}()
 	go func() {
@@ -179,9 +180,9 @@ func (p *Process) awaitOutput() {
 	select {
 	case <-p.drained:
 	case <-grace.C:
-		for _, pump := range p.pumps {
-			if pump != nil {
-				pump.stop()
+		for _, r := range p.readers {
+			if r != nil {
+				r.Stop()
 			}
 		}
 	}
@@ -231,10 +232,10 @@ func (p *Process) collect() (status syscall.WaitStatus, known bool) {
 	}
 }
 
-func (p *Process) closePumps() {
-	for _, pump := range p.pumps {
-		if pump != nil {
-			pump.file.Close()
+func (p *Process) closeReaders() {
+	for _, r := range p.readers {
+		if r != nil {
+			r.Close()
 		}
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 func TestExitCodesAndSignals(t *testing.T) {
@@ -40,7 +42,7 @@ func TestTerminateAndKill(t *testing.T) {
 		do   func(*Process) error
 		want syscall.Signal
 	}{{"Terminate", (*Process).Terminate, syscall.SIGTERM}, {"Kill", (*Process).Kill, syscall.SIGKILL}} {
-		out := newOutput()
+		out := newCollected()
 		p := mustStart(t, shell(t, "echo up; sleep 1000 & wait"), Options{Stdout: out.line})
 		out.wait(t, "up")
 		if err := c.do(p); err != nil {
@@ -68,7 +70,7 @@ func TestStoppedProcessIsKilled(t *testing.T) {
 func TestGrandchildIsKilledWithItsGroup(t *testing.T) {
 	for name, end := range map[string]string{"leader exits": "exit 0", "leader crashes": "kill -KILL $$", "leader fails": "exit 7"} {
 		t.Run(name, func(t *testing.T) {
-			out := newOutput()
+			out := newCollected()
 			// The grandchild ignores what can be ignored, and keeps the pipes.
 			p := mustStart(t, shell(t, "(trap '' TERM HUP INT; echo up; exec sleep 1000) & echo pid $!; "+end), Options{Stdout: out.line, Stderr: out.line})
 			pid, err := strconv.Atoi(out.wait(t, "pid "))
@@ -83,22 +85,22 @@ func TestGrandchildIsKilledWithItsGroup(t *testing.T) {
 
 // A grandchild that has left the group cannot keep the output open for longer than the grace.
 func TestOutputEndsAlthoughTheDaemonHoldsIt(t *testing.T) {
-	out := newOutput()
+	out := newCollected()
 	p := mustStart(t, shell(t, "setsid sh -c 'echo pid $$; exec sleep 1000' & while ! test -e /proc/$!/stat; do :; done; sleep 0.2; exit 4"), Options{Stdout: out.line, Stderr: out.line})
 	pid, err := strconv.Atoi(out.wait(t, "pid "))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer syscall.Kill(pid, syscall.SIGKILL)
-	await(t, p.Exited(), "the exit")
+	eventually.Receive(t, "the exit", p.Exited())
 	at := time.Now()
 	select {
 	case <-p.OutputDone():
 		t.Error("OutputDone came at once: the daemon did not hold the pipe, or the test shows nothing")
 	default:
 	}
-	await(t, p.OutputDone(), "the end of the output")
-	if took := time.Since(at); took < OutputGrace/2 || took > OutputGrace+patience/2 {
+	eventually.Receive(t, "the end of the output", p.OutputDone())
+	if took := time.Since(at); took < OutputGrace/2 || took > OutputGrace+eventually.Patience()/2 {
 		t.Errorf("the output ended %s after the exit, want about %s", took, OutputGrace)
 	}
 	if !alive(pid) {
@@ -113,7 +115,7 @@ func TestDescriptorsOfTheChild(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	out := newOutput()
+	out := newCollected()
 	p := mustStart(t, child(t, "fds"), Options{Files: []*os.File{w, r}, Stdout: out.line, Stderr: out.line})
 	if e := exitOf(t, p); e.Code != 0 {
 		t.Fatal(e, out.all())
@@ -133,7 +135,7 @@ func TestDescriptorsOfTheChild(t *testing.T) {
 	if _, err := w.Write([]byte("x")); err != nil {
 		t.Error(err)
 	}
-	if err := r.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := r.SetReadDeadline(time.Now().Add(eventually.Patience())); err != nil {
 		t.Errorf("the file has left the poller: %v", err)
 	}
 	if n, err := r.Read(make([]byte, 8)); n != 1 || err != nil {
@@ -150,7 +152,7 @@ func TestNothingInheritedLeaksIntoTheChild(t *testing.T) {
 }
 
 func TestChildHasDefaultSignals(t *testing.T) {
-	out := newOutput()
+	out := newCollected()
 	p := mustStart(t, child(t, "signals"), Options{Stdout: out.line})
 	exitOf(t, p)
 	for _, mask := range []string{"SigBlk:", "SigIgn:"} {

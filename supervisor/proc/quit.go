@@ -15,9 +15,9 @@ func (p *Process) Quit() {
 	p.mu.Lock()
 	if !p.quits() {
 		close(p.left)
-		for _, pump := range p.pumps {
-			if pump != nil {
-				pump.wake()
+		for _, r := range p.readers {
+			if r != nil {
+				r.Wake()
 			}
 		}
 		if p.pidfd != nil && !p.reaped {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+
+	"github.com/tinehq/tine/supervisor/proc/output"
 )
 
 // Send sends any signal to the leader alone: what a person wants to tell the program is not for the helpers that it has
@@ -16,7 +18,7 @@ func (p *Process) Send(sig syscall.Signal) error {
 		return os.ErrProcessDone
 	}
 	if p.quits() {
-		return fmt.Errorf("cannot send %s to process %d: %w", sig, p.pid, errQuit)
+		return fmt.Errorf("cannot send %s to process %d: %w", sig, p.pid, output.ErrLeft)
 	}
 	err := p.killLeader(sig)
 	if errors.Is(err, syscall.ESRCH) {

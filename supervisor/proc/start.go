@@ -7,26 +7,23 @@ import (
 	"runtime"
 	"syscall"
 	"time"
-)
 
-// DefaultMaxLine is the longest line that a [LineFunc] gets in one piece when [Options.MaxLine] is 0: a stack, or a dumped
-// request. Where many processes print such lines at once, pieces are shorter, but never below 64 KiB: see longLines.
-const DefaultMaxLine = 256 << 10
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/proc/output"
+)
 
 // OutputGrace is how long after the exit of a process its pipes may stay open: only a process that left the group can
 // still hold them.
 const OutputGrace = 500 * time.Millisecond
 
-// LineFunc gets what a process prints, one line at a time without its newline, bytes as they were written. A line longer
-// than MaxLine comes in pieces, and so may one of more than 64 KiB: more says that the line goes on in the next call. It is called from one goroutine for
-// each stream. It may block, which holds up the process that prints and nobody else. line is valid during the call.
-type LineFunc func(line []byte, more bool)
+// Of the output: see package output.
+type (
+	LineFunc    = output.LineFunc
+	WrittenFunc = output.WrittenFunc
+)
 
-// WrittenFunc returns when all lines that were delivered to a [LineFunc] before the call are where they are to be, or are
-// given up. Only then they are taken out of the pipe: whoever adopts the process after this one was killed reads them
-// again, and none is lost. It is called by the goroutine that calls the LineFunc. hurry: much has been delivered and the process
-// may be waiting for room in the pipe, or nothing more will be; without it what gathers lines for a few ms may go on to.
-type WrittenFunc func(hurry bool)
+// DefaultMaxLine is the longest line that a [LineFunc] gets in one piece when [Options.MaxLine] is 0.
+const DefaultMaxLine = output.DefaultMaxLine
 
 // Options of [Start] and [Adopt].
 type Options struct {
@@ -64,9 +61,6 @@ func Start(c Command, o Options) (*Process, error) {
 }
 
 func start(c Command, o Options) (_ *Process, err error) {
-	if o.MaxLine <= 0 {
-		o.MaxLine = DefaultMaxLine
-	}
 	null, err := syscall.Open(os.DevNull, syscall.O_RDWR|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open %s: %w", os.DevNull, err)
@@ -81,22 +75,22 @@ func start(c Command, o Options) (_ *Process, err error) {
 			fds = append(fds, uintptr(null))
 			continue
 		}
-		r, w, err := outputPipe()
+		r, w, err := output.Pipe()
 		if err != nil {
-			p.closePumps()
+			p.closeReaders()
 			return nil, fmt.Errorf("cannot make a pipe for its output: %w", err)
 		}
 		defer syscall.Close(w)
-		p.pumps[i] = p.newPump(r, fn, o, i)
+		p.readers[i] = p.newReader(r, fn, o, i)
 		fds = append(fds, uintptr(w))
 	}
 	for _, f := range o.Files {
-		fd, err := descriptor(f)
+		fd, err := ipc.Descriptor(f)
 		if err != nil {
-			p.closePumps()
-			return nil, err
+			p.closeReaders()
+			return nil, fmt.Errorf("cannot pass on %s: %w", f.Name(), err)
 		}
-		fds = append(fds, fd)
+		fds = append(fds, uintptr(fd))
 	}
 
 	keepInherited()
@@ -124,30 +118,17 @@ func start(c Command, o Options) (_ *Process, err error) {
 	runtime.KeepAlive(o.Files)
 	runtime.KeepAlive(c.Pinned)
 	if err != nil {
-		p.closePumps()
+		p.closeReaders()
 		return nil, explain(err, c)
 	}
 	if o.Suspended != nil {
 		suspensions.add(p, o.Suspended)
 	}
 	if pidfd >= 0 {
-		p.pidfd = pollable(pidfd)
+		p.pidfd = output.Pollable(pidfd)
 	}
 	p.run()
 	return p, nil
-}
-
-// descriptor reads the number of f without touching its mode: f.Fd() may clear O_NONBLOCK on the description, which a
-// listening socket shares with every worker that accepts on it.
-func descriptor(f *os.File) (fd uintptr, err error) {
-	raw, err := f.SyscallConn()
-	if err == nil {
-		err = raw.Control(func(n uintptr) { fd = n })
-	}
-	if err != nil {
-		return 0, fmt.Errorf("cannot pass on %s: %w", f.Name(), err)
-	}
-	return fd, nil
 }
 
 // explain adds to an error of exec what its bare number does not say.

@@ -31,19 +31,3 @@ func keepInherited() {
 		}
 	}
 }
-
-// outputPipe makes a pipe whose read end is in the runtime's poller. The write end stays blocking: a program that
-// printed faster than it is read would otherwise see EAGAIN.
-func outputPipe() (*os.File, int, error) {
-	var fds [2]int
-	if err := syscall.Pipe2(fds[:], syscall.O_CLOEXEC); err != nil {
-		return nil, -1, err
-	}
-	return pollable(fds[0]), fds[1], nil
-}
-
-func pollable(fd int) *os.File {
-	// The mode must be set first: os.NewFile registers only what is non-blocking.
-	_ = syscall.SetNonblock(fd, true)
-	return os.NewFile(uintptr(fd), "output")
-}

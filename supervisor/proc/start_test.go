@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 func TestEnvironmentAndFolderOfTheChild(t *testing.T) {
@@ -19,12 +21,12 @@ func TestEnvironmentAndFolderOfTheChild(t *testing.T) {
 	c := child(t, "env")
 	c.Dir = dir
 	c.Env = []string{"A=1", roleKey + "=env", "B=x=y"}
-	out := newOutput()
+	out := newCollected()
 	exitOf(t, mustStart(t, c, Options{Stdout: out.line}))
 	if got, want := strings.Join(out.all(), " "), "A=1 "+roleKey+"=env B=x=y"; got != want {
 		t.Errorf("environment is %q, want %q", got, want)
 	}
-	out = newOutput()
+	out = newCollected()
 	c = shell(t, "pwd")
 	c.Dir = dir
 	exitOf(t, mustStart(t, c, Options{Stdout: out.line}))
@@ -108,7 +110,7 @@ func TestTimesOfStartAndExit(t *testing.T) {
 		p.Kill()
 		<-p.Exited()
 		exits = append(exits, time.Since(at))
-		await(t, p.OutputDone(), "the end of the output")
+		eventually.Receive(t, "the end of the output", p.OutputDone())
 	}
 	t.Logf("median Start %s, median kill to Exited %s", median(starts), median(exits))
 }

@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // watched starts a process and returns what is told of its suspension. A notice that the test does not take in time
@@ -25,8 +27,8 @@ func next(t *testing.T, notices <-chan bool, want bool) {
 		if got != want {
 			t.Fatalf("told suspended %t, want %t", got, want)
 		}
-	case <-time.After(patience):
-		t.Fatalf("not told of suspended %t within %s", want, patience)
+	case <-time.After(eventually.Patience()):
+		t.Fatalf("not told of suspended %t within %s", want, eventually.Patience())
 	}
 }
 
@@ -136,8 +138,8 @@ func TestStartWithinANotice(t *testing.T) {
 		if e.Code != 0 {
 			t.Error(e)
 		}
-	case <-time.After(patience):
-		t.Fatalf("the process that was started within the call has not ended within %s", patience)
+	case <-time.After(eventually.Patience()):
+		t.Fatalf("the process that was started within the call has not ended within %s", eventually.Patience())
 	}
 }
 
@@ -172,7 +174,7 @@ func TestDebuggerIsNoSuspension(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	out := newOutput()
+	out := newCollected()
 	debugger := mustStart(t, child(t, "debug", fmt.Sprint(p.PID())), Options{Files: []*os.File{r}, Stdout: out.line, Stderr: out.line})
 	r.Close()
 	if state := out.wait(t, "attached: "); state != "held" {

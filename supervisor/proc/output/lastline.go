@@ -1,4 +1,4 @@
-package proc
+package output
 
 import (
 	"bytes"
@@ -29,7 +29,7 @@ const (
 	isCrash               // stacks follow it: nothing that comes later explains more
 )
 
-// add says whether the line is worth a place among the last ones: of all the stacks that follow a crash only the first.
+// add reports whether the line is worth a place among the last ones: of all the stacks that follow a crash only the first.
 func (l *lastLine) add(line []byte) bool {
 	line = line[:min(len(line), maxLastLine)]
 	if blank(line) {
@@ -75,13 +75,14 @@ func hasPrefix(line []byte, prefixes ...string) bool {
 	return false
 }
 
-// tail keeps the last lines of a process. Its zero value is empty and uses no memory.
-type tail struct {
+// Tail keeps the last lines of a process, of both its streams in the order in which they were read. Its zero value is empty
+// and uses no memory. Its methods may be called from any goroutine.
+type Tail struct {
 	mu   sync.Mutex
 	text []byte // whole lines with their newlines; the last maxTail bytes of it count
 }
 
-func (t *tail) add(line []byte) {
+func (t *Tail) add(line []byte) {
 	line = line[:min(len(line), maxLastLine)]
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -92,8 +93,9 @@ func (t *tail) add(line []byte) {
 	t.text = append(append(t.text, line...), '\n')
 }
 
-// lines are the last maxLastLines, or as many as fit into maxTail bytes.
-func (t *tail) lines() string {
+// Lines returns the last lines, separated by newlines: at most 20 lines and 4 KiB, bytes as they were written, of each line
+// at most the first 1 KiB. Of a Go crash they are the headline and what follows it first.
+func (t *Tail) Lines() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	text := bytes.TrimRight(t.text, "\n")

@@ -1,4 +1,4 @@
-package proc
+package output
 
 import (
 	"errors"
@@ -155,7 +155,7 @@ func (s *stream) prepare() {
 	c := copies.of(s.size / 2)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_ = c.open() // tried again by whoever needs it
+	_ = c.open() // copy tries again
 }
 
 // enlarge doubles the pipe. An unprivileged user may be refused.

@@ -1,4 +1,4 @@
-package proc
+package output
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/tinehq/tine/ipc"
 )
 
 const (
@@ -35,8 +35,8 @@ const (
 
 var clock = time.Now()
 
-// errQuit ends a stream that is left to another process.
-var errQuit = errors.New("left to another process")
+// ErrLeft is of what a process, or its output, cannot do any more because it is left to another process.
+var ErrLeft = errors.New("left to another process")
 
 // stream is the read end of a process's output.
 //
@@ -76,14 +76,14 @@ type stream struct {
 	n    int
 	err  error
 
-	mu      sync.Mutex // guards file and raw against stop and share
+	mu      sync.Mutex // guards file and raw against Stop, Wake and Share
 	stopped bool
 	closed  bool
 	after   int // bytes read since then
 }
 
 // read reads what follows the first held bytes of buf, of which the last ahead are still in the pipe. It returns as an
-// io.Reader does, and errQuit once the stream is left to another process. It is called by one goroutine.
+// io.Reader does, and ErrLeft once the stream is left to another process. It is called by one goroutine.
 func (s *stream) read(buf []byte, held int) (int, error) {
 	for s.file == nil {
 		if n, err, done := s.gathered(buf, held); done {
@@ -92,7 +92,7 @@ func (s *stream) read(buf []byte, held int) (int, error) {
 	}
 	s.settle()
 	if s.quits() {
-		return 0, errQuit
+		return 0, ErrLeft
 	}
 	if s.conn == nil {
 		if err := s.attach(); err != nil {
@@ -108,7 +108,7 @@ func (s *stream) read(buf []byte, held int) (int, error) {
 	switch {
 	case err == nil:
 	case s.quits():
-		return 0, errQuit
+		return 0, ErrLeft
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return s.leftover(buf, held)
 	default:
@@ -207,7 +207,7 @@ func (s *stream) settle() {
 	s.due = 0
 }
 
-// quits says whether the stream is left to another process.
+// quits reports whether the stream is left to another process.
 func (s *stream) quits() bool {
 	select {
 	case <-s.left:
@@ -227,7 +227,7 @@ func (s *stream) gathered(buf []byte, held int) (n int, err error, done bool) {
 	}
 	s.settle()
 	if s.quits() {
-		return 0, errQuit, true
+		return 0, ErrLeft, true
 	}
 	n, err = s.peek(buf, held)
 	switch {
@@ -267,7 +267,11 @@ func (s *stream) gather() {
 		return
 	default:
 	}
-	raw, err := duplicate(s.file)
+	fd, err := ipc.Descriptor(s.file)
+	if err != nil {
+		return
+	}
+	raw, err := ipc.DuplicateFD(fd, 3)
 	if err != nil {
 		return
 	}
@@ -285,15 +289,15 @@ func (s *stream) gather() {
 func (s *stream) poll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.file, s.reads = pollable(s.raw), 0
+	s.file, s.reads = Pollable(s.raw), 0
 	if s.stopped {
 		_ = s.file.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 
-// stop ends the reading although somebody still holds the other end, once the process has exited. It may be called from
-// any goroutine.
-func (s *stream) stop() {
+// Stop ends the reading although a process still holds the other end: the leader has exited, and its output had time. What
+// is in the pipe is read yet. It may be called from any goroutine.
+func (s *stream) Stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopped = true
@@ -302,8 +306,8 @@ func (s *stream) stop() {
 	}
 }
 
-// leftover reads what is in the pipe of a stream that was stopped, which the process has written although whoever takes it
-// was too slow for OutputGrace; but not for ever what a stranger goes on to write.
+// leftover reads what is in the pipe of a stream that was stopped: the process has written it, and the LineFunc was too slow
+// to take it in time. It is bounded, because another process may go on to write.
 func (s *stream) leftover(buf []byte, held int) (n int, err error) {
 	n, err = s.peek(buf, held)
 	if s.after += n; err != nil || s.after > maxLeftover {
@@ -312,8 +316,8 @@ func (s *stream) leftover(buf []byte, held int) (n int, err error) {
 	return n, nil
 }
 
-// wake lets a read that waits in the poller look at what has changed. It may be called from any goroutine.
-func (s *stream) wake() {
+// Wake makes a read that waits notice that Left is closed. It may be called from any goroutine.
+func (s *stream) Wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.file != nil {
@@ -321,7 +325,26 @@ func (s *stream) wake() {
 	}
 }
 
-func (s *stream) close() {
+// Share duplicates the read end, for the process that the stream is left to. It is nil if the stream is at its end. It may
+// be called from any goroutine.
+func (s *stream) Share() (*os.File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, nil
+	}
+	if s.file != nil {
+		return ipc.Duplicate(s.file)
+	}
+	fd, err := ipc.DuplicateFD(s.raw, 3)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "output"), nil
+}
+
+// Close closes the read end of a Reader that is not run.
+func (s *stream) Close() {
 	if s.pause != nil {
 		s.pause.Stop()
 	}
@@ -333,15 +356,4 @@ func (s *stream) close() {
 		return
 	}
 	s.file.Close()
-}
-
-func duplicate(f *os.File) (fd int, err error) {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return -1, err
-	}
-	if e := raw.Control(func(n uintptr) { fd, err = unix.FcntlInt(n, unix.F_DUPFD_CLOEXEC, 3) }); e != nil {
-		return -1, e
-	}
-	return fd, err
 }

@@ -1,28 +1,29 @@
-package proc
+package output
 
 import (
 	"bytes"
 	"math/rand/v2"
 	"os"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
-// pumped sends pieces through a pump and returns what it delivers.
-func pumped(t testing.TB, max int, pieces ...[]byte) *output {
+// readAll sends pieces through a Reader and returns what it delivers.
+func readAll(t testing.TB, max int, pieces ...[]byte) *collected {
 	t.Helper()
-	r, w, err := outputPipe()
+	r, w, err := Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := newOutput()
+	out := newCollected()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		(&pump{stream: stream{file: r}, deliver: out.line, max: max}).run()
+		NewReader(r, Config{Line: out.line, MaxLine: max}).Run()
 	}()
 	for _, p := range pieces {
 		for len(p) > 0 {
@@ -34,7 +35,7 @@ func pumped(t testing.TB, max int, pieces ...[]byte) *output {
 		}
 	}
 	syscall.Close(w)
-	await(t, done, "the end of the pump")
+	eventually.Receive(t, "the end of the reader", done)
 	return out
 }
 
@@ -63,7 +64,7 @@ func TestLines(t *testing.T) {
 		{"grows", 64 << 10, big + "\n" + big + big + "\nx\n", []string{big, big + big, "x"}, "---"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			out := pumped(t, c.max, []byte(c.in))
+			out := readAll(t, c.max, []byte(c.in))
 			var more strings.Builder
 			for _, m := range out.parts {
 				more.WriteString(map[bool]string{true: "m", false: "-"}[m])
@@ -78,7 +79,7 @@ func TestLines(t *testing.T) {
 // TestLongLines: a line is whole up to the bound, and longer ones come in pieces that say so. What all streams hold of
 // long lines together is bounded: beyond it pieces are shorter. All of it is given back.
 func TestLongLines(t *testing.T) {
-	joined := func(out *output) (lines []string, most int) {
+	joined := func(out *collected) (lines []string, most int) {
 		line := ""
 		for i, l := range out.lines {
 			line, most = line+l, max(most, len(l))
@@ -102,7 +103,7 @@ func TestLongLines(t *testing.T) {
 		"no room": {mostOfLong, 3 + 2 + 5 + 13, usualBuffer},
 	} {
 		longLines.Add(c.taken)
-		out := pumped(t, DefaultMaxLine, text)
+		out := readAll(t, DefaultMaxLine, text)
 		longLines.Add(-c.taken)
 		got, most := joined(out)
 		if strings.Join(got, "\n")+"\n" != string(text) || most > c.most || len(out.lines) > c.pieces || len(out.lines) < len(in) {
@@ -129,7 +130,7 @@ func FuzzLines(f *testing.F) {
 			n := 1 + r.IntN(len(rest))
 			pieces, rest = append(pieces, rest[:n]), rest[n:]
 		}
-		out := pumped(t, int(max), pieces...)
+		out := readAll(t, int(max), pieces...)
 		var joined []byte
 		for i, l := range out.lines {
 			if len(l) > int(max) || strings.Contains(l, "\n") {
@@ -150,48 +151,8 @@ func FuzzLines(f *testing.F) {
 	})
 }
 
-// A reader that is slower than the writer holds up the writer: memory stays.
-func TestSlowReaderHoldsUpTheWriterOnly(t *testing.T) {
-	block := make(chan struct{})
-	started := make(chan struct{})
-	lines := 0
-	p := mustStart(t, child(t, "flood", "50"), Options{Stdout: func(line []byte, more bool) {
-		if lines == 0 {
-			close(started)
-			<-block
-		}
-		if len(line) != 99 || more {
-			t.Errorf("line %d has %d bytes", lines, len(line))
-		}
-		lines++
-	}})
-	await(t, started, "the first line")
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	select {
-	case <-p.Exited():
-		t.Fatal("50 MB were printed although nobody read them")
-	case <-time.After(100 * time.Millisecond):
-	}
-	at := time.Now()
-	close(block)
-	if e := exitOf(t, p); e.Code != 0 {
-		t.Fatal(e)
-	}
-	took := time.Since(at)
-	runtime.ReadMemStats(&after)
-	if lines != 500_000 {
-		t.Errorf("%d lines, want 500,000", lines)
-	}
-	if grown := int64(after.TotalAlloc - before.TotalAlloc); grown > 4<<20 {
-		t.Errorf("%d bytes were allocated for 50 MB of output", grown)
-	}
-	t.Logf("50 MB in 500,000 lines in %s (%.0f MB/s)", took, 50/took.Seconds())
-}
-
 func TestLargeBufferIsGivenBack(t *testing.T) {
-	r, w, err := outputPipe()
+	r, w, err := Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,14 +161,14 @@ func TestLargeBufferIsGivenBack(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		(&pump{stream: stream{file: r}, max: 1 << 20, deliver: func(line []byte, _ bool) {
+		NewReader(r, Config{MaxLine: 1 << 20, Line: func(line []byte, _ bool) {
 			room = cap(line)
 			got <- len(line)
-		}}).run()
+		}}).Run()
 	}()
 	defer func() {
 		syscall.Close(w)
-		await(t, done, "the end of the pump")
+		eventually.Receive(t, "the end of the reader", done)
 	}()
 	send := func(n int) {
 		t.Helper()
@@ -226,7 +187,7 @@ func TestLargeBufferIsGivenBack(t *testing.T) {
 			if m != n {
 				t.Fatalf("got a line of %d bytes, want %d", m, n)
 			}
-		case <-time.After(patience):
+		case <-time.After(eventually.Patience()):
 			t.Fatal("no line")
 		}
 	}
@@ -240,48 +201,8 @@ func TestLargeBufferIsGivenBack(t *testing.T) {
 	send(900_000)
 }
 
-func TestLastLine(t *testing.T) {
-	for _, c := range []struct{ name, script, want string }{
-		{"nothing", "exit 1", ""},
-		{"stdout", "echo a; echo b", "b"},
-		{"stderr wins", "echo out1 >&1; echo err >&2; echo out2", "err"},
-		{"blank lines do not count", "echo why >&2; echo >&2; echo '  ' >&2", "why"},
-		{"no newline", "printf why >&2", "why"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			drop := func([]byte, bool) {}
-			if e := exitOf(t, mustStart(t, shell(t, c.script), Options{Stdout: drop, Stderr: drop})); e.LastLine != c.want {
-				t.Errorf("got %q, want %q", e.LastLine, c.want)
-			}
-		})
-	}
-	t.Run("long", func(t *testing.T) {
-		var l lastLine
-		l.add([]byte(strings.Repeat("x", 5000)))
-		if got := len(l.line()); got != maxLastLine {
-			t.Errorf("kept %d bytes, want %d", got, maxLastLine)
-		}
-	})
-	t.Run("a crash in Go", func(t *testing.T) {
-		drop := func([]byte, bool) {}
-		e := exitOf(t, mustStart(t, child(t, "crash"), Options{Stdout: drop, Stderr: drop}))
-		if want := "panic: runtime error: invalid memory address or nil pointer dereference"; e.LastLine != want || e.Code != 2 {
-			t.Errorf("got %s, %q; want code 2, %q", e, e.LastLine, want)
-		}
-	})
-	t.Run("not a crash", func(t *testing.T) {
-		var l lastLine
-		for _, s := range []string{"panic: not really", "goes on", "goroutine 1 is fine", "the end"} {
-			l.add([]byte(s))
-		}
-		if got := l.line(); got != "the end" {
-			t.Errorf("got %q", got)
-		}
-	})
-}
-
 func BenchmarkLines(b *testing.B) {
-	r, w, err := outputPipe()
+	r, w, err := Pipe()
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -296,7 +217,7 @@ func BenchmarkLines(b *testing.B) {
 	}()
 	n := 0
 	b.ResetTimer()
-	(&pump{stream: stream{file: r}, max: DefaultMaxLine, deliver: func([]byte, bool) { n++ }}).run()
+	NewReader(r, Config{Line: func([]byte, bool) { n++ }}).Run()
 	if n != b.N*100 {
 		b.Fatalf("%d lines, want %d", n, b.N*100)
 	}

@@ -1,4 +1,4 @@
-package proc
+package output
 
 import (
 	"fmt"
@@ -8,28 +8,28 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
-// trickle starts a pump whose stream is one of those that gather: a line every ms has been written to it.
-func trickle(t *testing.T) (p *pump, end *os.File, out *output, exited chan struct{}, done chan struct{}) {
+// trickle starts a Reader whose stream is one of those that gather: a line every ms has been written to it.
+func trickle(t *testing.T) (p *Reader, end *os.File, out *collected, exited chan struct{}, done chan struct{}) {
 	t.Helper()
 	exited, done = make(chan struct{}), make(chan struct{})
-	r, w, err := outputPipe()
+	r, w, err := Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	end, out = os.NewFile(uintptr(w), "w"), newOutput()
-	p = &pump{stream: stream{file: r, exited: exited}, deliver: out.line, max: 100 << 10}
+	end, out = os.NewFile(uintptr(w), "w"), newCollected()
+	p = NewReader(r, Config{Line: out.line, MaxLine: 100 << 10, Exited: exited})
 	go func() {
 		defer close(done)
-		p.run()
+		p.Run()
 	}()
-	for deadline := time.Now().Add(patience); !p.gathers(); time.Sleep(time.Millisecond) {
+	eventually.True(t, "a stream that prints a line every few ms is read in turns", func() bool {
 		fmt.Fprintln(end, "a line")
-		if time.Now().After(deadline) {
-			t.Fatal("a stream that prints a line every ms is still read line by line")
-		}
-	}
+		return p.gathers()
+	})
 	return p, end, out, exited, done
 }
 
@@ -46,7 +46,7 @@ func TestGather(t *testing.T) {
 		out.wait(t, "one")
 		fmt.Fprint(end, "the last")
 		end.Close()
-		await(t, done, "the end of the pump")
+		eventually.Receive(t, "the end of the reader", done)
 		out.wait(t, "the last")
 	})
 	t.Run("the end of the process ends it", func(t *testing.T) {
@@ -57,19 +57,15 @@ func TestGather(t *testing.T) {
 		if p.gathers() {
 			t.Error("it still gathers")
 		}
-		p.stop() // a stranger holds the pipe
-		await(t, done, "the end of the pump")
+		p.Stop() // a stranger holds the pipe
+		eventually.Receive(t, "the end of the reader", done)
 		end.Close()
 	})
 	t.Run("silence ends it", func(t *testing.T) {
 		p, end, _, _, done := trickle(t)
-		for deadline := time.Now().Add(patience); p.gathers(); time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatal("a silent stream is still read every few ms")
-			}
-		}
+		eventually.True(t, "a silent stream is in the poller again", func() bool { return !p.gathers() })
 		end.Close()
-		await(t, done, "the end of the pump")
+		eventually.Receive(t, "the end of the reader", done)
 	})
 	t.Run("who prints much is not slowed", func(t *testing.T) {
 		_, end, out, _, done := trickle(t)
@@ -83,12 +79,12 @@ func TestGather(t *testing.T) {
 			t.Errorf("4 MB took %s", took)
 		}
 		end.Close()
-		await(t, done, "the end of the pump")
+		eventually.Receive(t, "the end of the reader", done)
 	})
 }
 
 func TestGatherWithoutDescriptors(t *testing.T) {
-	r, w, err := outputPipe()
+	r, w, err := Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,27 +96,10 @@ func TestGatherWithoutDescriptors(t *testing.T) {
 	}
 }
 
-// What a process has written is read to the end although it takes longer than OutputGrace, and a stranger holds the pipe.
-func TestLeftoverIsRead(t *testing.T) {
-	out := newOutput()
-	slow := make(chan struct{})
-	first := true
-	p := mustStart(t, shell(t, "seq 1 5000"), Options{Stdout: func(line []byte, more bool) {
-		if first {
-			first = false
-			<-slow
-		}
-		out.line(line, more)
-	}})
-	await(t, p.OutputDone(), "the end of the grace")
-	close(slow)
-	out.wait(t, "5000")
-	if n := len(out.all()); n != 5000 {
-		t.Errorf("%d lines, want 5,000", n)
-	}
-
+// What is in the pipe when a reader is stopped is read, and no more.
+func TestLeftover(t *testing.T) {
 	s := stream{}
-	r, w, err := outputPipe()
+	r, w, err := Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +107,7 @@ func TestLeftoverIsRead(t *testing.T) {
 	end := os.NewFile(uintptr(w), "w")
 	defer end.Close()
 	fmt.Fprint(end, "left")
-	s.stop()
+	s.Stop()
 	buf := make([]byte, 100)
 	if n, err := s.read(buf, 0); n != 4 || err != nil {
 		t.Errorf("read %d bytes, %v", n, err)
@@ -137,5 +116,5 @@ func TestLeftoverIsRead(t *testing.T) {
 	if n, err := s.read(buf, 0); n != 0 || err != io.EOF {
 		t.Errorf("read %d bytes, %v", n, err)
 	}
-	s.close()
+	s.Close()
 }
