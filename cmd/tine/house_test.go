@@ -52,8 +52,9 @@ var rules = map[string]string{
 
 // forbidden has the packages of the standard library that a package must not import.
 var forbidden = map[string][]string{
-	"supervisor/pool":  {"os", "net", "sync", "context", "os/exec", "syscall", "log"},
-	"supervisor/civil": {"os", "net", "sync", "context", "os/exec", "syscall", "log"},
+	"supervisor/pool":   {"os", "net", "sync", "context", "os/exec", "syscall", "log"},
+	"supervisor/civil":  {"os", "net", "sync", "context", "os/exec", "syscall", "log"},
+	"supervisor/orders": {"os", "net", "sync", "context", "os/exec", "syscall", "log"},
 }
 
 func list(t *testing.T, args ...string) []string {

@@ -97,6 +97,9 @@ func (c *checker) step(ev Event) ([]Effect, error) {
 	if err := c.repeated(); err != nil {
 		return effects, err
 	}
+	if err := agree(c.pool); err != nil {
+		return effects, err
+	}
 	if err := c.settled(); err != nil {
 		return effects, err
 	}
