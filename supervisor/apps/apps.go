@@ -1,20 +1,18 @@
 package apps
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // Apps decides between the apps of one master. It is not safe for concurrent use: one loop owns it.
 type Apps struct {
 	limits Limits
 	now    time.Time // of the last Step
 
-	phase   Phase
-	ready   bool // all were ready once
-	asked   bool // a person has asked to stop
-	cut     bool // the time for the stop is over
-	opening bool // the runs of a new config are being opened
+	phase    Phase
+	adopting bool // restored, and Resumed has not come: facts are learned, and nothing is decided
+	ready    bool // all were ready once
+	asked    bool // a person has asked to stop
+	cut      bool // the time for the stop is over
+	opening  bool // the runs of a new config are being opened
 
 	drainAt time.Time // Delaying: when the drains begin
 	endBy   time.Time // of the stop; zero: it may take as long as it takes
@@ -24,6 +22,13 @@ type Apps struct {
 	byName map[string]*Run // the last of each name
 	newest ID
 	gaveUp *Run // the run whose failure has ended the rest
+
+	// Of the Step under way.
+	effects   []Effect
+	unsettled bool // what reconcile looks at has changed
+	unsaved   bool // the record of the master itself has
+	saveNow   bool
+	moved     bool // runs have come or gone
 }
 
 // New returns what decides nothing until its first Step, which is Begin or Restore.
@@ -31,82 +36,159 @@ func New(limits Limits) *Apps {
 	return &Apps{limits: limits, byID: map[ID]*Run{}, byName: map[string]*Run{}}
 }
 
-// Phase is where the master is.
-func (s *Apps) Phase() Phase { return s.phase }
+// Step takes in one event and returns what to do about it, in order. The slice belongs to the caller. After Done it returns
+// nothing.
+func (s *Apps) Step(now time.Time, ev Event) []Effect {
+	if s.phase == Over {
+		return nil
+	}
+	s.now = now
+	s.learn(ev)
+	if s.phase != Unborn && !s.adopting {
+		s.reconcile()
+	}
+	effects := s.opens()
+	s.effects, s.unsaved, s.saveNow, s.moved = nil, false, false, false
+	return effects
+}
 
-// Stopping says whether the master was told to stop.
-func (s *Apps) Stopping() bool { return s.phase >= Delaying }
-
-// Ready says whether all apps were ready once, or none is waited for any more.
-func (s *Apps) Ready() bool { return s.ready }
-
-// Asked says whether a person has asked the master to stop.
-func (s *Apps) Asked() bool { return s.asked }
-
-// StopTimes are when the drains of the stop begin, and when it must be over. Zero: they have begun, or there is no stop; it may
-// take as long as it takes.
-func (s *Apps) StopTimes() (drainAt, endBy time.Time) { return s.drainAt, s.endBy }
-
-// Run is the run of that ID; nil if there is none, or it was forgotten. It stays the same until then.
-func (s *Apps) Run(id ID) *Run { return s.byID[id] }
-
-// Runs are all runs, in the order in which they are shown. The slice is the caller's.
-func (s *Apps) Runs() []*Run { return slices.Clone(s.runs) }
-
-// Find is the run of a name that is to stay; nil if there is none.
-func (s *Apps) Find(name string) *Run {
+// opens puts before the effects of a Step what the shell must know for all of them.
+func (s *Apps) opens() []Effect {
+	var first []Effect
+	if s.moved {
+		order := Order{}
+		for _, r := range s.runs {
+			order.Apps = append(order.Apps, r.id)
+		}
+		first = append(first, order)
+	}
+	save := Save{Now: s.saveNow}
 	for _, r := range s.runs {
-		if r.spec.Name == name && !r.Ended() && !r.Leaves() {
-			return r
+		if r.unsaved {
+			r.unsaved, s.unsaved = false, true
+			save.Apps = append(save.Apps, r.id)
 		}
 	}
-	return nil
-}
-
-// Listed is the run that goes by a name now, whether it runs or not; nil if none does.
-func (s *Apps) Listed(name string) *Run {
-	if r := s.byName[name]; r != nil && r.listed() {
-		return r
+	if s.unsaved {
+		first = append(first, save)
 	}
-	return nil
+	if len(first) == 0 {
+		return s.effects
+	}
+	return append(first, s.effects...)
 }
 
-// List are the runs that are shown, in order. A run that is replaced by a namesake is not, and not one that is gone.
-func (s *Apps) List() (all []*Run) {
-	for _, r := range s.runs {
-		if s.Listed(r.spec.Name) == r {
-			all = append(all, r)
+func (s *Apps) emit(e Effect) { s.effects = append(s.effects, e) }
+
+// enter is the only way into a state.
+func (s *Apps) enter(r *Run, state State) {
+	if r.state == state {
+		return
+	}
+	if edges != nil {
+		edges(r.state, state)
+	}
+	r.state, r.unsaved, s.unsettled = state, true, true
+}
+
+// edges is told each change of a state, in tests.
+var edges func(from, to State)
+
+// touch notes that the record of a run has changed.
+func (r *Run) touch() { r.unsaved = true }
+
+// learn turns an event into facts and states. What follows for other runs reconcile decides.
+func (s *Apps) learn(ev Event) {
+	switch ev := ev.(type) {
+	case Begin:
+		s.begin(ev)
+	case Restore:
+		s.restore(ev)
+	default:
+		if s.phase == Unborn {
+			s.impossible(nil, name(ev)+" before the begin")
+			return
 		}
-	}
-	return all
-}
-
-// Yields says whether a run leaves the steering of its sockets to the one that it replaces, which serves still.
-func (s *Apps) Yields(r *Run) bool {
-	old := s.byID[r.replaces]
-	return old != nil && !old.Ended() && !old.Leaves()
-}
-
-// Plan says what a config changes before any of it is done: which of its apps are to be opened, by their place, and which runs
-// go because of it, or are going already. What Configure does follows from the same.
-func (s *Apps) Plan(config []Wanted) (opens []int, goes []*Run) {
-	named := map[string]bool{}
-	for i, w := range config {
-		named[w.Spec.Name] = true
-		if s.Find(w.Spec.Name) == nil && !w.Done && !s.isHalted(w.Spec.Name) {
-			opens = append(opens, i)
+		if _, is := ev.(Resumed); s.adopting && !is && !isFact(ev) {
+			s.impossible(nil, name(ev)+" before resumed")
+			return
 		}
+		s.learnMore(ev)
 	}
-	for _, r := range s.runs {
-		if !r.Ended() && (r.Leaves() || !named[r.spec.Name]) {
-			goes = append(goes, r)
-		}
-	}
-	return opens, goes
 }
 
-// isHalted says whether the app of that name was stopped by an order. It stays so, whatever its config becomes.
-func (s *Apps) isHalted(name string) bool {
-	r := s.Listed(name)
-	return r != nil && r.Halted()
+// isFact says whether an event is one that may come while runs are adopted.
+func isFact(ev Event) bool {
+	switch ev.(type) {
+	case Tick, Stepped, HookEnded, FilesChanged:
+		return true
+	}
+	return false
+}
+
+func (s *Apps) learnMore(ev Event) {
+	switch ev := ev.(type) {
+	case Tick:
+		s.expire()
+	case Resumed:
+		s.resumed()
+	case Stepped:
+		s.with(ev.App, ev, func(r *Run) { s.stepped(r, ev) })
+	case HookEnded:
+		s.with(ev.App, ev, func(r *Run) { s.hookEnded(r, ev) })
+	case FilesChanged:
+		s.with(ev.App, ev, func(r *Run) { s.filesChanged(r, ev) })
+	case Stop:
+		s.stop(ev)
+	case Opening:
+		s.opening = true
+	case Refuse:
+		s.opening = false
+	case Configure:
+		s.configure(ev)
+	case StopApp:
+		s.with(ev.App, ev, func(r *Run) { s.stopApp(r, ev) })
+	case StopForNext:
+		s.with(ev.App, ev, func(r *Run) { s.stopForNext(r, ev) })
+	case NextRun:
+		s.with(ev.App, ev, func(r *Run) { s.nextRun(r, ev) })
+	case NoNextRun:
+		s.with(ev.App, ev, func(r *Run) { s.noNextRun(r, ev) })
+	case Exchange:
+		s.with(ev.App, ev, func(r *Run) { s.exchange(r, ev) })
+	case StartNeeds:
+		s.with(ev.App, ev, func(r *Run) { s.startNeeds(r) })
+	default:
+		s.impossible(nil, "unknown event")
+	}
+}
+
+// with finds the run that an event is about.
+func (s *Apps) with(id ID, ev Event, do func(*Run)) {
+	r := s.byID[id]
+	if r == nil {
+		s.emit(Record{Kind: KindImpossible, App: id, Reason: name(ev) + " of no run"})
+		return
+	}
+	do(r)
+}
+
+func (s *Apps) impossible(r *Run, what string) {
+	rec := Record{Kind: KindImpossible, Reason: what}
+	if r != nil {
+		rec.App, rec.State = r.id, r.state
+	}
+	s.emit(rec)
+}
+
+// reconcile compares what is with what should be, and orders the difference, until nothing follows any more.
+func (s *Apps) reconcile() {
+	for s.unsettled {
+		s.unsettled = false
+		s.stopInOrder()
+		s.reconsiderAll()
+		s.runDrainHooks()
+		s.judgeReady()
+	}
+	s.judgeEnd()
 }

@@ -11,7 +11,10 @@ import (
 type Effect interface{ effect() }
 
 type (
-	// Save comes first: the record of these runs, or of the master itself, is out of date. Now: it is written before anything
+	// Order says which runs there are, and in which order they are shown: runs have come or gone. It comes before all others.
+	Order struct{ Apps []ID }
+
+	// Save comes next: the record of these runs, or of the master itself, is out of date. Now: it is written before anything
 	// else is done, else with the next step of a pool, or soon.
 	Save struct {
 		Apps []ID
@@ -65,7 +68,7 @@ type (
 		Stopped bool
 	}
 
-	// Forget: a run is gone, and is not listed or remembered any more.
+	// Forget: a run that is in the list no more is not remembered any more either. No event names it from here on.
 	Forget struct{ App ID }
 
 	// OrderStart is an order of the master's own to start an app that has ended. NextRun follows before any other event, or the
@@ -154,6 +157,7 @@ type HookWorker struct {
 	PID  int
 }
 
+func (Order) effect()       {}
 func (Save) effect()        {}
 func (Listen) effect()      {}
 func (Start) effect()       {}

@@ -15,8 +15,7 @@ type (
 	// Tick says that time goes on. Only then is anything done for which the time has come.
 	Tick struct{}
 
-	// Stepped comes once after each Step of a run's pool, when the effects of that Step are carried out. Of a pool that is done
-	// it comes before Ended.
+	// Stepped comes once after each Step of a run's pool, when the effects of that Step are carried out.
 	Stepped struct {
 		App   ID
 		Facts pool.Brief
@@ -25,13 +24,7 @@ type (
 		Crashes []Crash         // workers that ended unasked, with a code other than 0 or by a signal
 		Held    []Held          // drains that wait for the hook before_drain, because Run.Holds said so
 		Told    []pool.WorkerID // workers that were told to drain once more: what is held for them is dropped
-	}
-
-	// Ended: the pool of a run is done.
-	Ended struct {
-		App    ID
-		Code   int
-		Reason string
+		Done    *pool.Done      // the pool is done: the run has ended. nil: it goes on
 	}
 
 	// HookEnded: a hook that RunHook has started is over, however it went.
@@ -109,8 +102,9 @@ type (
 		Reason string // for the records of its workers
 	}
 
-	// NextRun says that an order brings the next run of an app. Runs that wait for the app go on to wait meanwhile. It is the
-	// only order that does so: one that is there already keeps its place, and the event is impossible.
+	// NextRun says that an order brings the next run of an app. Runs that wait for the app go on to wait meanwhile. It is
+	// impossible where another order does so already ([Run.Next]), and for a run that leaves, but not by an order. When the run
+	// is stopped for another reason, the order brings none any more.
 	NextRun struct {
 		App   ID
 		Order OrderID
@@ -152,7 +146,6 @@ type Held struct {
 
 func (Tick) event()         {}
 func (Stepped) event()      {}
-func (Ended) event()        {}
 func (HookEnded) event()    {}
 func (FilesChanged) event() {}
 func (Begin) event()        {}
@@ -168,3 +161,44 @@ func (NextRun) event()      {}
 func (NoNextRun) event()    {}
 func (Exchange) event()     {}
 func (StartNeeds) event()   {}
+
+// name is that of an event, for a record.
+func name(ev Event) string {
+	switch ev.(type) {
+	case Tick:
+		return "tick"
+	case Stepped:
+		return "stepped"
+	case HookEnded:
+		return "hook ended"
+	case FilesChanged:
+		return "files changed"
+	case Begin:
+		return "begin"
+	case Restore:
+		return "restore"
+	case Resumed:
+		return "resumed"
+	case Stop:
+		return "stop"
+	case Opening:
+		return "opening"
+	case Refuse:
+		return "refuse"
+	case Configure:
+		return "configure"
+	case StopApp:
+		return "stop app"
+	case StopForNext:
+		return "stop for next"
+	case NextRun:
+		return "next run"
+	case NoNextRun:
+		return "no next run"
+	case Exchange:
+		return "exchange"
+	case StartNeeds:
+		return "start needs"
+	}
+	return "unknown event"
+}

@@ -31,7 +31,9 @@ type Run struct {
 	watched bool         // its files are watched
 	hooks   hooks
 
+	vain    bool // it waits in vain: found by reconsiderAll
 	unsaved bool // something has changed that the record has
+	removed bool // it is in the list no more
 }
 
 // ID is that of the run.
@@ -48,6 +50,9 @@ func (r *Run) State() State { return r.state }
 func (r *Run) Shown() State {
 	switch r.state {
 	case Ending, Leaving, Stopping, Killing:
+		if r.why == NotAtStart {
+			return Waiting // for its time
+		}
 		return Stopping
 	}
 	switch {

@@ -45,14 +45,18 @@ const (
 // halted says whether a run that leaves for this stays listed, so that an order can start it again.
 func (w Why) halted() bool { return w == ByStop || w == ByRestart }
 
-// Phase is where the master is.
+// Phase is where the master is. It only goes on.
 type Phase uint8
 
 const (
-	Adopting    Phase = iota // before Begin and Resumed: facts are learned, nothing is ordered
+	Unborn      Phase = iota // before Begin or Restore
 	Working                  // runs start and end as they are
 	Delaying                 // a stop was ordered, and the drains have not begun
 	StoppingAll              // all runs are to stop
 	KillingAll               // all runs are to end at once
 	Over                     // Done was given
 )
+
+var phaseNames = [...]string{"unborn", "working", "delaying", "stopping", "killing", "over"}
+
+func (p Phase) String() string { return phaseNames[p] }
