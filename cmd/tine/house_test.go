@@ -21,7 +21,7 @@ var rules = map[string]string{
 	"supervisor/host":              "",
 	"supervisor/config":            "ipc supervisor/civil supervisor/host supervisor/listen supervisor/proc",
 	"supervisor/config/file":       "supervisor/config supervisor/host",
-	"supervisor/apps":              "supervisor/civil supervisor/config supervisor/pool",
+	"supervisor/apps":              "supervisor/civil supervisor/pool",
 	"supervisor/orders":            "supervisor/apps supervisor/control/api supervisor/pool",
 	"supervisor/proc":              "ipc supervisor/proc/output",
 	"supervisor/proc/output":       "ipc",
@@ -52,6 +52,7 @@ var rules = map[string]string{
 
 // forbidden has the packages of the standard library that a package must not import.
 var forbidden = map[string][]string{
+	"supervisor/apps":   {"os", "net", "sync", "context", "os/exec", "syscall", "log"},
 	"supervisor/pool":   {"os", "net", "sync", "context", "os/exec", "syscall", "log"},
 	"supervisor/civil":  {"os", "net", "sync", "context", "os/exec", "syscall", "log"},
 	"supervisor/orders": {"os", "net", "sync", "context", "os/exec", "syscall", "log"},

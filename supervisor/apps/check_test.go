@@ -83,7 +83,7 @@ func (c *checker) check(ev Event, effects []Effect) error {
 	}
 	if !c.deadline.IsZero() && !c.w.now.Before(c.deadline) {
 		if next := s.Deadline(); !next.IsZero() && !next.After(c.w.now) {
-			return fmt.Errorf("a tick at %v leaves the deadline at %v", c.w.now.Sub(c.w.begin), next.Sub(c.w.begin))
+			return fmt.Errorf("a tick at %v leaves the deadline at %v", c.w.now.Sub(begin), next.Sub(begin))
 		}
 	}
 	if err := c.end(); err != nil {

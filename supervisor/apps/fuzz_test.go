@@ -49,15 +49,11 @@ func fuzz(t testing.TB, shape byte, story []byte) error {
 	w := newWorld(limits)
 	shape >>= 1
 	w.shape(t, shape)
-	ev, err := w.event("begin", names)
-	if shape&8 != 0 {
-		ev, err = w.event("restore", []string{"ready", "a:ready", "b:leaving", "c:idle", "d:ended:code=70", "e:ended:never"})
-	}
-	if err == nil {
-		err = w.step(ev)
-	}
-	if shape&8 != 0 && err == nil {
-		err = w.step(Resumed{})
+	var err error
+	if shape&8 == 0 {
+		err = w.line("begin", names...)
+	} else if err = w.line("restore", "ready", "a:ready", "b:leaving", "c:idle", "d:ended:code=70", "e:ended:never"); err == nil {
+		err = w.line("resumed")
 	}
 	for i := 0; err == nil && w.done == nil && i+1 < len(story); i += 2 {
 		err = w.act(t, story[i], story[i+1])
@@ -75,6 +71,17 @@ func (w *world) shape(t testing.TB, n byte) {
 	}
 }
 
+// line plays a line of a script.
+func (w *world) line(verb string, args ...string) error {
+	evs, err := w.events(verb, args)
+	for _, ev := range evs {
+		if err == nil {
+			err = w.step(ev)
+		}
+	}
+	return err
+}
+
 // act does one thing that can happen now, if the bytes name one.
 func (w *world) act(t testing.TB, op, arg byte) error {
 	name := names[int(arg>>4)%len(names)]
@@ -83,13 +90,6 @@ func (w *world) act(t testing.TB, op, arg byte) error {
 		op = op % 4 // those for no app
 	}
 	live := r != nil && !r.Ended() && !r.Waits() && w.pools[r.ID()].Phase != pool.PhaseDone
-	step := func(line ...string) error {
-		ev, err := w.event(line[0], line[1:])
-		if err != nil {
-			return err
-		}
-		return w.step(ev)
-	}
 	switch op % 24 {
 	case 0, 1: // time goes on
 		d := time.Duration(arg) * time.Duration(arg) * 10 * time.Millisecond
@@ -105,10 +105,10 @@ func (w *world) act(t testing.TB, op, arg byte) error {
 		w.now = until
 	case 2:
 		if arg&15 == 0 {
-			return step("master", []string{"stop", "own"}[arg>>7], "why")
+			return w.line("master", []string{"stop", "own"}[arg>>7], "why")
 		}
 		if arg == 255 {
-			return step("master", "kill", "why")
+			return w.line("master", "kill", "why")
 		}
 	case 3:
 		if w.apps.Stopping() {
@@ -125,51 +125,51 @@ func (w *world) act(t testing.TB, op, arg byte) error {
 		if arg&12 == 0 {
 			w.shape(t, arg>>4)
 		}
-		line := []string{"config"}
+		var line []string
 		for i, name := range names {
 			if arg>>3&(1<<i) == 0 {
 				line = append(line, name+[]string{"=", "+", ""}[(int(arg)+i)%3])
 			}
 		}
-		if arg&32 != 0 && len(line) > 2 {
-			line[1] = line[1][:1] + ">" + names[int(arg)%len(names)]
+		if arg&32 != 0 && len(line) > 1 {
+			line[0] = line[0][:1] + ">" + names[int(arg)%len(names)]
 		}
-		return step(line...)
+		return w.line("config", line...)
 	case 4, 5, 6:
 		if live {
-			return step("up", name)
+			return w.line("up", name)
 		}
 	case 7:
 		if live {
-			return step("down", name)
+			return w.line("down", name)
 		}
 	case 8:
 		if live {
-			return step("tried", name)
+			return w.line("tried", name)
 		}
 	case 9:
 		if live && r.State() != Stopping && r.State() != Killing {
-			return step("phase", name)
+			return w.line("phase", name)
 		}
 	case 10:
 		if live {
-			return step("scaled", name, fmt.Sprint(arg&3))
+			return w.line("scaled", name, fmt.Sprint(arg&3))
 		}
 	case 11:
 		if live {
-			return step("rolled", name)
+			return w.line("rolled", name)
 		}
 	case 12, 13:
 		if live {
-			return step("crash", name)
+			return w.line("crash", name)
 		}
 	case 14:
 		if live && r.Holds(pool.Drain{Timeout: time.Second}) > 0 {
-			return step("held", name, "2", (time.Duration(arg) * time.Second).String())
+			return w.line("held", name, "2", (time.Duration(arg) * time.Second).String())
 		}
 	case 15, 16:
 		if live {
-			return step("end", name, fmt.Sprint(int(arg&1)*70), "why")
+			return w.line("end", name, fmt.Sprint(int(arg&1)*70), "why")
 		}
 	case 17:
 		for id, running := range w.hooks {
@@ -181,31 +181,31 @@ func (w *world) act(t testing.TB, op, arg byte) error {
 			}
 		}
 	case 18:
-		return step("changed", name, "file")
+		return w.line("changed", name, "file")
 	case 19:
 		if r.State() != Gone {
 			if arg&1 != 0 {
-				return step("stop", name, "now")
+				return w.line("stop", name, "now")
 			}
-			return step("stop", name)
+			return w.line("stop", name)
 		}
 	case 20:
 		if r.State() != Gone && r.Next() == 0 && !w.apps.Stopping() && (!r.Leaves() || r.Halted()) {
-			return step("next", name)
+			return w.line("next", name)
 		}
 	case 21:
 		if r.Next() != 0 && arg&3 == 0 {
-			return step("none", name)
+			return w.line("none", name)
 		}
 		if r.Next() != 0 && !r.Ended() {
-			return step("leave", name)
+			return w.line("leave", name)
 		}
 	case 22:
 		if r.Ended() && r.Next() != 0 && !w.apps.Stopping() {
-			return step("exchange", name)
+			return w.line("exchange", name)
 		}
 	case 23:
-		return step("needs", name)
+		return w.line("needs", name)
 	}
 	return nil
 }
@@ -231,8 +231,7 @@ func (w *world) end() error {
 		}
 		for _, r := range w.apps.Runs() {
 			if w.done == nil && (r.State() == Stopping || r.State() == Killing) {
-				w.finish(r.ID(), 0, "stopped")
-				if err := w.step(nil); err != nil {
+				if err := w.step(w.finish(r.ID(), 0, "stopped")); err != nil {
 					return err
 				}
 			}

@@ -1,22 +1,16 @@
 package apps
 
 import (
-	"bufio"
-	"bytes"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/script"
 )
-
-var update = flag.Bool("update", false, "write what the core does into the scripts: read the difference")
 
 // TestScripts plays the scripts in testdata/*.txtar. They are the specification of this package. Each file of an archive is a
 // story of its own, with a new core:
@@ -49,118 +43,51 @@ var update = flag.Bool("update", false, "write what the core does into the scrip
 //	restore [ready] [stopping] [asked] NAME[:WORD...] ...
 //	                               the master follows another. Words: stopping killing idle ended leaving halted ready order code=N never
 //	resumed
-//	wait D                         time goes by, with a tick at every deadline
-//	tick                           time goes on to the next deadline
 //	status
 //
-// A line that begins with # is a comment, an indented one is what the core answers: effects as they are, records after a
-// dash. What a tick brings is preceded by the time since the start. Run with -update to write the answers.
+// Of the answers, records are after a dash, and a save that has time is left out. The rest is as package script says.
 //
 // All steps pass through the checker, so each script also holds the rules that hold always.
 func TestScripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("cannot find scripts: %v", err)
-	}
-	for _, file := range files {
-		archive, err := txtar.ParseFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		changed := false
-		for i := range archive.Files {
-			story := &archive.Files[i]
-			t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar")+"/"+story.Name, func(t *testing.T) {
-				got := play(t, story.Data)
-				if bytes.Equal(got, story.Data) {
-					return
+	script.Run(t, begin, func(t *testing.T) *script.Core[Event, string] {
+		w := newWorld(Limits{})
+		return &script.Core[Event, string]{
+			Tick: Tick{},
+			Step: func(now time.Time, ev Event) ([]string, error) {
+				w.now = now
+				err := w.step(ev)
+				said := slices.DeleteFunc(w.said, func(text string) bool { return text == "" })
+				w.said = nil
+				return said, err
+			},
+			Deadline: func() time.Time { return w.apps.Deadline() },
+			Command: func(clock *script.Clock, words []string) ([]Event, string, error) {
+				w.now = clock.Now
+				switch args := words[1:]; words[0] {
+				case "limits":
+					l := Limits{}
+					for _, arg := range args {
+						key, value, _ := strings.Cut(arg, "=")
+						*map[string]*time.Duration{"delay": &l.StopDelay, "timeout": &l.StopTimeout}[key] = must(time.ParseDuration(value))
+					}
+					w = newWorld(l)
+					return nil, "", nil
+				case "app":
+					w.specs[args[0]], w.wants[args[0]] = spec(t, args[0], args[1:])
+					return nil, "", nil
+				case "status":
+					return nil, w.status(), nil
 				}
-				if *update {
-					story.Data, changed = got, true
-					return
-				}
-				t.Errorf("%s: the core does something else:\n%s", file, difference(story.Data, got))
-			})
+				evs, err := w.events(words[0], words[1:])
+				return evs, "", err
+			},
+			Describe: func(text string) string { return text },
 		}
-		if changed {
-			if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	})
 }
 
-// play runs one story and returns it with the answers that the core gave.
-func play(t *testing.T, story []byte) []byte {
-	t.Helper()
-	w := newWorld(Limits{})
-	var out bytes.Buffer
-	lines := bufio.NewScanner(bytes.NewReader(story))
-	for lines.Scan() {
-		line := lines.Text()
-		if strings.HasPrefix(line, " ") {
-			continue // what was answered last time
-		}
-		fmt.Fprintln(&out, line)
-		words := strings.Fields(line)
-		if len(words) == 0 || words[0][0] == '#' {
-			continue
-		}
-		fail := func(err error) {
-			if err != nil {
-				t.Fatalf("%s: at %v: %v", line, w.now.Sub(w.begin), err)
-			}
-		}
-		say := func(prefix string) {
-			for _, text := range w.said {
-				if text != "" {
-					fmt.Fprintln(&out, "    "+prefix+text)
-				}
-			}
-			w.said = nil
-		}
-		tick := func() {
-			fail(w.step(Tick{}))
-			say(w.now.Sub(w.begin).String() + " ")
-		}
-		switch args := words[1:]; words[0] {
-		case "wait":
-			until := w.now.Add(must(time.ParseDuration(args[0])))
-			for d := w.apps.Deadline(); !d.IsZero() && !d.After(until); d = w.apps.Deadline() {
-				w.now = d
-				tick()
-			}
-			w.now = until
-		case "tick":
-			if d := w.apps.Deadline(); d.IsZero() {
-				fmt.Fprintln(&out, "    waits for nothing")
-			} else {
-				w.now = d
-				tick()
-			}
-		case "limits":
-			l := Limits{}
-			for _, arg := range args {
-				key, value, _ := strings.Cut(arg, "=")
-				*map[string]*time.Duration{"delay": &l.StopDelay, "timeout": &l.StopTimeout}[key] = must(time.ParseDuration(value))
-			}
-			w = newWorld(l)
-		case "app":
-			w.specs[args[0]], w.wants[args[0]] = spec(t, args[0], args[1:])
-		case "status":
-			w.status(&out)
-		default:
-			ev, err := w.event(words[0], args)
-			fail(err)
-			fail(w.step(ev))
-			say("")
-		}
-	}
-	return out.Bytes()
-}
-
-// event makes that of one line, and the facts that it rests on.
-func (w *world) event(verb string, args []string) (Event, error) {
+// events makes those of one line, and the facts that they rest on.
+func (w *world) events(verb string, args []string) ([]Event, error) {
 	now := false
 	if len(args) > 1 && args[1] == "now" {
 		now, args = true, append(args[:1:1], args[2:]...)
@@ -172,22 +99,22 @@ func (w *world) event(verb string, args []string) (Event, error) {
 		for _, name := range args {
 			ev.Runs = append(ev.Runs, w.open(name, 0))
 		}
-		return ev, nil
+		return []Event{ev}, nil
 	case "config":
-		return w.config(args), nil
+		return []Event{w.config(args)}, nil
 	case "restore":
-		return w.restore(args), nil
+		return []Event{w.restore(args)}, nil
 	case "resumed":
-		return Resumed{}, nil
+		return []Event{Resumed{}}, nil
 	case "opening":
-		return Opening{}, nil
+		return []Event{Opening{}}, nil
 	case "refuse":
-		return Refuse{}, nil
+		return []Event{Refuse{}}, nil
 	case "master":
-		return Stop{Now: args[0] == "kill", Own: args[0] == "own", Reason: rest(1)}, nil
+		return []Event{Stop{Now: args[0] == "kill", Own: args[0] == "own", Reason: rest(1)}}, nil
 	}
-	var last Event
-	for i, name := range args {
+	var evs []Event
+	for _, name := range args {
 		r := w.run(name)
 		if r == nil {
 			return nil, fmt.Errorf("there is no app %s", name)
@@ -196,23 +123,17 @@ func (w *world) event(verb string, args []string) (Event, error) {
 		switch verb {
 		case "up", "down", "tried":
 			p.AllReady, p.Tried = verb == "up", true
-			ev := Stepped{App: id, Facts: p.Brief, Moved: verb != "tried"}
-			if i == len(args)-1 {
-				return ev, nil
-			}
-			if err := w.step(ev); err != nil {
-				return nil, err
-			}
+			evs = append(evs, Stepped{App: id, Facts: p.Brief, Moved: verb != "tried"})
 			continue
 		case "phase":
 			p.Phase = pool.PhaseStopping
-			last = Stepped{App: id, Facts: p.Brief}
+			evs = append(evs, Stepped{App: id, Facts: p.Brief})
 		case "scaled":
 			p.Wanted = must(strconv.Atoi(args[1]))
-			last = Stepped{App: id, Facts: p.Brief}
+			evs = append(evs, Stepped{App: id, Facts: p.Brief})
 		case "rolled":
 			p.Generation++
-			last = Stepped{App: id, Facts: p.Brief, Moved: true}
+			evs = append(evs, Stepped{App: id, Facts: p.Brief, Moved: true})
 		case "crash":
 			code := 1
 			if len(args) > 1 {
@@ -220,7 +141,7 @@ func (w *world) event(verb string, args []string) (Event, error) {
 			}
 			w.worker++
 			p.AllReady = false
-			last = Stepped{App: id, Facts: p.Brief, Moved: true, Crashes: []Crash{{Worker: w.worker, PID: 100 + int(w.worker), Code: code, Generation: p.Generation}}}
+			evs = append(evs, Stepped{App: id, Facts: p.Brief, Moved: true, Crashes: []Crash{{Worker: w.worker, PID: 100 + int(w.worker), Code: code, Generation: p.Generation}}})
 		case "held":
 			ev, timeout := Stepped{App: id, Facts: p.Brief}, 30*time.Second
 			if len(args) > 2 {
@@ -230,49 +151,48 @@ func (w *world) event(verb string, args []string) (Event, error) {
 				w.worker++
 				ev.Held = append(ev.Held, Held{Drain: pool.Drain{ID: w.worker, Timeout: timeout}, PID: 100 + int(w.worker), Generation: p.Generation})
 			}
-			last = ev
+			evs = append(evs, ev)
 		case "told":
 			ev := Stepped{App: id, Facts: p.Brief}
 			for _, n := range args[1:] {
 				ev.Told = append(ev.Told, pool.WorkerID(must(strconv.Atoi(n))))
 			}
-			last = ev
+			evs = append(evs, ev)
 		case "end":
 			code := 0
 			if len(args) > 1 {
 				code = must(strconv.Atoi(args[1]))
 			}
-			w.finish(id, code, rest(2))
-			return nil, nil
+			evs = append(evs, w.finish(id, code, rest(2)))
 		case "hook":
 			kind := Hook(0)
 			for kind.String() != args[1] {
 				kind++
 			}
 			delete(w.hooks[id], kind)
-			last = HookEnded{id, kind}
+			evs = append(evs, HookEnded{id, kind})
 		case "changed":
-			last = FilesChanged{id, rest(1)}
+			evs = append(evs, FilesChanged{id, rest(1)})
 		case "stop":
-			last = StopApp{id, now}
+			evs = append(evs, StopApp{id, now})
 		case "next":
 			w.order++
 			w.orders[name] = w.order
-			last = NextRun{id, w.order}
+			evs = append(evs, NextRun{id, w.order})
 		case "none":
-			last = NoNextRun{id, w.orders[name]}
+			evs = append(evs, NoNextRun{id, w.orders[name]})
 		case "leave":
-			last = StopForNext{App: id, Now: now, Reason: rest(1)}
+			evs = append(evs, StopForNext{App: id, Now: now, Reason: rest(1)})
 		case "exchange":
-			last = Exchange{id, w.open(name, 0)}
+			evs = append(evs, Exchange{id, w.open(name, 0)})
 		case "needs":
-			last = StartNeeds{id}
+			evs = append(evs, StartNeeds{id})
 		default:
 			return nil, fmt.Errorf("there is no command %s", verb)
 		}
-		return last, nil
+		return evs, nil
 	}
-	return last, nil
+	return evs, nil
 }
 
 func (w *world) config(args []string) Event {
@@ -347,8 +267,9 @@ func (w *world) restore(args []string) Event {
 	return ev
 }
 
-func (w *world) status(out *bytes.Buffer) {
-	fmt.Fprintf(out, "    %s", w.apps.Phase())
+func (w *world) status() string {
+	out := &strings.Builder{}
+	fmt.Fprintf(out, "%s", w.apps.Phase())
 	if w.apps.Ready() {
 		fmt.Fprint(out, " ready")
 	}
@@ -357,7 +278,7 @@ func (w *world) status(out *bytes.Buffer) {
 	}
 	fmt.Fprintln(out)
 	for _, r := range w.apps.Runs() {
-		fmt.Fprintf(out, "    %s %s", w.name(r.ID()), r.State())
+		fmt.Fprintf(out, "%s %s", w.name(r.ID()), r.State())
 		if r.State() != r.Shown() {
 			fmt.Fprintf(out, " shown=%s", r.Shown())
 		}
@@ -368,7 +289,7 @@ func (w *world) status(out *bytes.Buffer) {
 			fmt.Fprintf(out, " replaces=%s", w.name(r.Replaces()))
 		}
 		if next := r.NextRun(); !next.IsZero() {
-			fmt.Fprintf(out, " next=%v", next.Sub(w.begin))
+			fmt.Fprintf(out, " next=%v", next.Sub(begin))
 		}
 		if w.apps.Listed(r.Name()) != r {
 			fmt.Fprint(out, " unlisted")
@@ -378,15 +299,5 @@ func (w *world) status(out *bytes.Buffer) {
 		}
 		fmt.Fprintln(out)
 	}
-}
-
-// difference shows the first lines that differ, with what precedes them.
-func difference(want, got []byte) string {
-	w, g := strings.Split(string(want), "\n"), strings.Split(string(got), "\n")
-	i := 0
-	for i < len(w) && i < len(g) && w[i] == g[i] {
-		i++
-	}
-	from := max(0, i-3)
-	return fmt.Sprintf("expected:\n%s\ngot:\n%s", strings.Join(w[from:min(len(w), i+8)], "\n"), strings.Join(g[from:min(len(g), i+8)], "\n"))
+	return out.String()
 }

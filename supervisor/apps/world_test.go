@@ -18,7 +18,6 @@ type world struct {
 	*checker
 	apps   *Apps
 	now    time.Time
-	begin  time.Time
 	newest ID
 	specs  map[string]Spec // by name, for runs that are opened
 	wants  map[string]int  // workers of them
@@ -38,10 +37,12 @@ type fakePool struct {
 	drains []pool.WorkerID
 }
 
+// begin is when a story begins.
+var begin = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
 func newWorld(limits Limits) *world {
-	begin := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	w := &world{
-		apps: New(limits), now: begin, begin: begin, specs: map[string]Spec{}, wants: map[string]int{}, pools: map[ID]*fakePool{},
+		apps: New(limits), now: begin, specs: map[string]Spec{}, wants: map[string]int{}, pools: map[ID]*fakePool{},
 		orders: map[string]OrderID{}, hooks: map[ID]map[Hook]bool{},
 	}
 	w.checker = &checker{w: w, stops: map[ID]int{}, closed: map[ID]bool{}, known: map[ID]bool{}}
@@ -72,11 +73,9 @@ func (w *world) run(name string) *Run {
 	return nil
 }
 
-// step gives an event, if it is one, and all that follows from it and from what has been observed meanwhile.
+// step gives an event, and all that follows from it.
 func (w *world) step(ev Event) error {
-	if ev != nil {
-		w.queue = append(w.queue, ev)
-	}
+	w.queue = append(w.queue, ev)
 	for len(w.queue) > 0 {
 		ev := w.queue[0]
 		w.queue = w.queue[1:]
@@ -94,36 +93,36 @@ func (w *world) step(ev Event) error {
 }
 
 // pooled tells of a step of a run's pool.
-func (w *world) pooled(id ID, ev Stepped) {
-	ev.App, ev.Facts = id, w.pools[id].Brief
-	w.queue = append(w.queue, ev)
+func (w *world) pooled(id ID) {
+	w.queue = append(w.queue, Stepped{App: id, Facts: w.pools[id].Brief})
 }
 
-func (w *world) finish(id ID, code int, reason string) {
+// finish is that the pool of a run is done.
+func (w *world) finish(id ID, code int, reason string) Event {
 	p := w.pools[id]
 	p.Phase, p.AllReady = pool.PhaseDone, false
-	w.pooled(id, Stepped{Moved: true, Done: &pool.Done{Code: code, Reason: reason}})
+	return Stepped{App: id, Facts: p.Brief, Moved: true, Done: &pool.Done{Code: code, Reason: reason}}
 }
 
 func (w *world) carryOut(e Effect) {
 	switch e := e.(type) {
 	case Start:
 		w.pools[e.App].Phase = pool.PhaseRunning
-		w.pooled(e.App, Stepped{})
+		w.pooled(e.App)
 	case Pool:
 		p := w.pools[e.App]
 		switch ev := e.Event.(type) {
 		case pool.Stop:
 			switch {
 			case p.Phase == pool.PhaseIdle:
-				w.finish(e.App, 0, "stopped")
+				w.queue = append(w.queue, w.finish(e.App, 0, "stopped"))
 				return
 			case p.Phase < pool.PhaseStopping:
 				p.Phase = pool.PhaseStopping
 			}
 		case pool.Kill:
 			if p.Phase == pool.PhaseIdle {
-				w.finish(e.App, 0, "stopped")
+				w.queue = append(w.queue, w.finish(e.App, 0, "stopped"))
 				return
 			}
 			p.Phase = max(p.Phase, pool.PhaseKilling)
@@ -131,7 +130,7 @@ func (w *world) carryOut(e Effect) {
 		default:
 			panic(fmt.Sprintf("unexpected event of a pool: %T", ev))
 		}
-		w.pooled(e.App, Stepped{})
+		w.pooled(e.App)
 	case RunHook:
 		if w.hooks[e.App] == nil {
 			w.hooks[e.App] = map[Hook]bool{}
@@ -263,7 +262,7 @@ func (w *world) describe(e Effect) string {
 			text += " " + w.name(e.App)
 		}
 		if !e.Next.IsZero() {
-			text += " next=" + e.Next.Sub(w.begin).String()
+			text += " next=" + e.Next.Sub(begin).String()
 		}
 		if e.Count != 0 {
 			text += fmt.Sprintf(" count=%d", e.Count)
