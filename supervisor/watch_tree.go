@@ -15,6 +15,9 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 )
 
+// maxWatched bounds the folders that one app has watched.
+const maxWatched = 10_000
+
 // watchTree is what one watch looks at. The system watches folders and not paths: so each
 // folder that a path of the config leads through is watched for that entry, and the folder
 // that it leads to with all below it. What changes on the way is followed.

@@ -2,20 +2,15 @@ package supervisor
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"reflect"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
 const (
-	// maxWatched bounds the folders that one app has watched.
-	maxWatched = 10_000
 	// troubleEvery is how often an error of one watch is said at most.
 	troubleEvery = time.Minute
 )
@@ -75,54 +70,5 @@ func (a *app) endFileWatch() {
 	if a.files != nil {
 		a.files.cancel()
 		a.files = nil
-	}
-}
-
-// watchFiles calls changed after each row of changes, until ctx ends. ready is called
-// when all that is there is watched, with the number of folders. trouble is called with
-// what cannot be watched; the rest is.
-func watchFiles(ctx context.Context, c config.Watch, ready func(folders int), changed func(what string), trouble func(error)) {
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		trouble(fmt.Errorf("cannot watch files: %w", err))
-		return
-	}
-	defer w.Close()
-	t := newWatchTree(w, c, trouble)
-	ready(len(t.watched))
-	d := debounce{quiet: c.Debounce}
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case e, ok := <-w.Events:
-			if !ok {
-				return
-			}
-			if t.counts(e) {
-				d.add(time.Now(), e.Name)
-				timer.Reset(time.Until(d.deadline()))
-			}
-		case err, ok := <-w.Errors:
-			if !ok {
-				return
-			}
-			if errors.Is(err, fsnotify.ErrEventOverflow) {
-				d.add(time.Now(), "more files than could be told")
-				timer.Reset(time.Until(d.deadline()))
-				continue
-			}
-			trouble(err)
-		case <-timer.C:
-			if !d.first.IsZero() {
-				what, storm := d.take(time.Now())
-				changed(what)
-				if storm {
-					trouble(fmt.Errorf("%s has changed %d times in a row, shortly after each other: changes are told more and more slowly; what the app writes itself is to be ignored", what, stormFree))
-				}
-			}
-		}
 	}
 }
