@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/filewatch"
 )
 
 const (
@@ -63,7 +64,7 @@ func (l *loop) setFileWatch(a *app) {
 	ready := func(folders int) {
 		l.logs.Debug().Str("app", name).Int("folders", folders).Msg("watching files")
 	}
-	l.s.wg.Go(func() { watchFiles(ctx, w.config, ready, changed, trouble) })
+	l.s.wg.Go(func() { filewatch.Watch(ctx, w.config, ready, changed, trouble) })
 }
 
 func (a *app) endFileWatch() {

@@ -1,4 +1,4 @@
-package supervisor
+package filewatch
 
 import (
 	"context"
@@ -105,7 +105,7 @@ func TestWatchFiles(t *testing.T) {
 	ready, changes, troubles, ended := make(chan int, 1), make(chan string, 10), make(chan error, 10), make(chan struct{})
 	go func() {
 		defer close(ended)
-		watchFiles(ctx, config.Watch{Paths: []string{filepath.Join(dir, "src"), filepath.Join(dir, "conf/a.yaml"), filepath.Join(dir, "none")}, Debounce: 20 * time.Millisecond},
+		Watch(ctx, config.Watch{Paths: []string{filepath.Join(dir, "src"), filepath.Join(dir, "conf/a.yaml"), filepath.Join(dir, "none")}, Debounce: 20 * time.Millisecond},
 			func(n int) { ready <- n }, func(what string) { changes <- what }, func(err error) { troubles <- err })
 	}()
 	defer func() { cancel(); <-ended }()

@@ -1,4 +1,4 @@
-package supervisor
+package filewatch
 
 import (
 	"context"
@@ -71,7 +71,7 @@ func TestWatchFollowsPaths(t *testing.T) {
 	go func() {
 		defer close(ended)
 		paths := []string{at("current/conf"), at("deep/er/file"), at("later/on"), at("globs/*.go")}
-		watchFiles(ctx, config.Watch{Paths: paths, Debounce: 20 * time.Millisecond},
+		Watch(ctx, config.Watch{Paths: paths, Debounce: 20 * time.Millisecond},
 			func(n int) { ready <- n }, func(what string) { changes <- what }, func(err error) { troubles <- err })
 	}()
 	defer func() { cancel(); <-ended }()

@@ -1,4 +1,4 @@
-package supervisor
+package filewatch
 
 import (
 	"context"
@@ -10,10 +10,10 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 )
 
-// watchFiles calls changed after each row of changes, until ctx ends. ready is called
+// Watch calls changed after each row of changes, until ctx ends. ready is called
 // when all that is there is watched, with the number of folders. trouble is called with
 // what cannot be watched; the rest is.
-func watchFiles(ctx context.Context, c config.Watch, ready func(folders int), changed func(what string), trouble func(error)) {
+func Watch(ctx context.Context, c config.Watch, ready func(folders int), changed func(what string), trouble func(error)) {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		trouble(fmt.Errorf("cannot watch files: %w", err))

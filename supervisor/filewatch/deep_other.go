@@ -1,6 +1,6 @@
 //go:build !linux
 
-package supervisor
+package filewatch
 
 // deepWatch: to watch a folder opens each file in it, so that only those near the end of a path are watched.
 const deepWatch = false
