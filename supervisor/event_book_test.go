@@ -14,7 +14,7 @@ var errEnough = errors.New("enough")
 // read returns the ids of the events, with how many were missed before each.
 func readBook(t *testing.T, b *eventBook, after uint64, follow bool, most int) (ids, missed []uint64) {
 	t.Helper()
-	err := b.read(bounded(t), after, follow, func(e control.Event) error {
+	err := b.read(soon(t), after, follow, func(e control.Event) error {
 		ids, missed = append(ids, e.ID), append(missed, e.Missed)
 		if len(ids) == most {
 			return errEnough
@@ -64,7 +64,7 @@ func TestSlowReaderMissesAndKnowsIt(t *testing.T) {
 	var b eventBook
 	b.add(control.Event{})
 	var total, missed uint64
-	err := b.read(bounded(t), 0, true, func(e control.Event) error {
+	err := b.read(soon(t), 0, true, func(e control.Event) error {
 		if e.ID == 1 { // while it is busy with the first one
 			for range 3 * eventsKept {
 				b.add(control.Event{})
@@ -108,4 +108,12 @@ func BenchmarkEvent(b *testing.B) {
 	for b.Loop() {
 		book.add(control.Event{Kind: "ready", App: "web"})
 	}
+}
+
+// soon bounds every wait of these tests.
+func soon(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
 }

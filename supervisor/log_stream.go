@@ -45,31 +45,3 @@ func (w pipeWriter) Write(lines []byte) (n int, err error) {
 	}
 	return n, err
 }
-
-// sameFile says whether what is written to a and to b goes to the same place.
-func sameFile(a, b io.Writer) bool {
-	fa, ok := a.(*os.File)
-	fb, ok2 := b.(*os.File)
-	if !ok || !ok2 {
-		return false
-	}
-	sa, err := fa.Stat()
-	sb, err2 := fb.Stat()
-	return err == nil && err2 == nil && os.SameFile(sa, sb)
-}
-
-// freshLines ends what a master that was killed has perhaps not written to its end, where
-// our stdout or stderr is a file, so that no line of this one is taken for the rest of it.
-// A log file does that itself.
-func (l *logs) freshLines() {
-	for _, s := range []*sink{l.out, l.err} {
-		if f, ok := s.dest.(*os.File); ok {
-			if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && endsCut(f.Name(), info.Size()) {
-				s.Write(newline)
-			}
-		}
-		if l.out == l.err {
-			return
-		}
-	}
-}

@@ -112,6 +112,12 @@ func (b *logbook) over() bool {
 	return b.closed
 }
 
+// The streams of a process. What the master itself and hooks say has others: control.StreamMaster, control.StreamHook.
+const (
+	streamStdout = "stdout"
+	streamStderr = "stderr"
+)
+
 // origin is who printed a line.
 type origin struct {
 	app    string

@@ -191,11 +191,6 @@ func (l *logs) panicked(p any) *zerolog.Event {
 // ms is a duration as log lines have it: milliseconds, to the microsecond.
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-const (
-	streamStdout = "stdout"
-	streamStderr = "stderr"
-)
-
 // outputPrefix is what stands before each line of one worker's stream. It changes
 // when a standby is given its slot.
 type outputPrefix struct {
@@ -438,4 +433,32 @@ func appendJSONString(dst, s []byte) []byte {
 		from = i
 	}
 	return append(append(dst, s[from:]...), '"')
+}
+
+// sameFile says whether what is written to a and to b goes to the same place.
+func sameFile(a, b io.Writer) bool {
+	fa, ok := a.(*os.File)
+	fb, ok2 := b.(*os.File)
+	if !ok || !ok2 {
+		return false
+	}
+	sa, err := fa.Stat()
+	sb, err2 := fb.Stat()
+	return err == nil && err2 == nil && os.SameFile(sa, sb)
+}
+
+// freshLines ends what a master that was killed has perhaps not written to its end, where
+// our stdout or stderr is a file, so that no line of this one is taken for the rest of it.
+// A log file does that itself.
+func (l *logs) freshLines() {
+	for _, s := range []*sink{l.out, l.err} {
+		if f, ok := s.dest.(*os.File); ok {
+			if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && endsCut(f.Name(), info.Size()) {
+				s.Write(newline)
+			}
+		}
+		if l.out == l.err {
+			return
+		}
+	}
 }
