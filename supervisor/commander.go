@@ -109,7 +109,7 @@ func (c commander) shutdown(ctx context.Context, o control.Order) error {
 }
 
 func (c commander) Events(ctx context.Context, after uint64, follow bool, yield func(control.Event) error) error {
-	return c.s.book.read(ctx, after, follow, yield)
+	return c.s.book.Read(ctx, after, follow, yield)
 }
 
 // value is one cached value, copied.

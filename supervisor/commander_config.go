@@ -86,7 +86,7 @@ func (c commander) Apply(ctx context.Context, r control.ApplyRequest) (control.A
 	if r.Dry {
 		return result, nil
 	}
-	mark := c.s.book.newest()
+	mark := c.s.book.Newest()
 	failed, err := ask(ctx, c.s, func(answer chan<- error) message { return applyAndTell{next, answer} })
 	if err == nil {
 		err = failed
@@ -107,7 +107,7 @@ func (c commander) awaitRollouts(ctx context.Context, mark uint64) error {
 	pending := map[string]int{} // generation, by app; 0: not begun
 	var failures []error
 	applied := false
-	err := c.s.book.read(ctx, mark, true, func(e control.Event) error {
+	err := c.s.book.Read(ctx, mark, true, func(e control.Event) error {
 		generation, mine := pending[e.App]
 		switch e.Kind {
 		case control.EventConfigApplied:

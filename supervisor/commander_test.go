@@ -449,7 +449,7 @@ func TestSignalOfWorkers(t *testing.T) {
 	}
 }
 
-func (m *master) lastEvent() uint64 { return m.s.book.newest() }
+func (m *master) lastEvent() uint64 { return m.s.book.Newest() }
 
 // await waits for an event.
 func (m *master) await(after uint64, ok func(control.Event) bool) (found control.Event) {

@@ -19,7 +19,7 @@ func (l *loop) event(a *app, level zerolog.Level, e control.Event) {
 	if a != nil {
 		e.App = a.name
 	}
-	e.ID = l.s.book.add(e)
+	e.ID = l.s.book.Add(e)
 	for _, o := range l.orders {
 		if a != nil && o.app == a.name && !o.ended {
 			o.notice(a, e)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/book"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -44,7 +45,7 @@ type appHooks struct {
 type hookRun struct {
 	kind string
 	env  []string
-	from origin // what its output is logged as
+	from book.Origin // what its output is logged as
 }
 
 // heldDrain is an order to drain that waits for its hook.
@@ -277,6 +278,6 @@ func hookEnv(app string, generation int) []string {
 	return []string{config.EnvApp + "=" + app, config.EnvGeneration + "=" + strconv.Itoa(generation)}
 }
 
-func hookOrigin(app string, slot int, worker uint64) origin {
-	return origin{app: app, slot: slot, worker: worker, stream: control.StreamHook}
+func hookOrigin(app string, slot int, worker uint64) book.Origin {
+	return book.Origin{App: app, Slot: slot, Worker: worker, Stream: control.StreamHook}
 }

@@ -66,11 +66,11 @@ func (s *Supervisor) hook(ctx context.Context, c config.App, r hookRun) error {
 
 func newHookPrefix(r hookRun, pid int) *outputPrefix {
 	from := r.from
-	from.pid = pid
+	from.Pid = pid
 	return &outputPrefix{
-		origin: from,
-		text:   fmt.Appendf(nil, "%s/%s[%d] ", from.app, r.kind, pid),
-		json:   fmt.Appendf(nil, `","app":%q,"hook":%q,"pid":%d,"stream":%q,"message":`, from.app, r.kind, pid, from.stream),
+		Origin: from,
+		text:   fmt.Appendf(nil, "%s/%s[%d] ", from.App, r.kind, pid),
+		json:   fmt.Appendf(nil, `","app":%q,"hook":%q,"pid":%d,"stream":%q,"message":`, from.App, r.kind, pid, from.Stream),
 	}
 }
 

@@ -9,13 +9,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/book"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
 // appLog is where the lines of one app's workers go.
 type appLog struct {
-	shelf   *shelf
+	shelf   *book.Shelf
 	config  config.AppLog
 	route   atomic.Pointer[route]
 	dropped atomic.Uint64 // lines that on_full has cost
@@ -31,7 +32,7 @@ type route struct {
 
 // dest is where one stream of the app goes.
 func (r *route) dest(stream string) *sink {
-	if stream == streamStderr {
+	if stream == book.StreamStderr {
 		return r.err
 	}
 	return r.out
@@ -47,7 +48,7 @@ func (l *logs) app(name string) *appLog {
 func (l *logs) appLocked(name string) *appLog {
 	a := l.apps[name]
 	if a == nil {
-		a = &appLog{shelf: l.book.shelf(name)}
+		a = &appLog{shelf: l.book.Shelf(name)}
 		a.route.Store(&route{out: l.out, err: l.err, json: l.json})
 		l.apps[name] = a
 	}
@@ -70,7 +71,7 @@ func (l *logs) setApps(apps []config.App, now bool) error {
 		if _, ok := wanted[name]; !ok {
 			// Whoever still has lines of it finds its sink closed.
 			delete(l.apps, name)
-			l.book.forget(name)
+			l.book.Forget(name)
 		}
 	}
 	files := map[string]*sink{}
@@ -146,7 +147,7 @@ const sayDroppedEvery = 10 * time.Second
 func (l *logs) drop(a *appLog) {
 	n, now, before := a.dropped.Add(1), time.Now().UnixNano(), a.saidAt.Load()
 	if now-before >= int64(sayDroppedEvery) && a.saidAt.CompareAndSwap(before, now) {
-		l.Warn().Str("app", a.shelf.app).Uint64("lines", n).Msg("output of workers dropped: the log does not take it as fast, and on_full is drop")
+		l.Warn().Str("app", a.shelf.App).Uint64("lines", n).Msg("output of workers dropped: the log does not take it as fast, and on_full is drop")
 	}
 }
 
@@ -161,5 +162,5 @@ func (l *logs) lines(ctx context.Context, q control.LogQuery, yield func(control
 			return control.Unknown("app", q.App, known)
 		}
 	}
-	return l.book.query(ctx, q, yield)
+	return l.book.Query(ctx, q, yield)
 }

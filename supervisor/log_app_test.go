@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/book"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/proc"
@@ -39,7 +40,7 @@ func newTestLogs(t *testing.T, c config.Log, out io.Writer, apps ...config.App) 
 // printer is a worker's stream of an app.
 func (l *logs) printer(app string, slot int) func(line []byte, more bool) {
 	var prefix atomic.Pointer[outputPrefix]
-	prefix.Store(newOutputPrefix(app, slot, uint64(slot+1), 100+slot, streamStdout))
+	prefix.Store(newOutputPrefix(app, slot, uint64(slot+1), 100+slot, book.StreamStdout))
 	return l.output(&prefix)
 }
 
@@ -241,7 +242,7 @@ func TestLogsUnderPressure(t *testing.T) {
 			}
 		})
 	}
-	if n := len(asked(t, l.book, control.LogQuery{App: "web"})); n == 0 || n > bookLines {
+	if n := len(asked(t, l.book, control.LogQuery{App: "web"})); n == 0 || n > book.MaxLines {
 		t.Errorf("%d lines are kept", n)
 	}
 }
@@ -286,7 +287,7 @@ func TestFollowLag(t *testing.T) {
 	defer reading.Wait()
 	defer cancel()
 	reading.Go(func() {
-		_ = l.book.query(ctx, control.LogQuery{App: "web", Last: -1, Follow: true}, func(line control.LogLine) error {
+		_ = l.book.Query(ctx, control.LogQuery{App: "web", Last: -1, Follow: true}, func(line control.LogLine) error {
 			var at int64
 			if n, _ := fmt.Sscan(line.Text, &at); n == 1 {
 				lag <- time.Since(time.Unix(0, at))
@@ -383,4 +384,16 @@ func namedPipe(t *testing.T, path string) func() *os.File {
 		}
 		return f
 	}
+}
+
+// asked returns what a query finds, as app:text.
+func asked(t *testing.T, b *book.Lines, q control.LogQuery) (all []string) {
+	t.Helper()
+	if err := b.Query(t.Context(), q, func(l control.LogLine) error {
+		all = append(all, l.App+":"+l.Text)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return all
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tinehq/tine/supervisor/book"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 )
@@ -21,7 +22,7 @@ func TestPartialLines(t *testing.T) {
 		print([]byte(`bb`), true)
 		print([]byte(`cc"}`), false)
 		print([]byte(`whole`), false)
-		long := strings.Repeat("x", bookPiece) + "y"
+		long := strings.Repeat("x", book.MaxPiece) + "y"
 		print([]byte(long), false)
 		l.out.settle(0)
 		joined := ""
@@ -59,7 +60,7 @@ func TestPartialLines(t *testing.T) {
 		if err != nil && err != io.EOF {
 			t.Fatal(err)
 		}
-		want := []string{`{"k":"aa~`, `bb~`, `cc"}`, "whole", long[:bookPiece] + "~", "y"}
+		want := []string{`{"k":"aa~`, `bb~`, `cc"}`, "whole", long[:book.MaxPiece] + "~", "y"}
 		if strings.Join(kept, "\n") != strings.Join(want, "\n") {
 			t.Errorf("%s: kept %.300q", format, kept)
 		}

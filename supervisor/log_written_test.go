@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/book"
 	"github.com/tinehq/tine/supervisor/config"
 )
 
@@ -99,7 +100,7 @@ func TestOutletWritten(t *testing.T) {
 	first, second := filepath.Join(dir, "1.log"), filepath.Join(dir, "2.log")
 	l := newTestLogs(t, config.Log{Format: "text"}, &syncBuffer{}, config.App{Name: "web", Log: config.AppLog{File: first}})
 	var prefix atomic.Pointer[outputPrefix]
-	prefix.Store(newOutputPrefix("web", 0, 1, 7, streamStdout))
+	prefix.Store(newOutputPrefix("web", 0, 1, 7, book.StreamStdout))
 	o := l.outlet(&prefix)
 	o.written(true) // nothing yet
 	o.line([]byte("one"), false)
@@ -135,7 +136,7 @@ func TestOutletWrittenOfWhoMustNotWait(t *testing.T) {
 	g := &gate{open: make(chan struct{})}
 	l := newTestLogs(t, config.Log{Format: "text"}, g, config.App{Name: "web", Log: config.AppLog{OnFull: config.OnFullDrop}})
 	var prefix atomic.Pointer[outputPrefix]
-	prefix.Store(newOutputPrefix("web", 0, 1, 7, streamStdout))
+	prefix.Store(newOutputPrefix("web", 0, 1, 7, book.StreamStdout))
 	o := l.outlet(&prefix)
 	done := make(chan struct{})
 	go func() {

@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/book"
 	"github.com/tinehq/tine/supervisor/config"
 )
 
@@ -34,7 +35,7 @@ type logs struct {
 	path     string // of the master's log file; "" without
 	json     bool
 	out, err *sink
-	book     *logbook
+	book     *book.Lines
 
 	mu      sync.Mutex
 	apps    map[string]*appLog
@@ -61,7 +62,7 @@ func openLogs(c config.Log, stdout, stderr io.Writer, must bool) (*logs, error) 
 	}
 	l := &logs{
 		format: c.Format, path: c.File, json: LogsJSON(c, stderr),
-		book: newLogbook(), apps: map[string]*appLog{},
+		book: book.NewLines(), apps: map[string]*appLog{},
 	}
 	if c.File != "" {
 		say := func(err error) { l.Error().Err(err).Msg("log file not rotated; the same one is written on") }
@@ -87,7 +88,7 @@ func openLogs(c config.Log, stdout, stderr io.Writer, must bool) (*logs, error) 
 		w = zerolog.ConsoleWriter{Out: l.err, TimeFormat: "15:04:05.000", NoColor: !isTerminal(stderr) || c.File != ""}
 	}
 	l.setLevel(c.Level)
-	l.Logger = zerolog.New(&bookWriter{shelf: l.book.shelf(""), next: w}).Hook(l)
+	l.Logger = zerolog.New(&book.MasterWriter{Shelf: l.book.Shelf(""), Next: w}).Hook(l)
 	return l, nil
 }
 
@@ -147,7 +148,7 @@ func (l *logs) Reopen() (files int, err error) {
 // Close writes what is pending, bounded by flushTimeout for each destination, and ends
 // those who follow.
 func (l *logs) Close() {
-	l.book.close()
+	l.book.Close()
 	l.mu.Lock()
 	for _, s := range l.files {
 		if s != l.err {
@@ -194,7 +195,7 @@ func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 // outputPrefix is what stands before each line of one worker's stream. It changes
 // when a standby is given its slot.
 type outputPrefix struct {
-	origin
+	book.Origin
 	text []byte // "web/2[4711] ", or "web/standby[4711] "
 	json []byte // the middle of a JSON object, between the time and the message
 }
@@ -205,7 +206,7 @@ func newOutputPrefix(app string, slot int, worker uint64, pid int, stream string
 		place = strconv.Itoa(slot)
 	}
 	return &outputPrefix{
-		origin: origin{app: app, slot: slot, worker: worker, pid: pid, stream: stream},
+		Origin: book.Origin{App: app, Slot: slot, Worker: worker, Pid: pid, Stream: stream},
 		text:   fmt.Appendf(nil, "%s/%s[%d] ", app, place, pid),
 		json:   fmt.Appendf(nil, `","app":%q,"slot":%d,"worker":%d,"pid":%d,"stream":%q,"message":`, app, slot, worker, pid, stream),
 	}
@@ -236,7 +237,7 @@ type outlet struct {
 
 func (l *logs) outlet(prefix *atomic.Pointer[outputPrefix]) *outlet {
 	first := prefix.Load()
-	return &outlet{logs: l, prefix: prefix, app: l.app(first.app), stream: first.stream}
+	return &outlet{logs: l, prefix: prefix, app: l.app(first.App), stream: first.Stream}
 }
 
 // maxQuoted is how long a piece of a line may be in quotes, where one byte can become six.
@@ -283,7 +284,7 @@ func (o *outlet) piece(line []byte, more bool) {
 	whole := !o.continued && !more
 	o.continued = more
 	p, now := o.prefix.Load(), time.Now()
-	o.keep(&p.origin, now, line, more)
+	o.keep(&p.Origin, now, line, more)
 	for {
 		r := o.app.route.Load()
 		dest := r.dest(o.stream)
@@ -320,12 +321,12 @@ func (o *outlet) piece(line []byte, more bool) {
 }
 
 // keep puts a line on the shelf, a long one in pieces: it must not take the place of all others.
-func (o *outlet) keep(from *origin, now time.Time, line []byte, more bool) {
-	for len(line) > bookPiece {
-		o.app.shelf.addPart(from, now, noLevel, line[:bookPiece], true)
-		line = line[bookPiece:]
+func (o *outlet) keep(from *book.Origin, now time.Time, line []byte, more bool) {
+	for len(line) > book.MaxPiece {
+		o.app.shelf.AddPart(from, now, book.NoLevel, line[:book.MaxPiece], true)
+		line = line[book.MaxPiece:]
 	}
-	o.app.shelf.addPart(from, now, noLevel, line, more)
+	o.app.shelf.AddPart(from, now, book.NoLevel, line, more)
 }
 
 // send reports false when the destination takes no more lines.

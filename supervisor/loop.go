@@ -100,7 +100,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 	}
 	stopControl := func() {}
 	defer func() { // when all else has ended, but for the log
-		l.logs.book.close()
+		l.logs.book.Close()
 		stopControl()
 	}()
 	// Who reads the log may go away; that must not take the service along.
@@ -144,7 +144,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 	defer func() {
 		close(l.s.done)
 		l.s.endUpgrades()
-		l.s.book.close()
+		l.s.book.Close()
 	}()
 	stopControl = l.s.serveControl()
 	l.openValues(l.inheritedValues(), valueStore{l})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/book"
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
@@ -118,7 +119,7 @@ type Supervisor struct {
 	folder string // that the program was started in, as the shell names it: what relative paths in a config mean; "": unknown
 	options
 	logs    *logs
-	book    eventBook
+	book    book.Events
 	sampler sampler
 	inbox   chan message
 	started chan struct{} // closed when Run takes messages

@@ -1,4 +1,4 @@
-package supervisor
+package book
 
 import (
 	"context"
@@ -22,14 +22,14 @@ const (
 	followEvery = 5 * time.Millisecond
 )
 
-// query gives yield the lines that q chooses, in the order of their ids, from the
+// Query gives yield the lines that q chooses, in the order of their ids, from the
 // calling goroutine. It returns yield's error; nil at the end of what is kept or, with
 // q.Follow, when ctx ends or the book is closed; a *control.Refusal for a Grep that is
 // no regular expression. Whoever is slower than what comes, and whoever resumes at an
 // id that is no longer kept, gets a line with Missed where they are missing: how many
 // lines the app printed, whether q would have chosen them or not. An app that is
 // unknown has no lines.
-func (b *logbook) query(ctx context.Context, q control.LogQuery, yield func(control.LogLine) error) error {
+func (b *Lines) Query(ctx context.Context, q control.LogQuery, yield func(control.LogLine) error) error {
 	f, err := newLineFilter(q)
 	if err != nil {
 		return err
@@ -85,15 +85,15 @@ func newLineFilter(q control.LogQuery) (*lineFilter, error) {
 // head says whether what is known without the text fits.
 func (f *lineFilter) head(e *bookLine) bool {
 	q := &f.query
-	return e.at >= f.since && (q.App == "" || e.from.app == q.App) && (q.Stream == "" || e.from.stream == q.Stream) &&
-		(q.Slot == nil || e.from.slot == *q.Slot) && e.id > q.After
+	return e.at >= f.since && (q.App == "" || e.from.App == q.App) && (q.Stream == "" || e.from.Stream == q.Stream) &&
+		(q.Slot == nil || e.from.Slot == *q.Slot) && e.id > q.After
 }
 
 func (f *lineFilter) text(text []byte) bool { return f.grep == nil || f.grep.Match(text) }
 
 // bookReader is one query's way through the book.
 type bookReader struct {
-	book   *logbook
+	book   *Lines
 	filter *lineFilter
 	yield  func(control.LogLine) error
 	places []*bookmark
@@ -102,7 +102,7 @@ type bookReader struct {
 
 // bookmark is where a reader is on one shelf.
 type bookmark struct {
-	*shelf
+	*Shelf
 	next uint64 // number of the line that comes next
 
 	// What was taken and is not given yet.
@@ -145,7 +145,7 @@ func (r *bookReader) begin(q control.LogQuery) (newest uint64) {
 	for _, s := range r.book.all(q.App) {
 		p := r.visit(s)
 		s.mu.Lock()
-		if q.After > 0 && q.Last == 0 && s.gone > q.After && (s.app != "" || q.App == "") {
+		if q.After > 0 && q.Last == 0 && s.gone > q.After && (s.App != "" || q.App == "") {
 			// How many of the ids between were this app's nobody knows any more.
 			p.next = s.first - min(s.gone-q.After, s.first)
 		}
@@ -155,8 +155,8 @@ func (r *bookReader) begin(q control.LogQuery) (newest uint64) {
 }
 
 // visit enters a shelf at the least id that is read.
-func (r *bookReader) visit(s *shelf) *bookmark {
-	p := &bookmark{shelf: s}
+func (r *bookReader) visit(s *Shelf) *bookmark {
+	p := &bookmark{Shelf: s}
 	s.mu.Lock()
 	p.next = s.search(r.start)
 	s.mu.Unlock()
@@ -167,14 +167,14 @@ func (r *bookReader) visit(s *shelf) *bookmark {
 // enterNew visits the shelves of apps that came after the query.
 func (r *bookReader) enterNew() {
 	for _, s := range r.book.all(r.filter.query.App) {
-		if !slices.ContainsFunc(r.places, func(p *bookmark) bool { return p.shelf == s }) {
+		if !slices.ContainsFunc(r.places, func(p *bookmark) bool { return p.Shelf == s }) {
 			r.visit(s)
 		}
 	}
 }
 
 // newest returns the ids of the newest n lines on a shelf that fit.
-func (r *bookReader) newest(s *shelf, n int, upTo uint64) (ids []uint64) {
+func (r *bookReader) newest(s *Shelf, n int, upTo uint64) (ids []uint64) {
 	var candidates []found
 	var text []byte
 	before := uint64(math.MaxUint64)
@@ -232,11 +232,11 @@ func (p *bookmark) take(f *lineFilter, upTo uint64) uint64 {
 	defer p.mu.Unlock()
 	if p.next < p.first {
 		p.portion = append(p.portion, found{missed: p.first - p.next, bookLine: bookLine{
-			id: p.gone, at: p.line(p.first).at, level: noLevel, from: &origin{app: p.app, slot: -1, stream: control.StreamMaster},
+			id: p.gone, at: p.line(p.first).at, level: NoLevel, from: &Origin{App: p.App, Slot: -1, Stream: control.StreamMaster},
 		}})
 	}
 	p.from = max(p.next, p.first)
-	for n := p.from; n < p.shelf.next; n++ {
+	for n := p.from; n < p.Shelf.next; n++ {
 		e := p.line(n)
 		if e.id > upTo {
 			break
@@ -292,13 +292,13 @@ func (r *bookReader) give(ctx context.Context, upTo uint64) error {
 
 func (f *found) line(text []byte) control.LogLine {
 	l := control.LogLine{
-		ID: f.id, Time: time.Unix(0, f.at), App: f.bookLine.from.app, Worker: f.bookLine.from.worker, PID: f.bookLine.from.pid,
-		Stream: f.bookLine.from.stream, Text: strings.ToValidUTF8(string(text), "\uFFFD"), Missed: f.missed, Partial: f.more,
+		ID: f.id, Time: time.Unix(0, f.at), App: f.bookLine.from.App, Worker: f.bookLine.from.Worker, PID: f.bookLine.from.Pid,
+		Stream: f.bookLine.from.Stream, Text: strings.ToValidUTF8(string(text), "\uFFFD"), Missed: f.missed, Partial: f.more,
 	}
-	if slot := f.bookLine.from.slot; slot >= 0 {
+	if slot := f.bookLine.from.Slot; slot >= 0 {
 		l.Slot = &slot
 	}
-	if f.level != noLevel {
+	if f.level != NoLevel {
 		l.Level = f.level.String()
 	}
 	return l

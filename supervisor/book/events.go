@@ -1,4 +1,4 @@
-package supervisor
+package book
 
 import (
 	"context"
@@ -14,11 +14,11 @@ const (
 	eventsAtOnce = 256
 )
 
-// eventBook keeps the newest events for whoever reads them, now or later. Writing
+// Events keeps the newest events for whoever reads them, now or later. Writing
 // costs the same with no reader and with a hundred, and never waits: a reader has a
 // place in the one ring, not a queue of its own. Who is more than eventsKept events
 // behind is told how many it missed. Safe for concurrent use; the zero book is ready.
-type eventBook struct {
+type Events struct {
 	mu      sync.Mutex
 	ring    []control.Event // the event with id n is at (n-1) % eventsKept
 	last    uint64          // id of the newest; 0: none
@@ -26,8 +26,8 @@ type eventBook struct {
 	closed  bool
 }
 
-// add gives an event its id and keeps it.
-func (b *eventBook) add(e control.Event) uint64 {
+// Add gives an event its id and keeps it.
+func (b *Events) Add(e control.Event) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.last++
@@ -41,23 +41,23 @@ func (b *eventBook) add(e control.Event) uint64 {
 	return e.ID
 }
 
-// close lets those who follow go, once they have read what there is.
-func (b *eventBook) close() {
+// Close lets those who follow go, once they have read what there is.
+func (b *Events) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
 	b.wake()
 }
 
-func (b *eventBook) wake() {
+func (b *Events) wake() {
 	if b.changed != nil {
 		close(b.changed)
 		b.changed = nil
 	}
 }
 
-// newest is the id of the last event.
-func (b *eventBook) newest() uint64 {
+// Newest is the id of the last event.
+func (b *Events) Newest() uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.last
@@ -66,7 +66,7 @@ func (b *eventBook) newest() uint64 {
 // next returns the oldest events with an id greater than after and up to until, at
 // most eventsAtOnce, and how many before them are gone. more is nil when no event
 // will follow, else closed when there are some.
-func (b *eventBook) next(after, until uint64) (events []control.Event, missed uint64, more <-chan struct{}) {
+func (b *Events) next(after, until uint64) (events []control.Event, missed uint64, more <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	oldest := b.last - uint64(len(b.ring)) + 1
@@ -85,10 +85,10 @@ func (b *eventBook) next(after, until uint64) (events []control.Event, missed ui
 	return events, missed, b.changed
 }
 
-// read gives yield the events after an id, and with follow those that come, as
+// Read gives yield the events after an id, and with follow those that come, as
 // [control.Commander] says.
-func (b *eventBook) read(ctx context.Context, after uint64, follow bool, yield func(control.Event) error) error {
-	newest := b.newest()
+func (b *Events) Read(ctx context.Context, after uint64, follow bool, yield func(control.Event) error) error {
+	newest := b.Newest()
 	if after > newest {
 		after = 0 // of an earlier master
 	}

@@ -1,4 +1,4 @@
-package supervisor
+package book
 
 import (
 	"bytes"
@@ -12,25 +12,25 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// bookWriter puts the master's own lines into the logbook, and passes them on.
-type bookWriter struct {
-	shelf *shelf
-	next  io.Writer
+// MasterWriter puts the master's own lines into the logbook, and passes them on.
+type MasterWriter struct {
+	Shelf *Shelf
+	Next  io.Writer
 }
 
-func (w *bookWriter) Write(line []byte) (int, error) { return w.WriteLevel(noLevel, line) }
+func (w *MasterWriter) Write(line []byte) (int, error) { return w.WriteLevel(NoLevel, line) }
 
 // WriteLevel takes one line as zerolog makes it, a JSON object.
-func (w *bookWriter) WriteLevel(level zerolog.Level, line []byte) (int, error) {
+func (w *MasterWriter) WriteLevel(level zerolog.Level, line []byte) (int, error) {
 	from, text := masterLine(line)
-	w.shelf.add(from, time.Now(), level, text)
-	return w.next.Write(line)
+	w.Shelf.add(from, time.Now(), level, text)
+	return w.Next.Write(line)
 }
 
 // masterLine says whose a line of the master is, and what remains to be read: the
 // message, and the fields that the origin does not have as key=value, in their order.
-func masterLine(line []byte) (*origin, []byte) {
-	from := &origin{slot: -1, stream: control.StreamMaster}
+func masterLine(line []byte) (*Origin, []byte) {
+	from := &Origin{Slot: -1, Stream: control.StreamMaster}
 	decoder := json.NewDecoder(bytes.NewReader(line))
 	if t, err := decoder.Token(); err != nil || t != json.Delim('{') {
 		return from, bytes.TrimSpace(line)
@@ -52,15 +52,15 @@ func masterLine(line []byte) (*origin, []byte) {
 		case zerolog.MessageFieldName:
 			message = []byte(word)
 		case "app":
-			from.app = word
+			from.App = word
 		case "slot":
 			if slot, err := strconv.Atoi(string(value)); err == nil {
-				from.slot = slot
+				from.Slot = slot
 			}
 		case "worker":
-			from.worker, _ = strconv.ParseUint(string(value), 10, 64)
+			from.Worker, _ = strconv.ParseUint(string(value), 10, 64)
 		case "pid":
-			from.pid, _ = strconv.Atoi(string(value))
+			from.Pid, _ = strconv.Atoi(string(value))
 		case "dump": // kilobytes on one line; the log has them, and mostly a file that is named here
 			fields = fmt.Appendf(fields, " dump=(%d bytes, in the log)", len(word))
 		default:

@@ -1,4 +1,4 @@
-package supervisor
+package book
 
 import (
 	"sync"
@@ -9,12 +9,12 @@ import (
 )
 
 const (
-	bookText  = 1 << 20  // bytes of text that are kept of one app
-	bookLines = 10_000   // and lines
-	bookPiece = 64 << 10 // bytes of a longer line that are kept as one
+	bookText = 1 << 20  // bytes of text that are kept of one app
+	MaxLines = 10_000   // and lines
+	MaxPiece = 64 << 10 // bytes of a longer line that are kept as one
 )
 
-// logbook keeps the newest lines of each app, and of the master itself, in memory, for
+// Lines keeps the newest lines of each app, and of the master itself, in memory, for
 // whoever asks what was printed and whoever follows it. What was printed goes to its
 // destination all the same: this is a copy.
 //
@@ -22,8 +22,8 @@ const (
 // all of them at once. One that is so slow that its next line has been dropped is told
 // how many it has missed. A reader costs whoever prints nothing but a wake-up.
 //
-// Safe for concurrent use. The zero value is not: see newLogbook.
-type logbook struct {
+// Safe for concurrent use. The zero value is not: see [NewLines].
+type Lines struct {
 	// ids is the id of the newest line. A line gets its id while its shelf is locked:
 	// who reads ids, and locks a shelf then, finds every line up to that id on it.
 	ids     atomic.Uint64
@@ -31,36 +31,37 @@ type logbook struct {
 
 	mu      sync.Mutex
 	changed chan struct{}     // closed by the next line
-	shelves map[string]*shelf // by app; "" is the master's
+	shelves map[string]*Shelf // by app; "" is the master's
 	closed  bool
 }
 
-func newLogbook() *logbook { return &logbook{shelves: map[string]*shelf{}} }
+// NewLines makes an empty book.
+func NewLines() *Lines { return &Lines{shelves: map[string]*Shelf{}} }
 
-// shelf returns the app's, and makes it if it is new.
-func (b *logbook) shelf(app string) *shelf {
+// Shelf returns the app's, and makes it if it is new.
+func (b *Lines) Shelf(app string) *Shelf {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.shelves[app]
 	if s == nil {
-		s = &shelf{book: b, app: app}
+		s = &Shelf{book: b, App: app}
 		b.shelves[app] = s
 	}
 	return s
 }
 
-// forget drops what is kept of an app.
-func (b *logbook) forget(app string) {
+// Forget drops what is kept of an app.
+func (b *Lines) Forget(app string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.shelves, app)
 }
 
 // all returns the shelves that a query for an app may find something on.
-func (b *logbook) all(app string) []*shelf {
+func (b *Lines) all(app string) []*Shelf {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var found []*shelf
+	var found []*Shelf
 	for name, s := range b.shelves {
 		if app == "" || name == "" || name == app {
 			found = append(found, s)
@@ -71,7 +72,7 @@ func (b *logbook) all(app string) []*shelf {
 
 // await returns a channel that is closed when a line comes after this call, or the
 // book is closed.
-func (b *logbook) await() <-chan struct{} {
+func (b *Lines) await() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.changed == nil {
@@ -84,13 +85,13 @@ func (b *logbook) await() <-chan struct{} {
 	return b.changed
 }
 
-func (b *logbook) wake() {
+func (b *Lines) wake() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.wakeLocked()
 }
 
-func (b *logbook) wakeLocked() {
+func (b *Lines) wakeLocked() {
 	b.awaited.Store(false)
 	if b.changed != nil && !b.closed {
 		close(b.changed)
@@ -98,15 +99,15 @@ func (b *logbook) wakeLocked() {
 	}
 }
 
-// close ends all readers that follow, once they have read what there is.
-func (b *logbook) close() {
+// Close ends all readers that follow, once they have read what there is.
+func (b *Lines) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.wakeLocked()
 	b.closed = true
 }
 
-func (b *logbook) over() bool {
+func (b *Lines) over() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.closed
@@ -114,23 +115,23 @@ func (b *logbook) over() bool {
 
 // The streams of a process. What the master itself and hooks say has others: control.StreamMaster, control.StreamHook.
 const (
-	streamStdout = "stdout"
-	streamStderr = "stderr"
+	StreamStdout = "stdout"
+	StreamStderr = "stderr"
 )
 
-// origin is who printed a line.
-type origin struct {
-	app    string
-	slot   int // -1: none
-	worker uint64
-	pid    int
-	stream string
+// Origin is who printed a line.
+type Origin struct {
+	App    string
+	Slot   int // -1: none
+	Worker uint64
+	Pid    int
+	Stream string
 }
 
-// shelf has the newest lines of one app, in two rings that grow up to their bounds.
-type shelf struct {
-	book *logbook
-	app  string
+// Shelf has the newest lines of one app, in two rings that grow up to their bounds.
+type Shelf struct {
+	book *Lines
+	App  string
 
 	mu    sync.Mutex
 	lines []bookLine // the line with number n is at n modulo its length
@@ -150,19 +151,19 @@ type bookLine struct {
 	size  int32
 	level zerolog.Level
 	more  bool // the line goes on in the next of the same origin
-	from  *origin
+	from  *Origin
 }
 
-const noLevel = zerolog.NoLevel
+const NoLevel = zerolog.NoLevel
 
 // add keeps one line, and drops the oldest ones that it takes the room of. It never
 // waits for a reader.
-func (s *shelf) add(from *origin, at time.Time, level zerolog.Level, line []byte) {
-	s.addPart(from, at, level, line, false)
+func (s *Shelf) add(from *Origin, at time.Time, level zerolog.Level, line []byte) {
+	s.AddPart(from, at, level, line, false)
 }
 
-// addPart is add for a line that may go on with the next.
-func (s *shelf) addPart(from *origin, at time.Time, level zerolog.Level, line []byte, more bool) {
+// AddPart is add for a line that may go on with the next.
+func (s *Shelf) AddPart(from *Origin, at time.Time, level zerolog.Level, line []byte, more bool) {
 	line = line[:min(len(line), bookText)]
 	s.mu.Lock()
 	s.makeRoom(len(line))
@@ -182,7 +183,7 @@ func (s *shelf) addPart(from *origin, at time.Time, level zerolog.Level, line []
 }
 
 // makeRoom leaves place for one line of n bytes.
-func (s *shelf) makeRoom(n int) {
+func (s *Shelf) makeRoom(n int) {
 	if s.text == nil {
 		s.text, s.lines = make([]byte, 4<<10), make([]bookLine, 64)
 	}
@@ -198,8 +199,8 @@ func (s *shelf) makeRoom(n int) {
 		}
 		s.text = grown
 	}
-	if held := len(s.lines); s.next-s.first == uint64(held) && held < bookLines {
-		grown := make([]bookLine, min(2*held, bookLines))
+	if held := len(s.lines); s.next-s.first == uint64(held) && held < MaxLines {
+		grown := make([]bookLine, min(2*held, MaxLines))
 		for n := s.first; n < s.next; n++ {
 			grown[n%uint64(len(grown))] = *s.line(n)
 		}
@@ -214,10 +215,10 @@ func (s *shelf) makeRoom(n int) {
 }
 
 // line returns the one with this number, which must be there.
-func (s *shelf) line(n uint64) *bookLine { return &s.lines[n%uint64(len(s.lines))] }
+func (s *Shelf) line(n uint64) *bookLine { return &s.lines[n%uint64(len(s.lines))] }
 
 // copyText appends an entry's text to dst.
-func (s *shelf) copyText(dst []byte, e *bookLine) []byte {
+func (s *Shelf) copyText(dst []byte, e *bookLine) []byte {
 	for p, end := e.place, e.place+uint64(e.size); p < end; {
 		from := s.text[p&uint64(len(s.text)-1):]
 		from = from[:min(uint64(len(from)), end-p)]
@@ -228,7 +229,7 @@ func (s *shelf) copyText(dst []byte, e *bookLine) []byte {
 }
 
 // search finds the number of the oldest line with at least this id.
-func (s *shelf) search(id uint64) uint64 {
+func (s *Shelf) search(id uint64) uint64 {
 	low, high := s.first, s.next
 	for low < high {
 		middle := low + (high-low)/2

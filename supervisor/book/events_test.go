@@ -1,4 +1,4 @@
-package supervisor
+package book
 
 import (
 	"context"
@@ -12,9 +12,9 @@ import (
 var errEnough = errors.New("enough")
 
 // read returns the ids of the events, with how many were missed before each.
-func readBook(t *testing.T, b *eventBook, after uint64, follow bool, most int) (ids, missed []uint64) {
+func readBook(t *testing.T, b *Events, after uint64, follow bool, most int) (ids, missed []uint64) {
 	t.Helper()
-	err := b.read(soon(t), after, follow, func(e control.Event) error {
+	err := b.Read(soon(t), after, follow, func(e control.Event) error {
 		ids, missed = append(ids, e.ID), append(missed, e.Missed)
 		if len(ids) == most {
 			return errEnough
@@ -28,12 +28,12 @@ func readBook(t *testing.T, b *eventBook, after uint64, follow bool, most int) (
 }
 
 func TestEventsAreResumed(t *testing.T) {
-	var b eventBook
+	var b Events
 	if ids, _ := readBook(t, &b, 0, false, -1); len(ids) != 0 {
 		t.Errorf("an empty book has %v", ids)
 	}
 	for range 10 {
-		b.add(control.Event{})
+		b.Add(control.Event{})
 	}
 	if ids, _ := readBook(t, &b, 7, false, -1); len(ids) != 3 || ids[0] != 8 {
 		t.Errorf("after 7: %v", ids)
@@ -45,9 +45,9 @@ func TestEventsAreResumed(t *testing.T) {
 }
 
 func TestOldEventsAreMissed(t *testing.T) {
-	var b eventBook
+	var b Events
 	for range eventsKept + 100 {
-		b.add(control.Event{})
+		b.Add(control.Event{})
 	}
 	ids, missed := readBook(t, &b, 50, false, -1)
 	if len(ids) != eventsKept || ids[0] != 101 || missed[0] != 50 || missed[1] != 0 {
@@ -61,13 +61,13 @@ func TestOldEventsAreMissed(t *testing.T) {
 
 // TestSlowReaderMissesAndKnowsIt: the writer does not wait for it.
 func TestSlowReaderMissesAndKnowsIt(t *testing.T) {
-	var b eventBook
-	b.add(control.Event{})
+	var b Events
+	b.Add(control.Event{})
 	var total, missed uint64
-	err := b.read(soon(t), 0, true, func(e control.Event) error {
+	err := b.Read(soon(t), 0, true, func(e control.Event) error {
 		if e.ID == 1 { // while it is busy with the first one
 			for range 3 * eventsKept {
-				b.add(control.Event{})
+				b.Add(control.Event{})
 			}
 		}
 		total, missed = total+1, missed+e.Missed
@@ -82,31 +82,31 @@ func TestSlowReaderMissesAndKnowsIt(t *testing.T) {
 }
 
 func TestFollowersEnd(t *testing.T) {
-	var b eventBook
+	var b Events
 	got, ended := make(chan control.Event), make(chan error, 2)
 	go func() {
-		ended <- b.read(context.Background(), 0, true, func(e control.Event) error { got <- e; return nil })
+		ended <- b.Read(context.Background(), 0, true, func(e control.Event) error { got <- e; return nil })
 	}()
-	b.add(control.Event{Kind: "one"})
+	b.Add(control.Event{Kind: "one"})
 	if e := <-got; e.Kind != "one" {
 		t.Errorf("%+v", e)
 	}
-	b.close()
+	b.Close()
 	if err := <-ended; err != nil {
 		t.Errorf("at the end of the book: %v", err)
 	}
-	var open eventBook
+	var open Events
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
-	if err := open.read(ctx, 0, true, func(control.Event) error { return nil }); !errors.Is(err, context.DeadlineExceeded) {
+	if err := open.Read(ctx, 0, true, func(control.Event) error { return nil }); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("at the end of the context: %v", err)
 	}
 }
 
 func BenchmarkEvent(b *testing.B) {
-	var book eventBook
+	var book Events
 	for b.Loop() {
-		book.add(control.Event{Kind: "ready", App: "web"})
+		book.Add(control.Event{Kind: "ready", App: "web"})
 	}
 }
 

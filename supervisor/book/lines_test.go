@@ -1,4 +1,4 @@
-package supervisor
+package book
 
 import (
 	"context"
@@ -14,15 +14,15 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-func from(app string, slot int, stream string) *origin {
-	return &origin{app: app, slot: slot, worker: uint64(slot + 1), pid: 100 + slot, stream: stream}
+func from(app string, slot int, stream string) *Origin {
+	return &Origin{App: app, Slot: slot, Worker: uint64(slot + 1), Pid: 100 + slot, Stream: stream}
 }
 
 // asked returns what a query finds, as app:text.
-func asked(t *testing.T, b *logbook, q control.LogQuery) (all []string) {
+func asked(t *testing.T, b *Lines, q control.LogQuery) (all []string) {
 	t.Helper()
 	last := uint64(0)
-	err := b.query(t.Context(), q, func(l control.LogLine) error {
+	err := b.Query(t.Context(), q, func(l control.LogLine) error {
 		if l.ID <= last {
 			t.Errorf("id %d after %d", l.ID, last)
 		}
@@ -41,26 +41,26 @@ func asked(t *testing.T, b *logbook, q control.LogQuery) (all []string) {
 }
 
 func TestLogbookQuery(t *testing.T) {
-	b := newLogbook()
+	b := NewLines()
 	noon := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 	for i, l := range []struct {
-		from *origin
+		from *Origin
 		text string
 	}{
-		{&origin{slot: -1, stream: control.StreamMaster}, "starting"}, // id 1
-		{from("web", 0, streamStdout), "GET /a"},
-		{from("web", 1, streamStdout), "GET /b"},
-		{from("job", 0, streamStdout), "tick"},
-		{from("web", 1, streamStderr), "oops\xff"},
-		{&origin{app: "web", slot: 1, stream: control.StreamMaster}, "exited"}, // id 6
-		{from("web", 0, streamStdout), "GET /c"},
-		{from("job", 0, streamStdout), ""},
+		{&Origin{Slot: -1, Stream: control.StreamMaster}, "starting"}, // id 1
+		{from("web", 0, StreamStdout), "GET /a"},
+		{from("web", 1, StreamStdout), "GET /b"},
+		{from("job", 0, StreamStdout), "tick"},
+		{from("web", 1, StreamStderr), "oops\xff"},
+		{&Origin{App: "web", Slot: 1, Stream: control.StreamMaster}, "exited"}, // id 6
+		{from("web", 0, StreamStdout), "GET /c"},
+		{from("job", 0, StreamStdout), ""},
 	} {
-		shelf := l.from.app
-		if l.from.stream == control.StreamMaster {
+		shelf := l.from.App
+		if l.from.Stream == control.StreamMaster {
 			shelf = ""
 		}
-		b.shelf(shelf).add(l.from, noon.Add(time.Duration(i)*time.Minute), noLevel, []byte(l.text))
+		b.Shelf(shelf).add(l.from, noon.Add(time.Duration(i)*time.Minute), NoLevel, []byte(l.text))
 	}
 	one := 1
 	for _, c := range []struct {
@@ -75,7 +75,7 @@ func TestLogbookQuery(t *testing.T) {
 		{"more than there are", control.LogQuery{App: "job", Last: 100}, []string{"job:tick", "job:"}},
 		{"none", control.LogQuery{Last: -1}, nil},
 		{"a slot", control.LogQuery{App: "web", Slot: &one}, []string{"web:GET /b", "web:oops\uFFFD", "web:exited"}},
-		{"a stream", control.LogQuery{Stream: streamStderr}, []string{"web:oops\uFFFD"}},
+		{"a stream", control.LogQuery{Stream: StreamStderr}, []string{"web:oops\uFFFD"}},
 		{"the master", control.LogQuery{Stream: control.StreamMaster}, []string{":starting", "web:exited"}},
 		{"since", control.LogQuery{Since: noon.Add(6 * time.Minute)}, []string{"web:GET /c", "job:"}},
 		{"grep", control.LogQuery{Grep: "^GET /[bc]$"}, []string{"web:GET /b", "web:GET /c"}},
@@ -94,8 +94,8 @@ func TestLogbookQuery(t *testing.T) {
 		})
 	}
 	t.Run("fields", func(t *testing.T) {
-		_ = b.query(t.Context(), control.LogQuery{Grep: "GET /b"}, func(l control.LogLine) error {
-			if l.ID != 3 || !l.Time.Equal(noon.Add(2*time.Minute)) || l.App != "web" || l.Slot == nil || *l.Slot != 1 || l.Worker != 2 || l.PID != 101 || l.Stream != streamStdout || l.Level != "" {
+		_ = b.Query(t.Context(), control.LogQuery{Grep: "GET /b"}, func(l control.LogLine) error {
+			if l.ID != 3 || !l.Time.Equal(noon.Add(2*time.Minute)) || l.App != "web" || l.Slot == nil || *l.Slot != 1 || l.Worker != 2 || l.PID != 101 || l.Stream != StreamStdout || l.Level != "" {
 				t.Errorf("got %+v", l)
 			}
 			return nil
@@ -103,14 +103,14 @@ func TestLogbookQuery(t *testing.T) {
 	})
 	t.Run("an expression that is none", func(t *testing.T) {
 		var refused *control.Refusal
-		if err := b.query(t.Context(), control.LogQuery{Grep: "("}, nil); !errors.As(err, &refused) || refused.Status != http.StatusBadRequest {
+		if err := b.Query(t.Context(), control.LogQuery{Grep: "("}, nil); !errors.As(err, &refused) || refused.Status != http.StatusBadRequest {
 			t.Errorf("got %v", err)
 		}
 	})
 	t.Run("yield's error", func(t *testing.T) {
 		gone := errors.New("gone")
 		n := 0
-		if err := b.query(t.Context(), control.LogQuery{}, func(control.LogLine) error { n++; return gone }); err != gone || n != 1 {
+		if err := b.Query(t.Context(), control.LogQuery{}, func(control.LogLine) error { n++; return gone }); err != gone || n != 1 {
 			t.Errorf("got %v after %d lines", err, n)
 		}
 	})
@@ -124,19 +124,19 @@ func TestLogbookKeepsTheNewest(t *testing.T) {
 		lines      int
 		kept       int
 	}{
-		{"short lines", 10, 0, 25_000, bookLines},
-		{"empty lines", 0, 0, 25_000, bookLines},
+		{"short lines", 10, 0, 25_000, MaxLines},
+		{"empty lines", 0, 0, 25_000, MaxLines},
 		{"long lines", 64 << 10, 0, 100, 16},
 		{"of all lengths", 0, 7, 3000, 0},
 		{"too long a line", 2 << 20, 0, 3, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := newLogbook()
-			s := b.shelf("web")
+			b := NewLines()
+			s := b.Shelf("web")
 			all := make([]string, c.lines)
 			for i := range all {
 				all[i] = strings.Repeat(string(rune('a'+i%26)), c.size+i*c.step%2000)
-				s.add(from("web", 0, streamStdout), time.Now(), noLevel, []byte(all[i]))
+				s.add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte(all[i]))
 				all[i] = all[i][:min(len(all[i]), bookText)]
 			}
 			got := asked(t, b, control.LogQuery{})
@@ -148,7 +148,7 @@ func TestLogbookKeepsTheNewest(t *testing.T) {
 					t.Fatalf("line %d of %d is %.30q, want %.30q", i, len(got), l, want)
 				}
 			}
-			if len(s.text) > bookText || len(s.lines) > bookLines {
+			if len(s.text) > bookText || len(s.lines) > MaxLines {
 				t.Errorf("holds %d bytes and %d lines", len(s.text), len(s.lines))
 			}
 			if s.gone != uint64(c.lines-len(got)) {
@@ -159,9 +159,9 @@ func TestLogbookKeepsTheNewest(t *testing.T) {
 }
 
 func TestLogbookForgets(t *testing.T) {
-	b := newLogbook()
-	b.shelf("web").add(from("web", 0, streamStdout), time.Now(), noLevel, []byte("a"))
-	b.forget("web")
+	b := NewLines()
+	b.Shelf("web").add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("a"))
+	b.Forget("web")
 	if got := asked(t, b, control.LogQuery{}); got != nil {
 		t.Errorf("got %q", got)
 	}
@@ -169,16 +169,16 @@ func TestLogbookForgets(t *testing.T) {
 
 // Whoever resumes at an id that is no longer kept is told.
 func TestLogbookSaysWhatAResumingReaderMissed(t *testing.T) {
-	b := newLogbook()
-	s := b.shelf("web")
-	for range bookLines + 500 {
-		s.add(from("web", 0, streamStdout), time.Now(), noLevel, []byte("x"))
+	b := NewLines()
+	s := b.Shelf("web")
+	for range MaxLines + 500 {
+		s.add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("x"))
 	}
 	got := asked(t, b, control.LogQuery{After: 100})
-	if len(got) != bookLines+1 || got[0] != "web:missed 400" {
+	if len(got) != MaxLines+1 || got[0] != "web:missed 400" {
 		t.Errorf("%d lines, the first is %q", len(got), got[0])
 	}
-	if got := asked(t, b, control.LogQuery{After: 500}); len(got) != bookLines || got[0] != "web:x" {
+	if got := asked(t, b, control.LogQuery{After: 500}); len(got) != MaxLines || got[0] != "web:x" {
 		t.Errorf("%d lines, the first is %q", len(got), got[0])
 	}
 }
@@ -190,12 +190,12 @@ type follower struct {
 	err   chan error
 }
 
-func follow(t *testing.T, b *logbook, q control.LogQuery, room int) *follower {
+func follow(t *testing.T, b *Lines, q control.LogQuery, room int) *follower {
 	ctx, cancel := context.WithCancel(t.Context())
 	f := &follower{lines: make(chan control.LogLine, room), stop: cancel, err: make(chan error, 1)}
 	q.Follow = true
 	go func() {
-		f.err <- b.query(ctx, q, func(l control.LogLine) error {
+		f.err <- b.Query(ctx, q, func(l control.LogLine) error {
 			select {
 			case f.lines <- l:
 			case <-ctx.Done():
@@ -226,25 +226,25 @@ func (f *follower) next(t *testing.T) control.LogLine {
 }
 
 func TestLogbookFollow(t *testing.T) {
-	b := newLogbook()
-	web := b.shelf("web")
-	web.add(from("web", 0, streamStdout), time.Now(), noLevel, []byte("before"))
+	b := NewLines()
+	web := b.Shelf("web")
+	web.add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("before"))
 	f := follow(t, b, control.LogQuery{Last: 1}, 0)
 	if l := f.next(t); l.Text != "before" {
 		t.Fatalf("got %+v", l)
 	}
-	web.add(from("web", 0, streamStdout), time.Now(), noLevel, []byte("after"))
+	web.add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("after"))
 	if l := f.next(t); l.Text != "after" {
 		t.Fatalf("got %+v", l)
 	}
 	// An app that comes later is followed too.
-	b.shelf("job").add(from("job", 0, streamStdout), time.Now(), noLevel, []byte("new"))
+	b.Shelf("job").add(from("job", 0, StreamStdout), time.Now(), NoLevel, []byte("new"))
 	if l := f.next(t); l.Text != "new" || l.App != "job" {
 		t.Fatalf("got %+v", l)
 	}
 	// The end of the book ends it, with what is left.
-	web.add(from("web", 0, streamStdout), time.Now(), noLevel, []byte("last words"))
-	b.close()
+	web.add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("last words"))
+	b.Close()
 	if l := f.next(t); l.Text != "last words" {
 		t.Fatalf("got %+v", l)
 	}
@@ -257,7 +257,7 @@ func TestLogbookFollow(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("the end of the book does not end it")
 	}
-	if err := b.query(t.Context(), control.LogQuery{Follow: true, Last: -1}, nil); err != nil {
+	if err := b.Query(t.Context(), control.LogQuery{Follow: true, Last: -1}, nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -265,26 +265,26 @@ func TestLogbookFollow(t *testing.T) {
 // A hundred follow, one does not read: nobody waits for it, and it is told what it
 // missed, to the line.
 func TestLogbookSlowReader(t *testing.T) {
-	b := newLogbook()
+	b := NewLines()
 	slow := follow(t, b, control.LogQuery{}, 0)
 	var readers []*follower
 	for range 99 {
 		readers = append(readers, follow(t, b, control.LogQuery{Last: -1, Grep: "marked"}, 100))
 	}
-	s := b.shelf("web")
+	s := b.Shelf("web")
 	// Each of them is known to follow once it has a line.
 	for i := 0; slices.ContainsFunc(readers, func(f *follower) bool { return len(f.lines) == 0 }); i++ {
-		s.add(from("web", 0, streamStdout), time.Now(), noLevel, []byte("marked, to begin"))
+		s.add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("marked, to begin"))
 		if time.Sleep(20 * time.Millisecond); i == 90 {
 			t.Fatal("not all of a hundred readers follow")
 		}
 	}
 	added := int(b.ids.Load())
-	for range 3 * bookLines {
-		s.add(from("web", 0, streamStdout), time.Now(), noLevel, []byte("x"))
+	for range 3 * MaxLines {
+		s.add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("x"))
 		added++
 	}
-	s.add(from("web", 0, streamStdout), time.Now(), noLevel, []byte("the marked end"))
+	s.add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("the marked end"))
 	added++
 	for _, f := range readers {
 		for {
@@ -317,7 +317,7 @@ func TestLogbookSlowReader(t *testing.T) {
 
 // Many print at once while one reads: every line comes once, in the order of ids.
 func TestLogbookLosesNothingAmongManyWriters(t *testing.T) {
-	b := newLogbook()
+	b := NewLines()
 	const writers, lines = 8, 1000
 	f := follow(t, b, control.LogQuery{}, 0)
 	var wg sync.WaitGroup
@@ -325,7 +325,7 @@ func TestLogbookLosesNothingAmongManyWriters(t *testing.T) {
 		wg.Go(func() {
 			app := fmt.Sprint("app", w%3)
 			for i := range lines {
-				b.shelf(app).add(from(app, w, streamStdout), time.Now(), noLevel, fmt.Appendf(nil, "%d", i))
+				b.Shelf(app).add(from(app, w, StreamStdout), time.Now(), NoLevel, fmt.Appendf(nil, "%d", i))
 			}
 		})
 	}
@@ -343,17 +343,17 @@ func TestLogbookLosesNothingAmongManyWriters(t *testing.T) {
 func TestMasterLine(t *testing.T) {
 	for _, c := range []struct {
 		in, text string
-		want     origin
+		want     Origin
 	}{
 		{`{"level":"info","app":"web","slot":2,"worker":7,"pid":42,"reason":"a \"b\" c","n":1.5,"listen":["x y"],"time":"…","message":"exited"}` + "\n",
-			`exited reason="a \"b\" c" n=1.5 listen=["x y"]`, origin{app: "web", slot: 2, worker: 7, pid: 42}},
+			`exited reason="a \"b\" c" n=1.5 listen=["x y"]`, Origin{App: "web", Slot: 2, Worker: 7, Pid: 42}},
 		{`{"level":"warn","file":"/d.txt","goroutines":23,"dump":"goroutine 1 [running]:\nmain.main()\n","message":"goroutine dump"}`,
-			`goroutine dump file=/d.txt goroutines=23 dump=(35 bytes, in the log)`, origin{slot: -1}},
-		{`{"level":"warn","error":"why","message":"hm"}`, `hm error=why`, origin{slot: -1}},
-		{"not JSON\n", "not JSON", origin{slot: -1}},
-		{`{"a":`, `{"a":`, origin{slot: -1}},
+			`goroutine dump file=/d.txt goroutines=23 dump=(35 bytes, in the log)`, Origin{Slot: -1}},
+		{`{"level":"warn","error":"why","message":"hm"}`, `hm error=why`, Origin{Slot: -1}},
+		{"not JSON\n", "not JSON", Origin{Slot: -1}},
+		{`{"a":`, `{"a":`, Origin{Slot: -1}},
 	} {
-		c.want.stream = control.StreamMaster
+		c.want.Stream = control.StreamMaster
 		from, text := masterLine([]byte(c.in))
 		if *from != c.want || string(text) != c.text {
 			t.Errorf("%s: got %+v and %s", c.in, *from, text)
@@ -362,9 +362,9 @@ func TestMasterLine(t *testing.T) {
 }
 
 func BenchmarkLogbookAdd(b *testing.B) {
-	s := newLogbook().shelf("web")
-	who, line := from("web", 0, streamStdout), []byte(strings.Repeat("x", 100))
+	s := NewLines().Shelf("web")
+	who, line := from("web", 0, StreamStdout), []byte(strings.Repeat("x", 100))
 	for b.Loop() {
-		s.add(who, time.Now(), noLevel, line)
+		s.add(who, time.Now(), NoLevel, line)
 	}
 }
