@@ -165,7 +165,7 @@ func (l *loop) restoredGeneration(saved savedGeneration) *generation {
 func (l *loop) resume() {
 	state, wasReady := l.adopted.state, l.wasReady
 	if syscall.Kill(state.Master, 0) != nil { // one that hands over still lives
-		l.logs.freshLines()
+		l.logs.FreshLines()
 	}
 	byKey := map[int]*app{}
 	for _, a := range l.apps {
@@ -288,10 +288,10 @@ func (s *Supervisor) reachProcess(m *member, pid int, files []*os.File, suspende
 }
 
 func (s *Supervisor) adoptProcess(m *member, left proc.Left, suspended func(bool)) (*proc.Process, error) {
-	stdout, stderr := s.logs.outlet(&m.stdout), s.logs.outlet(&m.stderr)
+	stdout, stderr := s.logs.Outlet(&m.stdout), s.logs.Outlet(&m.stderr)
 	return proc.Adopt(left, proc.Options{
-		Stdout: stdout.line, Stderr: stderr.line,
-		StdoutWritten: stdout.written, StderrWritten: stderr.written,
+		Stdout: stdout.Line, Stderr: stderr.Line,
+		StdoutWritten: stdout.Written, StderrWritten: stderr.Written,
 		Suspended: suspended,
 	}, s.exitOf(left.PID))
 }

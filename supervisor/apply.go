@@ -210,7 +210,7 @@ func (l *loop) carryThrough(p *plan) {
 		l.start(a)
 	}
 	l.applySources(p.config.Cache)
-	l.logs.setLevel(p.config.Log.Level)
+	l.logs.SetLevel(p.config.Log.Level)
 	if p.goesOn {
 		return
 	}
@@ -228,7 +228,7 @@ func (l *loop) routeLogs() {
 	for _, a := range l.apps {
 		configs = append(configs, a.config)
 	}
-	_ = l.logs.setApps(configs, false)
+	_ = l.logs.SetApps(configs, false)
 }
 
 // succeed lets the app that a replaces leave, now that a serves on its addresses.

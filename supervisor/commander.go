@@ -257,7 +257,7 @@ func (c commander) Logs(ctx context.Context, q control.LogQuery, yield func(cont
 	default:
 		return ErrEnded
 	}
-	return c.s.logs.lines(ctx, q, yield)
+	return c.s.logs.Lines(ctx, q, yield)
 }
 
 func (c commander) Config(ctx context.Context) ([]byte, error) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/logs"
 )
 
 const (
@@ -19,7 +20,7 @@ const (
 // dispatcher calls the user's OnMessage with one message after the other, in a
 // goroutine of its own, so that a slow handler is nobody else's trouble.
 type dispatcher struct {
-	logs    *logs
+	logs    *logs.Logs
 	handler func(Message)
 	queue   chan waitingMessage
 	bytes   atomic.Int64 // of those that wait, and of the one that is with the handler
@@ -41,7 +42,7 @@ func (m waitingMessage) cost() int64 {
 	return int64(m.payload.Len())
 }
 
-func newDispatcher(s *Supervisor, logs *logs) *dispatcher {
+func newDispatcher(s *Supervisor, logs *logs.Logs) *dispatcher {
 	d := &dispatcher{logs: logs, handler: s.onMessage, queue: make(chan waitingMessage, dispatchSize), ended: make(chan struct{})}
 	go func() {
 		defer close(d.ended)
@@ -66,7 +67,7 @@ func (d *dispatcher) hand(m waitingMessage) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			d.logs.panicked(p).Str("app", m.App).Int("slot", m.Slot).Uint64("worker", m.Worker).
+			d.logs.Panicked(p).Str("app", m.App).Int("slot", m.Slot).Uint64("worker", m.Worker).
 				Str("topic", m.Topic).Msg("OnMessage panicked; the message is lost")
 		}
 	}()

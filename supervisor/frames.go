@@ -13,6 +13,7 @@ import (
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/listen"
+	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
 )
@@ -321,7 +322,7 @@ func (l *loop) call(m *member, f ipc.Call) {
 	l.s.wg.Go(func() {
 		ctx, cancel := context.WithTimeout(l.ctx, callTime(f.Timeout))
 		defer cancel()
-		r := l.logs.answer(ctx, handle, from, f)
+		r := answer(ctx, l.logs, handle, from, f)
 		if !l.s.post(callAnswered{m, r}) {
 			ipc.Discard(r)
 		}
@@ -339,11 +340,11 @@ func callTime(asked time.Duration) time.Duration {
 
 // answer runs the user's handler. One that panics has only its own call to lose, not
 // all workers of all apps.
-func (l *logs) answer(ctx context.Context, handle CallHandler, from Caller, f ipc.Call) (r ipc.Reply) {
+func answer(ctx context.Context, l *logs.Logs, handle CallHandler, from Caller, f ipc.Call) (r ipc.Reply) {
 	defer ipc.Discard(f)
 	defer func() {
 		if p := recover(); p != nil {
-			l.panicked(p).Str("app", from.App).Int("slot", from.Slot).Uint64("worker", from.Worker).
+			l.Panicked(p).Str("app", from.App).Int("slot", from.Slot).Uint64("worker", from.Worker).
 				Str("method", f.Method).Msg("OnCall's handler panicked; its caller gets an error")
 			r = ipc.Reply{ID: f.ID, Error: fmt.Sprintf("the handler of %q panicked: %v", f.Method, p)}
 		}

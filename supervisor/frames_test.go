@@ -15,6 +15,7 @@ import (
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/listen"
+	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
 	"golang.org/x/sys/unix"
@@ -35,7 +36,7 @@ func newStage(t *testing.T) *stage {
 	}
 	log := &bytes.Buffer{}
 	l := newLoop(s)
-	if l.logs, err = newLogs(config.Log{Format: "json"}, nil, log); err != nil {
+	if l.logs, err = logs.New(config.Log{Format: "json"}, nil, log); err != nil {
 		t.Fatal(err)
 	}
 	s.logs = l.logs
@@ -274,7 +275,7 @@ func TestCallTime(t *testing.T) {
 func TestPanicOfAHandler(t *testing.T) {
 	s := newStage(t)
 	handle := func(context.Context, Caller, []byte) (any, error) { panic("no such luck") }
-	r := s.logs.answer(context.Background(), handle, Caller{App: "web"}, ipc.Call{ID: 7, Method: "m", Payload: encoded(t, "")})
+	r := answer(context.Background(), s.logs, handle, Caller{App: "web"}, ipc.Call{ID: 7, Method: "m", Payload: encoded(t, "")})
 	if r.ID != 7 || !strings.Contains(r.Error, "no such luck") {
 		t.Errorf("answer %+v", r)
 	}

@@ -1,7 +1,10 @@
 package supervisor
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/tinehq/tine/supervisor/config"
@@ -32,9 +35,18 @@ func TestEnvironmentWeakestFirst(t *testing.T) {
 	}
 	keys := map[string]int{}
 	for _, kv := range env {
-		key, _, _ := cutEnv(kv)
+		key, _, _ := strings.Cut(kv, "=")
 		if keys[key]++; keys[key] > 1 {
 			t.Errorf("%s stands there twice: which one a program takes is anybody's guess", key)
 		}
 	}
+}
+
+func writeFile(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

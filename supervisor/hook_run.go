@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/proc"
 )
 
@@ -31,7 +32,7 @@ func (s *Supervisor) hook(ctx context.Context, c config.App, r hookRun) error {
 	}
 	ctx, cancel := withRunTime(ctx, h.Timeout)
 	defer cancel()
-	var prefix atomic.Pointer[outputPrefix]
+	var prefix atomic.Pointer[logs.OutputPrefix]
 	known := make(chan struct{})
 	var stdout, stderr proc.LineFunc
 	p, err := proc.Start(command, proc.Options{
@@ -42,7 +43,7 @@ func (s *Supervisor) hook(ctx context.Context, c config.App, r hookRun) error {
 		return err
 	}
 	prefix.Store(newHookPrefix(r, p.PID()))
-	stdout, stderr = s.logs.output(&prefix), s.logs.output(&prefix)
+	stdout, stderr = s.logs.Output(&prefix), s.logs.Output(&prefix)
 	close(known)
 	select {
 	case <-p.Exited():
@@ -64,13 +65,13 @@ func (s *Supervisor) hook(ctx context.Context, c config.App, r hookRun) error {
 	return errors.New("killed: the app is stopping")
 }
 
-func newHookPrefix(r hookRun, pid int) *outputPrefix {
+func newHookPrefix(r hookRun, pid int) *logs.OutputPrefix {
 	from := r.from
 	from.Pid = pid
-	return &outputPrefix{
+	return &logs.OutputPrefix{
 		Origin: from,
-		text:   fmt.Appendf(nil, "%s/%s[%d] ", from.App, r.kind, pid),
-		json:   fmt.Appendf(nil, `","app":%q,"hook":%q,"pid":%d,"stream":%q,"message":`, from.App, r.kind, pid, from.Stream),
+		Text:   fmt.Appendf(nil, "%s/%s[%d] ", from.App, r.kind, pid),
+		Json:   fmt.Appendf(nil, `","app":%q,"hook":%q,"pid":%d,"stream":%q,"message":`, from.App, r.kind, pid, from.Stream),
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/keeper"
+	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
@@ -28,7 +29,7 @@ const endTimeout = 2 * time.Second
 // Nothing in it waits for a process, a disk or a network.
 type loop struct {
 	s    *Supervisor
-	logs *logs
+	logs *logs.Logs
 	apps []*app
 	name string // of the master
 
@@ -85,7 +86,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 	l.logConfig = config.Log
 	// After a crash workers wait for a master, whether it can write its log or not. In an upgrade the old one goes on.
 	waited := len(l.s.inherited[keptState]) > 0 && l.s.lead == nil
-	l.logs, err = openLogs(config.Log, l.s.stdout, l.s.stderr, !waited)
+	l.logs, err = logs.Open(config.Log, l.s.stdout, l.s.stderr, !waited)
 	if err != nil {
 		return err
 	}
@@ -95,12 +96,12 @@ func (l *loop) run(ctx context.Context) (err error) {
 	l.s.logs = l.logs
 	defer l.logs.Close()
 	follows := l.s.inCharge != nil // another master, which lives: see succession.go
-	if err := l.logs.setApps(config.Apps, !waited && !follows); err != nil {
+	if err := l.logs.SetApps(config.Apps, !waited && !follows); err != nil {
 		return err
 	}
 	stopControl := func() {}
 	defer func() { // when all else has ended, but for the log
-		l.logs.book.Close()
+		l.logs.Book.Close()
 		stopControl()
 	}()
 	// Who reads the log may go away; that must not take the service along.

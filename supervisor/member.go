@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
 )
@@ -63,7 +64,7 @@ type member struct {
 	over   bool             // it reached a limit: its replacement is queued
 	jitter float64          // -1 to 1: its own share of the jitter of its limits
 
-	stdout, stderr atomic.Pointer[outputPrefix]
+	stdout, stderr atomic.Pointer[logs.OutputPrefix]
 
 	// acked is the epoch up to which it has applied all changes. The one thing that
 	// its reader writes: an ack decides nothing, and there is one for each change.
@@ -191,15 +192,15 @@ func (s *Supervisor) start(m *member, g *generation) error {
 	recipe.command.Env = slices.Concat(recipe.command.Env, m.ownEnv())
 	// The pumps may have a line before the PID that stands in front of it is known.
 	known := make(chan struct{})
-	var stdout, stderr *outlet
+	var stdout, stderr *logs.Outlet
 	m.proc, err = proc.Start(recipe.command, proc.Options{
 		CPUs:   recipe.bound(m.slot),
 		Files:  []*os.File{child, lifelineChild},
-		Stdout: func(line []byte, more bool) { <-known; stdout.line(line, more) },
-		Stderr: func(line []byte, more bool) { <-known; stderr.line(line, more) },
+		Stdout: func(line []byte, more bool) { <-known; stdout.Line(line, more) },
+		Stderr: func(line []byte, more bool) { <-known; stderr.Line(line, more) },
 		// After the lines, so never before it is known.
-		StdoutWritten: func(hurry bool) { stdout.written(hurry) },
-		StderrWritten: func(hurry bool) { stderr.written(hurry) },
+		StdoutWritten: func(hurry bool) { stdout.Written(hurry) },
+		StderrWritten: func(hurry bool) { stderr.Written(hurry) },
 		Suspended:     s.suspended(m),
 	})
 	if err != nil {
@@ -208,7 +209,7 @@ func (s *Supervisor) start(m *member, g *generation) error {
 		return err
 	}
 	m.name(m.proc.PID())
-	stdout, stderr = s.logs.outlet(&m.stdout), s.logs.outlet(&m.stderr)
+	stdout, stderr = s.logs.Outlet(&m.stdout), s.logs.Outlet(&m.stderr)
 	close(known)
 	m.conn, m.lifeline = conn, lifeline
 	m.outbox = s.newOutbox(m)
@@ -223,8 +224,8 @@ func (s *Supervisor) newOutbox(m *member) *ipc.Outbox {
 
 // name says in whose name the lines of the worker's output are logged.
 func (m *member) name(pid int) {
-	m.stdout.Store(newOutputPrefix(m.app.name, m.slot, uint64(m.id), pid, "stdout"))
-	m.stderr.Store(newOutputPrefix(m.app.name, m.slot, uint64(m.id), pid, "stderr"))
+	m.stdout.Store(logs.NewOutputPrefix(m.app.name, m.slot, uint64(m.id), pid, "stdout"))
+	m.stderr.Store(logs.NewOutputPrefix(m.app.name, m.slot, uint64(m.id), pid, "stderr"))
 }
 
 // dropChannel ends the channel from this side and fails the calls that wait.

@@ -17,6 +17,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/keeper"
+	"github.com/tinehq/tine/supervisor/logs"
 )
 
 // ErrEnded is what every method of a Supervisor returns once Run has returned,
@@ -118,7 +119,7 @@ type Supervisor struct {
 	config *config.Config
 	folder string // that the program was started in, as the shell names it: what relative paths in a config mean; "": unknown
 	options
-	logs    *logs
+	logs    *logs.Logs
 	book    book.Events
 	sampler sampler
 	inbox   chan message

@@ -13,6 +13,7 @@ import (
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/record"
 )
 
@@ -84,7 +85,7 @@ func fromConfig(source string) bool { return source != sourceSet && !fromWorker(
 // a file under names of their own, and all others, which the journal has no room for, into a pack. The loop owns it. When its journal fails it is given up: from then on it
 // does nothing, and there is nothing of it that the next master could take for the values.
 type valuesJournal struct {
-	logs    *logs
+	logs    *logs.Logs
 	keep    keep
 	file    *os.File // nil: given up
 	journal *cache.Journal
@@ -105,7 +106,7 @@ type largeValue struct {
 }
 
 // newValuesJournal makes an empty one. Without a keep only files tells what is to be handed on.
-func newValuesJournal(logs *logs, k keep) *valuesJournal {
+func newValuesJournal(logs *logs.Logs, k keep) *valuesJournal {
 	if k == nil {
 		k = keepNothing{}
 	}

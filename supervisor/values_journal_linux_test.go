@@ -20,6 +20,7 @@ import (
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/logs"
 	"golang.org/x/sys/unix"
 )
 
@@ -63,7 +64,7 @@ func setForEver(cfg string) {
 	}
 	l := newLoop(s)
 	l.config = &config.Config{}
-	if l.logs, err = newLogs(config.Log{Format: "json", Level: "warn"}, os.Stderr, os.Stderr); err != nil {
+	if l.logs, err = logs.New(config.Log{Format: "json", Level: "warn"}, os.Stderr, os.Stderr); err != nil {
 		fail(err)
 	}
 	l.openValues(files, wire(3))

@@ -16,6 +16,7 @@ import (
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/record"
 	"golang.org/x/sys/unix"
 )
@@ -612,7 +613,7 @@ func BenchmarkSetValue(b *testing.B) {
 				}
 				l := newLoop(s)
 				l.config = &config.Config{}
-				if l.logs, err = newLogs(config.Log{Format: "json"}, io.Discard, io.Discard); err != nil {
+				if l.logs, err = logs.New(config.Log{Format: "json"}, io.Discard, io.Discard); err != nil {
 					b.Fatal(err)
 				}
 				defer l.logs.Close()

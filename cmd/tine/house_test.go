@@ -44,7 +44,7 @@ var rules = map[string]string{
 		supervisor/control/dashboard supervisor/control/metrics supervisor/keeper supervisor/listen supervisor/pool
 		supervisor/proc supervisor/proc/output supervisor/record`,
 	"cmd/demo": "worker",
-	"cmd/tine": `cmd/tine/internal/pm2 cmd/tine/internal/target cmd/tine/internal/term cmd/tine/internal/top ipc
+	"cmd/tine": `supervisor/logs cmd/tine/internal/pm2 cmd/tine/internal/target cmd/tine/internal/term cmd/tine/internal/top ipc
 		supervisor supervisor/config supervisor/config/file supervisor/host supervisor/claim supervisor/control supervisor/control/metrics supervisor/handover supervisor/keeper
 		supervisor/listen`,
 	"cmd/tine/internal/term":   "supervisor/control",

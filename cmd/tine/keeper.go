@@ -10,6 +10,7 @@ import (
 
 	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/keeper"
+	"github.com/tinehq/tine/supervisor/logs"
 )
 
 // keeperMode is the flag --keeper: whether a keeper is above the master.
@@ -91,7 +92,7 @@ func keeperOptions(c *supervisor.Config, id identity, claim *os.File) keeper.Opt
 		self = own
 	}
 	return keeper.Options{
-		Command: self, Fallback: own, StopTimeout: longestStop(c), JSON: supervisor.LogsJSON(c.Log, os.Stderr),
+		Command: self, Fallback: own, StopTimeout: longestStop(c), JSON: logs.LogsJSON(c.Log, os.Stderr),
 		Claim: claim, ClaimText: id.about(controlOf(c), controlOf(c)).Text(),
 	}
 }

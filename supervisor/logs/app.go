@@ -1,4 +1,4 @@
-package supervisor
+package logs
 
 import (
 	"context"
@@ -39,28 +39,28 @@ func (r *route) dest(stream string) *sink {
 }
 
 // app returns the app's log; one that was not configured goes where the master's does.
-func (l *logs) app(name string) *appLog {
+func (l *Logs) app(name string) *appLog {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.appLocked(name)
 }
 
-func (l *logs) appLocked(name string) *appLog {
+func (l *Logs) appLocked(name string) *appLog {
 	a := l.apps[name]
 	if a == nil {
-		a = &appLog{shelf: l.book.Shelf(name)}
-		a.route.Store(&route{out: l.out, err: l.err, json: l.json})
+		a = &appLog{shelf: l.Book.Shelf(name)}
+		a.route.Store(&route{out: l.out, err: l.Err, json: l.json})
 		l.apps[name] = a
 	}
 	return a
 }
 
-// setApps makes the logs of these apps what their configs say, and forgets all others.
+// SetApps makes the logs of these apps what their configs say, and forgets all others.
 // Of two of one name the last counts. Apps that name the same file share it, as the
 // first of them has it rotated. It never waits for a disk, unless now is set: then the
 // files are opened before it returns, and a file that cannot be is an error. Otherwise
 // that is logged.
-func (l *logs) setApps(apps []config.App, now bool) error {
+func (l *Logs) SetApps(apps []config.App, now bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	wanted := map[string]config.AppLog{}
@@ -71,7 +71,7 @@ func (l *logs) setApps(apps []config.App, now bool) error {
 		if _, ok := wanted[name]; !ok {
 			// Whoever still has lines of it finds its sink closed.
 			delete(l.apps, name)
-			l.book.Forget(name)
+			l.Book.Forget(name)
 		}
 	}
 	files := map[string]*sink{}
@@ -80,7 +80,7 @@ func (l *logs) setApps(apps []config.App, now bool) error {
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
 		c := wanted[name]
 		a := l.appLocked(name)
-		r := &route{out: l.out, err: l.err, json: l.json, drop: c.OnFull == config.OnFullDrop}
+		r := &route{out: l.out, err: l.Err, json: l.json, drop: c.OnFull == config.OnFullDrop}
 		if c.File != "" {
 			s := files[c.File]
 			if s == nil {
@@ -108,9 +108,9 @@ func (l *logs) setApps(apps []config.App, now bool) error {
 }
 
 // fileSink returns the sink of a file: the one that there is, if it is as it should be.
-func (l *logs) fileSink(path string, r rotation, now bool) (*sink, error) {
+func (l *Logs) fileSink(path string, r rotation, now bool) (*sink, error) {
 	if path == l.path {
-		return l.err, nil
+		return l.Err, nil
 	}
 	if s := l.files[path]; s != nil && l.turns[path] == r {
 		return s, nil
@@ -131,7 +131,7 @@ func (l *logs) fileSink(path string, r rotation, now bool) (*sink, error) {
 	}), nil
 }
 
-func (l *logs) newFileSink(f *logFile, trouble func(error, int)) *sink {
+func (l *Logs) newFileSink(f *logFile, trouble func(error, int)) *sink {
 	s := newSink(f, f.Reopen, l.lostNotice)
 	s.mu.Lock()
 	s.trouble = trouble
@@ -144,16 +144,16 @@ const sayDroppedEvery = 10 * time.Second
 
 // drop counts a line of an app that its destination had no room for. The destination
 // itself is told the number as soon as it takes something; the master's log is now.
-func (l *logs) drop(a *appLog) {
+func (l *Logs) drop(a *appLog) {
 	n, now, before := a.dropped.Add(1), time.Now().UnixNano(), a.saidAt.Load()
 	if now-before >= int64(sayDroppedEvery) && a.saidAt.CompareAndSwap(before, now) {
 		l.Warn().Str("app", a.shelf.App).Uint64("lines", n).Msg("output of workers dropped: the log does not take it as fast, and on_full is drop")
 	}
 }
 
-// lines gives yield the kept lines that q chooses, as logbook.query does. An app that
+// Lines gives yield the kept lines that q chooses, as logbook.query does. An app that
 // there is not is refused.
-func (l *logs) lines(ctx context.Context, q control.LogQuery, yield func(control.LogLine) error) error {
+func (l *Logs) Lines(ctx context.Context, q control.LogQuery, yield func(control.LogLine) error) error {
 	if q.App != "" {
 		l.mu.Lock()
 		known := slices.Sorted(maps.Keys(l.apps))
@@ -162,5 +162,5 @@ func (l *logs) lines(ctx context.Context, q control.LogQuery, yield func(control
 			return control.Unknown("app", q.App, known)
 		}
 	}
-	return l.book.Query(ctx, q, yield)
+	return l.Book.Query(ctx, q, yield)
 }

@@ -1,4 +1,4 @@
-package supervisor
+package logs
 
 import (
 	"bytes"
@@ -67,12 +67,12 @@ func newTestFile(t *testing.T, r rotation) *logFile {
 func TestLogFolderIsMade(t *testing.T) {
 	dir := t.TempDir()
 	c := config.Log{Format: "json", File: filepath.Join(dir, "log", "tine", "tine.log")}
-	l, err := newLogs(c, nil, nil)
+	l, err := New(c, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	app := config.App{Name: "web", Log: config.AppLog{File: filepath.Join(dir, "log", "web", "web.log")}}
-	if err := l.setApps([]config.App{app}, true); err != nil {
+	if err := l.SetApps([]config.App{app}, true); err != nil {
 		t.Error(err)
 	}
 	l.Info().Msg("hello")
@@ -96,11 +96,11 @@ func TestLogFileThatCannotBeOpened(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := config.Log{Format: "json", File: filepath.Join(inTheWay, "tine.log")}
-	if _, err := newLogs(c, nil, nil); err == nil || !strings.Contains(err.Error(), inTheWay) {
+	if _, err := New(c, nil, nil); err == nil || !strings.Contains(err.Error(), inTheWay) {
 		t.Errorf("got %v", err)
 	}
 	var stderr bytes.Buffer
-	l, err := openLogs(c, nil, &stderr, false)
+	l, err := Open(c, nil, &stderr, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestLogFileThatCannotBeOpened(t *testing.T) {
 		t.Errorf("said %q", got)
 	}
 	l.Info().Msg("nobody sees it")
-	l.err.settle(time.Minute)
+	l.Err.Settle(time.Minute)
 	if err := os.Remove(inTheWay); err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package supervisor
+package logs
 
 import (
 	"bytes"
@@ -24,24 +24,24 @@ import (
 	"github.com/tinehq/tine/supervisor/proc"
 )
 
-func newTestLogs(t *testing.T, c config.Log, out io.Writer, apps ...config.App) *logs {
+func newTestLogs(t *testing.T, c config.Log, out io.Writer, apps ...config.App) *Logs {
 	t.Helper()
-	l, err := newLogs(c, out, out)
+	l, err := New(c, out, out)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(l.Close)
-	if err := l.setApps(apps, true); err != nil {
+	if err := l.SetApps(apps, true); err != nil {
 		t.Fatal(err)
 	}
 	return l
 }
 
 // printer is a worker's stream of an app.
-func (l *logs) printer(app string, slot int) func(line []byte, more bool) {
-	var prefix atomic.Pointer[outputPrefix]
-	prefix.Store(newOutputPrefix(app, slot, uint64(slot+1), 100+slot, book.StreamStdout))
-	return l.output(&prefix)
+func (l *Logs) printer(app string, slot int) func(line []byte, more bool) {
+	var prefix atomic.Pointer[OutputPrefix]
+	prefix.Store(NewOutputPrefix(app, slot, uint64(slot+1), 100+slot, book.StreamStdout))
+	return l.Output(&prefix)
 }
 
 func TestAppsHaveFilesOfTheirOwn(t *testing.T) {
@@ -80,7 +80,7 @@ func TestAppsHaveFilesOfTheirOwn(t *testing.T) {
 	})
 	for i := range 10 {
 		apps[0].Log.File = file(fmt.Sprint("web", i%3, ".log"))
-		if err := l.setApps(apps[:1], false); err != nil {
+		if err := l.SetApps(apps[:1], false); err != nil {
 			t.Fatal(err)
 		}
 		waitForContent(t, apps[0].Log.File, "line ")
@@ -111,10 +111,10 @@ func TestAppFileThatCannotBeOpened(t *testing.T) {
 	apps := []config.App{{Name: "web", Log: config.AppLog{File: filepath.Join(writeFile(t, ""), "web.log")}}}
 	var out syncBuffer
 	l := newTestLogs(t, config.Log{Format: "json"}, &out)
-	if err := l.setApps(apps, true); err == nil || !strings.Contains(err.Error(), "app web: cannot open the log file") {
+	if err := l.SetApps(apps, true); err == nil || !strings.Contains(err.Error(), "app web: cannot open the log file") {
 		t.Errorf("got %v", err)
 	}
-	if err := l.setApps(apps, false); err != nil {
+	if err := l.SetApps(apps, false); err != nil {
 		t.Fatal(err)
 	}
 	l.printer("web", 0)([]byte("hello"), false)
@@ -136,12 +136,12 @@ func TestOnFull(t *testing.T) {
 		t.Run(onFull, func(t *testing.T) {
 			g := &gate{open: make(chan struct{})}
 			var out syncBuffer
-			l, err := newLogs(config.Log{Format: "text"}, g, &out)
+			l, err := New(config.Log{Format: "text"}, g, &out)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer l.Close()
-			if err := l.setApps([]config.App{{Name: "web", Log: config.AppLog{OnFull: onFull}}}, true); err != nil {
+			if err := l.SetApps([]config.App{{Name: "web", Log: config.AppLog{OnFull: onFull}}}, true); err != nil {
 				t.Fatal(err)
 			}
 			const n = 3000
@@ -242,7 +242,7 @@ func TestLogsUnderPressure(t *testing.T) {
 			}
 		})
 	}
-	if n := len(asked(t, l.book, control.LogQuery{App: "web"})); n == 0 || n > book.MaxLines {
+	if n := len(asked(t, l.Book, control.LogQuery{App: "web"})); n == 0 || n > book.MaxLines {
 		t.Errorf("%d lines are kept", n)
 	}
 }
@@ -261,13 +261,13 @@ func TestNothingOfAKilledWorkerIsLost(t *testing.T) {
 	}
 	<-p.OutputDone()
 	// On a busy machine it may have taken longer than OutputGrace, and the rest comes after it.
-	for deadline := time.Now().Add(time.Minute); len(asked(t, l.book, control.LogQuery{App: "web"})) < 10000 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); len(asked(t, l.Book, control.LogQuery{App: "web"})) < 10000 && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if e := p.Exit(); !strings.HasSuffix(e.LastLines, "\n9999\n10000") || strings.Count(e.LastLines, "\n") != 19 || e.LastLine != "10000" {
 		t.Errorf("%+v", e)
 	}
-	got := asked(t, l.book, control.LogQuery{App: "web"})
+	got := asked(t, l.Book, control.LogQuery{App: "web"})
 	if len(got) != 10000 || got[9999] != "web:10000" {
 		t.Errorf("%d lines are kept", len(got))
 	}
@@ -287,7 +287,7 @@ func TestFollowLag(t *testing.T) {
 	defer reading.Wait()
 	defer cancel()
 	reading.Go(func() {
-		_ = l.book.Query(ctx, control.LogQuery{App: "web", Last: -1, Follow: true}, func(line control.LogLine) error {
+		_ = l.Book.Query(ctx, control.LogQuery{App: "web", Last: -1, Follow: true}, func(line control.LogLine) error {
 			var at int64
 			if n, _ := fmt.Sscan(line.Text, &at); n == 1 {
 				lag <- time.Since(time.Unix(0, at))

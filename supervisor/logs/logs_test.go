@@ -1,4 +1,4 @@
-package supervisor
+package logs
 
 import (
 	"bytes"
@@ -22,19 +22,17 @@ func writeFile(t *testing.T, content string) string {
 	return path
 }
 
-func cutEnv(kv string) (key, value string, ok bool) { return strings.Cut(kv, "=") }
-
 // logged returns what output writes of the given lines in one format.
 func logged(t *testing.T, format string, lines ...string) string {
 	t.Helper()
 	var out bytes.Buffer
-	l, err := newLogs(config.Log{Format: format}, &out, &bytes.Buffer{})
+	l, err := New(config.Log{Format: format}, &out, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var prefix atomic.Pointer[outputPrefix]
-	prefix.Store(newOutputPrefix("web", 2, 7, 4711, "stdout"))
-	write := l.output(&prefix)
+	var prefix atomic.Pointer[OutputPrefix]
+	prefix.Store(NewOutputPrefix("web", 2, 7, 4711, "stdout"))
+	write := l.Output(&prefix)
 	for _, line := range lines {
 		more := strings.HasSuffix(line, "…")
 		write([]byte(strings.TrimSuffix(line, "…")), more)
@@ -85,14 +83,14 @@ func TestOutputAsJSON(t *testing.T) {
 
 func TestLogLevelChangesWhileRunning(t *testing.T) {
 	var out bytes.Buffer
-	l, err := newLogs(config.Log{Format: "json", Level: "warn"}, nil, &out)
+	l, err := New(config.Log{Format: "json", Level: "warn"}, nil, &out)
 	if err != nil {
 		t.Fatal(err)
 	}
 	l.Info().Msg("one")
-	l.setLevel("debug")
+	l.SetLevel("debug")
 	l.Debug().Msg("two")
-	l.setLevel("no such word")
+	l.SetLevel("no such word")
 	l.Debug().Msg("three")
 	l.Info().Msg("four")
 	l.Close()
@@ -115,7 +113,7 @@ func TestLogLevelChangesWhileRunning(t *testing.T) {
 
 func TestLogFileIsReopened(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tine.log")
-	l, err := newLogs(config.Log{File: path}, nil, nil)
+	l, err := New(config.Log{File: path}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +132,7 @@ func TestLogFileIsReopened(t *testing.T) {
 	if b, _ := os.ReadFile(path); !bytes.Contains(b, []byte("after")) || bytes.Contains(b, []byte("before")) {
 		t.Errorf("the new file holds %q", b)
 	}
-	if _, err := newLogs(config.Log{File: filepath.Join(path, "no folder")}, nil, nil); err == nil {
+	if _, err := New(config.Log{File: filepath.Join(path, "no folder")}, nil, nil); err == nil {
 		t.Error("a log file that cannot be opened was accepted")
 	}
 }

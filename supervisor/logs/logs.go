@@ -1,4 +1,4 @@
-package supervisor
+package logs
 
 import (
 	"bytes"
@@ -24,18 +24,18 @@ import (
 // flushTimeout bounds the wait for the last log lines when Run ends.
 const flushTimeout = 2 * time.Second
 
-// logs is where everything that a person reads goes: the master's own lines to
+// Logs is where everything that a person reads goes: the master's own lines to
 // stderr, each worker's stdout and stderr to the stream of the same name, or all
 // of it to one file; what an app prints to a file of its own, if it has one; and a
 // copy of all of it into the logbook. Safe for concurrent use.
-type logs struct {
+type Logs struct {
 	zerolog.Logger
 	level    atomic.Int32 // of zerolog.Level: the least that is written
 	format   string
 	path     string // of the master's log file; "" without
 	json     bool
-	out, err *sink
-	book     *book.Lines
+	out, Err *sink
+	Book     *book.Lines
 
 	mu      sync.Mutex
 	apps    map[string]*appLog
@@ -44,25 +44,25 @@ type logs struct {
 	closing sync.WaitGroup      // sinks that nothing goes to any more
 }
 
-// newLogs opens the destinations that c names. A nil stdout or stderr stands for
+// New opens the destinations that c names. A nil stdout or stderr stands for
 // the process's own.
-func newLogs(c config.Log, stdout, stderr io.Writer) (*logs, error) {
-	return openLogs(c, stdout, stderr, true)
+func New(c config.Log, stdout, stderr io.Writer) (*Logs, error) {
+	return Open(c, stdout, stderr, true)
 }
 
-// openLogs is newLogs. Where workers run already, whose master this becomes, a log file
+// Open is New. Where workers run already, whose master this becomes, a log file
 // that cannot be opened must not keep it from that: with must false, the reason goes to
 // stderr, and lines are lost until the file can be opened.
-func openLogs(c config.Log, stdout, stderr io.Writer, must bool) (*logs, error) {
+func Open(c config.Log, stdout, stderr io.Writer, must bool) (*Logs, error) {
 	if stdout == nil {
 		stdout = os.Stdout
 	}
 	if stderr == nil {
 		stderr = os.Stderr
 	}
-	l := &logs{
+	l := &Logs{
 		format: c.Format, path: c.File, json: LogsJSON(c, stderr),
-		book: book.NewLines(), apps: map[string]*appLog{},
+		Book: book.NewLines(), apps: map[string]*appLog{},
 	}
 	if c.File != "" {
 		say := func(err error) { l.Error().Err(err).Msg("log file not rotated; the same one is written on") }
@@ -74,21 +74,21 @@ func openLogs(c config.Log, stdout, stderr io.Writer, must bool) (*logs, error) 
 			stderr.Write(l.line("error", fmt.Sprintf("%v; log lines are lost until it can be", err)))
 		}
 		l.json = c.Format != "text"
-		l.err = l.newFileSink(f, nil)
-		l.out = l.err
+		l.Err = l.newFileSink(f, nil)
+		l.out = l.Err
 	} else {
-		l.err = newSink(stream(stderr), nil, l.lostNotice)
-		l.out = l.err
+		l.Err = newSink(stream(stderr), nil, l.lostNotice)
+		l.out = l.Err
 		if !sameFile(stdout, stderr) { // two who write much into one pipe tear each other's lines
 			l.out = newSink(stream(stdout), nil, l.lostNotice)
 		}
 	}
-	var w io.Writer = l.err
+	var w io.Writer = l.Err
 	if !l.json {
-		w = zerolog.ConsoleWriter{Out: l.err, TimeFormat: "15:04:05.000", NoColor: !isTerminal(stderr) || c.File != ""}
+		w = zerolog.ConsoleWriter{Out: l.Err, TimeFormat: "15:04:05.000", NoColor: !isTerminal(stderr) || c.File != ""}
 	}
-	l.setLevel(c.Level)
-	l.Logger = zerolog.New(&book.MasterWriter{Shelf: l.book.Shelf(""), Next: w}).Hook(l)
+	l.SetLevel(c.Level)
+	l.Logger = zerolog.New(&book.MasterWriter{Shelf: l.Book.Shelf(""), Next: w}).Hook(l)
 	return l, nil
 }
 
@@ -98,8 +98,8 @@ func LogsJSON(c config.Log, w io.Writer) bool {
 	return c.Format == "json" || c.Format != "text" && !isTerminal(w)
 }
 
-// setLevel takes effect at once and everywhere; a word that is no level is info.
-func (l *logs) setLevel(word string) {
+// SetLevel takes effect at once and everywhere; a word that is no level is info.
+func (l *Logs) SetLevel(word string) {
 	level, err := zerolog.ParseLevel(word)
 	if err != nil || word == "" {
 		level = zerolog.InfoLevel
@@ -110,7 +110,7 @@ func (l *logs) setLevel(word string) {
 // Run discards what is below the level and dates the rest to the millisecond. (The
 // logger's own level cannot change while others use it, and its own timestamp's
 // format belongs to the whole process.)
-func (l *logs) Run(e *zerolog.Event, level zerolog.Level, _ string) {
+func (l *Logs) Run(e *zerolog.Event, level zerolog.Level, _ string) {
 	if int32(level) < l.level.Load() {
 		e.Discard()
 		return
@@ -131,12 +131,12 @@ func isTerminal(w io.Writer) bool {
 
 // Reopen opens all log files anew (SIGUSR1, after they were moved away), and says how
 // many there are. One that cannot be opened stays in use as it is.
-func (l *logs) Reopen() (files int, err error) {
+func (l *Logs) Reopen() (files int, err error) {
 	l.mu.Lock()
 	sinks := slices.Collect(maps.Values(l.files))
 	l.mu.Unlock()
-	if l.err.reopen != nil && !slices.Contains(sinks, l.err) {
-		sinks = append(sinks, l.err)
+	if l.Err.reopen != nil && !slices.Contains(sinks, l.Err) {
+		sinks = append(sinks, l.Err)
 	}
 	var failed []error
 	for _, s := range sinks {
@@ -147,31 +147,31 @@ func (l *logs) Reopen() (files int, err error) {
 
 // Close writes what is pending, bounded by flushTimeout for each destination, and ends
 // those who follow.
-func (l *logs) Close() {
-	l.book.Close()
+func (l *Logs) Close() {
+	l.Book.Close()
 	l.mu.Lock()
 	for _, s := range l.files {
-		if s != l.err {
+		if s != l.Err {
 			l.closing.Go(func() { _ = s.Close(flushTimeout) })
 		}
 	}
 	l.mu.Unlock()
 	l.closing.Wait()
-	l.err.Close(flushTimeout)
-	if l.out != l.err {
+	l.Err.Close(flushTimeout)
+	if l.out != l.Err {
 		l.out.Close(flushTimeout)
 	}
 }
 
 // line is one of the log's for where the logger does not write.
-func (l *logs) line(level, message string) []byte {
+func (l *Logs) line(level, message string) []byte {
 	if l.json {
 		return fmt.Appendf(nil, `{"level":%q,"time":%q,"message":%q}`+"\n", level, time.Now().Format(logTime), message)
 	}
 	return fmt.Appendf(nil, "%s: %s\n", level, message)
 }
 
-func (l *logs) lostNotice(n int, why error) []byte {
+func (l *Logs) lostNotice(n int, why error) []byte {
 	reason := "the log's reader was too slow"
 	if why != nil {
 		reason = why.Error()
@@ -183,47 +183,44 @@ func (l *logs) lostNotice(n int, why error) []byte {
 	return fmt.Appendf(nil, "%d log lines lost: %s\n", n, reason)
 }
 
-// panicked begins the line that tells of a panic in the user's code, from within the
+// Panicked begins the line that tells of a panic in the user's code, from within the
 // function that recovered.
-func (l *logs) panicked(p any) *zerolog.Event {
+func (l *Logs) Panicked(p any) *zerolog.Event {
 	return l.Error().Str("panic", fmt.Sprint(p)).Str("stack", string(debug.Stack()))
 }
 
-// ms is a duration as log lines have it: milliseconds, to the microsecond.
-func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-// outputPrefix is what stands before each line of one worker's stream. It changes
+// OutputPrefix is what stands before each line of one worker's stream. It changes
 // when a standby is given its slot.
-type outputPrefix struct {
+type OutputPrefix struct {
 	book.Origin
-	text []byte // "web/2[4711] ", or "web/standby[4711] "
-	json []byte // the middle of a JSON object, between the time and the message
+	Text []byte // "web/2[4711] ", or "web/standby[4711] "
+	Json []byte // the middle of a JSON object, between the time and the message
 }
 
-func newOutputPrefix(app string, slot int, worker uint64, pid int, stream string) *outputPrefix {
+func NewOutputPrefix(app string, slot int, worker uint64, pid int, stream string) *OutputPrefix {
 	place := "standby"
 	if slot >= 0 {
 		place = strconv.Itoa(slot)
 	}
-	return &outputPrefix{
+	return &OutputPrefix{
 		Origin: book.Origin{App: app, Slot: slot, Worker: worker, Pid: pid, Stream: stream},
-		text:   fmt.Appendf(nil, "%s/%s[%d] ", app, place, pid),
-		json:   fmt.Appendf(nil, `","app":%q,"slot":%d,"worker":%d,"pid":%d,"stream":%q,"message":`, app, slot, worker, pid, stream),
+		Text:   fmt.Appendf(nil, "%s/%s[%d] ", app, place, pid),
+		Json:   fmt.Appendf(nil, `","app":%q,"slot":%d,"worker":%d,"pid":%d,"stream":%q,"message":`, app, slot, worker, pid, stream),
 	}
 }
 
-// output is the line of an outlet that nobody asks what is written.
-func (l *logs) output(prefix *atomic.Pointer[outputPrefix]) func(line []byte, more bool) {
-	return l.outlet(prefix).line
+// Output is the line of an outlet that nobody asks what is written.
+func (l *Logs) Output(prefix *atomic.Pointer[OutputPrefix]) func(line []byte, more bool) {
+	return l.Outlet(prefix).Line
 }
 
-// outlet is one worker stream's way into the log. A line that is a JSON object
+// Outlet is one worker stream's way into the log. A line that is a JSON object
 // passes byte for byte, so that whoever parses the workers' own logs still can;
 // any other is given the worker's name, in the format that the log is in. For use by
 // one goroutine.
-type outlet struct {
-	logs      *logs
-	prefix    *atomic.Pointer[outputPrefix]
+type Outlet struct {
+	logs      *Logs
+	prefix    *atomic.Pointer[OutputPrefix]
 	app       *appLog
 	stream    string
 	continued bool
@@ -235,16 +232,16 @@ type outlet struct {
 	behind bool // last has not taken it in time
 }
 
-func (l *logs) outlet(prefix *atomic.Pointer[outputPrefix]) *outlet {
+func (l *Logs) Outlet(prefix *atomic.Pointer[OutputPrefix]) *Outlet {
 	first := prefix.Load()
-	return &outlet{logs: l, prefix: prefix, app: l.app(first.App), stream: first.Stream}
+	return &Outlet{logs: l, prefix: prefix, app: l.app(first.App), stream: first.Stream}
 }
 
 // maxQuoted is how long a piece of a line may be in quotes, where one byte can become six.
 const maxQuoted = 512 << 10
 
-// line is a [proc.LineFunc].
-func (o *outlet) line(line []byte, more bool) {
+// Line is a [proc.LineFunc].
+func (o *Outlet) Line(line []byte, more bool) {
 	if 6*len(line) > maxQuoted && (o.continued || more || !isJSONObject(line)) {
 		for n := fitting(line); n < len(line); n = fitting(line) {
 			o.piece(line[:n], true)
@@ -280,7 +277,7 @@ func fitting(line []byte) int {
 	return len(line)
 }
 
-func (o *outlet) piece(line []byte, more bool) {
+func (o *Outlet) piece(line []byte, more bool) {
 	whole := !o.continued && !more
 	o.continued = more
 	p, now := o.prefix.Load(), time.Now()
@@ -289,15 +286,15 @@ func (o *outlet) piece(line []byte, more bool) {
 		r := o.app.route.Load()
 		dest := r.dest(o.stream)
 		if dest != o.last {
-			o.written(true) // what went the other way
+			o.Written(true) // what went the other way
 			o.last, o.mark, o.behind = dest, 0, false
 		}
 		var ok bool
 		switch {
 		case !r.json && more:
-			ok = o.send(r, p.text, line, textPartial)
+			ok = o.send(r, p.Text, line, textPartial)
 		case !r.json:
-			ok = o.send(r, p.text, line, newline)
+			ok = o.send(r, p.Text, line, newline)
 		case whole && isJSONObject(line):
 			ok = o.send(r, line, newline)
 		default:
@@ -307,7 +304,7 @@ func (o *outlet) piece(line []byte, more bool) {
 			if more {
 				end = closePartial
 			}
-			ok = o.send(r, openObject, o.stamp.at(now), p.json, *message, end)
+			ok = o.send(r, openObject, o.stamp.at(now), p.Json, *message, end)
 			messages.Put(message)
 		}
 		if ok {
@@ -321,7 +318,7 @@ func (o *outlet) piece(line []byte, more bool) {
 }
 
 // keep puts a line on the shelf, a long one in pieces: it must not take the place of all others.
-func (o *outlet) keep(from *book.Origin, now time.Time, line []byte, more bool) {
+func (o *Outlet) keep(from *book.Origin, now time.Time, line []byte, more bool) {
 	for len(line) > book.MaxPiece {
 		o.app.shelf.AddPart(from, now, book.NoLevel, line[:book.MaxPiece], true)
 		line = line[book.MaxPiece:]
@@ -330,7 +327,7 @@ func (o *outlet) keep(from *book.Origin, now time.Time, line []byte, more bool) 
 }
 
 // send reports false when the destination takes no more lines.
-func (o *outlet) send(r *route, pieces ...[]byte) (ok bool) {
+func (o *Outlet) send(r *route, pieces ...[]byte) (ok bool) {
 	var mark uint64
 	if r.drop {
 		var dropped bool
@@ -351,11 +348,11 @@ func (o *outlet) send(r *route, pieces ...[]byte) (ok bool) {
 // destination to fall behind.
 const dropsAfter = 20 * time.Millisecond
 
-// written is a [proc.WrittenFunc]: it waits until the lines are in the file, or with
+// Written is a [proc.WrittenFunc]: it waits until the lines are in the file, or with
 // whoever reads the master's streams. What is lost by the destination's own rules counts.
 // A worker that must not wait does so for dropsAfter once: then its lines leave the pipe
 // unwritten until the destination has caught up.
-func (o *outlet) written(hurry bool) {
+func (o *Outlet) Written(hurry bool) {
 	switch {
 	case o.last == nil:
 	case !o.app.route.Load().drop:
@@ -448,17 +445,17 @@ func sameFile(a, b io.Writer) bool {
 	return err == nil && err2 == nil && os.SameFile(sa, sb)
 }
 
-// freshLines ends what a master that was killed has perhaps not written to its end, where
+// FreshLines ends what a master that was killed has perhaps not written to its end, where
 // our stdout or stderr is a file, so that no line of this one is taken for the rest of it.
 // A log file does that itself.
-func (l *logs) freshLines() {
-	for _, s := range []*sink{l.out, l.err} {
+func (l *Logs) FreshLines() {
+	for _, s := range []*sink{l.out, l.Err} {
 		if f, ok := s.dest.(*os.File); ok {
 			if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && endsCut(f.Name(), info.Size()) {
 				s.Write(newline)
 			}
 		}
-		if l.out == l.err {
+		if l.out == l.Err {
 			return
 		}
 	}

@@ -1,4 +1,4 @@
-package supervisor
+package logs
 
 import (
 	"fmt"
@@ -156,8 +156,8 @@ func (s *sink) reached(mark uint64) bool {
 	return s.written >= mark || s.abandoned
 }
 
-// settle is Written for all that is queued by now.
-func (s *sink) settle(atMost time.Duration) {
+// Settle is Written for all that is queued by now.
+func (s *sink) Settle(atMost time.Duration) {
 	s.mu.Lock()
 	mark := s.queued
 	s.mu.Unlock()

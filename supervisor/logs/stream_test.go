@@ -1,4 +1,4 @@
-package supervisor
+package logs
 
 import (
 	"bufio"
@@ -36,11 +36,11 @@ func TestFreshLines(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l, err := newLogs(config.Log{}, f, f)
+		l, err := New(config.Log{}, f, f)
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.freshLines()
+		l.FreshLines()
 		l.Close()
 		f.Close()
 		if got, err := os.ReadFile(path); err != nil || string(got) != want {

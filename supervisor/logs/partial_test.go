@@ -1,4 +1,4 @@
-package supervisor
+package logs
 
 import (
 	"context"
@@ -24,7 +24,7 @@ func TestPartialLines(t *testing.T) {
 		print([]byte(`whole`), false)
 		long := strings.Repeat("x", book.MaxPiece) + "y"
 		print([]byte(long), false)
-		l.out.settle(0)
+		l.out.Settle(0)
 		joined := ""
 		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 		for _, line := range lines[:3] {
@@ -50,7 +50,7 @@ func TestPartialLines(t *testing.T) {
 		}
 		// What is kept for those who ask has long lines in pieces too.
 		var kept []string
-		err := l.lines(context.Background(), control.LogQuery{App: "web", Stream: control.StreamStdout}, func(line control.LogLine) error {
+		err := l.Lines(context.Background(), control.LogQuery{App: "web", Stream: control.StreamStdout}, func(line control.LogLine) error {
 			if line.Partial {
 				line.Text += "~"
 			}

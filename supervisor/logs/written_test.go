@@ -1,4 +1,4 @@
-package supervisor
+package logs
 
 import (
 	"errors"
@@ -99,21 +99,21 @@ func TestOutletWritten(t *testing.T) {
 	dir := t.TempDir()
 	first, second := filepath.Join(dir, "1.log"), filepath.Join(dir, "2.log")
 	l := newTestLogs(t, config.Log{Format: "text"}, &syncBuffer{}, config.App{Name: "web", Log: config.AppLog{File: first}})
-	var prefix atomic.Pointer[outputPrefix]
-	prefix.Store(newOutputPrefix("web", 0, 1, 7, book.StreamStdout))
-	o := l.outlet(&prefix)
-	o.written(true) // nothing yet
-	o.line([]byte("one"), false)
-	o.written(false)
+	var prefix atomic.Pointer[OutputPrefix]
+	prefix.Store(NewOutputPrefix("web", 0, 1, 7, book.StreamStdout))
+	o := l.Outlet(&prefix)
+	o.Written(true) // nothing yet
+	o.Line([]byte("one"), false)
+	o.Written(false)
 	if text, err := os.ReadFile(first); len(text) == 0 {
 		t.Errorf("%q, %v", text, err)
 	}
-	o.line([]byte("two"), false)
-	if err := l.setApps([]config.App{{Name: "web", Log: config.AppLog{File: second}}}, true); err != nil {
+	o.Line([]byte("two"), false)
+	if err := l.SetApps([]config.App{{Name: "web", Log: config.AppLog{File: second}}}, true); err != nil {
 		t.Fatal(err)
 	}
-	o.line([]byte("three"), false)
-	o.written(true)
+	o.Line([]byte("three"), false)
+	o.Written(true)
 	for path, n := range map[string]int{first: 2, second: 1} {
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -135,15 +135,15 @@ func TestOutletWritten(t *testing.T) {
 func TestOutletWrittenOfWhoMustNotWait(t *testing.T) {
 	g := &gate{open: make(chan struct{})}
 	l := newTestLogs(t, config.Log{Format: "text"}, g, config.App{Name: "web", Log: config.AppLog{OnFull: config.OnFullDrop}})
-	var prefix atomic.Pointer[outputPrefix]
-	prefix.Store(newOutputPrefix("web", 0, 1, 7, book.StreamStdout))
-	o := l.outlet(&prefix)
+	var prefix atomic.Pointer[OutputPrefix]
+	prefix.Store(NewOutputPrefix("web", 0, 1, 7, book.StreamStdout))
+	o := l.Outlet(&prefix)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for range 3000 { // a minute, if each waited
-			o.line([]byte("a line"), false)
-			o.written(true)
+			o.Line([]byte("a line"), false)
+			o.Written(true)
 		}
 	}()
 	inTime(t, done, "the last line")
@@ -152,7 +152,7 @@ func TestOutletWrittenOfWhoMustNotWait(t *testing.T) {
 	}
 	close(g.open)
 	for deadline := time.Now().Add(10 * time.Second); o.behind; time.Sleep(time.Millisecond) {
-		if o.written(false); time.Now().After(deadline) {
+		if o.Written(false); time.Now().After(deadline) {
 			t.Fatal("a destination that has taken all is still behind")
 		}
 	}

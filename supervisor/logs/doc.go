@@ -1,0 +1,17 @@
+// Package logs is where everything goes that a person reads: the master's own lines, and what workers and hooks print.
+//
+//	line of a worker ──▶ Outlet ──▶ prefix, text or JSON ──▶ sink ──▶ stdout, stderr, the master's file or the app's
+//	                        └──▶ book.Lines (a copy, for those who follow)
+//
+// [Logs] is the owner: it has a sink for each destination, and the routes of the apps. A [zerolog.Logger] is embedded, so
+// that the master logs through the same sinks.
+//
+//	logs.go    Logs, Outlet: which line goes where, and how it is written
+//	app.go     apps with a log file of their own; their change when a config is applied
+//	sink.go    a destination that may be slow: a bounded buffer, a goroutine that writes, blocking or dropping when full
+//	file.go    a file that is rotated, and follows a rename or a removal by logrotate
+//	stream.go  stdout and stderr: whole lines in pieces that a pipe takes as one
+//
+// A line is handed to its sink before the process that printed it is read further, so a slow destination slows the app
+// that is configured to block, and no other. Safe for concurrent use.
+package logs
