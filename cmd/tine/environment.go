@@ -87,10 +87,10 @@ func uselessVariables(flags *pflag.FlagSet, environ []string) (lines []string) {
 		flag, is := known[name]
 		switch {
 		case is && config != "" && isAppFlag(flag) && !flags.Changed(flag):
-			lines = append(lines, fmt.Sprintf("%s in the environment does nothing beside a config file: say it in %s", name, config))
+			lines = append(lines, fmt.Sprintf("%s in the environment does nothing beside a config file: write it in %s", name, config))
 		case is:
 		default:
-			text := name + " in the environment is no variable of tine"
+			text := name + " in the environment is not a variable of tine"
 			if near := nearestFlag(flags, strings.ToLower(strings.ReplaceAll(suffix, "_", "-"))); near != nil && near.Name != "help" && near.Name != "check" {
 				text += ": did you mean " + variableOf(near.Name) + "?"
 			}

@@ -23,7 +23,7 @@ func TestEnvironmentIsReadStrictly(t *testing.T) {
 		"TINE_WORKERS=0x10":                       "the digits 0 to 9 alone",
 		"TINE_WORKERS=1_0":                        "the digits 0 to 9 alone",
 		"TINE_WORKERS=99999999999999999999":       "too large",
-		"TINE_DRAIN_TIMEOUT=30":                   `"30" is no duration: write 30s, 1m30s or 500ms`,
+		"TINE_DRAIN_TIMEOUT=30":                   `"30" is not a duration: write 30s, 1m30s or 500ms`,
 		"TINE_CONFIG=tine.yaml TINE_WORKERS=abc":  `TINE_WORKERS="abc" in the environment`,
 		"TINE_CONFIG=tine.yaml TINE_WORKERS=4":    "",
 		"TINE_CONFIG=tine.yaml TINE_MAX_RSS=much": `TINE_MAX_RSS="much" in the environment`,
@@ -53,9 +53,9 @@ func TestUselessVariables(t *testing.T) {
 	}
 	_, flags := testFlags(t)
 	want := []string{
-		"TINE_DRAINTIMEOUT in the environment is no variable of tine: did you mean TINE_DRAIN_TIMEOUT?",
-		"TINE_WORKER in the environment is no variable of tine: did you mean TINE_WORKERS?",
-		"TINE_ZZZ in the environment is no variable of tine",
+		"TINE_DRAINTIMEOUT in the environment is not a variable of tine: did you mean TINE_DRAIN_TIMEOUT?",
+		"TINE_WORKER in the environment is not a variable of tine: did you mean TINE_WORKERS?",
+		"TINE_ZZZ in the environment is not a variable of tine",
 	}
 	if got := uselessVariables(flags, environ); !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
@@ -66,7 +66,7 @@ func TestUselessVariables(t *testing.T) {
 	// In a hook, or a worker, the others are its own.
 	got := uselessVariables(flags, append(environ, "TINE_APP=web"))
 	want = []string{
-		want[0], "TINE_WORKERS in the environment does nothing beside a config file: say it in tine.yaml", want[2],
+		want[0], "TINE_WORKERS in the environment does nothing beside a config file: write it in tine.yaml", want[2],
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("beside a config: got %q", got)

@@ -21,7 +21,7 @@ func (o *optional) Set(text string) error {
 	}
 	value, err := time.ParseDuration(text)
 	if err != nil {
-		return fmt.Errorf("%q is no duration: write off, 30s, 1m30s or 500ms", text)
+		return fmt.Errorf("%q is not a duration: write off, 30s, 1m30s or 500ms", text)
 	}
 	*o = optional(value)
 	return nil

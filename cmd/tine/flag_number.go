@@ -36,7 +36,7 @@ type span time.Duration
 func (s *span) Set(text string) error {
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		return fmt.Errorf("%q is no duration: write 30s, 1m30s or 500ms", text)
+		return fmt.Errorf("%q is not a duration: write 30s, 1m30s or 500ms", text)
 	}
 	*s = span(d)
 	return nil

@@ -13,7 +13,7 @@ import (
 // only as long as nobody turns a symlink in it; this one says which folder it was the name of.
 const envFolder = "TINE_FOLDER"
 
-var errFolderGone = errors.New("the working folder was removed, and nobody knows its name: give an absolute path, or start tine in another one")
+var errFolderGone = errors.New("the working folder was removed, and its name is not known: give an absolute path, or start tine in another one")
 
 // workingFolder is the absolute path of the working folder, by the name that the shell gave it: where that leads through a
 // symlink, as current -> releases/7, all that is looked up anew follows it to where it leads by then. "": the system does not

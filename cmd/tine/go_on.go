@@ -113,7 +113,7 @@ func judgeApp(order control.Order, old, now control.App) (done bool, far string,
 		case now.Generation > old.Generation:
 			return true, "", nil
 		}
-		return false, "", fmt.Errorf("app %s was not %s: say it again", now.Name, map[string]string{control.VerbReload: "reloaded", control.VerbRollback: "rolled back"}[order.Verb])
+		return false, "", fmt.Errorf("app %s was not %s: give the command again", now.Name, map[string]string{control.VerbReload: "reloaded", control.VerbRollback: "rolled back"}[order.Verb])
 	case control.VerbScale:
 		want := order.N
 		if order.By {
@@ -121,7 +121,7 @@ func judgeApp(order control.Order, old, now control.App) (done bool, far string,
 		}
 		switch {
 		case now.Desired != want:
-			return false, "", fmt.Errorf("app %s was not scaled, it has %d workers: say it again", now.Name, now.Desired)
+			return false, "", fmt.Errorf("app %s was not scaled, it has %d workers: give the command again", now.Name, now.Desired)
 		case now.Ready < want || len(now.Workers) > want:
 			return false, ready, nil
 		}
@@ -133,11 +133,11 @@ func judgeApp(order control.Order, old, now control.App) (done bool, far string,
 		case control.AppStopping:
 			return false, "is stopping", nil
 		}
-		return false, "", fmt.Errorf("app %s was not stopped: say it again", now.Name)
+		return false, "", fmt.Errorf("app %s was not stopped: give the command again", now.Name)
 	case control.VerbStart:
 		switch {
 		case now.State != control.AppRunning:
-			return false, "", fmt.Errorf("app %s is %s: say it again", now.Name, now.State)
+			return false, "", fmt.Errorf("app %s is %s: give the command again", now.Name, now.State)
 		case now.Ready < now.Desired:
 			return false, ready, nil
 		}
@@ -150,7 +150,7 @@ func judgeApp(order control.Order, old, now control.App) (done bool, far string,
 		case holds(now, *order.Slot, "draining"), holds(now, *order.Slot, "killing"):
 			return false, "is draining", nil
 		default:
-			return false, "", fmt.Errorf("slot %d of app %s was not drained: say it again", *order.Slot, now.Name)
+			return false, "", fmt.Errorf("slot %d of app %s was not drained: give the command again", *order.Slot, now.Name)
 		}
 	case control.VerbRestart:
 		switch {

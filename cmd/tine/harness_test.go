@@ -223,7 +223,7 @@ func (m *tine) read(r io.Reader) {
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		e := event{Raw: lines.Text(), At: time.Now()}
-		_ = json.Unmarshal(lines.Bytes(), &e) // what is no JSON is only Raw
+		_ = json.Unmarshal(lines.Bytes(), &e) // what is not JSON is only Raw
 		m.mu.Lock()
 		m.events = append(m.events, e)
 		close(m.news)

@@ -28,7 +28,7 @@ func (k *keeperMode) Set(text string) error {
 		*k = mode
 		return nil
 	}
-	return fmt.Errorf("%q is none of auto, on and off", text)
+	return fmt.Errorf("%q is not auto, on or off", text)
 }
 
 func (k *keeperMode) String() string { return string(*k) }

@@ -93,7 +93,7 @@ func (l *lines) Set(text string) error {
 	}
 	n, err := term.WholeNumber(text)
 	if err != nil || n < 0 {
-		return fmt.Errorf("%q is no number of lines: write 0, 100 or all", text)
+		return fmt.Errorf("%q is not a number of lines: write 0, 100 or all", text)
 	}
 	*l = lines(n)
 	return nil
@@ -133,7 +133,7 @@ func (m *moment) Set(text string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%q is no time: write 10m, 2h, or 2006-01-02T15:04:05Z", text)
+	return fmt.Errorf("%q is not a time: write 10m, 2h, or 2006-01-02T15:04:05Z", text)
 }
 
 func (m *moment) String() string {

@@ -41,7 +41,7 @@ func preflight(ctx context.Context, binary string) (version string, err error) {
 	case err != nil:
 		return "", err
 	case !info.Mode().IsRegular():
-		return "", errors.New("it is no file")
+		return "", errors.New("it is not a file")
 	case unix.Access(binary, unix.X_OK) != nil:
 		return "", errors.New("it is not executable")
 	}
@@ -52,7 +52,7 @@ func preflight(ctx context.Context, binary string) (version string, err error) {
 	case err != nil:
 		return "", fmt.Errorf("it does not tell its version: %w", err)
 	case !ok:
-		return "", fmt.Errorf("it is no tine: asked for its version it says %q", firstLine(out))
+		return "", fmt.Errorf("it is not a tine: asked for its version it says %q", firstLine(out))
 	}
 	if _, err := try(ctx, binary, checkArgs(os.Args[1:])...); err != nil {
 		return "", fmt.Errorf("it does not take the config: %w", err)

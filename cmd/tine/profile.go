@@ -54,7 +54,7 @@ have them on: with --seconds they are turned on for that time.`,
 				return err
 			}
 			if file == "" && term.NewScreen(cmd.OutOrStdout()).Terminal {
-				return term.Usagef("a profile is no text for a terminal: add > %s, or -o FILE", profileName(kind))
+				return term.Usagef("a profile is not text for a terminal: add > %s, or -o FILE", profileName(kind))
 			}
 			return t.On(cmd.Context(), args[:len(args)-1], func(r *target.Running) error {
 				app, err := r.Single(t.App, "profile")

@@ -194,11 +194,11 @@ func (f *runFlags) source(flags *pflag.FlagSet, args []string) (*supervisor.Conf
 	if f.config != "" {
 		for _, name := range appFlags {
 			if name != "name" && flags.Changed(name) {
-				return nil, term.Usagef("--%s and a config file: say it in %s", name, f.config)
+				return nil, term.Usagef("--%s and a config file: write it in %s", name, f.config)
 			}
 		}
 		if len(args) > 0 {
-			return nil, term.Usagef("a command (%s) and a config file: say it in %s", args[0], f.config)
+			return nil, term.Usagef("a command (%s) and a config file: write it in %s", args[0], f.config)
 		}
 		if workingFolder() == "" && !filepath.IsAbs(f.config) {
 			return nil, fmt.Errorf("cannot read the config %s: %w", f.config, errFolderGone)

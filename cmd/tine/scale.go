@@ -72,7 +72,7 @@ func scaleWishes(args []string) (wishes []control.Order, err error) {
 	add := func(app, number string) {
 		n, bad := term.WholeNumber(number)
 		if bad != nil && err == nil {
-			err = term.Usagef("%q is no number of workers: write 4, +1 or -1", number)
+			err = term.Usagef("%q is not a number of workers: write 4, +1 or -1", number)
 		}
 		by := strings.HasPrefix(number, "+") || strings.HasPrefix(number, "-")
 		wishes = append(wishes, control.Order{Verb: control.VerbScale, App: app, N: n, By: by})

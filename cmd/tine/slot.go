@@ -41,14 +41,11 @@ tine start APP --slot SLOT, or a restart.`,
 			return target.CompleteApps(cmd, args, text)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.Named(args[:len(args)-1]); err != nil {
-				return err
-			}
 			slot, err := term.WholeNumber(args[len(args)-1])
 			if err != nil {
-				return term.Usagef("%q is no slot: write its number, as tine status shows it", args[len(args)-1])
+				return term.Usagef("%q is not a slot: write its number, as tine status shows it", args[len(args)-1])
 			}
-			return o.whole(cmd, nil, control.Order{Verb: control.VerbDrain, Slot: &slot}, "drained")
+			return o.whole(cmd, args[:len(args)-1], control.Order{Verb: control.VerbDrain, Slot: &slot}, "drained")
 		},
 	}
 	o.define(cmd, true)

@@ -152,10 +152,10 @@ func startApp(cmd *cobra.Command, args []string, o *orders, slot func() *int) er
 	}
 	o.Socket = flags.Lookup("control").Value.String()
 	err := o.whole(cmd, flags.Args(), control.Order{Verb: control.VerbStart, Slot: slot()}, "started")
-	var refusal *control.Refusal
+	var unknown *target.UnknownAppError
 	var none *term.ExitError
 	if name := strings.Join(flags.Args(), ""); name != "" && (errors.As(err, &none) && none.Code == term.ExitNotRunning ||
-		errors.As(err, &refusal) && strings.HasPrefix(refusal.Detail, "there is no app")) {
+		errors.As(err, &unknown)) {
 		return fmt.Errorf("%w; to run a program: tine start -- %s", err, name)
 	}
 	return err

@@ -109,12 +109,12 @@ func startupUnit(ctx context.Context, t *target.Target, path, env string) (unit,
 	}
 	r, err := t.Find(ctx)
 	if err != nil {
-		return u, fmt.Errorf("%w; or say -c FILE", err)
+		return u, fmt.Errorf("%w; or give -c FILE", err)
 	}
 	defer r.Close()
 	u.name = r.Seen.Name
 	if u.dir, u.args, err = commandLine(r.Seen.PID); err != nil {
-		return u, fmt.Errorf("cannot see how %s was started: %w: say -c FILE", u.name, err)
+		return u, fmt.Errorf("cannot see how %s was started: %w: give -c FILE", u.name, err)
 	}
 	u.args[0] = self
 	return u, nil
@@ -132,7 +132,7 @@ func commandLine(pid int) (dir string, args []string, err error) {
 	}
 	args = strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
 	if len(args) < 2 || args[1] != "run" {
-		return "", nil, fmt.Errorf("pid %d is no tine run: %s", pid, strings.Join(args, " "))
+		return "", nil, fmt.Errorf("pid %d is not a tine run: %s", pid, strings.Join(args, " "))
 	}
 	return dir, args, nil
 }

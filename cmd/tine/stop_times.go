@@ -52,7 +52,7 @@ func (s *stopTimeout) Set(text string) error {
 	}
 	value, err := time.ParseDuration(text)
 	if err != nil || value <= 0 {
-		return fmt.Errorf("%q is no time to stop in: write auto, off, 30s or 1m30s", text)
+		return fmt.Errorf("%q is not a time to stop in: write auto, off, 30s or 1m30s", text)
 	}
 	*s = stopTimeout(value)
 	return nil

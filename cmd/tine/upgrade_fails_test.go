@@ -115,11 +115,11 @@ func TestUpgradeToWhatIsNone(t *testing.T) {
 	write(t, m.dir, "text", "")
 	for name, want := range map[string]string{
 		"nowhere":   "no such file or directory",
-		".":         "it is no file",
+		".":         "it is not a file",
 		"text":      "it is not executable",
 		"exits":     "it does not tell its version: no such library",
 		"sleeps":    "it does not tell its version: no end within 2s",
-		"other":     `it is no tine: asked for its version it says "other version 3"`,
+		"other":     `it is not a tine: asked for its version it says "other version 3"`,
 		"truncated": "it does not tell its version: exec format error",
 		"picky":     `it does not take the config: tine.yaml:3: there is no key "apps"`,
 		"begins":    "exit status 3",

@@ -144,7 +144,7 @@ func (s *source) env(key string, m map[string]any) []line {
 	lines := []line{{key: "env"}}
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		if name == "" || strings.ContainsAny(name, "= \t\x00") || strings.HasPrefix(name, "TINE_") {
-			s.i.note(s.name, key+"."+name, "is no name for a variable here and was left out")
+			s.i.note(s.name, key+"."+name, "is not a name for a variable here and was left out")
 			continue
 		}
 		var value string
@@ -176,7 +176,7 @@ func (s *source) workers() {
 	case err == nil && n <= host.MaxWorkers:
 		s.put("workers", strconv.Itoa(n), "")
 	default:
-		s.i.note(s.name, "instances", "%q is no number of workers and was left out", text)
+		s.i.note(s.name, "instances", "%q is not a number of workers and was left out", text)
 	}
 	switch mode {
 	case "", "fork", "fork_mode", "cluster", "cluster_mode":
@@ -219,14 +219,14 @@ func (s *source) restarts() {
 		if n, err := strconv.Atoi(text); err == nil && n >= 0 && n <= 1_000_000 {
 			s.put("start_limit", strconv.Itoa(n), "only until the app was ready once: later failures back off and go on")
 		} else {
-			s.i.note(s.name, "max_restarts", "%q is no count and was left out", text)
+			s.i.note(s.name, "max_restarts", "%q is not a count and was left out", text)
 		}
 	}
 	if text, ok := s.text("max_memory_restart"); ok {
 		if size, ok := size(text); ok {
 			s.put("max_rss", size, "")
 		} else {
-			s.i.note(s.name, "max_memory_restart", "%q is no size and was left out", text)
+			s.i.note(s.name, "max_memory_restart", "%q is not a size and was left out", text)
 		}
 	}
 	if text, ok := s.text("cron_restart", "cron"); ok && text != "0" {
@@ -315,7 +315,7 @@ func (s *source) files() {
 	kept := slices.DeleteFunc(ignore, func(p string) bool {
 		_, err := filepath.Match(p, "x")
 		if err != nil || strings.Contains(p, "**") || p == "" {
-			s.i.note(s.name, "ignore_watch", "%q is no pattern here and was left out", p)
+			s.i.note(s.name, "ignore_watch", "%q is not a pattern here and was left out", p)
 			return true
 		}
 		return false

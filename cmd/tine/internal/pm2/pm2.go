@@ -63,7 +63,7 @@ func readEcosystem(path string) ([]byte, error) {
 	if info, err := f.Stat(); err != nil {
 		return nil, err
 	} else if !info.Mode().IsRegular() {
-		return nil, errors.New("it is no regular file")
+		return nil, errors.New("it is not a regular file")
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxEcosystem+1))
 	if err == nil && len(text) > maxEcosystem {
@@ -128,9 +128,9 @@ func (i *importer) read(text []byte) error {
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {
 			before := text[:min(int(syntax.Offset), len(text))]
-			return fmt.Errorf("it is no JSON: line %d: %w", bytes.Count(before, []byte("\n"))+1, err)
+			return fmt.Errorf("it is not JSON: line %d: %w", bytes.Count(before, []byte("\n"))+1, err)
 		}
-		return fmt.Errorf("it is no JSON: %w", err)
+		return fmt.Errorf("it is not JSON: %w", err)
 	}
 	apps := document
 	if top, ok := document.(map[string]any); ok {
@@ -149,7 +149,7 @@ func (i *importer) read(text []byte) error {
 		for n, one := range v {
 			app, ok := one.(map[string]any)
 			if !ok {
-				return fmt.Errorf("app %d is no object", n+1)
+				return fmt.Errorf("app %d is not an object", n+1)
 			}
 			i.app(app)
 		}
@@ -161,7 +161,7 @@ func (i *importer) read(text []byte) error {
 		for _, name := range slices.Sorted(maps.Keys(v)) {
 			app, ok := v[name].(map[string]any)
 			if !ok {
-				return fmt.Errorf("%s is no app", name)
+				return fmt.Errorf("%s is not an app", name)
 			}
 			if _, named := app["name"]; !named {
 				app["name"] = name

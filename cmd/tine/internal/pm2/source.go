@@ -40,7 +40,7 @@ func (s *source) text(keys ...string) (string, bool) {
 	case json.Number, bool:
 		return fmt.Sprint(v), true
 	}
-	s.i.note(s.name, key, "is no text and was left out")
+	s.i.note(s.name, key, "is not text and was left out")
 	return "", false
 }
 
@@ -56,7 +56,7 @@ func (s *source) milliseconds(keys ...string) (time.Duration, bool) {
 	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
 		return d, true
 	}
-	s.i.note(s.name, keys[0], "%q is no time and was left out", text)
+	s.i.note(s.name, keys[0], "%q is not a time and was left out", text)
 	return 0, false
 }
 
@@ -74,14 +74,14 @@ func (s *source) list(keys ...string) []string {
 			case string, json.Number, bool:
 				all = append(all, fmt.Sprint(one))
 			default:
-				s.i.note(s.name, key, "has something that is no text; it was left out")
+				s.i.note(s.name, key, "has something that is not text; it was left out")
 			}
 		}
 		return all
 	case string:
 		return []string{v}
 	default:
-		s.i.note(s.name, key, "is no list and was left out")
+		s.i.note(s.name, key, "is not a list and was left out")
 	}
 	return nil
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// All names all apps of a master where an app's name can stand.
+// All stands for all apps of a master in place of the name of one.
 const All = "all"
 
-// Chosen returns the apps of st that a name means: an app, all of a namespace, or
-// all of the master for its own name, for "all" and for none.
+// Chosen returns the apps of st that a name means: an app, all apps of a namespace, or all of the master, whose name is its
+// own, All or empty. For a name that means nothing the error is an *UnknownAppError.
 func Chosen(st control.Status, name string) ([]control.App, error) {
 	var names []string
 	var space []control.App
@@ -40,10 +40,17 @@ func Chosen(st control.Status, name string) ([]control.App, error) {
 	if err.Suggestion == "" && len(st.Apps) > 0 && len(st.Apps) <= 8 {
 		err.Detail += fmt.Sprintf(" (there is %s)", strings.Join(names, ", "))
 	}
-	return nil, err
+	return nil, &UnknownAppError{err}
 }
 
-// Single returns the one app that an order is for: the only one, where none is named.
+// UnknownAppError is the refusal of a name that no app, namespace or master has. It is a *control.Refusal too.
+type UnknownAppError struct{ *control.Refusal }
+
+// Unwrap returns the refusal.
+func (e *UnknownAppError) Unwrap() error { return e.Refusal }
+
+// Single returns the one app that a command with that verb is for: the app of that name or, without a name, the only app of
+// the master. If there are several, the error lists them.
 func (r *Running) Single(name, verb string) (control.App, error) {
 	apps, err := Chosen(r.Seen, name)
 	switch {

@@ -11,11 +11,11 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// completionTimeout bounds what a person waits for after a Tab: a master answers in a few ms, if it is not stopped or the
-// machine is not on its knees.
+// completionTimeout bounds the wait after a Tab. A master answers in a few milliseconds, unless it is stopped or the machine
+// is overloaded.
 const completionTimeout = 1500 * time.Millisecond
 
-// live asks the master that a half-written command line means.
+// live asks the masters that a half-written command line may mean for their status.
 func live(cmd *cobra.Command) (statuses []control.Status) {
 	ctx, cancel := context.WithTimeout(context.Background(), completionTimeout)
 	defer cancel()
@@ -44,11 +44,12 @@ func fits(words []string, text string) ([]string, cobra.ShellCompDirective) {
 	return words, cobra.ShellCompDirectiveNoFileComp
 }
 
+// CompleteApps completes the name of an app or of a namespace.
 func CompleteApps(cmd *cobra.Command, _ []string, text string) ([]string, cobra.ShellCompDirective) {
 	var names []string
 	for _, st := range live(cmd) {
 		names = append(names, appNames(st.Apps)...)
-		for _, a := range st.Apps { // orders and readings take a namespace for all its apps
+		for _, a := range st.Apps { // a namespace stands for all its apps
 			if a.Namespace != "" && !slices.Contains(names, a.Namespace) {
 				names = append(names, a.Namespace)
 			}
@@ -57,7 +58,7 @@ func CompleteApps(cmd *cobra.Command, _ []string, text string) ([]string, cobra.
 	return fits(names, text)
 }
 
-// CompleteApp completes the first argument only.
+// CompleteApp is CompleteApps for a command whose first argument is the app.
 func CompleteApp(cmd *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -73,7 +74,7 @@ func completeMasters(cmd *cobra.Command, _ []string, text string) ([]string, cob
 	return fits(names, text)
 }
 
-// CompleteSlots knows the app by -a or by the first argument, else takes all.
+// CompleteSlots completes the number of a slot, of the app that -a or the last argument names, else of any app.
 func CompleteSlots(cmd *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
 	app := ""
 	if f := cmd.Flags().Lookup("app"); f != nil {
@@ -99,6 +100,7 @@ func CompleteSlots(cmd *cobra.Command, args []string, text string) ([]string, co
 	return fits(slots, text)
 }
 
+// CompleteKeys completes the key of a cached value as the first argument.
 func CompleteKeys(cmd *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp

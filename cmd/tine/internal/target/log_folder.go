@@ -7,6 +7,7 @@ import (
 	"time"
 )
 
+// LogFolder returns the folder of the logs of masters in the background whose config names no log file. It may not exist.
 func LogFolder() (string, error) {
 	if state := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
 		return filepath.Join(state, "tine"), nil
@@ -21,7 +22,7 @@ func LogFolder() (string, error) {
 	return filepath.Join(home, ".local", "state", "tine"), nil
 }
 
-// lastLog is the log that a master in the background wrote to last, where its config names none; empty: there is none.
+// lastLog returns the newest log in LogFolder; empty: there is none.
 func lastLog() (path string) {
 	dir, err := LogFolder()
 	if err != nil {

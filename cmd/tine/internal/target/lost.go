@@ -12,21 +12,21 @@ import (
 )
 
 const (
-	// MasterWait is how long a command waits for a master that a keeper is to bring back.
+	// MasterWait is how long a command waits for a master that its keeper is starting, and MasterPace how often it looks.
 	MasterWait = 5 * time.Second
 	MasterPace = 100 * time.Millisecond
 )
 
-// LostError is an error: a keeper lives and its masters fail, or a master lives and nobody listens at its control socket.
-// Its status is that there is nobody to ask.
+// LostError says that no master can be asked although something runs: a keeper whose masters fail, or a master without its
+// control socket. It is a control.ErrNotRunning too.
 type LostError struct{ claim.About }
 
-// Is makes it a control.ErrNotRunning: the exit status is that of a command that finds no master.
+// Is makes errors.Is(e, control.ErrNotRunning) true.
 func (e *LostError) Is(target error) bool { return target == control.ErrNotRunning }
 
 func (e *LostError) Error() string {
 	if e.State == claim.Serving && e.Failures == 0 {
-		return fmt.Sprintf("%s (pid %d) runs, and does not listen at its control socket %s: it is looked for each second, and made again where its folder is there and safe", e.Name, e.PID, e.Control)
+		return fmt.Sprintf("%s (pid %d) runs, and does not listen at its control socket %s: it looks for the socket each second, and makes it again if its folder exists and is safe", e.Name, e.PID, e.Control)
 	}
 	text := fmt.Sprintf("no master of %s answers", e.Name)
 	if e.Failures > 0 {
@@ -42,8 +42,8 @@ func (e *LostError) Error() string {
 	return fmt.Sprintf("%s; the keeper (pid %d) is starting another", text, e.PID)
 }
 
-// soon is candidates, but where none answers and a keeper lives that is to bring it back, it waits for that. So it does for
-// a master that is starting, or that has just lost its control socket.
+// soon is Candidates with patience: if no master answers, but a keeper is starting one, or one is starting or has just lost
+// its control socket, soon asks again for up to MasterWait.
 func (t *Target) soon(ctx context.Context) ([]*Candidate, error) {
 	for late := time.Now().Add(MasterWait); ; {
 		all, err := t.Candidates(ctx)
@@ -68,13 +68,13 @@ func (t *Target) soon(ctx context.Context) ([]*Candidate, error) {
 	}
 }
 
-// lost is what the keeper says whose master may be meant and does not live, or is not ready; nil: there is none. Where nobody
-// listens it is also what a master says that is to.
-func (t *Target) lost(ctx context.Context, nobody bool) *claim.About {
+// lost returns what a keeper answers at the claim of a name if its master is not running or not ready, and may be the one that
+// is meant; nil: there is none. With silent, which says that no master listens, a master that answers at its claim counts too.
+func (t *Target) lost(ctx context.Context, silent bool) *claim.About {
 	path := t.path()
 	for _, found := range claim.Find(ctx) {
 		a := found.About
-		comes := a.State == claim.Waiting || a.Failures > 0 || nobody && a.Control != "" && a.State != claim.Stopping
+		comes := a.State == claim.Waiting || a.Failures > 0 || silent && a.Control != "" && a.State != claim.Stopping
 		if found.Err != nil || !comes {
 			continue
 		}

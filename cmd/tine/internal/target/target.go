@@ -17,18 +17,16 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// AnswerTimeout bounds a question that a master answers at once.
+// AnswerTimeout bounds a request that a master answers at once.
 const AnswerTimeout = 3 * time.Second
 
-// Target is how a command line says which master it means, and which of its apps.
-// Who runs one master never has to. Those in the folder of this environment's own
-// XDG_RUNTIME_DIR come first, as far as no -m names one: see control.Discover. With several, the name of an app finds the master
-// that runs it; what is still open is an error that says what to add.
+// Target is which master a command line means, and which of its apps. With one master running no flag is needed. With several,
+// the name of an app selects the master that runs it; if that is ambiguous, the error names the flag to add.
 type Target struct {
 	Socket string // --control
 	Master string // -m
-	App    string // -a, or the first argument
-	Every  bool   // all masters of this user are meant, and not only those nearby
+	App    string // -a, or an argument
+	Every  bool   // Candidates returns all masters of this user, also where some are near
 }
 
 // Define gives cmd the flags -m and --control and, with withApp, -a, and their completion.
@@ -43,17 +41,17 @@ func (t *Target) Define(cmd *cobra.Command, withApp bool) {
 	_ = cmd.RegisterFlagCompletionFunc("master", completeMasters)
 }
 
-// Run makes the RunE of a command whose arguments are at most the name of an app. do gets the master that is meant; its
-// connections are closed after do.
+// Run makes the RunE of a command that takes at most the name of an app as its argument. do gets the master that is meant,
+// whose connections are closed after do.
 func (t *Target) Run(do func(cmd *cobra.Command, r *Running) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		return t.On(cmd.Context(), args, func(r *Running) error { return do(cmd, r) })
 	}
 }
 
-// On is Run for a command that has other arguments too: args has the name of an app, or nothing.
+// On finds the master that is meant, calls do with it, and closes its connections. args is the name of an app, or empty.
 func (t *Target) On(ctx context.Context, args []string, do func(*Running) error) error {
-	if err := t.Named(args); err != nil {
+	if err := t.named(args); err != nil {
 		return err
 	}
 	r, err := t.Find(ctx)
@@ -64,8 +62,8 @@ func (t *Target) On(ctx context.Context, args []string, do func(*Running) error)
 	return do(r)
 }
 
-// Named takes the app from the arguments, where it is not given by -a.
-func (t *Target) Named(args []string) error {
+// named takes the name of an app from the arguments. With another one by -a the command line is wrong.
+func (t *Target) named(args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
@@ -79,17 +77,22 @@ func (t *Target) Named(args []string) error {
 // Running is a master that has answered.
 type Running struct {
 	*control.Client
-	Seen control.Status
+	Seen control.Status // its first answer
 }
 
-// Find returns the master that is meant. The caller closes it.
+// Find returns the master that is meant; the caller closes its connections. Where no master runs, the error is a
+// control.ErrNotRunning or has the exit status term.ExitNotRunning.
 func (t *Target) Find(ctx context.Context) (*Running, error) {
 	all, err := t.soon(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if len(all) == 1 {
-		return all[0].only()
+		if err := all[0].Err; err != nil {
+			all[0].Close()
+			return nil, err
+		}
+		return &all[0].Running, nil
 	}
 	defer func() {
 		for _, a := range all {
@@ -106,7 +109,7 @@ func (t *Target) Find(ctx context.Context) (*Running, error) {
 		for _, app := range a.Seen.Apps {
 			apps = append(apps, app.Name)
 		}
-		if t.App != "" && t.App != All && t.in(a.Seen) {
+		if _, err := Chosen(a.Seen, t.App); err == nil && t.App != "" && t.App != All {
 			meant = append(meant, a.Instance.Name)
 			found = &a.Running
 		}
@@ -117,34 +120,20 @@ func (t *Target) Find(ctx context.Context) (*Running, error) {
 	case len(meant) > 1:
 		return nil, term.Usagef("%s is run by several masters (%s): say which with -m", t.App, strings.Join(meant, ", "))
 	case t.App != "" && t.App != All:
-		return nil, control.Unknown("app", t.App, append(apps, names...))
+		return nil, &UnknownAppError{control.Unknown("app", t.App, append(apps, names...))}
 	}
 	return nil, term.Usagef("several masters run (%s): say which with -m, or an app with -a (see tine ls)", strings.Join(names, ", "))
 }
 
-// in says whether the app that is named is among those of st.
-func (t *Target) in(st control.Status) bool {
-	_, err := Chosen(st, t.App)
-	return err == nil
-}
-
-// Candidate is a master that may be meant, and what it said.
+// Candidate is a master that may be meant.
 type Candidate struct {
 	Running
-	Instance control.Instance
-	Err      error
+	Instance control.Instance // where it was found
+	Err      error            // why it has not answered; nil: it has
 }
 
-func (c *Candidate) only() (*Running, error) {
-	if c.Err != nil {
-		c.Close()
-		return nil, c.Err
-	}
-	return &c.Running, nil
-}
-
-// Candidates asks all masters that the flags and the environment leave possible: at
-// least one. Those that do not answer are among them.
+// Candidates asks all possible masters for their status at the same time, for up to AnswerTimeout: see the package. It returns
+// those that answered and those that did not, at least one; the caller closes the connections of all.
 func (t *Target) Candidates(ctx context.Context) ([]*Candidate, error) {
 	instances, err := t.instances(ctx)
 	if err != nil {
@@ -166,7 +155,7 @@ func (t *Target) Candidates(ctx context.Context) ([]*Candidate, error) {
 	}
 	wg.Wait()
 	if len(all) == 1 && all[0].Instance.Name == t.Master || len(all) == 1 && !IsFolder(t.path()) {
-		return all, nil // its own error says it best
+		return all, nil // with its own error, which names the socket
 	}
 	all = slices.DeleteFunc(all, func(c *Candidate) bool { return errors.Is(c.Err, control.ErrNotRunning) })
 	if len(all) == 0 {
@@ -175,7 +164,7 @@ func (t *Target) Candidates(ctx context.Context) ([]*Candidate, error) {
 	return all, nil
 }
 
-// path is the control path that is given, or empty.
+// path returns the control path of the command line or of the environment; empty: there is none.
 func (t *Target) path() string {
 	if t.Socket != "" {
 		return t.Socket
@@ -183,8 +172,8 @@ func (t *Target) path() string {
 	return os.Getenv("TINE_CONTROL")
 }
 
-// instances are the sockets that can be meant: the one that is named, those in the
-// folder that is named, or all that can be found.
+// instances returns the control sockets that are possible: the one at the path, all in the folder at the path, or without a
+// path all that can be found.
 func (t *Target) instances(ctx context.Context) ([]control.Instance, error) {
 	socket := t.path()
 	var all []control.Instance
@@ -227,27 +216,26 @@ func (t *Target) instances(ctx context.Context) ([]control.Instance, error) {
 	return nil, control.Unknown("master", t.Master, names)
 }
 
-// IsFolder says whether a control path is that of a folder, in which each master has
-// a socket of its name.
+// IsFolder reports whether a control path is that of a folder, in which each master has a socket of its name.
 func IsFolder(path string) bool {
 	info, err := os.Stat(path)
 	return strings.HasSuffix(path, "/") || err == nil && info.IsDir()
 }
 
-// SocketName is the file of the socket of a master.
+// SocketName returns the name of the file that is the control socket of a master in a folder of them.
 func SocketName(master string) string { return filepath.Base(control.DefaultPath(master)) }
 
-// socketsIn are the sockets in a folder, dead ones too.
+// socketsIn returns the sockets in a folder. Their masters may have ended.
 func socketsIn(dir string) (all []control.Instance) {
-	paths, _ := filepath.Glob(filepath.Join(dir, "*"+filepath.Ext(SocketName("")))) // by name
+	paths, _ := filepath.Glob(filepath.Join(dir, "*"+filepath.Ext(SocketName("")))) // sorted by name
 	for _, path := range paths {
 		name := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
-		all = append(all, control.Instance{Name: name, Path: path, Alive: true}) // until it is asked
+		all = append(all, control.Instance{Name: name, Path: path, Alive: true}) // not asked yet
 	}
 	return all
 }
 
-// noMaster says that there is none, and what to do about it.
+// noMaster is the error where no master runs, with what to do about it. all are the instances that were found.
 func noMaster(all []control.Instance) error {
 	for _, i := range all {
 		if i.Err != nil && !errors.Is(i.Err, control.ErrNotRunning) {
@@ -265,7 +253,7 @@ func noMaster(all []control.Instance) error {
 		text += " (the last log is " + log + ")"
 	}
 	if os.Geteuid() != 0 {
-		// The folder is closed to others: that it is there is all that can be seen.
+		// Only root may read the folder of root's masters, and anybody sees that it exists.
 		if _, err := os.ReadDir("/run/tine"); errors.Is(err, fs.ErrPermission) {
 			text += " (root's are seen by sudo tine)"
 		}

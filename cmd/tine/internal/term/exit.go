@@ -10,15 +10,15 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// Exit statuses. An app's own status is passed on as it is, by run and start.
+// Exit statuses of tine. The commands run and start also end with the status of a master or of its only app.
 const (
-	ExitFailed      = 1   // it could not be done, or came to nothing
-	ExitUsage       = 2   // the command line makes no sense
-	ExitNotRunning  = 3   // there is no master to ask, as systemctl status has it
-	ExitInterrupted = 130 // by Ctrl-C, as shells have it
+	ExitFailed      = 1   // the command failed
+	ExitUsage       = 2   // the command line is wrong
+	ExitNotRunning  = 3   // no master runs that could answer; systemctl status has the same number
+	ExitInterrupted = 130 // by Ctrl-C; shells have the same number
 )
 
-// usageError is the error of a wrong command line: the exit status is exitUsage.
+// usageError is the error of a wrong command line: the exit status is ExitUsage.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
@@ -26,19 +26,18 @@ func (e usageError) Unwrap() error { return e.error }
 // Usage makes err, which is not nil, the error of a wrong command line. errors.Is and errors.As still find err.
 func Usage(err error) error { return usageError{err} }
 
-// Usagef is usage for fmt.Errorf(format, args...).
+// Usagef is Usage for fmt.Errorf(format, args...).
 func Usagef(format string, args ...any) error { return Usage(fmt.Errorf(format, args...)) }
 
-// ExitError is an error that has a status of its own. Without text it has said
-// everything already.
+// ExitError is an error with an exit status of its own.
 type ExitError struct {
 	Code int
-	Text string
+	Text string // empty: everything is printed already, and Report prints nothing
 }
 
 func (e *ExitError) Error() string { return e.Text }
 
-// Report says what went wrong in one line and returns the exit status.
+// Report prints err in one line on w and returns the exit status; nil is 0, and prints nothing.
 func Report(w io.Writer, err error) int {
 	if err == nil {
 		return 0

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Seconds is a time span for people, at most two units: 3d4h, 2h5m, 12s, 850ms.
+// Seconds returns a span of time in at most two units: 3d4h, 2h5m, 12s, 850ms.
 func Seconds(s float64) string {
 	d := time.Duration(s * float64(time.Second))
 	switch {
@@ -35,7 +35,7 @@ func two(a int, unitA string, b int, unitB string) string {
 	return strconv.Itoa(a) + unitA + strconv.Itoa(b) + unitB
 }
 
-// Milliseconds is a duration for people; nothing where nothing was measured.
+// Milliseconds returns a duration with its unit; "-" for 0, which means that nothing was measured.
 func Milliseconds(ms float64) string {
 	switch {
 	case ms <= 0:
@@ -48,7 +48,7 @@ func Milliseconds(ms float64) string {
 	return Seconds(ms / 1000)
 }
 
-// Memory is a size for people, in powers of 1024.
+// Memory returns a size in bytes with a unit, in powers of 1024: 12M.
 func Memory(n int64) string {
 	const units = "KMGTP"
 	if n < 1024 {
@@ -64,7 +64,7 @@ func Memory(n int64) string {
 	return fmt.Sprintf("%.0f%c", v, units[i])
 }
 
-// Number is a count for people, in powers of 1000 where it is large.
+// Number returns a count, from 100,000 on in powers of 1000: 100.0k.
 func Number(n uint64) string {
 	switch {
 	case n < 100_000:
@@ -77,7 +77,7 @@ func Number(n uint64) string {
 	return fmt.Sprintf("%.1fG", float64(n)/1e9)
 }
 
-// PrintJSON writes one document, indented.
+// PrintJSON writes v as JSON, indented.
 func PrintJSON(w io.Writer, v any) error {
 	out := json.NewEncoder(w)
 	out.SetEscapeHTML(false)
@@ -85,13 +85,14 @@ func PrintJSON(w io.Writer, v any) error {
 	return out.Encode(v)
 }
 
-// PrintLine writes one document on a line of its own.
+// PrintLine writes v as JSON on one line.
 func PrintLine(w io.Writer, v any) error {
 	out := json.NewEncoder(w)
 	out.SetEscapeHTML(false)
 	return out.Encode(v)
 }
 
+// Count returns n with a noun, which gets an s where n is not 1: "1 app", "2 apps".
 func Count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -99,12 +100,12 @@ func Count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// WholeNumber reads plain digits, with a sign or without. Nothing else is taken: what begins with 0
-// is octal to some programs, and 1_000, 0x10 and 1e3 are numbers to some.
+// WholeNumber reads a number of decimal digits, with or without a sign. It refuses what other programs read in different
+// ways: 010 (octal to some), 1_000, 0x10, 1e3.
 func WholeNumber(text string) (int, error) {
 	digits := strings.TrimPrefix(strings.TrimPrefix(text, "-"), "+")
 	if digits == "" || len(text)-len(digits) > 1 || strings.Trim(digits, "0123456789") != "" {
-		return 0, errors.New("no whole number: write it with the digits 0 to 9 alone")
+		return 0, errors.New("not a whole number: write it with the digits 0 to 9 alone")
 	}
 	if len(digits) > 1 && digits[0] == '0' {
 		return 0, errors.New("a number that begins with 0, which some take for octal: write it without")

@@ -10,8 +10,8 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// Progress shows the steps of an order: on a terminal one line for each app and slot,
-// which changes in place, else one line for each step.
+// Progress shows the steps of one order: on a terminal one line for each app and slot, which changes in place; elsewhere
+// one line for each step, or as JSON one document a line. It is not safe for concurrent use.
 type Progress struct {
 	Screen
 	json  bool
@@ -20,8 +20,8 @@ type Progress struct {
 	drawn int             // lines on the terminal
 }
 
-// progressLine is what is known of an app (slot -1) or a slot. In a surge a slot has
-// two workers: the newer one is told first.
+// progressLine is the newest step of an app (slot -1) or of a slot. During a surge a slot has two workers: newer is the
+// step of the newer one.
 type progressLine struct {
 	app    string
 	slot   int
@@ -30,14 +30,16 @@ type progressLine struct {
 	older  string
 }
 
+// NewProgress makes the Progress of an order with that verb.
 func NewProgress(s Screen, verb string, asJSON bool) *Progress {
 	return &Progress{Screen: s, json: asJSON, verb: verb}
 }
 
+// Step shows one step.
 func (p *Progress) Step(step control.Progress) {
 	switch {
 	case p.json:
-		_ = PrintLine(p, step) // the order goes on without its reader
+		_ = PrintLine(p, step) // an order does not end because its output is closed
 	case step.Final:
 	case p.Terminal:
 		p.keep(step)
@@ -51,7 +53,7 @@ func (p *Progress) Step(step control.Progress) {
 	}
 }
 
-// line returns the line of a slot, a new one in its place where there is none.
+// line returns the line of a slot, which it makes where there is none.
 func (p *Progress) line(app string, slot int) *progressLine {
 	i, found := slices.BinarySearchFunc(p.lines, progressLine{app: app, slot: slot}, func(l *progressLine, want progressLine) int {
 		return cmp.Or(cmp.Compare(l.app, want.app), cmp.Compare(l.slot, want.slot))
@@ -98,8 +100,8 @@ func (l *progressLine) text() string {
 	return text
 }
 
-// draw writes all lines again over those that stand. More than fit on the screen
-// would scroll away before they could be written over: then only the apps' stay.
+// draw writes all lines over the ones of the last draw. Lines that scroll off the screen cannot be written over, so that
+// only the lines of apps are shown where not all fit.
 func (p *Progress) draw() {
 	lines := p.lines
 	if p.Height > 0 && len(lines) >= p.Height {
@@ -118,13 +120,13 @@ func (p *Progress) draw() {
 	fmt.Fprint(p, b.String())
 }
 
-// End says what came of the order, with the output of the worker that failed, and
-// returns the error that stays to be reported.
+// End shows the result of the order: done, or the last output of the worker that failed. It returns the error to report;
+// with JSON the last document has told a failure already, and the error has an exit status only.
 func (p *Progress) End(err error, done string) error {
 	var failed *control.Failed
 	known := errors.As(err, &failed)
 	switch {
-	case p.json && known: // it was the last document
+	case p.json && known: // the last document has it
 		return &ExitError{Code: ExitFailed}
 	case p.json:
 	case err == nil && done != "":

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Screen is what is written to, and what it can do.
+// Screen is a writer, and what a terminal behind it can do. All methods may be called on a copy.
 type Screen struct {
 	io.Writer
 	Terminal bool
@@ -18,6 +18,7 @@ type Screen struct {
 	Height   int // lines; 0: no bound
 }
 
+// NewScreen makes a Screen of w. If w is the file of a terminal, it asks the size and whether colours are wanted.
 func NewScreen(w io.Writer) Screen {
 	s := Screen{Writer: &answer{Writer: w}}
 	f, ok := w.(*os.File)
@@ -34,7 +35,7 @@ func NewScreen(w io.Writer) Screen {
 	return s
 }
 
-// answer is a writer that remembers the first failure, for what is written in many pieces.
+// answer is a writer that remembers its first error.
 type answer struct {
 	io.Writer
 	err error
@@ -48,7 +49,7 @@ func (a *answer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Failed is why not all of what was printed has arrived: the command has given no answer then.
+// Failed returns the first error of writing to s or to a copy of it. A command that could not print its answer has failed.
 func (s Screen) Failed() error {
 	if a, ok := s.Writer.(*answer); ok {
 		return a.err
@@ -56,9 +57,10 @@ func (s Screen) Failed() error {
 	return nil
 }
 
-// Colour is a number of ECMA-48's "select graphic rendition".
+// Colour is a parameter of ECMA-48's "select graphic rendition".
 type Colour string
 
+// The colours that have a meaning: red is a fault, yellow passes, green is as it should be.
 const (
 	Plain  Colour = ""
 	Bold   Colour = "1"
@@ -71,6 +73,7 @@ const (
 // rotation are the colours that tell apps and slots apart.
 var rotation = []Colour{"36", "35", "34", "32", "33", "96", "95", "94"}
 
+// Paint returns text in a colour, if s has colours.
 func (s Screen) Paint(c Colour, text string) string {
 	if !s.Colours || c == Plain || text == "" {
 		return text
@@ -78,8 +81,9 @@ func (s Screen) Paint(c Colour, text string) string {
 	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
 }
 
-// Harmless is a worker's line as a terminal may have it: colours stay, all else that
-// would move its cursor or change its state is shown instead. Files get it as it is.
+// Harmless returns a line of other people's text without control sequences, which could move the cursor or change the state
+// of a terminal: they become visible characters. Colours stay where s has colours. If s is not a terminal the line stays
+// as it is.
 func (s Screen) Harmless(line string) string {
 	if !s.Terminal {
 		return line
@@ -109,12 +113,12 @@ func (s Screen) Harmless(line string) string {
 		i += n
 	}
 	if coloured {
-		out = append(out, "\x1b[0m"...) // a line that leaves its colour on changes no other
+		out = append(out, "\x1b[0m"...) // the colour ends with its line
 	}
 	return string(out)
 }
 
-// colourEnd is the length of the colour sequence that text begins with; 0: none.
+// colourEnd returns the length of the colour sequence at the beginning of text; 0: there is none.
 func colourEnd(text string) int {
 	if len(text) < 3 || text[1] != '[' {
 		return 0

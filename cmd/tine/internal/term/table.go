@@ -7,36 +7,36 @@ import (
 	"unicode/utf8"
 )
 
-// Column is one of a table. Where the terminal is too narrow, those with the highest
-// number go first; those with 0 stay, and the widest of them is shortened.
+// Column is a column of a Table. Where the terminal is too narrow, the column with the highest drop is left out first, then
+// the next; columns with 0 stay, and the widest of them is shortened.
 type Column struct {
 	title string
 	right bool
 	drop  int
 }
 
-// Cell is a text and its colour.
+// Cell is a text with a colour.
 type Cell struct {
 	Text   string
 	Colour Colour
 }
 
-// Cell makes a cell of that colour.
+// Cell makes a Cell of that colour.
 func (c Colour) Cell(text string) Cell { return Cell{text, c} }
 
-// Left makes a column whose cells begin at its left side. Of columns with a drop above 0 the highest is left out
-// first where the terminal is too narrow.
+// Left makes a column of text, aligned at the left. drop is 0 for a column that is always shown: see Column.
 func Left(title string, drop int) Column { return Column{title, false, drop} }
 
-// Right is left for cells that end at the right side of the column, as numbers do.
+// Right makes a column of numbers, aligned at the right.
 func Right(title string, drop int) Column { return Column{title, true, drop} }
 
-// Table is printed with one row a line below the titles of its columns.
+// Table is a list of rows, printed one a line below the titles of the columns.
 type Table struct {
 	columns []Column
 	rows    [][]Cell
 }
 
+// NewTable makes a table without rows.
 func NewTable(columns ...Column) *Table { return &Table{columns: columns} }
 
 // Add appends a row: a cell or a value, which is printed as fmt.Sprint does, for each column from the left. Columns
@@ -57,8 +57,8 @@ func (t *Table) Add(cells ...any) {
 	t.rows = append(t.rows, row)
 }
 
-// OneLine is text without what would break a row, or do something to a terminal: keys,
-// commands and reasons are somebody else's words.
+// OneLine returns text with a ? for each control character, so that other people's text (a key, a command, a reason) neither
+// breaks a row nor changes the terminal.
 func OneLine(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
@@ -70,7 +70,7 @@ func OneLine(text string) string {
 
 const gap = 2 // spaces between columns
 
-// Write prints the table so that no line is wider than the screen.
+// Write prints the table, indent spaces from the left. No line is wider than the screen.
 func (t *Table) Write(s Screen, indent int) {
 	widths := make([]int, len(t.columns))
 	for i, c := range t.columns {
@@ -91,7 +91,7 @@ func (t *Table) Write(s Screen, indent int) {
 	fmt.Fprint(s, b.String())
 }
 
-// fit sets the widths of columns that go to -1, and shortens one that stays.
+// fit sets the width of each column that is left out to -1, and shortens one of the others if that is not enough.
 func (t *Table) fit(widths []int, room int) {
 	if room <= 0 {
 		return
@@ -124,7 +124,7 @@ func (t *Table) fit(widths []int, room int) {
 
 func (t *Table) line(b *strings.Builder, s Screen, widths []int, row []Cell, indent int) {
 	b.WriteString(strings.Repeat(" ", indent))
-	pending := 0 // spaces that only stand before something
+	pending := 0 // spaces that are written only before more text
 	for i, w := range widths {
 		if w < 0 {
 			continue
@@ -144,7 +144,7 @@ func (t *Table) line(b *strings.Builder, s Screen, widths []int, row []Cell, ind
 	b.WriteByte('\n')
 }
 
-// shorten cuts text to width characters.
+// shorten cuts text to width characters; 0: no bound.
 func shorten(text string, width int) string {
 	if width <= 0 || utf8.RuneCountInString(text) <= width {
 		return text

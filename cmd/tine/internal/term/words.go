@@ -8,7 +8,7 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// Where names what a line or event is about: web/2, web, or tine itself.
+// Where names the subject of a line or an event: web/2, web/standby, web, or tine.
 func Where(app string, slot *int) string {
 	switch {
 	case app == "":
@@ -21,36 +21,36 @@ func Where(app string, slot *int) string {
 	return fmt.Sprintf("%s/%d", app, *slot)
 }
 
-// EventText is an event in one line, or more where it has last words.
+// EventText returns an event in one line. The last words of a worker follow on lines of their own.
 func EventText(s Screen, e control.Event) string {
 	if e.Kind == control.EventMissed {
 		return s.Paint(Yellow, fmt.Sprintf("(%d events are missing here)", e.Missed))
 	}
 	var rest []string
-	say := func(format string, args ...any) { rest = append(rest, fmt.Sprintf(format, args...)) }
+	add := func(format string, args ...any) { rest = append(rest, fmt.Sprintf(format, args...)) }
 	if e.PID != 0 {
-		say("pid %d", e.PID)
+		add("pid %d", e.PID)
 	}
 	switch {
 	case e.Signal != "":
-		say("by %s", e.Signal)
+		add("by %s", e.Signal)
 	case e.Code != 0:
-		say("with %d", e.Code)
+		add("with %d", e.Code)
 	}
 	if e.Reason != "" {
-		say("%s", s.Harmless(strings.TrimPrefix(e.Reason, e.Kind+": ")))
+		add("%s", s.Harmless(strings.TrimPrefix(e.Reason, e.Kind+": ")))
 	}
-	if e.Message != "" && e.PID == 0 && e.Reason == "" { // else it says the same
-		say("%s", s.Harmless(e.Message))
+	if e.Message != "" && e.PID == 0 && e.Reason == "" { // else the message repeats them
+		add("%s", s.Harmless(e.Message))
 	}
 	if e.TookMS > 0 {
-		say("after %s", Milliseconds(e.TookMS))
+		add("after %s", Milliseconds(e.TookMS))
 	}
 	if e.DelayMS > 0 {
-		say("next attempt in %s", Milliseconds(e.DelayMS))
+		add("next attempt in %s", Milliseconds(e.DelayMS))
 	}
 	if e.Failures > 1 {
-		say("%d failures in a row", e.Failures)
+		add("%d failures in a row", e.Failures)
 	}
 	kind := s.Paint(levelColour(e.Level), e.Kind)
 	text := fmt.Sprintf("%s  %-10s %s", s.Paint(Dim, e.Time.Local().Format("15:04:05.000")), Where(e.App, e.Slot), kind)
@@ -75,6 +75,7 @@ func levelColour(level string) Colour {
 	return Plain
 }
 
+// Dash returns text, or "-" for none.
 func Dash(text string) string {
 	if text == "" {
 		return "-"
@@ -82,6 +83,7 @@ func Dash(text string) string {
 	return text
 }
 
+// AppState returns the state of an app in one or two words.
 func AppState(a control.App) Cell {
 	switch {
 	case a.Rollout != nil && a.Rollout.State == control.RolloutRunning:
@@ -98,6 +100,7 @@ func AppState(a control.App) Cell {
 	return Dim.Cell(a.State)
 }
 
+// WorkerState returns the state of a worker in one or two words.
 func WorkerState(w control.Worker) Cell {
 	switch {
 	case w.Stalled != "":
@@ -114,10 +117,11 @@ func WorkerState(w control.Worker) Cell {
 	return Yellow.Cell(w.State)
 }
 
-// Steered says whether an app has connections that are steered.
+// Steered reports whether the connections of an app are steered.
 func Steered(a control.App) bool { return a.Steering != "" && a.Steering != control.SteeringNone }
 
-// LogText is a line of output with who wrote it.
+// LogText returns a log line with its writer, and with its time if times is set. Where lines are missing before it, a line
+// of its own says how many.
 func LogText(s Screen, l control.LogLine, times bool) string {
 	text := ""
 	if l.Missed > 0 {
@@ -130,28 +134,28 @@ func LogText(s Screen, l control.LogLine, times bool) string {
 	if times {
 		text += s.Paint(Dim, l.Time.Local().Format("2006-01-02T15:04:05.000")) + " "
 	}
-	who := Where(l.App, l.Slot)
+	writer := Where(l.App, l.Slot)
 	if l.Stream == control.StreamMaster {
-		said := l.Text
+		message := l.Text
 		if l.App != "" {
-			said = who + " " + said
+			message = writer + " " + message
 		}
-		return text + s.Paint(Dim, fmt.Sprintf("%-8s", "tine")+" | ") + s.Paint(levelColour(l.Level), s.Harmless(said))
+		return text + s.Paint(Dim, fmt.Sprintf("%-8s", "tine")+" | ") + s.Paint(levelColour(l.Level), s.Harmless(message))
 	}
 	h := fnv.New32a()
-	h.Write([]byte(who))
+	h.Write([]byte(writer))
 	bar := " | "
 	if l.Stream == control.StreamStderr {
 		bar = s.Paint(Red, " | ")
 	}
-	text += s.Paint(rotation[h.Sum32()%uint32(len(rotation))], fmt.Sprintf("%-8s", who)) + bar + s.Harmless(l.Text)
+	text += s.Paint(rotation[h.Sum32()%uint32(len(rotation))], fmt.Sprintf("%-8s", writer)) + bar + s.Harmless(l.Text)
 	if l.Partial {
 		text += s.Paint(Dim, " [partial]")
 	}
 	return text
 }
 
-// Whom names the app of an order.
+// Whom names the subject of an order: web/2, web, or all apps.
 func Whom(o control.Order) string {
 	switch {
 	case o.App == "":

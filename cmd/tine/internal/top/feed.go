@@ -6,11 +6,10 @@ import (
 	"time"
 )
 
-// feed carries what a stream brings to the model in batches, so that a flood of lines
-// is not one redraw each. It holds the newest limit items: what is older when they are
-// taken was lost, and is counted. Safe for concurrent use.
+// feed is a bounded queue between a stream and the model. The model takes all items at once, so that a flood of lines is not
+// a redraw each. A full feed drops the oldest items and counts them. Safe for concurrent use.
 type feed[T any] struct {
-	limit int
+	limit int           // the most items in a batch
 	pace  time.Duration // from the first item until a batch is taken
 
 	mu    sync.Mutex
@@ -21,12 +20,12 @@ type feed[T any] struct {
 	news  chan struct{} // holds one token while there is something to take
 }
 
-// batch is what a feed held.
+// batch is what a feed held when it was taken.
 type batch[T any] struct {
 	items []T
-	lost  int // older items that were not held any more
+	lost  int // items that were dropped, all older than items
 	ended bool
-	err   error // why it ended; nil: as it should
+	err   error // why it ended; nil: without a failure
 }
 
 func newFeed[T any](limit int, pace time.Duration) *feed[T] {
@@ -36,7 +35,7 @@ func newFeed[T any](limit int, pace time.Duration) *feed[T] {
 // put adds an item and never waits.
 func (f *feed[T]) put(item T) {
 	f.mu.Lock()
-	if len(f.items) >= 2*f.limit { // twice, so that most puts move nothing
+	if len(f.items) >= 2*f.limit { // twice the limit, so that few puts move the items
 		f.lost += len(f.items) - f.limit
 		f.items = append(f.items[:0], f.items[len(f.items)-f.limit:]...)
 	}
@@ -45,7 +44,7 @@ func (f *feed[T]) put(item T) {
 	f.wake()
 }
 
-// end says that nothing more comes.
+// end marks the end of the stream. No put follows it.
 func (f *feed[T]) end(err error) {
 	f.mu.Lock()
 	f.ended, f.err = true, err
@@ -60,7 +59,7 @@ func (f *feed[T]) wake() {
 	}
 }
 
-// next waits for something to take and takes it. ok is false when ctx ended first.
+// next waits until there are items or the end, and takes all. ok is false if ctx ended first.
 func (f *feed[T]) next(ctx context.Context) (b batch[T], ok bool) {
 	select {
 	case <-f.news:

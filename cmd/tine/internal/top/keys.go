@@ -10,23 +10,23 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// prompt is what the user is asked before anything happens.
+// prompt is a question to the user. An order is given only after one.
 type prompt struct {
 	kind  promptKind
 	text  string        // the question
-	order control.Order // what is done after it
+	order control.Order // given after the answer
 	input string        // what was typed
 }
 
 type promptKind int
 
 const (
-	promptYes    promptKind = iota // y does it, any other key does not
-	promptNumber                   // of workers
+	promptYes    promptKind = iota // y: do it; any other key: do not
+	promptNumber                   // a number of workers is typed
 	promptFilter
 )
 
-// promptSize bounds what can be typed, in characters.
+// promptSize is the most characters that can be typed.
 const promptSize = 64
 
 func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
@@ -86,7 +86,7 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	return nil
 }
 
-// move goes by so many rows, or lines of the log.
+// move goes up (by < 0) or down by a number of rows, or of lines of the log.
 func (m *model) move(by int) tea.Cmd {
 	if m.inLog {
 		m.logBack = max(0, min(m.logBack-by, len(m.log)-m.logHeight()))
@@ -96,7 +96,7 @@ func (m *model) move(by int) tea.Cmd {
 	return m.choose()
 }
 
-// question asks before a change of the chosen row or its app.
+// question asks before the order of a key, for the chosen row or its app.
 func (m *model) question(key string) {
 	row, ok := m.selected()
 	switch {
@@ -118,7 +118,7 @@ func (m *model) question(key string) {
 		p.text = fmt.Sprintf("scale %s from %d workers to (or +N, -N)", app.Name, app.Desired)
 	case "S":
 		p.order.Verb = control.VerbStop
-		p.text = fmt.Sprintf("stop all workers of %s? Nobody serves it then.", app.Name)
+		p.text = fmt.Sprintf("stop all workers of %s? No worker serves it then.", app.Name)
 	case "a":
 		p.order.Verb = control.VerbStart
 		if slot := row.slot(); slot != nil && row.worker.ID == 0 {
@@ -137,7 +137,7 @@ func (m *model) question(key string) {
 	m.prompt = p
 }
 
-// answer takes a key for the prompt.
+// answer handles a key while a question is asked.
 func (m *model) answer(k tea.KeyPressMsg) tea.Cmd {
 	p := m.prompt
 	key := k.String()
@@ -177,7 +177,7 @@ func (m *model) answer(k tea.KeyPressMsg) tea.Cmd {
 	return nil
 }
 
-// typed shows at once what a filter finds.
+// typed applies a filter at each character.
 func (m *model) typed(p *prompt) tea.Cmd {
 	if p.kind != promptFilter {
 		return nil
@@ -195,12 +195,12 @@ func (m *model) scale(p *prompt) tea.Cmd {
 	}
 	n, err := term.WholeNumber(text)
 	if err != nil {
-		m.tell(term.Red, fmt.Sprintf("%q is no number of workers", text))
+		m.tell(term.Red, fmt.Sprintf("%q is not a number of workers", text))
 		return nil
 	}
 	p.order.N, p.order.By = n, strings.ContainsAny(text[:1], "+-")
 	if !p.order.By && n == 0 {
-		m.prompt = &prompt{text: fmt.Sprintf("scale %s to no worker? Nobody serves it then.", term.Whom(p.order)), order: p.order}
+		m.prompt = &prompt{text: fmt.Sprintf("scale %s to 0 workers? No worker serves it then.", term.Whom(p.order)), order: p.order}
 		return nil
 	}
 	return m.do(p.order)

@@ -14,26 +14,26 @@ import (
 )
 
 const (
-	patience    = 3 * time.Second        // with a status that is asked for
-	period      = time.Second            // between two questions for the status
-	pace        = 100 * time.Millisecond // of what streams bring
-	settle      = 150 * time.Millisecond // until the log of a row is asked for: the user may be passing by
-	retry       = 2 * time.Second        // until a stream that failed is asked for again
+	patience    = 3 * time.Second        // the longest wait for a status
+	period      = time.Second            // between two requests for the status
+	pace        = 100 * time.Millisecond // from the first item of a stream to the redraw
+	settle      = 150 * time.Millisecond // from choosing a row to asking for its log: more keys may follow
+	retry       = 2 * time.Second        // from the end of a stream to asking again
 	notePeriods = 10                     // periods that a note stays without a key
-	keptLines   = 500                    // kept of a log
-	keptBytes   = 4096                   // bytes kept of one line
+	keptLines   = 500                    // lines of the log that are kept
+	keptBytes   = 4096                   // bytes of a line that are kept
 )
 
-// model is the live view. Only Update changes it; what it asks the master runs in
-// commands and comes back as messages, so that a slow master never stops the keys.
+// model is the state of the live view. Only Update changes it. What it asks the master runs in commands and comes back as
+// messages, so that a slow master never stops the keys.
 type model struct {
 	ctx    context.Context // ends with the view
 	master Master
 	pick   func(control.Status) []control.App // the apps whose rows are shown
-	screen term.Screen                        // how text is painted; its width is not used
+	screen term.Screen                        // for colours and Harmless; its size is not used
 	after  func(time.Duration, tea.Msg) tea.Cmd
 	pace   time.Duration
-	feeds  sync.WaitGroup // the streams and orders that are followed
+	feeds  sync.WaitGroup // the goroutines of streams and orders
 
 	width, height int
 	help          bool
@@ -47,21 +47,21 @@ type model struct {
 	asking  bool
 	silent  int    // periods since the last answer
 	problem string // why there was none
-	ended   bool   // the master has: nothing is asked any more
+	ended   bool   // the master has ended: nothing is asked any more
 
 	rows []row
 	at   int // the chosen row
 	top  int // the first row on the screen
 
 	logOf   row
-	logGen  int // which log is meant: what comes of an older one is passed over
+	logGen  int // counts the logs: messages of an older one are ignored
 	logStop context.CancelFunc
-	logFrom uint64 // the newest line that came
+	logFrom uint64 // id of the newest line
 	log     []string
 	logBack int // lines between the end of the log and the bottom of its window
 
 	event   control.Event
-	eventID uint64 // the newest that came
+	eventID uint64 // of the newest event
 
 	orders  []*underWay // under way, the oldest first
 	lastID  int
@@ -76,7 +76,7 @@ type underWay struct {
 	step  string // how far it is
 }
 
-// Messages. Those of streams carry the feed that they came from.
+// Messages. One of a stream carries the feed that it came from.
 type (
 	tickMsg   struct{}
 	statusMsg struct {
@@ -111,12 +111,12 @@ func newModel(ctx context.Context, of Master, pick func(control.Status) []contro
 	}
 }
 
-// Init begins to ask.
+// Init starts the requests and the streams.
 func (m *model) Init() tea.Cmd {
 	return tea.Batch(m.ask(), m.after(period, tickMsg{}), m.followEvents(), m.choose())
 }
 
-// Update takes one message in.
+// Update handles one message.
 func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
@@ -143,7 +143,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-// tick asks for the status, unless the last answer is still awaited.
+// tick asks for the status each period, unless the last answer is still missing.
 func (m *model) tick() tea.Cmd {
 	if m.noteAge++; m.noteAge > notePeriods {
 		m.note = term.Cell{}
@@ -186,9 +186,9 @@ func (m *model) answered(msg statusMsg) tea.Cmd {
 	return m.choose()
 }
 
-// keep takes a status in.
+// keep makes st the status that is shown.
 func (m *model) keep(st control.Status) {
-	if st.PID != m.status.PID { // another master has taken over: its ids begin again
+	if st.PID != m.status.PID { // another master has taken over, whose ids start again
 		m.eventID, m.logFrom = 0, 0
 	}
 	m.status = st
@@ -197,7 +197,7 @@ func (m *model) keep(st control.Status) {
 	m.list()
 }
 
-// list makes the rows again, with the same one chosen.
+// list makes the rows anew. The chosen row stays chosen.
 func (m *model) list() {
 	was, had := m.selected()
 	m.rows = rowsOf(m.apps, m.filter)
@@ -214,7 +214,7 @@ func (m *model) selected() (row, bool) {
 	return m.rows[m.at], true
 }
 
-// choose follows the log of the chosen row, if it is not the one that is followed.
+// choose follows the log of the chosen row, unless it does already.
 func (m *model) choose() tea.Cmd {
 	row, ok := m.selected()
 	if !ok || m.logGen > 0 && row.key() == m.logOf.key() {
@@ -253,7 +253,7 @@ func (m *model) nextLog(gen int, f *feed[control.LogLine]) tea.Cmd {
 
 func (m *model) logged(msg logMsg) tea.Cmd {
 	if msg.gen != m.logGen {
-		return nil // its stream was told to end
+		return nil // of a log that is not shown any more
 	}
 	if msg.lost > 0 {
 		m.say(fmt.Sprintf("(%d lines came faster than they can be shown)", msg.lost))
@@ -274,7 +274,7 @@ func (m *model) logged(msg logMsg) tea.Cmd {
 	return m.after(retry, logDueMsg{msg.gen})
 }
 
-// say adds lines to the log. Who has scrolled back stays where he is.
+// say adds lines to the log. If the user has scrolled back, the window stays on the same lines.
 func (m *model) say(lines ...string) {
 	for _, l := range lines {
 		m.log = append(m.log, strings.ReplaceAll(l, "\t", "    "))
@@ -327,7 +327,7 @@ func (m *model) happened(msg eventsMsg) tea.Cmd {
 	return m.nextEvents(msg.feed)
 }
 
-// do has an order carried out and shows its steps.
+// do gives an order to the master and shows its steps.
 func (m *model) do(o control.Order) tea.Cmd {
 	o.Reason = "tine top"
 	m.lastID++
@@ -374,7 +374,7 @@ func (m *model) stepped(msg stepsMsg) tea.Cmd {
 	return nil
 }
 
-// closed tells what came of an order.
+// closed shows the result of an order.
 func (m *model) closed(o *underWay, err error) {
 	if err == nil {
 		m.tell(term.Green, o.title+": done")
@@ -394,5 +394,5 @@ func (m *model) tell(c term.Colour, text string) {
 	m.note, m.noteAge = c.Cell(m.screen.Harmless(text)), 0
 }
 
-// flat is text in one line, harmless for a terminal.
+// flat returns text in one line, without control characters.
 func flat(text string) string { return term.OneLine(strings.Join(strings.Fields(text), " ")) }

@@ -7,34 +7,34 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// minute is how many seconds of history there are.
+// minute is the length of a history, in seconds.
 const minute = 60
 
-// rates are what differences of two status documents say: a counter alone has no speed.
+// rates turns the counters of status documents into numbers a second, by the difference of two of them.
 type rates struct {
 	pid    int     // of the master that was asked
-	uptime float64 // of that master at the last document, in seconds: its own clock
+	uptime float64 // of that master at the last document, in seconds by its own clock
 	by     map[slotKey]*rate
 }
 
-// slotKey is a slot of an app, or with wholeApp all of them.
+// slotKey is a slot of an app or, with wholeApp, the app.
 type slotKey struct {
 	app  string
 	slot int
 }
 
-const wholeApp = -2 // a standby has -1
+const wholeApp = -2 // -1 is a standby
 
-// rate is that of one slot or app.
+// rate is the rate of one slot or app.
 type rate struct {
 	requests, errors  uint64
-	perSecond, failed float64   // answered, and answered with 500 and above, in a second
-	history           []float64 // perSecond, one for each of the last seconds, at most minute
+	perSecond, failed float64   // requests a second, and those answered with 500 and above
+	history           []float64 // perSecond for each of the last seconds, at most minute
 	seen              bool
 }
 
-// add takes the next document. A counter that went back (its app was started again)
-// and a document of another master begin from there.
+// add takes the next document. A counter that has gone back, because its app was started again, starts anew; with a document
+// of another master all do.
 func (r *rates) add(st control.Status) {
 	span := st.UptimeS - r.uptime
 	if r.by == nil || st.PID != r.pid || span < 0 {
@@ -48,7 +48,7 @@ func (r *rates) add(st control.Status) {
 	for _, a := range st.Apps {
 		slots := map[int][2]uint64{}
 		for _, w := range a.Workers {
-			n := slots[w.Slot] // in a surge a slot has two workers
+			n := slots[w.Slot] // during a surge a slot has two workers
 			slots[w.Slot] = [2]uint64{n[0] + w.Requests, n[1] + w.Errors}
 		}
 		var all rate
@@ -88,7 +88,7 @@ func (r *rates) count(key slotKey, requests, errors uint64, span float64) *rate 
 	return one
 }
 
-// push appends what holds for the last span seconds.
+// push appends a rate that holds for the last span seconds.
 func (r *rate) push(perSecond, failed, span float64) {
 	r.perSecond, r.failed, r.seen = perSecond, failed, true
 	for range min(int(math.Round(span)), minute) {
@@ -99,7 +99,7 @@ func (r *rate) push(perSecond, failed, span float64) {
 	}
 }
 
-// get returns the rate of a key, a zero one where there is none.
+// get returns the rate of a key; zero where there is none.
 func (r *rates) get(key slotKey) rate {
 	if one := r.by[key]; one != nil {
 		return *one
@@ -109,9 +109,8 @@ func (r *rates) get(key slotKey) rate {
 
 var bars = []rune("▁▂▃▄▅▆▇█")
 
-// sparkline draws values in width columns, the newest at the right, against the
-// largest. Where there are more values than columns a column has the mean of its
-// share; where there are fewer it begins with spaces.
+// sparkline draws values as bars in width columns, relative to the largest, the newest at the right. With more values than
+// columns a column is the mean of several; with fewer, spaces come first.
 func sparkline(values []float64, width int) string {
 	if width <= 0 {
 		return ""
@@ -131,7 +130,7 @@ func sparkline(values []float64, width int) string {
 	for _, v := range means {
 		i := 0
 		if top > 0 && v > 0 {
-			i = 1 + int(v/top*float64(len(bars)-2)) // what is not zero is seen
+			i = 1 + int(v/top*float64(len(bars)-2)) // more than zero is never an empty bar
 		}
 		b.WriteRune(bars[min(i, len(bars)-1)])
 	}

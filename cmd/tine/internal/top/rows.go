@@ -14,7 +14,7 @@ type row struct {
 	worker *control.Worker // nil: the row is the app's
 }
 
-// slot is that of a worker that has one.
+// slot returns the slot of a worker; nil for an app and a standby.
 func (r row) slot() *int {
 	if r.worker == nil || r.worker.Slot < 0 {
 		return nil
@@ -23,7 +23,7 @@ func (r row) slot() *int {
 	return &n
 }
 
-// name is as the other verbs have it: web, web/2, web/standby.
+// name returns the name that other commands print: web, web/2, web/standby.
 func (r row) name() string {
 	if r.worker == nil {
 		return r.app.Name
@@ -38,7 +38,7 @@ func (r row) key() slotKey {
 	return slotKey{r.app.Name, r.worker.Slot}
 }
 
-// same says whether two rows of different documents mean the same worker or app.
+// same reports whether two rows of different documents are the same worker or app.
 func (r row) same(other row) bool {
 	if r.key() != other.key() {
 		return false
@@ -46,7 +46,7 @@ func (r row) same(other row) bool {
 	return r.worker == nil || r.worker.ID == other.worker.ID
 }
 
-// matches says whether a filter, in lower case, finds the row.
+// matches reports whether a filter, in lower case, finds the row.
 func (r row) matches(filter string) bool {
 	text := r.name()
 	if r.worker != nil {
@@ -57,8 +57,8 @@ func (r row) matches(filter string) bool {
 	return strings.Contains(strings.ToLower(text), filter)
 }
 
-// rowsOf are the rows of the apps that a filter leaves: all workers of an app that it
-// finds, else those that it finds under their app's row.
+// rowsOf returns the rows that a filter leaves: of an app that it finds all workers, else the workers that it finds, below the
+// row of their app.
 func rowsOf(apps []control.App, filter string) (rows []row) {
 	filter = strings.ToLower(filter)
 	for _, a := range apps {
@@ -79,12 +79,12 @@ func rowsOf(apps []control.App, filter string) (rows []row) {
 	return rows
 }
 
-// sums are what the row of an app tells of its workers.
+// sums are the figures of a worker, or of all workers of an app together.
 type sums struct {
 	restarts, busy, connections int
 	cpu                         float64
 	rss                         int64
-	p50, p99                    float64 // of the slowest worker: percentiles have no sum
+	p50, p99                    float64 // of the slowest worker, as percentiles cannot be added
 }
 
 func sumsOf(a control.App) (s sums) {
@@ -101,8 +101,8 @@ func sumsOf(a control.App) (s sums) {
 	return s
 }
 
-// restore finds the row that was chosen in a new list: the same worker, else what has
-// its slot now, else its app, else what stands at its place.
+// restore returns the index of the row to choose in a new list: the same worker, else the worker in its slot, else its app,
+// else the row at the same index.
 func restore(rows []row, was row, at int) int {
 	slot, app := -1, -1
 	for i, r := range rows {

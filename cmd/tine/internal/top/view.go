@@ -11,7 +11,7 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// reverse is for the chosen row. It is marked by a sign too, for terminals without it.
+// reverse is for the chosen row, which has a > too: not all terminals have colours.
 const reverse term.Colour = "7"
 
 const keysText = "tab log  r reload  s scale  d drain  S stop  a start  / filter  ? help  q quit"
@@ -30,11 +30,11 @@ q ctrl+c         quit; an order that is under way goes on
 P99 are milliseconds, of about the last minute; of an app, its slowest worker's.
 CPU is of one CPU. REQ/S and ERR/S (500 and above) are of the last second.`
 
-// Lines that are always there: two of the head, the titles, the head of the log, the
-// event and the foot.
+// fixedLines is the number of lines that are always there: two of the head, the titles, the head of the log, the event and
+// the foot.
 const fixedLines = 6
 
-// View draws the whole screen: as many lines as it has, none wider than it.
+// View draws the whole screen: at most as many lines as the terminal has, none wider than it.
 func (m *model) View() tea.View {
 	v := tea.NewView(strings.Join(m.lines(), "\n"))
 	v.AltScreen = true
@@ -46,7 +46,7 @@ func (m *model) lines() []string {
 	lines = append(lines, m.logHead())
 	lines = append(lines, m.logWindow()...)
 	lines = append(lines, m.eventLine(), m.foot())
-	if over := len(lines) - m.height; over > 0 { // a tiny screen: the foot has the question
+	if over := len(lines) - m.height; over > 0 { // a tiny screen: the foot stays, as it has the question
 		lines = append(lines[:max(0, m.height-1)], lines[len(lines)-1])
 		lines = lines[:max(0, min(m.height, len(lines)))]
 	}
@@ -66,7 +66,7 @@ func (m *model) head() []string {
 	return []string{first, m.second()}
 }
 
-// second is the line of what is wrong, or of the sums.
+// second returns the second line: what is wrong, else the sums of all apps.
 func (m *model) second() string {
 	switch {
 	case m.ended:
@@ -96,7 +96,7 @@ func (m *model) second() string {
 	return text
 }
 
-// speed is a number per second.
+// speed returns a number a second in few characters.
 func speed(v float64) string {
 	switch {
 	case v <= 0:
@@ -107,7 +107,7 @@ func speed(v float64) string {
 	return term.Number(uint64(v + 0.5))
 }
 
-// shortMS is a time in milliseconds without its unit.
+// shortMS returns a number of milliseconds without the unit.
 func shortMS(ms float64) string {
 	switch {
 	case ms <= 0:
@@ -120,7 +120,7 @@ func shortMS(ms float64) string {
 	return term.Seconds(ms / 1000)
 }
 
-// room is what the list and the log share.
+// room is how many lines the list and the log share.
 func (m *model) room() int { return max(0, m.height-fixedLines) }
 
 func (m *model) listHeight() int {
@@ -128,7 +128,7 @@ func (m *model) listHeight() int {
 	if m.help {
 		return room
 	}
-	least := room / 3 // of the log
+	least := room / 3 // for the log
 	if m.inLog {
 		least = room * 2 / 3
 	}
@@ -137,8 +137,7 @@ func (m *model) listHeight() int {
 
 func (m *model) logHeight() int { return m.room() - m.listHeight() }
 
-// column is one after the name. Where the terminal is narrow, those with the
-// highest number go first.
+// column is a column right of the name. Where the terminal is narrow, the column with the highest drop is left out first.
 type column struct {
 	title string
 	width int
@@ -156,8 +155,7 @@ const (
 	leastBars = 10
 )
 
-// columns says which columns there is room for, and how wide the name and the
-// sparkline are; 0: no sparkline.
+// columns returns which columns there is room for, and the width of the name and of the sparkline; 0: no sparkline.
 func (m *model) columns() (shown []bool, name, spark int) {
 	shown = make([]bool, len(columns))
 	room := m.width - 1
@@ -201,7 +199,7 @@ func rowName(r row) string {
 	return fmt.Sprintf("  %d %d", r.worker.Slot, r.worker.PID)
 }
 
-// table is the titles and as many rows as there is room for, with the chosen one.
+// table returns the titles and as many rows as there is room for. The chosen one is among them.
 func (m *model) table() []string {
 	height := m.listHeight()
 	if m.help {
@@ -261,7 +259,7 @@ func (m *model) row(r row, chosen bool, shown []bool, name, spark int) string {
 	mark := " "
 	if chosen {
 		mark = ">"
-		paint = func(_ term.Colour, text string) string { return text } // the whole line has one
+		paint = func(_ term.Colour, text string) string { return text } // the whole line is reversed
 	}
 	style := term.Plain
 	if r.worker == nil {
@@ -282,7 +280,7 @@ func (m *model) row(r row, chosen bool, shown []bool, name, spark int) string {
 	return line
 }
 
-// pad makes text width columns wide.
+// pad makes text width columns wide, aligned at the left or at the right.
 func pad(text string, width int, right bool) string {
 	text = ansi.Truncate(text, width, "…")
 	fill := strings.Repeat(" ", max(0, width-ansi.StringWidth(text)))
@@ -316,8 +314,7 @@ func workerState(w control.Worker) term.Cell {
 	return term.Yellow.Cell(w.State)
 }
 
-// logHead is the line between the list and the log: whose log it is, and what else is
-// known of the chosen row.
+// logHead returns the line between the list and the log: the chosen row, and what the list does not show of it.
 func (m *model) logHead() string {
 	row, ok := m.selected()
 	if !ok {
@@ -378,7 +375,7 @@ func rolloutError(a control.App) string {
 	return a.Rollout.Error
 }
 
-// logWindow is what of the log there is room for.
+// logWindow returns the lines of the log that there is room for.
 func (m *model) logWindow() []string {
 	height := m.logHeight()
 	end := max(0, len(m.log)-max(0, min(m.logBack, len(m.log)-height)))
@@ -395,7 +392,6 @@ func (m *model) logWindow() []string {
 	for len(lines) < height {
 		lines = append(lines, "")
 	}
-	// A short list leaves room below the log, which is the log's: see listHeight.
 	return lines
 }
 
@@ -407,14 +403,14 @@ func (m *model) eventLine() string {
 	return first
 }
 
-// foot is the question, how an order goes on, a note, or the keys.
+// foot returns the last line: the question, else a note, else the newest order, else the keys.
 func (m *model) foot() string {
 	switch {
 	case m.prompt != nil && m.prompt.kind == promptYes:
 		return m.screen.Paint(term.Yellow, m.prompt.text+" y/N ")
 	case m.prompt != nil:
 		text := m.prompt.text + ": " + m.prompt.input + "_"
-		if more := ansi.StringWidth(text) - m.width; more > 0 { // what is typed must be seen
+		if more := ansi.StringWidth(text) - m.width; more > 0 { // cut at the left: what is typed stays visible
 			return m.screen.Paint(term.Yellow, ansi.TruncateLeft(text, more+1, "…"))
 		}
 		return m.screen.Paint(term.Yellow, text) + m.screen.Paint(term.Dim, " (enter: do it, esc: not)")

@@ -12,8 +12,9 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// Watch shows the master on the terminal s until the user quits or ctx ends, which is an error. st is its status now,
-// choose the apps of a status that are shown. Orders that are under way then are not waited for: the master goes on with them.
+// Watch shows a master on the terminal s until the user quits, or ctx ends, which is an error. st is its status now; choose
+// returns the apps of a status that are shown. Watch does not wait for orders that are under way: the master carries them
+// out, and Watch prints so.
 func Watch(ctx context.Context, of Master, st control.Status, choose func(control.Status) []control.App, s term.Screen) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -35,7 +36,7 @@ func Watch(ctx context.Context, of Master, st control.Status, choose func(contro
 	return nil
 }
 
-// Master is what the live view asks: a *control.Client.
+// Master is what Watch asks: a *control.Client.
 type Master interface {
 	Status(context.Context) (control.Status, error)
 	Do(context.Context, control.Order, func(control.Progress)) error
