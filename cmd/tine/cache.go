@@ -14,7 +14,7 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// maxValue is the most that a cached value can have, in bytes.
+// maxValue is the largest cached value that is sent to a master, in bytes.
 const maxValue = 64 << 20
 
 // valueTimeout bounds the transfer of one value.
@@ -32,7 +32,7 @@ func newCache() *cobra.Command {
 	return cmd
 }
 
-// ask is t.On where the master answers within valueTimeout.
+// ask is t.On with a time limit, valueTimeout, for finding the master and its answer.
 func ask(cmd *cobra.Command, t *target.Target, do func(context.Context, *target.Running) error) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), valueTimeout)
 	defer cancel()
@@ -102,8 +102,7 @@ func newCacheGet() *cobra.Command {
 	return cmd
 }
 
-// value is what cache get --json prints: the value as JSON if it is, else as a
-// string if it is text, else in base64.
+// value is what cache get --json prints: a value that is JSON as it is, another one that is text as a string, else in base64.
 type value struct {
 	control.CacheValue
 	Value  any    `json:"value,omitempty"`

@@ -59,7 +59,7 @@ func newMan() *cobra.Command {
 				return fmt.Errorf("cannot make the folder of the manual: %w", err)
 			}
 			root := cmd.Root()
-			// The same input, the same pages: the date that stays is SOURCE_DATE_EPOCH's.
+			// Without the tag the pages depend on the program and SOURCE_DATE_EPOCH only, so that builds are reproducible.
 			root.DisableAutoGenTag = true
 			if err := doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "tine", Manual: "Tine"}, dir); err != nil {
 				return fmt.Errorf("cannot write the manual to %s: %w", dir, err)

@@ -1,8 +1,8 @@
 package main
 
-// bashWords follows what cobra writes for bash, which takes the words of the line from
-// the package bash-completion, and fails at each Tab where that is not installed. Bash
-// itself also splits words at = and :; what no blank parts is put together again.
+// bashWords is appended to cobra's script for bash. That script takes the words of the line from the package
+// bash-completion, and fails at each Tab where it is not installed. Without it bash splits words at = and : too, so that
+// what stands between two blanks is put together again.
 const bashWords = `
 __tine_init_completion()
 {

@@ -154,7 +154,7 @@ func printChanges(out io.Writer, result control.ApplyResult) {
 	}
 }
 
-// describeChange is a change in one line. The master has hidden what is secret.
+// describeChange returns a change in one line. The master has replaced secret values.
 func describeChange(c control.Change) string {
 	was, is := c.Old, c.New
 	if was == "" {

@@ -12,7 +12,7 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// recent bounds the events and lines that describe shows.
+// recent is how many events and lines describe shows.
 const recent = 10
 
 func newDescribe() *cobra.Command {

@@ -16,22 +16,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// diagnosis is what this machine can do for Tine, for the user who asks.
+// diagnosis is what this machine can do for Tine, for the user of this process.
 type diagnosis struct {
 	Tine        string  `json:"tine"`
 	Go          string  `json:"go"`
 	System      string  `json:"system"` // such as linux/amd64
 	Kernel      string  `json:"kernel"`
 	UID         int     `json:"uid"`
-	CPUs        int     `json:"cpus"`                   // that the process may run on
+	CPUs        int     `json:"cpus"`                   // that this process may run on
 	CPUQuota    float64 `json:"cpu_quota,omitempty"`    // CPUs' worth of time; absent: no quota
-	Workers     int     `json:"workers"`                // of an app that does not say how many
+	Workers     int     `json:"workers"`                // of an app whose config has no number
 	MemoryLimit int64   `json:"memory_limit,omitempty"` // bytes; absent: no limit
 
-	Descriptors supervisor.Descriptors `json:"descriptors"` // how a master shares them out
+	Descriptors supervisor.Descriptors `json:"descriptors"` // how a master divides them
 
-	Masters      string              `json:"masters,omitempty"` // where those of this user are looked for
-	Steering     string              `json:"steering"`          // the kind that an app gets which asks for none
+	Masters      string              `json:"masters,omitempty"` // where the masters of this user are looked for
+	Steering     string              `json:"steering"`          // the kind for steering: auto
 	Capabilities []listen.Capability `json:"capabilities"`
 }
 
@@ -42,9 +42,9 @@ func newDoctor() *cobra.Command {
 		Short: "Say what this machine can do for Tine, and what it would need for more",
 		Long: `Say what this machine can do for Tine, and what it would need for more: each kind
 of steering and what it rests on, the CPUs, the memory, the file descriptors. What a kernel lets a process
-do depends on its user and capabilities: ask as the user who runs tine.
+do depends on its user and capabilities: run tine doctor as the user that tine runs as.
 
-The exit status is 0 whatever is found.`,
+The exit status is 0 whatever it finds.`,
 		Example: `  tine doctor
   tine doctor --json | jq .steering`,
 		Args: arguments(0, 0),
@@ -71,7 +71,7 @@ func diagnose(can []listen.Capability) diagnosis {
 	return d
 }
 
-// best is the first kind of steering that the machine has.
+// best returns the best kind of steering that this machine has.
 func best(can []listen.Capability) string {
 	for _, kind := range []string{supervisor.SteeringEBPF, supervisor.SteeringCBPF, supervisor.SteeringHash} {
 		for _, c := range can {
@@ -125,7 +125,7 @@ func (d diagnosis) print(w term.Screen) {
 	_ = table.Flush() // the screen remembers what fails
 }
 
-// shared tells what may have how many descriptors.
+// shared returns how many descriptors are for what.
 func shared(d supervisor.Descriptors) string {
 	return fmt.Sprintf("%d: %d for large cached values, %d for the control socket, %d for each of health, metrics and dashboard; %d for workers and their sockets",
 		d.Limit, d.Values, d.Control, d.Askers, d.Workers)
@@ -134,11 +134,11 @@ func shared(d supervisor.Descriptors) string {
 func meaning(steering string) string {
 	switch steering {
 	case supervisor.SteeringEBPF:
-		return "ebpf: the kernel counts, and picks for each connection the worker that the policy says"
+		return "ebpf: the kernel counts, and picks a worker for each connection by the policy"
 	case supervisor.SteeringCBPF:
 		return "cbpf: the kernel picks at random among the workers with room, which the master measures"
 	case supervisor.SteeringHash:
 		return "hash: the kernel picks blindly"
 	}
-	return steering + ": one socket for all workers, and whoever is first takes the connection"
+	return steering + ": one socket for all workers; the first worker that accepts gets the connection"
 }

@@ -22,9 +22,9 @@ func variableOf(flag string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// fromEnvironment sets each flag that was not given from its variable. With a config
-// file, those that describe an app are left alone: the file says it. They are read all
-// the same, so that a wrong one is found now and not when the file goes.
+// fromEnvironment sets each flag that is not on the command line from its variable. With a config file the variables that
+// describe an app have no effect, but a wrong value of theirs is an error too: it would be found only later, without the
+// file.
 func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) (err error) {
 	set := func(to *pflag.FlagSet, flag *pflag.Flag) {
 		name := variableOf(flag.Name)
@@ -57,16 +57,16 @@ func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) (
 
 func isAppFlag(name string) bool { return slices.Contains(appFlags, name) }
 
-// ownVariables are those of Tine that are no flag's: between its processes, and for
-// workers; envHook are for hooks, in which a tine may be started.
+// ownVariables and ownPrefixes are variables of Tine that belong to no flag: between its processes, and for workers.
+// hookVariable are for hooks, which may start a tine.
 var (
 	ownVariables = []string{"TINE_APP", "TINE_GENERATION", "TINE_SLOT", "TINE_CHANNEL_FD", "TINE_LIFELINE_FD", envStart, envFolder, envCheck, claim.EnvWorld}
 	ownPrefixes  = []string{"TINE_KEEPER_", "TINE_TEST"}
 	hookVariable = []string{"TINE_WORKER", "TINE_PID", "TINE_EXIT_CODE", "TINE_SIGNAL"}
 )
 
-// uselessVariables says which variables that look like Tine's do nothing, each in one
-// line: those that no flag has, and those of an app beside a config file.
+// uselessVariables returns a line for each variable that looks like one of Tine's and has no effect: no flag has it, or it
+// describes an app and there is a config file.
 func uselessVariables(flags *pflag.FlagSet, environ []string) (lines []string) {
 	known := map[string]string{} // flag by variable
 	flags.VisitAll(func(f *pflag.Flag) {
@@ -101,7 +101,7 @@ func uselessVariables(flags *pflag.FlagSet, environ []string) (lines []string) {
 	return lines
 }
 
-// warnOfVariables says so once, in the process that a person has started.
+// warnOfVariables prints these lines in the process that a person has started: not below a keeper, nor in an upgrade.
 func warnOfVariables(cmd *cobra.Command, to io.Writer) {
 	if keeper.PID() != 0 || handover.HasParent() {
 		return

@@ -76,19 +76,19 @@ newest 4,096 events.`,
 	}
 	t.Define(cmd, true)
 	flags := cmd.Flags()
-	flags.BoolVarP(&follow, "follow", "f", false, "go on with what happens, until Ctrl-C or the end of tine")
-	flags.VarP(&last, "last", "n", "the newest so many, or all")
+	flags.BoolVarP(&follow, "follow", "f", false, "print new events too, until Ctrl-C or the end of tine")
+	flags.VarP(&last, "last", "n", "how many events, the newest, or all")
 	flags.BoolVar(&asJSON, "json", false, "print one JSON document a line")
 	return cmd
 }
 
-// followed reads a stream that goes on until its master ends, and then all that the next one has, if another comes. The
-// end of the last one is no error.
+// followed reads a stream until its master ends and then, from the beginning (next), the stream of the master that follows,
+// if there is one. The end of the last master is not an error.
 func followed(cmd *cobra.Command, r *target.Running, read func(next bool) error) error {
 	pid := r.Seen.PID
 	for next := false; ; next = true {
 		err := read(next)
-		r.Close() // the connections to the old one
+		r.Close() // the connections to the old master
 		ctx, cancel := context.WithTimeout(cmd.Context(), target.AnswerTimeout)
 		now, gone := r.Status(ctx)
 		cancel()
@@ -103,7 +103,7 @@ func followed(cmd *cobra.Command, r *target.Running, read func(next bool) error)
 	}
 }
 
-// appsOrAll is the set of the apps that a name means, nil for all of the master.
+// appsOrAll returns the set of the apps that a name means; nil for all of the master.
 func appsOrAll(st control.Status, name string) (map[string]bool, error) {
 	apps, err := target.Chosen(st, name)
 	if err != nil || name == "" || name == target.All {

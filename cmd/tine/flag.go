@@ -8,10 +8,10 @@ import (
 	"github.com/tinehq/tine/supervisor/config/file"
 )
 
-// off is what a limit that does not apply is called, in flags as in config files.
+// off turns a limit off, in flags and in config files.
 const off = "off"
 
-// optional is a flag for a duration that can be off, which is 0.
+// optional is a flag for a duration, or off, which is 0.
 type optional time.Duration
 
 func (o *optional) Set(text string) error {
@@ -36,7 +36,7 @@ func (o *optional) String() string {
 
 func (o *optional) Type() string { return "duration" }
 
-// size is a flag for a number of bytes that can be off, which is 0.
+// size is a flag for a number of bytes, or off, which is 0.
 type size int64
 
 func (s *size) Set(text string) error {

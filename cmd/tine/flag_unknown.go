@@ -10,11 +10,10 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// otherFlags are flags that other process managers have, by their own name.
+// otherFlags are flags of other process managers, with the flag of tine that does the same.
 var otherFlags = map[string]string{"i": "workers", "instances": "workers", "max-memory-restart": "max-rss", "lines": "last"}
 
-// badFlag is the error of a flag that a verb does not take: the nearest that it has is
-// named.
+// badFlag adds to the error of an unknown flag the one that was probably meant, and where the help is.
 func badFlag(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
@@ -29,7 +28,7 @@ func badFlag(cmd *cobra.Command, err error) error {
 	return term.Usagef("%w (see %s --help)", err, cmd.CommandPath())
 }
 
-// nearestFlag is the one that was probably meant by name, or nil.
+// nearestFlag returns the flag that was probably meant by name; nil: there is none.
 func nearestFlag(flags *pflag.FlagSet, name string) *pflag.Flag {
 	if f := flags.Lookup(otherFlags[name]); f != nil {
 		return f

@@ -11,11 +11,11 @@ import (
 	"github.com/tinehq/tine/supervisor"
 )
 
-// fromVariable marks a flag whose value is that of its environment variable.
+// fromVariable is the annotation of a flag that was set from its environment variable.
 const fromVariable = "tine-variable"
 
-// blameFlags says of each fault of a config which flag, or which variable, has said it: that is a wrong command line. Faults
-// that no flag has said, as those of a config file, make the error what it was.
+// blameFlags names for each fault of a config the flag or the variable that it comes from, which makes it the error of a wrong
+// command line. If a fault comes from a config file, err stays as it is.
 func blameFlags(flags *pflag.FlagSet, c *supervisor.Config, err error) error {
 	var all *supervisor.ConfigErrors
 	if !errors.As(err, &all) || len(c.Apps) == 0 {
@@ -36,9 +36,10 @@ func blameFlags(flags *pflag.FlagSet, c *supervisor.Config, err error) error {
 	return term.Usagef("%s (see tine run --help)", strings.Join(lines, "; "))
 }
 
-// flagOf is the flag of tine run that says what is at a path of a config; empty: none does. app is the one of a command line.
+// flagOf returns the name of the flag that sets what is at a path of a config; empty: there is none. app is the name of the
+// app of the command line.
 func flagOf(path, app string) string {
-	for _, name := range []string{app, strconv.Quote(app)} { // as a path has it that would have one dot too many
+	for _, name := range []string{app, strconv.Quote(app)} { // a path quotes a name with a dot
 		if rest, ok := strings.CutPrefix(path, "apps."+name); ok && rest == "" {
 			return "name"
 		} else if key, below := strings.CutPrefix(rest, "."); ok && below && isAppFlag(flagNamed(key)) {
@@ -54,7 +55,7 @@ func flagOf(path, app string) string {
 	return ""
 }
 
-// flagNamed is what a flag for a key of a config is called: listen for listen[1], log-file for log.file.
+// flagNamed returns the name of the flag for a key of a config: listen for listen[1], log-file for log.file.
 func flagNamed(key string) string {
 	name, _, _ := strings.Cut(key, "[")
 	return strings.NewReplacer(".", "-", "_", "-").Replace(name)

@@ -13,23 +13,23 @@ import (
 )
 
 const (
-	// goOnTimeout bounds how long an order is followed on another master than the one that it was given to.
+	// goOnTimeout bounds how long an order is followed on the master that comes after the one that got it.
 	goOnTimeout = 10 * time.Minute
-	// goOnPace is how often that one is asked.
+	// goOnPace is how often that master is asked.
 	goOnPace = 100 * time.Millisecond
 )
 
-// goOn follows an order whose master has ended before it was over, on the one that has come after it: that goes on with
-// what the old one had begun. nil: it was done.
+// goOn follows an order whose master ended before the order did, on the next master, which carries out what the old one had
+// begun. nil: the order is done.
 func (o *orders) goOn(ctx context.Context, r *target.Running, order control.Order, p *term.Progress, cut *control.CutError) error {
 	ctx, cancel := context.WithTimeout(ctx, goOnTimeout)
 	defer cancel()
-	r.Close() // the connections to the old one
+	r.Close() // the connections to the old master
 	said := ""
 	late := time.Now().Add(target.MasterWait)
 	for {
 		now, err := r.Status(ctx)
-		if errors.Is(err, control.ErrNotRunning) && time.Now().Before(late) { // as while the master becomes the keeper
+		if errors.Is(err, control.ErrNotRunning) && time.Now().Before(late) { // a master that becomes the keeper does not answer meanwhile
 			select {
 			case <-time.After(target.MasterPace):
 				continue
@@ -67,11 +67,11 @@ func (o *orders) goOn(ctx context.Context, r *target.Running, order control.Orde
 	}
 }
 
-// errUnknown says that what runs does not tell whether an order was done.
+// errUnknown: the status of the next master does not show whether an order was done.
 var errUnknown = errors.New("whether it was done cannot be told: see tine status and tine events")
 
-// judge tells by what ran before an order and what runs now, below another master, whether it is over, and how far it
-// is if not.
+// judge decides by the status before an order and the status now, of another master, whether the order is done (over), or how
+// far it is (what). An error says that it failed or was lost.
 func judge(order control.Order, before, now control.Status) (over bool, what string, err error) {
 	judged := false
 	for _, old := range before.Apps {
@@ -83,7 +83,7 @@ func judge(order control.Order, before, now control.Status) (over bool, what str
 			return false, "", fmt.Errorf("app %s is gone", old.Name)
 		}
 		if order.App == "" && (old.State != control.AppRunning || old.OneShot) {
-			continue // an order to all passes over it
+			continue // an order to all apps leaves it out
 		}
 		judged = true
 		done, far, err := judgeApp(order, old, now.Apps[i])
@@ -167,7 +167,7 @@ func judgeApp(order control.Order, old, now control.App) (done bool, far string,
 	return false, "", errUnknown
 }
 
-// holds says whether a slot has a worker, or is itself, in that state.
+// holds reports whether a slot, or its worker, is in that state.
 func holds(a control.App, slot int, state string) bool {
 	return slices.ContainsFunc(a.Workers, func(w control.Worker) bool { return w.Slot == slot && w.State == state })
 }

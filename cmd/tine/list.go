@@ -52,7 +52,7 @@ where there is none.`,
 	return cmd
 }
 
-// entry is a master in the JSON of ls: its status document and where it listens.
+// entry is a master in the JSON of ls: its status document and its control socket.
 type entry struct {
 	Control string `json:"control"`         // path of its socket
 	Error   string `json:"error,omitempty"` // why it did not answer
@@ -107,7 +107,7 @@ func listTable(all []*target.Candidate) *term.Table {
 	return t
 }
 
-// readyOf is - for an app that is through: nothing of it is to be ready.
+// readyOf returns how many workers are ready of how many; "-" for an app that has finished.
 func readyOf(a control.App) string {
 	if a.State == control.AppFinished {
 		return "-"
@@ -177,7 +177,7 @@ func printStatus(s term.Screen, st control.Status) {
 	}
 }
 
-// appTrouble is what is wrong with an app, in one line.
+// appTrouble returns what is wrong with an app, in one line; empty: nothing.
 func appTrouble(a control.App) string {
 	switch {
 	case a.Error != "":
@@ -188,7 +188,7 @@ func appTrouble(a control.App) string {
 	return ""
 }
 
-// nextRun is when an app's schedule is due, by the clock that the schedule goes by; "": it has none.
+// nextRun returns when an app's schedule is due, in the time zone of the schedule; empty: it has none.
 func nextRun(a control.App, now time.Time) string {
 	if a.NextRun == nil {
 		return ""

@@ -43,7 +43,7 @@ lines of each app, whatever files they go to.`,
 				q.Slot = &slot
 			}
 			q.Since, q.Follow = since.Time, follow
-			many := len(apps) > 1 // which a query cannot say: all are asked for, and chosen here
+			many := len(apps) > 1 // a query has one app or all: ask for all, and choose here
 			q.Last = last.query(cmd.Flags().Changed("last") || since.IsZero() && q.Grep == "" && !many)
 			s := term.NewScreen(cmd.OutOrStdout())
 			read := func(next bool) error {
@@ -69,11 +69,11 @@ lines of each app, whatever files they go to.`,
 	}
 	t.Define(cmd, true)
 	flags := cmd.Flags()
-	flags.BoolVarP(&follow, "follow", "f", false, "go on with what comes, until Ctrl-C or the end of tine")
-	flags.VarP(&last, "last", "n", "the newest so many lines, or all; all is the default with --since and --grep")
+	flags.BoolVarP(&follow, "follow", "f", false, "print new lines too, until Ctrl-C or the end of tine")
+	flags.VarP(&last, "last", "n", "how many lines, the newest, or all; all is the default with --since and --grep")
 	wholeVar(flags, &slot, "slot", "", 0, "only of this slot")
 	flags.StringVar(&q.Stream, "stream", "", "only of stdout, stderr or master")
-	flags.Var(&since, "since", "only what is not older: 10m, or 2006-01-02T15:04:05Z")
+	flags.Var(&since, "since", "only lines that are not older: 10m, or 2006-01-02T15:04:05Z")
 	flags.StringVar(&q.Grep, "grep", "", "only lines that `RE2` is found in")
 	flags.BoolVarP(&times, "times", "t", false, "with the time of each line")
 	flags.BoolVar(&asJSON, "json", false, "print one JSON document a line")
@@ -108,7 +108,7 @@ func (l *lines) String() string {
 
 func (l *lines) Type() string { return "number" }
 
-// query is the number as control.LogQuery has it; all, where it does not count.
+// query returns the number for control.LogQuery.Last; without counts that of all lines.
 func (l lines) query(counts bool) int {
 	switch {
 	case !counts || l < 0:
@@ -119,7 +119,7 @@ func (l lines) query(counts bool) int {
 	return int(l)
 }
 
-// moment is a flag for a point in time: how long ago, or a time itself.
+// moment is a flag for a point in time: how long ago it was, or a date and time.
 type moment struct{ time.Time }
 
 func (m *moment) Set(text string) error {

@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	keeper.Main() // the process that becomes a keeper goes no further
+	keeper.Main() // does not return in a process that becomes a keeper
 	os.Exit(run(os.Args[1:]))
 }
 
@@ -24,14 +24,14 @@ func run(args []string) int {
 	root.SetArgs(negativeNumbers(args))
 	err := root.ExecuteContext(context.Background())
 	var ended *supervisor.ExitError
-	if errors.As(err, &ended) { // its log line has said why
+	if errors.As(err, &ended) { // the reason is in its log
 		return ended.Code
 	}
 	return term.Report(os.Stderr, err)
 }
 
 func newRoot() *cobra.Command {
-	cobra.EnableCommandSorting = false // the help has them in the order of their use
+	cobra.EnableCommandSorting = false // the help lists them in the order below
 	root := &cobra.Command{
 		Use:     "tine",
 		Version: versionText(),
@@ -89,7 +89,8 @@ func group(root *cobra.Command, id string, commands ...*cobra.Command) {
 	}
 }
 
-// answer prints document as JSON, or what text prints for people. Its error says that not all could be written.
+// answer prints the answer of a command: document as JSON, or what text prints for people. An answer that cannot be written
+// is an error.
 func answer(cmd *cobra.Command, asJSON bool, document any, text func(term.Screen)) error {
 	s := term.NewScreen(cmd.OutOrStdout())
 	if asJSON {
@@ -99,7 +100,7 @@ func answer(cmd *cobra.Command, asJSON bool, document any, text func(term.Screen
 	return s.Failed()
 }
 
-// arguments checks their number: a wrong one is an error of usage. most < 0: no bound.
+// arguments makes the check of the number of arguments. most < 0: no bound.
 func arguments(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) >= least && (most < 0 || len(args) <= most) {
@@ -118,7 +119,7 @@ func arguments(least, most int) cobra.PositionalArgs {
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {
-	cmd.SuggestionsMinimumDistance = 2 // cobra's own default, which it sets only where it answers itself
+	cmd.SuggestionsMinimumDistance = 2 // cobra's own default, which it sets only for its own message
 	err := fmt.Errorf("unknown command %q for %s", name, cmd.CommandPath())
 	if near := cmd.SuggestionsFor(name); len(near) > 0 {
 		err = fmt.Errorf("%w: did you mean %q?", err, near[0])

@@ -12,7 +12,7 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// orders is what the verbs that change something have in common.
+// orders is what the commands have in common that change something.
 type orders struct {
 	target.Target
 	json   bool
@@ -23,11 +23,11 @@ type orders struct {
 func (o *orders) define(cmd *cobra.Command, withApp bool) {
 	o.Target.Define(cmd, withApp)
 	cmd.Flags().BoolVar(&o.json, "json", false, "print each step as one JSON document a line")
-	cmd.Flags().StringVar(&o.reason, "reason", "", "`TEXT` to be told in the events")
+	cmd.Flags().StringVar(&o.reason, "reason", "", "`TEXT` for the events")
 }
 
-// give has orders carried out one after the other and shows their steps. The first
-// that fails is the last. done makes the line that says so of one that is done.
+// give sends orders to a master, one after the other, and shows their steps. It ends at the first that fails. done returns the
+// line that is printed after an order.
 func (o *orders) give(cmd *cobra.Command, r *target.Running, all []control.Order, done func(control.Order) string) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -52,7 +52,7 @@ func (o *orders) give(cmd *cobra.Command, r *target.Running, all []control.Order
 	return nil
 }
 
-// each is an order for each app that a name means: one for all where it means all.
+// each returns an order for each app that o.App means, or one order for all apps.
 func (o *orders) each(r *target.Running, order control.Order) ([]control.Order, error) {
 	apps, err := target.Chosen(r.Seen, o.App)
 	if err != nil {
@@ -106,7 +106,7 @@ func newRollback() *cobra.Command {
 		Long: `Replace the workers one at a time by those of the release before the last reload, with no
 request lost, and wait for the end. That is the program, also where its file was replaced
 or removed since, its arguments, folder and environment: tine describe shows both
-releases, and what of them is read from disk all the same. Said again, it goes forward.
+releases, and what of them is read from disk all the same. A second rollback goes forward.
 The next reload takes what is on disk. Without APP: all apps that have a release before.
 Where there is none the exit status is 1.`,
 		Example: `  tine rollback
@@ -121,8 +121,8 @@ Where there is none the exit status is 1.`,
 	return cmd
 }
 
-// whole gives an order to each app that is named, or to all. An order for a slot, a restart and a signal are for all apps
-// only by the name "all": without a name the master must run one app.
+// whole gives an order to each app that args or -a means. Without a name that is all apps, but for a restart, a signal and an
+// order for a slot, where the master must run only one app. did is printed after each.
 func (o *orders) whole(cmd *cobra.Command, args []string, order control.Order, did string) error {
 	return o.On(cmd.Context(), args, func(r *target.Running) error {
 		if order.Slot != nil || o.App == "" && (order.Verb == control.VerbRestart || order.Verb == control.VerbSignal) {

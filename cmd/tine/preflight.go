@@ -15,16 +15,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// preflightTimeout bounds each of the two programs that are run before an upgrade. A test
-// has less patience.
+// preflightTimeout bounds each of the two programs that are run before an upgrade. Tests shorten it.
 var preflightTimeout = 10 * time.Second
 
-// maxPreflight is how much is read of what they say, in bytes.
+// maxPreflight is how much of their output is read, in bytes.
 const maxPreflight = 64 << 10
 
-// preflight tries whether binary is a tine that could go on with what this process runs:
-// it tells its version, and takes the command line of this process. The config that it goes on with is the one that runs,
-// so that what is on disk does not matter; one of before that was so has it read now. Nothing is left of what it has started.
+// preflight checks that binary is a tine that can follow this master: it prints its version, and accepts the command line of
+// this process. A new master takes over the config that runs, so that the file on disk is not read; a binary of a version
+// without --check for that reads it. All processes that preflight starts have ended when it returns.
 func preflight(ctx context.Context, binary string) (version string, err error) {
 	defer func() {
 		if err != nil {
@@ -37,7 +36,7 @@ func preflight(ctx context.Context, binary string) (version string, err error) {
 	case os.Getpid() == 1:
 		return "", errors.New("this master is PID 1, with whose end all others end: that takes a keeper, --keeper=auto")
 	case errors.As(err, &path):
-		return "", path.Err // the path is said already
+		return "", path.Err // the message has the path already
 	case err != nil:
 		return "", err
 	case !info.Mode().IsRegular():
@@ -60,7 +59,7 @@ func preflight(ctx context.Context, binary string) (version string, err error) {
 	return firstLine(version), nil
 }
 
-// checkArgs are those of the process that checks the config of a master with args.
+// checkArgs returns the arguments that check a config, for a master with args.
 func checkArgs(args []string) []string {
 	if i := slices.Index(args, "run"); i >= 0 {
 		return slices.Insert(slices.Clone(args), i+1, "--check")
@@ -68,7 +67,7 @@ func checkArgs(args []string) []string {
 	return append([]string{"run", "--check"}, args...)
 }
 
-// try runs a program that has nobody to wait for. Its error says what it has said.
+// try runs a program within preflightTimeout, and kills its process group at the end. The error has the reason that it printed.
 func try(ctx context.Context, binary string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, preflightTimeout)
 	defer cancel()
@@ -78,10 +77,10 @@ func try(ctx context.Context, binary string, args ...string) (string, error) {
 	cmd.Stdout, cmd.Stderr = out, stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second // a child of it may hold its output
+	cmd.WaitDelay = time.Second // one of its children may hold the pipe
 	err := cmd.Run()
 	if cmd.Process != nil {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it has left
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // the children that it has left
 	}
 	var exit *exec.ExitError
 	var path *os.PathError
@@ -100,7 +99,7 @@ func try(ctx context.Context, binary string, args ...string) (string, error) {
 	return out.String(), nil
 }
 
-// head keeps the first of what is written.
+// head keeps the first maxPreflight bytes that are written to it.
 type head struct{ bytes.Buffer }
 
 func (h *head) Write(p []byte) (int, error) {
@@ -113,8 +112,8 @@ func firstLine(text string) string {
 	return line[:min(len(line), 200)]
 }
 
-// whatFor is the line that says why a program has ended: the one of a tine, before what that shows of a config file, else
-// the last.
+// whatFor returns the line of text that says why a program ended: the line of a tine, without the part of a config file below
+// it, else the last line.
 func whatFor(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	for _, line := range lines {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// polled waits until there is no process pid, where nothing tells of its end.
+// polled is endOf where the system has no event for the end of another process.
 func polled(pid int) func(context.Context) error {
 	return func(ctx context.Context) error {
 		tick := time.NewTicker(20 * time.Millisecond)

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// endOf prepares to wait for the end of a process that is no child. It is to be
-// called while the process surely runs, because a pid may be used again.
+// endOf returns a function that waits for the end of a process that is not a child of this one. Call endOf while the process
+// runs for certain, because its PID may be used again.
 func endOf(pid int) func(context.Context) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -17,7 +17,7 @@ func endOf(pid int) func(context.Context) error {
 	return func(ctx context.Context) error {
 		defer unix.Close(fd)
 		for {
-			// A pidfd can be read when the process has ended, a zombie too: pidfd_open(2).
+			// A pidfd becomes readable when the process has ended, also as a zombie: pidfd_open(2).
 			n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int((50 * time.Millisecond).Milliseconds()))
 			switch {
 			case n > 0:

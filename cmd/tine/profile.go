@@ -20,9 +20,9 @@ import (
 )
 
 const (
-	// profilePatience is what the answer may take beyond what is measured.
+	// profilePatience is how long the answer may take, beyond the time that is measured.
 	profilePatience = 30 * time.Second
-	// maxProfileAnswer is the most that is taken of an answer, in bytes.
+	// maxProfileAnswer is the largest answer that is read, in bytes.
 	maxProfileAnswer = 256 << 20
 )
 
@@ -39,8 +39,8 @@ worker. It goes to standard output, unless that is a terminal, in the format of
 pprof: each sample has the labels slot and worker (pprof -tagfocus 'slot=^1$').
 
 KIND is one of ` + strings.Join(metrics.ProfileKinds(), ", ") + `. A trace is
-of one slot, for go tool trace. Block and mutex tell little of programs that do not
-have them on: with --seconds they are turned on for that time.`,
+of one slot, for go tool trace. The profiles block and mutex are nearly empty for programs
+that do not turn them on: with --seconds they are turned on for that time.`,
 		Example: `  tine profile web cpu --seconds 10 > cpu.pb.gz
   go tool pprof -http : cpu.pb.gz
   tine profile web heap -o heap.pb.gz
@@ -89,7 +89,7 @@ have them on: with --seconds they are turned on for that time.`,
 	return cmd
 }
 
-// profileQuery is what the master is asked, and how long it takes at least.
+// profileQuery returns the query for the master, and how long the measurement takes.
 func profileQuery(cmd *cobra.Command, kind string, count, slot int) (url.Values, time.Duration, error) {
 	kinds := metrics.ProfileKinds()
 	if !slices.Contains(kinds, kind) {
@@ -137,7 +137,7 @@ func profileOf(ctx context.Context, c *control.Client, query url.Values) ([]byte
 	return data, nil
 }
 
-// sayMissing tells which workers are not in a profile.
+// sayMissing prints which workers are not in a profile.
 func sayMissing(w io.Writer, kind string, data []byte) {
 	if kind == metrics.ProfileTrace {
 		return
@@ -154,7 +154,7 @@ func sayMissing(w io.Writer, kind string, data []byte) {
 	}
 }
 
-// completeProfile offers the apps and kinds first, then the kinds.
+// completeProfile completes an app or a kind, and after an app a kind.
 func completeProfile(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 	kinds := metrics.ProfileKinds()
 	switch len(args) {

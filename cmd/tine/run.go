@@ -38,8 +38,7 @@ type runFlags struct {
 	check                                             bool
 }
 
-// Flags that describe the one app of a command line: a config file says it all
-// itself.
+// appFlags describe the one app of a command line. They cannot be used with a config file.
 var appFlags = []string{"listen", "workers", "name", "cache", "restart", "rollout",
 	"ready-timeout", "drain-delay", "drain-timeout", "kill-after", "policy", "steering", "standby",
 	"stall-timeout", "request-timeout", "max-requests", "max-age", "max-rss"}
@@ -56,8 +55,8 @@ ready: see go doc of that package. Others are ended after --ready-timeout.
 Signals: USR2 rolls, HUP reads the config again, TTIN and TTOU add and remove a
 worker, USR1 reopens the log file; TERM, INT and QUIT stop gracefully, a second
 one stops at once (during --stop-delay it ends that). Above the master is a keeper, which
-has the PID that is seen from outside, passes signals on, and brings the master back when
-that dies: see --keeper. Each flag can be given as an environment variable too:
+has the PID that is seen from outside, passes signals on, and starts the master again when
+it dies: see --keeper. Each flag can be given as an environment variable too:
 --drain-timeout as TINE_DRAIN_TIMEOUT.`,
 		Example: `  tine run -c tine.yaml                    # or: tine run tine.yaml
   tine run -l :7000 -n 4 -- ./server --verbose
@@ -70,7 +69,7 @@ that dies: see --keeper. Each flag can be given as an environment variable too:
 			if err := fromEnvironment(cmd.Flags(), os.LookupEnv); err != nil {
 				return err
 			}
-			workingFolder() // before anything else looks where it is
+			workingFolder() // first of all: it may execute the program anew
 			load := func() (*supervisor.Config, error) { return f.load(cmd.Flags(), args) }
 			upgrade, err := supervisor.ParseUpgradeSignal(f.upgradeSignal)
 			if err != nil {
@@ -95,14 +94,14 @@ that dies: see --keeper. Each flag can be given as an environment variable too:
 	cmd.DisableFlagsInUseLine = true
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.SetInterspersed(false) // what follows the command is the command's
+	flags.SetInterspersed(false) // flags after the command belong to the command
 	f.define(flags)
 	flags.BoolVar(&f.check, "check", false, "only say whether the flags and the config file are right: exit status 0")
 	completeFlags(cmd)
 	return cmd
 }
 
-// define makes the flags, with the defaults of an app.
+// define adds the flags, with the defaults of an app.
 func (f *runFlags) define(flags *pflag.FlagSet) {
 	d := config.NewApp("defaults")
 	flags.StringVarP(&f.config, "config", "c", "", "config `FILE`")
@@ -112,36 +111,36 @@ func (f *runFlags) define(flags *pflag.FlagSet) {
 	flags.StringVar(&f.name, "name", "", "`NAME` of the app and its master (default: the command's); with a config file of the master (default: what the file says)")
 	flags.StringArrayVar(&f.cache, "cache", nil, "cached value, as `KEY=exec:COMMAND@5s`, KEY=file:PATH@5s or KEY=sql:sqlite:FILE:QUERY@5s; may be repeated")
 	flags.StringVar(&f.restart, "restart", d.Restart, "on-failure, always or never")
-	flags.StringVar(&f.rollout, "rollout", d.Rollout, "surge, or stop_first where there is no room for one worker more")
+	flags.StringVar(&f.rollout, "rollout", d.Rollout, "surge, or stop_first if there is no memory for one more worker")
 	spanVar(flags, &f.readyTimeout, "ready-timeout", d.ReadyTimeout, "from a worker's start to ready")
-	spanVar(flags, &f.drainDelay, "drain-delay", d.DrainDelay, "at most so long kept-alive connections are asked to close")
-	spanVar(flags, &f.drainTimeout, "drain-timeout", d.DrainTimeout, "after that, at most so long for requests in flight")
+	spanVar(flags, &f.drainDelay, "drain-delay", d.DrainDelay, "how long at most idle connections are asked to close")
+	spanVar(flags, &f.drainTimeout, "drain-timeout", d.DrainTimeout, "how long at most, after that, requests in flight may take")
 	spanVar(flags, &f.killAfter, "kill-after", d.KillAfter, "from SIGTERM to SIGKILL")
 	flags.StringVar(&f.policy, "policy", d.Policy, "which worker gets a new connection: least (busy), round-robin, random, hash, client-ip or cpu")
-	flags.StringVar(&f.steering, "steering", d.Steering, "the best kind of steering to use: auto, ebpf, cbpf or hash (see tine doctor)")
-	wholeVar(flags, &f.standby, "standby", "", d.Standby, "workers more that are started and wait to take the place of one that ends")
+	flags.StringVar(&f.steering, "steering", d.Steering, "the best kind of steering that may be used: auto, ebpf, cbpf or hash (see tine doctor)")
+	wholeVar(flags, &f.standby, "standby", "", d.Standby, "further workers that are started and wait to take the place of one that ends")
 	f.stallTimeout, f.requestTimeout = optional(d.StallTimeout), optional(d.RequestTimeout)
 	f.maxAge, f.maxRSS = optional(d.MaxAge), size(d.MaxRSS)
-	flags.Var(&f.stallTimeout, "stall-timeout", "a worker that is stalled for so long is replaced, or off")
-	flags.Var(&f.requestTimeout, "request-timeout", "a worker with a request in flight for so long is replaced, or off")
-	wholeVar(flags, &f.maxRequests, "max-requests", "", d.MaxRequests, "a worker is replaced after so many requests; 0: never")
-	flags.Var(&f.maxAge, "max-age", "a worker is replaced after being ready for so long, or off")
-	flags.Var(&f.maxRSS, "max-rss", "a worker with so much resident memory is replaced, as 256MiB, or off")
+	flags.Var(&f.stallTimeout, "stall-timeout", "how long a worker may be stalled before it is replaced, or off")
+	flags.Var(&f.requestTimeout, "request-timeout", "how long a request may be in flight before its worker is replaced, or off")
+	wholeVar(flags, &f.maxRequests, "max-requests", "", d.MaxRequests, "after how many requests a worker is replaced; 0: never")
+	flags.Var(&f.maxAge, "max-age", "how long a worker is ready before it is replaced, or off")
+	flags.Var(&f.maxRSS, "max-rss", "at how much resident memory a worker is replaced, as 256MiB, or off")
 	flags.StringVar(&f.logFormat, "log-format", "", "auto, text or json (default auto: text on a terminal)")
 	flags.StringVar(&f.logLevel, "log-level", "", "trace, debug, info, warn or error (default info)")
 	flags.StringVar(&f.logFile, "log-file", "", "`FILE` for the log and the workers' output; reopened on SIGUSR1")
 	flags.StringVar(&f.health, "health", "", "`ADDRESS` for GET /healthz and GET /readyz, as :8086 (default: nowhere)")
-	spanVar(flags, &f.stopDelay, "stop-delay", 0, "from SIGTERM to the first drain; /readyz says no meanwhile, and a second SIGTERM skips it")
-	flags.Var(&f.stopTimeout, "stop-timeout", "a stop is over before this time, at which whoever stops Tine kills it; auto: 10s as PID 1, else off")
+	spanVar(flags, &f.stopDelay, "stop-delay", 0, "from SIGTERM to the first drain; /readyz fails meanwhile, and a second SIGTERM skips it")
+	flags.Var(&f.stopTimeout, "stop-timeout", "a stop ends before this time, at which the system kills Tine; auto: 10s as PID 1, else off")
 	flags.StringVar(&f.control, "control", "", "`PATH` of the control socket or its folder, or off (default: where tine ls finds it)")
 	flags.StringVar(&f.upgradeSignal, "upgrade-signal", "", "`NAME` of a signal that does what tine upgrade does, as PWR or RTMIN+1 (default: none)")
 	f.keeper, f.watchdog = keeperAuto, optional(watchdogDefault)
-	flags.Var(&f.keeper, "keeper", "a process above the master that brings it back when it dies: auto, on or off (auto: on, but not below a systemd that stores descriptors)")
-	flags.Var(&f.watchdog, "watchdog", "the keeper ends and brings back a master that hangs for so long, or off")
+	flags.Var(&f.keeper, "keeper", "a process above the master that starts it again when it dies: auto, on or off (auto: on, but not below a systemd that stores descriptors)")
+	flags.Var(&f.watchdog, "watchdog", "how long a master may hang before the keeper replaces it, or off")
 }
 
-// envCheck has --check look at the flags alone. It is what a master that is about to be upgraded asks: the new one goes on
-// with the config that runs, whatever is on disk by then.
+// envCheck makes --check look at the flags alone. A master sets it before an upgrade: the new master takes over the config
+// that runs, and not the file on disk.
 const envCheck = "TINE_CHECK_FLAGS"
 
 func (f *runFlags) checked(load func() (*supervisor.Config, error)) error {
@@ -152,8 +151,7 @@ func (f *runFlags) checked(load func() (*supervisor.Config, error)) error {
 	return err
 }
 
-// load makes the config of the file or of the flags. Relative paths in the flags are those of the folder that tine was
-// started in, by the name that it had.
+// load makes the config from the file or from the flags. Relative paths in flags start at workingFolder.
 func (f *runFlags) load(flags *pflag.FlagSet, args []string) (*supervisor.Config, error) {
 	c, err := f.source(flags, args)
 	if err != nil {
@@ -177,8 +175,8 @@ func (f *runFlags) load(flags *pflag.FlagSet, args []string) (*supervisor.Config
 	return c, blameFlags(flags, c, c.Validate())
 }
 
-// nameMaster gives a master whose config says no name that of its only app, else that
-// of the config's folder: there may be more of them, and each has a socket.
+// nameMaster gives a master whose config has no name the name of its only app, else of the folder of the config: each master
+// needs a name of its own for its socket.
 func nameMaster(c *supervisor.Config) {
 	switch {
 	case len(c.Apps) == 1 && c.Name == "":

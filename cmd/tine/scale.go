@@ -100,7 +100,7 @@ func scaleWishes(args []string) (wishes []control.Order, err error) {
 
 var negative = regexp.MustCompile(`^-[0-9]+$`)
 
-// negativeNumbers moves scale's -1 behind a --, so that it is not taken for a flag.
+// negativeNumbers moves the -1 of tine scale behind a --, because it would be read as a flag.
 func negativeNumbers(args []string) []string {
 	if len(args) == 0 || args[0] != "scale" || slices.Contains(args, "--") {
 		return args

@@ -9,7 +9,7 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// slotFlag is a slot that need not be given.
+// slotFlag adds the flag --slot. The function returns its value; nil: it was not given.
 func slotFlag(cmd *cobra.Command, usage string) func() *int {
 	n := new(int)
 	wholeVar(cmd.Flags(), n, "slot", "", 0, usage)

@@ -84,16 +84,16 @@ With the name of an APP of a running master, start an app that was stopped, or w
 	spanVar(flags, &timeout, "timeout", 5*time.Minute, "how long to wait for the workers; the start goes on after it")
 	flags.StringVarP(&o.App, "app", "a", "", "`NAME` of the app to start again")
 	flags.StringVarP(&o.Master, "master", "m", "", "`NAME` of the master of the app to start again")
-	flags.StringVar(&o.reason, "reason", "", "`TEXT` to be told in the events, for an app that is started again")
+	flags.StringVar(&o.reason, "reason", "", "`TEXT` for the events, for an app that is started again")
 	flags.BoolVar(&o.json, "json", false, "print each step as one JSON document a line, for an app that is started again")
 	slot = slotFlag(cmd, "for an app that runs: the slot that was drained")
 	return cmd
 }
 
-// notForMaster are the flags of start that run does not have.
+// notForMaster are the flags that start has and run does not.
 var notForMaster = []string{"timeout", "app", "master", "reason", "json", "slot"}
 
-// describesMaster says whether the flags say what to run.
+// describesMaster reports whether the flags describe what to run.
 func describesMaster(flags *pflag.FlagSet) bool {
 	found := false
 	flags.Visit(func(f *pflag.Flag) {
@@ -102,8 +102,8 @@ func describesMaster(flags *pflag.FlagSet) bool {
 	return found
 }
 
-// firstWord is the first argument where it may be an app or a config file: not behind
-// a --, and not after flags that say what to run. An app's name has no slash.
+// firstWord returns the first argument if it may be the name of an app: it is not behind a --, and no flag describes what to
+// run. The name of an app has no slash. Empty: there is none.
 func firstWord(cmd *cobra.Command, args []string) string {
 	if describesMaster(cmd.Flags()) || cmd.ArgsLenAtDash() >= 0 {
 		return ""
@@ -119,14 +119,13 @@ func isConfigFile(name string) bool {
 	return ext == ".yaml" || ext == ".yml"
 }
 
-// configArgument takes a config file that stands where a command would, with the flags
-// behind it, as if it came with -c. Behind a -- it is a command.
+// configArgument reads tine run FILE as tine run -c FILE, with the flags behind it. Behind a -- the file is a command.
 func configArgument(cmd *cobra.Command, args []string) ([]string, error) {
 	flags := cmd.Flags()
 	if len(args) == 0 || !isConfigFile(args[0]) || cmd.ArgsLenAtDash() >= 0 || describesMaster(flags) {
 		return args, nil
 	}
-	flags.SetInterspersed(true) // what follows a config file are no arguments of a command
+	flags.SetInterspersed(true) // flags may follow a config file
 	if err := flags.Parse(args); err != nil {
 		return nil, badFlag(cmd, err)
 	}
@@ -140,10 +139,10 @@ func configArgument(cmd *cobra.Command, args []string) ([]string, error) {
 	return nil, nil
 }
 
-// startApp starts an app of a running master again.
+// startApp orders a running master to start an app, or a slot of it, again.
 func startApp(cmd *cobra.Command, args []string, o *orders, slot func() *int) error {
 	flags := cmd.Flags()
-	flags.SetInterspersed(true) // what follows an app are no arguments of a command
+	flags.SetInterspersed(true) // flags may follow the name of an app
 	if err := flags.Parse(args); err != nil {
 		return badFlag(cmd, err)
 	}
@@ -161,7 +160,7 @@ func startApp(cmd *cobra.Command, args []string, o *orders, slot func() *int) er
 	return err
 }
 
-// masterArgs is the command line of the master: run with what start was given.
+// masterArgs returns the arguments of the master: run, with the flags and arguments of start.
 func masterArgs(flags *pflag.FlagSet, args []string) []string {
 	all := []string{"run"}
 	flags.Visit(func(f *pflag.Flag) {
@@ -188,7 +187,7 @@ func startMaster(cmd *cobra.Command, c *supervisor.Config, id identity, args []s
 		return err
 	}
 	if c.Path() != "" {
-		// What keeps an app from starting ends the start; the rest only its log would tell.
+		// A fault that keeps an app from starting ends the start. The others would be in the log only.
 		for _, w := range c.Warnings() {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s: warning: %s\n", c.Path(), w)
 		}
@@ -245,7 +244,7 @@ func startMaster(cmd *cobra.Command, c *supervisor.Config, id identity, args []s
 	line, err := bufio.NewReader(told).ReadString('\n')
 	switch {
 	case line == readyWord:
-		// The master goes on; its end is not this process's any more.
+		// The master runs on, and this process does not wait for its end.
 		return started(cmd, c, master.Process.Pid, path)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("not ready after %s: it goes on in the background, see tine status (pid %d, log %s)", timeout, master.Process.Pid, path)
@@ -253,7 +252,7 @@ func startMaster(cmd *cobra.Command, c *supervisor.Config, id identity, args []s
 	return endedEarly(cmd, c, master, ctx.Err() != nil, path, from)
 }
 
-// stopAgain stops what was started: the process, or the one that has become the keeper in its place.
+// stopAgain stops the process that was started, and the keeper that has taken its place if it has died.
 func stopAgain(c *supervisor.Config, master *os.Process) {
 	_ = master.Signal(syscall.SIGTERM)
 	ctx, cancel := context.WithTimeout(context.Background(), target.AnswerTimeout)
@@ -265,7 +264,7 @@ func stopAgain(c *supervisor.Config, master *os.Process) {
 	}
 }
 
-// notRunning refuses a second master at the same control socket, also one that has claimed no name, as one of an older tine.
+// notRunning is an error if a master answers at the control socket of c. It finds those of an older tine, which claim no name.
 func notRunning(ctx context.Context, c *supervisor.Config) error {
 	if c.Control == supervisor.ControlOff {
 		return nil
@@ -279,14 +278,14 @@ func notRunning(ctx context.Context, c *supervisor.Config) error {
 	case errors.Is(err, control.ErrNotRunning):
 		return nil
 	case err != nil && ctx.Err() == nil:
-		return nil // it cannot be asked, such as for want of rights: the master listens elsewhere then, and says so
+		return nil // such as no permission: the new master will listen elsewhere, and log it
 	case err != nil:
 		return fmt.Errorf("cannot see whether %s runs already: %w", c.Name, err)
 	}
 	return fmt.Errorf("%s runs already (pid %d): tine reload replaces its workers; another one needs another --name", st.Name, foremost(st))
 }
 
-// endedEarly tells of a master that ended before it was ready, with its last words.
+// endedEarly reports a master that ended before it was ready, with the end of its log.
 func endedEarly(cmd *cobra.Command, c *supervisor.Config, master *exec.Cmd, interrupted bool, path string, from int64) error {
 	err := master.Wait()
 	if interrupted {
@@ -308,8 +307,7 @@ func endedEarly(cmd *cobra.Command, c *supervisor.Config, master *exec.Cmd, inte
 	return &term.ExitError{Code: code, Text: fmt.Sprintf("%s did not start: %s (log %s)", c.Name, what, path)}
 }
 
-// defaultLogFile is where a master logs that runs in the background and whose config
-// names no file; its folder is made.
+// defaultLogFile returns the log file of a master in the background whose config has none, and makes its folder.
 func defaultLogFile(name string) (string, error) {
 	dir, err := target.LogFolder()
 	if err != nil {
@@ -318,6 +316,6 @@ func defaultLogFile(name string) (string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("cannot make the folder of the log: %w: name a file with --log-file", err)
 	}
-	file := target.SocketName(name) // a name that a file can have
+	file := target.SocketName(name) // a valid name of a file
 	return filepath.Join(dir, strings.TrimSuffix(file, filepath.Ext(file))+".log"), nil
 }

@@ -15,7 +15,7 @@ const (
 	tailBytes = 64 << 10
 )
 
-// logTail is the last of what a log file got after from, as people read it.
+// logTail returns the last lines of a log file behind from, as plain text.
 func logTail(path string, from int64) (lines []string) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -27,11 +27,11 @@ func logTail(path string, from int64) (lines []string) {
 		return nil
 	}
 	from = max(from, info.Size()-tailBytes)
-	if from > info.Size() { // rotated meanwhile
+	if from > info.Size() { // the file was rotated
 		from = 0
 	}
 	data := make([]byte, min(info.Size()-from, tailBytes))
-	n, _ := f.ReadAt(data, from) // what can be read will do
+	n, _ := f.ReadAt(data, from) // a part of it is better than nothing
 	for line := range strings.SplitSeq(strings.TrimRight(string(data[:n]), "\n"), "\n") {
 		if line != "" {
 			lines = append(lines, plainLine(line))
@@ -40,27 +40,27 @@ func logTail(path string, from int64) (lines []string) {
 	return lines[max(0, len(lines)-tailLines):]
 }
 
-// notForPeople are fields of the log that help nobody who waits at a terminal.
+// notForPeople are fields of a log line that plainLine leaves out.
 var notForPeople = []string{"message", "level", "time", "app", "slot", "stream", "master", "worker", "generation",
 	"state", "took_ms", "last_words", "at_once", "policy", "steering"}
 
-// plainLine makes a line for people of one of the log's, which is a JSON object.
+// plainLine turns a line of the log, a JSON object, into plain text.
 func plainLine(line string) string {
 	var fields map[string]any
 	if json.Unmarshal([]byte(line), &fields) != nil {
 		return line
 	}
-	who := "tine"
+	writer := "tine"
 	if app, ok := fields["app"].(string); ok {
-		who = app
+		writer = app
 		if slot, ok := fields["slot"].(float64); ok {
 			n := int(slot)
-			who = term.Where(app, &n)
+			writer = term.Where(app, &n)
 		}
 	}
 	text := fmt.Sprint(fields["message"])
 	if _, output := fields["stream"]; output {
-		return fmt.Sprintf("%-8s | %s", who, text)
+		return fmt.Sprintf("%-8s | %s", writer, text)
 	}
 	for _, key := range notForPeople {
 		delete(fields, key)
@@ -73,5 +73,5 @@ func plainLine(line string) string {
 	if len(rest) > 0 {
 		text += ": " + strings.Join(rest, ", ")
 	}
-	return fmt.Sprintf("%-8s   %s", who, text)
+	return fmt.Sprintf("%-8s   %s", writer, text)
 }

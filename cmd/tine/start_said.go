@@ -12,15 +12,15 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// maxWarnings bounds what start shows of the log.
+// maxWarnings is how many warnings of the log start shows.
 const maxWarnings = 10
 
-// started says what runs now, and what does not. It fails where an app was to run and does not. A one-shot app that fails
-// fails nobody but those that depend on it: that it did is shown.
+// started prints what runs now. It is an error if an app does not run that should. A one-shot app that failed is shown, and is
+// an error only through the apps that depend on it.
 func started(cmd *cobra.Command, c *supervisor.Config, pid int, log string) error {
-	said := func(pid int) string { return fmt.Sprintf("%s started: pid %d, log %s", c.Name, pid, log) }
+	line := func(pid int) string { return fmt.Sprintf("%s started: pid %d, log %s", c.Name, pid, log) }
 	if c.Control == supervisor.ControlOff {
-		_, err := fmt.Fprintln(cmd.OutOrStdout(), said(pid))
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), line(pid))
 		return err
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), target.AnswerTimeout)
@@ -29,11 +29,11 @@ func started(cmd *cobra.Command, c *supervisor.Config, pid int, log string) erro
 	defer client.Close()
 	st, err := client.Status(ctx)
 	if err == nil {
-		pid = foremost(st) // another than the one that was started, if that was killed meanwhile
+		pid = foremost(st) // another one if the first was killed
 	}
-	text := said(pid)
+	text := line(pid)
 	if err != nil {
-		text += fmt.Sprintf("\nbut tine ls will not see it: %v (why is in the log)", err)
+		text += fmt.Sprintf("\nbut tine ls will not see it: %v (the reason is in the log)", err)
 	}
 	for _, a := range st.Apps {
 		text += fmt.Sprintf("\n%-10s %s", a.Name, startedApp(a))
@@ -66,7 +66,7 @@ func startedApp(a control.App) string {
 	return text
 }
 
-// notStarted are the apps that do not run though they were to, each with why.
+// notStarted returns the apps that should run and do not, each with the reason.
 func notStarted(st control.Status) (lost []string) {
 	for _, a := range st.Apps {
 		if a.Failed && (!a.OneShot || a.State == control.AppWaiting) {
@@ -76,10 +76,10 @@ func notStarted(st control.Status) (lost []string) {
 	return lost
 }
 
-// warnOfStart tells what the person who starts it should know, and would find in the log only.
+// warnOfStart prints the warnings that would otherwise be in the log only.
 func warnOfStart(cmd *cobra.Command, c *supervisor.Config, st control.Status, logged []string) {
 	s := term.NewScreen(cmd.ErrOrStderr())
-	if c.Path() == "" { // the flags say what it is
+	if c.Path() == "" { // the master was started with flags
 		for _, a := range st.Apps {
 			if len(a.Listen) == 0 && !a.OneShot {
 				logged = append(logged, "nothing listens: no -l was given; for a service: tine start -l ADDRESS -- COMMAND")
@@ -95,8 +95,8 @@ func warnOfStart(cmd *cobra.Command, c *supervisor.Config, st control.Status, lo
 	}
 }
 
-// loggedWarnings are the master's own since its start; how the apps have failed the status tells. What cannot be read is not
-// told: it is in the log.
+// loggedWarnings returns the warnings of the master itself, without those about a failed app, which is in the status. It
+// ignores errors: the log has the lines too.
 func loggedWarnings(ctx context.Context, client *control.Client) (all []string) {
 	_ = client.Logs(ctx, control.LogQuery{Stream: control.StreamMaster}, func(l control.LogLine) error {
 		if l.Level == "warn" || l.Level == "error" && l.App == "" {

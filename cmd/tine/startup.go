@@ -25,8 +25,8 @@ type unit struct {
 	name string   // of the master
 	dir  string   // its working folder
 	args []string // its command line, from the program on
-	user bool     // of the user's own systemd
-	path string   // PATH of whoever made it, which its apps are looked up in
+	user bool     // for the systemd of the user
+	path string   // PATH of tine startup, in which the commands of the apps are found
 }
 
 func newStartup() *cobra.Command {
@@ -84,7 +84,7 @@ tine start or tine run was called. As root it is a unit of the system, else, or 
 	return cmd
 }
 
-// startupUnit is the unit for a config file, or for the master that runs.
+// startupUnit returns the unit for a config file, or for the master that runs.
 func startupUnit(ctx context.Context, t *target.Target, path, env string) (unit, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -120,7 +120,7 @@ func startupUnit(ctx context.Context, t *target.Target, path, env string) (unit,
 	return u, nil
 }
 
-// commandLine is the working folder and the command line of a process, from proc(5).
+// commandLine returns the working folder and the command line of a tine run, from proc(5).
 func commandLine(pid int) (dir string, args []string, err error) {
 	proc := fmt.Sprintf("/proc/%d/", pid)
 	if dir, err = os.Readlink(proc + "cwd"); err != nil {
@@ -158,9 +158,8 @@ func (u unit) file() (string, error) {
 	return filepath.Join(dir, "systemd", "user", u.service()), nil
 }
 
-// startupService is the unit, and the parts of it that scripts/packaging/tine.service has too: what Tine needs of systemd.
-// They are put together by replacing words: text/template would keep every method of every type in the binary, which is
-// 4 MB.
+// startupService is the unit; startupRestarts and startupSupervision are the parts of it that scripts/packaging/tine.service
+// has too. They are put together by replacing words, because text/template makes the linker keep all methods, 4 MB of them.
 var (
 	//go:embed startup.service
 	startupService string
@@ -170,7 +169,7 @@ var (
 	startupSupervision string
 )
 
-// text is the unit, in the words of systemd.service(5).
+// text returns the unit file: see systemd.service(5).
 func (u unit) text() string {
 	words := make([]string, len(u.args))
 	for i, a := range u.args {
@@ -194,8 +193,8 @@ func (u unit) text() string {
 	).Replace(startupService)
 }
 
-// unitWord is a word of a command line in a unit, with what systemd would replace made
-// literal (systemd.service(5), "Command lines", and systemd.unit(5), "Specifiers").
+// unitWord returns a word of a command line for a unit, with the characters escaped that systemd would replace: see "Command
+// lines" in systemd.service(5) and "Specifiers" in systemd.unit(5).
 func unitWord(word string) string {
 	return unitQuote(strings.NewReplacer("%", "%%", "$", "$$").Replace(word))
 }

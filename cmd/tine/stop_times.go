@@ -11,12 +11,11 @@ import (
 	"github.com/tinehq/tine/supervisor/keeper"
 )
 
-// containerStopTimeout is what docker stop waits before it kills. Others wait longer.
+// containerStopTimeout is how long docker stop waits before it kills. Other systems wait longer.
 const containerStopTimeout = 10 * time.Second
 
-// stopTimes says in c how long a stop has. As PID 1 of a container, somebody outside kills
-// what takes too long, whatever its own config says: where nobody has said when, the
-// shortest time that is usual is assumed.
+// stopTimes sets in c how long a stop may take. The runtime of a container kills PID 1 if a stop takes too long, whatever the
+// config says: without a stop_timeout the shortest usual time is assumed there.
 func (f *runFlags) stopTimes(c *supervisor.Config, flags *pflag.FlagSet) {
 	if flags.Changed("stop-delay") {
 		c.StopDelay = f.stopDelay
@@ -29,9 +28,8 @@ func (f *runFlags) stopTimes(c *supervisor.Config, flags *pflag.FlagSet) {
 	}
 }
 
-// isInit tells whether this process, or the keeper above it, is PID 1. Under systemd PID 1
-// is the parent too, but no keeper. A successor, which an upgrade has started, is a child of
-// the old master as long as that lives.
+// isInit reports whether this process, or the keeper above it, is PID 1. Below systemd the parent is PID 1 too, but not a
+// keeper. A successor, which an upgrade has started, is a child of the old master until that ends.
 func isInit(pid, parent int, keeper string, successor bool) bool {
 	return pid == 1 || (parent == 1 || successor) && keeper == "1"
 }

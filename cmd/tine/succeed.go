@@ -9,32 +9,30 @@ import (
 	"github.com/tinehq/tine/supervisor/keeper"
 )
 
-// step is called at each step of an upgrade, in the process that has come to it. Tests put
-// what goes wrong there.
+// step is called at each step of an upgrade, in the process that takes it. Tests let the step fail there.
 var step = func(string) {}
 
 // The steps, in their order.
 const (
-	stepChecked  = "checked"  // old: the preflight was good
-	stepBegun    = "begun"    // new: started
-	stepPrepared = "prepared" // old: the new one is prepared
-	stepGiven    = "given"    // old: has let go of the workers
-	stepReceived = "received" // new: has all files
-	stepLeading  = "leading"  // new: the keeper follows it
-	stepAdopted  = "adopted"  // new: has the workers
-	stepReady    = "ready"    // new: has told the old one to end
-	stepLeft     = "left"     // old: knows that it is to end
+	stepChecked  = "checked"  // old master: the preflight succeeded
+	stepBegun    = "begun"    // new master: started
+	stepPrepared = "prepared" // old master: the new one is prepared
+	stepGiven    = "given"    // old master: has released the workers
+	stepReceived = "received" // new master: has all files
+	stepLeading  = "leading"  // new master: the keeper restarts this one from here on
+	stepAdopted  = "adopted"  // new master: has the workers
+	stepReady    = "ready"    // new master: has told the old one to end
+	stepLeft     = "left"     // old master: has been told to end
 )
 
-// succession is this process's part in upgrades: how it follows another master, and how
-// another follows it.
+// succession is the part of this process in upgrades: it follows an old master, and a new master follows it. It adds to
+// handover.Upgrader what a keeper or systemd must be told, and the files of this package.
 type succession struct {
 	*handover.Upgrader
 	above *above
 }
 
-// openSuccession must be called once, before anything runs beside. nil: there are no upgrades,
-// for want of what they take.
+// openSuccession returns nil if upgrades are not possible here. Call it once, before other goroutines start.
 func openSuccession(up *above) *succession {
 	u, err := handover.New(upgradeTimeout)
 	if err != nil {
@@ -42,14 +40,14 @@ func openSuccession(up *above) *succession {
 		return nil
 	}
 	if !u.HasParent() && keeper.PID() == 0 && os.Getenv(keeper.EnvPIDFile) != "" {
-		if err := up.client.Lead(context.Background()); err != nil { // else systemd misses the file at each reload, and says so
+		if err := up.client.Lead(context.Background()); err != nil { // else systemd logs at each reload that the PID file is missing
 			goOnWithout(err)
 		}
 	}
 	return &succession{Upgrader: u, above: up}
 }
 
-// receive takes what the old master hands on, where there is one.
+// receive takes the files of the old master, if this process is a new one. s may be nil.
 func (s *succession) receive(ctx context.Context) error {
 	if s == nil || !s.HasParent() {
 		return nil
@@ -69,8 +67,8 @@ func (s *succession) receive(ctx context.Context) error {
 	return nil
 }
 
-// lead makes this process the master that a keeper follows: from here on it would bring back this one. What the old master
-// is to systemd it stays until this one has all: systemd knows no way back.
+// lead makes this process the master that a keeper starts again if it dies. systemd is told later, in inCharge: the main
+// process of a unit cannot be changed back.
 func (s *succession) lead(ctx context.Context) error {
 	if keeper.PID() != 0 {
 		if err := s.above.client.Lead(ctx); err != nil {
@@ -81,7 +79,7 @@ func (s *succession) lead(ctx context.Context) error {
 	return nil
 }
 
-// inCharge tells everybody that this process is the master.
+// inCharge tells systemd and the old master that this process is the master.
 func (s *succession) inCharge(ctx context.Context) error {
 	step(stepAdopted)
 	if keeper.PID() == 0 {
@@ -97,7 +95,7 @@ func (s *succession) inCharge(ctx context.Context) error {
 	return nil
 }
 
-// Upgrade is the Upgrader's, with what only this package has to hand on.
+// Upgrade is handover.Upgrader.Upgrade; it adds the pipe of tine start and the claim to the files.
 func (s *succession) Upgrade(ctx context.Context, binary string, give func() (map[string][]*os.File, error)) error {
 	step(stepChecked)
 	given := false
@@ -126,7 +124,7 @@ func (s *succession) Upgrade(ctx context.Context, binary string, give func() (ma
 		return nil
 	}
 	if given && keeper.PID() == 0 {
-		// systemd may have heard already that the one which has failed is the main process.
+		// The new master may have told systemd already that it is the main process.
 		if e := s.above.client.Lead(ctx); e != nil {
 			err = errors.Join(err, e)
 		}

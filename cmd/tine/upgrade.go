@@ -14,8 +14,8 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// upgradeTimeout bounds the wait for the new master to be prepared; from then on package
-// handover does. A test has less patience.
+// upgradeTimeout bounds the wait until the new master is prepared; package handover bounds the steps after that. Tests
+// shorten it.
 var upgradeTimeout = 30 * time.Second
 
 func newUpgrade() *cobra.Command {
@@ -27,19 +27,18 @@ func newUpgrade() *cobra.Command {
 		Short:      "Replace tine itself by another version, with all workers as they are",
 		Long: `Replace tine itself by another version, with all workers as they are: none is
 restarted, no connection is refused. Without --binary it is the file that tine was started
-from, as it is on disk now: put the new version in its place, by a rename, and say tine
-upgrade.
+from, as it is on disk now: rename the new version to that path, and run tine upgrade.
 
 The new binary is tried first: its version, and the flags and environment of the tine that
-runs. It goes on with the config that runs: a file that was edited and not applied stays
-so. When the new one cannot take over, for whatever reason, the old one
-goes on as if nothing had been, and the exit status is 1.
+runs. The new tine takes over the config that runs: edits of the file that were not applied
+stay so. If the new tine cannot take over, for any reason, the old one runs on unchanged,
+and the exit status is 1.
 
 The new master is another process. Below a keeper, in a container too, and below systemd
-nobody has to know. With --keeper=off whoever has started tine sees that process end with
-status 0; the new one is a child of its parent's reaper. As PID 1 it refuses, as all would
-end with it. A keeper is not replaced. It brings a master that crashes back from the file of
-the one that was in charge.`,
+that makes no difference. With --keeper=off the process that started tine sees it end with
+status 0, and the new master is a child of init. As PID 1 without a keeper an upgrade is
+refused, because all processes end with PID 1. The keeper itself is not replaced. It starts
+a master that crashed again from the binary of the master that was in charge.`,
 		Example: `  mv tine-1.5 /usr/local/bin/tine && tine upgrade
   tine upgrade --binary ./tine-1.5`,
 		Args:              arguments(0, 0),
@@ -61,11 +60,11 @@ the one that was in charge.`,
 	return cmd
 }
 
-// upgrade orders it, and says what is in charge then.
+// upgrade orders an upgrade, and prints which master is in charge after it.
 func (o *orders) upgrade(cmd *cobra.Command, r *target.Running, binary string) error {
 	began := time.Now()
 	ended := func(context.Context) error { return nil }
-	if _, _, err := commandLine(r.Seen.PID); err == nil { // else it is none of this namespace, or there is no /proc
+	if _, _, err := commandLine(r.Seen.PID); err == nil { // else its PID is of another namespace, or there is no /proc
 		ended = endOf(r.Seen.PID)
 	}
 	if err := o.give(cmd, r, []control.Order{{Verb: control.VerbUpgrade, Binary: binary}}, func(control.Order) string { return "" }); err != nil {
@@ -74,13 +73,12 @@ func (o *orders) upgrade(cmd *cobra.Command, r *target.Running, binary string) e
 	took := time.Since(began)
 	ctx, cancel := context.WithTimeout(cmd.Context(), target.AnswerTimeout)
 	defer cancel()
-	r.Close() // the connections to the old one
+	r.Close() // the connections to the old master
 	now, err := r.Status(ctx)
 	if err != nil {
 		return fmt.Errorf("upgraded, but the new master does not answer: %w", err)
 	}
-	// Until the old one has ended systemd would tell it, and not the new one, to stop or to reload. That it takes long is no
-	// failure.
+	// systemd sends a stop or a reload to the old master until that has ended. An end that takes long is not a failure.
 	_ = ended(ctx)
 	if o.json {
 		return nil
@@ -90,8 +88,8 @@ func (o *orders) upgrade(cmd *cobra.Command, r *target.Running, binary string) e
 	return err
 }
 
-// tellSuccession says how many workers are what they were, and which are not, and why: as the new master has it, or, where
-// that is of a version that does not tell, as their PIDs show.
+// tellSuccession returns how many workers were adopted, and which were not, and why. A new master of a version that does not
+// report it is judged by the PIDs of its workers.
 func tellSuccession(before, now control.Status) string {
 	s := now.Succession
 	if s == nil || s.After != before.PID {
@@ -123,7 +121,7 @@ func workerText(r control.ReplacedWorker) string {
 	return fmt.Sprintf("%s/%d, worker %d", r.App, r.Slot, r.Worker)
 }
 
-// compareWorkers counts the workers of before that still run, and those that do not.
+// compareWorkers counts the workers of before that run now, and those that do not.
 func compareWorkers(before, now control.Status) (same, gone int) {
 	runs := map[int]bool{}
 	each := func(st control.Status, f func(pid int)) {
@@ -148,7 +146,7 @@ func compareWorkers(before, now control.Status) (same, gone int) {
 	return same, gone
 }
 
-// ownBinary is the file that this program was started from, or what has taken its place.
+// ownBinary returns the path that this program was started from. Another file may be there now.
 func ownBinary() (string, error) {
 	path, err := os.Executable()
 	if err != nil {

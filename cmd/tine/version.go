@@ -9,8 +9,7 @@ import (
 	"github.com/tinehq/tine/cmd/tine/internal/term"
 )
 
-// version is set by the Makefile (-ldflags -X); a build without it says what Go
-// knows of the module.
+// version is set by the Makefile (-ldflags -X). A build without it has the version of the module.
 var version = ""
 
 func newVersion() *cobra.Command {
