@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // TestBrokenChannel: a worker that writes what is no frame, or one that is too large,
@@ -92,7 +94,7 @@ func testOutput(t *testing.T, way option) {
 	long := strings.Repeat("x", 200_000)
 	m.mustAsk(pid, "/print", long+"\nend of output\n")
 	var text string
-	eventually(t, "stdout has it", func() bool {
+	eventually.True(t, "stdout has it", func() bool {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		text = m.stdout.String()
@@ -145,12 +147,12 @@ func testGrandchildren(t *testing.T, way option) {
 	mark := m.mark()
 	syscall.Kill(first, syscall.SIGKILL)
 	m.awaitFrom(mark, is("exited", first))
-	eventually(t, "the grandchild of a worker that was killed ends", func() bool { return gone(crashed) })
+	eventually.True(t, "the grandchild of a worker that was killed ends", func() bool { return gone(crashed) })
 	m.awaitFrom(mark, is("ready"))
 
 	rolled := child(m.workers("")[1])
 	m.roll()
-	eventually(t, "the grandchild of a worker that was replaced ends", func() bool { return gone(rolled) })
+	eventually.True(t, "the grandchild of a worker that was replaced ends", func() bool { return gone(rolled) })
 
 	last := child(m.workers("")[0])
 	m.stop()

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // TestRolloutReadsTheDiskAnew: the program behind a release symlink, the working
@@ -283,7 +285,7 @@ apps:
 	crashed.signal(syscall.SIGKILL)
 	crashed.wait(patience)
 	syscall.Kill(worker, syscall.SIGKILL)
-	eventually(t, "the worker is gone", func() bool { return gone(worker) })
+	eventually.True(t, "the worker is gone", func() bool { return gone(worker) })
 	path := strings.TrimPrefix(crashed.address(), "unix:")
 	if _, err := os.Lstat(path); err != nil {
 		t.Fatalf("the test expects the socket to be left: %v", err)
@@ -371,7 +373,7 @@ func TestStandalone(t *testing.T) {
 	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	m := startProgram(t, dir, memberPath, nil, withEnv("MEMBER_ALONE="+address))
 	var text string
-	eventually(t, "it serves", func() (ok bool) {
+	eventually.True(t, "it serves", func() (ok bool) {
 		var err error
 		text, err = fetch(http.DefaultClient, "http://"+address+"/")
 		return err == nil

@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // Tine as a container's entrypoint, under a real OCI runtime: PID 1 of a bundle with nothing
@@ -234,11 +236,7 @@ func (c *container) told(message, key string) string {
 
 func (c *container) ended() {
 	c.t.Helper()
-	select {
-	case <-c.exited:
-	case <-time.After(patience):
-		c.t.Fatal("the container does not end")
-	}
+	eventually.Receive(c.t, "the container ends", c.exited)
 }
 
 func get(url string) (status int, body string) {
@@ -328,7 +326,7 @@ func TestContainerServes(t *testing.T) {
 	}
 	began := time.Now()
 	c.signal(syscall.SIGTERM)
-	eventually(t, "not ready while the drains are still to come", func() bool {
+	eventually.True(t, "not ready while the drains are still to come", func() bool {
 		status, _ := get("http://" + health + "/readyz")
 		return status == 503
 	})
@@ -355,7 +353,7 @@ func TestContainerStopIsInTime(t *testing.T) {
 			conn := dial(t, c.told("starting", "listen"))
 			fmt.Fprintf(conn, "GET /hang HTTP/1.1\r\nHost: x\r\n\r\n")
 			pid := hostPID(t, c.tine, c.await(is("ready")).PID)
-			eventually(t, "the worker has the connection", func() bool { return establishedOf(pid) > 0 })
+			eventually.True(t, "the worker has the connection", func() bool { return establishedOf(pid) > 0 })
 			if rollout {
 				c.signal(syscall.SIGUSR2)
 				c.await(is("draining"))
@@ -482,7 +480,7 @@ func TestContainerReapsOrphans(t *testing.T) {
 	t.Parallel()
 	c := startContainer(t, nil, limits{}, "/bin/tine", "run", "-c", "/orphans.yaml")
 	c.await(is("all workers are ready"))
-	eventually(t, "the children are left behind", func() bool {
+	eventually.True(t, "the children are left behind", func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		return strings.Contains(c.stdout.String(), "left 1000")
@@ -491,7 +489,7 @@ func TestContainerReapsOrphans(t *testing.T) {
 	if !slices.ContainsFunc(childrenOf(init), func(pid int) bool { return statusOf(pid, "Name") == "tine" }) {
 		t.Error("PID 1 is no keeper: it has no master below it")
 	}
-	eventually(t, "nobody is left to be reaped", func() bool {
+	eventually.True(t, "nobody is left to be reaped", func() bool {
 		return !slices.ContainsFunc(childrenOf(init), func(pid int) bool { return statusOf(pid, "Name") == "orphans" })
 	})
 	c.signal(syscall.SIGTERM)

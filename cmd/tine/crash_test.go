@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 const twoWorkers = `
@@ -49,7 +52,7 @@ func testKillReadyWorker(t *testing.T, way option) {
 	}
 	m.awaitFrom(mark, func(e event) bool { return e.Message == "ready" && e.Slot == 0 })
 	l := m.load(4)
-	eventually(t, "both workers answer", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return len(l.pids) == 2 })
+	eventually.True(t, "both workers answer", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return len(l.pids) == 2 })
 	l.lossless(t)
 	m.stop()
 }
@@ -125,7 +128,7 @@ apps:
 	m.stop()
 }
 
-func isReset(err error) bool { return strings.Contains(err.Error(), "reset") }
+func isReset(err error) bool { return errors.Is(err, syscall.ECONNRESET) }
 
 // TestKillTwice: each of two workers, again and again; the load gets what was not
 // in flight in them.
@@ -162,7 +165,7 @@ func TestKillDrainingWorker(t *testing.T) {
 	m.signal(syscall.SIGUSR2)
 	m.awaitFrom(mark, is("draining", old))
 	others := 0 // in a row, so that it is sure that the old one accepts no more
-	eventually(t, "the old worker has handed over", func() bool {
+	eventually.True(t, "the old worker has handed over", func() bool {
 		if others++; m.who().PID == old {
 			others = 0
 		}
@@ -344,7 +347,7 @@ func TestMasterKilled(t *testing.T) { // not parallel: see refused
 	m.signal(syscall.SIGKILL)
 	m.wait(patience)
 	for _, pid := range workers {
-		eventually(t, "the worker tells that its master has vanished, and serves", func() bool {
+		eventually.True(t, "the worker tells that its master has vanished, and serves", func() bool {
 			_, err := m.ask(pid, "/")
 			return err == nil
 		})
@@ -364,7 +367,7 @@ func TestMasterKilled(t *testing.T) { // not parallel: see refused
 	for _, pid := range workers {
 		syscall.Kill(pid, syscall.SIGTERM)
 	}
-	eventually(t, "the orphans end", func() bool { return len(m.processes()) == 0 })
+	eventually.True(t, "the orphans end", func() bool { return len(m.processes()) == 0 })
 	again := startIn(t, folder(t), []string{"run", "-l", address, "-n", "2", "--drain-delay", "50ms", "--", memberPath})
 	again.await(is("all workers are ready"))
 	again.who()

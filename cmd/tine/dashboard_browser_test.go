@@ -18,6 +18,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -126,14 +127,18 @@ func evaluate[T any](p *tab, script string) T {
 // sees waits until a script is true.
 func (p *tab) sees(what, script string) {
 	p.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		if evaluate[bool](p, "Boolean("+script+")") {
-			return
+	seen := false
+	defer func() {
+		if !seen {
+			p.shot("failed")
+			p.quiet()
+			p.Logf("%s shows:\n%s", p.name, evaluate[string](p, "document.body.innerText"))
 		}
-	}
-	p.shot("failed")
-	p.quiet()
-	p.Fatalf("%s: the page does not show %s; it shows:\n%s", p.name, what, evaluate[string](p, "document.body.innerText"))
+	}()
+	eventually.True(p, p.name+" shows "+what, func() bool {
+		seen = evaluate[bool](p, "Boolean("+script+")")
+		return seen
+	})
 }
 
 // has waits until an element holds a text.

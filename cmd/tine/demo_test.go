@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // setting is what this test was built with: a build with the same flags finds all its
@@ -70,7 +72,7 @@ cache:
 		r.Body.Close()
 	}
 	seen := 0 // in a row: every worker has it
-	eventually(t, "every worker shows the new count", func() bool {
+	eventually.True(t, "every worker shows the new count", func() bool {
 		seen++
 		if !strings.HasSuffix(m.must("/"), "Cached value: 51") {
 			seen = 0

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // TestFolderByItsName: started in a folder that a symlink leads to, tine looks there by that name for ever: after the symlink was
@@ -39,16 +41,16 @@ func TestFolderByItsName(t *testing.T) {
 		t.Fatal(err)
 	}
 	st := m.mustStatus()
-	eventually(t, "the file is told of", func() bool { return strings.Contains(m.mustStatus().Unapplied, "apps.web.workers") })
+	eventually.True(t, "the file is told of", func() bool { return strings.Contains(m.mustStatus().Unapplied, "apps.web.workers") })
 	syscall.Kill(st.PID, syscall.SIGKILL)
-	eventually(t, "another master", func() bool {
+	eventually.True(t, "another master", func() bool {
 		now, err := m.status()
 		return err == nil && now.PID != st.PID && len(now.Apps) == 1 && slices.Equal(workerPIDs(now), before)
 	})
 	out, _ := m.tell(0, "upgrade")
 	has(t, out, "2 workers untouched\n")
 	m.signal(syscall.SIGHUP)
-	eventually(t, "the config of the second release", func() bool {
+	eventually.True(t, "the config of the second release", func() bool {
 		now, err := m.status()
 		return err == nil && len(now.Apps) == 1 && now.Apps[0].Ready == 3 && now.Unapplied == ""
 	})
@@ -85,7 +87,7 @@ func TestUpgradeWithoutTheFolder(t *testing.T) {
 			if crash {
 				turn("2")
 				syscall.Kill(st.PID, syscall.SIGKILL)
-				eventually(t, "another master", func() bool {
+				eventually.True(t, "another master", func() bool {
 					now, err := m.status()
 					return err == nil && now.PID != st.PID && len(now.Apps) == 1 && slices.Equal(workerPIDs(now), before)
 				})

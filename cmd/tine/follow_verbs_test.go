@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/cmd/tine/internal/term"
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // lineOf waits for a line with these words.
@@ -106,7 +107,7 @@ func TestReloadInterrupted(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the reload begins", func() bool { return sh.status().Apps[0].Rollout != nil })
+	eventually.True(t, "the reload begins", func() bool { return sh.status().Apps[0].Rollout != nil })
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +118,7 @@ func TestReloadInterrupted(t *testing.T) {
 	_, text := sh.do(1, "reload", "--refuse")
 	has(t, text, "is being reloaded already")
 	openGate(t, gate)
-	eventually(t, "the reload is done", func() bool { return sh.status().Apps[0].Generation == 2 })
+	eventually.True(t, "the reload is done", func() bool { return sh.status().Apps[0].Generation == 2 })
 	sh.do(0, "stop")
 }
 

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -42,9 +43,9 @@ func TestReloadGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.awaitFrom(mark, is("rollout begin"))
-	eventually(t, "the new worker is there", func() bool { return len(m.processes()) == 5 })
+	eventually.True(t, "the new worker is there", func() bool { return len(m.processes()) == 5 })
 	syscall.Kill(before.PID, syscall.SIGKILL)
-	eventually(t, "another master is in charge", func() bool {
+	eventually.True(t, "another master is in charge", func() bool {
 		st, err := m.status()
 		return err == nil && st.PID != before.PID && st.Apps[0].Rollout != nil
 	})
@@ -74,9 +75,9 @@ func TestReloadGoesOnWithoutItsKeeper(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.awaitFrom(mark, is("rollout begin"))
-	eventually(t, "the new worker is there", func() bool { return len(m.processes()) == 5 })
+	eventually.True(t, "the new worker is there", func() bool { return len(m.processes()) == 5 })
 	syscall.Kill(before.KeeperPID, syscall.SIGKILL)
-	eventually(t, "the master is the keeper of another one", func() bool {
+	eventually.True(t, "the master is the keeper of another one", func() bool {
 		st, err := m.status()
 		return err == nil && st.KeeperPID == before.PID && st.Apps[0].Rollout != nil
 	})

@@ -25,12 +25,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/claim"
 )
 
-// patience bounds every wait for something that must happen. It is long, because
-// nothing here is about speed unless the test says so, and passes only in a failure.
-const patience = 30 * time.Second
+// patience bounds every wait for something that must happen. Only a failure takes that long.
+var patience = eventually.Patience()
 
 // fast are the times of an app that a test does not care about, at the indent of
 // an app's keys.
@@ -232,35 +232,35 @@ func (m *tine) read(r io.Reader) {
 	}
 }
 
+// killAll kills the processes that are left in the folder, and those that they start meanwhile.
+func (m *tine) killAll() {
+	eventually.True(m.t, "no process is left", func() bool {
+		left := m.processes()
+		for _, pid := range left {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		return len(left) == 0
+	})
+}
+
 // cleanup ends what a test left and shows the log of one that failed.
 func (m *tine) cleanup() {
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if strings.Contains(m.raw(), "DATA RACE") {
+			m.t.Error("a data race, see the log")
+		}
+		if m.t.Failed() {
+			for _, e := range m.events {
+				m.t.Log(e.At.Format("05.000"), e.Raw)
+			}
+			m.t.Logf("stdout: %s", m.stdout.Bytes())
+		}
+	}()
 	m.cmd.Process.Kill()
-	for range 200 {
-		left := m.processes()
-		if len(left) == 0 {
-			break
-		}
-		for _, pid := range left {
-			syscall.Kill(pid, syscall.SIGKILL)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	select {
-	case <-m.exited:
-	case <-time.After(patience):
-		m.t.Error("the master's stderr is still open")
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if strings.Contains(m.raw(), "DATA RACE") {
-		m.t.Error("a data race, see the log")
-	}
-	if m.t.Failed() {
-		for _, e := range m.events {
-			m.t.Log(e.At.Format("05.000"), e.Raw)
-		}
-		m.t.Logf("stdout: %s", m.stdout.Bytes())
-	}
+	m.killAll()
+	eventually.Receive(m.t, "the master's stderr is closed", m.exited)
 }
 
 func (m *tine) raw() string {
@@ -519,10 +519,18 @@ func outcome(r *http.Response, err error) (string, error) {
 	defer r.Body.Close()
 	b, err := io.ReadAll(r.Body)
 	if err == nil && r.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", r.Status, b)
+		err = &refusedError{r.StatusCode, string(b)}
 	}
 	return string(b), err
 }
+
+// refusedError is an answer with another status than 200.
+type refusedError struct {
+	status int
+	body   string
+}
+
+func (e *refusedError) Error() string { return fmt.Sprintf("%d: %s", e.status, e.body) }
 
 // load asks the app again and again until it is ended, with new connections and with
 // kept-alive ones.
@@ -597,17 +605,6 @@ func (l *load) lossless(t *testing.T) {
 	if l.served.Load() == 0 {
 		t.Error("no request was made")
 	}
-}
-
-// eventually polls what has no event of its own.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("did not happen: %s", what)
 }
 
 // roll orders a rollout and waits for its end.

@@ -12,13 +12,14 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
 // succeeded waits until the master of st has become the keeper, and another serves below it.
 func (m *tine) succeeded(st control.Status) (now control.Status) {
 	m.t.Helper()
-	eventually(m.t, "the master is the keeper of another one", func() (ok bool) {
+	eventually.True(m.t, "the master is the keeper of another one", func() (ok bool) {
 		var err error
 		now, err = m.status()
 		return err == nil && now.KeeperPID == st.PID && now.PID != st.PID && now.Apps[0].Ready == st.Apps[0].Ready
@@ -29,7 +30,7 @@ func (m *tine) succeeded(st control.Status) (now control.Status) {
 // allGone waits until no process of the test is left. They are not this process's children, so that nobody tells it.
 func (m *tine) allGone() {
 	m.t.Helper()
-	eventually(m.t, "no process is left", func() bool { return len(m.processes()) == 0 })
+	eventually.True(m.t, "no process is left", func() bool { return len(m.processes()) == 0 })
 }
 
 // blockedIn are the signals that no thread of the process takes.
@@ -89,7 +90,7 @@ func TestKeeperDies(t *testing.T) {
 	if err := syscall.Kill(st.PID, syscall.SIGKILL); err != nil { // the new keeper does what the old one did
 		t.Fatal(err)
 	}
-	eventually(t, "another master", func() bool {
+	eventually.True(t, "another master", func() bool {
 		now, err := m.status()
 		return err == nil && now.PID != st.PID && now.KeeperPID == st.KeeperPID && now.Apps[0].Ready == 2
 	})
@@ -162,7 +163,7 @@ func TestKeeperAndMasterDie(t *testing.T) {
 				t.Errorf("a request was cut: %v %q", err, text)
 			}
 			if grace == "" {
-				eventually(t, "only the workers are left", func() bool { return len(m.processes()) == len(workers) })
+				eventually.True(t, "only the workers are left", func() bool { return len(m.processes()) == len(workers) })
 				if _, err := fetch(fresh, "http://"+address+"/"); err != nil {
 					t.Error(err)
 				}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // listening is how many sockets listen on a port of 127.0.0.1, whoever has them.
@@ -45,7 +47,7 @@ func TestKeptScales(t *testing.T) {
 				m.awaitFrom(mark, func(e event) bool { return e.Message == "ready" && e.Slot == 2 })
 				m.signal(syscall.SIGTTOU)
 				m.awaitFrom(mark, is("retired"))
-				eventually(t, "two sockets listen", func() bool { return listening(t, m.address()) == 2 })
+				eventually.True(t, "two sockets listen", func() bool { return listening(t, m.address()) == 2 })
 			}
 			l.lossless(t)
 			m.stop()

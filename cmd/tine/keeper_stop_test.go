@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // counting prints numbered lines in each worker.
@@ -79,7 +81,7 @@ func TestStopInTheFirstMoments(t *testing.T) {
 	t.Parallel()
 	for range 5 {
 		m := startConfig(t, counting, kept)
-		eventually(t, "a keeper has started a master", func() bool { return masterOf(m.pid) != 0 })
+		eventually.True(t, "a keeper has started a master", func() bool { return masterOf(m.pid) != 0 })
 		time.Sleep(time.Duration(rand.Int64N(int64(20 * time.Millisecond)))) // what is tested is any moment
 		m.signal(syscall.SIGTERM)
 		m.ended(0)
@@ -121,7 +123,7 @@ func TestUpgradedProgramComesBack(t *testing.T) {
 		if err := syscall.Kill(st.PID, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "another master has the workers", func() bool {
+		eventually.True(t, "another master has the workers", func() bool {
 			now, err := m.status()
 			return err == nil && now.PID != st.PID && now.KeeperPID == m.pid && now.Apps[0].Ready == 2
 		})

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -23,7 +24,7 @@ func TestKeptConfigBroken(t *testing.T) {
 		old := m.mustStatus().PID
 		syscall.Kill(old, syscall.SIGKILL)
 		var st control.Status
-		eventually(t, "another master has ready workers", func() (ok bool) {
+		eventually.True(t, "another master has ready workers", func() (ok bool) {
 			var err error
 			st, err = m.status()
 			return err == nil && st.PID != old && len(st.Apps) == 1 && st.Apps[0].Ready == 2
@@ -42,7 +43,7 @@ func TestKeptConfigBroken(t *testing.T) {
 	}
 	write(t, m.dir, "tine.yaml", strings.Replace(twoWorkers, "workers: 2", "workers: 3", 1))
 	m.signal(syscall.SIGHUP)
-	eventually(t, "three workers", func() bool {
+	eventually.True(t, "three workers", func() bool {
 		st, err := m.status()
 		return err == nil && len(st.Apps) == 1 && st.Apps[0].Ready == 3
 	})

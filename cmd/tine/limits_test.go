@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"golang.org/x/sys/unix"
 )
 
@@ -48,7 +49,7 @@ func (m *tine) noMoreDescriptors(before []string) {
 			m.t.Logf("it has %d descriptors, had %d\nnow    %q\nbefore %q", len(now), len(before), now, before)
 		}
 	}()
-	eventually(m.t, "the master has no more descriptors than before", func() bool {
+	eventually.True(m.t, "the master has no more descriptors than before", func() bool {
 		now = descriptors(m.t, m.master())
 		return len(now) <= len(before)
 	})
@@ -204,7 +205,7 @@ log: {file: disk/tine.log}
 		b, _ := os.ReadFile(disk + "/tine.log")
 		return string(b)
 	}
-	eventually(t, "all are ready", func() bool { return strings.Contains(text(), "all workers are ready") })
+	eventually.True(t, "all are ready", func() bool { return strings.Contains(text(), "all workers are ready") })
 	address, pid := m.startedAt(text()), m.startedPID(text())
 
 	// Fill the disk, to its last byte.
@@ -225,14 +226,14 @@ log: {file: disk/tine.log}
 		}
 	}
 	m.signal(syscall.SIGUSR2)
-	eventually(t, "it rolls, with lines that nobody can read", func() bool {
+	eventually.True(t, "it rolls, with lines that nobody can read", func() bool {
 		text, err := fetch(fresh, "http://"+address+"/")
 		return err == nil && parseAbout(t, text).Generation == 2
 	})
 	if err := os.Remove(disk + "/junk"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the log says what it has lost", func() bool {
+	eventually.True(t, "the log says what it has lost", func() bool {
 		m.signal(syscall.SIGTTIN) // something to log
 		time.Sleep(20 * time.Millisecond)
 		m.signal(syscall.SIGTTOU)
@@ -251,9 +252,9 @@ func TestLogDeviceFull(t *testing.T) {
 	dir := folder(t)
 	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	m := startIn(t, dir, []string{"run", "-l", address, "-n", "2", "--drain-delay", "50ms", "--log-file", "/dev/full", "--", memberPath})
-	eventually(t, "it serves", func() bool { _, err := fetch(fresh, "http://"+address+"/"); return err == nil })
+	eventually.True(t, "it serves", func() bool { _, err := fetch(fresh, "http://"+address+"/"); return err == nil })
 	m.signal(syscall.SIGUSR2)
-	eventually(t, "it rolls", func() bool {
+	eventually.True(t, "it rolls", func() bool {
 		text, err := fetch(fresh, "http://"+address+"/")
 		return err == nil && parseAbout(t, text).Generation == 2
 	})
@@ -309,18 +310,13 @@ func testLogReaderGoesAway(t *testing.T, way option) {
 	}
 	r.Close()
 	cmd.Process.Signal(syscall.SIGUSR2)
-	eventually(t, "it rolls", func() bool {
+	eventually.True(t, "it rolls", func() bool {
 		text, err := fetch(fresh, "http://"+address+"/")
 		return err == nil && parseAbout(t, text).Generation == 2
 	})
 	cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case err := <-ended:
-		if err != nil {
-			t.Errorf("it ended with %v", err)
-		}
-	case <-time.After(patience):
-		t.Error("it did not stop")
+	if err := eventually.Receive(t, "it stops", ended); err != nil {
+		t.Errorf("it ended with %v", err)
 	}
 }
 
@@ -347,7 +343,7 @@ func TestNoDescriptorStays(t *testing.T) {
 				m.awaitFrom(mark, is("parked"))
 			}
 			round(2)
-			eventually(t, "old workers have gone", func() bool { return len(m.processes()) == aboveWorkersHere()+3 })
+			eventually.True(t, "old workers have gone", func() bool { return len(m.processes()) == aboveWorkersHere()+3 })
 			before := descriptors(t, m.master())
 			for range 4 {
 				round(5)

@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // pause stops the master and all below it for so long, as a freezer does, in this order or the other.
@@ -83,7 +85,7 @@ func TestPauseInAHook(t *testing.T) {
 	write(t, dir, "tine.yaml", strings.Replace(oneWorker, "$FAST", `hooks:
       before_start: {command: [/bin/sh, -c, ": <`+gate+`"], timeout: 4s}`, 1))
 	m := startIn(t, dir, []string{"run", "-c", "tine.yaml"})
-	eventually(t, "the hook runs", func() bool { return len(m.processes()) == 2 })
+	eventually.True(t, "the hook runs", func() bool { return len(m.processes()) == 2 })
 	m.pause(5*time.Second, true)
 	openGate(t, gate)
 	m.await(is("all workers are ready"))

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -102,11 +103,11 @@ func TestSocketFileComesBack(t *testing.T) {
 		t.Helper()
 		before := values(m.workers(""))
 		do()
-		eventually(t, how+": the socket answers", func() bool { return overUnix(path) == nil })
+		eventually.True(t, how+": the socket answers", func() bool { return overUnix(path) == nil })
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o644 {
 			t.Errorf("%s: %v, %v; want the mode that it had", how, info.Mode(), err)
 		}
-		eventually(t, how+": the workers of the old one are replaced", func() bool {
+		eventually.True(t, how+": the workers of the old one are replaced", func() bool {
 			st, why := m.reached()
 			ready := 0
 			for _, w := range st.Workers {
@@ -128,7 +129,7 @@ func TestSocketFileComesBack(t *testing.T) {
 		first := m.mustStatus().PID
 		remove()
 		syscall.Kill(first, syscall.SIGKILL)
-		eventually(t, "another master", func() bool { st, err := m.status(); return err == nil && st.PID != first })
+		eventually.True(t, "another master", func() bool { st, err := m.status(); return err == nil && st.PID != first })
 	})
 	back("left by a process that has died", func() {
 		remove()
@@ -208,7 +209,7 @@ func TestUnreachableIsTold(t *testing.T) {
 	}
 	ln.Close()
 	m.awaitFrom(mark, is("address is reachable again"))
-	eventually(t, "the socket answers", func() bool { return overUnix(path) == nil })
+	eventually.True(t, "the socket answers", func() bool { return overUnix(path) == nil })
 	if status, body := m.get(m.health + "/readyz"); status != 200 {
 		t.Errorf("readyz: %d %s", status, body)
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // TestSecondMaster: as long as a master lives, whatever becomes of it and of the folder of its socket, its user finds it and no
@@ -54,12 +56,12 @@ func testSecondMaster(t *testing.T, kept bool) {
 		return cmd.Run() == nil && strings.Contains(out.String(), "web")
 	}
 	sh.do(0, "status") // waits until it listens elsewhere
-	eventually(t, "it is found without its folder", answers)
+	eventually.True(t, "it is found without its folder", answers)
 	refused("without its folder")
 	if err := errors.Join(os.Remove(world), os.Mkdir(world, 0o700)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "its socket is back", func() bool { _, err := os.Lstat(socket); return err == nil })
+	eventually.True(t, "its socket is back", func() bool { _, err := os.Lstat(socket); return err == nil })
 	refused("with its folder again")
 
 	write(t, sh.dir, "tine.yaml", "name: other\n"+webConfig)
@@ -73,14 +75,14 @@ func testSecondMaster(t *testing.T, kept bool) {
 		if err := syscall.Kill(before.PID, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "another master answers", func() bool { return answers() && sh.status().PID != before.PID })
+		eventually.True(t, "another master answers", func() bool { return answers() && sh.status().PID != before.PID })
 		refused("after a crash")
 		if err := syscall.Kill(before.KeeperPID, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		_, text := sh.do(1, "run", "-c", "tine.yaml") // at once: nobody answers, perhaps, but the name is taken
 		has(t, text, "web runs already (pid ")
-		eventually(t, "a master below another keeper answers", func() bool {
+		eventually.True(t, "a master below another keeper answers", func() bool {
 			return answers() && sh.status().KeeperPID != before.KeeperPID && sh.status().KeeperPID != 0
 		})
 		refused("after the end of the keeper")

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // TestTenRolls: ten SIGUSR2 in a row are the rollout that begins and one more.
@@ -255,7 +258,7 @@ cache:
 		if a := parseAbout(t, m.mustAsk(pid, "/")); a.Mode != "changed" {
 			t.Errorf("worker %d has mode %q", pid, a.Mode)
 		}
-		eventually(t, "the value comes from the new source", func() bool {
+		eventually.True(t, "the value comes from the new source", func() bool {
 			v, err := m.ask(pid, "/value?key=v")
 			return err == nil && strings.HasSuffix(v, " two")
 		})
@@ -282,9 +285,10 @@ apps:
 	if now := fmt.Sprint(m.workers("web")); now != before {
 		t.Errorf("workers %s, want the untouched %s", now, before)
 	}
-	eventually(t, "a value whose source is gone is gone", func() bool {
+	eventually.True(t, "a value whose source is gone is gone", func() bool {
 		_, err := m.ask(m.workers("web")[0], "/value?key=v")
-		return err != nil && strings.Contains(err.Error(), "404")
+		var refused *refusedError
+		return errors.As(err, &refused) && refused.status == http.StatusNotFound
 	})
 	if m.address() != address {
 		t.Error("the address has changed")
@@ -304,7 +308,7 @@ func TestScaleBySignals(t *testing.T) {
 	if e.Slot != 1 {
 		t.Errorf("the new worker is in slot %d, want 1", e.Slot)
 	}
-	eventually(t, "the new worker gets connections", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.pids[e.PID] })
+	eventually.True(t, "the new worker gets connections", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.pids[e.PID] })
 	mark = m.mark()
 	m.signal(syscall.SIGTTOU)
 	m.awaitFrom(mark, is("exited", e.PID))
@@ -339,14 +343,14 @@ log: {file: "$DIR/tine.log"}
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		return err == nil && strings.Contains(string(b), what)
 	}
-	eventually(t, "the log is in its file", func() bool { return logged("tine.log", "all workers are ready") })
+	eventually.True(t, "the log is in its file", func() bool { return logged("tine.log", "all workers are ready") })
 	if err := os.Rename(dir+"/tine.log", dir+"/tine.log.1"); err != nil {
 		t.Fatal(err)
 	}
 	m.signal(syscall.SIGUSR1)
-	eventually(t, "the log goes on in a new file", func() bool { return logged("tine.log", "log file reopened") })
+	eventually.True(t, "the log goes on in a new file", func() bool { return logged("tine.log", "log file reopened") })
 	m.signal(syscall.SIGUSR2)
-	eventually(t, "it has what follows", func() bool { return logged("tine.log", "rollout done") })
+	eventually.True(t, "it has what follows", func() bool { return logged("tine.log", "rollout done") })
 	if logged("tine.log.1", "rollout done") {
 		t.Error("the old file still grows")
 	}
@@ -358,7 +362,7 @@ log: {file: "$DIR/tine.log"}
 		t.Fatal(err)
 	}
 	m.signal(syscall.SIGUSR1)
-	eventually(t, "the failure is told in the old file", func() bool { return logged("tine.log.2", "not reopened") })
+	eventually.True(t, "the failure is told in the old file", func() bool { return logged("tine.log.2", "not reopened") })
 	m.signal(syscall.SIGTERM)
 	m.ended(0)
 	if !logged("tine.log.2", "app ended") {
@@ -424,7 +428,7 @@ func TestReloadRenamesAndGrows(t *testing.T) {
 	door := fifo(t, dir, "door")
 	shop := strings.Replace(oneApp("shop", port, "env: {MEMBER_GATE: "+door+"}"), "workers: 2", "workers: 6", 1)
 	mark := m.reloadTo(dir, shop, "configuration applied")
-	eventually(t, "6 workers that start", func() bool {
+	eventually.True(t, "6 workers that start", func() bool {
 		return len(m.since(mark, func(e event) bool { return e.Message == "spawned" && e.App == "shop" })) == 6
 	})
 	all := m.hold(30)

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
@@ -57,11 +58,7 @@ func startEmbedded(t *testing.T, c *supervisor.Config, opts ...supervisor.Option
 	}()
 	t.Cleanup(func() {
 		cancel()
-		select {
-		case <-m.exited:
-		case <-time.After(patience):
-			t.Error("Run does not return")
-		}
+		eventually.Receive(t, "Run returns", m.exited)
 		reading.Wait()
 		if t.Failed() {
 			t.Log(m.stderr())
@@ -146,7 +143,7 @@ func TestBadSources(t *testing.T) {
 	for key, reason := range map[string]string{
 		"hangs": "no answer within 200ms", "fails": "the database is away", "large": "64 MiB", "missing": "not found", "stubborn": "hangs",
 	} {
-		eventually(t, "source "+key+" fails, with its reason and the age of the last value", func() bool {
+		eventually.True(t, "source "+key+" fails, with its reason and the age of the last value", func() bool {
 			v := e.value(t, key)
 			return v.Error != "" && strings.Contains(v.Error, reason) && v.CheckedAge > 300*time.Millisecond
 		})
@@ -155,8 +152,8 @@ func TestBadSources(t *testing.T) {
 		}
 	}
 	before := e.value(t, "healthy")
-	eventually(t, "a good source goes on", func() bool { return e.value(t, "healthy").Epoch >= before.Epoch+10 })
-	eventually(t, "its newest value reaches the workers", func() bool {
+	eventually.True(t, "a good source goes on", func() bool { return e.value(t, "healthy").Epoch >= before.Epoch+10 })
+	eventually.True(t, "its newest value reaches the workers", func() bool {
 		v, err := e.ask(pid, "/value?key=healthy")
 		return err == nil && !strings.HasPrefix(v, fmt.Sprint(before.Epoch, " "))
 	})
@@ -180,7 +177,7 @@ cache:
   garbage: {exec: 'printf "\377\000\376{"', every: 50ms}
 `)
 	pid := m.workers("")[0]
-	eventually(t, "the bytes arrive", func() bool {
+	eventually.True(t, "the bytes arrive", func() bool {
 		v, err := m.ask(pid, "/value?key=garbage")
 		return err == nil && strings.HasSuffix(v, " \xff\x00\xfe{")
 	})
@@ -229,7 +226,7 @@ func TestZeroIsAValue(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, pid := range e.workers("") {
-			eventually(t, key+" arrives", func() bool {
+			eventually.True(t, key+" arrives", func() bool {
 				v, err := e.ask(pid, "/value?key="+key)
 				return err == nil && v == fmt.Sprintf("%d %s", epoch, c.text)
 			})
@@ -291,7 +288,7 @@ apps:
 		epoch := publish(end-1, end, 1000)
 		published := time.Now()
 		key := fmt.Sprintf("k%d", (end-1)%20)
-		eventually(t, "another worker has the newest value", func() bool {
+		eventually.True(t, "another worker has the newest value", func() bool {
 			v, err := m.ask(other, "/value?key="+key)
 			return err == nil && strings.HasPrefix(v, epoch+" ")
 		})
@@ -314,7 +311,7 @@ apps:
 		t.Fatal(err)
 	}
 	for i := next - 20; i < next; i++ {
-		eventually(t, "the worker that did not read has the newest of each key", func() bool {
+		eventually.True(t, "the worker that did not read has the newest of each key", func() bool {
 			v, err := m.ask(frozen, fmt.Sprintf("/value?key=k%d", i%20))
 			_, text, _ := strings.Cut(strings.TrimSpace(v), " ")
 			return err == nil && text == fmt.Sprint(i)
@@ -355,14 +352,14 @@ func TestGreeting(t *testing.T) {
 	m.awaitFrom(mark, func(e event) bool { return e.Message == "ready" && e.Slot == 2 })
 	for _, pid := range m.workers("") {
 		want := fmt.Sprintf("greeting=Worker %d", pid)
-		eventually(t, "the greeting arrives", func() bool {
+		eventually.True(t, "the greeting arrives", func() bool {
 			text, err := m.ask(pid, "/messages")
 			return err == nil && strings.Contains(text, want)
 		})
 	}
 	m.signal(syscall.SIGTTIN) // would greet all again if it did not count
 	e := m.awaitFrom(mark, func(e event) bool { return e.Message == "ready" && e.Slot == 3 })
-	eventually(t, "the last greeting arrives", func() bool {
+	eventually.True(t, "the last greeting arrives", func() bool {
 		text, err := m.ask(e.PID, "/messages")
 		return err == nil && text == fmt.Sprintf("greeting=Worker %d", e.PID)
 	})

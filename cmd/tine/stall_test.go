@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // TestBlockedHandlersGetNoMore: while one worker of four answers nobody, the others take
@@ -24,7 +26,7 @@ func TestBlockedHandlersGetNoMore(t *testing.T) {
 			var waiting held
 			var got []int
 			// All at once, so that it is as good as the others at first: each then has five.
-			eventually(t, "20 connections together pass it by", func() bool {
+			eventually.True(t, "20 connections together pass it by", func() bool {
 				_, silent := m.hold(20).ask(t, time.Second)
 				waiting, got = append(waiting, silent...), append(got, len(silent))
 				return len(silent) == 0
@@ -199,7 +201,7 @@ func TestDeafWorker(t *testing.T) {
 			// it waited for, the next waits for it.
 			var all held
 			stalled := func() bool { return len(m.since(mark, is("stalled", victim))) > 0 }
-			eventually(t, "it is noticed", func() bool {
+			eventually.True(t, "it is noticed", func() bool {
 				if len(all) < 200 {
 					all = append(all, m.hold(4)...)
 				}

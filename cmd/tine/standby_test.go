@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // parked waits for the nth standby from a mark on to be initialised.
@@ -65,12 +67,12 @@ func TestStandbyHeals(t *testing.T) {
 func TestStandbyOverARollout(t *testing.T) {
 	t.Parallel()
 	m := startReady(t, steered(2, "standby: 2", "$CALM"))
-	eventually(t, "two standbys are there", func() bool { return len(m.since(0, is("parked"))) == 2 })
+	eventually.True(t, "two standbys are there", func() bool { return len(m.since(0, is("parked"))) == 2 })
 	old := m.standing()
 	l := m.load(4)
 	mark := m.mark()
 	m.roll()
-	eventually(t, "the standbys are renewed", func() bool {
+	eventually.True(t, "the standbys are renewed", func() bool {
 		now := m.standing()
 		return len(now) == 2 && !slices.ContainsFunc(now, func(pid int) bool { return slices.Contains(old, pid) })
 	})
@@ -136,7 +138,7 @@ func TestStopWithStandbys(t *testing.T) {
 	write(t, dir, "tine.yaml", steered(2, `env: {MEMBER_GATE: "$DIR/gate"}`, "standby: 2", "$FAST"))
 	m := startIn(t, dir, []string{"run", "-c", "tine.yaml"})
 	m.await(is("all workers are ready"))
-	eventually(t, "two standbys are there", func() bool { return len(m.standing()) == 2 })
+	eventually.True(t, "two standbys are there", func() bool { return len(m.standing()) == 2 })
 	fifo(t, dir, "gate")
 	mark := m.mark()
 	syscall.Kill(m.standing()[0], syscall.SIGKILL)

@@ -14,9 +14,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/tinehq/tine/cmd/tine/internal/term"
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/control"
 	"golang.org/x/sys/unix"
 )
@@ -41,17 +41,7 @@ func newShell(t *testing.T, env ...string) *shell {
 				t.Logf("%s:\n%s", path, text)
 			}
 		}
-		for range 200 {
-			left := sh.processes()
-			if len(left) == 0 {
-				return
-			}
-			for _, pid := range left {
-				_ = syscall.Kill(pid, syscall.SIGKILL)
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
-		t.Error("processes are left")
+		(&tine{t: t, dir: sh.dir}).killAll()
 	})
 	return sh
 }
@@ -221,7 +211,7 @@ func TestStartInterrupted(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the master starts its workers", func() bool { return len(sh.processes()) == 1+aboveWorkersHere()+2 })
+	eventually.True(t, "the master starts its workers", func() bool { return len(sh.processes()) == 1+aboveWorkersHere()+2 })
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +233,7 @@ func TestStartThatTakesTooLong(t *testing.T) {
 	_, text := sh.do(1, "start", "-c", "tine.yaml", "--timeout", "100ms")
 	has(t, text, "not ready after 100ms: it goes on in the background")
 	openGate(t, gate)
-	eventually(t, "the workers become ready", func() bool {
+	eventually.True(t, "the workers become ready", func() bool {
 		cmd, out, _ := sh.command("status", "--json")
 		return cmd.Run() == nil && strings.Contains(out.String(), `"ready": 2`)
 	})

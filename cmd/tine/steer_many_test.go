@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"golang.org/x/sys/unix"
 )
 
@@ -44,7 +45,7 @@ func TestManySlots(t *testing.T) { // not parallel: it takes the whole machine f
 	}
 	syscall.Kill(victim, syscall.SIGCONT)
 	m.awaitFrom(mark, is("resumed", victim))
-	eventually(t, "it gets connections again", func() bool {
+	eventually.True(t, "it gets connections again", func() bool {
 		answers, _ := m.hold(many).ask(t, patience)
 		return bySlot(answers)[many/2] > 0 || kind != "ebpf"
 	})

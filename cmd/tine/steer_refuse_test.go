@@ -14,6 +14,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/keeper"
@@ -160,7 +161,7 @@ func TestOverload(t *testing.T) {
 		t.Parallel()
 		e := startEmbedded(t, app("refuse"))
 		var full held
-		eventually(t, "both workers are full", func() bool { // the second gets none before the kernel is told of it
+		eventually.True(t, "both workers are full", func() bool { // the second gets none before the kernel is told of it
 			if c, err := dialOnce(e.address()); err == nil {
 				full = append(full, c)
 			}
@@ -181,7 +182,7 @@ func TestOverload(t *testing.T) {
 			t.Error("who was not refused is not served")
 		}
 		// There is room now, as soon as the worker has said so.
-		eventually(t, "a connection is taken again", func() bool {
+		eventually.True(t, "a connection is taken again", func() bool {
 			c, err := dialOnce(e.address())
 			if err != nil {
 				return false
@@ -199,7 +200,7 @@ func TestOverload(t *testing.T) {
 		e.admitted(2)
 		// A worker that the machine does not let run for a moment is stalled, and gets
 		// fewer: then once more. Nobody is refused, ever.
-		eventually(t, "both slots have as much beyond the bound", func() bool {
+		eventually.True(t, "both slots have as much beyond the bound", func() bool {
 			all := e.hold(40)
 			if n := refused(t, e); n != 0 {
 				t.Fatalf("%d connections were refused", n)

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // The kinds of steering that decide by what workers do, and all of them.
@@ -119,7 +121,7 @@ func (m *tine) spread(n int) map[int]int {
 // worker is ready. Only where steering counts is that sure to happen.
 func (m *tine) admitted(slots int) {
 	m.t.Helper()
-	eventually(m.t, fmt.Sprintf("all of %d slots get connections", slots), func() bool { return len(m.spread(slots)) == slots })
+	eventually.True(m.t, fmt.Sprintf("all of %d slots get connections", slots), func() bool { return len(m.spread(slots)) == slots })
 }
 
 // evenly waits until connections that stay open are spread over the slots exactly: who
@@ -131,20 +133,19 @@ func (m *tine) evenly(slots int) {
 	for slot := range slots {
 		want[slot] = 5
 	}
-	var got map[int]int
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
-		if got = m.spread(5 * slots); maps.Equal(got, want) {
-			return
+	eventually.NoError(m.t, "5 connections go to each slot", func() error {
+		if got := m.spread(5 * slots); !maps.Equal(got, want) {
+			return fmt.Errorf("they go to the slots %v", got)
 		}
-	}
-	m.t.Fatalf("connections go to slots %v, want 5 to each", got)
+		return nil
+	})
 }
 
 // answered waits until this worker answers one of many, however few connections the
 // others have that stay open.
 func (m *tine) answered(pid int) {
 	m.t.Helper()
-	eventually(m.t, fmt.Sprintf("worker %d gets a connection", pid), func() bool {
+	eventually.True(m.t, fmt.Sprintf("worker %d gets a connection", pid), func() bool {
 		answers, _ := m.hold(64).ask(m.t, patience)
 		return slices.ContainsFunc(answers, func(a about) bool { return a.PID == pid })
 	})
@@ -361,7 +362,7 @@ func TestClientKeepsItsSlot(t *testing.T) {
 				return slots
 			}
 			slots := ask()
-			eventually(t, "each slot has its clients", func() bool { // as soon as the last worker gets connections
+			eventually.True(t, "each slot has its clients", func() bool { // as soon as the last worker gets connections
 				before := slots
 				slots = ask()
 				return maps.Equal(before, slots) && len(slices.Compact(slices.Sorted(maps.Values(slots)))) == 4

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -26,7 +27,7 @@ func fileCounts(t *testing.T, keeper int, st control.Status) []int {
 // connection that has just ended.
 func (m *tine) eventuallyFiles(before []int) {
 	m.t.Helper()
-	eventually(m.t, "nobody has more descriptors than before", func() bool {
+	eventually.True(m.t, "nobody has more descriptors than before", func() bool {
 		st, err := m.status()
 		if err != nil {
 			return false
@@ -67,7 +68,7 @@ func TestKilledEverySecond(t *testing.T) {
 		old := st.PID
 		began := time.Now()
 		syscall.Kill(old, syscall.SIGKILL)
-		eventually(t, "another master has all workers", func() bool {
+		eventually.True(t, "another master has all workers", func() bool {
 			var err error
 			st, err = m.status()
 			return err == nil && st.PID != old && st.Apps[0].Ready == 2
@@ -99,7 +100,7 @@ func TestUpgradeFiftyTimes(t *testing.T) {
 		m.tell(0, "upgrade")
 		if i == 0 {
 			old := m.mustStatus()
-			eventually(t, "the first master has gone", func() bool { return len(childrenOf(m.pid)) == 1+len(workerPIDs(old)) })
+			eventually.True(t, "the first master has gone", func() bool { return len(childrenOf(m.pid)) == 1+len(workerPIDs(old)) })
 			files = fileCounts(t, m.pid, old)
 		}
 	}

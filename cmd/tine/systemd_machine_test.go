@@ -14,8 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/claim"
 	"golang.org/x/sys/unix"
 )
@@ -137,7 +137,7 @@ func boot(t *testing.T, etc map[string]string) (*machine, error) {
 		removeCgroups(t, filepath.Base(dir))
 	})
 	s := &machine{tine: m, service: "tine.service"}
-	eventually(t, "systemd answers", func() bool {
+	eventually.True(t, "systemd answers", func() bool {
 		if children := childrenOf(m.pid); len(children) == 1 {
 			s.init = children[0]
 		}
@@ -189,7 +189,7 @@ func openTerminal() (terminal, console *os.File, err error) {
 func removeCgroups(t *testing.T, name string) {
 	t.Helper()
 	const script = `mount -t cgroup2 cgroup2 /mnt && [ ! -d /mnt/"$0" ] || find /mnt/"$0" -depth -type d -exec rmdir {} +`
-	eventually(t, "the cgroups of "+name+" are gone", func() bool { // some ms after their last process
+	eventually.True(t, "the cgroups of "+name+" are gone", func() bool { // some ms after their last process
 		return exec.Command("unshare", "--mount", "sh", "-c", script, name).Run() == nil
 	})
 }
@@ -227,13 +227,12 @@ func (s *machine) show(property string) string {
 // expect waits until a property has the value.
 func (s *machine) expect(property, want string) {
 	s.t.Helper()
-	got := ""
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if got = s.show(property); got == want {
-			return
+	eventually.NoError(s.t, property+" is "+want, func() error {
+		if got := s.show(property); got != want {
+			return fmt.Errorf("it is %s", got)
 		}
-	}
-	s.t.Fatalf("%s=%s, want %s", property, got, want)
+		return nil
+	})
 }
 
 // master is the main process, as it is called outside.

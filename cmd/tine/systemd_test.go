@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/listen"
 )
 
@@ -70,7 +71,7 @@ func (s *machine) viaUnix() (string, error) {
 func (s *machine) next(n int, before map[int]bool) {
 	s.t.Helper()
 	s.expect("NRestarts", strconv.Itoa(n))
-	eventually(s.t, "the next master has all workers", func() bool {
+	eventually.True(s.t, "the next master has all workers", func() bool {
 		st, err := s.status()
 		return err == nil && strconv.Itoa(st.PID) == s.show("MainPID") && len(st.Apps) == 1 && st.Apps[0].Ready == 2
 	})
@@ -163,7 +164,7 @@ func TestSystemdMasterKilled(t *testing.T) {
 	var away []time.Duration
 	for n := range rounds(5, 15) {
 		served := l.served.Load()
-		eventually(t, "there is load", func() bool { return l.served.Load() > served+100 })
+		eventually.True(t, "there is load", func() bool { return l.served.Load() > served+100 })
 		master, mark, began := s.master(), s.mark(), time.Now()
 		s.kill(master, syscall.SIGKILL)
 		adopted := s.awaitFrom(mark, is("adopted the workers of the last master"))
@@ -379,7 +380,7 @@ func TestSystemdStoreIsFull(t *testing.T) {
 	l := s.load(4)
 	s.kill(s.master(), syscall.SIGKILL)
 	s.expect("NRestarts", "1")
-	eventually(t, "one worker is another", func() bool {
+	eventually.True(t, "one worker is another", func() bool {
 		st, err := s.status()
 		if err != nil || st.Apps[0].Ready != 2 {
 			return false
@@ -402,7 +403,7 @@ func TestSystemdStoreIsFull(t *testing.T) {
 func (s *machine) endWorkers() {
 	s.t.Helper()
 	s.mustSystemctl("kill", "--kill-whom=all", "tine.service")
-	eventually(s.t, "no worker is left", func() bool { return len(s.processes()) == 0 })
+	eventually.True(s.t, "no worker is left", func() bool { return len(s.processes()) == 0 })
 }
 
 // TestSystemdWithoutStore: a plain unit of somebody who knows nothing of the descriptor store gets a keeper, which systemd
@@ -424,7 +425,7 @@ func TestSystemdWithoutStore(t *testing.T) {
 	before := pids(st.Apps[0])
 	l := s.load(4)
 	s.kill(hostPID(t, s.tine, st.PID), syscall.SIGKILL)
-	eventually(t, "the keeper has started another master", func() bool {
+	eventually.True(t, "the keeper has started another master", func() bool {
 		now, err := s.status()
 		return err == nil && now.PID != st.PID && now.Apps[0].Ready == 2 && maps.Equal(pids(now.Apps[0]), before)
 	})
@@ -474,7 +475,7 @@ func TestSystemdStopWithoutMasterDrains(t *testing.T) {
 	s.expect("SubState", "auto-restart")
 	answer := s.slow(t, 1000)
 	s.mustSystemctl("stop", "tine.service")
-	eventually(t, "the workers have drained", func() bool { return len(s.processes()) == 0 })
+	eventually.True(t, "the workers have drained", func() bool { return len(s.processes()) == 0 })
 	if text, err := answer(); err != nil || !strings.HasSuffix(text, ".") {
 		t.Errorf("a request was cut: %q %v", text, err)
 	}
@@ -528,7 +529,7 @@ func TestSystemdSocket(t *testing.T) {
 		}
 		before := pids(s.mustStatus().Apps[0])
 		l := loadOn(address, 4)
-		eventually(t, "both workers answer", func() bool {
+		eventually.True(t, "both workers answer", func() bool {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			return len(l.pids) >= 2

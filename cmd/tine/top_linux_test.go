@@ -11,11 +11,11 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/tinehq/tine/cmd/tine/internal/term"
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // pseudoTerminal is one with a program in it.
@@ -99,17 +99,19 @@ var sequences = regexp.MustCompile(`\x1b\[[0-9;?]*[a-zA-Z]`)
 // is only what changed, which can leave out a part of the text.
 func (p *pseudoTerminal) shows(want string) {
 	p.t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
-		mark := len(p.text())
-		p.resize()
-		for range 20 {
-			if strings.Contains(sequences.ReplaceAllString(p.text()[mark:], ""), want) {
-				return
-			}
-			time.Sleep(10 * time.Millisecond)
+	mark := 0
+	looks := 0
+	eventually.NoError(p.t, fmt.Sprintf("the screen shows %q", want), func() error {
+		if looks%100 == 0 {
+			mark = len(p.text())
+			p.resize()
 		}
-	}
-	p.t.Fatalf("the screen never shows %q: %q", want, p.text())
+		looks++
+		if !strings.Contains(sequences.ReplaceAllString(p.text()[mark:], ""), want) {
+			return fmt.Errorf("it shows %q", p.text())
+		}
+		return nil
+	})
 }
 
 func (p *pseudoTerminal) keys(text string) {
@@ -123,14 +125,9 @@ func (p *pseudoTerminal) wait() error {
 	p.t.Helper()
 	ended := make(chan error, 1)
 	go func() { ended <- p.cmd.Wait() }()
-	select {
-	case err := <-ended:
-		<-p.read
-		return err
-	case <-time.After(patience):
-		p.t.Fatalf("it does not end: %q", p.text())
-		return nil
-	}
+	err := eventually.Receive(p.t, "the program ends", ended)
+	<-p.read
+	return err
 }
 
 func TestTopInATerminal(t *testing.T) {

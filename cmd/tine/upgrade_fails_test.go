@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -18,19 +19,19 @@ import (
 func (m *tine) goesOn(before control.Status, processes int) control.Status {
 	m.t.Helper()
 	var st control.Status
-	eventually(m.t, "a master is in charge of all workers", func() (ok bool) {
+	eventually.True(m.t, "a master is in charge of all workers", func() (ok bool) {
 		var err error
 		st, err = m.status()
 		return err == nil && len(st.Apps) == 1 && st.Apps[0].Ready == 2 && slices.Equal(workerPIDs(st), workerPIDs(before))
 	})
-	eventually(m.t, "no process is left over", func() bool { return len(m.processes()) == processes })
+	eventually.True(m.t, "no process is left over", func() bool { return len(m.processes()) == processes })
 	os.Remove(filepath.Join(m.dir, "steps"))
 	m.tell(0, "upgrade")
 	now := m.mustStatus()
 	if now.PID == st.PID || !slices.Equal(workerPIDs(now), workerPIDs(before)) {
 		m.t.Errorf("after another upgrade master %d has %v; %d had %v before", now.PID, workerPIDs(now), st.PID, workerPIDs(before))
 	}
-	eventually(m.t, "the old master has gone", func() bool { return gone(st.PID) && len(m.processes()) == processes })
+	eventually.True(m.t, "the old master has gone", func() bool { return gone(st.PID) && len(m.processes()) == processes })
 	return st
 }
 
@@ -158,7 +159,7 @@ func TestStopInAnUpgrade(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "it hangs", func() bool {
+			eventually.True(t, "it hangs", func() bool {
 				text, _ := os.ReadFile(filepath.Join(m.dir, "started"))
 				return strings.HasSuffix(string(text), "\n")
 			})

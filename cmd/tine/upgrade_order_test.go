@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // TestUpgradeBySignal: to the keeper, as every signal; a draft that is broken is no obstacle, and told of.
@@ -104,7 +106,7 @@ func TestUpgradeInARollout(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.awaitFrom(mark, is("rollout begin"))
-	eventually(t, "the new worker is there", func() bool { return len(m.processes()) >= 5 })
+	eventually.True(t, "the new worker is there", func() bool { return len(m.processes()) >= 5 })
 	upgrade, upgraded, upgradeErr := m.command("upgrade")
 	if err := upgrade.Start(); err != nil {
 		t.Fatal(err)

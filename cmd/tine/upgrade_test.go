@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -81,7 +82,7 @@ func TestUpgradeTenTimes(t *testing.T) {
 				if got := workerPIDs(now); !slices.Equal(got, before) {
 					t.Fatalf("workers %v after upgrade %d, %v before", got, i+1, before)
 				}
-				eventually(t, "the old master has gone", func() bool { return gone(st.PID) })
+				eventually.True(t, "the old master has gone", func() bool { return gone(st.PID) })
 				st = now
 				if i == 0 {
 					files = filesOf(t, st.PID)
