@@ -32,9 +32,39 @@
 // (oneshot.go). A worker finds TINE_APP, TINE_GENERATION, TINE_SLOT and, as with PM2,
 // NODE_APP_INSTANCE in its environment; a standby the first two only.
 //
-// What a worker is started with is looked up once for each rollout
-// (generation.go), so that SIGUSR2 takes the command, its symlinks, the working
-// folder and the environment from what is on disk then.
+// # Release
+//
+// What a worker is started from, its release, is looked up once for each rollout and held (generation.go): the program's open file,
+// its folder, arguments and environment. Rollouts take what is on disk then (tine reload, SIGUSR2, an applied config, watch,
+// cron_restart), and so do starts of what does not run. Everything else starts the release again, also below later masters: a
+// crash, a scale, max_age, a standby. So a build that failed its reload never replaces a crashed worker.
+//
+// # Drain
+//
+// A drain has two phases. First the worker stops accepting (its successor takes over the same queue) and answers each request on a
+// kept-alive connection with "Connection: close" (HTTP/2: GOAWAY), for at most drain_delay. Then idle connections are closed, and the requests in
+// flight get drain_timeout. Then comes SIGTERM, then SIGKILL to the process group, so that no grandchild stays (but one that
+// made a session of its own).
+//
+// # Stalled
+//
+// A worker is stalled when it was stopped by a signal (known at once), or when its accept queue stands still or its heart does not
+// beat (a second). It is steered around at once. After stall_timeout its goroutines are written to the log and to a file, and it
+// is replaced. request_timeout does that to a worker whose oldest request is too old. An open WebSocket or event stream is a
+// request too, as long as its handler runs: such apps leave it off.
+//
+// # Standby
+//
+// With standby: 1 a crash is healed by a worker that is initialised already and only has to be given the slot. So a program that needs ten
+// seconds to start is replaced in milliseconds too. Rollouts renew standbys.
+//
+// # Values
+//
+// When a worker is shown its slot, it has all cached values already; each change after that reaches it in order. A worker that does
+// not read its channel costs the others nothing: for each key only the newest value waits for it. The bounds of this and of
+// everything else are in LIMITS.md, the words in GLOSSARY.md.
+//
+// # Master and worker in one program
 //
 // A program that is both:
 //
@@ -44,4 +74,7 @@
 //	}
 //	config := supervisor.Single("web", []string{":7000"}, 0, supervisor.Self())
 //	err := supervisor.Run(context.Background(), config)
+//
+// [New] returns a [Supervisor] before it runs, whose methods set and delete cached values, send a message to all workers
+// (Broadcast) or call one, and roll, scale, apply a config, stop, and tell the status.
 package supervisor

@@ -26,6 +26,33 @@
 //
 // It costs no CPU as long as nothing happens, and a few MiB of memory though it is part of a large binary (slim_linux.go).
 //
+// # What dies, and what happens
+//
+//	a worker      the master starts another in its slot; the connections that wait there are its
+//	the master    (kill -9, out of memory, a panic, or no sign of life for the watchdog's time.) The workers serve on. The
+//	              keeper starts another master, which adopts them and goes on with what ran: config, release, a rollout, a
+//	              stop. A config file that was edited and not applied stays so; the log and tine status tell of it
+//	each master   or none can be started: the next comes after 100 ms, doubling to 5 s; the workers serve on. Commands wait up to
+//	              5 s for it, then say how things are, with exit status 3; tine stop stops all
+//	the keeper    the master becomes the keeper, in its own process, and starts a master below. As PID 1: the container ends
+//	nothing       the machine or container stood still (docker pause, a paused VM): that time counts for no wait. No master is taken
+//	              for hung, and no worker or hook is too late
+//	both at once  the workers serve on, and nothing replaces them: as without a keeper
+//
+// What goes on below the next master: connections, requests, sockets and steering; cached values with their epochs; counters,
+// restarts and backoffs; an order that a command waits for, as tine reload; the output of the workers: no line is lost, and one on
+// its way in a crash may come twice. tine logs -f and events -f go on with what the next master says.
+//
+// What ends: profiles; what tine logs and tine events remember (the log itself is as it was); a worker's Call under way, with
+// ErrMasterReplaced. After a crash a hook under way is not waited for, and a before_start is run again.
+//
+// If there is no room for a worker's descriptors (RLIMIT_NOFILE, 4096 in the keeper, FileDescriptorStoreMax=), the log, tine status
+// and tine events say at once what a crash of the master would lose. They are stored as soon as there is room.
+//
+// tine run has a keeper by default (--keeper=auto), but not on macOS, and not below a systemd that stores descriptors, which
+// does all this itself. With --keeper=on there is one below such a systemd too. With --keeper=off nothing brings a master back: the next tine run
+// says which workers hold the address. Kill those (they finish what they are doing), then start.
+//
 // # A crash, and an end in order
 //
 //	master has said          and ends by                 the keeper

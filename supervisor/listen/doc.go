@@ -50,6 +50,23 @@
 // clients are spread over the others, and nobody else's move; they come back with it. A slot that is added takes its share from
 // all others.
 //
+// Why steering: SO_REUSEPORT alone hashes connections blindly. When one of four workers is stuck, a quarter of all clients wait for
+// it. The kernel's program picks a worker for each connection, and no process of Tine is in the way of a request. By policy a new
+// connection goes to
+//
+//	least        the worker with the fewest busy connections; of equals, each in turn
+//	round-robin  each worker in turn
+//	random       any worker
+//	hash         a worker by the addresses and ports of both ends
+//	client-ip    the same worker for the same client, also after a rollout
+//	cpu          the worker on the CPU that handles the packet
+//
+// Whatever the policy, a worker that starts, drains, stands still or is dead gets none while another can take the connection. With
+// ebpf the program counts what it sends to each worker, and the workers count what they have finished; neither makes a system call.
+// It can also refuse connections while all workers are full, and it moves what waits at a slot that is closed (Linux 5.14). With
+// cbpf it picks at random among candidates, which the master renews up to a hundred times a second under load and never at rest.
+// tine doctor says which kind this machine allows, and what is needed for more.
+//
 // # Falling
 //
 // A kind that fails in the middle (its program is refused, a map is lost, a filter was put on the process) hands over to the

@@ -7,19 +7,30 @@ import (
 	"testing"
 )
 
-// TestConfigsOfTheReadme: each config that the README shows is right, also in production.
-func TestConfigsOfTheReadme(t *testing.T) {
+// documentedConfigs are the configs that README.md and CONFIG.md show, in their order.
+func documentedConfigs(t *testing.T) (texts []string) {
+	t.Helper()
+	for _, file := range []string{"../../../README.md", "../../../cmd/tine/CONFIG.md"} {
+		page, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := strings.Split(string(page), "```yaml\n")[1:]
+		if len(blocks) == 0 {
+			t.Fatalf("%s shows no config", file)
+		}
+		for _, block := range blocks {
+			text, _, _ := strings.Cut(block, "```")
+			texts = append(texts, text)
+		}
+	}
+	return texts
+}
+
+// TestConfigsOfTheDocs: each config that the documents show is right, also in production where it has that environment.
+func TestConfigsOfTheDocs(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("../../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := strings.Split(string(readme), "```yaml\n")[1:]
-	if len(blocks) < 2 {
-		t.Fatalf("%d configs in the README", len(blocks))
-	}
-	for _, block := range blocks {
-		text, _, _ := strings.Cut(block, "```")
+	for _, text := range documentedConfigs(t) {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "tine.yaml")
 		for name, content := range map[string]string{path: text, filepath.Join(dir, ".env"): "PORT=7000\n"} {
@@ -27,7 +38,11 @@ func TestConfigsOfTheReadme(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for _, env := range []string{"", "production"} {
+		envs := []string{""}
+		if strings.Contains(text, "production:") {
+			envs = append(envs, "production")
+		}
+		for _, env := range envs {
 			if _, err := LoadWith(path, LoadOptions{Env: env}); err != nil {
 				t.Errorf("environment %q: %v", env, err)
 			}

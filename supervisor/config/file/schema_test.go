@@ -65,13 +65,8 @@ environments: {production: {name: , apps: {a: {watch: , log: {file: , keep: 3}},
 		t.Fatal(err)
 	}
 	good["demo"] = demo
-	readme, err := os.ReadFile("../../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, block := range strings.Split(string(readme), "```yaml\n")[1:] {
-		text, _, _ := strings.Cut(block, "```")
-		good["README: "+text[:min(40, len(text))]] = []byte(text)
+	for _, text := range documentedConfigs(t) {
+		good["documents: "+text[:min(40, len(text))]] = []byte(text)
 	}
 	for name, text := range good {
 		document, err := asJSON(text)
