@@ -5,6 +5,8 @@ import (
 	"io"
 	"sync"
 	"testing"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 func BenchmarkEncodeSet(b *testing.B) {
@@ -121,7 +123,7 @@ func BenchmarkSustained(b *testing.B) {
 	}
 	b.StopTimer()
 	for _, o := range boxes {
-		o.CloseAfterFlush(patience)
+		o.CloseAfterFlush(eventually.Patience())
 		<-o.Done()
 	}
 	readers.Wait()

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 func TestEachFrameOverASocket(t *testing.T) {
@@ -147,7 +149,7 @@ func TestShortReads(t *testing.T) {
 	if _, err := a.Read(); err != io.EOF {
 		t.Errorf("at the end: %v", err)
 	}
-	if err := await(t, "sending", sent); err != nil {
+	if err := eventually.Receive(t, "sending", sent); err != nil {
 		t.Error(err)
 	}
 }
@@ -182,7 +184,7 @@ func TestManySizes(t *testing.T) {
 	if _, err := b.Read(); err != io.EOF {
 		t.Errorf("at the end: %v", err)
 	}
-	if err := await(t, "sending", sent); err != nil {
+	if err := eventually.Receive(t, "sending", sent); err != nil {
 		t.Error(err)
 	}
 }
@@ -212,7 +214,7 @@ func TestWritersDoNotMix(t *testing.T) {
 		seen[w]++
 	}
 	for range writers {
-		if err := await(t, "writing", errs); err != nil {
+		if err := eventually.Receive(t, "writing", errs); err != nil {
 			t.Error(err)
 		}
 	}
@@ -228,7 +230,7 @@ func TestIdleBufferIsSmall(t *testing.T) {
 	if err := a.Write(Ready{}); err != nil { // the reader's next wait comes after it has shrunk
 		t.Fatal(err)
 	}
-	if err := await(t, "reading", waiting); err != nil {
+	if err := eventually.Receive(t, "reading", waiting); err != nil {
 		t.Fatal(err)
 	}
 	if b.large != nil || len(b.buf) != smallBuffer {
@@ -288,14 +290,14 @@ func TestCloseEndsReadAndWrite(t *testing.T) {
 		}
 	})
 	if runtime.GOOS == "linux" {
-		waitFor(t, "writing", func() bool { return a.unread() > HeapMax })
+		eventually.True(t, "writing", func() bool { return a.unread() > HeapMax })
 	}
 	a.Close()
 	a.Close()
-	if err := await(t, "end of reading", reading); !errors.Is(err, net.ErrClosed) {
+	if err := eventually.Receive(t, "end of reading", reading); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("read: %v", err)
 	}
-	if err := await(t, "end of writing", writing); !errors.Is(err, net.ErrClosed) {
+	if err := eventually.Receive(t, "end of writing", writing); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("write: %v", err)
 	}
 	if _, err := a.Read(); !errors.Is(err, net.ErrClosed) {

@@ -13,8 +13,6 @@ import (
 )
 
 // patience bounds every wait of the tests; nothing is expected to take nearly as long.
-const patience = 20 * time.Second
-
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // channel returns both ends of a channel, which the test's end closes.
@@ -116,17 +114,6 @@ func async[T any](f func() T) <-chan T {
 	c := make(chan T, 1)
 	go func() { c <- f() }()
 	return c
-}
-
-func await[T any](t testing.TB, what string, c <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(patience):
-		t.Fatalf("%s did not happen within %s", what, patience)
-		panic("unreachable")
-	}
 }
 
 // sameFrame compares frames by what the wire carries: payloads by content, files by number.

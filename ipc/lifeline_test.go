@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // lifeline returns both ends of one. The worker's end comes by the environment, as it does in a worker.
@@ -123,7 +125,7 @@ func TestLifelineEndsWithItsLastHolder(t *testing.T) {
 		return err
 	})
 	again.Close()
-	if err := await(t, "end of the lifeline", ended); err != io.EOF {
+	if err := eventually.Receive(t, "end of the lifeline", ended); err != io.EOF {
 		t.Errorf("%v, want %v", err, io.EOF)
 	}
 }

@@ -12,11 +12,13 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 func newOutbox(t testing.TB, c *Conn, opts OutboxOptions) *Outbox {
 	o := NewOutbox(c, opts)
-	t.Cleanup(func() { o.Close(); await(t, "end of the outbox", o.Done()) })
+	t.Cleanup(func() { o.Close(); eventually.Receive(t, "end of the outbox", o.Done()) })
 	return o
 }
 
@@ -51,21 +53,12 @@ func fill(t testing.TB, o *Outbox) (filled int) {
 	if err := o.Send(Message{Topic: "fill"}); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the writer taking the frame", func() bool {
+	eventually.True(t, "the writer taking the frame", func() bool {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		return o.queued == 0 && o.flying == 1
 	})
 	return filled + 1
-}
-
-func waitFor(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for until := time.Now().Add(patience); !ok(); runtime.Gosched() {
-		if time.Now().After(until) {
-			t.Fatalf("%s did not happen within %s", what, patience)
-		}
-	}
 }
 
 // pending is the number of frames that have not been handed to the kernel.
@@ -109,7 +102,7 @@ func TestOutboxOrder(t *testing.T) {
 		}
 		c.Payload.Release()
 	}
-	if err := await(t, "sending", sent); err != nil {
+	if err := eventually.Receive(t, "sending", sent); err != nil {
 		t.Error(err)
 	}
 }
@@ -167,7 +160,7 @@ func TestOutboxFull(t *testing.T) {
 	}
 	next[Wake](t, b)
 
-	waitFor(t, "writing", func() bool { return o.pending() == 0 })
+	eventually.True(t, "writing", func() bool { return o.pending() == 0 })
 	filled = fill(t, o)
 	if err := o.Send(Message{Topic: "t", Payload: newPayload(t, make([]byte, 5000))}); err != nil {
 		t.Errorf("one large call is taken whole: %v", err)
@@ -318,7 +311,7 @@ func TestSnapshot(t *testing.T) {
 	if s := next[Set](t, b); s.Epoch != n+2 {
 		t.Errorf("epoch %d, wanted %d", s.Epoch, n+2)
 	}
-	waitFor(t, "writing", func() bool { return o.pending() == 0 })
+	eventually.True(t, "writing", func() bool { return o.pending() == 0 })
 	v.Release()
 	if got := panicOf(func() { p.Retain() }); got == "" {
 		t.Error("a payload outlives the values")
@@ -344,7 +337,7 @@ func TestSnapshotIsGivenUp(t *testing.T) {
 		}
 		next[Snapshot](t, b)
 		left := end(o)
-		await(t, "end of the outbox", o.Done())
+		eventually.Receive(t, "end of the outbox", o.Done())
 		if name == "taken" && (len(left) != 1 || left[0] != Frame(Bye{Cut: 7})) {
 			t.Errorf("%s: %v is left", name, left)
 		}
@@ -369,10 +362,10 @@ func TestLargeValuesUnread(t *testing.T) {
 			t.Fatal(err)
 		}
 		if e <= maxLargeUnread {
-			waitFor(t, "writing", func() bool { return o.pending() == 0 })
+			eventually.True(t, "writing", func() bool { return o.pending() == 0 })
 		}
 	}
-	await(t, "report of the stall", stuck)
+	eventually.Receive(t, "report of the stall", stuck)
 	if n := openFDs(t) - before; n != 1 {
 		t.Errorf("%d payloads are open, only the newest should wait", n)
 	}
@@ -397,9 +390,9 @@ func TestOutboxStuck(t *testing.T) {
 	stuck := make(chan time.Duration, 10)
 	o := newOutbox(t, a, OutboxOptions{Stuck: 100 * time.Millisecond, OnStuck: func(d time.Duration) { stuck <- d }})
 	for range 2 {
-		waitFor(t, "writing", func() bool { return o.pending() == 0 })
+		eventually.True(t, "writing", func() bool { return o.pending() == 0 })
 		filled := fill(t, o)
-		if d := await(t, "report of the stall", stuck); d < 100*time.Millisecond || d > patience {
+		if d := eventually.Receive(t, "report of the stall", stuck); d < 100*time.Millisecond || d > eventually.Patience() {
 			t.Errorf("reported a stall of %s", d)
 		}
 		skip(t, b, filled)
@@ -435,7 +428,7 @@ func TestCloseWhileStuck(t *testing.T) {
 				break
 			}
 		}
-		await(t, "end of the outbox", o.Done())
+		eventually.Receive(t, "end of the outbox", o.Done())
 		o.Close()
 		if err := o.Send(Ready{}); !errors.Is(err, ErrClosed) {
 			t.Errorf("send after close: %v", err)
@@ -462,7 +455,7 @@ func TestCloseAfterFlush(t *testing.T) {
 	if err := o.Send(Ready{}, Bye{Cut: 1}); err != nil {
 		t.Fatal(err)
 	}
-	o.CloseAfterFlush(patience)
+	o.CloseAfterFlush(eventually.Patience())
 	o.CloseAfterFlush(0) // the first one counts
 	if err := o.Send(Ready{}); !errors.Is(err, ErrClosed) {
 		t.Errorf("send after it: %v", err)
@@ -473,7 +466,7 @@ func TestCloseAfterFlush(t *testing.T) {
 	if _, err := b.Read(); err != io.EOF {
 		t.Errorf("at the end: %v", err)
 	}
-	await(t, "end of the outbox", o.Done())
+	eventually.Receive(t, "end of the outbox", o.Done())
 	if o.Err() != nil {
 		t.Error(o.Err())
 	}
@@ -488,7 +481,7 @@ func TestCloseAfterFlushIsBounded(t *testing.T) {
 	o := newOutbox(t, a, OutboxOptions{})
 	fill(t, o)
 	o.CloseAfterFlush(20 * time.Millisecond)
-	await(t, "end of the outbox", o.Done())
+	eventually.Receive(t, "end of the outbox", o.Done())
 	if err := o.Err(); err == nil || !strings.Contains(err.Error(), "within 20ms: 1 frames are left") {
 		t.Error(err)
 	}
@@ -506,7 +499,7 @@ func TestLostPeer(t *testing.T) {
 	if err := o.Send(Ready{}); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "end of the outbox", o.Done())
+	eventually.Receive(t, "end of the outbox", o.Done())
 	if o.Err() == nil || !errors.Is(o.Send(Ready{}), ErrClosed) {
 		t.Errorf("after the peer's end: %v", o.Err())
 	}
@@ -533,14 +526,14 @@ func TestOutboxKeepsWhatWaits(t *testing.T) {
 			break
 		}
 	}
-	await(t, "end of the writer", o.Done())
-	for _, f := range o.Take(patience) {
+	eventually.Receive(t, "end of the writer", o.Done())
+	for _, f := range o.Take(eventually.Patience()) {
 		if m, ok := f.(Message); !ok || m.Topic != "lost" {
 			t.Errorf("kept %#v", f)
 		}
 		Discard(f)
 	}
-	if fs := o.Take(patience); len(fs) > 0 {
+	if fs := o.Take(eventually.Patience()); len(fs) > 0 {
 		t.Errorf("taken twice: %v", fs)
 	}
 	o.Close()
@@ -568,9 +561,9 @@ func TestOutboxTake(t *testing.T) {
 			Discard(f)
 		}
 	})
-	rest := o.Take(patience)
+	rest := o.Take(eventually.Patience())
 	o.Close()
-	last := await(t, "what was written", written)
+	last := eventually.Receive(t, "what was written", written)
 	for i, f := range rest {
 		if id := f.(Call).ID; id != last+1+uint64(i) {
 			t.Fatalf("frame %d of the rest is %d, written up to %d", i, id, last)

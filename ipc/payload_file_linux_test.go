@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // TestPayloadFromUnsealedFile: what could still change or shrink is refused, and what is no memory file.
@@ -63,7 +65,7 @@ func TestForgottenPayloadFile(t *testing.T) {
 		}
 		content(t, q)
 	}()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(eventually.Patience())
 	for openFDs(t) != before || mappings(t) != 0 {
 		if time.Now().After(deadline) {
 			t.Fatal("a forgotten payload was not freed")

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // mappings counts the maps of payloads in this process.
@@ -53,7 +55,7 @@ func TestForgottenPayload(t *testing.T) {
 	keepsFDs(t)
 	before := openFDs(t)
 	func() { content(t, newPayload(t, pattern(1<<20, 1))) }()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(eventually.Patience())
 	for openFDs(t) != before || mappings(t) != 0 {
 		if time.Now().After(deadline) {
 			t.Fatal("a forgotten payload was not freed")

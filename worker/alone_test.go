@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // runChild makes the test binary a service, that stands alone or has a test as its master.
@@ -62,7 +64,7 @@ func TestAloneEndsPolitelyOnSIGTERM(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	guard := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+	guard := time.AfterFunc(eventually.Patience(), func() { cmd.Process.Kill() })
 	defer guard.Stop()
 	out := bufio.NewScanner(pipe)
 	line := func() string { out.Scan(); return out.Text() }
@@ -87,7 +89,7 @@ func TestAloneEndsPolitelyOnSIGTERM(t *testing.T) {
 
 func alone(t *testing.T, opts ...Option) *Worker {
 	t.Helper()
-	w, err := Start(append([]Option{WithLogger(quiet()), WithListen("127.0.0.1:0"), WithDrain(0, patience)}, opts...)...)
+	w, err := Start(append([]Option{WithLogger(quiet()), WithListen("127.0.0.1:0"), WithDrain(0, eventually.Patience())}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +112,7 @@ func TestAlone(t *testing.T) {
 		if v, ok := n.Get(); v != int(want) || !ok {
 			t.Errorf("n is %d %v", v, ok)
 		}
-		if e := wait(t, "watch", seen); e != want {
+		if e := eventually.Receive(t, "watch", seen); e != want {
 			t.Errorf("saw %d", e)
 		}
 	}

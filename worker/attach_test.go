@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 func TestStartHasIdentityAndSnapshot(t *testing.T) {
@@ -67,7 +68,7 @@ func TestStandbyServesWhenItGetsASlot(t *testing.T) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 	m.send(ipc.Drain{Reason: "stop", Handover: true})
-	if err := wait(t, "Serve returns", served); err != nil {
+	if err := eventually.Receive(t, "Serve returns", served); err != nil {
 		t.Error(err)
 	}
 }

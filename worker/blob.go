@@ -7,9 +7,6 @@ import (
 	"github.com/tinehq/tine/ipc"
 )
 
-// largeBlob is the size from which a superseded mapping is worth a garbage collection.
-const largeBlob = 1 << 20
-
 // Blob is a cached value that is not copied: over 32 KiB, all workers map the same memory. The bytes are read-only;
 // writing to them faults. They stay valid, and in memory, as long as the Blob or a copy of it is reachable, so keep
 // the Blob while working on them:
@@ -18,22 +15,27 @@ const largeBlob = 1 << 20
 //	data, err := b.Bytes()
 //	…
 //	runtime.KeepAlive(b)
+//
+// The garbage collector gives the memory of a Blob back that was superseded and is unreachable. While more than 32 MiB of
+// those wait for it, the worker starts a collection, at most one a second.
 type Blob struct{ ref *blobRef }
 
 type blobRef struct {
 	payload *ipc.Payload
+	mapping *mapping // nil: there is no payload
 	bytes   []byte
 	err     error
 }
 
-// errNoBlob answers for the zero Blob.
+// errNoBlob is the error of the zero Blob.
 var errNoBlob = errors.New("there is no value")
 
-func newBlob(e entry) Blob {
+func newBlob(e entry, of *mappings) Blob {
 	r := &blobRef{payload: e.payload}
 	r.bytes, r.err = e.bytes()
 	if e.payload != nil {
-		runtime.AddCleanup(r, func(p *ipc.Payload) { p.Release() }, e.payload.Retain())
+		r.mapping = newMapping(of, e.payload)
+		runtime.AddCleanup(r, (*mapping).free, r.mapping)
 	}
 	return Blob{r}
 }

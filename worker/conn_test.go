@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // seat is the master's view of where a worker counts.
@@ -50,20 +51,19 @@ func withBoard(t *testing.T, f *ipc.Assign) *seat {
 func (s *seat) holds(busy, idle int64) {
 	s.t.Helper()
 	want := busy*ipc.Weight + idle
-	late := time.Now().Add(patience)
-	for got := s.line.Held(testSeat); got != want; got = s.line.Held(testSeat) {
-		if time.Now().After(late) {
-			s.t.Fatalf("holds %d busy and %d idle, want %d and %d", got/ipc.Weight, got%ipc.Weight, busy, idle)
+	eventually.NoError(s.t, "the connections are counted", func() error {
+		if got := s.line.Held(testSeat); got != want {
+			return fmt.Errorf("the seat holds %d busy and %d idle, want %d and %d", got/ipc.Weight, got%ipc.Weight, busy, idle)
 		}
-		time.Sleep(time.Millisecond)
-	}
+		return nil
+	})
 }
 
 // empty waits until everything that was accepted was given back, and nothing else was written.
 func (s *seat) empty(conns uint64) {
 	s.t.Helper()
 	s.holds(0, 0)
-	within(s.t, "closed connections", func() bool { return s.row.Closed.Load() == conns })
+	eventually.True(s.t, "closed connections", func() bool { return s.row.Closed.Load() == conns })
 	if a, o := s.line.Accepted[testSeat].Load(), s.row.Opened.Load(); a != conns || o != conns {
 		s.t.Errorf("accepted %d, opened %d, want %d", a, o, conns)
 	}
@@ -82,7 +82,7 @@ func counting(t *testing.T, srv *http.Server) (*served, *seat) {
 	s := &served{Worker: w, m: m, addr: f.Listeners[0].Address, ret: make(chan error, 1)}
 	go func() { s.ret <- w.ServeServer(srv) }()
 	expect[ipc.Ready](m)
-	wait(t, "assigned", w.assigned)
+	eventually.Receive(t, "assigned", w.assigned)
 	return s, b
 }
 
@@ -102,7 +102,7 @@ func TestConnKeptAliveIsBusyAndIdleInTurns(t *testing.T) {
 	}
 	for range 3 {
 		c.write(hi)
-		wait(t, "request runs", in)
+		eventually.Receive(t, "request runs", in)
 		b.holds(1, 0)
 		out <- struct{}{}
 		c.answer()
@@ -128,7 +128,7 @@ func TestConnClosedByTheClientDuringARequest(t *testing.T) {
 	}))
 	c := dial(t, s.addr)
 	c.write(hi)
-	wait(t, "request runs", in)
+	eventually.Receive(t, "request runs", in)
 	c.Close()
 	b.empty(1)
 }
@@ -146,8 +146,8 @@ func TestConnHijackedIsBusyUntilClosed(t *testing.T) {
 	}))
 	c := dial(t, s.addr)
 	c.write(hi)
-	raw := wait(t, "hijacked", hijacked)
-	within(t, "handler returns", func() bool { return b.row.Requests() == 1 })
+	raw := eventually.Receive(t, "hijacked", hijacked)
+	eventually.True(t, "handler returns", func() bool { return b.row.Requests() == 1 })
 	b.holds(1, 0)
 	if n := b.row.Classes[ipc.ClassUnknown].Load(); n != 1 {
 		t.Errorf("%d of unknown class", n)
@@ -198,7 +198,7 @@ func TestConnHTTP2IsBusyWhileAStreamIsOpen(t *testing.T) {
 	s, b := counting(t, srv)
 	tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
 	defer tr.CloseIdleConnections()
-	client := &http.Client{Transport: tr, Timeout: patience}
+	client := &http.Client{Transport: tr, Timeout: eventually.Patience()}
 	answered := make(chan error, 2)
 	ask := func() {
 		res, err := client.Get("https://" + s.addr)
@@ -212,17 +212,17 @@ func TestConnHTTP2IsBusyWhileAStreamIsOpen(t *testing.T) {
 	}
 	for range 2 {
 		go ask()
-		wait(t, "first stream", in) // the second must find the connection
+		eventually.Receive(t, "first stream", in) // the second must find the connection
 		go ask()
-		wait(t, "second stream", in)
+		eventually.Receive(t, "second stream", in)
 		b.holds(1, 0)
 		out <- struct{}{}
-		if err := wait(t, "one answer", answered); err != nil {
+		if err := eventually.Receive(t, "one answer", answered); err != nil {
 			t.Fatal(err)
 		}
 		b.holds(1, 0)
 		out <- struct{}{}
-		if err := wait(t, "other answer", answered); err != nil {
+		if err := eventually.Receive(t, "other answer", answered); err != nil {
 			t.Fatal(err)
 		}
 		b.holds(0, 1)
@@ -241,7 +241,7 @@ func TestConnUnencryptedHTTP2(t *testing.T) {
 	s, b := counting(t, srv)
 	tr := &http.Transport{Protocols: srv.Protocols}
 	defer tr.CloseIdleConnections()
-	if res := get(t, &http.Client{Transport: tr, Timeout: patience}, "http://"+s.addr); res.ProtoMajor != 2 {
+	if res := get(t, &http.Client{Transport: tr, Timeout: eventually.Patience()}, "http://"+s.addr); res.ProtoMajor != 2 {
 		t.Fatal(res.Proto)
 	}
 	b.holds(0, 1)
@@ -261,7 +261,7 @@ func TestConnShutdownClosesIdleOnes(t *testing.T) {
 	}
 	fresh := dial(t, s.addr)
 	b.holds(1, 3)
-	s.m.send(ipc.Drain{Handover: true, Delay: time.Millisecond, Timeout: patience})
+	s.m.send(ipc.Drain{Handover: true, Delay: time.Millisecond, Timeout: eventually.Patience()})
 	fresh.write(hi)
 	s.returned()
 	b.empty(4)
@@ -275,7 +275,7 @@ func TestConnCutAtTheEndOfADrain(t *testing.T) {
 	}))
 	c := dial(t, s.addr)
 	c.write(hi)
-	wait(t, "request runs", in)
+	eventually.Receive(t, "request runs", in)
 	s.m.send(ipc.Drain{Handover: true, Timeout: 10 * time.Millisecond})
 	s.returned()
 	b.empty(1)
@@ -391,7 +391,7 @@ func TestConnKeepsItsAbilities(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer client.Close()
-			within(t, "a connection waits", func() bool { return readable(ln) })
+			eventually.True(t, "a connection waits", func() bool { return readable(ln) })
 			c, err := ln.Accept()
 			if err != nil {
 				t.Fatal(err)
@@ -511,7 +511,7 @@ func TestConnAllThatIsTakenIsGivenBack(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				c.SetDeadline(time.Now().Add(patience))
+				c.SetDeadline(time.Now().Add(eventually.Patience()))
 				r := bufio.NewReader(c)
 				path := []string{"", "/", "/hijack", "/panic", "/wait", "/gone"}[(n+i)%6]
 				for range 1 + i%3 {
@@ -535,7 +535,7 @@ func TestConnAllThatIsTakenIsGivenBack(t *testing.T) {
 	}
 	wg.Wait()
 	b.empty(clients * each)
-	within(t, "no request is in flight", func() bool { return b.row.InFlight() == 0 })
+	eventually.True(t, "no request is in flight", func() bool { return b.row.InFlight() == 0 })
 	if n, o := b.line.Accepted[testSeat].Load()*ipc.Weight, b.line.Released[testSeat].Load(); n != o {
 		t.Errorf("taken %d, given back %d", n, o)
 	}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 func get(t *testing.T, c *http.Client, url string) *http.Response {
@@ -43,11 +44,11 @@ type client struct {
 
 func dial(t *testing.T, addr string) *client {
 	t.Helper()
-	c, err := net.DialTimeout("tcp", addr, patience)
+	c, err := net.DialTimeout("tcp", addr, eventually.Patience())
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(time.Now().Add(eventually.Patience()))
 	t.Cleanup(func() { c.Close() })
 	return &client{t, c, bufio.NewReader(c)}
 }
@@ -103,7 +104,7 @@ func serving(t *testing.T, h http.HandlerFunc, opts ...Option) *served {
 func (s *served) returned() ipc.Bye {
 	s.m.t.Helper()
 	bye := expect[ipc.Bye](s.m)
-	if err := wait(s.m.t, "Serve returns", s.ret); err != nil {
+	if err := eventually.Receive(s.m.t, "Serve returns", s.ret); err != nil {
 		s.m.t.Error(err)
 	}
 	return bye
@@ -118,8 +119,8 @@ func TestDrainClosesKeptAliveConnectionsPolitely(t *testing.T) {
 	if res, _ := c.answer(); res.Close {
 		t.Error("closed before the drain")
 	}
-	s.m.send(ipc.Drain{Reason: "rollout", Handover: true, Delay: patience, Timeout: patience})
-	wait(t, "draining", s.Draining())
+	s.m.send(ipc.Drain{Reason: "rollout", Handover: true, Delay: eventually.Patience(), Timeout: eventually.Patience()})
+	eventually.Receive(t, "draining", s.Draining())
 	// Idle, and yet not closed: the client may be about to write.
 	c.write(hi)
 	res, body := c.answer()
@@ -139,7 +140,7 @@ func TestDrainClosesIdleConnectionsAfterTheDelay(t *testing.T) {
 	c.write(hi)
 	c.answer()
 	start := time.Now()
-	s.m.send(ipc.Drain{Handover: true, Delay: 50 * time.Millisecond, Timeout: patience})
+	s.m.send(ipc.Drain{Handover: true, Delay: 50 * time.Millisecond, Timeout: eventually.Patience()})
 	c.closed()
 	if d := time.Since(start); d < 40*time.Millisecond {
 		t.Errorf("closed after %v", d)
@@ -152,8 +153,8 @@ func TestDrainHandoverLeavesTheQueueToTheMaster(t *testing.T) {
 	keep := dial(t, s.addr) // keeps the worker in phase one
 	keep.write(hi)
 	keep.answer()
-	s.m.send(ipc.Drain{Handover: true, Delay: patience, Timeout: patience})
-	within(t, "accepting stops", func() bool {
+	s.m.send(ipc.Drain{Handover: true, Delay: eventually.Patience(), Timeout: eventually.Patience()})
+	eventually.True(t, "accepting stops", func() bool {
 		c := dial(t, s.addr)
 		c.write(hi)
 		c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
@@ -167,7 +168,7 @@ func TestDrainHandoverLeavesTheQueueToTheMaster(t *testing.T) {
 	// What waits in the queue is there for the next worker.
 	c := dial(t, s.addr)
 	c.write(hi)
-	s.m.ln.SetDeadline(time.Now().Add(patience))
+	s.m.ln.SetDeadline(time.Now().Add(eventually.Patience()))
 	for {
 		next, err := s.m.ln.Accept()
 		if err != nil {
@@ -190,8 +191,8 @@ func TestDrainWithoutHandoverEndsWithTheLastConnection(t *testing.T) {
 	if _, body := idle.answer(); body != "hello" {
 		t.Fatal(body)
 	}
-	s.m.send(ipc.Drain{Delay: time.Hour, Timeout: patience})
-	wait(t, "draining", s.Draining())
+	s.m.send(ipc.Drain{Delay: time.Hour, Timeout: eventually.Patience()})
+	eventually.Receive(t, "draining", s.Draining())
 	// As long as one connection is open, others are accepted.
 	other := dial(t, s.addr)
 	other.write(hi)
@@ -207,8 +208,8 @@ func TestDrainWithoutHandoverEndsWithTheLastConnection(t *testing.T) {
 
 func TestDrainLingersForTheDelay(t *testing.T) {
 	s := serving(t, hello200)
-	s.m.send(ipc.Drain{Linger: true, Delay: 200 * time.Millisecond, Timeout: patience})
-	wait(t, "draining", s.Draining())
+	s.m.send(ipc.Drain{Linger: true, Delay: 200 * time.Millisecond, Timeout: eventually.Patience()})
+	eventually.Receive(t, "draining", s.Draining())
 	c := dial(t, s.addr)
 	c.write(hi)
 	if res, body := c.answer(); body != "hello" || !res.Close {
@@ -229,8 +230,8 @@ func TestDrainFinishesWhatIsInFlight(t *testing.T) {
 	}
 	c.r.ReadString('\n')
 	c.write("12345")
-	s.m.send(ipc.Drain{Handover: true, Timeout: patience})
-	wait(t, "draining", s.Draining())
+	s.m.send(ipc.Drain{Handover: true, Timeout: eventually.Patience()})
+	eventually.Receive(t, "draining", s.Draining())
 	c.write("67890")
 	if _, body := c.answer(); body != "10 <nil>" {
 		t.Errorf("body %q", body)
@@ -250,7 +251,7 @@ func TestDrainCutsAndCountsWhatIsTooLate(t *testing.T) {
 	for range 2 {
 		c := dial(t, s.addr)
 		c.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
-		wait(t, "request runs", in)
+		eventually.Receive(t, "request runs", in)
 		defer c.closed()
 	}
 	dial(t, s.addr) // a client that never sends: not a request
@@ -271,7 +272,7 @@ func TestDrainLaterOrderShortens(t *testing.T) {
 	})
 	c := dial(t, s.addr)
 	c.write(hi)
-	wait(t, "request runs", in)
+	eventually.Receive(t, "request runs", in)
 	s.m.send(ipc.Drain{Reason: "rollout", Handover: true, Delay: time.Hour, Timeout: time.Hour},
 		ipc.Drain{Reason: "stop", Delay: time.Millisecond, Timeout: time.Millisecond})
 	if bye := s.returned(); bye.Cut != 1 {
@@ -314,7 +315,7 @@ func TestDrainEndsStreamsAndHijacked(t *testing.T) {
 	if _, err := events.r.Peek(20); err != nil {
 		t.Fatal(err)
 	}
-	s.m.send(ipc.Drain{Handover: true, Delay: 10 * time.Millisecond, Timeout: patience})
+	s.m.send(ipc.Drain{Handover: true, Delay: 10 * time.Millisecond, Timeout: eventually.Patience()})
 	if _, body := events.answer(); body != "data: 1\n\nevent: bye\n\n" {
 		t.Errorf("stream was %q", body)
 	}
@@ -324,7 +325,7 @@ func TestDrainEndsStreamsAndHijacked(t *testing.T) {
 	if bye := s.returned(); bye.Cut != 0 {
 		t.Errorf("cut %d", bye.Cut)
 	}
-	wait(t, "hook", hooked)
+	eventually.Receive(t, "hook", hooked)
 }
 
 func TestDrainWaitsForHooksButNotForEver(t *testing.T) {
@@ -336,9 +337,9 @@ func TestDrainWaitsForHooksButNotForEver(t *testing.T) {
 
 func TestDrainBeforeServe(t *testing.T) {
 	w, m := withMaster(t, nil)
-	m.send(ipc.Drain{Handover: true, Timeout: patience})
+	m.send(ipc.Drain{Handover: true, Timeout: eventually.Patience()})
 	expect[ipc.Bye](m)
-	if code := wait(t, "exit", m.exits); code != 0 {
+	if code := eventually.Receive(t, "exit", m.exits); code != 0 {
 		t.Errorf("code %d", code)
 	}
 	if err := w.Serve(nil); err != nil {
@@ -372,12 +373,12 @@ func TestDrainOfPlainListener(t *testing.T) {
 		c.Close()
 	})
 	c := dial(t, addr)
-	m.send(ipc.Drain{Delay: 10 * time.Millisecond, Timeout: patience})
+	m.send(ipc.Drain{Delay: 10 * time.Millisecond, Timeout: eventually.Patience()})
 	if b, err := io.ReadAll(c); string(b) != "bye" || err != nil {
 		t.Errorf("%q %v", b, err)
 	}
-	wait(t, "accept ends", ended)
-	wait(t, "done", w.Done())
+	eventually.Receive(t, "accept ends", ended)
+	eventually.Receive(t, "done", w.Done())
 	expect[ipc.Bye](m)
 	if len(m.exits) != 0 {
 		t.Error("the process was ended under the program")
@@ -392,21 +393,21 @@ func TestUnaskedSignalTellsTheMasterFirst(t *testing.T) {
 	})
 	c := dial(t, s.addr)
 	c.write(hi)
-	wait(t, "request runs", in)
+	eventually.Receive(t, "request runs", in)
 	if err := syscall.Kill(syscall.Getpid(), syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	if bye := expect[ipc.Bye](s.m); bye.Reason != "SIGTERM" {
 		t.Errorf("bye is %+v", bye)
 	}
-	wait(t, "draining", s.Draining())
+	eventually.Receive(t, "draining", s.Draining())
 	if err := syscall.Kill(syscall.Getpid(), syscall.SIGTERM); err != nil { // once more: now
 		t.Fatal(err)
 	}
 	if bye := s.returned(); bye.Cut != 1 {
 		t.Errorf("cut %d", bye.Cut)
 	}
-	if code := wait(t, "exit when main does not return", s.m.exits); code != 1 {
+	if code := eventually.Receive(t, "exit when main does not return", s.m.exits); code != 1 {
 		t.Errorf("code %d", code)
 	}
 }
@@ -421,9 +422,9 @@ func TestSIGTERMDuringAnOrderedDrain(t *testing.T) {
 	})
 	c := dial(t, s.addr)
 	c.write(hi)
-	wait(t, "request runs", in)
-	s.m.send(ipc.Drain{Reason: "rollout", Handover: true, Delay: time.Millisecond, Timeout: patience})
-	wait(t, "draining", s.Draining())
+	eventually.Receive(t, "request runs", in)
+	s.m.send(ipc.Drain{Reason: "rollout", Handover: true, Delay: time.Millisecond, Timeout: eventually.Patience()})
+	eventually.Receive(t, "draining", s.Draining())
 	if err := syscall.Kill(syscall.Getpid(), syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -456,11 +457,11 @@ func TestDrainAfterALongAnswer(t *testing.T) {
 	})
 	c := dial(t, s.addr)
 	c.write("GET /long HTTP/1.1\r\nHost: x\r\n\r\n")
-	wait(t, "request runs", in)
+	eventually.Receive(t, "request runs", in)
 	const delay = time.Second // the client's second request has so long, on a busy machine too
-	s.m.send(ipc.Drain{Handover: true, Delay: delay, Timeout: patience})
-	wait(t, "draining", s.Draining())
-	time.Sleep(delay + 50*time.Millisecond)
+	s.m.send(ipc.Drain{Handover: true, Delay: delay, Timeout: eventually.Patience()})
+	eventually.Receive(t, "draining", s.Draining())
+	eventually.Receive(t, "the end of the first phase", s.drain.closing)
 	close(out)
 	if res, _ := c.answer(); res.Close {
 		t.Error("the answer that began before the drain knew of it")
@@ -480,14 +481,10 @@ func TestDrainWaitsForTheFirstRequest(t *testing.T) {
 	s.drain.mu.Lock()
 	load := &s.drain.servers[0].load
 	s.drain.mu.Unlock()
-	for deadline := time.Now().Add(patience); load.open() == 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("not accepted")
-		}
-	}
-	s.m.send(ipc.Drain{Handover: true, Delay: time.Millisecond, Timeout: patience})
-	wait(t, "draining", s.Draining())
-	time.Sleep(50 * time.Millisecond) // the client takes its time, far beyond the delay
+	eventually.True(t, "the connection is accepted", func() bool { return load.open() > 0 })
+	s.m.send(ipc.Drain{Handover: true, Delay: time.Millisecond, Timeout: eventually.Patience()})
+	eventually.Receive(t, "draining", s.Draining())
+	eventually.Receive(t, "the end of the first phase", s.drain.closing) // the client's request comes after it
 	c.write(hi)
 	if res, body := c.answer(); body != "hello" || !res.Close {
 		t.Errorf("%q, close %v", body, res.Close)
@@ -510,19 +507,19 @@ func TestServerOfTheProgram(t *testing.T) {
 
 	tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
 	defer tr.CloseIdleConnections()
-	c := &http.Client{Transport: tr, Timeout: patience}
+	c := &http.Client{Transport: tr, Timeout: eventually.Patience()}
 	if res := get(t, c, "https://"+addr); res.ProtoMajor != 2 {
 		t.Errorf("protocol %s", res.Proto)
 	}
-	if s := wait(t, "hook of the program", states); s != http.StateNew {
+	if s := eventually.Receive(t, "hook of the program", states); s != http.StateNew {
 		t.Errorf("state %v", s)
 	}
-	m.send(ipc.Drain{Handover: true, Delay: patience, Timeout: patience})
-	wait(t, "draining", w.Draining())
+	m.send(ipc.Drain{Handover: true, Delay: eventually.Patience(), Timeout: eventually.Patience()})
+	eventually.Receive(t, "draining", w.Draining())
 	// The answer carries a GOAWAY: the connection ends though the delay is long.
 	get(t, c, "https://"+addr)
 	expect[ipc.Bye](m)
-	if err := wait(t, "Serve returns", ret); err != nil {
+	if err := eventually.Receive(t, "Serve returns", ret); err != nil {
 		t.Error(err)
 	}
 }
@@ -546,19 +543,19 @@ func TestDrainHTTP2IsBounded(t *testing.T) {
 	defer tr.CloseIdleConnections()
 	failed := make(chan error, 1)
 	go func() {
-		res, err := (&http.Client{Transport: tr, Timeout: patience}).Get("https://" + addr)
+		res, err := (&http.Client{Transport: tr, Timeout: eventually.Patience()}).Get("https://" + addr)
 		if err == nil {
 			res.Body.Close()
 		}
 		failed <- err
 	}()
-	wait(t, "request runs", in)
+	eventually.Receive(t, "request runs", in)
 	m.send(ipc.Drain{Handover: true, Delay: 10 * time.Millisecond, Timeout: 50 * time.Millisecond})
 	if bye := expect[ipc.Bye](m); bye.Cut != 1 {
 		t.Errorf("cut %d", bye.Cut)
 	}
-	wait(t, "Serve returns", ret)
-	wait(t, "client", failed)
+	eventually.Receive(t, "Serve returns", ret)
+	eventually.Receive(t, "client", failed)
 }
 
 func certificate(t *testing.T) tls.Certificate {

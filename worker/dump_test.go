@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 func containsAll(s string, parts ...string) bool {
@@ -24,7 +25,7 @@ func containsAll(s string, parts ...string) bool {
 // dumped asks for a dump and returns it.
 func (m *master) dumped(id uint64) string {
 	m.t.Helper()
-	m.send(ipc.Call{ID: id, Method: "tine.dump", Timeout: patience})
+	m.send(ipc.Call{ID: id, Method: "tine.dump", Timeout: eventually.Patience()})
 	r := expect[ipc.Reply](m)
 	defer ipc.Discard(r)
 	if r.ID != id || r.Error != "" {
@@ -56,7 +57,7 @@ func TestDumpWhenEverythingBlocks(t *testing.T) {
 	}
 	c := dial(t, addr)
 	c.write(hi)
-	within(t, "all is blocked", func() bool { return blocked.Load() == 2 })
+	eventually.True(t, "all is blocked", func() bool { return blocked.Load() == 2 })
 	for busy := false; !busy; { // the calls that found no room
 		r := expect[ipc.Reply](m)
 		busy = strings.Contains(r.Error, "busy")
@@ -81,7 +82,7 @@ func TestDumpWhileAHandlerSpins(t *testing.T) {
 	})
 	c := dial(t, s.addr)
 	c.write(hi)
-	wait(t, "handler runs", in)
+	eventually.Receive(t, "handler runs", in)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	start := time.Now()
 	d := s.m.dumped(1)

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // protocolsOf returns the protocols that a server may be asked for.
@@ -81,7 +82,7 @@ func TestHTTP2IsNotTheBundledOne(t *testing.T) {
 			if c.plain {
 				scheme = "http://"
 			}
-			res, err := (&http.Client{Transport: tr, Timeout: patience}).Get(scheme + addr)
+			res, err := (&http.Client{Transport: tr, Timeout: eventually.Patience()}).Get(scheme + addr)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -91,8 +92,8 @@ func TestHTTP2IsNotTheBundledOne(t *testing.T) {
 				t.Errorf("served by %s (%v), want %s", got, err, c.want)
 			}
 			tr.CloseIdleConnections()
-			m.send(ipc.Drain{Handover: true, Timeout: patience})
-			if err := wait(t, "Serve returns", ret); err != nil {
+			m.send(ipc.Drain{Handover: true, Timeout: eventually.Patience()})
+			if err := eventually.Receive(t, "Serve returns", ret); err != nil {
 				t.Error(err)
 			}
 		})

@@ -17,11 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // patience bounds every wait of the tests.
-const patience = 10 * time.Second
-
 func TestMain(m *testing.M) {
 	if runChild() {
 		return
@@ -181,7 +180,7 @@ func (m *master) set(epoch uint64, key string, v any) {
 // acked waits until the worker has made everything up to epoch visible.
 func (m *master) acked(epoch uint64) {
 	m.t.Helper()
-	late := time.After(patience)
+	late := time.After(eventually.Patience())
 	for {
 		select {
 		case e := <-m.acks:
@@ -211,7 +210,7 @@ func (m *master) assignment() ipc.Assign {
 	}
 	m.ln = ln.(*net.TCPListener)
 	return ipc.Assign{
-		Slot: 2, DrainDelay: 20 * time.Millisecond, DrainTimeout: patience,
+		Slot: 2, DrainDelay: 20 * time.Millisecond, DrainTimeout: eventually.Patience(),
 		Listeners: []ipc.Listener{{Network: "tcp", Address: ln.Addr().String()}},
 		Files:     []*os.File{os.NewFile(uintptr(duplicate(m.t, m.ln)), "slot")},
 	}
@@ -230,37 +229,10 @@ func expect[F ipc.Frame](m *master) F {
 			m.t.Fatalf("the worker sent %T %+v instead of a %T", f, f, g)
 		}
 		return g
-	case <-time.After(patience):
+	case <-time.After(eventually.Patience()):
 		m.t.Fatalf("the worker sent no %T", *new(F))
 	}
 	panic("unreachable")
-}
-
-// wait waits for ch, bounded.
-func wait[T any](t *testing.T, what string, ch <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-ch:
-		return v
-	case <-time.After(patience):
-		t.Fatalf("waited too long: %s", what)
-	}
-	panic("unreachable")
-}
-
-// within polls for what there is no event for.
-func within(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	late := time.After(patience)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatalf("waited too long: %s", what)
-		}
-	}
 }
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }

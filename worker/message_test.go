@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 func deleted(epoch uint64, key string) ipc.Delete { return ipc.Delete{Epoch: epoch, Key: key} }
@@ -31,7 +32,7 @@ func TestWatchGivesPresentThenNewest(t *testing.T) {
 		seen <- c
 		<-gate
 	})
-	if n := wait(t, "present value", values); n != 1 {
+	if n := eventually.Receive(t, "present value", values); n != 1 {
 		t.Errorf("present value is %d", n)
 	}
 	// The callback is busy: of these only the newest waits.
@@ -40,14 +41,14 @@ func TestWatchGivesPresentThenNewest(t *testing.T) {
 	}
 	m.acked(500)
 	close(gate)
-	if n := wait(t, "newest value", values); n != 500 {
+	if n := eventually.Receive(t, "newest value", values); n != 500 {
 		t.Errorf("next value is %d", n)
 	}
 	m.send(deleted(501, "n"))
-	wait(t, "", values)
+	eventually.Receive(t, "", values)
 	<-seen
 	<-seen
-	if c := wait(t, "deletion", seen); !c.Deleted || c.Epoch != 501 || c.Key != "n" {
+	if c := eventually.Receive(t, "deletion", seen); !c.Deleted || c.Epoch != 501 || c.Key != "n" {
 		t.Errorf("change is %+v", c)
 	}
 	stop()
@@ -71,7 +72,7 @@ func TestBusyCallbackStallsNothingElse(t *testing.T) {
 		got <- msg.Topic
 	})
 	m.send(ipc.Message{Topic: "block"})
-	wait(t, "callback runs", busy)
+	eventually.Receive(t, "callback runs", busy)
 	for i := range maxCallbacks + 10 {
 		m.send(ipc.Message{Topic: fmt.Sprint(i), Payload: m.payload("x")})
 	}
@@ -92,11 +93,11 @@ func TestBusyCallbackStallsNothingElse(t *testing.T) {
 		if i > 0 {
 			want = fmt.Sprint(i - 1)
 		}
-		if s := wait(t, "messages in order", got); s != want {
+		if s := eventually.Receive(t, "messages in order", got); s != want {
 			t.Fatalf("message %d is %s", i, s)
 		}
 	}
-	within(t, "the loss is logged", func() bool { return strings.Contains(m.log.String(), "dropped=10") })
+	eventually.True(t, "the loss is logged", func() bool { return strings.Contains(m.log.String(), "dropped=10") })
 }
 
 func TestCallBothWays(t *testing.T) {
@@ -195,8 +196,8 @@ func TestMasterGone(t *testing.T) {
 	go func() { failed <- w.Call(t.Context(), "never", nil, nil) }()
 	expect[ipc.Call](m)
 	m.conn.Close()
-	wait(t, "orphaned", w.Orphaned())
-	if err := wait(t, "call fails", failed); !errors.Is(err, ErrOrphaned) {
+	eventually.Receive(t, "orphaned", w.Orphaned())
+	if err := eventually.Receive(t, "call fails", failed); !errors.Is(err, ErrOrphaned) {
 		t.Errorf("error is %v", err)
 	}
 	if _, err := w.Publish(t.Context(), "n", 2); !errors.Is(err, ErrOrphaned) {
@@ -226,5 +227,5 @@ func TestOrphanDrains(t *testing.T) {
 	}
 	expect[ipc.Ready](m)
 	m.conn.Close()
-	wait(t, "drained", w.Done())
+	eventually.Receive(t, "drained", w.Done())
 }

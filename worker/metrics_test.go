@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // answered makes a call and returns its answer.
@@ -25,7 +26,7 @@ func (m *master) answered(id uint64, method string, in any) ([]byte, string) {
 			m.t.Fatal(err)
 		}
 	}
-	m.send(ipc.Call{ID: id, Method: method, Timeout: patience, Payload: p})
+	m.send(ipc.Call{ID: id, Method: method, Timeout: eventually.Patience(), Payload: p})
 	r := expect[ipc.Reply](m)
 	defer ipc.Discard(r)
 	if r.ID != id {

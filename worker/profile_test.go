@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/pprof/profile"
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 func TestProfilesOfEachKind(t *testing.T) {
@@ -29,7 +30,7 @@ func TestProfilesOfEachKind(t *testing.T) {
 
 func TestProfilesThatTakeTime(t *testing.T) {
 	m := servingWith(t)
-	m.send(ipc.Call{ID: 1, Method: "tine.profile", Timeout: patience, Payload: mustPayload(t, `{"kind":"cpu","seconds":1}`)})
+	m.send(ipc.Call{ID: 1, Method: "tine.profile", Timeout: eventually.Patience(), Payload: mustPayload(t, `{"kind":"cpu","seconds":1}`)})
 	if _, problem := m.answered(2, "tine.profile", profileRequest{Kind: "heap"}); problem != "a profile is being made already" {
 		t.Errorf("second: %s", problem)
 	}

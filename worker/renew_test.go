@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // withLifeline is withMaster for a worker that has a lifeline too.
@@ -76,14 +77,14 @@ func TestNextMasterHearsWhatTheWorkerIs(t *testing.T) {
 		_, err := w.Listeners()
 		listening <- err
 	}()
-	wait(t, "standby", m.waits)
+	eventually.Receive(t, "standby", m.waits)
 	m.conn.Close()
 	step(ipc.Hello{State: ipc.StateStandby, Epoch: 1})
 
 	f := m.assignment()
 	f.Seat = 1
 	m.send(f)
-	if err := wait(t, "listeners", listening); err != nil {
+	if err := eventually.Receive(t, "listeners", listening); err != nil {
 		t.Fatal(err)
 	}
 	m.conn.Close()
@@ -98,8 +99,8 @@ func TestNextMasterHearsWhatTheWorkerIs(t *testing.T) {
 
 	held := make(chan struct{})
 	w.OnDrain(func(context.Context) { <-held })
-	m.send(ipc.Drain{Reason: "test", Handover: true, Timeout: patience})
-	wait(t, "drain", w.Draining())
+	m.send(ipc.Drain{Reason: "test", Handover: true, Timeout: eventually.Patience()})
+	eventually.Receive(t, "drain", w.Draining())
 	m.conn.Close()
 	step(ipc.Hello{State: ipc.StateDraining, Slot: 2, Seat: 1, Epoch: 1})
 	close(held)
@@ -131,7 +132,7 @@ func TestNextMastersValues(t *testing.T) {
 		})
 	}
 	for range 3 {
-		wait(t, "present values", changes)
+		eventually.Receive(t, "present values", changes)
 	}
 	m.conn.Close()
 	m, _ = m.succeed(l)
@@ -139,10 +140,10 @@ func TestNextMastersValues(t *testing.T) {
 	m.acked(9)
 	got := map[string]bool{}
 	for range 3 {
-		got[wait(t, "changes", changes)] = true
+		got[eventually.Receive(t, "changes", changes)] = true
 	}
 	m.set(10, "same", "z")
-	if c := wait(t, "change", changes); c != "same=z@10" || !got["changed=b@8"] || !got["new=c@9"] || !got["gone=@9"] {
+	if c := eventually.Receive(t, "change", changes); c != "same=z@10" || !got["changed=b@8"] || !got["new=c@9"] || !got["gone=@9"] {
 		t.Errorf("changes are %v, then %s", got, c)
 	}
 }
@@ -187,7 +188,7 @@ func TestPublishSurvivesTheMaster(t *testing.T) {
 	ipc.Discard(again)
 	m.introduce(0)
 	m.send(ipc.Reply{ID: again.ID, Payload: m.payload(17)})
-	if r := wait(t, "publish", published); r.err != nil || r.epoch != 17 {
+	if r := eventually.Receive(t, "publish", published); r.err != nil || r.epoch != 17 {
 		t.Errorf("%+v", r)
 	}
 }
@@ -209,20 +210,20 @@ func TestCallsOverAMaster(t *testing.T) {
 	ask("lost")
 	ipc.Discard(expect[ipc.Call](m))
 	m.conn.Close()
-	within(t, "the loss is noticed", func() bool {
+	eventually.True(t, "the loss is noticed", func() bool {
 		w.mail.mu.Lock()
 		defer w.mail.mu.Unlock()
 		return w.mail.box == nil
 	})
 	ask("waits")
-	within(t, "the call waits", func() bool {
+	eventually.True(t, "the call waits", func() bool {
 		w.mail.mu.Lock()
 		defer w.mail.mu.Unlock()
 		return len(w.mail.waiting) == 1
 	})
 	m, _ = m.succeed(l)
 	m.introduce(0)
-	if err := wait(t, "lost call", results); !errors.Is(err, ErrMasterReplaced) {
+	if err := eventually.Receive(t, "lost call", results); !errors.Is(err, ErrMasterReplaced) {
 		t.Errorf("%v, want %v", err, ErrMasterReplaced)
 	}
 	c := expect[ipc.Call](m)
@@ -231,7 +232,7 @@ func TestCallsOverAMaster(t *testing.T) {
 	}
 	ipc.Discard(c)
 	m.send(ipc.Reply{ID: c.ID, Payload: m.payload("out")})
-	if err := wait(t, "call", results); err != nil {
+	if err := eventually.Receive(t, "call", results); err != nil {
 		t.Error(err)
 	}
 }
@@ -246,12 +247,12 @@ func TestReplyGoesToWhoAsked(t *testing.T) {
 		return string(in), nil
 	})
 	m.send(ipc.Call{ID: 1, Method: "slow", Payload: m.payload("old")})
-	wait(t, "old call", begun)
+	eventually.Receive(t, "old call", begun)
 	m.conn.Close()
 	m, _ = m.succeed(l)
 	m.introduce(0)
 	m.send(ipc.Call{ID: 1, Method: "slow", Payload: m.payload("new")})
-	wait(t, "new call", begun)
+	eventually.Receive(t, "new call", begun)
 	close(finish)
 	r := expect[ipc.Reply](m)
 	defer ipc.Discard(r)
@@ -268,7 +269,7 @@ func TestReplyGoesToWhoAsked(t *testing.T) {
 func TestMessagesWaitForTheNextMaster(t *testing.T) {
 	w, m, l := withLifeline(t, nil)
 	m.conn.Close()
-	within(t, "the loss is noticed", func() bool {
+	eventually.True(t, "the loss is noticed", func() bool {
 		w.mail.mu.Lock()
 		defer w.mail.mu.Unlock()
 		return w.mail.box == nil
@@ -327,7 +328,7 @@ func TestMessagesReachAMasterThatLeaves(t *testing.T) {
 			var ok bool
 			select {
 			case f, ok = <-m.frames:
-			case <-time.After(patience):
+			case <-time.After(eventually.Patience()):
 				t.Fatal("no message")
 			}
 			if !ok {
@@ -351,7 +352,7 @@ func TestMessagesReachAMasterThatLeaves(t *testing.T) {
 		m.introduce(0)
 	}
 	close(stop)
-	n := wait(t, "sender", sent)
+	n := eventually.Receive(t, "sender", sent)
 	read(m, n-next)
 }
 
@@ -423,18 +424,18 @@ func TestMasterIsReplacedWhileItHangs(t *testing.T) {
 func TestByeWaitsForTheNextMaster(t *testing.T) {
 	w, m, l := withLifeline(t, nil)
 	m.conn.Close()
-	within(t, "the loss is noticed", func() bool {
+	eventually.True(t, "the loss is noticed", func() bool {
 		w.mail.mu.Lock()
 		defer w.mail.mu.Unlock()
 		return w.mail.box == nil
 	})
-	w.drain.begin(w, order{reason: "asked to", handover: true, timeout: patience})
-	wait(t, "drain", w.Draining())
+	w.drain.begin(w, order{reason: "asked to", handover: true, timeout: eventually.Patience()})
+	eventually.Receive(t, "drain", w.Draining())
 	m, _ = m.succeed(l)
 	if b := expect[ipc.Bye](m); b.Reason != "asked to" {
 		t.Errorf("%+v", b)
 	}
-	wait(t, "end", w.Done())
+	eventually.Receive(t, "end", w.Done())
 }
 
 // Without anybody at the other end of the lifeline the worker is an orphan.
@@ -442,7 +443,7 @@ func TestLastMaster(t *testing.T) {
 	w, m, l := withLifeline(t, nil)
 	m.conn.Close()
 	l.Close()
-	wait(t, "orphaned", w.Orphaned())
+	eventually.Receive(t, "orphaned", w.Orphaned())
 	if err := w.Send("t", 1); !errors.Is(err, ErrOrphaned) {
 		t.Errorf("%v, want %v", err, ErrOrphaned)
 	}
@@ -484,7 +485,7 @@ func TestMasterDiesInTheHandshake(t *testing.T) {
 				t.Errorf("%+v", h)
 			}
 			m.introduce(2, m.value(2, "b", 2))
-			w := wait(t, "start", started)
+			w := eventually.Receive(t, "start", started)
 			if w == nil {
 				t.FailNow()
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // TestStandbyIsTheMastersToKnow: a worker that waits for a slot says so, once.
@@ -22,13 +23,13 @@ func TestStandbyIsTheMastersToKnow(t *testing.T) {
 			got <- err
 		}()
 	}
-	wait(t, "standby", m.waits)
+	eventually.Receive(t, "standby", m.waits)
 	if w.Slot() != -1 {
 		t.Errorf("slot is %d", w.Slot())
 	}
 	m.assign()
 	for range 3 {
-		if err := wait(t, "listeners", got); err != nil {
+		if err := eventually.Receive(t, "listeners", got); err != nil {
 			t.Error(err)
 		}
 	}
@@ -44,7 +45,7 @@ func TestStandbyIsTheMastersToKnow(t *testing.T) {
 func TestAssignedWorkerIsNoStandby(t *testing.T) {
 	w, m := withMaster(t, nil)
 	m.assign()
-	wait(t, "assigned", w.assigned)
+	eventually.Receive(t, "assigned", w.assigned)
 	if _, err := w.Listener(); err != nil {
 		t.Fatal(err)
 	}
@@ -58,10 +59,10 @@ func TestDrainOfAStandby(t *testing.T) {
 	w, m := withMaster(t, nil)
 	ret := make(chan error, 1)
 	go func() { ret <- w.Serve(http.NotFoundHandler()) }()
-	wait(t, "standby", m.waits)
+	eventually.Receive(t, "standby", m.waits)
 	m.send(ipc.Drain{Reason: "stop", Handover: true})
 	expect[ipc.Bye](m)
-	if err := wait(t, "Serve returns", ret); err != nil {
+	if err := eventually.Receive(t, "Serve returns", ret); err != nil {
 		t.Error(err)
 	}
 }
@@ -74,7 +75,7 @@ func TestStandbyHealsAtOnce(t *testing.T) {
 		w, m := withMaster(t, nil)
 		ret := make(chan error, 1)
 		go func() { ret <- w.Serve(http.NotFoundHandler()) }()
-		wait(t, "standby", m.waits)
+		eventually.Receive(t, "standby", m.waits)
 		f := m.assignment()
 		withBoard(t, &f)
 		start := time.Now()
@@ -82,7 +83,7 @@ func TestStandbyHealsAtOnce(t *testing.T) {
 		expect[ipc.Ready](m)
 		took = append(took, time.Since(start))
 		w.Close()
-		wait(t, "Serve returns", ret)
+		eventually.Receive(t, "Serve returns", ret)
 	}
 	if m := median(t, "assign to ready", took); m > 100*time.Millisecond {
 		t.Errorf("median %v", m)
@@ -115,10 +116,10 @@ func TestStandbyProcessHealsAtOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		guard := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+		guard := time.AfterFunc(eventually.Patience(), func() { cmd.Process.Kill() })
 		expect[ipc.Hello](m)
 		m.send(ipc.Hello{Protocol: ipc.Protocol, PID: 1, App: "web", Worker: 7}, ipc.Snapshot{})
-		wait(t, "standby", m.waits)
+		eventually.Receive(t, "standby", m.waits)
 		f := m.assignment()
 		b := withBoard(t, &f)
 		c := dial(t, f.Listeners[0].Address)
@@ -131,7 +132,7 @@ func TestStandbyProcessHealsAtOnce(t *testing.T) {
 		answered = append(answered, time.Since(start))
 		c.Close()
 		b.empty(1)
-		m.send(ipc.Drain{Handover: true, Timeout: patience})
+		m.send(ipc.Drain{Handover: true, Timeout: eventually.Patience()})
 		if err := cmd.Wait(); err != nil {
 			t.Error(err)
 		}

@@ -2,9 +2,7 @@ package worker
 
 import (
 	"errors"
-	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
@@ -23,7 +21,7 @@ type store struct {
 	wake  chan struct{}
 
 	applying sync.Mutex
-	gc       collector
+	mappings mappings
 }
 
 type cell struct {
@@ -73,8 +71,8 @@ func (e entry) release() {
 	}
 }
 
-// reader is a Value that wants each new state. It answers false when nobody can look at it any more.
-type reader func(entry) (alive, superseded bool)
+// reader is a Value that wants each new state. It returns false once the Value is unreachable.
+type reader func(entry) (alive bool)
 
 func newStore() *store {
 	return &store{cells: map[string]*cell{}, wake: make(chan struct{}, 1)}
@@ -193,12 +191,8 @@ func (s *store) apply(post func(*watch, change)) uint64 {
 			e := news[i]
 			live := c.readers[:0]
 			for _, r := range c.readers {
-				alive, large := r(e)
-				if alive {
+				if r(e) {
 					live = append(live, r)
-				}
-				if large {
-					s.gc.want()
 				}
 			}
 			clear(c.readers[len(live):])
@@ -255,19 +249,4 @@ func (w *Worker) applyLoop() {
 			return
 		}
 	}
-}
-
-// collector gives superseded mappings back: whether anybody still reads one is known to the garbage collector alone,
-// and a mapped file is not on the heap, so that it does not make the next collection come any sooner. One collection
-// is asked for per superseded large value, but at most one a second.
-type collector struct{ pending atomic.Bool }
-
-func (g *collector) want() {
-	if g.pending.Swap(true) {
-		return
-	}
-	time.AfterFunc(time.Second, func() {
-		g.pending.Store(false)
-		runtime.GC()
-	})
 }

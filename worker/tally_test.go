@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 func nowhere() *log.Logger { return log.New(io.Discard, "", 0) }
@@ -38,7 +39,7 @@ func TestRequestsAreCountedByClass(t *testing.T) {
 		case "/panic":
 			panic("a mistake")
 		case "/wrapped":
-			http.TimeoutHandler(http.NotFoundHandler(), patience, "").ServeHTTP(rw, r)
+			http.TimeoutHandler(http.NotFoundHandler(), eventually.Patience(), "").ServeHTTP(rw, r)
 		}
 	})
 	srv.ErrorLog = nowhere()
@@ -46,7 +47,7 @@ func TestRequestsAreCountedByClass(t *testing.T) {
 	c := &http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       patience,
+		Timeout:       eventually.Patience(),
 	}
 	n := uint64(0)
 	for _, x := range []struct {
@@ -61,7 +62,7 @@ func TestRequestsAreCountedByClass(t *testing.T) {
 			res.Body.Close()
 		}
 		n++
-		within(t, x.path+" is counted", func() bool { return b.row.Requests() == n })
+		eventually.True(t, x.path+" is counted", func() bool { return b.row.Requests() == n })
 		if b.row.Classes[x.class].Load() != before+1 {
 			t.Errorf("%s is not of class %d: %v", x.path, x.class, b.row.Stats().Classes)
 		}
@@ -100,7 +101,7 @@ func TestRequestInFlight(t *testing.T) {
 	before := ipc.Monotonic()
 	c := dial(t, s.addr)
 	c.write(hi)
-	wait(t, "request runs", in)
+	eventually.Receive(t, "request runs", in)
 	start, ok := b.row.Oldest()
 	if !ok || start < before || start > ipc.Monotonic() {
 		t.Errorf("oldest is %d, %v", start, ok)
@@ -108,10 +109,10 @@ func TestRequestInFlight(t *testing.T) {
 	if n := b.row.Requests(); n != 0 {
 		t.Errorf("%d requests are counted before their end", n)
 	}
-	time.Sleep(20 * time.Millisecond) // so long it takes
+	eventually.True(t, "the request has taken 20 ms", func() bool { return ipc.Monotonic()-start > int64(20*time.Millisecond) })
 	close(out)
 	c.answer()
-	within(t, "it is counted", func() bool { return b.row.Requests() == 1 })
+	eventually.True(t, "it is counted", func() bool { return b.row.Requests() == 1 })
 	st := b.row.Stats()
 	if q := st.Quantile(1); q < 18*time.Millisecond {
 		t.Errorf("latency is %v", q)
@@ -134,13 +135,13 @@ func TestHeartbeatOnlyWithConnections(t *testing.T) {
 		if first == 0 {
 			t.Error("no beat with the first connection")
 		}
-		within(t, "beats", func() bool { return b.row.Heartbeat.Load() >= first+int64(2*beatEvery) })
+		eventually.True(t, "beats", func() bool { return b.row.Heartbeat.Load() >= first+int64(2*beatEvery) })
 		if g, h := b.row.Goroutines.Load(), b.row.Heap.Load(); g < 2 || h == 0 {
 			t.Errorf("%d goroutines, heap of %d bytes", g, h)
 		}
 		c.Close()
 		b.holds(0, 0)
-		within(t, "rest", func() bool {
+		eventually.True(t, "rest", func() bool {
 			s.tally.mu.Lock()
 			defer s.tally.mu.Unlock()
 			return !s.tally.beating
@@ -201,10 +202,10 @@ func TestBeatChoosesHowToTime(t *testing.T) {
 			}
 		}
 	})
-	within(t, "only some are timed", func() bool { return s.tally.sampled.Load() })
+	eventually.True(t, "only some are timed", func() bool { return s.tally.sampled.Load() })
 	close(stop)
 	wg.Wait()
-	within(t, "all are timed", func() bool { return !s.tally.sampled.Load() })
+	eventually.True(t, "all are timed", func() bool { return !s.tally.sampled.Load() })
 }
 
 // TestForgiveStandstill: what began around a standstill of the process is not as old as that.
@@ -227,7 +228,7 @@ func TestRowIsWrittenWithoutAMaster(t *testing.T) {
 	}
 	s.m.conn.Close()
 	b.board.Close()
-	wait(t, "orphaned", s.Orphaned())
+	eventually.Receive(t, "orphaned", s.Orphaned())
 	c := dial(t, s.addr)
 	for range 3 {
 		c.write(hi)
@@ -268,6 +269,6 @@ func TestServesWithoutAUsableBoard(t *testing.T) {
 	if l := m.log.String(); !containsAll(l, "no scoreboard", "99") {
 		t.Errorf("log is %s", l)
 	}
-	m.send(ipc.Drain{Handover: true, Timeout: patience})
-	wait(t, "Serve returns", ret)
+	m.send(ipc.Drain{Handover: true, Timeout: eventually.Patience()})
+	eventually.Receive(t, "Serve returns", ret)
 }

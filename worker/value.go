@@ -40,12 +40,14 @@ func Cached[T any](w *Worker, key string) *Value[T] {
 	v.now.Store(&state[T]{})
 	// The store must not keep alive what the program has dropped.
 	p := weak.Make(v)
-	w.store.subscribe(key, func(e entry) (alive, large bool) {
+	of := &w.store.mappings
+	w.store.subscribe(key, func(e entry) (alive bool) {
 		v := p.Value()
 		if v == nil {
-			return false, false
+			return false
 		}
-		return true, v.change(e)
+		v.change(e, of)
+		return true
 	})
 	return v
 }
@@ -75,31 +77,32 @@ func (v *Value[T]) Err() error { return v.now.Load().err }
 // Key is the name of the value.
 func (v *Value[T]) Key() string { return v.key }
 
-// change is called by one goroutine at a time. It reports whether a large mapping has been superseded.
-func (v *Value[T]) change(e entry) (large bool) {
+// change is called by one goroutine at a time.
+func (v *Value[T]) change(e entry, of *mappings) {
 	old := v.now.Load()
 	if e.epoch != 0 && e.epoch == old.info.Epoch && e.present == old.ok && old.err == nil {
-		return false // seen when the Value was made
+		return // seen when the Value was made
 	}
 	next := &state[T]{info: Info{Epoch: e.epoch, ChangedAt: e.changed, Bytes: e.len()}}
 	if e.present {
-		if err := decode(e, &next.v); err != nil {
+		if err := decode(e, &next.v, of); err != nil {
 			kept := *old
 			kept.err = fmt.Errorf("cannot decode cached value %q of epoch %d: %w", v.key, e.epoch, err)
 			v.now.Store(&kept)
-			return false
+			return
 		}
 		next.ok = true
 	}
 	v.now.Store(next)
-	_, blob := any(&old.v).(*Blob)
-	return blob && old.info.Bytes >= largeBlob
+	if b, ok := any(&old.v).(*Blob); ok && b.ref != nil && b.ref.mapping != nil {
+		b.ref.mapping.supersede()
+	}
 }
 
 // decode is the counterpart of the encoding of values: string and []byte raw, everything else JSON.
-func decode(e entry, into any) error {
+func decode(e entry, into any, of *mappings) error {
 	if b, ok := into.(*Blob); ok {
-		*b = newBlob(e)
+		*b = newBlob(e, of)
 		return nil
 	}
 	raw, err := e.bytes()

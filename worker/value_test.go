@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 func TestCachedFalsyValuesAreValues(t *testing.T) {
@@ -102,6 +104,10 @@ func TestBlobIsMappedAndGoesAway(t *testing.T) {
 	for i := range 10 {
 		m.set(uint64(i+2), "table", big(byte('b'+i)))
 		m.acked(uint64(i + 2))
+		superseded := (i + 1) * 4 << 20
+		if w.store.mappings.started.Load() && superseded <= mostSuperseded {
+			t.Fatalf("a collection is started for %d superseded bytes", superseded)
+		}
 	}
 	last, ok := v.Get()
 	data, err := last.Bytes()
@@ -113,7 +119,7 @@ func TestBlobIsMappedAndGoesAway(t *testing.T) {
 	}
 	runtime.KeepAlive(first)
 	first = Blob{}
-	within(t, "superseded mappings are gone", func() bool { return mappings(t) <= 1 })
+	eventually.True(t, "superseded mappings are gone", func() bool { return mapped(t) <= 1 })
 	if data, _ := last.Bytes(); data[1<<20] != 'k' {
 		t.Error("the newest is gone too")
 	}
@@ -123,8 +129,8 @@ func TestBlobIsMappedAndGoesAway(t *testing.T) {
 	}
 }
 
-// mappings counts the mappings of payloads in this process. Boards, which stay mapped, are writable.
-func mappings(t *testing.T) int {
+// mapped counts the mappings of payloads in this process. Boards, which stay mapped, are writable.
+func mapped(t *testing.T) int {
 	t.Helper()
 	b, err := os.ReadFile("/proc/self/maps")
 	if err != nil {

@@ -7,20 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"sync"
-	"syscall"
 	"time"
-	_ "unsafe" // for the name of a variable
 
 	"github.com/cloudflare/tableflip"
 )
-
-// startFolder is where tableflip starts the next process: what this one's working folder was called before main began. "": where
-// this one is.
-//
-//go:linkname startFolder github.com/cloudflare/tableflip.initialWD
-var startFolder string
 
 const (
 	// DefaultTimeout is for all of an upgrade.
@@ -52,13 +43,7 @@ type Upgrader struct {
 	ready chan struct{} // closed by Ready
 }
 
-// What tableflip has a process find that was started by it. It does not hide them from the children of this one.
-const (
-	envParent = "TABLEFLIP_HAS_PARENT_7DIU3"
-	firstPipe = 3 // of two
-)
-
-// HasParent says what the Upgrader's does, as long as there is none: New changes it.
+// HasParent reports what the method of the Upgrader does. It is right until New is called.
 func HasParent() bool { return os.Getenv(envParent) != "" }
 
 // New must be called once, before other goroutines change os.Args or the environment. timeout is for a whole upgrade that
@@ -72,9 +57,7 @@ func New(timeout time.Duration) (*Upgrader, error) {
 		return nil, fmt.Errorf("cannot prepare for upgrades: %w", err)
 	}
 	if flip.HasParent() {
-		os.Unsetenv(envParent)
-		syscall.CloseOnExec(firstPipe)
-		syscall.CloseOnExec(firstPipe + 1)
+		hideParent()
 	}
 	u := &Upgrader{flip: flip, ready: make(chan struct{})}
 	if err := u.open(); err != nil {
@@ -177,15 +160,10 @@ func (u *Upgrader) Upgrade(ctx context.Context, binary string, give func() (map[
 	}
 	u.near.drain()
 	u.far.drain()
-	if _, err := os.Stat(startFolder); err != nil {
-		startFolder = "" // the folder was removed, or has another name by now: this process is in it all the same
-	}
-	before := os.Args[0]
-	os.Args[0] = binary // that is what tableflip starts
+	failed := startsNext(binary)
 	defer func() {
 		if err != nil {
-			os.Args[0] = before
-			runtime.GC() // tableflip leaves the pipes of an attempt that has failed to it
+			failed()
 			err = fmt.Errorf("cannot upgrade to %s: %w", binary, err)
 		}
 	}()
@@ -273,12 +251,14 @@ func (u *Upgrader) inCharge(ctx context.Context) error {
 	return nil
 }
 
-// upgrade waits until tableflip's own goroutine has heard of the end of the master before this one too, which is a moment
-// after WaitForParent has. Until then it starts nothing.
+// upgrade starts the next process and waits until it is ready. It begins again while tableflip has not noticed yet that the
+// master before this one has ended: see parentLives.
 func (u *Upgrader) upgrade() error {
-	for deadline := time.Now().Add(adoptTimeout); ; time.Sleep(time.Millisecond) {
+	pace := time.NewTicker(time.Millisecond)
+	defer pace.Stop()
+	for deadline := time.Now().Add(adoptTimeout); ; <-pace.C {
 		err := u.flip.Upgrade()
-		if err == nil || err.Error() != "parent hasn't exited" || time.Now().After(deadline) {
+		if !parentLives(err) || time.Now().After(deadline) {
 			return err
 		}
 	}

@@ -17,9 +17,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
-)
 
-const patience = 30 * time.Second
+	"github.com/tinehq/tine/ipc/eventually"
+)
 
 // TestMain is a master too: see runMaster.
 func TestMain(m *testing.M) {
@@ -141,7 +141,7 @@ type masters struct {
 
 func start(t *testing.T) *masters {
 	t.Helper()
-	return startWithin(t, patience)
+	return startWithin(t, eventually.Patience())
 }
 
 // startWithin starts one whose upgrades may take so long.
@@ -178,7 +178,7 @@ func startWithin(t *testing.T, timeout time.Duration) *masters {
 		m.stdin.Close()
 		select {
 		case <-ended: // nobody holds stdout any more: no master is left
-		case <-time.After(patience):
+		case <-time.After(eventually.Patience()):
 			t.Error("a master is left over")
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 			<-ended
@@ -212,7 +212,7 @@ func (m *masters) want(prefix string) string {
 			m.t.Fatalf("said %q, want %q", line, prefix)
 		}
 		return strings.TrimSpace(rest)
-	case <-time.After(patience):
+	case <-time.After(eventually.Patience()):
 		m.t.Fatalf("did not say %q", prefix)
 	}
 	panic("unreachable")
@@ -253,7 +253,7 @@ func TestUpgradeAgainAndAgain(t *testing.T) {
 		m.holds()
 		// What joins two masters is closed a moment after the new one is in charge.
 		now := m.files()
-		for deadline := time.Now().Add(patience); i > 0 && now > files && time.Now().Before(deadline); now = m.files() {
+		for deadline := time.Now().Add(eventually.Patience()); i > 0 && now > files && time.Now().Before(deadline); now = m.files() {
 		}
 		if i == 0 || now < files {
 			files = now
@@ -292,7 +292,7 @@ func TestUpgradeThatFails(t *testing.T) {
 	} {
 		t.Run(c.behave+c.binary, func(t *testing.T) {
 			t.Parallel()
-			timeout := patience
+			timeout := eventually.Patience()
 			if c.want == "timed out" {
 				timeout = 3 * time.Second
 			}
@@ -320,7 +320,7 @@ func TestUpgradeThatFails(t *testing.T) {
 				t.Errorf("failed with %q, want %q", got, c.want)
 			}
 			m.holds()
-			late := time.After(patience)
+			late := time.After(eventually.Patience())
 			for after := ""; after != before; { // some are the collector's to close
 				select {
 				case <-late:

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // claimedHouse is one whose keeper holds a claim, and its address.
@@ -45,7 +47,7 @@ func askClaim(t *testing.T, address string) (text string, pid int) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(eventually.Patience()))
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +107,7 @@ func TestClaimSucceeds(t *testing.T) {
 		t.Errorf("process %d says %q, want %d and %q", pid, text, first.pid, want)
 	}
 	second.send("stop 0")
-	eventually(t, "the claim is free", func() bool {
+	eventually.True(t, "the claim is free", func() bool {
 		_, err := net.Dial("unix", address)
 		return errors.Is(err, syscall.ECONNREFUSED)
 	})

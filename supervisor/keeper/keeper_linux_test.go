@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // house is a keeper with what runs below it. The test is told by everybody who starts, and orders them about.
@@ -175,11 +177,11 @@ func (h *house) next(role string) *peer {
 		select {
 		case p := <-h.peers:
 			return p
-		case <-time.After(patience):
-			h.t.Fatalf("no %s within %s of the end of the first keeper", role, patience)
+		case <-time.After(eventually.Patience()):
+			h.t.Fatalf("no %s within %s of the end of the first keeper", role, eventually.Patience())
 		}
-	case <-time.After(patience):
-		h.t.Fatalf("no %s within %s", role, patience)
+	case <-time.After(eventually.Patience()):
+		h.t.Fatalf("no %s within %s", role, eventually.Patience())
 	}
 	return nil
 }
@@ -205,8 +207,8 @@ func (h *house) code() int {
 	h.t.Helper()
 	select {
 	case <-h.ended:
-	case <-time.After(patience):
-		h.t.Fatalf("the keeper has not ended within %s", patience)
+	case <-time.After(eventually.Patience()):
+		h.t.Fatalf("the keeper has not ended within %s", eventually.Patience())
 	}
 	return h.cmd.ProcessState.ExitCode()
 }
@@ -221,7 +223,7 @@ func (h *house) wantCode(want int) {
 // send orders; the answer is not waited for.
 func (p *peer) send(order string) {
 	p.t.Helper()
-	p.conn.SetWriteDeadline(time.Now().Add(patience))
+	p.conn.SetWriteDeadline(time.Now().Add(eventually.Patience()))
 	if _, err := fmt.Fprintln(p.conn, order); err != nil {
 		p.t.Fatalf("%s %d, %s: %v", p.role, p.pid, order, err)
 	}
@@ -235,8 +237,8 @@ func (p *peer) ask(order string) string {
 		return reply
 	case <-p.gone:
 		p.t.Fatalf("%s %d has ended instead of: %s", p.role, p.pid, order)
-	case <-time.After(patience):
-		p.t.Fatalf("%s %d has not answered within %s: %s", p.role, p.pid, patience, order)
+	case <-time.After(eventually.Patience()):
+		p.t.Fatalf("%s %d has not answered within %s: %s", p.role, p.pid, eventually.Patience(), order)
 	}
 	return ""
 }
@@ -272,8 +274,8 @@ func (p *peer) wantSignal(sig syscall.Signal) {
 		}
 	case <-p.gone:
 		p.t.Fatalf("%s %d has ended before %s", p.role, p.pid, sig)
-	case <-time.After(patience):
-		p.t.Fatalf("%s %d: no %s within %s", p.role, p.pid, sig, patience)
+	case <-time.After(eventually.Patience()):
+		p.t.Fatalf("%s %d: no %s within %s", p.role, p.pid, sig, eventually.Patience())
 	}
 }
 
@@ -301,18 +303,8 @@ func (p *peer) wantGone() {
 	p.t.Helper()
 	select {
 	case <-p.gone:
-	case <-time.After(patience):
-		p.t.Fatalf("%s %d is still there after %s", p.role, p.pid, patience)
-	}
-}
-
-// eventually asks until it is so. The bound is generous; what is asked answers at once.
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !is(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", patience, what)
-		}
+	case <-time.After(eventually.Patience()):
+		p.t.Fatalf("%s %d is still there after %s", p.role, p.pid, eventually.Patience())
 	}
 }
 
@@ -342,12 +334,12 @@ func (l *logText) text() string {
 
 func (h *house) wantLog(part string) {
 	h.t.Helper()
-	timeout := time.After(patience)
+	timeout := time.After(eventually.Patience())
 	for !strings.Contains(h.log.text(), part) {
 		select {
 		case <-h.log.came:
 		case <-timeout:
-			h.t.Fatalf("no line %q within %s", part, patience)
+			h.t.Fatalf("no line %q within %s", part, eventually.Patience())
 		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // spoilt are the ways in which the file of the master's program cannot be executed, and what the log says of it.
@@ -109,7 +111,7 @@ func TestSpoiltProgram(t *testing.T) {
 				}
 				next.send("stop 0")
 				next.wantGone()
-				eventually(t, "the keeper has ended", func() bool {
+				eventually.True(t, "the keeper has ended", func() bool {
 					return errors.Is(syscall.Kill(master.pid, 0), syscall.ESRCH) || stateOf(master.pid) == "Z"
 				})
 			})

@@ -21,6 +21,8 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 const (
@@ -120,7 +122,7 @@ func (p *puppet) run() {
 }
 
 func (p *puppet) obey(order string, args []string) string {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), eventually.Patience())
 	defer cancel()
 	answer := func(err error) string {
 		if err != nil {
@@ -284,5 +286,3 @@ func (p *puppet) obey(order string, args []string) string {
 	}
 	return "error: unknown order " + order
 }
-
-const patience = 30 * time.Second

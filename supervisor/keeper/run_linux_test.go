@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // slowness is by how much other tests beside this one, and the race detector, may slow down the start of a process.
@@ -107,7 +109,7 @@ func (h *house) crash(pid int) (up, waits time.Duration) {
 	h.t.Helper()
 	line := regexp.MustCompile(fmt.Sprintf(`master %d has crashed after (\S+): signal killed; starting another(?: in (\S+))?\n`, pid))
 	var found []string
-	eventually(h.t, fmt.Sprintf("the log tells of the crash of %d", pid), func() bool {
+	eventually.True(h.t, fmt.Sprintf("the log tells of the crash of %d", pid), func() bool {
 		found = line.FindStringSubmatch(h.log.text())
 		return found != nil
 	})
@@ -275,7 +277,7 @@ func TestOrphansAreReaped(t *testing.T) {
 	h := newHouse(t, Options{}, nil)
 	p := h.ready()
 	p.do("litter 1000")
-	eventually(t, "1000 exits are known", func() bool { return len(strings.Fields(p.ask("exits"))) >= 1000 })
+	eventually.True(t, "1000 exits are known", func() bool { return len(strings.Fields(p.ask("exits"))) >= 1000 })
 	if n := zombies(t, h.cmd.Process.Pid); n > 0 {
 		t.Errorf("%d zombies", n)
 	}
@@ -293,7 +295,7 @@ func TestExitOfAnOrphanedWorkerIsTold(t *testing.T) {
 	worker.send("exit 33")
 	worker.wantGone()
 	want := fmt.Sprintf("%d/%s/33", worker.pid, start)
-	eventually(t, want, func() bool { return slices.Contains(strings.Fields(second.ask("exits")), want) })
+	eventually.True(t, want, func() bool { return slices.Contains(strings.Fields(second.ask("exits")), want) })
 	second.kill()
 	third := h.ready() // it is not forgotten by being told
 	if got := third.ask("exits"); !slices.Contains(strings.Fields(got), want) {
@@ -713,7 +715,7 @@ func TestDescriptorsAndMemoryOver50Restarts(t *testing.T) {
 		p.do("again web")
 	}
 	p.do("barrier")
-	eventually(t, "no descriptor more than before", func() bool { return descriptors(t, h.cmd.Process.Pid) == before })
+	eventually.True(t, "no descriptor more than before", func() bool { return descriptors(t, h.cmd.Process.Pid) == before })
 	if n := zombies(t, h.cmd.Process.Pid); n > 0 {
 		t.Errorf("%d zombies", n)
 	}
@@ -742,17 +744,18 @@ func TestAtRest(t *testing.T) {
 		return n
 	}
 	const most = 6 << 10
-	if withRace {
-		time.Sleep(2 * restful) // the detector's own memory is most of it
-	} else {
-		eventually(t, "less than 6 MiB are resident", func() bool { return resident() < most })
-		time.Sleep(restful) // what follows is a measurement: nothing happens, for so long
+	if !withRace { // the detector's own memory is most of it
+		eventually.True(t, "less than 6 MiB are resident", func() bool { return resident() < most })
 	}
-	before := woken()
-	time.Sleep(2 * time.Second)
-	if n := woken() - before; n > 10 {
-		t.Errorf("%d context switches in 2 s of rest", n)
-	}
+	// One such time is enough: a timer that ran at rest would show in each.
+	eventually.NoError(t, "rest", func() error {
+		before := woken()
+		<-time.After(2 * time.Second)
+		if n := woken() - before; n > 10 {
+			return fmt.Errorf("%d context switches in 2 s", n)
+		}
+		return nil
+	})
 	t.Logf("%d KiB resident, %d of them anonymous", resident(), statusNumber(t, pid, "RssAnon:"))
 	p.kill()
 	p = h.next("master") // what was given back comes back
@@ -812,8 +815,8 @@ func TestMasterSeesTheEndOfTheKeeper(t *testing.T) {
 		if reply != "ok" {
 			t.Error(reply)
 		}
-	case <-time.After(patience):
-		t.Errorf("not seen within %s", patience)
+	case <-time.After(eventually.Patience()):
+		t.Errorf("not seen within %s", eventually.Patience())
 	}
 	if reply := p.ask("notify READY=1"); !strings.Contains(reply, "connection refused") {
 		t.Errorf("a notification to a keeper that is gone: %s", reply)
@@ -858,7 +861,7 @@ func TestNotificationsGoUp(t *testing.T) {
 	defer conn.Close()
 	want := func(text string) {
 		t.Helper()
-		conn.SetReadDeadline(time.Now().Add(patience))
+		conn.SetReadDeadline(time.Now().Add(eventually.Patience()))
 		buf := make([]byte, 4096)
 		n, err := conn.Read(buf)
 		if err != nil {
@@ -912,7 +915,7 @@ func TestAsPID1(t *testing.T) {
 	first.send("panic")
 	second := h.ready()
 	second.want("inherited", "web=web/0,web/1")
-	eventually(t, "21 exits", func() bool { return len(strings.Fields(second.ask("exits"))) >= 20 })
+	eventually.True(t, "21 exits", func() bool { return len(strings.Fields(second.ask("exits"))) >= 20 })
 	second.send("exit 1")
 	third := h.ready()
 	third.send("stop 7")

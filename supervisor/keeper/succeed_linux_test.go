@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // A master whose keeper has died becomes the keeper, with its PID, its children and its files. Whatever signal comes while it
@@ -57,13 +59,13 @@ func TestSucceed(t *testing.T) {
 	third.do("notify READY=1")
 	third.kill()
 	worker.kill()
-	eventually(t, "nobody is left unreaped", func() bool { return zombies(t, first.pid) == 0 })
+	eventually.True(t, "nobody is left unreaped", func() bool { return zombies(t, first.pid) == 0 })
 	fourth := h.next("master")
 	if exits := fourth.ask("exits"); !strings.Contains(exits, fmt.Sprint(worker.pid)) {
 		t.Errorf("the end of worker %d is not known: %s", worker.pid, exits)
 	}
 	fourth.send("stop 0")
-	eventually(t, "the keeper has ended", func() bool {
+	eventually.True(t, "the keeper has ended", func() bool {
 		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", first.pid))
 		return err != nil || len(line) == 0
 	})

@@ -11,6 +11,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc"
 )
 
 // Given is a listening socket that somebody else has opened, as systemd does for socket activation: [Options.Given].
@@ -27,7 +29,7 @@ type Given struct {
 func TakeGiven(f *os.File) (*Given, error) {
 	g := &Given{}
 	var reuse bool
-	err := control(f, func(fd int) error {
+	err := ipc.Control(f, func(fd int) error {
 		if listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil {
 			return err
 		} else if listens == 0 {
@@ -46,7 +48,7 @@ func TakeGiven(f *os.File) (*Given, error) {
 		g.file, err = duplicate(f)
 	}
 	if err == nil {
-		if err = control(g.file, func(fd int) error { return unix.SetNonblock(fd, true) }); err != nil {
+		if err = ipc.Control(g.file, func(fd int) error { return unix.SetNonblock(fd, true) }); err != nil {
 			g.file.Close()
 		}
 	}
@@ -108,7 +110,7 @@ func mayJoin(ep endpoint) bool {
 		return false
 	}
 	defer f.Close()
-	return control(f, func(fd int) error {
+	return ipc.Control(f, func(fd int) error {
 		if err := setFlag(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, true); err != nil {
 			return err
 		}

@@ -330,7 +330,7 @@ func (a SavedAddress) group() (*group, error) {
 // adoptSocket is nil where the file is missing, or is no socket.
 func adoptSocket(files map[string]*os.File, name string) (*os.File, error) {
 	f := files[name]
-	if f == nil || control(f, isSocket) != nil {
+	if f == nil || ipc.Control(f, isSocket) != nil {
 		return nil, nil
 	}
 	own, err := duplicate(f) // not in the poller

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // keep duplicates the files, as who holds them for the next master has them, and returns what is left of Saved when it has
@@ -142,7 +143,7 @@ func adoptUnderLoad(t *testing.T, o Options) {
 		if err := s.SteerTo(first(n + 1)); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "all slots answer, and more", func() bool {
+		eventually.True(t, "all slots answer, and more", func() bool {
 			for i, w := range workers {
 				if w.count() == before[i] && !shared { // there nobody is owed any
 					return false
@@ -314,7 +315,7 @@ func TestAdoptRefuses(t *testing.T) {
 		}
 	}
 	before := w.count()
-	eventually(t, "it is served as before", func() bool {
+	eventually.True(t, "it is served as before", func() bool {
 		_, err := ask(s.Addresses()[0])
 		return err == nil && w.count() > before
 	})

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/listen/bpf"
 )
 
@@ -152,7 +153,7 @@ func (c *cbpf) close() {}
 // attach puts the program on the whole group that member belongs to, in place of one that is there. It needs no
 // privilege.
 func attach(member *os.File, program bpf.Classic) error {
-	return control(member, func(fd int) error { return attachFD(fd, program) })
+	return ipc.Control(member, func(fd int) error { return attachFD(fd, program) })
 }
 
 func attachFD(fd int, program bpf.Classic) error {
@@ -166,7 +167,7 @@ func attachFD(fd int, program bpf.Classic) error {
 
 // detach leaves the choice to the kernel's hash again.
 func detach(member *os.File) error {
-	return control(member, func(fd int) error {
+	return ipc.Control(member, func(fd int) error {
 		err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_REUSEPORT_BPF, 0)
 		if err == nil || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) { // no program, no group
 			return nil

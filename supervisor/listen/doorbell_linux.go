@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc"
 )
 
 // doorbell wakes a goroutine when connections arrive at any of many sockets, and costs nothing in between.
@@ -111,7 +113,7 @@ func (b *doorbell) hang(sockets []*os.File) error {
 		}
 	}
 	for _, f := range sockets[len(b.sockets):] {
-		err := control(f, func(fd int) error {
+		err := ipc.Control(f, func(fd int) error {
 			return unix.EpollCtl(b.porch, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN})
 		})
 		if err != nil {

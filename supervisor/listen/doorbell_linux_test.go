@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 func hang(t *testing.T, s *Set) *doorbell {
@@ -35,7 +37,7 @@ func rehang(t *testing.T, b *doorbell, s *Set) {
 
 func knock(t *testing.T, s *Set) net.Conn {
 	t.Helper()
-	c, err := net.DialTimeout("tcp", s.Addresses()[0].Addr, patience)
+	c, err := net.DialTimeout("tcp", s.Addresses()[0].Addr, eventually.Patience())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +59,7 @@ func TestDoorbellRings(t *testing.T) {
 	b := hang(t, s)
 	knock(t, s)
 	wantRing(t, b, false, false, soon)
-	wantRing(t, b, true, true, patience) // somebody waits already
+	wantRing(t, b, true, true, eventually.Patience()) // somebody waits already
 	wantRing(t, b, false, false, soon)
 	var slots []net.Listener
 	for slot := range 3 {
@@ -83,7 +85,7 @@ func TestDoorbellRings(t *testing.T) {
 		rings := make(chan bool)
 		armed := make(chan struct{})
 		go func() {
-			rang, _ := b.wait(patience, true, func() bool { close(armed); return true })
+			rang, _ := b.wait(eventually.Patience(), true, func() bool { close(armed); return true })
 			rings <- rang
 		}()
 		<-armed
@@ -133,7 +135,7 @@ func TestDoorbellFollowsTheSlots(t *testing.T) {
 		t.Fatal(err)
 	}
 	knock(t, s)
-	wantRing(t, b, true, true, patience)
+	wantRing(t, b, true, true, eventually.Patience())
 }
 
 func TestDoorbellEnds(t *testing.T) {
@@ -177,7 +179,7 @@ func TestDoorbellIsCalled(t *testing.T) {
 	b := hang(t, mustOpen(t, 1, "127.0.0.1:0"))
 	for range 100 {
 		b.call()
-		wantRing(t, b, true, true, patience)
+		wantRing(t, b, true, true, eventually.Patience())
 		b.nudge()
 		wantRing(t, b, true, false, 0)
 		armed := make(chan struct{})
@@ -187,7 +189,7 @@ func TestDoorbellIsCalled(t *testing.T) {
 			<-armed
 			b.call()
 		}()
-		rang, err := b.wait(patience, true, func() bool { close(armed); return true })
+		rang, err := b.wait(eventually.Patience(), true, func() bool { close(armed); return true })
 		if !rang || err != nil {
 			t.Fatalf("%v, %v; want that it rang", rang, err)
 		}

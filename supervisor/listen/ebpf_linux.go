@@ -32,7 +32,7 @@ func newHotMap() (*os.File, error) {
 		return nil, refusal("cannot make the map of the board", err)
 	}
 	defer m.Close()
-	fd, err := unix.FcntlInt(uintptr(m.FD()), unix.F_DUPFD_CLOEXEC, 0)
+	fd, err := ipc.DuplicateFD(m.FD(), 3)
 	if err != nil {
 		return nil, fmt.Errorf("cannot duplicate the map of the board: %w", err)
 	}
@@ -74,7 +74,7 @@ type groupEBPF struct {
 	of      int      // the slot of member
 
 	inherited int      // sockets of slots below are in the map already
-	table     *os.File // of the map, for who adopts it; nil: nobody has asked
+	table     *os.File // of the map, for the next master; nil: not asked for yet
 }
 
 // newEBPF makes the steerer of kind ebpf. hot is of newHotMap, and stays the caller's, as board does, which is made on it. It
@@ -123,10 +123,10 @@ func adoptEBPF(a *adoption, board *ipc.Board, slots int, o Options) (_ steerer, 
 	return e, nil
 }
 
-// mapOf leaves file alone.
+// mapOf returns the map of sockets that file is of. It duplicates file, which stays the caller's.
 func mapOf(file *os.File) (m *ebpf.Map, err error) {
-	err = control(file, func(fd int) error {
-		own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	err = ipc.Control(file, func(fd int) error {
+		own, err := ipc.DuplicateFD(fd, 3)
 		if err == nil {
 			m, err = ebpf.NewMapFromFD(own)
 		}
@@ -197,7 +197,7 @@ func (e *reuseEBPF) load(g *groupEBPF, class int) error {
 	if e.migrate {
 		spec.AttachType = ebpf.AttachSkReuseportSelectOrMigrate
 	}
-	return control(e.hot, func(fd int) error {
+	return ipc.Control(e.hot, func(fd int) error {
 		p.Hot = fd
 		spec.Instructions = p.Assemble()
 		loaded, err := ebpf.NewProgram(spec)
@@ -213,7 +213,7 @@ func (e *reuseEBPF) load(g *groupEBPF, class int) error {
 }
 
 func (g *groupEBPF) attach() error {
-	return control(g.member, func(fd int) error {
+	return ipc.Control(g.member, func(fd int) error {
 		err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_EBPF, g.program.FD())
 		if err != nil {
 			return fmt.Errorf("cannot attach the steering program: %w", err)
@@ -248,7 +248,7 @@ func (g *groupEBPF) keepTable() {
 	if g.table != nil {
 		return
 	}
-	if fd, err := unix.FcntlInt(uintptr(g.sockets.FD()), unix.F_DUPFD_CLOEXEC, 0); err == nil {
+	if fd, err := ipc.DuplicateFD(g.sockets.FD(), 3); err == nil {
 		g.table = os.NewFile(uintptr(fd), "map of sockets")
 	}
 }
@@ -317,7 +317,7 @@ func (g *groupEBPF) has(slot int, socket *os.File) bool {
 	if g.sockets.Lookup(uint32(slot), &got) != nil {
 		return false
 	}
-	err := control(socket, func(fd int) (err error) {
+	err := ipc.Control(socket, func(fd int) (err error) {
 		want, err = unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE)
 		return err
 	})
@@ -325,7 +325,7 @@ func (g *groupEBPF) has(slot int, socket *os.File) bool {
 }
 
 func (g *groupEBPF) put(slot int, socket *os.File) error {
-	err := control(socket, func(fd int) error {
+	err := ipc.Control(socket, func(fd int) error {
 		return g.sockets.Put(uint32(slot), uint64(fd))
 	})
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/listen/bpf"
 )
 
@@ -298,7 +299,7 @@ func TestEBPFAvoidsWhoDoesNotAccept(t *testing.T) {
 		}
 		// It accepts again.
 		r.board.Line(0).AcceptedAt.Store(ipc.Monotonic())
-		eventually(t, "a slot is back that accepts", func() bool { return r.pickOne(t, 0, "") == 0 })
+		eventually.True(t, "a slot is back that accepts", func() bool { return r.pickOne(t, 0, "") == 0 })
 	}
 }
 
@@ -335,7 +336,7 @@ func TestEBPFRefusesWhenAllAreFull(t *testing.T) {
 			if !errors.Is(err, unix.ECONNREFUSED) {
 				t.Errorf("%s: error %v when all are full, want refused", policy, err)
 			}
-			if took := time.Since(begin); took > patience/2 {
+			if took := time.Since(begin); took > eventually.Patience()/2 {
 				t.Errorf("%s: refused after %s, want at once", policy, took)
 			}
 		}
@@ -396,7 +397,7 @@ func TestEBPFCountsEachConnectionOnce(t *testing.T) {
 	if sum != n || r.board.Header().Picked.Load() != n {
 		t.Errorf("assigned are %d, picked %d, want %d", sum, r.board.Header().Picked.Load(), n)
 	}
-	eventually(t, "all are accepted", func() bool {
+	eventually.True(t, "all are accepted", func() bool {
 		sum := uint64(0)
 		for slot := range 4 {
 			sum += r.board.Line(slot).Accepted[0].Load()
@@ -563,7 +564,7 @@ func TestEBPFHashIsOfTheConnection(t *testing.T) {
 		t.Errorf("64 connections are on %d of 8 slots", n)
 	}
 	// The same two ends are the same slot.
-	d := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9), Port: 0}}
+	d := net.Dialer{Timeout: eventually.Patience(), LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9), Port: 0}}
 	slot := -1
 	for i := range 6 {
 		before := r.assigned(0)
@@ -723,7 +724,7 @@ func TestEBPFQueueMovesWhenASlotCloses(t *testing.T) {
 				r.serve(t, group, slot)
 			}
 			for _, c := range waiting {
-				c.SetDeadline(time.Now().Add(patience))
+				c.SetDeadline(time.Now().Add(eventually.Patience()))
 				var b [1]byte
 				if _, err := c.Read(b[:]); err != nil {
 					t.Errorf("%s: a connection that waited: %v", policy, err)

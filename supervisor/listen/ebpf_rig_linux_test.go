@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // rig is groups of sockets that are steered by ebpf, without a Set.
@@ -118,7 +119,7 @@ func (r *rig) target(group int) string {
 // queue is the number of connections that wait in a slot.
 func (r *rig) queue(t testing.TB, group, slot int) (n int) {
 	t.Helper()
-	err := control(r.sockets[group][slot], func(fd int) (err error) {
+	err := ipc.Control(r.sockets[group][slot], func(fd int) (err error) {
 		n, err = tcpQueue(fd)
 		return err
 	})
@@ -148,7 +149,7 @@ func dial(t testing.TB, target, from string) net.Conn {
 }
 
 func dialFrom(target, from string) (net.Conn, error) {
-	d := net.Dialer{Timeout: patience}
+	d := net.Dialer{Timeout: eventually.Patience()}
 	if from != "" {
 		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
 	}
@@ -228,7 +229,7 @@ func answer(t testing.TB, target string) int {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(time.Now().Add(eventually.Patience()))
 	var b [1]byte
 	if _, err := c.Read(b[:]); err != nil {
 		t.Fatal(err)

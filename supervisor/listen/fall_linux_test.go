@@ -19,6 +19,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 var errBroken = errors.New("broken for a test")
@@ -301,7 +303,7 @@ func again(t *testing.T, name string, attr *syscall.SysProcAttr) (output []byte,
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*eventually.Patience())
 	defer cancel()
 	c := exec.CommandContext(ctx, path)
 	c.Env = append(os.Environ(), childVar+"="+name)
@@ -328,7 +330,7 @@ func steerInChild() error {
 	for _, a := range s.Addresses() {
 		_, port, _ := net.SplitHostPort(a.Addr)
 		for range 20 {
-			c, err := net.DialTimeout("tcp", "127.0.0.1:"+port, patience)
+			c, err := net.DialTimeout("tcp", "127.0.0.1:"+port, eventually.Patience())
 			if err != nil {
 				return err
 			}

@@ -3,6 +3,8 @@ package listen
 import (
 	"os"
 	"slices"
+
+	"github.com/tinehq/tine/ipc"
 )
 
 // group is the sockets of one address.
@@ -128,7 +130,7 @@ func (g *group) queue(slot int) (n int, err error) {
 	if g.shared {
 		read = pollQueue
 	}
-	err = control(g.socket(slot), func(fd int) error {
+	err = ipc.Control(g.socket(slot), func(fd int) error {
 		n, err = read(fd)
 		return err
 	})

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc"
 )
 
 // holdersOf finds who listens on an endpoint: the inodes of the sockets in the way from the kernel's table, then the
@@ -144,7 +146,7 @@ func holds(folder string, links map[string]bool) bool {
 		return false
 	}
 	found := false
-	_ = control(f, func(fd int) error {
+	_ = ipc.Control(f, func(fd int) error {
 		var link [64]byte // longer ones are not of sockets
 		for _, name := range names {
 			n, err := unix.Readlinkat(fd, name, link[:])

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/listen/bpf"
 )
 
@@ -52,7 +53,7 @@ func queues(t *testing.T, s *Set) (lengths []int) {
 // connect connects from an address of this machine ("" any) and leaves the connection open until the end of the test.
 func connect(t *testing.T, from string, to netip.AddrPort) {
 	t.Helper()
-	d := net.Dialer{Timeout: patience}
+	d := net.Dialer{Timeout: eventually.Patience()}
 	if from != "" {
 		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
 	}
@@ -68,7 +69,7 @@ func connect(t *testing.T, from string, to netip.AddrPort) {
 func (c *crowd) went(t *testing.T, n int) (went []int) {
 	t.Helper()
 	var now []int
-	eventually(t, fmt.Sprint(n, " connections in the queues"), func() bool {
+	eventually.True(t, fmt.Sprint(n, " connections in the queues"), func() bool {
 		now = queues(t, c.set)
 		went = slices.Clone(now)
 		for i := range min(len(c.before), len(went)) {

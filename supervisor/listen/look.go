@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/tinehq/tine/ipc"
 )
 
 // Sight is what a client would find at one address. The zero Why is one of this Set's sockets.
@@ -79,7 +81,7 @@ func (g *group) glance() glance {
 		if g.address.Network == "unix" {
 			continue
 		}
-		_ = control(f, func(fd int) error {
+		_ = ipc.Control(f, func(fd int) error {
 			if cookie, ok := tableCookie(fd); ok {
 				l.own[cookie] = true
 			}

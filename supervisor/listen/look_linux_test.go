@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc"
 )
 
 // mustSee looks once and wants each address to be judged so; "" is reachable.
@@ -64,7 +66,7 @@ func TestLookAtSocketsThatAreShutDown(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.sock")
 	s := mustOpen(t, 1, "127.0.0.1:0", "unix:"+path)
 	for _, g := range s.groups {
-		if err := control(g.sockets[0], func(fd int) error { return unix.Shutdown(fd, unix.SHUT_RDWR) }); err != nil {
+		if err := ipc.Control(g.sockets[0], func(fd int) error { return unix.Shutdown(fd, unix.SHUT_RDWR) }); err != nil {
 			t.Fatal(err)
 		}
 	}

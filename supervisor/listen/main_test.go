@@ -12,9 +12,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/eventually"
 )
-
-const patience = 10 * time.Second
 
 // children are what this binary does instead of its tests when it is started again, by the name in childVar.
 var children = map[string]func() error{}
@@ -171,12 +170,12 @@ func ask(a Address) (slot int, err error) {
 	if host, port, e := net.SplitHostPort(addr); e == nil && host == "" {
 		addr = net.JoinHostPort(map[bool]string{true: "::1", false: "127.0.0.1"}[network == "tcp6"], port)
 	}
-	c, err := net.DialTimeout(network, addr, patience)
+	c, err := net.DialTimeout(network, addr, eventually.Patience())
 	if err != nil {
 		return -1, err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(time.Now().Add(eventually.Patience()))
 	var b [1]byte
 	if _, err := c.Read(b[:]); err != nil {
 		return -1, err
@@ -197,21 +196,19 @@ func askMany(t *testing.T, a Address, n int) map[int]int {
 	return counts
 }
 
-// poll looks again and again at what nobody announces, and gives up after patience.
+// poll is eventually.True for a process that plays a role, which has no test.
 func poll(what string, ok func() bool) error {
-	for deadline := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			return fmt.Errorf("not within %s: %s", patience, what)
+	over := time.After(eventually.Patience())
+	pace := time.NewTicker(time.Millisecond)
+	defer pace.Stop()
+	for !ok() {
+		select {
+		case <-pace.C:
+		case <-over:
+			return fmt.Errorf("not within %s: %s", eventually.Patience(), what)
 		}
 	}
 	return nil
-}
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	if err := poll(what, ok); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func needBalance(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc"
 )
 
 // A worker shares its slot's sockets, and whatever it does to one it does to all who share it: shutdown(2), which some programs
@@ -109,7 +111,7 @@ func (g *group) relisten(keepOut func() error) (f *os.File, err error) {
 // join opens a socket beside those that listen. Of these a worker may have taken what lets others join.
 func (g *group) join(keepOut func() error) (*os.File, error) {
 	for _, slot := range g.order {
-		_ = control(g.sockets[slot], func(fd int) error { return setFlag(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, true) })
+		_ = ipc.Control(g.sockets[slot], func(fd int) error { return setFlag(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, true) })
 	}
 	return joinTCP(g.at, keepOut)
 }
@@ -171,7 +173,7 @@ func freshen(fd int) error {
 // isDeaf says whether a socket takes no connection any more. It is asked of sockets that have listened.
 func isDeaf(f *os.File) bool {
 	deaf := false
-	err := control(f, func(fd int) error {
+	err := ipc.Control(f, func(fd int) error {
 		listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
 		deaf = err == nil && listens == 0 || hungUp(fd)
 		return nil

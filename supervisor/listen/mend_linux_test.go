@@ -26,7 +26,7 @@ func shutSocket(t *testing.T, s *Set, address, slot int) {
 	for _, f := range files {
 		defer f.Close()
 	}
-	if err := control(files[address], func(fd int) error { return unix.Shutdown(fd, unix.SHUT_RDWR) }); err != nil {
+	if err := ipc.Control(files[address], func(fd int) error { return unix.Shutdown(fd, unix.SHUT_RDWR) }); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -178,7 +178,7 @@ func TestAdoptMends(t *testing.T) {
 
 func cookieOf(t *testing.T, f *os.File) (cookie uint64) {
 	t.Helper()
-	err := control(f, func(fd int) (err error) {
+	err := ipc.Control(f, func(fd int) (err error) {
 		cookie, err = unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE)
 		return err
 	})
@@ -293,7 +293,7 @@ func TestShareFreshens(t *testing.T) {
 	}
 	defer files[0].Close()
 	drop := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
-	err = control(files[0], func(fd int) error {
+	err = ipc.Control(files[0], func(fd int) error {
 		if err := unix.SetNonblock(fd, false); err != nil {
 			return err
 		}
@@ -307,7 +307,7 @@ func TestShareFreshens(t *testing.T) {
 	}
 	startWorker(t, s, 0)
 	askMany(t, s.Addresses()[0], 5)
-	_ = control(files[0], func(fd int) error {
+	_ = ipc.Control(files[0], func(fd int) error {
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 		if err != nil || flags&unix.O_NONBLOCK == 0 {
 			t.Errorf("the socket blocks: %#x, %v", flags, err)

@@ -45,7 +45,7 @@ func recoverAddress(files map[string]*os.File, i int, a Address) (sa SavedAddres
 	}
 	var is Given
 	reuse := 0
-	err = control(files[SocketName(i, 0)], func(fd int) (err error) {
+	err = ipc.Control(files[SocketName(i, 0)], func(fd int) (err error) {
 		if reuse, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT); err != nil {
 			reuse = 0
 		}

@@ -207,7 +207,7 @@ func (s *Set) Share(slot int) ([]ipc.Listener, []*os.File, error) {
 		d, err := duplicate(f)
 		if err == nil {
 			dups = append(dups, d)
-			err = control(d, freshen)
+			err = ipc.Control(d, freshen)
 		}
 		if err != nil {
 			for _, d := range dups {

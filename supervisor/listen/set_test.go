@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 func TestOnePortForAllSlots(t *testing.T) {
@@ -120,7 +122,7 @@ func TestBothFamiliesOnOnePortApart(t *testing.T) {
 }
 
 func TestNobodyElseHasTheAddress(t *testing.T) {
-	lookFor(t, patience)
+	lookFor(t, eventually.Patience())
 	s := mustOpen(t, 2, "127.0.0.1:0")
 	addr := s.Addresses()[0].String()
 	_, port, _ := net.SplitHostPort(addr)
@@ -128,7 +130,7 @@ func TestNobodyElseHasTheAddress(t *testing.T) {
 		began := time.Now()
 		_, err := Open(mustParse(t, "127.0.0.1:0", other), 2, Options{})
 		used := wantInUse(t, err)
-		if took := time.Since(began); took > patience/3 {
+		if took := time.Since(began); took > eventually.Patience()/3 {
 			t.Errorf("%s: refused after %s, want under a second", other, took)
 		}
 		if !strings.Contains(err.Error(), port) || strings.Contains(err.Error(), "\n") {
@@ -186,7 +188,7 @@ func TestBadAddressesAreToldInOneLine(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: more than one line: %q", addr, err)
 		}
-		if took := time.Since(began); took > patience/3 {
+		if took := time.Since(began); took > eventually.Patience()/3 {
 			t.Errorf("%s: took %s", addr, took)
 		}
 	}
@@ -208,13 +210,13 @@ func TestQueueSurvivesTheWorker(t *testing.T) {
 	var answers sync.WaitGroup
 	failed := make(chan error, clients)
 	for range clients {
-		c, err := net.DialTimeout("tcp", addr.Addr, patience)
+		c, err := net.DialTimeout("tcp", addr.Addr, eventually.Patience())
 		if err != nil {
 			t.Fatal(err)
 		}
 		answers.Go(func() {
 			defer c.Close()
-			c.SetDeadline(time.Now().Add(patience))
+			c.SetDeadline(time.Now().Add(eventually.Patience()))
 			if _, err := c.Read(make([]byte, 1)); err != nil {
 				failed <- err
 			}
@@ -272,12 +274,12 @@ func TestSharedSlots(t *testing.T) {
 	if err := s.CloseSlot(2); err != nil {
 		t.Fatal(err)
 	}
-	c, err := net.DialTimeout("tcp", addr.Addr, patience)
+	c, err := net.DialTimeout("tcp", addr.Addr, eventually.Patience())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	eventually(t, "a connection in the queue", func() bool { n, err := s.Queue(1); return err == nil && n == 1 })
+	eventually.True(t, "a connection in the queue", func() bool { n, err := s.Queue(1); return err == nil && n == 1 })
 	startWorker(t, s, 0)
 	if slot, err := ask(addr); err != nil || slot != 0 {
 		t.Errorf("answered by %d, %v; want 0", slot, err)
@@ -325,7 +327,7 @@ func TestScaleUnderLoad(t *testing.T) {
 		if err := s.SteerTo(first(8)); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "all slots answer", func() bool {
+		eventually.True(t, "all slots answer", func() bool {
 			for _, w := range workers {
 				if w.count() == 0 {
 					return false
@@ -338,7 +340,7 @@ func TestScaleUnderLoad(t *testing.T) {
 		}
 		for slot := 7; slot >= 2; slot-- {
 			empty := 0
-			eventually(t, "the queue is empty", func() bool {
+			eventually.True(t, "the queue is empty", func() bool {
 				if n, err := s.Queue(slot); err != nil || n > 0 {
 					empty = 0
 				} else {

@@ -7,11 +7,13 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc"
 )
 
 // newSocket makes a socket that is close-on-exec, and wraps it while it is still blocking: os.NewFile puts a
 // non-blocking one into the runtime's poller, and then each connection to any slot would wake this process. It becomes
-// non-blocking afterwards, as all who accept on it expect.
+// non-blocking afterwards, as the workers that accept on it expect.
 func newSocket(domain int, name string) (*os.File, error) {
 	syscall.ForkLock.RLock()
 	fd, err := unix.Socket(domain, unix.SOCK_STREAM, 0)
@@ -30,32 +32,19 @@ func newSocket(domain int, name string) (*os.File, error) {
 	return f, nil
 }
 
-// duplicate gives a second descriptor of f, close-on-exec and outside of the poller: a placeholder that is blocking is
-// wrapped, and the socket then takes its number.
+// duplicate returns a second descriptor of f, close-on-exec and, unlike that of ipc.Duplicate, outside of the poller: a
+// blocking placeholder is wrapped, and the socket then takes its number.
 func duplicate(f *os.File) (*os.File, error) {
 	fd, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot duplicate %s: %w", f.Name(), err)
 	}
 	d := os.NewFile(uintptr(fd), f.Name())
-	if err := control(f, func(from int) error { return replace(from, fd) }); err != nil {
+	if err := ipc.Control(f, func(from int) error { return replace(from, fd) }); err != nil {
 		d.Close()
 		return nil, fmt.Errorf("cannot duplicate %s: %w", f.Name(), err)
 	}
 	return d, nil
-}
-
-// control runs do with the number of f. f.Fd() is no substitute: it may clear O_NONBLOCK for all who share the socket.
-func control(f *os.File, do func(fd int) error) error {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var inner error
-	if err := raw.Control(func(fd uintptr) { inner = do(int(fd)) }); err != nil {
-		return err
-	}
-	return inner
 }
 
 func setFlag(fd, level, option int, on bool) error {
@@ -66,7 +55,7 @@ func setFlag(fd, level, option int, on bool) error {
 	return unix.SetsockoptInt(fd, level, option, value)
 }
 
-// pollQueue is 1 if anything waits to be accepted.
+// pollQueue returns 1 if a connection waits to be accepted, else 0.
 func pollQueue(fd int) (int, error) {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	for {

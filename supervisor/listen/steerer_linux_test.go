@@ -15,6 +15,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/listen/bpf"
 )
 
@@ -124,7 +126,7 @@ func TestIndexIsTheOrderOfListen(t *testing.T) {
 	}
 	for slot := range 4 {
 		// A program that returns one index.
-		err := control(s.groups[0].socket(0), func(fd int) error {
+		err := ipc.Control(s.groups[0].socket(0), func(fd int) error {
 			program := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: uint32(slot)}}
 			return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF, &unix.SockFprog{Len: 1, Filter: &program[0]})
 		})
@@ -211,7 +213,7 @@ func TestSocketsAreNonBlockingAndCloseOnExec(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range append(dups, files...) {
-		err := control(f, func(fd int) error {
+		err := ipc.Control(f, func(fd int) error {
 			status, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 			if err != nil || status&unix.O_NONBLOCK == 0 {
 				t.Errorf("%s blocks: flags %#x, %v", f.Name(), status, err)
@@ -257,7 +259,7 @@ func TestSocketsAreNotInThePoller(t *testing.T) {
 		t.Fatalf("descriptor %d of a net.Listener is not in the poller: the test sees nothing", known)
 	}
 	for _, f := range append(files, dups...) {
-		control(f, func(fd int) error {
+		ipc.Control(f, func(fd int) error {
 			if polled[fd] {
 				t.Errorf("%s is in the poller", f.Name())
 			}
@@ -310,7 +312,7 @@ func TestNoRightToThePort(t *testing.T) {
 
 // When a supervisor was killed its workers still hold the address: the next one says who they are.
 func TestHoldersAreTheWorkersOfADeadSupervisor(t *testing.T) {
-	lookFor(t, patience)
+	lookFor(t, eventually.Patience())
 	path := filepath.Join(t.TempDir(), "x.sock")
 	s := mustOpen(t, 1, "127.0.0.1:0", "unix:"+path)
 	addrs := s.Addresses()
@@ -350,7 +352,7 @@ func TestHoldersAreTheWorkersOfADeadSupervisor(t *testing.T) {
 }
 
 func TestHolderOfAnotherUser(t *testing.T) {
-	lookFor(t, patience)
+	lookFor(t, eventually.Patience())
 	s := mustOpen(t, 1, "127.0.0.1:0")
 	asNobody(t, func() {
 		_, err := Open(s.Addresses(), 1, Options{})

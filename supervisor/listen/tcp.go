@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc"
 )
 
 // claimTCP opens the first socket of an address. Up to and including listen it is without SO_REUSEPORT, so that nobody
@@ -23,7 +25,7 @@ func claimTCP(ep endpoint, grouped bool) (*os.File, endpoint, error) {
 	if err != nil {
 		return nil, ep, err
 	}
-	err = control(f, func(fd int) error {
+	err = ipc.Control(f, func(fd int) error {
 		err := bindTCP(fd, ep)
 		if err != nil && ep.dual && noIPv6(err) {
 			return err
@@ -65,7 +67,7 @@ func joinTCP(ep endpoint, keepOut func() error) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = control(f, func(fd int) error {
+	err = ipc.Control(f, func(fd int) error {
 		if err := setFlag(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, true); err != nil {
 			return fmt.Errorf("cannot set SO_REUSEPORT: %w", err)
 		}
@@ -97,7 +99,7 @@ func tcpSocket(ep endpoint) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = control(f, func(fd int) error {
+	err = ipc.Control(f, func(fd int) error {
 		// Connections of an earlier run that are in TIME_WAIT must not keep the address; listeners still do.
 		if err := setFlag(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, true); err != nil {
 			return fmt.Errorf("cannot set SO_REUSEADDR: %w", err)

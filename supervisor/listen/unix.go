@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc"
 )
 
 // lockTimeout bounds the wait for another process that is opening a socket in the same folder.
@@ -44,7 +46,7 @@ func listenUnix(a Address) (_ *os.File, _ socketFile, err error) {
 		return nil, socketFile{}, err
 	}
 	var file socketFile
-	err = control(f, func(fd int) error {
+	err = ipc.Control(f, func(fd int) error {
 		err := unix.Bind(fd, &unix.SockaddrUnix{Name: path})
 		if errors.Is(err, unix.EADDRINUSE) {
 			if err := removeDead(path); err != nil {
@@ -106,7 +108,7 @@ func removeDead(path string) error {
 		return err
 	}
 	defer f.Close()
-	err = control(f, func(fd int) error { return unix.Connect(fd, &unix.SockaddrUnix{Name: path}) })
+	err = ipc.Control(f, func(fd int) error { return unix.Connect(fd, &unix.SockaddrUnix{Name: path}) })
 	if errors.Is(err, unix.ECONNREFUSED) {
 		return os.Remove(path)
 	}
@@ -135,7 +137,7 @@ func lockFolder(folder string) (unlock func(), err error) {
 	}
 	deadline := time.Now().Add(lockTimeout)
 	for {
-		err := control(f, func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+		err := ipc.Control(f, func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
 		switch {
 		case err == nil:
 			return func() { f.Close() }, nil

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/ipc"
 )
 
 // openedFile is the file of a socket that was just bound, by a descriptor: where others may write to its folder, what is
@@ -53,7 +55,7 @@ func (f openedFile) chmod(mode fs.FileMode) error {
 
 // answers is the process that began to listen where f is connected to, if it is there.
 func answers(f *os.File) (h Holder, ok bool) {
-	_ = control(f, func(fd int) error {
+	_ = ipc.Control(f, func(fd int) error {
 		cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 		if err != nil || cred.Pid <= 0 {
 			return err

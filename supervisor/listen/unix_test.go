@@ -8,10 +8,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 func TestUnixSocket(t *testing.T) {
-	lookFor(t, patience)
+	lookFor(t, eventually.Patience())
 	path := filepath.Join(t.TempDir(), "x.sock")
 	s := mustOpen(t, 2, "unix:"+path)
 	info, err := os.Lstat(path)

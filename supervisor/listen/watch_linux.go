@@ -123,7 +123,7 @@ func (w *watcher) changed() {
 				fds = &w.shared
 			}
 			if (slot == 0 || !g.shared) && g.listens(slot) {
-				_ = control(g.socket(slot), func(fd int) error {
+				_ = ipc.Control(g.socket(slot), func(fd int) error {
 					*fds = append(*fds, fd)
 					return nil
 				})

@@ -3,7 +3,6 @@ package listen
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // kinds are those that the system has, as what Options.Best is.
@@ -119,7 +119,7 @@ func TestWatchStoppedWorker(t *testing.T) {
 			}
 			n := watch(t, s, 0)
 			load := startLoad(t, s, 200, time.Minute)
-			eventually(t, "all have accepted", func() bool {
+			eventually.True(t, "all have accepted", func() bool {
 				for slot := range 3 {
 					if s.Board().Line(slot).Accepted[0].Load() == 0 {
 						return false
@@ -132,7 +132,9 @@ func TestWatchStoppedWorker(t *testing.T) {
 			t.Log(x.Why)
 			if kind == KindCBPF {
 				before, _ := s.Queue(1)
-				time.Sleep(200 * time.Millisecond) // in which 13 would come to each slot
+				accepted := func() uint64 { return s.Board().Line(0).Accepted[0].Load() + s.Board().Line(2).Accepted[0].Load() }
+				was := accepted()
+				eventually.True(t, "the others get connections", func() bool { return accepted() > was+30 })
 				if after, _ := s.Queue(1); after != before {
 					t.Errorf("%d new connections for a slot that does not accept", after-before)
 				}
@@ -140,7 +142,7 @@ func TestWatchStoppedWorker(t *testing.T) {
 			workers[1].proceed(t)
 			n.want(t, Resumed, 1, 5*time.Second)
 			was := s.Board().Line(1).Accepted[0].Load()
-			eventually(t, "it accepts again", func() bool { return s.Board().Line(1).Accepted[0].Load() > was+10 })
+			eventually.True(t, "it accepts again", func() bool { return s.Board().Line(1).Accepted[0].Load() > was+10 })
 			load.say(t, "stop")
 			wantNoneFailed(t, load)
 		})
@@ -156,7 +158,7 @@ func TestWatchHeartbeat(t *testing.T) {
 		t.Fatal(err)
 	}
 	knock(t, s)
-	eventually(t, "it is accepted and idle", func() bool { l := s.Board().Line(0); return l.Held(0) == 1 })
+	eventually.True(t, "it is accepted and idle", func() bool { l := s.Board().Line(0); return l.Held(0) == 1 })
 	w.stop(t)
 	x := n.want(t, Stalled, 0, 5*time.Second)
 	t.Log(x.Why)
@@ -181,7 +183,7 @@ func TestWatchDeafWorker(t *testing.T) {
 	knock(t, s)
 	n.want(t, Stalled, 1, 5*time.Second)
 	seatWorker(t, s, 1, 1, 0, "plain")
-	eventually(t, "the queue is empty", func() bool { q, _ := s.Queue(1); return q == 0 })
+	eventually.True(t, "the queue is empty", func() bool { q, _ := s.Queue(1); return q == 0 })
 	n.wantNone(t, 600*time.Millisecond) // the first one is no better for it
 	w.end()
 	s.Vacate(1, 0)
@@ -205,7 +207,7 @@ func TestWatchSharedSocket(t *testing.T) {
 	b := seatWorker(t, s, 1, 0, 0, "counts")
 	n := watch(t, s, 0)
 	at := s.Addresses()[0]
-	eventually(t, "both have accepted", func() bool {
+	eventually.True(t, "both have accepted", func() bool {
 		if _, err := ask(at); err != nil {
 			t.Fatal(err)
 		}
@@ -258,7 +260,7 @@ func wantRest(t testing.TB, s *Set, n notices) {
 		defer s.mu.Unlock()
 		return s.observer.(*watcher).looks
 	}
-	deadline := time.Now().Add(2 * patience)
+	deadline := time.Now().Add(2 * eventually.Patience())
 	for before, since := looks(), time.Now(); time.Since(since) < tickQuiet+tickLoad; {
 		select {
 		case <-n:
@@ -284,7 +286,7 @@ func wantPulse(t testing.TB, n notices) {
 		if x.What != Pulse {
 			t.Errorf("got %+v, want a pulse", x)
 		}
-	case <-time.After(patience):
+	case <-time.After(eventually.Patience()):
 		t.Error("a connection did not wake the watcher")
 	}
 }
@@ -348,10 +350,10 @@ func TestWatchSleepsOverNobody(t *testing.T) {
 		w.look(false)
 		start <- rand.IntN(20_000)
 		began := time.Now()
-		if _, err := w.sleep(patience, true, w.quiet); err != nil {
+		if _, err := w.sleep(eventually.Patience(), true, w.quiet); err != nil {
 			t.Fatal(err)
 		}
-		if time.Since(began) >= patience {
+		if time.Since(began) >= eventually.Patience() {
 			t.Fatal("it slept over a connection")
 		}
 		if <-counted {
@@ -436,14 +438,14 @@ func TestWatchCorrects(t *testing.T) {
 	if load() < 20000*ipc.Busy {
 		t.Fatalf("load is %d right after", load())
 	}
-	eventually(t, "the leak is corrected", func() bool { return load() == 0 })
+	eventually.True(t, "the leak is corrected", func() bool { return load() == 0 })
 	if h := l.Held(0); h != 0 {
 		t.Errorf("the seat is said to hold %d", h)
 	}
 	if got := s.Board().Header().StaleAfter.Load(); got != 0 {
 		t.Errorf("in a flood slots are stale after %d ns", got)
 	}
-	eventually(t, "the flood is over", func() bool { return s.Board().Header().StaleAfter.Load() == was })
+	eventually.True(t, "the flood is over", func() bool { return s.Board().Header().StaleAfter.Load() == was })
 }
 
 // Slots come and go under load, watched; and the doorbell is on those that are there.
@@ -471,7 +473,7 @@ func TestWatchScales(t *testing.T) {
 			}
 			for slot := 63; slot >= 2; slot-- {
 				empty := 0
-				eventually(t, "the queue is empty", func() bool {
+				eventually.True(t, "the queue is empty", func() bool {
 					if q, err := s.Queue(slot); err != nil || q > 0 {
 						empty = 0
 					} else {
@@ -510,7 +512,7 @@ func TestWatchTellsOfAFall(t *testing.T) {
 	s.mu.Lock()
 	s.observer.fell(Notice{What: Fell, Kind: KindHash, Why: "test"})
 	s.mu.Unlock()
-	if x := n.want(t, Fell, 0, patience); x.Kind != KindHash || x.Why != "test" {
+	if x := n.want(t, Fell, 0, eventually.Patience()); x.Kind != KindHash || x.Why != "test" {
 		t.Errorf("got %+v", x)
 	}
 }
@@ -561,78 +563,71 @@ func BenchmarkWatchLook(b *testing.B) {
 	}
 }
 
-// TestWatchCost measures a process that has nothing but a Set, watched, beside workers in other processes.
-func TestWatchCost(t *testing.T) {
-	if os.Getenv("TINE_TEST_COST") == "" {
-		t.Skip("measures for a minute: set TINE_TEST_COST")
-	}
+// BenchmarkWatchCost is what a process costs that has nothing but a Set, watched, beside workers in other processes. An
+// iteration is one second under load.
+func BenchmarkWatchCost(b *testing.B) {
 	for _, c := range []struct {
 		kind  Kind
 		slots int
-		rate  int
-		d     time.Duration
-	}{
-		// {KindCBPF, 4, 0, 20 * time.Second},
-		{KindCBPF, 4, 1000, 10 * time.Second},
-		{KindEBPF, 4, 1000, 10 * time.Second},
-		{KindCBPF, 256, 200, 10 * time.Second},
-	} {
-		m := startPeer(t, "master", nil, string(c.kind), strconv.Itoa(c.slots))
-		addr := m.line(t)
-		if strings.HasPrefix(addr, "no") {
-			t.Log("NOT TESTED:", addr)
-			continue
-		}
-		cost := func() (us, sleeps, looks, changes int) {
-			m.say(t, "cost")
-			if _, err := fmt.Sscan(m.line(t), &us, &sleeps, &looks, &changes); err != nil {
-				t.Fatal(err)
+		rate  int // connections a second
+	}{{KindCBPF, 4, 1000}, {KindEBPF, 4, 1000}, {KindCBPF, 256, 200}} {
+		b.Run(fmt.Sprintf("%s/%d", c.kind, c.slots), func(b *testing.B) {
+			m := startPeer(b, "master", nil, string(c.kind), strconv.Itoa(c.slots))
+			defer m.end()
+			addr := m.line(b)
+			if strings.HasPrefix(addr, "no") {
+				b.Skip("NOT TESTED: ", addr)
 			}
-			return
-		}
-		var load *peer
-		if c.rate > 0 {
-			load = startPeer(t, "load", nil, addr, strconv.Itoa(c.rate), (c.d + time.Second).String())
-			load.line(t)
-			load.say(t, "go")
-		}
-		time.Sleep(2 * time.Second)
-		us, sleeps, looks, changes := cost()
-		time.Sleep(c.d)
-		us2, sleeps2, looks2, changes2 := cost()
-		t.Logf("%s, %d slots, %d connections/s: %.2f %% of a core, %d sleeps, %d looks and %d changes in %s", c.kind, c.slots, c.rate,
-			float64(us2-us)/float64(c.d.Microseconds())*100, sleeps2-sleeps, looks2-looks, changes2-changes, c.d)
-		if load != nil {
-			t.Log("connections, failed:", load.line(t))
-		}
-		m.end()
+			cost := func() (us, sleeps, looks, changes int) {
+				m.say(b, "cost")
+				if _, err := fmt.Sscan(m.line(b), &us, &sleeps, &looks, &changes); err != nil {
+					b.Fatal(err)
+				}
+				return
+			}
+			load := startPeer(b, "load", nil, addr, strconv.Itoa(c.rate), time.Hour.String())
+			load.line(b)
+			load.say(b, "go")
+			us, sleeps, looks, changes := cost()
+			for b.Loop() {
+				<-time.After(time.Second)
+			}
+			us2, sleeps2, looks2, changes2 := cost()
+			seconds := b.Elapsed().Seconds()
+			b.ReportMetric(float64(us2-us)/seconds/1e4, "%core")
+			b.ReportMetric(float64(sleeps2-sleeps)/seconds, "sleeps/s")
+			b.ReportMetric(float64(looks2-looks)/seconds, "looks/s")
+			b.ReportMetric(float64(changes2-changes)/seconds, "changes/s")
+			load.say(b, "stop")
+			b.Log("connections, failed, p99, over 50 ms: ", load.line(b))
+		})
 	}
 }
 
-// TestWatchLatency stops one of four workers for half of each second.
-func TestWatchLatency(t *testing.T) {
-	if os.Getenv("TINE_TEST_COST") == "" {
-		t.Skip("measures for half a minute: set TINE_TEST_COST")
-	}
+// BenchmarkWatchLatency stops one of four workers for half of each second, which is an iteration: what waits in its queue then
+// was sent to it before the stall was noticed.
+func BenchmarkWatchLatency(b *testing.B) {
 	for _, kind := range []Kind{KindHash, KindCBPF, KindEBPF} {
-		t.Run(string(kind), func(t *testing.T) {
-			s := openKind(t, kind, 4, "127.0.0.1:0")
+		b.Run(string(kind), func(b *testing.B) {
+			s := openKind(b, kind, 4, "127.0.0.1:0")
 			var stuck *peer
 			for slot := range 4 {
-				stuck = seatWorker(t, s, slot, 0, 3*time.Millisecond, "counts")
+				stuck = seatWorker(b, s, slot, 0, 3*time.Millisecond, "counts")
 			}
-			watch(t, s, 0)
-			load := startLoad(t, s, 1200, 8*time.Second)
-			var waited []int
-			for range 7 {
-				time.Sleep(500 * time.Millisecond)
-				stuck.stop(t)
-				time.Sleep(500 * time.Millisecond)
-				q, _ := s.Queue(3)
-				waited = append(waited, q)
-				stuck.proceed(t)
+			watch(b, s, 0)
+			load := startLoad(b, s, 1200, time.Hour)
+			waiting := 0
+			for b.Loop() {
+				<-time.After(500 * time.Millisecond)
+				stuck.stop(b)
+				<-time.After(500 * time.Millisecond)
+				n, _ := s.Queue(3)
+				waiting += n
+				stuck.proceed(b)
 			}
-			t.Log("connections, failed, p99, over 50 ms:", load.line(t), "in the queue after each stop:", waited)
+			b.ReportMetric(float64(waiting)/float64(b.N), "queued/stop")
+			load.say(b, "stop")
+			b.Log("connections, failed, p99, over 50 ms: ", load.line(b))
 		})
 	}
 }

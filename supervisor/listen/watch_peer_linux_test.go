@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // peer is another process: this test binary once more, in a role.
@@ -61,7 +62,7 @@ func (p *peer) end() {
 	}
 	p.in.Close()
 	_ = p.cmd.Process.Signal(unix.SIGCONT)
-	kill := time.AfterFunc(patience, func() { p.cmd.Process.Kill() })
+	kill := time.AfterFunc(eventually.Patience(), func() { p.cmd.Process.Kill() })
 	if p.over != nil {
 		<-p.over
 	}
@@ -88,11 +89,11 @@ func (p *peer) line(t testing.TB) string {
 }
 
 // stop returns when all threads of the peer are stopped.
-func (p *peer) stop(t *testing.T) {
+func (p *peer) stop(t testing.TB) {
 	t.Helper()
 	p.signal(t, unix.SIGSTOP)
 	tasks := fmt.Sprintf("/proc/%d/task/", p.cmd.Process.Pid)
-	eventually(t, "the peer is stopped", func() bool {
+	eventually.True(t, "the peer is stopped", func() bool {
 		threads, err := os.ReadDir(tasks)
 		if err != nil {
 			t.Fatal(err)
@@ -151,7 +152,7 @@ func clientPeer(addr, n string) error {
 			return err
 		}
 		for range more {
-			c, err := net.DialTimeout("tcp", addr, patience)
+			c, err := net.DialTimeout("tcp", addr, eventually.Patience())
 			if err != nil {
 				return err
 			}
