@@ -1,0 +1,222 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/tinehq/tine/"
+
+// all stands for every row above.
+const all = "*"
+
+// house has who may import whom, from the ground floor up: a package imports only packages of rows above its own, so there
+// is no way back and no circle. Packages of cmd, worker and scripts have their rules in cmd/tine. A row may be of a package
+// that is not there yet. A package below supervisor or ipc that has no row fails the test.
+var house = []struct{ name, imports string }{
+	{"ipc", ""},
+	{"supervisor/pool", ""}, // decides about the workers of one app
+	{"supervisor/civil", ""},
+	{"supervisor/host", ""},
+	{"supervisor/record", ""},
+	{"supervisor/keeper", ""},
+	{"supervisor/handover", ""},
+	{"supervisor/claim", ""},
+	{"supervisor/control/api", ""}, // the words, without the server
+
+	{"supervisor/proc/output", "ipc"},
+	{"supervisor/proc", "ipc supervisor/proc/output"},
+	{"supervisor/listen/bpf", "ipc"},
+	{"supervisor/listen", "ipc supervisor/listen/bpf"},
+	{"supervisor/cache", "ipc supervisor/record"},
+	{"supervisor/control", "ipc supervisor/claim supervisor/control/api"},
+	{"supervisor/control/dashboard", "supervisor/control supervisor/control/api"},
+	{"supervisor/control/metrics", "ipc supervisor/control supervisor/control/api"},
+
+	{"supervisor/config", "ipc supervisor/civil supervisor/host supervisor/listen supervisor/proc"},
+	{"supervisor/config/file", "supervisor/config supervisor/host"},
+	{"supervisor/filewatch", "supervisor/config"},
+	{"supervisor/launch", "ipc supervisor/config supervisor/host supervisor/proc supervisor/proc/output"},
+	{"supervisor/book", "supervisor/config supervisor/control supervisor/control/api"},
+	{"supervisor/logs", "ipc supervisor/book supervisor/config supervisor/control supervisor/control/api supervisor/proc supervisor/proc/output"},
+
+	{"supervisor/apps", "supervisor/civil supervisor/config supervisor/pool"},             // decides between apps
+	{"supervisor/orders", "supervisor/apps supervisor/control/api supervisor/pool"},       // decides how an order goes on
+	{"supervisor/handle", "ipc supervisor/launch supervisor/proc supervisor/proc/output"}, // one worker
+	{"supervisor/succession", `ipc supervisor/pool supervisor/record supervisor/keeper supervisor/handover supervisor/proc
+		supervisor/proc/output supervisor/listen supervisor/cache supervisor/config supervisor/apps`},
+	{"supervisor/snapshot", "supervisor/config supervisor/control/api supervisor/listen supervisor/pool supervisor/apps"},
+	{"supervisor/serve", `ipc supervisor/claim supervisor/handover supervisor/control supervisor/control/api supervisor/control/dashboard
+		supervisor/control/metrics supervisor/config supervisor/config/file supervisor/book supervisor/orders supervisor/snapshot`},
+	{"supervisor/master", all}, // the loop, which carries out what the cores decide
+
+	{"supervisor", flatRootForNow}, // the door
+}
+
+// flatRootForNow lets the root package import every row above, as long as the loop is in it. When the loop is in
+// supervisor/master, the root is the door alone: write "supervisor/master supervisor/config supervisor/config/file" in its row
+// and delete this constant.
+const flatRootForNow = all
+
+// forTests are packages that only tests import.
+var forTests = []string{"ipc/eventually", "supervisor/script"}
+
+// pure are the cores: no I/O, clock, lock, goroutine or log, so that a script drives them to the millisecond.
+var pure = []string{"supervisor/pool", "supervisor/apps", "supervisor/orders", "supervisor/civil"}
+
+// owners has the libraries that some packages alone may import, by the beginning of the path.
+var owners = map[string]string{
+	"github.com/cilium/":              "supervisor/listen supervisor/listen/bpf",
+	"github.com/goccy/go-yaml":        "supervisor/config/file",
+	"github.com/prometheus/":          "supervisor/control/metrics",
+	"github.com/cloudflare/tableflip": "supervisor/handover",
+	"github.com/fsnotify/":            "supervisor/filewatch",
+	"modernc.org/sqlite":              "supervisor/cache",
+	"gopkg.in/natefinch/lumberjack":   "supervisor/logs",
+}
+
+// found is what `go list -json` tells of a package.
+type found struct {
+	ImportPath, Dir string
+	Imports         []string
+	GoFiles         []string
+}
+
+func (f found) name() string { return strings.TrimPrefix(f.ImportPath, module) }
+
+// packages are all of the module, as this system sees them.
+func packages(t *testing.T, goos string) (list []found) {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Imports,GoFiles", "../...")
+	cmd.Env = append(os.Environ(), "GOOS="+goos, "CGO_ENABLED=0")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	decoder := json.NewDecoder(out)
+	for decoder.More() {
+		var f found
+		if err := decoder.Decode(&f); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, f)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("cannot list the packages for %s: %v", goos, err)
+	}
+	if len(list) < 20 {
+		t.Fatalf("only %d packages for %s", len(list), goos)
+	}
+	return list
+}
+
+// TestHouseTable: no row of the table itself leads back up.
+func TestHouseTable(t *testing.T) {
+	t.Parallel()
+	var above []string
+	for _, row := range house {
+		if slices.Contains(above, row.name) {
+			t.Errorf("%s has two rows", row.name)
+		}
+		for _, dep := range strings.Fields(row.imports) {
+			if dep != all && !slices.Contains(above, dep) {
+				t.Errorf("the row of %s names %s, which has no row above it", row.name, dep)
+			}
+		}
+		above = append(above, row.name)
+	}
+}
+
+// TestHouse: the packages import each other as the table says, on Linux and on macOS.
+func TestHouse(t *testing.T) {
+	t.Parallel()
+	for _, goos := range []string{"linux", "darwin"} {
+		for _, f := range packages(t, goos) {
+			name := f.name()
+			for _, path := range f.Imports {
+				dep := strings.TrimPrefix(path, module)
+				if slices.Contains(forTests, dep) {
+					t.Errorf("%s: %s imports %s, which is for tests only", goos, name, dep)
+				}
+			}
+			if slices.Contains(forTests, name) || !strings.HasPrefix(name+"/", "supervisor/") && !strings.HasPrefix(name+"/", "ipc/") {
+				continue
+			}
+			at := slices.IndexFunc(house, func(row struct{ name, imports string }) bool { return row.name == name })
+			if at < 0 {
+				t.Errorf("%s: %s has no row in the table of this test: give it a place", goos, name)
+				continue
+			}
+			may := strings.Fields(house[at].imports)
+			if house[at].imports == all {
+				may = nil
+				for _, row := range house[:at] {
+					may = append(may, row.name)
+				}
+			}
+			for _, path := range f.Imports {
+				if dep, ours := strings.CutPrefix(path, module); ours && !slices.Contains(may, dep) {
+					t.Errorf("%s: %s must not import %s", goos, name, dep)
+				}
+				for library, owner := range owners {
+					if strings.HasPrefix(path, library) && !slices.Contains(strings.Fields(owner), name) {
+						t.Errorf("%s: %s imports %s, which is for %s", goos, name, path, owner)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestHousePure: the cores import nothing that acts, waits or shares, ask no clock and start no goroutine.
+func TestHousePure(t *testing.T) {
+	t.Parallel()
+	for _, f := range packages(t, "linux") {
+		if !slices.Contains(pure, f.name()) {
+			continue
+		}
+		for _, path := range f.Imports {
+			switch path {
+			case "cmp", "encoding/json", "errors", "fmt", "iter", "maps", "math", "math/bits", "net/http", "slices", "sort", "strconv", "strings", "time", "unicode", "unicode/utf8":
+			default:
+				if !strings.HasPrefix(path, module) {
+					t.Errorf("%s imports %s", f.name(), path)
+				}
+			}
+		}
+		for _, name := range f.GoFiles {
+			file := filepath.Join(f.Dir, name)
+			tree, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(tree, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.GoStmt:
+					t.Errorf("%s starts a goroutine", file)
+				case *ast.SelectorExpr:
+					if x, ok := n.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains(clock, n.Sel.Name) {
+						t.Errorf("%s uses time.%s", file, n.Sel.Name)
+					} else if ok && x.Name == "http" && !strings.HasPrefix(n.Sel.Name, "Status") {
+						t.Errorf("%s uses http.%s: a core may use the names of statuses only", file, n.Sel.Name)
+					}
+				}
+				return true
+			})
+		}
+	}
+}
+
+// clock are the names of package time that look at a clock or wait.
+var clock = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick"}
