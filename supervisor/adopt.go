@@ -24,7 +24,7 @@ import (
 // adopt makes the apps again that the last master has left, with their sockets and
 // workers, as they were. config is what that one ran with: see goOnWith.
 func (l *loop) adopt(state savedState, config *config.Config) error {
-	l.kept.keys, l.wasReady = state.Keys, state.WasReady // the first step writes the record anew
+	l.keys, l.wasReady = state.Keys, state.WasReady // the first step writes the record anew
 	l.stopping, l.asked, l.stop = state.Stopping, state.Asked, state.Stop.restored()
 	state.dated()
 	all := map[int]*sockets{}

@@ -8,6 +8,7 @@ import (
 	"github.com/tinehq/tine/supervisor/civil"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/listen"
+	"github.com/tinehq/tine/supervisor/orders"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
@@ -60,10 +61,10 @@ type app struct {
 	dueAt    time.Time    // as the last master's record has it, until schedule is set
 	files    *fileWatch   // nil: none
 
-	halted    bool   // it leaves, or has ended, by an order that may be followed by a start
-	opening   *order // that starts it again; nil: none
-	ordered   bool   // it was started by an order: who gave it sees whether it gives up
-	startWith int    // workers, when it is started again; 0: as many as before
+	halted    bool      // it leaves, or has ended, by an order that may be followed by a start
+	next      orders.ID // the order that brings its next run; 0: none
+	ordered   bool      // it was started by an order: who gave it sees whether it gives up
+	startWith int       // workers, when it is started again; 0: as many as before
 	history   history
 
 	// replaces is the app that leaves when this one is ready: it had the same

@@ -178,7 +178,7 @@ func (l *loop) carryThrough(p *plan) {
 		switch {
 		case p.config.Has(a.name):
 		case a.halted: // and stays away
-			a.halted, a.leaving, a.opening = false, true, nil
+			a.halted, a.leaving, a.next = false, true, 0
 		case a.ended || a.leaving:
 			a.schedule = nil
 			a.endFileWatch()

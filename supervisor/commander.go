@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -106,6 +107,19 @@ func (c commander) shutdown(ctx context.Context, o control.Order) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// shutdown is the end of tine itself. Its answer is that it began.
+type shutdown struct {
+	control.Order
+	answer chan<- struct{}
+}
+
+func (m shutdown) apply(l *loop) {
+	if m.Now || !l.stopping {
+		stopOrder{now: m.Now, reason: cmp.Or(m.Reason, "ordered to")}.apply(l)
+	}
+	m.answer <- struct{}{}
 }
 
 func (c commander) Events(ctx context.Context, after uint64, follow bool, yield func(control.Event) error) error {

@@ -18,6 +18,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/host"
+	"github.com/tinehq/tine/supervisor/orders"
 )
 
 // master is a Supervisor that runs, with workers that are this test program.
@@ -595,7 +596,7 @@ func TestStopDuringARestart(t *testing.T) {
 	}()
 	m.await(mark, func(e control.Event) bool { return e.Kind == "draining" })
 	m.must(control.Order{Verb: control.VerbStop, App: "web"})
-	if err := <-restarted; !errors.Is(err, errStoppedMeanwhile) {
+	if err := <-restarted; !errors.Is(err, orders.ErrStopped) {
 		t.Errorf("got %v", err)
 	}
 	<-busy

@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -95,7 +94,7 @@ func (l *loop) dependency(name string) dependency {
 	}
 	return dependency{
 		state: a.state(), everReady: a.everReady, blocked: a.blocked, reason: a.reason,
-		starting: a.ended && a.opening != nil,
+		starting: a.ended && a.next != 0,
 	}
 }
 
@@ -250,34 +249,13 @@ func (l *loop) partingOf(a *app) string {
 func (l *loop) startDependencies(a *app) {
 	for _, name := range slices.Sorted(maps.Keys(a.config.DependsOn)) {
 		d := l.listed(name)
-		if d == nil || !d.ended || d.opening != nil {
+		if d == nil || !d.ended || d.next != 0 {
 			continue
 		}
 		if v, _ := l.dependency(name).judge(name, a.config.DependsOn[name]); v != satisfied {
-			l.orderOwn(d, control.VerbStart, "app "+a.name+" depends on it")
+			l.orderOwn(d, "app "+a.name+" depends on it")
 		}
 	}
-}
-
-// orderOwn gives an order of the master's own. How it ends is logged if it fails.
-func (l *loop) orderOwn(a *app, verb, reason string) {
-	result := make(chan error, 1)
-	o := &order{Order: control.Order{Verb: verb, App: a.name, Reason: reason}, app: a.name, result: result}
-	l.orders = append(l.orders, o)
-	l.unsettled = true // it is no failure any more for those who wait for it
-	if err := l.begin(o, a); err != nil {
-		o.ended = true
-		result <- err
-	}
-	l.s.wg.Go(func() {
-		select {
-		case err := <-result:
-			if err != nil {
-				l.logs.Warn().Str("app", a.name).Str("reason", reason).Err(err).Msg("cannot " + verb + " app")
-			}
-		case <-l.ctx.Done():
-		}
-	})
 }
 
 // trouble is why an app does not run as it should, for the status.
@@ -295,12 +273,4 @@ func (a *app) trouble() string {
 		return why
 	}
 	return haste(a.pool.Status())
-}
-
-// neverStarted is the failure of who waits for the start of an app that waits in vain.
-func (a *app) neverStarted() error {
-	if a.waiting && a.blocked {
-		return fmt.Errorf("app %s is not started: %s", a.name, a.waitsFor)
-	}
-	return nil
 }

@@ -12,19 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// event enters e in the book and shows it to the orders under way. It is called by the
-// loop alone.
+// event enters e in the book of those that follow. It is called by the loop alone.
 func (l *loop) event(a *app, level zerolog.Level, e control.Event) {
 	e.Time, e.Level = time.Now().Round(time.Millisecond), level.String()
 	if a != nil {
 		e.App = a.name
 	}
 	e.ID = l.s.book.Add(e)
-	for _, o := range l.orders {
-		if a != nil && o.app == a.name && !o.ended {
-			o.notice(a, e)
-		}
-	}
 }
 
 // eventOf is what a core's record is to those who follow.
@@ -45,7 +39,7 @@ func eventOf(a *app, r pool.Record) control.Event {
 		if r.Signal != 0 {
 			e.Signal = unix.SignalName(syscall.Signal(r.Signal))
 		}
-		if unasked(r) && a.lastExit.id == r.ID {
+		if r.Unasked() && a.lastExit.id == r.ID {
 			e.LastWords = a.lastExit.words
 		}
 	case pool.KindScaled:

@@ -139,7 +139,7 @@ func (l *loop) noticed(a *app, r pool.Record) {
 	l.unsettled = true
 	switch r.Kind {
 	case pool.KindExited:
-		if unasked(r) {
+		if r.Unasked() {
 			l.onCrash(a, r)
 		}
 		l.afterReady(a)

@@ -59,7 +59,6 @@ type kept struct {
 	file   *os.File // its memory
 	lost   bool     // something could not be stored, and that was said
 	room   room     // what is known of the store's
-	keys   int      // given to apps and sockets so far
 
 	torn          bool            // what is written next is the whole record
 	size          int             // of the whole when it was written last, in bytes
@@ -172,11 +171,8 @@ func (l *loop) unkeep(name string) {
 // newKey is a number that no app and no sockets have had, of this master or an earlier
 // one.
 func (l *loop) newKey() int {
-	if l.kept == nil {
-		return 0
-	}
-	l.kept.keys++
-	return l.kept.keys
+	l.keys++
+	return l.keys
 }
 
 // number gives an app that runs from here on, and its sockets, their keys.

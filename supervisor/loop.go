@@ -63,7 +63,8 @@ type loop struct {
 	ctx         context.Context // of the sources; ends with the loop
 	cancel      context.CancelFunc
 	wasReady    bool
-	orders      []*order            // under way
+	keys        int                 // the last that an app or sockets were given
+	desk        desk                // the orders under way
 	gaveUp      *app                // the app whose giving up ends the rest
 	kept        *kept               // for the next master; nil: nothing is
 	adopted     *adopted            // of the last master, until the loop runs
@@ -77,7 +78,9 @@ type loop struct {
 }
 
 func newLoop(s *Supervisor) *loop {
-	return &loop{s: s, unsettled: true, jobs: map[string]*job{}, startedAt: time.Now(), lookAt: time.Now(), given: &activation{}}
+	l := &loop{s: s, unsettled: true, jobs: map[string]*job{}, startedAt: time.Now(), lookAt: time.Now(), given: &activation{}}
+	l.desk = newDesk(l)
+	return l
 }
 
 func (l *loop) run(ctx context.Context) (err error) {
@@ -196,10 +199,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 			stopOrder{reason: context.Cause(ctx).Error()}.apply(l)
 		}
 		l.settle()
-		if len(l.orders) > 0 {
-			l.unsettled = true // an order that ends may be what others wait for
-			l.checkOrders()
-		}
+		l.judgeOrders()
 	}
 	// The keeper is told that a master which has handed over leaves for good. systemd might take it for the service.
 	orderly = !l.left || keeper.PID() != 0
@@ -270,8 +270,8 @@ func (l *loop) waitForGoroutines() {
 				f.m.proc.Kill()
 				f.m.outbox.Close()
 			}
-			if r, ok := m.(appReopened); ok && r.err == nil && r.next.sockets != r.old.sockets {
-				r.next.sockets.Close()
+			if n, ok := m.(nextOpened); ok && n.err == nil {
+				n.close()
 			}
 			if k, ok := m.(looked); ok {
 				k.close()
@@ -314,6 +314,9 @@ func (l *loop) setTimer() {
 	if d := l.nextReport(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
 		next = d
 	}
+	if d := l.desk.book.Deadline(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
+		next = d
+	}
 	if d := l.nextSave(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
 		next = d
 	}
@@ -338,10 +341,10 @@ func (l *loop) setTimer() {
 
 func (l *loop) ended() bool {
 	for _, a := range l.apps {
-		if !a.ended && a.waiting && a.blocked && a.opening == nil {
+		if !a.ended && a.waiting && a.blocked && a.next == 0 {
 			continue // nobody is left who could change that, unless somebody is
 		}
-		if !a.ended || !l.stopping && (a.halted || a.opening != nil || a.comesAgain() || a.ordered && a.code != 0) { // which an order may bring back
+		if !a.ended || !l.stopping && (a.halted || a.next != 0 || a.comesAgain() || a.ordered && a.code != 0) { // which an order may bring back
 			return false
 		}
 		if !l.killed && !l.stop.cut && a.hooksBusy() {

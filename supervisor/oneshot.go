@@ -17,9 +17,9 @@ import (
 // runAgain starts a one-shot app anew, unless it runs.
 func (l *loop) runAgain(a *app, reason string) {
 	switch state := a.state(); {
-	case l.stopping || a.opening != nil:
+	case l.stopping || a.next != 0:
 	case state == control.AppFinished || state == control.AppGaveUp || a.awaitsTime():
-		l.orderOwn(a, control.VerbStart, reason)
+		l.orderOwn(a, reason)
 	default:
 		l.logs.Warn().Str("app", a.name).Str("reason", reason).Str("state", state).Msg("one-shot app not run again: it has not ended")
 	}

@@ -65,7 +65,7 @@ func (h *history) note(r pool.Record, st func() pool.Status) {
 	}
 	switch r.Kind {
 	case pool.KindExited:
-		crashed := unasked(r)
+		crashed := r.Unasked()
 		if crashed {
 			h.crashes++
 		}

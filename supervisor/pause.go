@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/orders"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
@@ -66,9 +67,7 @@ func (l *loop) noticePause() {
 		waited = waited || a.pool.Waits()
 		l.step(a, pool.Paused{For: late})
 	}
-	for _, o := range l.orders {
-		o.due = o.due.Add(late)
-	}
+	l.order(orders.Paused{For: late})
 	if waited {
 		l.logs.Info().Dur("late_ms", late).Msg("this process has not run for a while: nobody is judged by that time")
 	}

@@ -32,14 +32,16 @@ func (l *loop) record(a *app, r pool.Record) {
 	if !ok {
 		level = zerolog.InfoLevel
 	}
-	if r.Kind == pool.KindExited && unasked(r) {
+	if r.Kind == pool.KindExited && r.Unasked() {
 		level = zerolog.ErrorLevel
 	}
 	if r.Kind == pool.KindRecycle && r.Delay > 0 {
 		level = zerolog.WarnLevel
 	}
 	a.history.note(r, a.pool.Status)
-	l.event(a, level, eventOf(a, r))
+	event := eventOf(a, r)
+	l.event(a, level, event)
+	l.factForOrders(a, r, event.Message)
 	e := l.logs.WithLevel(level).Str("app", a.name)
 	if r.Slot >= 0 {
 		e.Int("slot", r.Slot)
@@ -71,7 +73,7 @@ func (l *loop) record(a *app, r pool.Record) {
 		if r.Signal != 0 {
 			e.Stringer("signal", syscall.Signal(r.Signal))
 		}
-		if m := a.lastExit; m.id == r.ID && m.words != "" && unasked(r) {
+		if m := a.lastExit; m.id == r.ID && m.words != "" && r.Unasked() {
 			e.Str("last_words", m.words)
 		}
 	case pool.KindReadyTimeout:
@@ -109,10 +111,4 @@ func haste(st pool.Status) string {
 		return fmt.Sprintf("slot %d: %d workers in a row had to be replaced within a minute of being ready%s: %s", s.Slot, s.Hasty, why, hasteHint)
 	}
 	return ""
-}
-
-// unasked says whether an exit needs explaining: nobody told this worker to go, or
-// it did not go as it was told.
-func unasked(r pool.Record) bool {
-	return (r.State == pool.StateStarting || r.State == pool.StateReady) && (r.Code != 0 || r.Signal != 0)
 }

@@ -70,7 +70,7 @@ func (l *loop) rescue(config *config.Config, why error) (err error) {
 	}
 	workers := l.askLeft()
 	state, adopted := l.rescuedState(config, workers)
-	l.kept.keys = state.Keys // else what is made anew has the names of what is being ended
+	l.keys = state.Keys // else what is made anew has the names of what is being ended
 	if len(state.Apps) > 0 {
 		if err := l.adopt(state, config); err != nil {
 			why = errors.Join(why, err)

@@ -97,7 +97,7 @@ func (l *loop) saveInTime() {
 // savedHead is the state without the apps and the config.
 func (l *loop) savedHead() savedState {
 	return savedState{
-		Version: stateVersion, Master: os.Getpid(), At: ipc.Monotonic(), Keys: l.kept.keys,
+		Version: stateVersion, Master: os.Getpid(), At: ipc.Monotonic(), Keys: l.keys,
 		WasReady: l.wasReady, Stopping: l.stopping, Asked: l.asked, Stop: l.stop.saved(),
 	}
 }
@@ -107,7 +107,7 @@ func (l *loop) savedApp(a *app, now time.Time) savedApp {
 		Key: a.key, Place: a.place, Sockets: a.sockets.key, Config: a.config, Pool: a.pool.Snapshot(now),
 		Generations: map[int]savedGeneration{}, EverReady: a.everReady, Added: a.added, Leaving: a.leaving,
 		// Stopped to be started again, it is started by the next master, which knows nothing of the order.
-		Halted: a.halted && a.opening == nil, StartWith: a.startWith,
+		Halted: a.halted && a.next == 0, StartWith: a.startWith,
 		History: a.savedHistory(), NextRun: a.nextRun(),
 	}
 	if a.replaces != nil && !a.replaces.ended {

@@ -146,7 +146,7 @@ func (l *loop) part(apps []*app) (p savedPatch) {
 			}
 			p.Apps = append(p.Apps, l.savedApp(a, now))
 			a.recorded = true
-		case a.ended && a.opening == nil && l.listed(a.name) == a:
+		case a.ended && a.next == 0 && l.listed(a.name) == a:
 			p.Ended = append(p.Ended, l.savedEnded(a, now))
 			a.recorded = true
 		default:

@@ -41,6 +41,7 @@ type (
 		App    apps.ID
 		Slot   *int // nil: all
 		Signal int
+		Reason string // of the caller; it may be empty
 	}
 
 	// Open prepares the next run of an app: on the sockets of the run before with Keep, else on new ones. The answer is Opened

@@ -27,7 +27,7 @@ func (b *Book) beginSignal(o *order, a App) error {
 		return r
 	}
 	b.enter(o, signalling)
-	b.emit(Send{o.id, a.ID, o.Slot, number})
+	b.emit(Send{o.id, a.ID, o.Slot, number, o.Reason})
 	return nil
 }
 
