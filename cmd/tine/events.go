@@ -13,7 +13,7 @@ import (
 func newEvents() *cobra.Command {
 	var asJSON, follow bool
 	var t target.Target
-	last := lines(recent * 2)
+	last := recent * 2
 	cmd := &cobra.Command{
 		Use:   "events [APP]",
 		Short: "Show what happened: starts, exits, rollouts, changed values",
@@ -43,7 +43,7 @@ newest 4,096 events.`,
 			err = r.Events(ctx, 0, false, func(e control.Event) error {
 				after = e.ID
 				if wanted(e) {
-					if kept = append(kept, e); last >= 0 && len(kept) > int(last) {
+					if kept = append(kept, e); last >= 0 && len(kept) > last {
 						kept = kept[1:]
 					}
 				}
@@ -77,7 +77,7 @@ newest 4,096 events.`,
 	t.Define(cmd, true)
 	flags := cmd.Flags()
 	flags.BoolVarP(&follow, "follow", "f", false, "print new events too, until Ctrl-C or the end of tine")
-	flags.VarP(&last, "last", "n", "how many events, the newest, or all")
+	flags.VarP(lineCount(&last), "last", "n", "how many events, the newest, or all")
 	flags.BoolVar(&asJSON, "json", false, "print one JSON document a line")
 	return cmd
 }

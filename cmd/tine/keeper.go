@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/spf13/pflag"
 	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/logs"
@@ -22,17 +23,16 @@ const (
 	keeperOff  keeperMode = "off"
 )
 
-func (k *keeperMode) Set(text string) error {
-	switch mode := keeperMode(text); mode {
-	case keeperAuto, keeperOn, keeperOff:
-		*k = mode
-		return nil
-	}
-	return fmt.Errorf("%q is not auto, on or off", text)
+// modeFlag is the flag of a keeperMode.
+func modeFlag(to *keeperMode) pflag.Value {
+	return flagValue[keeperMode]{to, "mode", func(text string) (keeperMode, error) {
+		switch mode := keeperMode(text); mode {
+		case keeperAuto, keeperOn, keeperOff:
+			return mode, nil
+		}
+		return "", fmt.Errorf("%q is not auto, on or off", text)
+	}, func(mode keeperMode) string { return string(mode) }}
 }
-
-func (k *keeperMode) String() string { return string(*k) }
-func (k *keeperMode) Type() string   { return "mode" }
 
 // watchdogDefault is how long a master may be silent before its keeper takes it for hung. A loop that runs is silent for
 // at most half of that.

@@ -34,7 +34,7 @@ func TestKeeperMode(t *testing.T) {
 		t.Errorf("on macOS --keeper=on is answered with %v", err)
 	}
 	var mode keeperMode
-	if err := mode.Set("yes"); err == nil {
+	if err := modeFlag(&mode).Set("yes"); err == nil {
 		t.Error("--keeper=yes was taken")
 	}
 }

@@ -28,7 +28,8 @@ const (
 
 func newProfile() *cobra.Command {
 	var t target.Target
-	var count, slot int
+	count := metrics.DefaultProfileSeconds
+	var slot func() *int
 	var file string
 	cmd := &cobra.Command{
 		Use:        "profile [APP] KIND",
@@ -49,7 +50,7 @@ that do not turn them on: with --seconds they are turned on for that time.`,
 		ValidArgsFunction: completeProfile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			kind := args[len(args)-1]
-			query, took, err := profileQuery(cmd, kind, count, slot)
+			query, took, err := profileQuery(kind, count, cmd.Flags().Changed("seconds"), slot())
 			if err != nil {
 				return err
 			}
@@ -82,15 +83,15 @@ that do not turn them on: with --seconds they are turned on for that time.`,
 	}
 	t.Define(cmd, true)
 	flags := cmd.Flags()
-	wholeVar(flags, &count, "seconds", "", metrics.DefaultProfileSeconds, fmt.Sprintf("how long it is measured, 1 to %d: cpu and trace; of block and mutex only if given", metrics.MaxProfileSeconds))
-	wholeVar(flags, &slot, "slot", "", 0, "only of this slot")
+	flags.Var(whole(&count), "seconds", fmt.Sprintf("how long it is measured, 1 to %d: cpu and trace; of block and mutex only if given", metrics.MaxProfileSeconds))
+	slot = slotFlag(cmd, "only of this slot")
 	flags.StringVarP(&file, "output", "o", "", "write it to `FILE`; -: to standard output, also if that is a terminal")
-	_ = cmd.RegisterFlagCompletionFunc("slot", target.CompleteSlots)
 	return cmd
 }
 
-// profileQuery returns the query for the master, and how long the measurement takes.
-func profileQuery(cmd *cobra.Command, kind string, count, slot int) (url.Values, time.Duration, error) {
+// profileQuery returns the query for the master, and how long the measurement takes: count seconds for the kinds that take
+// time, and for all kinds with measured.
+func profileQuery(kind string, count int, measured bool, slot *int) (url.Values, time.Duration, error) {
 	kinds := metrics.ProfileKinds()
 	if !slices.Contains(kinds, kind) {
 		err := fmt.Errorf("there is no profile %q: there are %s", kind, strings.Join(kinds, ", "))
@@ -104,12 +105,12 @@ func profileQuery(cmd *cobra.Command, kind string, count, slot int) (url.Values,
 	}
 	query := url.Values{"kind": {kind}}
 	took := time.Duration(0)
-	if kind == metrics.ProfileCPU || kind == metrics.ProfileTrace || cmd.Flags().Changed("seconds") {
+	if kind == metrics.ProfileCPU || kind == metrics.ProfileTrace || measured {
 		query.Set("seconds", strconv.Itoa(count))
 		took = time.Duration(count) * time.Second
 	}
-	if cmd.Flags().Changed("slot") {
-		query.Set("slot", strconv.Itoa(slot))
+	if slot != nil {
+		query.Set("slot", strconv.Itoa(*slot))
 	}
 	return query, took, nil
 }

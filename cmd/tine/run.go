@@ -19,23 +19,18 @@ import (
 // runFlags are the flags of tine run. Each is also read from the environment
 // variable of its name: --drain-timeout from TINE_DRAIN_TIMEOUT.
 type runFlags struct {
-	config, env                                       string
-	listen, cache                                     []string
-	workers                                           int
-	name, restart, rollout                            string
-	readyTimeout, drainDelay, drainTimeout, killAfter time.Duration
-	policy, steering                                  string
-	standby, maxRequests                              int
-	stallTimeout, requestTimeout, maxAge              optional
-	maxRSS                                            size
-	logFormat, logLevel, logFile                      string
-	control, health                                   string
-	stopDelay                                         time.Duration
-	stopTimeout                                       stopTimeout
-	keeper                                            keeperMode
-	watchdog                                          optional
-	upgradeSignal                                     string
-	check                                             bool
+	config, env                  string
+	name                         string     // of the app, or with a config file of the master
+	app                          config.App // its limits and policies; name, addresses and command come from elsewhere
+	listen, cache                []string
+	workers                      int
+	logFormat, logLevel, logFile string
+	control, health              string
+	stopDelay, stopTimeout       time.Duration
+	keeper                       keeperMode
+	watchdog                     time.Duration
+	upgradeSignal                string
+	check                        bool
 }
 
 // appFlags describe the one app of a command line. They cannot be used with a config file.
@@ -86,7 +81,7 @@ it dies: see --keeper. Each flag can be given as an environment variable too:
 				if err != nil {
 					return err
 				}
-				return becomeKeeper(c, f.identity(c), time.Duration(f.watchdog))
+				return becomeKeeper(c, f.identity(c), f.watchdog)
 			}
 			return f.runMaster(cmd.Context(), load, upgrade)
 		},
@@ -103,40 +98,39 @@ it dies: see --keeper. Each flag can be given as an environment variable too:
 
 // define adds the flags, with the defaults of an app.
 func (f *runFlags) define(flags *pflag.FlagSet) {
-	d := config.NewApp("defaults")
+	f.app = config.NewApp("defaults")
+	a := &f.app
 	flags.StringVarP(&f.config, "config", "c", "", "config `FILE`")
 	flags.StringVar(&f.env, "env", "", "`NAME` of the environment in the config file that holds, such as production")
 	flags.StringArrayVarP(&f.listen, "listen", "l", nil, "`ADDRESS` to serve, as :7000 or unix:/run/web.sock; may be repeated")
-	wholeVar(flags, &f.workers, "workers", "n", 0, "worker processes; 0: one per CPU")
+	flags.VarP(whole(&f.workers), "workers", "n", "worker processes; 0: one per CPU")
 	flags.StringVar(&f.name, "name", "", "`NAME` of the app and its master (default: the command's); with a config file of the master (default: what the file says)")
 	flags.StringArrayVar(&f.cache, "cache", nil, "cached value, as `KEY=exec:COMMAND@5s`, KEY=file:PATH@5s or KEY=sql:sqlite:FILE:QUERY@5s; may be repeated")
-	flags.StringVar(&f.restart, "restart", d.Restart, "on-failure, always or never")
-	flags.StringVar(&f.rollout, "rollout", d.Rollout, "surge, or stop_first if there is no memory for one more worker")
-	spanVar(flags, &f.readyTimeout, "ready-timeout", d.ReadyTimeout, "from a worker's start to ready")
-	spanVar(flags, &f.drainDelay, "drain-delay", d.DrainDelay, "how long at most idle connections are asked to close")
-	spanVar(flags, &f.drainTimeout, "drain-timeout", d.DrainTimeout, "how long at most, after that, requests in flight may take")
-	spanVar(flags, &f.killAfter, "kill-after", d.KillAfter, "from SIGTERM to SIGKILL")
-	flags.StringVar(&f.policy, "policy", d.Policy, "which worker gets a new connection: least (busy), round-robin, random, hash, client-ip or cpu")
-	flags.StringVar(&f.steering, "steering", d.Steering, "the best kind of steering that may be used: auto, ebpf, cbpf or hash (see tine doctor)")
-	wholeVar(flags, &f.standby, "standby", "", d.Standby, "further workers that are started and wait to take the place of one that ends")
-	f.stallTimeout, f.requestTimeout = optional(d.StallTimeout), optional(d.RequestTimeout)
-	f.maxAge, f.maxRSS = optional(d.MaxAge), size(d.MaxRSS)
-	flags.Var(&f.stallTimeout, "stall-timeout", "how long a worker may be stalled before it is replaced, or off")
-	flags.Var(&f.requestTimeout, "request-timeout", "how long a request may be in flight before its worker is replaced, or off")
-	wholeVar(flags, &f.maxRequests, "max-requests", "", d.MaxRequests, "after how many requests a worker is replaced; 0: never")
-	flags.Var(&f.maxAge, "max-age", "how long a worker is ready before it is replaced, or off")
-	flags.Var(&f.maxRSS, "max-rss", "at how much resident memory a worker is replaced, as 256MiB, or off")
+	flags.StringVar(&a.Restart, "restart", a.Restart, "on-failure, always or never")
+	flags.StringVar(&a.Rollout, "rollout", a.Rollout, "surge, or stop_first if there is no memory for one more worker")
+	flags.Var(span(&a.ReadyTimeout), "ready-timeout", "from a worker's start to ready")
+	flags.Var(span(&a.DrainDelay), "drain-delay", "how long at most idle connections are asked to close")
+	flags.Var(span(&a.DrainTimeout), "drain-timeout", "how long at most, after that, requests in flight may take")
+	flags.Var(span(&a.KillAfter), "kill-after", "from SIGTERM to SIGKILL")
+	flags.StringVar(&a.Policy, "policy", a.Policy, "which worker gets a new connection: least (busy), round-robin, random, hash, client-ip or cpu")
+	flags.StringVar(&a.Steering, "steering", a.Steering, "the best kind of steering that may be used: auto, ebpf, cbpf or hash (see tine doctor)")
+	flags.Var(whole(&a.Standby), "standby", "further workers that are started and wait to take the place of one that ends")
+	flags.Var(optional(&a.StallTimeout), "stall-timeout", "how long a worker may be stalled before it is replaced, or off")
+	flags.Var(optional(&a.RequestTimeout), "request-timeout", "how long a request may be in flight before its worker is replaced, or off")
+	flags.Var(whole(&a.MaxRequests), "max-requests", "after how many requests a worker is replaced; 0: never")
+	flags.Var(optional(&a.MaxAge), "max-age", "how long a worker is ready before it is replaced, or off")
+	flags.Var(size(&a.MaxRSS), "max-rss", "at how much resident memory a worker is replaced, as 256MiB, or off")
 	flags.StringVar(&f.logFormat, "log-format", "", "auto, text or json (default auto: text on a terminal)")
 	flags.StringVar(&f.logLevel, "log-level", "", "trace, debug, info, warn or error (default info)")
 	flags.StringVar(&f.logFile, "log-file", "", "`FILE` for the log and the workers' output; reopened on SIGUSR1")
 	flags.StringVar(&f.health, "health", "", "`ADDRESS` for GET /healthz and GET /readyz, as :8086 (default: nowhere)")
-	spanVar(flags, &f.stopDelay, "stop-delay", 0, "from SIGTERM to the first drain; /readyz fails meanwhile, and a second SIGTERM skips it")
-	flags.Var(&f.stopTimeout, "stop-timeout", "a stop ends before this time, at which the system kills Tine; auto: 10s as PID 1, else off")
+	flags.Var(span(&f.stopDelay), "stop-delay", "from SIGTERM to the first drain; /readyz fails meanwhile, and a second SIGTERM skips it")
+	flags.Var(stopTimeout(&f.stopTimeout), "stop-timeout", "a stop ends before this time, at which the system kills Tine; auto: 10s as PID 1, else off")
 	flags.StringVar(&f.control, "control", "", "`PATH` of the control socket or its folder, or off (default: where tine ls finds it)")
 	flags.StringVar(&f.upgradeSignal, "upgrade-signal", "", "`NAME` of a signal that does what tine upgrade does, as PWR or RTMIN+1 (default: none)")
-	f.keeper, f.watchdog = keeperAuto, optional(watchdogDefault)
-	flags.Var(&f.keeper, "keeper", "a process above the master that starts it again when it dies: auto, on or off (auto: on, but not below a systemd that stores descriptors)")
-	flags.Var(&f.watchdog, "watchdog", "how long a master may hang before the keeper replaces it, or off")
+	f.keeper, f.watchdog = keeperAuto, watchdogDefault
+	flags.Var(modeFlag(&f.keeper), "keeper", "a process above the master that starts it again when it dies: auto, on or off (auto: on, but not below a systemd that stores descriptors)")
+	flags.Var(optional(&f.watchdog), "watchdog", "how long a master may hang before the keeper replaces it, or off")
 }
 
 // envCheck makes --check look at the flags alone. A master sets it before an upgrade: the new master takes over the config
@@ -210,12 +204,9 @@ func (f *runFlags) source(flags *pflag.FlagSet, args []string) (*supervisor.Conf
 		return nil, term.Usagef("nothing to run: give a config with -c FILE, or a command after -- (see tine run --help)")
 	}
 	c := config.Single(f.name, f.listen, f.workers, args)
-	a := &c.Apps[0]
-	a.Restart, a.Rollout = f.restart, f.rollout
-	a.ReadyTimeout, a.DrainDelay, a.DrainTimeout, a.KillAfter = f.readyTimeout, f.drainDelay, f.drainTimeout, f.killAfter
-	a.Policy, a.Steering, a.Standby = f.policy, f.steering, f.standby
-	a.StallTimeout, a.RequestTimeout = time.Duration(f.stallTimeout), time.Duration(f.requestTimeout)
-	a.MaxRequests, a.MaxAge, a.MaxRSS = f.maxRequests, time.Duration(f.maxAge), int64(f.maxRSS)
+	a := f.app
+	a.Name, a.Command, a.Listen, a.Workers = c.Apps[0].Name, args, f.listen, f.workers
+	c.Apps[0] = a
 	for _, text := range f.cache {
 		v, err := file.ParseCacheFlag(text)
 		if err != nil {

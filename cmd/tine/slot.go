@@ -12,7 +12,7 @@ import (
 // slotFlag adds the flag --slot. The function returns its value; nil: it was not given.
 func slotFlag(cmd *cobra.Command, usage string) func() *int {
 	n := new(int)
-	wholeVar(cmd.Flags(), n, "slot", "", 0, usage)
+	cmd.Flags().Var(whole(n), "slot", usage)
 	_ = cmd.RegisterFlagCompletionFunc("slot", target.CompleteSlots)
 	return func() *int {
 		if !cmd.Flags().Changed("slot") {

@@ -29,7 +29,7 @@ func newStart() *cobra.Command {
 	var f runFlags
 	var o orders
 	var slot func() *int
-	var timeout time.Duration
+	timeout := 5 * time.Minute
 	cmd := &cobra.Command{
 		Use:        "start -c FILE | start [-l ADDRESS] [-n WORKERS] -- COMMAND [ARG...] | start APP",
 		SuggestFor: []string{"up"},
@@ -81,7 +81,7 @@ With the name of an APP of a running master, start an app that was stopped, or w
 	flags.SetInterspersed(false)
 	f.define(flags)
 	completeFlags(cmd)
-	spanVar(flags, &timeout, "timeout", 5*time.Minute, "how long to wait for the workers; the start goes on after it")
+	flags.Var(span(&timeout), "timeout", "how long to wait for the workers; the start goes on after it")
 	flags.StringVarP(&o.App, "app", "a", "", "`NAME` of the app to start again")
 	flags.StringVarP(&o.Master, "master", "m", "", "`NAME` of the master of the app to start again")
 	flags.StringVar(&o.reason, "reason", "", "`TEXT` for the events, for an app that is started again")

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"time"
 
@@ -21,7 +20,7 @@ func (f *runFlags) stopTimes(c *supervisor.Config, flags *pflag.FlagSet) {
 		c.StopDelay = f.stopDelay
 	}
 	if flags.Changed("stop-timeout") {
-		c.StopTimeout = time.Duration(f.stopTimeout)
+		c.StopTimeout = f.stopTimeout
 	}
 	if c.StopTimeout == 0 && isInit(os.Getpid(), os.Getppid(), os.Getenv(keeper.EnvKeeper), handover.HasParent()) {
 		c.StopTimeout = containerStopTimeout
@@ -33,37 +32,3 @@ func (f *runFlags) stopTimes(c *supervisor.Config, flags *pflag.FlagSet) {
 func isInit(pid, parent int, keeper string, successor bool) bool {
 	return pid == 1 || (parent == 1 || successor) && keeper == "1"
 }
-
-// stopTimeout is a flag for a duration, or auto (0), or off (supervisor.StopTimeoutOff).
-type stopTimeout time.Duration
-
-const auto = "auto"
-
-func (s *stopTimeout) Set(text string) error {
-	switch text {
-	case auto:
-		*s = 0
-		return nil
-	case off:
-		*s = stopTimeout(supervisor.StopTimeoutOff)
-		return nil
-	}
-	value, err := time.ParseDuration(text)
-	if err != nil || value <= 0 {
-		return fmt.Errorf("%q is not a time to stop in: write auto, off, 30s or 1m30s", text)
-	}
-	*s = stopTimeout(value)
-	return nil
-}
-
-func (s *stopTimeout) String() string {
-	switch {
-	case *s == 0:
-		return auto
-	case *s < 0:
-		return off
-	}
-	return time.Duration(*s).String()
-}
-
-func (s *stopTimeout) Type() string { return "duration" }

@@ -76,9 +76,9 @@ func TestStopTimes(t *testing.T) {
 			t.Errorf("%s %v: %+v, want %+v", c.args, c.env, got, c.want)
 		}
 	}
-	var s stopTimeout
+	var s time.Duration
 	for _, bad := range []string{"0", "10", "-5s", "soon", ""} {
-		if s.Set(bad) == nil {
+		if stopTimeout(&s).Set(bad) == nil {
 			t.Errorf("%q is accepted", bad)
 		}
 	}
