@@ -13,7 +13,7 @@ import (
 
 // strays are those workers that saved has as ordered only, and that exist.
 func (l *loop) strays(saved savedApp) (found []savedMember) {
-	slots := append(slices.Clone(saved.Pool.Slots), saved.Pool.Bench)
+	slots := append(slices.Clone(saved.Pool.Slots), saved.Pool.Standbys)
 	for i, s := range slots {
 		for _, w := range s.Workers {
 			files := l.s.inherited[workerName(saved.Key, w.ID)]

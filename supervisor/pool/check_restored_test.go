@@ -72,7 +72,7 @@ func checkerOf(p *Pool, cfg Config, now time.Time) *checker {
 			add(n, w)
 		}
 	}
-	for _, w := range saved.Bench.Workers {
+	for _, w := range saved.Standbys.Workers {
 		add(noSlot, w)
 	}
 	for _, w := range saved.Abandoned {

@@ -27,7 +27,7 @@ func (saved Saved) check() error {
 		return errors.New("no such phase: " + strconv.Quote(saved.Phase))
 	}
 	ph := phase(at)
-	busy := len(saved.Bench.Workers) > 0
+	busy := len(saved.Standbys.Workers) > 0
 	for _, s := range saved.Slots {
 		busy = busy || len(s.Workers) > 0
 	}
@@ -121,7 +121,7 @@ func (saved Saved) checkSlot(s SavedSlot, known map[WorkerID]bool) error {
 }
 
 func (saved Saved) checkBench(known map[WorkerID]bool) error {
-	b := saved.Bench
+	b := saved.Standbys
 	if err := saved.checkHistory(b); err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ func (p *Pool) Deadline() time.Time {
 			first = t
 		}
 	}
-	for _, w := range p.bench.workers {
+	for _, w := range p.standbys.workers {
 		at(w.due)
 		if p.phase == running && w.stalled() {
 			at(p.stallAt(w))
@@ -56,7 +56,7 @@ func (p *Pool) Deadline() time.Time {
 
 // lacks: something would be spawned here, were it time.
 func (p *Pool) lacks(s *slot) bool {
-	w := s.keeper()
+	w := s.holder()
 	return w == nil && s.starting() == nil || w != nil && w.recycle != ""
 }
 
@@ -65,7 +65,7 @@ func (p *Pool) forgetAt(s *slot) time.Time {
 	if s.failures == 0 {
 		return never
 	}
-	w := s.keeper()
+	w := s.holder()
 	if w == nil {
 		return never
 	}
@@ -89,9 +89,9 @@ func (p *Pool) expire() {
 			s.hasty = 0
 		}
 	}
-	p.expireWorkers(p.bench)
+	p.expireWorkers(p.standbys)
 	if p.passed(p.forgetStandbysAt()) {
-		p.bench.failures = 0
+		p.standbys.failures = 0
 	}
 }
 

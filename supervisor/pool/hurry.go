@@ -38,7 +38,7 @@ func (p *Pool) shorten() {
 		return
 	}
 	delay, timeout := p.drainTimes()
-	for _, s := range append(p.slots[:len(p.slots):len(p.slots)], p.bench) {
+	for _, s := range append(p.slots[:len(p.slots):len(p.slots)], p.standbys) {
 		for _, w := range s.workers {
 			switch w.state {
 			case StateDraining:

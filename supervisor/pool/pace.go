@@ -44,7 +44,7 @@ func pace(hasty int) time.Duration {
 
 // calmAt is when the slot is hasty no longer, if its worker goes on as it does.
 func (s *slot) calmAt() time.Time {
-	w := s.keeper()
+	w := s.holder()
 	if s.hasty == 0 || w == nil || w.recycle != "" {
 		return never
 	}

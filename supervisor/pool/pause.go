@@ -8,7 +8,7 @@ package pool
 func (p *Pool) paused(ev Paused) {
 	d := min(max(ev.For, 0), century)
 	bounded := !p.killBy.IsZero() && (p.phase == stopping || p.phase == killing)
-	for _, s := range append(p.slots[:len(p.slots):len(p.slots)], p.bench) {
+	for _, s := range append(p.slots[:len(p.slots):len(p.slots)], p.standbys) {
 		for _, w := range s.workers {
 			if w.stalled() {
 				w.stalledAt = earlier(later(w.stalledAt, w.since).Add(d), p.now)
@@ -23,7 +23,7 @@ func (p *Pool) paused(ev Paused) {
 // Waits says whether some worker has a time to do something in: the loop looks at the clock often then, so that
 // it notices a pause.
 func (p *Pool) Waits() bool {
-	for _, s := range append(p.slots[:len(p.slots):len(p.slots)], p.bench) {
+	for _, s := range append(p.slots[:len(p.slots):len(p.slots)], p.standbys) {
 		for _, w := range s.workers {
 			if !w.due.IsZero() || w.stalled() {
 				return true

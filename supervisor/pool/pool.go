@@ -22,10 +22,10 @@ type Pool struct {
 	phase phase
 	now   time.Time // of the last Step
 
-	want    int     // slots wanted
-	claimed int     // slots below it were wanted in the last Step, or when the stop began
-	slots   []*slot // open ones by number; those from want on are being retired
-	bench   *slot   // of the standbys: none of the above, and without a number
+	want     int     // slots wanted
+	claimed  int     // slots below it were wanted in the last Step, or when the stop began
+	slots    []*slot // open ones by number; those from want on are being retired
+	standbys *slot   // holds the standbys: not one of slots, and without a number
 
 	workers   map[WorkerID]*worker // those in slots, and the abandoned
 	abandoned []*worker            // treated as gone, but their last fact has not come
@@ -60,7 +60,7 @@ func New(cfg Config) *Pool {
 	return &Pool{
 		cfg:        cfg,
 		want:       cfg.Workers,
-		bench:      &slot{number: noSlot},
+		standbys:   &slot{number: noSlot},
 		workers:    make(map[WorkerID]*worker),
 		nextID:     cfg.FirstID,
 		generation: cfg.FirstGeneration,

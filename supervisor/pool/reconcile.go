@@ -25,7 +25,7 @@ func (p *Pool) reconcile() {
 		}
 		p.settle(s)
 	}
-	p.settleBench()
+	p.settleStandbys()
 	if p.phase == running {
 		p.steer(before)
 	}
@@ -89,13 +89,13 @@ func (s *slot) takeBack(generation int) {
 
 // settle brings the workers of a slot to what is wanted.
 func (p *Pool) settle(s *slot) {
-	keeper := s.keeper()
+	holder := s.holder()
 	for _, w := range s.workers {
 		p.payDump(w)
 		if p.phase == killing {
 			p.killOff(w)
 		} else {
-			p.dismiss(w, keeper)
+			p.dismiss(w, holder)
 		}
 		p.pay(w)
 	}
@@ -108,7 +108,7 @@ func (p *Pool) settle(s *slot) {
 }
 
 // dismiss sends away a worker that shall not stay, as gently as its state allows.
-func (p *Pool) dismiss(w, keeper *worker) {
+func (p *Pool) dismiss(w, holder *worker) {
 	switch w.state {
 	case StateStarting:
 		if why := p.unwanted(w); why != "" {
@@ -116,7 +116,7 @@ func (p *Pool) dismiss(w, keeper *worker) {
 			p.end(w, sigTerm, why)
 		}
 	case StateReady:
-		if why, handover := p.surplus(w, keeper); why != "" {
+		if why, handover := p.surplus(w, holder); why != "" {
 			linger := p.phase == running && !p.wanted(w.slot)
 			if linger {
 				w.slot.sweep.by = w
@@ -169,14 +169,14 @@ func (p *Pool) unwanted(w *worker) string {
 }
 
 // surplus is why a ready worker shall drain, and whether it hands its sockets over; empty: it shall stay.
-func (p *Pool) surplus(w, keeper *worker) (why string, handover bool) {
+func (p *Pool) surplus(w, holder *worker) (why string, handover bool) {
 	s := w.slot
 	switch {
 	case p.phase != running:
 		return p.why, false
 	case !p.wanted(s):
 		return s.dismissal(), false
-	case w != keeper:
+	case w != holder:
 		return s.replacing, true // whoever has a successor had one because of its turn
 	case p.cfg.StopFirst && s.replacing != "" && p.need(s) != "":
 		return s.replacing, false
@@ -241,7 +241,7 @@ func (p *Pool) retire() {
 
 // finish says Done when nothing is left to wait for.
 func (p *Pool) finish() {
-	if len(p.bench.workers) > 0 {
+	if len(p.standbys.workers) > 0 {
 		return
 	}
 	for _, s := range p.slots {

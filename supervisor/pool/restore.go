@@ -40,12 +40,12 @@ func Restore(cfg Config, saved Saved, now time.Time, ago time.Duration) (*Pool, 
 	for n, ss := range saved.Slots {
 		p.slots = append(p.slots, p.restoreSlot(n, ss, at))
 	}
-	p.bench = p.restoreSlot(noSlot, saved.Bench, at)
+	p.standbys = p.restoreSlot(noSlot, saved.Standbys, at)
 	for _, sw := range saved.Abandoned {
 		s := &slot{number: sw.Slot} // its own may be closed by now
 		switch {
 		case sw.Slot == noSlot:
-			s = p.bench
+			s = p.standbys
 		case sw.Slot < len(p.slots):
 			s = p.slots[sw.Slot]
 		}
@@ -84,7 +84,7 @@ func (p *Pool) restoreWorker(s *slot, saved SavedWorker, at moments) *worker {
 		stall: saved.Stalled, dump: saved.Dump, dumped: saved.Dumped, recycle: saved.Recycle,
 		owed: signal(saved.Owed), sent: signal(saved.Sent), why: saved.Why,
 	}
-	if saved.State.ends() {
+	if saved.State.timed() {
 		w.due = at.future(saved.DueIn)
 	}
 	if saved.WasReady {

@@ -24,7 +24,7 @@ func someRecord(t testing.TB) Saved {
 		p.Step(now, ev)
 	}
 	saved := p.Snapshot(now)
-	if saved.Rollout == nil || len(saved.Slots[0].Workers) != 2 || len(saved.Bench.Workers) != 1 {
+	if saved.Rollout == nil || len(saved.Slots[0].Workers) != 2 || len(saved.Standbys.Workers) != 1 {
 		t.Fatalf("not the record that the tests need: %+v", saved)
 	}
 	return saved
@@ -135,9 +135,9 @@ func TestRestoreRefuses(t *testing.T) {
 		{"slot 0: worker 1 is jittered", func(s *Saved) { s.Slots[0].Workers[0].AgeShare = -7 }},
 		{"or a second time", func(s *Saved) { s.Slots[1].Workers[0].ID = 1 }},
 		{"nobody ever was", func(s *Saved) { s.Served = false }},
-		{"standbys: they have what only a slot has", func(s *Saved) { s.Bench.Held = "held" }},
+		{"standbys: they have what only a slot has", func(s *Saved) { s.Standbys.Held = "held" }},
 		{"standbys: worker 4 is ready", func(s *Saved) {
-			w := &s.Bench.Workers[0]
+			w := &s.Standbys.Workers[0]
 			w.PID, w.State, w.WasReady, w.ID = 1, StateReady, true, 4
 		}},
 		{"worker 6 is abandoned, but ready", func(s *Saved) {

@@ -18,7 +18,7 @@ func (p *Pool) restored() {
 		p.claimed = min(p.want, len(p.slots)) // which a stop may have come before
 	}
 	p.record(Record{Kind: KindRestored, Reason: p.phase.String(), Slots: p.want})
-	for _, s := range append(slices.Clone(p.slots), p.bench) {
+	for _, s := range append(slices.Clone(p.slots), p.standbys) {
 		for _, w := range slices.Clone(s.workers) {
 			p.resume(w)
 		}

@@ -16,7 +16,7 @@ type Saved struct {
 	Want            int           `json:"want"`
 	Claimed         int           `json:"claimed"`
 	Slots           []SavedSlot   `json:"slots"` // the open ones, by number
-	Bench           SavedSlot     `json:"bench"` // of the standbys
+	Standbys        SavedSlot     `json:"bench"` // no slot of the app: what Pool.standbys holds
 	Abandoned       []SavedWorker `json:"abandoned,omitempty"`
 	FirstID         WorkerID      `json:"first_id"`
 	NextID          WorkerID      `json:"next_id"`
@@ -46,7 +46,7 @@ type SavedRollout struct {
 	Back       bool          `json:"back,omitempty"`
 }
 
-// SavedSlot is one slot, or the bench.
+// SavedSlot is one slot, or the standbys.
 type SavedSlot struct {
 	Workers    []SavedWorker `json:"workers,omitempty"` // oldest first
 	Filled     bool          `json:"filled,omitempty"`
@@ -120,7 +120,7 @@ func (p *Pool) Snapshot(now time.Time) Saved {
 	for _, s := range p.slots {
 		saved.Slots = append(saved.Slots, s.saved(now, &room))
 	}
-	saved.Bench = p.bench.saved(now, &room)
+	saved.Standbys = p.standbys.saved(now, &room)
 	for _, w := range p.abandoned {
 		saved.Abandoned = append(saved.Abandoned, w.saved(now))
 		saved.Abandoned[len(saved.Abandoned)-1].Slot = w.slot.number
@@ -159,7 +159,7 @@ func (w *worker) saved(now time.Time) SavedWorker {
 		Stalled: w.stall, Dump: w.dump, Dumped: w.dumped, Recycle: w.recycle,
 		Owed: int(w.owed), Sent: int(w.sent), Why: w.why,
 	}
-	if w.state.ends() {
+	if w.state.timed() {
 		saved.DueIn = w.due.Sub(now)
 	}
 	if w.wasReady() {

@@ -19,11 +19,11 @@ var slotStateNames = [...]string{"vacant", "filled", "backoff"}
 func (s SlotState) String() string               { return slotStateNames[s] }
 func (s SlotState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// slot is a position of the app. It outlives its workers and keeps what must be remembered of them. The bench is one as well,
-// for standbys: see there.
+// slot is a position of the app. It outlives its workers and keeps what must be remembered of them. The standbys are in one
+// more, which is no position: see standby.go.
 type slot struct {
-	number  int       // noSlot: the bench
-	workers []*worker // not gone, oldest first, at most two; more on the bench
+	number  int       // noSlot: of the standbys
+	workers []*worker // not gone, oldest first, at most two; more of the standbys
 
 	filled     bool      // a worker was ready here once
 	generation int       // restarts use it: of the last worker that was ready here, or later if rollouts were missed
@@ -36,7 +36,7 @@ type slot struct {
 
 	sweep sweep // before it is retired, or while it is held
 
-	held string // why the slot shall have no worker though it stays; empty: it shall
+	held string // why the slot has no worker although it stays; empty: it is not held
 
 	// replacing is why this slot has its turn in the replacement queue; empty: it has none.
 	replacing string
@@ -55,7 +55,7 @@ func (s *slot) ready() *worker    { return s.in(StateReady) }
 func (s *slot) starting() *worker { return s.in(StateStarting) }
 func (s *slot) vacant() bool      { return s.ready() == nil && s.starting() == nil }
 
-// serves: new connections get on here.
+// serves reports whether a worker here accepts: it is ready and not stalled.
 func (s *slot) serves() bool {
 	for _, w := range s.workers {
 		if w.state == StateReady && !w.stalled() {
@@ -65,8 +65,8 @@ func (s *slot) serves() bool {
 	return false
 }
 
-// keeper is the newest ready worker: the one that stays when there are two.
-func (s *slot) keeper() *worker {
+// holder returns the newest ready worker: the one that stays when there are two; nil: none is ready.
+func (s *slot) holder() *worker {
 	for i := len(s.workers) - 1; i >= 0; i-- {
 		if s.workers[i].state == StateReady {
 			return s.workers[i]

@@ -2,22 +2,22 @@ package pool
 
 import "time"
 
-// A standby is a worker that has started, is initialised, and waits for a slot. Whatever would be spawned in a slot takes a
-// parked one instead, if it is of the generation that the slot is to get; and another is started behind it. So a program that
+// A standby is a worker that has started, is initialised, and waits for a slot. Where a worker would be spawned in a slot, a
+// parked standby of the generation that the slot gets takes it instead, and another standby is started. So a program that
 // needs ten seconds to start is back in milliseconds.
 //
-// The standbys sit on the bench, a slot without number and sockets, which keeps their history: one for all of them, and apart
-// from those of the slots. A standby that is not wanted any more, or is of another generation than anybody would take, gets
-// SIGTERM as one that is only starting does: it serves nobody, so there is nothing to drain.
+// The standbys are the workers of Pool.standbys, a slot without number and sockets. It keeps one history for all of them, apart
+// from those of the slots. A standby that is not wanted any more, or is of a generation that no slot takes, gets SIGTERM, as a
+// worker does that is only starting: it serves no client, so there is nothing to drain.
 //
-// During a rollout the old ones stay, since what is not rolled yet may need them, until it is done. One that is missing then is
-// started with the new generation as soon as a worker of that was ready: nothing is given to it before it has proved itself.
+// During a rollout the standbys of the old generation stay until it is done, since a slot that is not rolled yet may need them. A
+// standby that is missing then is started with the new generation once a worker of that generation was ready in a slot.
 
-// noSlot is the number of the bench.
+// noSlot is the number of the slot that holds the standbys.
 const noSlot = -1
 
-// headStart is how long a standby that was given the slot of a lost worker has the machine to itself: clients wait for it, and
-// nobody does for the next standby, whose start takes much more. Once it is ready, or this time is over, the next one is spawned.
+// headStart is how long a standby that was given the slot of a lost worker starts alone: clients wait for that worker, and
+// none waits for the next standby. Once it is ready, or this time is over, the next standby is spawned.
 const headStart = 100 * time.Millisecond
 
 func (p *Pool) parked(ev Parked) {
@@ -46,7 +46,7 @@ func (p *Pool) parked(ev Parked) {
 	}
 }
 
-// misled ends a standby that says ready, having no sockets. It would not say so again in its slot.
+// misled ends a standby that says ready although it has no sockets. It would not say ready again in its slot.
 func (p *Pool) misled(w *worker) {
 	p.loseStandby(w, "ready without a slot")
 }
@@ -58,19 +58,19 @@ func (p *Pool) loseStandby(w *worker, reason string) {
 	p.fail(w, CodeGaveUp, reason)
 }
 
-// failStandby notes that a standby went, or is going, unasked. That counts against no slot, and ends neither a rollout nor the
-// app: nobody was served by it.
+// failStandby notes that a standby went, or is going, without an order. That counts against no slot, and ends neither a rollout
+// nor the app: the standby served no client.
 func (p *Pool) failStandby(w *worker, reason string) {
-	b := p.bench
-	b.failures++
-	b.failure, b.failedAt = reason, p.now
-	b.retryAt = p.now.Add(p.delay(b.failures))
-	if p.standbysWanted() > 0 && b.retryAt.After(p.now) {
-		p.recordOf(w, Record{Kind: KindBackoff, Reason: reason, Delay: b.retryAt.Sub(p.now), Failures: b.failures})
+	all := p.standbys
+	all.failures++
+	all.failure, all.failedAt = reason, p.now
+	all.retryAt = p.now.Add(p.delay(all.failures))
+	if p.standbysWanted() > 0 && all.retryAt.After(p.now) {
+		p.recordOf(w, Record{Kind: KindBackoff, Reason: reason, Delay: all.retryAt.Sub(p.now), Failures: all.failures})
 	}
 }
 
-// standbysWanted: none where no slot could ever take one.
+// standbysWanted returns how many standbys there shall be: 0 where no slot could ever take one.
 func (p *Pool) standbysWanted() int {
 	if p.phase != running {
 		return 0
@@ -83,9 +83,9 @@ func (p *Pool) standbysWanted() int {
 	return 0
 }
 
-// standbys is how many are there or about to be.
-func (p *Pool) standbys() (n int) {
-	for _, w := range p.bench.workers {
+// standbyCount returns how many standbys wait or start.
+func (p *Pool) standbyCount() (n int) {
+	for _, w := range p.standbys.workers {
 		if w.state == StateStarting || w.state == StateStandby {
 			n++
 		}
@@ -93,11 +93,12 @@ func (p *Pool) standbys() (n int) {
 	return n
 }
 
-// lacksStandby: one shall be spawned, as soon as the backoff is over. A start of the app, or of a new slot, comes first; but one
-// that has failed already may take long. And those who take their time to end are waited for, if they are as many again.
+// lacksStandby reports whether a standby shall be spawned as soon as the backoff is over. The start of the app, or of a new slot,
+// comes first, unless it has failed before: then it may take long. Standbys that are slow to end are waited for when they are as
+// many as are wanted.
 func (p *Pool) lacksStandby() bool {
 	wanted := p.standbysWanted()
-	if !p.served || p.standbys() >= wanted || len(p.bench.workers) >= 2*wanted {
+	if !p.served || p.standbyCount() >= wanted || len(p.standbys.workers) >= 2*wanted {
 		return false
 	}
 	for _, s := range p.slots[:p.want] {
@@ -108,9 +109,10 @@ func (p *Pool) lacksStandby() bool {
 	return true
 }
 
-// standbyAt is when one that is lacking shall be spawned: after the backoff, and after the head starts.
+// standbyAt returns when to spawn a missing standby: after the backoff of the standbys, and after each worker that starts in a
+// slot has had headStart.
 func (p *Pool) standbyAt() time.Time {
-	at := p.bench.retryAt
+	at := p.standbys.retryAt
 	for _, s := range p.slots {
 		if w := s.starting(); w != nil && w.assigned && s.ready() == nil {
 			if end := w.since.Add(headStart); end.After(at) {
@@ -121,14 +123,15 @@ func (p *Pool) standbyAt() time.Time {
 	return at
 }
 
-// forgetStandbysAt is when the failures of the standbys are forgotten: all were there, and none failed, for long enough.
+// forgetStandbysAt returns when the failures of the standbys are forgotten: once all have waited, and none has failed, for
+// Backoff.Reset.
 func (p *Pool) forgetStandbysAt() time.Time {
-	b := p.bench
-	if b.failures == 0 {
+	all := p.standbys
+	if all.failures == 0 {
 		return never
 	}
-	parked, since := 0, b.failedAt
-	for _, w := range b.workers {
+	parked, since := 0, all.failedAt
+	for _, w := range all.workers {
 		if w.state == StateStandby {
 			parked++
 			if w.since.After(since) {
@@ -142,9 +145,9 @@ func (p *Pool) forgetStandbysAt() time.Time {
 	return since.Add(p.cfg.Backoff.Reset)
 }
 
-// fitStandby is the one that a slot is given which is to get that generation: who has stood by longest; nil if there is none.
+// fitStandby returns the standby for a slot that gets that generation: the one that has waited longest; nil: there is none.
 func (p *Pool) fitStandby(generation int) *worker {
-	for _, w := range p.bench.workers {
+	for _, w := range p.standbys.workers {
 		if w.state == StateStandby && w.generation == generation && !w.stalled() {
 			return w
 		}
@@ -152,9 +155,9 @@ func (p *Pool) fitStandby(generation int) *worker {
 	return nil
 }
 
-// assign has a standby start once more, in its slot and with the time that anybody has there.
+// assign makes a standby start once more, in its slot and with the whole ready timeout.
 func (p *Pool) assign(w *worker, s *slot) {
-	p.bench.remove(w)
+	p.standbys.remove(w)
 	w.slot = s
 	s.workers = append(s.workers, w)
 	p.recordOf(w, Record{Kind: KindAssigned, Took: p.now.Sub(w.since)})
@@ -163,16 +166,16 @@ func (p *Pool) assign(w *worker, s *slot) {
 	p.emit(Assign{ID: w.id, Slot: s.number})
 }
 
-// settleBench brings the standbys to what is wanted, after the slots have taken theirs.
-func (p *Pool) settleBench() {
-	b := p.bench
-	if p.cfg.Standby == 0 && len(b.workers) == 0 {
+// settleStandbys brings the standbys to what is wanted, after the slots have taken theirs.
+func (p *Pool) settleStandbys() {
+	all := p.standbys
+	if p.cfg.Standby == 0 && len(all.workers) == 0 {
 		return
 	}
 	wanted, kept := p.standbysWanted(), 0
 	// Of those that are too many, the ones that are ready to go somewhere stay.
 	for _, state := range [...]State{StateStandby, StateStarting} {
-		for _, w := range b.workers {
+		for _, w := range all.workers {
 			if w.state != state || p.phase == killing {
 				continue
 			}
@@ -188,18 +191,18 @@ func (p *Pool) settleBench() {
 			p.end(w, sigTerm, why)
 		}
 	}
-	for _, w := range b.workers {
+	for _, w := range all.workers {
 		if p.phase == killing {
 			p.killOff(w)
 		}
 		p.pay(w)
 	}
 	for p.lacksStandby() && !p.standbyAt().After(p.now) {
-		p.spawn(b, p.standbyGeneration())
+		p.spawn(all, p.standbyGeneration())
 	}
 }
 
-// useless is why no slot would take a standby; empty: one would.
+// useless returns why no slot would take a standby; empty: one would.
 func (p *Pool) useless(w *worker) string {
 	switch {
 	case p.phase != running:
@@ -212,7 +215,7 @@ func (p *Pool) useless(w *worker) string {
 	return "rollout aborted"
 }
 
-// standbyGeneration is what a standby that is started now would get.
+// standbyGeneration returns the generation of a standby that is started now.
 func (p *Pool) standbyGeneration() int {
 	for _, s := range p.slots[:p.want] {
 		if p.rollout.active() && !p.stale(s) { // a worker of it was ready here

@@ -81,7 +81,7 @@ func (p *Pool) Status() Status {
 		}
 		st.Slots = append(st.Slots, ss)
 	}
-	for _, w := range p.bench.workers {
+	for _, w := range p.standbys.workers {
 		st.Standbys = append(st.Standbys, w.status())
 	}
 	for _, w := range p.abandoned {

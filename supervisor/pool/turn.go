@@ -8,7 +8,7 @@ func (p *Pool) need(s *slot) string {
 	if p.stale(s) {
 		return p.rollout.reason
 	}
-	if w := s.keeper(); w != nil {
+	if w := s.holder(); w != nil {
 		return w.recycle
 	}
 	return ""

@@ -18,7 +18,7 @@ const (
 	StateReady                 // accepts connections; nothing is due
 	StateDraining              // finishes what it has; due: SIGTERM
 	StateKilling               // owed SIGTERM, then SIGKILL; due: the next step
-	StateGone                  // no process, or one that we gave up on
+	StateGone                  // no process, or one that was given up
 )
 
 var stateNames = [...]string{"", "starting", "standby", "ready", "draining", "killing", "gone"}
@@ -35,8 +35,8 @@ func (s *State) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// ends: time moves whoever is in this state on.
-func (s State) ends() bool { return s == StateStarting || s == StateDraining || s == StateKilling }
+// timed reports whether a deadline runs in this state.
+func (s State) timed() bool { return s == StateStarting || s == StateDraining || s == StateKilling }
 
 // signal is how a worker is being ended. They escalate.
 type signal uint8
@@ -76,7 +76,7 @@ type worker struct {
 	why        string // of what is owed
 }
 
-// standby: it has no slot, and never had one.
+// standby reports whether the worker has no slot yet.
 func (w *worker) standby() bool { return w.slot.number == noSlot }
 
 func (w *worker) stalled() bool { return !w.stalledAt.IsZero() }
