@@ -6,9 +6,8 @@
 //	                                     ▼     │                        steer, retire, resolve, record, done
 //	                                  Deadline: when it wants a Tick
 //
-// The pool has no goroutine, no clock and no lock: one loop feeds it events and carries out the effects. So all that a
-// supervisor can get wrong is in plain functions over plain data, and every story can be told in a test to the
-// millisecond: see testdata.
+// The pool has no goroutine, no clock and no lock: one loop feeds it events and carries out the effects. So its decisions are
+// plain functions over plain data, and a test can play each sequence of events to the millisecond: see testdata.
 //
 // # A step
 //
@@ -27,7 +26,7 @@
 //
 // # Workers and slots
 //
-// A slot is a position 0..N-1 with sockets of its own. A worker is one process in it, and each goes one way:
+// A slot is a position 0..N-1 with sockets of its own. A worker is one process in it, and goes one way:
 //
 //	           Ready           Drain, Leaving
 //	starting ─────────▶ ready ─────────▶ draining
@@ -36,11 +35,28 @@
 //	   └────────────────▶ killing ◀─────────┘          Exited from anywhere ─────▶ gone
 //	                   SIGTERM, SIGKILL  ───── nothing helps: abandoned ─────────▶ gone
 //
-// A standby has one state more, see below:
+// A standby waits between two starts, the second of which is in its slot. These are all transitions, with the events and
+// commands that cause them; "time" is a deadline, and "Assign" the effect that gives a standby the slot of a worker that has
+// gone. An event that is not in a line of a state leaves it. TestTransitions holds this list:
 //
-//	           Parked            Assign             Ready
-//	starting ─────────▶ standby ────────▶ starting ──────▶ ready ...
-//	(no slot)                             (in a slot)
+//	starting ──▶ standby    Parked
+//	starting ──▶ ready      Ready
+//	starting ──▶ draining   Leaving, Ready
+//	starting ──▶ killing    Ready, Recycle, Roll, Stop, Kill, time
+//	starting ──▶ gone       Exited, SpawnFailed
+//	standby  ──▶ starting   Assign
+//	standby  ──▶ draining   Leaving
+//	standby  ──▶ killing    Ready, Recycle, Stop, Kill, time
+//	standby  ──▶ gone       Exited
+//	ready    ──▶ draining   Leaving, Scale, Stop
+//	ready    ──▶ killing    Kill
+//	ready    ──▶ gone       Exited
+//	draining ──▶ killing    Kill, time
+//	draining ──▶ gone       Exited
+//	killing  ──▶ gone       Exited, SpawnFailed, time
+//
+// A worker that starts in a slot to be swept drains when it is ready; one without a slot that says ready is ended. Roll and
+// Recycle replace a ready worker first, and drain it once its successor is ready.
 //
 // State sits on the worker. What must outlive it sits on the slot: failures in a row, when to try again, whether its work
 // is finished, the generation of the last worker that was ready there, and whether it is swept.
@@ -58,8 +74,8 @@
 //
 // # Who gets new connections
 //
-// Any worker of a slot serves its sockets, so connections are steered to slots. One that serves nobody gets none as long as
-// another is better (steer.go):
+// Any worker of a slot serves its sockets, so connections are steered to slots. A slot without a worker that accepts gets none
+// as long as another slot is better (steer.go):
 //
 //	wanted, with a ready worker that is not stalled     if there is none:
 //	wanted, with a ready worker                         if there is none either:
@@ -69,21 +85,22 @@
 //
 // # Replacements
 //
-// Whatever replaces a worker that serves - a rollout, Recycle, MaxAge, a stall of StallTimeout - waits in one queue and has its
-// turn within one budget (turn.go), so that these can come together but never add up. Slots that serve nobody come first.
+// Each replacement of a worker that serves - a rollout, Recycle, MaxAge, a stall of StallTimeout - waits in one queue and has
+// its turn within one budget (turn.go), so that replacements never add up. Slots without a worker that accepts come first.
 //
 //	Stalled ──▶ steered around ── StallTimeout ──▶ Dump, queued
 //	                  │
 //	                  └── Resumed ──▶ as if nothing had been
 //
-// Who is queued is replaced, even if he resumes. Where worker after worker comes to that a moment after it was ready, a limit is
-// below what the program needs: the replacements come ever more slowly, and the records say so (pace.go).
+// A worker that is queued is replaced even if it resumes. Where worker after worker is replaced a moment after it was ready, a
+// limit is below what the program needs: the replacements come ever more slowly, and the records say so (pace.go).
 //
 // # Standbys
 //
-// Config.Standby workers start without a slot when all slots have been filled once, and wait (standby.go). A slot that is to get a
-// worker, whatever for, gets a parked one if there is one of the right generation; another is spawned behind it, once that one is
-// ready or has had a moment to become it. When a slot is filled is not changed by that: its backoff and its turn hold. A standby's own failures count against no slot.
+// Config.Standby workers start without a slot when all slots have been filled once, and wait (standby.go). A slot that gets a
+// worker gets a parked standby of the right generation if there is one; another standby is spawned once that one is ready or
+// has had a moment to become ready. A standby does not change when a slot is filled: its backoff and its turn hold. The
+// failures of a standby count against no slot.
 //
 // # Slots that go
 //
@@ -95,9 +112,9 @@
 //	   killed, died before, failed to start ────┴─ Spawn ┘  maxSweeps times, then it is retired all the same
 //
 // A worker that is only starting is kept until it is ready, and sweeps then. Before any worker of the app was ever ready, and in
-// a stop, nothing is swept; a slot whose work is finished is not either, and with RestartNever nobody is spawned for it. If
-// the slot is wanted again, it is as if it had never been gone: a starting worker stays, and whoever lingers there has swept
-// nothing that counts.
+// a stop, nothing is swept; a slot whose work is finished is not either, and with RestartNever no worker is spawned for it. If
+// the slot is wanted again, it is as if it had never been gone: a starting worker stays, and what a lingering worker has swept
+// does not count.
 //
 // A slot that is held (hold.go) is emptied in the same way, but stays, vacant, until it is released: by Release, or by a Scale or
 // Roll, whose result would else not be what was asked for. A rollout passes it by.
@@ -115,15 +132,15 @@
 //
 // # In a hurry
 //
-// Whoever stops Tine from outside may kill it when that takes too long. Hurry says how long that is. It changes nothing but a
-// stop, whose waits then end before (hurry.go):
+// What stops Tine from outside, such as systemd or a container's runtime, kills it when the stop takes too long. Hurry says
+// how long that is. It changes nothing but a stop, whose waits then end before (hurry.go):
 //
 //	Stop ── Delay ≤ 1/4 ── Timeout ── SIGTERM ── KillAfter ≤ 1/4 ── SIGKILL ── 0.5 s ── the end
 //
 // # Restored
 //
 // A pool can outlive its master. Snapshot is all that it knows, as plain data; Restore makes a pool of that in another process,
-// which says how long ago it was. Nobody is restarted by it:
+// which says how long ago it was. No worker is restarted by it:
 //
 //	Restore ──▶ facts of what has happened since: ──▶ Restored ──▶ commands, facts, ticks as ever
 //	            Spawned, Ready, Exited, Leaving ...     │
@@ -136,15 +153,15 @@
 //	            failure is counted. A process that the shell does find gets its Spawned before, or is ended by the shell.
 //	Assign      again, while the worker starts
 //	Drain       again, while it drains by order, with what is left of its time and without a successor that has died
-//	Signal      SIGKILL again. SIGTERM not: some take the second for more than the first, and SIGKILL follows in time
+//	Signal      SIGKILL again. SIGTERM not: some programs take a second one for an order to end at once, and SIGKILL follows
 //	Dump        not again
 //	OpenSlot, Resolve, Steer   again, for all that there is. Sockets beyond the slots that are opened belong to slots that were
 //	            retired: the shell closes them
 //	Done        again
 //
-// Workers have to hear nothing of the change, and each of these orders says nothing new to one who got it before. Time goes
-// on while no master lives: backoffs, drains and stalls end when they would have. Only who starts gets the ready timeout anew, once,
-// as nobody may have been there to hear it. A worker that was stalled remains so until it is told that it Resumed.
+// A worker does not hear of the change, and none of these orders says anything new to a worker that got it before. Time goes
+// on while no master lives: backoffs, drains and stalls end when they would have. Only a worker that starts gets the ready
+// timeout anew, once, because no master may have been there to hear its Ready. A worker that was stalled stays so until Resumed.
 //
 // A record of a newer version, or one that contradicts itself, is refused. Adopted makes one of nothing but the workers that
 // serve; they are replaced in a rollout.
