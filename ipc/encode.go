@@ -34,7 +34,7 @@ type (
 	}
 )
 
-// check says whether f may go on the wire, so that a mistake is the sender's error and not the receiver's.
+// check reports whether f may go on the wire, so that a mistake is the sender's error and not the receiver's.
 func check(f Frame) error {
 	if f == nil {
 		return fmt.Errorf("cannot send a nil frame")

@@ -94,7 +94,7 @@ func (l *Lifeline) send(fd int) error {
 	}
 }
 
-// Left says whether the worker has told that it ends on purpose, to this master or an earlier one. It never waits, and
+// Left reports whether the worker has told that it ends on purpose, to this master or an earlier one. It never waits, and
 // takes nothing away: the next master is told the same. After Close it is what it was then.
 func (l *Lifeline) Left() bool {
 	_ = Control(l.file, func(fd int) error {

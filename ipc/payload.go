@@ -222,7 +222,7 @@ func (p *Payload) Inline() (*Payload, error) {
 	return q, nil
 }
 
-// Mapped says whether the payload holds a descriptor, as large ones do.
+// Mapped reports whether the payload holds a descriptor, as large ones do.
 func (p *Payload) Mapped() bool { return p.large() }
 
 func (p *Payload) mustLive() {

@@ -16,7 +16,7 @@ import (
 type link struct {
 	w        *Worker
 	conn     *ipc.Conn
-	era      uint64 // of conn
+	masterNo uint64 // of conn
 	first    *ipc.Conn
 	lifeline *lifeline // nil: there is one master only
 	greeted  bool
@@ -27,7 +27,7 @@ type link struct {
 
 func (w *Worker) attach(conn *ipc.Conn, renewals *ipc.Renewals) error {
 	w.mail = newMail()
-	w.link = &link{w: w, conn: conn, first: conn, era: w.mail.next(), missing: -1}
+	w.link = &link{w: w, conn: conn, first: conn, masterNo: w.mail.next(), missing: -1}
 	if renewals != nil {
 		w.link.lifeline = newLifeline(renewals, conn)
 	}
@@ -151,11 +151,11 @@ func (l *link) handle(f ipc.Frame) error {
 	case ipc.Message:
 		w.received(f)
 	case ipc.Call:
-		w.called(call{f, l.era})
+		w.called(call{f, l.masterNo})
 	case ipc.Reply:
 		w.calls.answer(f)
 	case ipc.Drain:
-		w.drain.begin(w, order{reason: f.Reason, handover: f.Handover, linger: f.Linger, delay: f.Delay, timeout: f.Timeout})
+		w.drain.begin(w, drainOrder{reason: f.Reason, handover: f.Handover, linger: f.Linger, delay: f.Delay, timeout: f.Timeout})
 	default:
 		ipc.Discard(f) // not meant for workers
 	}

@@ -24,10 +24,10 @@ type RemoteError struct{ Message string }
 
 func (e *RemoteError) Error() string { return e.Message }
 
-// call is one of the master's, of the era in which it came.
+// call is one of the master's.
 type call struct {
 	ipc.Call
-	era uint64
+	masterNo uint64 // of the master that has asked
 }
 
 // calls are those that wait for a reply.
@@ -284,7 +284,7 @@ func (w *Worker) reply(c call, fn func() (any, error)) {
 			r.Error = "unknown error"
 		}
 	}
-	if err := w.mail.reply(c.era, r); err != nil && !errors.Is(err, ErrOrphaned) {
+	if err := w.mail.reply(c.masterNo, r); err != nil && !errors.Is(err, ErrOrphaned) {
 		w.opts.logger.Warn("cannot answer a call of the master", "error", err)
 	}
 }

@@ -8,11 +8,11 @@ import (
 	"github.com/tinehq/tine/ipc"
 )
 
-// order is one order to finish.
-type order struct {
+// drainOrder is one order to finish.
+type drainOrder struct {
 	reason   string
-	handover bool // somebody else accepts from the same sockets
-	linger   bool // nobody else does: accept for the whole delay, not only while a connection is open
+	handover bool // another worker accepts from the same sockets
+	linger   bool // none does: accept for the whole delay, not only while a connection is open
 	delay    time.Duration
 	timeout  time.Duration
 	stay     bool // the process does not end with the drain
@@ -37,7 +37,7 @@ type drain struct {
 
 	mu       sync.Mutex
 	ordered  bool
-	used     bool // somebody has the listeners or waits for them
+	used     bool // the program has the listeners or waits for them
 	delay    time.Duration
 	timeout  time.Duration
 	servers  []*server
@@ -55,17 +55,17 @@ func (d *drain) init(delay, timeout time.Duration) {
 	d.delay, d.timeout = delay, timeout
 }
 
-// setUsual keeps the limits for a drain that nobody gave any for.
+// setUsual keeps the limits of a drain that is ordered without any.
 func (d *drain) setUsual(delay, timeout time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.delay, d.timeout = delay, timeout
 }
 
-func (d *drain) usual(reason string, handover bool) order {
+func (d *drain) usual(reason string, handover bool) drainOrder {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return order{reason: reason, handover: handover, delay: d.delay, timeout: d.timeout}
+	return drainOrder{reason: reason, handover: handover, delay: d.delay, timeout: d.timeout}
 }
 
 func (d *drain) use() {
@@ -97,7 +97,7 @@ func (w *Worker) OnDrain(fn func(ctx context.Context)) {
 }
 
 // begin takes an order. The first starts the drain; a later one can only shorten it.
-func (d *drain) begin(w *Worker, o order) {
+func (d *drain) begin(w *Worker, o drainOrder) {
 	d.mu.Lock()
 	first := !d.ordered
 	d.ordered = true
@@ -123,7 +123,7 @@ func (d *drain) begin(w *Worker, o order) {
 func (d *drain) shut() { d.onceShut.Do(func() { close(d.closing) }) }
 func (d *drain) cut()  { d.onceCut.Do(func() { close(d.cutting) }) }
 
-func (d *drain) run(w *Worker, o order) {
+func (d *drain) run(w *Worker, o drainOrder) {
 	start := time.Now()
 	log := w.log()
 
@@ -245,7 +245,7 @@ func (s *server) quiet(stop, cut <-chan struct{}) {
 // say any more that its connection closes; were it closed right behind the answer, a client that sends its next request
 // in that very moment would lose it. The worker has to stay for the answer anyway. Streams that only end when they are
 // told to must not prolong the drain by its whole timeout, though: half of it is the most.
-func (s *server) outlast(ctx context.Context, o order) {
+func (s *server) outlast(ctx context.Context, o drainOrder) {
 	ctx, enough := context.WithTimeout(ctx, o.timeout/2)
 	defer enough()
 	timer := time.NewTimer(0)

@@ -120,7 +120,7 @@ func withH2(c *tls.Config) *tls.Config {
 	return c
 }
 
-// bundled says whether golang.org/x/net brings an HTTP/2 of its own for this version of Go.
+// bundled reports whether golang.org/x/net brings an HTTP/2 of its own for this version of Go.
 func bundled() bool {
 	var minor int
 	n, _ := fmt.Sscanf(runtime.Version(), "go1.%d", &minor)

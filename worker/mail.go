@@ -15,24 +15,25 @@ const (
 	takeTimeout = time.Second
 )
 
-// mail is the way to the master, whoever that is at the moment: an outbox on his channel. Between two masters frames
-// wait here for the next, but for what only the last one has asked for, with the bounds that they have in an outbox: a
-// flood of messages takes no room from what the master must be told.
+// mail is the way to the present master: an outbox on its channel. Between two masters frames wait here for the next one, with
+// the bounds that they have in an outbox: a flood of messages takes no room from what the master must be told. Replies to
+// the last master do not wait.
 //
-// Masters are numbered, from 1, and the number is called an era: a reply goes to the master who asked, or to nobody.
+// Masters are numbered, from 1: a reply goes to the master that has asked, or is dropped.
 type mail struct {
-	mu      sync.Mutex
-	box     *ipc.Outbox // nil between two masters
-	era     uint64      // of box, or of the last one
-	waiting []ipc.Frame // for the next master
-	room    ipc.Room    // of those
-	ended   bool        // there will be none
-	opened  chan struct{}
+	mu       sync.Mutex
+	box      *ipc.Outbox // nil between two masters
+	masterNo uint64      // of box, or of the last one
+	waiting  []ipc.Frame // for the next master
+	room     ipc.Room    // of those
+	ended    bool        // there will be none
+	opened   chan struct{}
 }
 
 func newMail() *mail { return &mail{opened: make(chan struct{})} }
 
-// open begins an era on conn with what again makes of the numbers of the calls and changes that wait, and then these.
+// open begins with the next master on conn. It sends what again makes of the numbers of the calls and changes that wait, and
+// then these.
 func (m *mail) open(conn *ipc.Conn, again func(waiting map[uint64]bool) []ipc.Frame) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -52,7 +53,7 @@ func (m *mail) open(conn *ipc.Conn, again func(waiting map[uint64]bool) []ipc.Fr
 		}
 	}
 	first := again(waiting)
-	m.era++
+	m.masterNo++
 	m.box = ipc.NewOutbox(conn, ipc.OutboxOptions{Keep: true})
 	_ = m.box.Send(append(first, m.waiting...)...) // one that is new takes all of a call, and is not closed
 	m.waiting = nil
@@ -60,14 +61,14 @@ func (m *mail) open(conn *ipc.Conn, again func(waiting map[uint64]bool) []ipc.Fr
 	close(m.opened)
 }
 
-// next is the era that the next open begins.
+// next returns the number of the master that the next open begins with.
 func (m *mail) next() uint64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.era + 1
+	return m.masterNo + 1
 }
 
-// close ends an era. What was not written waits for the next one.
+// close ends the channel to the master. What was not written waits for the next one.
 func (m *mail) close() {
 	m.mu.Lock()
 	box := m.box
@@ -135,10 +136,10 @@ func broken(o *ipc.Outbox) bool {
 	}
 }
 
-// reply sends to the master of era, if that is still the one.
-func (m *mail) reply(era uint64, f ipc.Reply) error {
+// reply sends to the master with that number, if it is still the present one.
+func (m *mail) reply(masterNo uint64, f ipc.Reply) error {
 	m.mu.Lock()
-	if m.ended || m.box == nil || m.era != era {
+	if m.ended || m.box == nil || m.masterNo != masterNo {
 		m.mu.Unlock()
 		ipc.Discard(f)
 		return ErrOrphaned

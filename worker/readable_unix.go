@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readable says whether a connection waits in the queue of ln.
+// readable reports whether a connection waits in the queue of ln.
 func readable(ln net.Listener) bool {
 	sc, ok := ln.(syscall.Conn)
 	if !ok {

@@ -154,7 +154,7 @@ func (l *link) renew(cause error) bool {
 		return false
 	}
 	l.conn, l.greeted, l.missing = conn, false, -1
-	l.era = w.mail.next()
+	l.masterNo = w.mail.next()
 	if err := conn.Write(w.helloAgain()); err != nil {
 		conn.Close()
 		return l.renew(err)

@@ -429,7 +429,7 @@ func TestByeWaitsForTheNextMaster(t *testing.T) {
 		defer w.mail.mu.Unlock()
 		return w.mail.box == nil
 	})
-	w.drain.begin(w, order{reason: "asked to", handover: true, timeout: eventually.Patience()})
+	w.drain.begin(w, drainOrder{reason: "asked to", handover: true, timeout: eventually.Patience()})
 	eventually.Receive(t, "drain", w.Draining())
 	m, _ = m.succeed(l)
 	if b := expect[ipc.Bye](m); b.Reason != "asked to" {

@@ -116,7 +116,7 @@ func Start(opts ...Option) (*Worker, error) {
 	return w, nil
 }
 
-// Attached says whether there was a master at the start.
+// Attached reports whether there was a master at the start.
 func (w *Worker) Attached() bool { return w.attached }
 
 // App is the name of the app in the master's config; "" when alone.
@@ -148,7 +148,7 @@ func (w *Worker) Wait() { <-w.drain.done }
 // Close ends the worker without draining: servers and listeners are closed and the link to the master is cut. It is
 // for tests and for programs that only look at something and exit.
 func (w *Worker) Close() error {
-	w.drain.begin(w, order{reason: "closed", handover: true, stay: true})
+	w.drain.begin(w, drainOrder{reason: "closed", handover: true, stay: true})
 	w.drain.cut()
 	<-w.drain.done
 	return nil

@@ -303,7 +303,7 @@ func (j *Journal) seal(record []byte) {
 	binary.LittleEndian.PutUint32(record[4:], j.checksum(record[recordHead:]))
 }
 
-// follows says whether a record of e may be the next one.
+// follows reports whether a record of e may be the next one.
 func (j *Journal) follows(kind byte, e Entry) bool {
 	switch {
 	case e.Epoch > j.epoch:
@@ -397,7 +397,7 @@ func (j *Journal) Crowded(n int) bool { return j.used+int64(n) > MaxJournal/4*3 
 // Epoch is that of the last change.
 func (j *Journal) Epoch() uint64 { return j.epoch }
 
-// Has says whether the key's entry is that of this epoch.
+// Has reports whether the key's entry is that of this epoch.
 func (j *Journal) Has(key string, epoch uint64) bool {
 	said, ok := j.live[key]
 	return ok && said.epoch == epoch

@@ -153,7 +153,7 @@ func waitGone(t *testing.T, pid int) {
 	}
 }
 
-// onlyZombies tells whether all of a group have ended, though nobody has reaped them yet.
+// onlyZombies reports whether all of a group have ended, though nobody has reaped them yet.
 func onlyZombies(group int) bool {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, name := range stats {

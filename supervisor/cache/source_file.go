@@ -80,7 +80,7 @@ func (s *fileSource) read() (*ipc.Payload, os.FileInfo, error) {
 	return payload, after, nil
 }
 
-// sameVersion tells whether two states of a path are of the same content, as far as the file system can say.
+// sameVersion reports whether two states of a path are of the same content, as far as the file system can say.
 func sameVersion(a, b os.FileInfo) bool {
 	return a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && os.SameFile(a, b)
 }

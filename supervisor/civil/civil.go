@@ -156,7 +156,7 @@ func (s *Schedule) nextNamed(c time.Time) time.Time {
 	return time.Time{}
 }
 
-// namesDay says whether the day counts: where both a day of the month and a weekday are named, either does.
+// namesDay reports whether the day counts: where both a day of the month and a weekday are named, either does.
 func (s *Schedule) namesDay(c time.Time) bool {
 	day, weekday := s.days.has(c.Day()), s.weekdays.has(int(c.Weekday()))
 	if s.anyDay || s.anyWeekday {

@@ -37,7 +37,7 @@ func (c *Clock) Schedule() *Schedule { return c.schedule }
 // Next is when it is due; zero: never.
 func (c *Clock) Next() time.Time { return c.next }
 
-// Due says whether a time has come since it was asked last.
+// Due reports whether a time has come since it was asked last.
 func (c *Clock) Due(now time.Time) bool {
 	now = now.Round(0)
 	if back := c.seen.Sub(now); back > 0 {

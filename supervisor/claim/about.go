@@ -90,7 +90,7 @@ func parse(text string) (a About) {
 	return a
 }
 
-// SameConfig says whether the holder runs the config file at path, an absolute one: the path is the same, or the file is.
+// SameConfig reports whether the holder runs the config file at path, an absolute one: the path is the same, or the file is.
 func (a About) SameConfig(path string) bool {
 	if a.Config == "" || path == "" {
 		return false

@@ -228,7 +228,7 @@ func (u *Upgrader) reason(said <-chan packet, err error) error {
 	return err
 }
 
-// alone says whether the old master has ended.
+// alone reports whether the old master has ended.
 func (u *Upgrader) alone() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
 	defer cancel()

@@ -417,18 +417,18 @@ func (c *core) fallBack(m *master, st status) bool {
 	return false
 }
 
-// lostInStop says whether a stop has come to a master that had crashed, or was about to: a follower is to carry it out, as the
+// lostInStop reports whether a stop has come to a master that had crashed, or was about to: a follower is to carry it out, as the
 // keeper cannot take down what the workers say. Once: whoever has begun to stop and crashes then would do so again.
 func (c *core) lostInStop(m *master, st status) bool {
 	return c.phase == stopping && c.served && st.exitCode() != 0 && !m.stopping && !m.aborted && !m.forced && !c.again
 }
 
-// inOrder says whether a master has ended as one does that has ended its workers before.
+// inOrder reports whether a master has ended as one does that has ended its workers before.
 func (c *core) inOrder(m *master, st status) bool {
 	return st.signal == 0 && !m.aborted && (m.stopping || c.phase == stopping && st.code == 0)
 }
 
-// makesRoom says whether the end of a master is for the one that it has handed over to, and not that of the service.
+// makesRoom reports whether the end of a master is for the one that it has handed over to, and not that of the service.
 func (c *core) makesRoom(m *master) bool { return m.leaving && c.phase == serving }
 
 // finish ends the keeper as the master did. What may be left is ended first: workers, where that was not in order, and a

@@ -154,7 +154,7 @@ func PID() int {
 	return pid
 }
 
-// Answers says whether the keeper above this process answers on the claim. One before Options.Claim was does not.
+// Answers reports whether the keeper above this process answers on the claim. One before Options.Claim was does not.
 func Answers() bool {
 	pid := PID()
 	return pid != 0 && os.Getenv(EnvAnswers) == strconv.Itoa(pid)

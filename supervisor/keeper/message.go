@@ -138,7 +138,7 @@ const maxControl = 256
 // maxWatchdog is the longest time between two signs of life: what is longer guards nothing.
 const maxWatchdog = 24 * time.Hour
 
-// checkName says whether systemd and LISTEN_FDNAMES can carry the name.
+// checkName reports whether systemd and LISTEN_FDNAMES can carry the name.
 func checkName(name string) error {
 	if name == "" || len(name) > maxName {
 		return fmt.Errorf("a name of 1 to %d bytes is needed, not %d", maxName, len(name))
@@ -151,7 +151,7 @@ func checkName(name string) error {
 	return nil
 }
 
-// checkCommand says whether the path can be that of a master's program. Whether there is one shows when it is started.
+// checkCommand reports whether the path can be that of a master's program. Whether there is one shows when it is started.
 func checkCommand(path string) error {
 	switch {
 	case len(path) > maxCommand:

@@ -110,13 +110,13 @@ func reap(pid int) (w syscall.WaitStatus, err error) {
 	}
 }
 
-// readable says whether the process of a pidfd has ended.
+// readable reports whether the process of a pidfd has ended.
 func readable(pidfd int) bool {
 	n, _ := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 0)
 	return n > 0
 }
 
-// isChild says whether the process of a pidfd is ours to reap.
+// isChild reports whether the process of a pidfd is ours to reap.
 func isChild(pidfd int) bool {
 	return unix.Waitid(unix.P_PIDFD, pidfd, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil) == nil
 }

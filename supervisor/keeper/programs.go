@@ -51,7 +51,7 @@ func (c *core) below(program string) (next string, ok bool) {
 	return "", false
 }
 
-// wordless says whether a master has ended as a file does that is no whole program: nobody has killed it.
+// wordless reports whether a master has ended as a file does that is no whole program: nobody has killed it.
 func wordless(m *master, st status) bool {
 	if m.spoke || st.lost {
 		return false
@@ -63,7 +63,7 @@ func wordless(m *master, st status) bool {
 	return false
 }
 
-// ofMachine says whether a start has failed for what another file would fail for too.
+// ofMachine reports whether a start has failed for what another file would fail for too.
 func ofMachine(err error) bool {
 	for _, e := range []syscall.Errno{
 		syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.EINTR,
@@ -76,7 +76,7 @@ func ofMachine(err error) bool {
 	return false
 }
 
-// passing says whether what is wrong with a file may soon be right again.
+// passing reports whether what is wrong with a file may soon be right again.
 func passing(err error) bool {
 	return errors.Is(err, syscall.ETXTBSY) || errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ESTALE)
 }

@@ -125,7 +125,7 @@ func (s *shell) knows(pid int) bool {
 	return ok
 }
 
-// mayLead says whether pid may become the master: a process that a master has started, and if it says so itself, of the
+// mayLead reports whether pid may become the master: a process that a master has started, and if it says so itself, of the
 // keeper's user: what may kill the master anyway gains nothing.
 //
 // One that has lost its master before it said so comes too late if another was started in its place: there must not be two

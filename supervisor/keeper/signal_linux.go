@@ -14,7 +14,7 @@ type signals struct {
 	came chan os.Signal
 }
 
-// forwarded says whether a signal is the master's affair. Those that tell of an error of this process itself are not, nor
+// forwarded reports whether a signal is the master's affair. Those that tell of an error of this process itself are not, nor
 // SIGURG, which Go's runtime sends itself, nor SIGTSTP: a keeper in the foreground of a terminal is suspended and serves
 // on, in the master and the workers.
 func forwarded(s syscall.Signal) bool {

@@ -82,7 +82,7 @@ func (s *store) put(name string, fds []int) error {
 	return nil
 }
 
-// has says whether the same open file is there already, under whatever name.
+// has reports whether the same open file is there already, under whatever name.
 func (s *store) has(e stored) bool {
 	for _, f := range s.files {
 		if f.dev == e.dev && f.ino == e.ino && sameFile(f.fd, e.fd) {
@@ -92,7 +92,7 @@ func (s *store) has(e stored) bool {
 	return false
 }
 
-// sameFile says whether two descriptors are duplicates. If the kernel does not tell, they are not: a file too many is
+// sameFile reports whether two descriptors are duplicates. If the kernel does not tell, they are not: a file too many is
 // better than one that is missing.
 func sameFile(a, b int) bool {
 	// Linux 6.10

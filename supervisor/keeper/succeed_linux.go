@@ -74,7 +74,7 @@ func Succeed(o Options, files map[string][]*os.File) error {
 
 const wordBits = syscall.Signal(strconv.IntSize)
 
-// ofAbove says whether a variable is what a keeper, or systemd, says to a master.
+// ofAbove reports whether a variable is what a keeper, or systemd, says to a master.
 func ofAbove(key string) bool {
 	return key == EnvKeeper || key == EnvAnswers || strings.HasPrefix(key, "LISTEN_") ||
 		key == envNotify || key == envStore || key == "MAINPID" || key == EnvPIDFile || strings.HasPrefix(key, "WATCHDOG_")

@@ -102,7 +102,7 @@ func (g *Given) locate(fd int) error {
 	return nil
 }
 
-// mayJoin tells whether this process could open another socket beside one with SO_REUSEPORT: not, if that was opened by
+// mayJoin reports whether this process could open another socket beside one with SO_REUSEPORT: not, if that was opened by
 // another user. A socket that is bound and does not listen is in no group yet, so nobody is disturbed.
 func mayJoin(ep endpoint) bool {
 	f, err := tcpSocket(ep)
@@ -127,7 +127,7 @@ func (g *Given) File() *os.File { return g.file }
 // Close gives the socket up. Whoever has opened it goes on holding it.
 func (g *Given) Close() { g.file.Close() }
 
-// Serves tells whether it is the socket for an address: the same path, whatever leads to it, or port and host. An address for all hosts is served
+// Serves reports whether it is the socket for an address: the same path, whatever leads to it, or port and host. An address for all hosts is served
 // by a socket for all, also where that is one of IPv4 or IPv6 only.
 func (g *Given) Serves(a Address) bool {
 	if a.Network == "unix" || g.address.Network == "unix" {

@@ -122,7 +122,7 @@ func (a Address) mode() fs.FileMode {
 	return DefaultMode
 }
 
-// CheckOwner says whether the user and the group of a Unix-domain address exist here. It may wait for the system's
+// CheckOwner reports whether the user and the group of a Unix-domain address exist here. It may wait for the system's
 // directory of users.
 func (a Address) CheckOwner() error {
 	_, _, err := a.owner()

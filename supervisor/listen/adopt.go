@@ -286,7 +286,7 @@ func (s *Set) adoptGroup(i int, a SavedAddress, slots int, files map[string]*os.
 	return nil
 }
 
-// ordered says whether order, which was read, can be one of so many slots.
+// ordered reports whether order, which was read, can be one of so many slots.
 func ordered(order []int, slots int) bool {
 	seen := map[int]bool{}
 	for _, slot := range order {
@@ -312,7 +312,7 @@ func (saved Saved) isClosed(slot int, files map[string]*os.File) bool {
 	return false
 }
 
-// bare says whether a Set was left without a board, which is no loss where there is no address.
+// bare reports whether a Set was left without a board, which is no loss where there is no address.
 func (saved Saved) bare() bool { return saved.Bare && len(saved.Addresses) == 0 }
 
 func (a SavedAddress) group() (*group, error) {

@@ -125,7 +125,7 @@ func (b *doorbell) hang(sockets []*os.File) error {
 	return nil
 }
 
-// sound tells whether it is on all sockets.
+// sound reports whether it is on all sockets.
 func (b *doorbell) sound() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -311,7 +311,7 @@ func (e *reuseEBPF) renew(group, slot int, socket *os.File) error {
 	return g.attach() // the group may be another
 }
 
-// has says whether the map has this socket of the slot: one that was shut down is not in it any more, whatever became of it.
+// has reports whether the map has this socket of the slot: one that was shut down is not in it any more, whatever became of it.
 func (g *groupEBPF) has(slot int, socket *os.File) bool {
 	var got, want uint64
 	if g.sockets.Lookup(uint32(slot), &got) != nil {

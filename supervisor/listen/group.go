@@ -59,7 +59,7 @@ func (g *group) lost(slot int) {
 	g.order = g.order[:last]
 }
 
-// listens says whether the slot's socket does, as far as it is known.
+// listens reports whether the slot's socket does, as far as it is known.
 func (g *group) listens(slot int) bool {
 	if g.shared {
 		slot = 0
@@ -67,7 +67,7 @@ func (g *group) listens(slot int) bool {
 	return slices.Contains(g.order, slot)
 }
 
-// inOrder says whether each socket has the number of its slot.
+// inOrder reports whether each socket has the number of its slot.
 func (g *group) inOrder() bool {
 	for i, slot := range g.order {
 		if slot != i {

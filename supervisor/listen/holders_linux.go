@@ -87,7 +87,7 @@ func parseLocal(s string) (ip netip.Addr, port uint16, ok bool) {
 	return ip, uint16(n), ok
 }
 
-// conflicts tells whether a socket that listens on ip is in the way of this endpoint.
+// conflicts reports whether a socket that listens on ip is in the way of this endpoint.
 func (ep endpoint) conflicts(ip netip.Addr) bool {
 	switch {
 	case ep.dual:
@@ -134,7 +134,7 @@ func processes(inodes map[string]bool) (found []Holder, complete bool) {
 	return found, complete
 }
 
-// holds tells whether one of the descriptors in a folder of /proc is one of links.
+// holds reports whether one of the descriptors in a folder of /proc is one of links.
 func holds(folder string, links map[string]bool) bool {
 	f, err := os.Open(folder)
 	if err != nil {

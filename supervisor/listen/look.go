@@ -21,7 +21,7 @@ type Sight struct {
 	mark string // as long as it is equal, nothing has changed
 }
 
-// Same says whether two looks at an address have seen the same.
+// Same reports whether two looks at an address have seen the same.
 func (s Sight) Same(o Sight) bool { return s.mark == o.mark && s.Why == o.Why && s.Lost == o.Lost }
 
 // Look says of each address whether a client would reach this Set, in the order of [Set.Addresses]. It makes no connection, so

@@ -170,7 +170,7 @@ func freshen(fd int) error {
 	return nil
 }
 
-// isDeaf says whether a socket takes no connection any more. It is asked of sockets that have listened.
+// isDeaf reports whether a socket takes no connection any more. It is asked of sockets that have listened.
 func isDeaf(f *os.File) bool {
 	deaf := false
 	err := ipc.Control(f, func(fd int) error {
@@ -181,7 +181,7 @@ func isDeaf(f *os.File) bool {
 	return err == nil && deaf
 }
 
-// hungUp says whether one side of a socket was shut down: a Unix-domain one goes on to say that it listens.
+// hungUp reports whether one side of a socket was shut down: a Unix-domain one goes on to say that it listens.
 func hungUp(fd int) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: pollHangup}}
 	n, err := unix.Poll(fds, 0)

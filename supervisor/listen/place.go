@@ -70,7 +70,7 @@ func canonicalZone(ip netip.Addr) netip.Addr {
 	return ip
 }
 
-// Overlaps tells whether two sockets cannot both be opened, or would take each other's connections. Port 0 overlaps with
+// Overlaps reports whether two sockets cannot both be opened, or would take each other's connections. Port 0 overlaps with
 // nothing: the kernel picks one that is free.
 func (p Place) Overlaps(o Place) bool {
 	switch {

@@ -27,7 +27,7 @@ func backlog() int {
 	return unix.SOMAXCONN
 }
 
-// multipath tells whether a socket speaks Multipath TCP. One that does can be in no group that is steered: the kernel takes
+// multipath reports whether a socket speaks Multipath TCP. One that does can be in no group that is steered: the kernel takes
 // no program for it.
 func multipath(fd int) bool {
 	protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)

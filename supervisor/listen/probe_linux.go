@@ -140,7 +140,7 @@ func probeCapabilities() Capability {
 	return c
 }
 
-// effective tells whether this process has a capability in its own user namespace.
+// effective reports whether this process has a capability in its own user namespace.
 func effective(capability int) bool {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData

@@ -111,7 +111,7 @@ func (s *Set) begin(kinds []maker, slots int) error {
 	return nil
 }
 
-// shared tells whether slots share all sockets.
+// shared reports whether slots share all sockets.
 func (s *Set) shared() bool {
 	for _, g := range s.groups {
 		if !g.shared {

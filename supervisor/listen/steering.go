@@ -82,7 +82,7 @@ func (s *Set) Steering() Steering {
 	return st
 }
 
-// exact tells whether a kind does just what the policy says.
+// exact reports whether a kind does just what the policy says.
 func exact(k Kind, p Policy) bool {
 	switch k {
 	case KindEBPF, KindNone:

@@ -179,7 +179,7 @@ func (w *watcher) sleep(d time.Duration, arm bool, quiet func() bool) (rang bool
 	return rang, err
 }
 
-// quiet tells whether no connection has come and been accepted since the last look. Before it reads what was counted it
+// quiet reports whether no connection has come and been accepted since the last look. Before it reads what was counted it
 // says that the watcher sleeps: who counts one later sees that, and wakes it.
 func (w *watcher) quiet() bool {
 	w.set.mu.Lock()

@@ -35,7 +35,7 @@ func (r *queueReader) queue(fd int) int {
 	return int(r.info[6])
 }
 
-// waits tells whether anything waits in a socket of any kind.
+// waits reports whether anything waits in a socket of any kind.
 func (r *queueReader) waits(fd int) bool {
 	r.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | pollHangup}
 	n, err := unix.Poll(r.poll[:], 0)

@@ -20,7 +20,7 @@ func (p *Pool) paused(ev Paused) {
 	}
 }
 
-// Waits says whether some worker has a time to do something in: the loop looks at the clock often then, so that
+// Waits reports whether some worker has a time to do something in: the loop looks at the clock often then, so that
 // it notices a pause.
 func (p *Pool) Waits() bool {
 	for _, s := range append(p.slots[:len(p.slots):len(p.slots)], p.standbys) {

@@ -2,7 +2,7 @@ package pool
 
 import "fmt"
 
-// agree says whether what is asked without copies is what Status says. The checker asks it after each step.
+// agree reports whether what is asked without copies is what Status says. The checker asks it after each step.
 func agree(p *Pool) error {
 	st, settled := p.Status(), true
 	for n := range st.Wanted {

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sigkilled says whether SIGKILL ends, or has ended, a process that is not reaped. Who killed it, or the system for want
+// sigkilled reports whether SIGKILL ends, or has ended, a process that is not reaped. Who killed it, or the system for want
 // of memory, does not matter.
 //
 // The last field of /proc/PID/stat that is a number of the process's own is its wait status (exit_code in proc_pid_stat(5)).
@@ -71,7 +71,7 @@ func (p *Process) zombieStatus() (syscall.WaitStatus, bool) {
 	return status, err == nil && pid == p.pid
 }
 
-// maySee says whether this process may see what is a process's own. Tests put one in its place that may not.
+// maySee reports whether this process may see what is a process's own. Tests put one in its place that may not.
 var maySee = func(pid int) bool {
 	var link [1]byte
 	_, err := unix.Readlink("/proc/"+strconv.Itoa(pid)+"/exe", link[:])

@@ -36,7 +36,7 @@ func (p *Process) Quit() {
 // when Quit returns.
 func (p *Process) Abandoned() <-chan struct{} { return p.gone }
 
-// quits says whether the process was left to another.
+// quits reports whether the process was left to another.
 func (p *Process) quits() bool {
 	select {
 	case <-p.left:

@@ -79,7 +79,7 @@ func Resolve(s Spec) (Command, error) {
 	return c, nil
 }
 
-// isScript says whether a file begins as one that names its interpreter.
+// isScript reports whether a file begins as one that names its interpreter.
 func isScript(path string) bool {
 	f, err := os.Open(path)
 	if err != nil {

@@ -90,7 +90,7 @@ func (s *stream) measure() bool {
 	return !s.plain
 }
 
-// more says whether there is more than what is ahead (TIOCINQ is FIONREAD here): EAGAIN: not yet; io.EOF: nothing will come.
+// more reports whether there is more than what is ahead (TIOCINQ is FIONREAD here): EAGAIN: not yet; io.EOF: nothing will come.
 func (s *stream) more() error {
 	for hung := false; ; {
 		n, err := unix.IoctlGetInt(s.raw, unix.TIOCINQ)
