@@ -15,6 +15,9 @@ type Store struct {
 	values map[string]*value
 	mapped int         // values that have a memory file
 	shared *ipc.Values // all of them at this epoch; nil: nobody has asked since the last change
+
+	known   Known               // what was told of them last
+	touched map[string]struct{} // keys of which that has changed since
 }
 
 // value is a key that was set, or one that only failed so far.
@@ -25,6 +28,7 @@ type value struct {
 	checkedAt time.Time // the last time that its source confirmed it
 	source    string
 	failure   string // the last result, when that was an error
+	failures  uint64 // of all results
 }
 
 // Change is one new state of one key. Payload is the store's own reference, valid until the store's next method.
@@ -70,6 +74,9 @@ func (s *Store) Set(now time.Time, key string, p *ipc.Payload, source string) (C
 // Delete forgets a key. The result is false when it had no value.
 func (s *Store) Delete(now time.Time, key string) (Change, bool) {
 	v, ok := s.values[key]
+	if ok {
+		s.touch(key)
+	}
 	delete(s.values, key)
 	if !ok || v.payload == nil {
 		return Change{Key: key, Epoch: s.epoch, At: now}, false
@@ -107,9 +114,15 @@ func (s *Store) unshare() {
 }
 
 // Fail notes that the key's source failed. The value stays as it is and grows old.
-func (s *Store) Fail(_ time.Time, key string, err error) { s.entry(key).failure = err.Error() }
+func (s *Store) Fail(_ time.Time, key string, err error) {
+	v := s.entry(key)
+	v.failure = err.Error()
+	v.failures++
+}
 
+// entry is the key's, to be changed.
 func (s *Store) entry(key string) *value {
+	s.touch(key)
 	v, ok := s.values[key]
 	if !ok {
 		if s.values == nil {
@@ -168,21 +181,11 @@ type ValueStatus struct {
 	CheckedAge time.Duration `json:"checked_age"` // since its source confirmed it
 	Source     string        `json:"source"`
 	Error      string        `json:"error,omitempty"` // why it was not confirmed at the last attempt
+	Failures   uint64        `json:"failures,omitempty"`
 }
 
 // Status returns what is known about every key, in the order of the keys.
-func (s *Store) Status(now time.Time) []ValueStatus {
-	out := make([]ValueStatus, 0, len(s.values))
-	for key, v := range s.values {
-		st := ValueStatus{Key: key, Epoch: v.epoch, Source: v.source, Error: v.failure}
-		if v.payload != nil {
-			st.Bytes, st.Age, st.CheckedAge = v.payload.Len(), now.Sub(v.changedAt), now.Sub(v.checkedAt)
-		}
-		out = append(out, st)
-	}
-	slices.SortFunc(out, func(a, b ValueStatus) int { return cmp.Compare(a.Key, b.Key) })
-	return out
-}
+func (s *Store) Status(now time.Time) []ValueStatus { return s.Known().All(now) }
 
 // Close releases all values and leaves the store empty.
 func (s *Store) Close() {
@@ -190,5 +193,5 @@ func (s *Store) Close() {
 	for _, v := range s.values {
 		s.forget(v)
 	}
-	s.values = nil
+	s.values, s.known, s.touched = nil, Known{}, nil
 }

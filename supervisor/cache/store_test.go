@@ -99,8 +99,8 @@ func TestStoreAgesAndFailures(t *testing.T) {
 	s.Fail(at(10), "users", errors.New("locked"))
 	got := s.Status(at(11))
 	want := []ValueStatus{
-		{Key: "late", Error: "refused"},
-		{Key: "users", Epoch: 1, Bytes: 2, Age: 11 * time.Second, CheckedAge: 6 * time.Second, Source: "sql", Error: "locked"},
+		{Key: "late", Error: "refused", Failures: 1},
+		{Key: "users", Epoch: 1, Bytes: 2, Age: 11 * time.Second, CheckedAge: 6 * time.Second, Source: "sql", Error: "locked", Failures: 1},
 	}
 	if len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
 		t.Fatalf("got %+v", got)
