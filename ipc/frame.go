@@ -107,6 +107,9 @@ type Call struct {
 	Payload *Payload
 }
 
+// NoHandler begins the Error of a Reply to a call of a method that the callee does not have.
+const NoHandler = "worker has no handler of"
+
 // Reply answers a Call, or a Set or Delete with an ID. Error is empty on success.
 type Reply struct {
 	ID      uint64

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
@@ -247,22 +246,15 @@ func (c commander) Call(ctx context.Context, app string, worker uint64, method s
 	if err == nil || errors.Is(err, ErrEnded) || ctx.Err() != nil {
 		return out, err
 	}
-	switch text := err.Error(); {
-	case strings.Contains(text, noMethod):
-		return nil, control.Refuse(http.StatusNotImplemented, "worker %d of app %s: %s", worker, app, text)
-	case strings.Contains(text, noSuchWorker), strings.Contains(text, noSuchApp):
+	missing, unknown := noSuchWorker(""), noHandler("")
+	switch {
+	case errors.As(err, &unknown):
+		return nil, control.Refuse(http.StatusNotImplemented, "worker %d of app %s: %v", worker, app, err)
+	case errors.As(err, &missing):
 		return nil, control.Refuse(http.StatusNotFound, "app %s has no worker %d that can be called", app, worker)
 	}
 	return nil, err
 }
-
-const (
-	// noMethod is how a worker says that it does not know a method.
-	noMethod = "worker has no handler of"
-	// How the loop says who is not there.
-	noSuchApp    = "no app "
-	noSuchWorker = "that can be called"
-)
 
 // Logs: see the logbook.
 func (c commander) Logs(ctx context.Context, q control.LogQuery, yield func(control.LogLine) error) error {

@@ -546,8 +546,10 @@ func TestCallToAWorker(t *testing.T) {
 	if _, err := m.Call(bounded(t), "web", id, "none", nil); !errors.As(err, &r) || r.Status != http.StatusNotImplemented {
 		t.Errorf("got %v", err)
 	}
-	if _, err := m.Call(bounded(t), "web", 999, "echo", nil); !errors.As(err, &r) || r.Status != http.StatusNotFound {
-		t.Errorf("got %v", err)
+	for app, worker := range map[string]uint64{"web": 999, "wbe": id} {
+		if _, err := m.Call(bounded(t), app, worker, "echo", nil); !errors.As(err, &r) || r.Status != http.StatusNotFound {
+			t.Errorf("got %v", err)
+		}
 	}
 }
 

@@ -104,6 +104,7 @@ type (
 		timeout time.Duration
 		payload *ipc.Payload
 		answer  chan<- ipc.Reply
+		missing chan<- error // with room for one: there is no such worker
 	}
 	cancelCall struct {
 		worker uint64
@@ -262,13 +263,13 @@ func (c callWorker) apply(l *loop) {
 	a := l.find(c.app)
 	if a == nil {
 		c.payload.Release()
-		c.answer <- ipc.Reply{Error: fmt.Sprintf("no app %q", c.app)}
+		c.missing <- noSuchWorker(fmt.Sprintf("no app %q", c.app))
 		return
 	}
 	m := a.members[pool.WorkerID(c.worker)]
 	if m == nil || !m.subscribed {
 		c.payload.Release()
-		c.answer <- ipc.Reply{Error: fmt.Sprintf("no worker %d that can be called", c.worker)}
+		c.missing <- noSuchWorker(fmt.Sprintf("no worker %d that can be called", c.worker))
 		return
 	}
 	m.call(c.method, c.timeout, c.payload, c.answer)

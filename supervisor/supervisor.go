@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -305,8 +306,8 @@ func (s *Supervisor) Call(ctx context.Context, app string, worker uint64, method
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	answer := make(chan ipc.Reply, 1)
-	err = s.order(callWorker{app: app, worker: worker, method: method, timeout: timeout, payload: payload, answer: answer})
+	answer, missing := make(chan ipc.Reply, 1), make(chan error, 1)
+	err = s.order(callWorker{app: app, worker: worker, method: method, timeout: timeout, payload: payload, answer: answer, missing: missing})
 	if err != nil {
 		payload.Release()
 		return nil, err
@@ -314,6 +315,8 @@ func (s *Supervisor) Call(ctx context.Context, app string, worker uint64, method
 	select {
 	case r := <-answer:
 		return replyBytes(method, r)
+	case err := <-missing:
+		return nil, fmt.Errorf("cannot call %s: %w", method, err)
 	case <-ctx.Done():
 		s.post(cancelCall{worker: worker, answer: answer})
 		return nil, fmt.Errorf("cannot call %s of worker %d: %w", method, worker, ctx.Err())
@@ -322,9 +325,22 @@ func (s *Supervisor) Call(ctx context.Context, app string, worker uint64, method
 	}
 }
 
+// noSuchWorker: a call is for an app or a worker that is not there.
+type noSuchWorker string
+
+func (e noSuchWorker) Error() string { return string(e) }
+
+// noHandler: a worker does not know the method that it is called by.
+type noHandler string
+
+func (e noHandler) Error() string { return string(e) }
+
 func replyBytes(method string, r ipc.Reply) ([]byte, error) {
 	if r.Payload != nil {
 		defer r.Payload.Release()
+	}
+	if strings.HasPrefix(r.Error, ipc.NoHandler) {
+		return nil, fmt.Errorf("cannot call %s: %w", method, noHandler(r.Error))
 	}
 	if r.Error != "" {
 		return nil, fmt.Errorf("cannot call %s: %s", method, r.Error)

@@ -254,7 +254,7 @@ func (w *Worker) called(f call) {
 func (w *Worker) serveCall(f ipc.Call) (any, error) {
 	fn := w.handlers.method(f.Method)
 	if fn == nil {
-		return nil, fmt.Errorf("worker has no handler of %q", f.Method)
+		return nil, fmt.Errorf("%s %q", ipc.NoHandler, f.Method)
 	}
 	timeout := f.Timeout
 	if timeout <= 0 {

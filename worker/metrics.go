@@ -28,7 +28,7 @@ func (w *Worker) metrics(f call) {
 	gather := w.opts.metrics
 	switch {
 	case gather == nil:
-		w.reply(f, func() (any, error) { return nil, fmt.Errorf("worker has no handler of %q", metricsMethod) })
+		w.reply(f, func() (any, error) { return nil, fmt.Errorf("%s %q", ipc.NoHandler, metricsMethod) })
 		return
 	case !w.gathering.CompareAndSwap(false, true):
 		w.reply(f, func() (any, error) { return nil, errors.New("the metrics are being gathered already") })

@@ -19,7 +19,7 @@ var rules = map[string]string{
 	"supervisor/pool":              "",
 	"supervisor/civil":             "",
 	"supervisor/host":              "",
-	"supervisor/config":            "ipc supervisor/civil supervisor/host supervisor/listen supervisor/proc",
+	"supervisor/config":            "ipc supervisor/civil supervisor/control/api supervisor/host supervisor/listen supervisor/proc",
 	"supervisor/config/file":       "supervisor/config supervisor/host",
 	"supervisor/filewatch":         "supervisor/config",
 	"supervisor/book":              "supervisor/control supervisor/control/api",

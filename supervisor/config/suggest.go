@@ -1,6 +1,10 @@
 package config
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/tinehq/tine/supervisor/control/api"
+)
 
 // otherWords are names that other tools have for our keys.
 var otherWords = map[string]string{
@@ -36,7 +40,7 @@ func Suggest(word string, known []string) string {
 	w := strings.ReplaceAll(strings.ToLower(word), "-", "_")
 	best, bestDistance := "", max(1, min(3, len(w)/3))+1
 	for _, k := range known {
-		if d := editDistance(w, strings.ReplaceAll(k, "-", "_")); d < bestDistance {
+		if d := api.Distance(w, strings.ReplaceAll(k, "-", "_")); d < bestDistance {
 			best, bestDistance = k, d
 		}
 	}
@@ -49,32 +53,4 @@ func Suggest(word string, known []string) string {
 		}
 	}
 	return ""
-}
-
-// editDistance counts the insertions, deletions, changes and swaps of neighbours that make b of a.
-func editDistance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
-	}
-	var beforeLast []int
-	last := make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row := make([]int, len(b)+1)
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], beforeLast[j-2]+1)
-			}
-		}
-		beforeLast, last = last, row
-	}
-	return last[len(b)]
 }

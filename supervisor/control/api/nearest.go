@@ -4,17 +4,17 @@ package api
 func Nearest(word string, known []string) string {
 	best, bestDistance := "", max(1, min(3, len(word)/3))+1
 	for _, k := range known {
-		if d := editDistance(word, k); d < bestDistance && d > 0 {
+		if d := Distance(word, k); d < bestDistance && d > 0 {
 			best, bestDistance = k, d
 		}
 	}
 	return best
 }
 
-// editDistance counts the insertions, deletions, changes and swaps of neighbours that
+// Distance counts the insertions, deletions, changes and swaps of neighbours that
 // make b of a: the optimal string alignment distance. Words over 64 bytes are far from
 // all others.
-func editDistance(a, b string) int {
+func Distance(a, b string) int {
 	if len(a) > 64 || len(b) > 64 {
 		return 64
 	}
