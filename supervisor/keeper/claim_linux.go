@@ -20,7 +20,7 @@ type claim struct {
 	fd      int
 	text    string    // of Options
 	control string    // a line of its own, after it; empty: text holds
-	rest    time.Time // until then nobody is answered, for want of descriptors
+	rest    time.Time // until then no question is answered, for want of descriptors
 }
 
 func (o *Options) readClaim(text string) error {
@@ -71,7 +71,7 @@ func (s *shell) holdClaim() {
 	}
 }
 
-// claimRest is how long nobody is answered after it has failed.
+// claimRest is how long no question is answered after an answer has failed.
 const claimRest = time.Second
 
 // claimBacklog is how many questions wait.
@@ -79,15 +79,15 @@ const claimBacklog = 64
 
 // watched is what poll is to wait for, and for how long at most; -1: as long as it likes.
 func (c *claim) watched(now time.Time, wait time.Duration) (int, time.Duration) {
-	const nobody = -1 // poll passes over it
+	const none = -1 // poll passes over it
 	if c == nil {
-		return nobody, wait
+		return none, wait
 	}
 	if d := c.rest.Sub(now); d > 0 {
 		if wait < 0 || d < wait {
 			wait = d + time.Millisecond
 		}
-		return nobody, wait
+		return none, wait
 	}
 	return c.fd, wait
 }
@@ -104,7 +104,7 @@ func (c *claim) moved(control string) {
 	}
 }
 
-// answerClaims answers who has asked, but no stranger: the address is open to all in the network namespace. It never waits, as
+// answerClaims answers each question, but not a stranger's: the address is open to all in the network namespace. It never waits, as
 // a new connection has room for so little.
 func (s *shell) answerClaims() {
 	for range burst {

@@ -16,8 +16,8 @@ import (
 // sendTimeout is how long a notification waits for room in the queue of the receiver.
 const sendTimeout = 5 * time.Second
 
-// Client is a master's way to whoever is above it: the keeper, or systemd, which speak the same protocol. It may be used
-// by several goroutines. A nil Client is that of a process with nobody above: it sends nothing, stores nothing, knows
+// Client is a master's way to the process above it: the keeper, or systemd, which speak the same protocol. It may be used
+// by several goroutines. A nil Client is that of a process with neither above it: it sends nothing, stores nothing, knows
 // nothing, and makes no error of it.
 type Client struct {
 	conn   *net.UnixConn

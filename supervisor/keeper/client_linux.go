@@ -28,7 +28,7 @@ func (c *Client) Exits(ctx context.Context) ([]Exit, error) {
 }
 
 // Room says how much is stored, and of which names files were refused, since there is no room for them or they were lost on
-// the way. With systemd it is what this process knows itself. Of nobody, and of a keeper that does not know the question, it is
+// the way. With systemd it is what this process knows itself. Without either, and with a keeper that does not know the question, it is
 // zero.
 func (c *Client) Room(ctx context.Context) (Room, error) {
 	if c == nil {
@@ -57,7 +57,7 @@ func (c *Client) Room(ctx context.Context) (Room, error) {
 // end of such a one it does not wait: a stop of the service would be SIGTERM and at once SIGKILL. Where the variable is not
 // set there is nothing else; then systemd has read the notification when Lead returns, so that the old master's end is not
 // taken for that of the service. It is waited for at most 5 seconds, and not until ctx is done: once told it knows no way
-// back, so that no answer is no error.
+// back, so that a missing answer is not an error.
 func (c *Client) Lead(ctx context.Context) error {
 	if c == nil {
 		return nil
@@ -137,7 +137,7 @@ func (c *Client) ask(ctx context.Context, question string) (io.Reader, error) {
 // maxAnswer is more than the longest answer, of all exits.
 const maxAnswer = 1 << 20
 
-// AwaitEnd waits until the keeper has ended: from then on nobody brings this process back. It returns the error of ctx if
+// AwaitEnd waits until the keeper has ended: from then on nothing restarts this process. It returns the error of ctx if
 // that is done before, and ErrNoKeeper where there is no keeper, as under systemd.
 func AwaitEnd(ctx context.Context) error {
 	pid := PID()

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// What the core goes by. They are the keeper's own and no options: whoever has to change one has another problem.
+// Constants of the core, not options. If one of them does not fit, report it.
 const (
 	firstDelay = 100 * time.Millisecond // before the second start in a row; doubles
 	maxDelay   = 5 * time.Second
@@ -195,9 +195,9 @@ func (c *core) takeCharge(i int) {
 	m := c.masters[i]
 	c.masters = append(slices.Delete(c.masters, i, i+1), m)
 	c.charge, c.command, c.heldSince = m, m.command, m.since
-	c.startAt = time.Time{} // nobody has to be started any more
+	c.startAt = time.Time{} // no master has to be started any more
 	if !m.fed.IsZero() {
-		m.fed, m.suspect = c.now, false // nobody has watched it meanwhile
+		m.fed, m.suspect = c.now, false // it was not watched meanwhile
 	}
 }
 
@@ -244,7 +244,7 @@ func (c *core) hold(s syscall.Signal) {
 	}
 }
 
-// deliver sends what was held, if there is now somebody who can take it, or has to.
+// deliver sends the signals that were held, if there is now a master that can take them, or has to.
 func (c *core) deliver() {
 	m := c.charge
 	if m != nil && !m.spoke && !m.forced && c.phase == stopping && len(c.held) > 0 && c.due(c.heldSince.Add(silence)) {
@@ -297,7 +297,7 @@ func (c *core) heard(pid, by int, said message) {
 	}
 }
 
-// upward is what of a notification concerns whoever supervises the keeper: the service, but not which of the processes
+// upward returns the lines of a notification that are passed on to systemd, or what else supervises the keeper: the service, but not which of the processes
 // below it is the master, nor its files.
 func upward(m message) string {
 	var text string
@@ -417,13 +417,14 @@ func (c *core) fallBack(m *master, st status) bool {
 	return false
 }
 
-// lostInStop reports whether a stop has come to a master that had crashed, or was about to: a follower is to carry it out, as the
-// keeper cannot take down what the workers say. Once: whoever has begun to stop and crashes then would do so again.
+// lostInStop reports whether master m crashed after a stop was requested but before it began to stop. Then a new master is
+// started, once, to stop the workers: the keeper cannot write down what the workers say. If m had begun to stop, a new master
+// would crash in the same way, so none is started.
 func (c *core) lostInStop(m *master, st status) bool {
 	return c.phase == stopping && c.served && st.exitCode() != 0 && !m.stopping && !m.aborted && !m.forced && !c.again
 }
 
-// inOrder reports whether a master has ended as one does that has ended its workers before.
+// inOrder reports whether a master has ended as a master does that has ended its workers first.
 func (c *core) inOrder(m *master, st status) bool {
 	return st.signal == 0 && !m.aborted && (m.stopping || c.phase == stopping && st.code == 0)
 }
@@ -474,7 +475,7 @@ func (c *core) wait(what string) {
 	} else {
 		c.say("%s; starting another", what)
 	}
-	// Whoever watches the keeper need not know of it as long as it gets better.
+	// What watches the keeper need not know of it as long as it gets better.
 	c.emit(tell{"STATUS=" + printable(what) + "\nWATCHDOG=1\n"})
 }
 

@@ -9,7 +9,7 @@
 //	   ▼ │                    ▼
 //	master ── workers, their sockets, channels, pidfds and output
 //
-// A master that crashes leaves its workers running, but whoever holds nothing but processes has lost them: the listening
+// A master that crashes leaves its workers running, but the processes alone are not enough to go on with: the listening
 // sockets, the channels and the read ends of the output died with it. So the master stores a duplicate of each descriptor
 // with the keeper as soon as it has it, and the next master is started with all of them and goes on.
 //
@@ -88,8 +88,8 @@
 //
 // MAINPID=PID makes another process the master that counts. It comes from the master or from the process itself
 // ([Client.Lead]), which must have been started by a master and, in its own case, be of the keeper's user. It has to come
-// before READY=1 and before the old master ends, as then it is no crash that the old one ends. As long as the old master lives and has not said
-// STOPPING=1, it is in charge again if the new one ends. So whoever has handed over for good says STOPPING=1.
+// before READY=1 and before the old master ends, as then the end of the old one is not taken for a crash. As long as the old master lives and has not said
+// STOPPING=1, it is in charge again if the new one ends. So a master that has handed over for good says STOPPING=1.
 // If the new one had said READY=1 before it ended, the old one may be about to leave for it, without knowing: its end is then a
 // crash, whatever it says, until it has said READY=1 itself.
 //
@@ -113,7 +113,7 @@
 //	next                            started, adopts ── READY=1 ──▶
 //	workers ─────────────────────────────────────────────────▶
 //
-// Workers of earlier masters, which the dead keeper had taken in, are somebody else's children then, mostly PID 1's. A kernel
+// Workers of earlier masters, which the dead keeper had taken in, are the children of another process then, mostly of PID 1. A kernel
 // before 6.15 does not tell the next master how they end, and a stop while no master lives does not reach them: their lifelines,
 // which end with the keeper, do. A keeper and a master that are killed at once leave the workers to themselves.
 //
@@ -126,8 +126,8 @@
 // sent it; READY and the like in one with MAINPID are about that process. X-TINE-EXITS=1, X-TINE-MASTER=1 and X-TINE-ROOM=1 are questions
 // that come with a memfd for the answer; X-TINE-COMMAND is told above. systemd passes them over.
 //
-// Time in which the keeper itself has not run counts for nobody: see patience.go. So a pause of the whole machine or container
-// is no reason to take a master for hung.
+// Time in which the keeper itself has not run does not count: see patience.go. So a pause of the whole machine or container
+// does not make a master look hung.
 //
 // In three things it differs. LISTEN_PID is not set: see [Inherited]. Files that would be too many are refused all
 // together, not one by one. And files of one name are returned in their order; with systemd, which returns them in any, the

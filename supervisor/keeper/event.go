@@ -25,7 +25,7 @@ type (
 		command string
 	}
 	// heard: a notification concerns this master. Those that it sent before its end come before ended.
-	// by is who has sent it: this one, or in an upgrade the one before.
+	// by is the process that has sent it: this master, or in an upgrade the one before.
 	heard struct {
 		pid, by int
 		m       message
@@ -37,7 +37,7 @@ type (
 	}
 	// signalled: the keeper got a signal that is not its own affair.
 	signalled struct{ signal syscall.Signal }
-	// orphaned: somebody who was no master has ended, so that there may be new children.
+	// orphaned: a process that was not a master has ended, so that there may be new children.
 	orphaned struct{}
 	// childless: this process has no child.
 	childless struct{}
@@ -68,7 +68,7 @@ type (
 	// endOrphans sends SIGTERM, each once, or SIGKILL, to the process groups of all children. The answer is childless
 	// when none is left.
 	endOrphans struct{ kill bool }
-	// tell passes a notification on to whoever supervises the keeper.
+	// tell passes a notification on to what supervises the keeper.
 	tell struct{ state string }
 	// say is a line of log: calm if it tells of what is to be expected.
 	say struct {
@@ -90,7 +90,7 @@ func (exit) effect()       {}
 type status struct {
 	code   int
 	signal syscall.Signal // 0: it exited
-	lost   bool           // nobody knows how: it was somebody else's child. code is 0
+	lost   bool           // it is not known how: it was another process's child. code is 0
 }
 
 func statusOf(w syscall.WaitStatus) status {

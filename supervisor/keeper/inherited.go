@@ -42,7 +42,7 @@ const (
 // children of this process do not take the files for theirs.
 //
 // They are for this process if LISTEN_PID is its PID, as systemd says it. The keeper cannot say it, as a process's
-// environment is made before its PID: from the keeper they are for whoever is its child and has no LISTEN_PID.
+// environment is made before its PID: from the keeper they are for each child of it that has no LISTEN_PID.
 //
 // In an error nothing is taken; the files stay open, but are closed on exec.
 func Inherited() (map[string][]*os.File, error) {
@@ -123,11 +123,11 @@ func inheritance(getenv func(string) string, pid, parent int) (n int, names []st
 }
 
 // WatchdogInterval is how long this process may be silent before it is taken for hung: it sends "WATCHDOG=1" twice as
-// often. 0: nobody watches it.
+// often. 0: it is not watched.
 func WatchdogInterval() time.Duration { return watchdogOf(os.Getenv, os.Getpid()) }
 
 // SucceedWatchdog is for the new master of an upgrade: it takes for its own what the environment, which is that of the first
-// master, has asked of that one. systemd watches whoever is the main process.
+// master, has asked of that one. systemd watches the main process.
 func SucceedWatchdog() {
 	if os.Getenv(envWatchdogPID) != "" {
 		os.Setenv(envWatchdogPID, strconv.Itoa(os.Getpid()))

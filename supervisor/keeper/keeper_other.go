@@ -31,14 +31,14 @@ func (c *Client) Exits(context.Context) ([]Exit, error) { return nil, nil }
 // Room is not known here.
 func (c *Client) Room(context.Context) (Room, error) { return Room{}, nil }
 
-// Lead has nobody to tell here.
+// Lead does nothing here: there is no supervisor to tell.
 func (c *Client) Lead(context.Context) error { return nil }
 
-// AwaitEnd has nobody to wait for here.
+// AwaitEnd returns at once here: there is no keeper.
 func AwaitEnd(context.Context) error { return ErrNoKeeper }
 
-// StartTime is not to be had here.
+// StartTime is not known here.
 func StartTime(int) (uint64, error) { return 0, ErrNoKeeper }
 
-// isOpen: nobody stores files here, so none is inherited.
+// isOpen: no file is stored here, so none is inherited.
 func isOpen(int) error { return ErrNoKeeper }

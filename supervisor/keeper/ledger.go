@@ -13,7 +13,7 @@ import (
 const maxNames = 100 << 10
 
 // ledger makes of systemd's store what the keeper's is. systemd returns the files of one name in any order: so each has a
-// name of its own there, the first of a name that name, the next one NAME#1. It says to nobody which files it had no room
+// name of its own there, the first of a name that name, the next one NAME#1. It does not tell which files it had no room
 // for, and knows no bound for the names: so they are counted here.
 type ledger struct {
 	limit int // of files; 0: it is not known

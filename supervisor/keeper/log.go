@@ -38,7 +38,7 @@ func newLogger(w io.Writer, json bool) *logger {
 	return l
 }
 
-// say is for what somebody may have to look into, and for one goroutine.
+// say logs what an administrator may have to look into. It is for one goroutine.
 func (l *logger) say(format string, args ...any) { l.write(fmt.Sprintf(format, args...), false) }
 
 func (l *logger) write(text string, calm bool) {

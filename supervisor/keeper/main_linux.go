@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// envRole makes Main a keeper. It is what Exec and Main have to say to each other, and nobody else's.
+// envRole makes Main a keeper. Only Exec and Main use it, to say something to each other.
 const envRole = "TINE_KEEPER_ROLE"
 
 // Exec puts a keeper in the place of this process, with its PID, its arguments and its environment: o.Args, Env and Log are

@@ -2,7 +2,7 @@ package keeper
 
 import "time"
 
-// The keeper judges nobody by time in which it has not run itself: after a pause of the whole machine or container (docker
+// The keeper judges no process by time in which it has not run itself: after a pause of the whole machine or container (docker
 // pause, a freezer, a paused VM) all below it have stood still too, and after one of the keeper alone their signs of life
 // wait in its queue. So a tick that comes late gives everybody their time anew, and a silent master is aborted in two steps,
 // of which the second one begins when the keeper was there on time: a pause that ends just before the deadline leaves it that.
@@ -60,7 +60,7 @@ func (c *core) notice(now time.Time) {
 	}
 }
 
-// silentAt is when a master's silence has lasted too long for the step that it is in. Zero: nobody listens.
+// silentAt is when a master's silence has lasted too long for the step that it is in. Zero: its silence is not watched.
 func (m *master) silentAt() time.Time {
 	switch {
 	case m.watchdog <= 0 || m.fed.IsZero() || m.aborted:

@@ -82,7 +82,7 @@ func children() ([]child, error) {
 	return list, nil
 }
 
-// nextEnded is the next child that has ended, which is left to be reaped. 0: none now. ECHILD: there is no child.
+// nextEnded returns the next child that has ended, and does not reap it. 0: none now. ECHILD: there is no child.
 func nextEnded() (pid int, err error) {
 	var info unix.Siginfo
 	for {
@@ -124,8 +124,8 @@ func isChild(pidfd int) bool {
 // strangerGrace is how long the parent of a master that is not our child has to reap it, for us to learn how it ended.
 const strangerGrace = 100 * time.Millisecond
 
-// exitOfStranger is how a process ended that somebody else has reaped: PIDFD_GET_INFO with PIDFD_INFO_EXIT, Linux 6.15. It
-// waits a moment for that, and says whether it came.
+// exitOfStranger returns how a process ended that another process has reaped: PIDFD_GET_INFO with PIDFD_INFO_EXIT, Linux 6.15. It
+// waits a moment for that, and reports whether it came.
 func exitOfStranger(pidfd int) (st status, reaped bool) {
 	poll := []unix.PollFd{{Fd: int32(pidfd)}} // nothing asked for, so it waits for POLLHUP: reaped
 	if n, _ := unix.Poll(poll, 5); n < 1 || poll[0].Revents&unix.POLLHUP == 0 {

@@ -14,7 +14,7 @@ import (
 //     name is gone
 //
 // The next one is tried at once when something is wrong with the file: it is gone, busy, no program, a folder, or not to be
-// executed. What is wrong with the machine (no memory, no process, no descriptor) is no better with another file: that waits.
+// executed. What is wrong with the machine (no memory, no process, no descriptor) would fail with another file too: that waits.
 
 // programs are those that there are, the first choice first.
 func (c *core) programs() []string {
@@ -51,7 +51,7 @@ func (c *core) below(program string) (next string, ok bool) {
 	return "", false
 }
 
-// wordless reports whether a master has ended as a file does that is no whole program: nobody has killed it.
+// wordless reports whether a master has ended as a file does that is not a whole program: without having been killed.
 func wordless(m *master, st status) bool {
 	if m.spoke || st.lost {
 		return false

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reapAll takes the exits of all children that have ended. Nobody else in this process may: a PID is free for reuse only
+// reapAll takes the exits of all children that have ended. Nothing else in this process may reap: a PID is free for reuse only
 // after it, so until then no signal can reach a stranger.
 func (s *shell) reapAll() {
 	orphans := false
@@ -75,8 +75,8 @@ func (s *shell) seeStrangers() {
 	}
 }
 
-// endOrphans signals the process groups of all children. Whoever leads none of its own is signalled alone: the group may be
-// that of the keeper, and of whoever has started it.
+// endOrphans signals the process groups of all children. A child that leads no group is signalled alone: the group may be
+// that of the keeper, and of the process that has started it.
 func (s *shell) endOrphans(kill bool) {
 	sig := syscall.SIGTERM
 	if kill {

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// burst is how many notifications are read in one turn: nobody who sends without end keeps the keeper from the rest.
+	// burst is how many notifications are read in one turn: a process that sends without end does not keep the keeper from the rest.
 	burst = 64
 	// lastWords is how many are read at least before the end of a master is judged: more than the kernel queues
 	// (net.unix.max_dgram_qlen, 10, or 512 under systemd), so that what it said last is among them.
@@ -31,7 +31,7 @@ func (s *shell) receive(most int) {
 	}
 }
 
-// understand acts on a notification and returns the files that nobody has taken.
+// understand acts on a notification and returns the files that were not taken.
 func (s *shell) understand(d datagram) (left []int) {
 	m, err := parse(d.text)
 	sender := int(d.sender.Pid)

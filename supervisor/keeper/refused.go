@@ -15,7 +15,7 @@ var ErrFull = errors.New("no room for more files")
 
 // Room says what is stored, and what was refused.
 type Room struct {
-	Files, MaxFiles int // stored, and the most; MaxFiles 0: nobody says, as a keeper before this question was
+	Files, MaxFiles int // stored, and the most; MaxFiles 0: not known, as of a keeper older than this question
 	Names, MaxNames int // bytes that the names take, and the most
 
 	// Refused are names of which files were refused, and since then neither stored nor removed; sorted. More of them are only
@@ -49,7 +49,7 @@ func (r *refusals) add(name string) {
 func (r *refusals) remove(name string) {
 	delete(r.names, name)
 	if len(r.names) == 0 {
-		r.more = 0 // nobody knows of which; a master that still misses one is told when it tries again
+		r.more = 0 // it is not known of which; a master that still misses one is told when it tries again
 	}
 }
 

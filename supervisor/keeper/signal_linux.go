@@ -32,7 +32,7 @@ func catchSignals() (*signals, error) {
 	if err := unix.Pipe2(w.pipe[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 		return nil, err
 	}
-	// SIGPIPE is taken and dropped: the keeper does not die of a log that nobody reads. To ignore it would be passed on
+	// SIGPIPE is taken and dropped: the keeper does not die of a log that is not read. To ignore it would be passed on
 	// to the master.
 	all := []os.Signal{syscall.SIGCHLD, syscall.SIGPIPE}
 	for s := syscall.Signal(1); s <= 64; s++ {
@@ -44,7 +44,7 @@ func catchSignals() (*signals, error) {
 	// Until the process ends: a signal in its last moment would else give it another exit code.
 	go func() {
 		for s := range w.came {
-			// A full pipe has thousands of them in it, so nobody will miss this one.
+			// A full pipe has thousands of them in it, so this one is not missed.
 			_, _ = unix.Write(w.pipe[1], []byte{byte(s.(syscall.Signal))})
 		}
 	}()

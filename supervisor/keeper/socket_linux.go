@@ -77,7 +77,7 @@ func (s *socket) receive() (d datagram, err error) {
 	return d, nil
 }
 
-// upstream is whoever supervises the keeper, if it wants to be told. nil: nobody does.
+// upstream is the socket of what supervises the keeper, such as systemd. nil: none wants to be told.
 type upstream struct {
 	fd int
 	to unix.SockaddrUnix
@@ -97,7 +97,7 @@ func openUpstream(name string) (*upstream, error) {
 	return &upstream{fd, unix.SockaddrUnix{Name: name}}, nil
 }
 
-// tell never waits: who does not read is not told.
+// tell never waits: a supervisor that does not read is not told.
 func (u *upstream) tell(state string) {
 	if u != nil {
 		_ = unix.Sendto(u.fd, []byte(state), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, &u.to)

@@ -27,7 +27,7 @@ func (s *shell) start(program string) {
 	s.step(started{pid})
 }
 
-// environment is that of a master. LISTEN_PID is not in it: nobody knows the PID before the process is there, and it
+// environment is that of a master. LISTEN_PID is not in it: the PID is not known before the process is there, and it
 // reads its environment right then. See Inherited for what says it instead.
 func (s *shell) environment() []string {
 	env := s.o.Env

@@ -15,7 +15,7 @@ import (
 )
 
 // envFiles names the files that Succeed hands to Main, as "FD NAME" with colons between, and says by being there that the
-// process was a master. It is nobody else's.
+// process was a master. It is of no other use.
 const envFiles = "TINE_KEEPER_FILES"
 
 // Succeed puts a keeper in the place of this process, a master whose own keeper has ended, and returns only an error: then

@@ -15,7 +15,7 @@ import (
 	"github.com/tinehq/tine/ipc"
 )
 
-// Given is a listening socket that somebody else has opened, as systemd does for socket activation: [Options.Given].
+// Given is a listening socket that another process has opened, as systemd does for socket activation: [Options.Given].
 type Given struct {
 	address Address
 	at      endpoint   // of TCP
@@ -103,7 +103,7 @@ func (g *Given) locate(fd int) error {
 }
 
 // mayJoin reports whether this process could open another socket beside one with SO_REUSEPORT: not, if that was opened by
-// another user. A socket that is bound and does not listen is in no group yet, so nobody is disturbed.
+// another user. A socket that is bound and does not listen is in no group yet, so no connection is affected.
 func mayJoin(ep endpoint) bool {
 	f, err := tcpSocket(ep)
 	if err != nil {
@@ -124,7 +124,7 @@ func (g *Given) Address() Address { return g.address }
 // File is the socket. It stays the Given's.
 func (g *Given) File() *os.File { return g.file }
 
-// Close gives the socket up. Whoever has opened it goes on holding it.
+// Close gives the socket up. The process that has opened it goes on holding it.
 func (g *Given) Close() { g.file.Close() }
 
 // Serves reports whether it is the socket for an address: the same path, whatever leads to it, or port and host. An address for all hosts is served

@@ -227,9 +227,9 @@ func prepare(saved Saved, files map[string]*os.File, o Options, kinds []maker) (
 	return s, nil
 }
 
-// Begin has a prepared Set take over: from here on nobody else may decide about it. No connection is lost, and what is
+// Begin has a prepared Set take over: from here on no other process may decide about it. No connection is lost, and what is
 // steered by a program is until a new one has taken its place. What could not be adopted is made anew in its place, and
-// told: the workers that have what it replaces are to be replaced, since nobody reaches them. Seats are to be taken with
+// told: the workers that have what it replaces are to be replaced, since no connection reaches them. Seats are to be taken with
 // [Set.Keep].
 func (s *Set) Begin() []Mended {
 	s.mu.Lock()
@@ -312,7 +312,7 @@ func (saved Saved) isClosed(slot int, files map[string]*os.File) bool {
 	return false
 }
 
-// bare reports whether a Set was left without a board, which is no loss where there is no address.
+// bare reports whether a Set was left without a board, which does not matter where there is no address.
 func (saved Saved) bare() bool { return saved.Bare && len(saved.Addresses) == 0 }
 
 func (a SavedAddress) group() (*group, error) {
@@ -327,7 +327,7 @@ func (a SavedAddress) group() (*group, error) {
 	return g, nil
 }
 
-// adoptSocket is nil where the file is missing, or is no socket.
+// adoptSocket returns nil where the file is missing, or is not a socket.
 func adoptSocket(files map[string]*os.File, name string) (*os.File, error) {
 	f := files[name]
 	if f == nil || ipc.Control(f, isSocket) != nil {

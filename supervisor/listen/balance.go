@@ -13,7 +13,7 @@ import (
 // change costs a program.
 //
 // What a slot gets done between two looks is the measure of noise. At saturation that is many times what it has to do at any
-// moment: who is ahead then changes long before the next look, and to follow it leaves CPUs without work.
+// moment: the slot that is ahead then changes long before the next look, and to follow it leaves CPUs without work.
 type balance struct {
 	slots   []share
 	loads   []int
@@ -22,7 +22,7 @@ type balance struct {
 	out     time.Duration // or take their slot out
 	open    []int         // decided last; nil: all
 	weights []uint8       // of open; nil: all the same
-	calm    bool          // there is nothing to decide: all get connections, hardly anybody waits, and nobody has much more to do than others
+	calm    bool          // there is nothing to decide: all slots get connections, hardly any connection waits, and no slot has much more to do than others
 	next    struct {
 		open    []int
 		weights []uint8
@@ -67,12 +67,12 @@ func (b *balance) look(now time.Duration, tracks []track) (changed bool) {
 		}
 	}
 	if len(b.loads) > 0 {
-		// Of many slots there is always one that has nothing to do just now: that is no measure for the others.
+		// Compare with the lower quartile, not with the minimum: among many slots one is always idle.
 		slices.Sort(b.loads)
 		little := b.loads[(len(b.loads)-1)/4]
 		for i := range tracks {
 			if s, t := &b.slots[i], &tracks[i]; s.admitted {
-				// Whoever has just accepted as many as wait now only waits for its turn on a CPU.
+				// A worker that has just accepted as many as wait now only waits for its turn on a CPU.
 				s.weigh(now, s.load(), little, t.stands(now) >= b.doubt && t.last.queue > s.done)
 				b.calm = b.calm && t.last.queue <= s.done/4 && deserves(s.busy-s.done, little) == fullWeight
 			}

@@ -16,7 +16,7 @@
 // SO_REUSEPORT lets any process of the same user join a group and take a share of its connections in silence: a second
 // supervisor started by mistake would. So the first socket of an address claims it without SO_REUSEPORT, up to and
 // including listen, where the kernel checks once more, and only then opens it to the others. There is no moment between a
-// check and a use. Somebody who holds the address already is an [InUseError] that names the process.
+// check and a use. If a process holds the address already, the error is an [InUseError] that names it.
 //
 // # Steering
 //
@@ -47,7 +47,7 @@
 //   - shared: see below.
 //
 // A client under client-ip, and a connection under hash, belongs to a slot as long as that is open. When it is not, its
-// clients are spread over the others, and nobody else's move; they come back with it. A slot that is added takes its share from
+// clients are spread over the others, and the clients of other slots do not move; its own come back with it. A slot that is added takes its share from
 // all others.
 //
 // Why steering: SO_REUSEPORT alone hashes connections blindly. When one of four workers is stuck, a quarter of all clients wait for
@@ -71,7 +71,7 @@
 //
 // A kind that fails in the middle (its program is refused, a map is lost, a filter was put on the process) hands over to the
 // next, with all sockets and the open slots as they are. The old program picks until the new one has replaced it, so no
-// connection is refused or lost. Nobody gets an error; Steering's notes and a notice of [Fell] tell. A Set does not climb
+// connection is refused or lost. No call returns an error; Steering's notes and a notice of [Fell] tell. A Set does not climb
 // back.
 //
 // # Order
@@ -105,13 +105,13 @@
 //
 // # Given
 //
-// A socket that was opened by somebody else, as by systemd for socket activation ([TakeGiven], [Options.Given]), is served as
+// A socket that another process has opened, as systemd for socket activation ([TakeGiven], [Options.Given]), is served as
 // its owner has made it:
 //
 //   - With SO_REUSEPORT (ReusePort=true in the socket unit), and if this process is of the user who has opened it, it is slot
 //     0's socket, and the other slots' are opened beside it: everything above holds. As systemd is root, so has Tine to be.
-//   - Without it, or if it speaks Multipath TCP, it is one shared socket: all slots accept on it. It could be given the option afterwards, but whoever has
-//     opened the socket exclusively has not asked for others to join it; and with one socket no connection waits in a queue
+//   - Without it, or if it speaks Multipath TCP, it is one shared socket: all slots accept on it. It could be given the option afterwards, but a
+//     socket that was opened exclusively is not meant to be joined; and with one socket no connection waits in a queue
 //     that ends with Tine: what comes between its end and its next start waits in the socket that systemd holds. The price
 //     is steering, of which there is none.
 //

@@ -19,14 +19,14 @@ import (
 //
 //	sockets --> [ porch ] --> [ gate ] --> the runtime's poller
 //
-// The porch is an epoll descriptor with all sockets in it, which nobody waits on. The gate is another with nothing but the
+// The porch is an epoll descriptor with all sockets in it, which no thread waits on. The gate is another with nothing but the
 // porch in it. Armed, it reports connections, also those that wait already. Otherwise connections reach the porch
 // and nothing else: this process is not woken. One system call arms it, whatever the number of sockets. The gate waits in
 // the runtime's poller, so that no thread does.
 //
 // A report says no more than that there was a connection: a worker may have accepted it before anybody could look. And one
 // that a worker accepts at once may make no report: before the kernel reports an event it looks again, and finds an empty
-// queue. So the doorbell alone is good for connections that wait; whoever accepts the others tells of them, see call.
+// queue. So the doorbell alone is good for connections that wait; a worker that accepts one of the others tells of it, see call.
 type doorbell struct {
 	gate   *os.File
 	conn   syscall.RawConn
@@ -148,7 +148,7 @@ func (b *doorbell) set(armed bool) {
 // wait returns when a connection has arrived, if arm, or after a call or a nudge, or after d; 0 is without an end. When the
 // doorbell is armed quiet is asked whether all is still as it was when it was decided to wait; if not the wait ends at
 // once. So a connection that waits rings, one that was counted before makes a difference that quiet sees, and of one that is
-// counted after quiet was asked somebody calls. When wait has returned true for a connection that has arrived it is no
+// counted after quiet was asked the worker calls. When wait has returned true for a connection that has arrived it is no
 // longer armed. Only one goroutine may wait. The only error is os.ErrClosed.
 func (b *doorbell) wait(d time.Duration, arm bool, quiet func() bool) (rang bool, err error) {
 	var deadline time.Time
@@ -183,7 +183,7 @@ func (b *doorbell) rung(uintptr) bool {
 		if !b.arm {
 			return false
 		}
-		// What waits already makes no new report if the gate has made one before that nobody took.
+		// What waits already makes no new report if the gate has made one before that was not taken.
 		n, err := unix.EpollWait(b.gateFD, b.event[:], 0)
 		b.rang = err == nil && n > 0
 		if !b.rang {

@@ -91,7 +91,7 @@ func newEBPF(hot *os.File, board *ipc.Board, slots int, o Options) (steerer, err
 }
 
 // adoptEBPF makes one that goes on where an earlier master's programs steer by the same board. Each is in use until its
-// group has got the new one. It fails if the board's memory is no map.
+// group has got the new one. It fails if the board's memory is not a map.
 //
 // A socket can be in one map only, as long as that exists, and a program that is attached keeps its map: so the earlier
 // maps are used on, with what is in them.
@@ -295,8 +295,8 @@ func (e *reuseEBPF) join(group, slot int, socket *os.File) error {
 	return nil
 }
 
-// renew puts the slot's other socket into the map. The kernel has taken out the one that it replaces, unless somebody holds
-// that on, and it listens: as a worker does whose socket was not handed on.
+// renew puts the slot's other socket into the map. The kernel has taken out the one that it replaces, unless a
+// process holds that on, and it listens: as a worker does whose socket was not handed on.
 func (e *reuseEBPF) renew(group, slot int, socket *os.File) error {
 	g := e.groups[group]
 	if g == nil || e.joined[slot] == 0 {

@@ -116,7 +116,7 @@ func (g *group) closeSlot(slot int) {
 	if g.shared && slot > 0 {
 		return
 	}
-	// The file goes first: who connects meanwhile finds nothing rather than a socket that nobody serves.
+	// The file goes first: a client that connects meanwhile finds no file rather than a socket without a worker.
 	if g.address.Network == "unix" {
 		g.file.remove()
 	}

@@ -100,7 +100,7 @@ func (ep endpoint) conflicts(ip netip.Addr) bool {
 	return ep.ip.IsUnspecified() || ip.IsUnspecified() || ep.ip.WithZone("").Unmap() == ip.Unmap()
 }
 
-// processes finds who has one of the sockets open. complete is false if it ran out of time.
+// processes finds the processes that have one of the sockets open. complete is false if it ran out of time.
 func processes(inodes map[string]bool) (found []Holder, complete bool) {
 	if len(inodes) == 0 {
 		return nil, true

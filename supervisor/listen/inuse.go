@@ -20,7 +20,7 @@ type Holder struct {
 // String is "name (PID 4711)".
 func (h Holder) String() string { return fmt.Sprintf("%s (PID %d)", h.Name, h.PID) }
 
-// InUseError says that somebody listens on an address already, and who.
+// InUseError says that a process listens on an address already, and which.
 type InUseError struct {
 	Address string
 	Holders []Holder // by PID; empty if they cannot be seen from here
@@ -80,7 +80,7 @@ func InUse(err error, address string) error {
 	return fmt.Errorf("cannot listen on %s: %w", address, holdersOf(ep))
 }
 
-// inUse finds out who is in the way, if that is what err says.
+// inUse finds the process that is in the way, if err says that one is.
 func inUse(err error, ep endpoint) error {
 	if !errors.Is(err, unix.EADDRINUSE) {
 		return err

@@ -25,7 +25,7 @@ type Sight struct {
 func (s Sight) Same(o Sight) bool { return s.mark == o.mark && s.Why == o.Why && s.Lost == o.Lost }
 
 // Look says of each address whether a client would reach this Set, in the order of [Set.Addresses]. It makes no connection, so
-// that nobody is woken, counts or logs anything, whatever program serves:
+// that no worker is woken, counts or logs anything, whatever program serves:
 //
 //   - Of TCP the kernel is asked which socket it would give a connection from a client here to, by the very look-up that a
 //     client's first packet goes through (sock_diag), and whether an interface has the address.
@@ -66,7 +66,7 @@ type glance struct {
 	address Address
 	at      endpoint
 	file    socketFile      // of a Unix-domain address
-	given   bool            // by somebody else, who alone can make it again
+	given   bool            // by another process, which alone can make it again
 	deaf    bool            // none of the sockets listens
 	own     map[uint64]bool // of TCP: the cookies of the sockets; empty: they cannot be compared
 }
@@ -153,7 +153,7 @@ func (r *Renewal) Close() {
 	r.file.Close()
 }
 
-// Renew makes the socket again at an address that Look has found lost. A file there that nobody listens on is replaced; who
+// Renew makes the socket again at an address that Look has found lost. A file there that no process listens on is replaced; who
 // listens there is left alone, and is an [*InUseError]. The Set is as it was until the Renewal is installed. It may wait for a
 // disk, and holds no lock.
 func (s *Set) Renew(index int) (*Renewal, error) {

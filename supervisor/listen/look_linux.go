@@ -72,12 +72,12 @@ func whyNotHere(ep endpoint) string {
 	return ""
 }
 
-// callers are how many ports of a client are tried before it is believed that somebody else gets them all: in a group of
+// callers are how many ports of a client are tried before another process is taken to get them all: in a group of
 // sockets the kernel picks by the port.
 const callers = 8
 
-// lookUp says that a connection to an endpoint would be given to nobody, or to another socket than one of own. mark changes
-// with who it is; of what before was, nobody is searched for again.
+// lookUp says that a connection to an endpoint would be refused, or given to another socket than one of own. mark changes
+// with who it is; of what before was, the process is not searched for again.
 func (ep endpoint) lookUp(own map[uint64]bool, before Sight) (why, mark string) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
@@ -133,7 +133,7 @@ const (
 	noCookie = ^uint64(0)
 )
 
-// lookUp asks for the socket that a connection from a client would be given to: ENOENT, nobody's. The client is one on this
+// lookUp asks for the socket that a connection from a client would be given to: ENOENT, none. The client is one on this
 // machine with the given port.
 func lookUp(fd int, ip netip.Addr, port, client uint16) (*listener, error) {
 	var b [diagRequestSize]byte

@@ -94,7 +94,7 @@ func (s *Set) reopen(group, slot int) error {
 func (g *group) relisten(keepOut func() error) (f *os.File, err error) {
 	switch {
 	case g.address.Network == "unix":
-		g.file.remove() // nobody listens on it
+		g.file.remove() // no process listens on it
 		var file socketFile
 		if f, file, err = listenUnix(g.address); err == nil {
 			g.file = file
@@ -117,7 +117,7 @@ func (g *group) join(keepOut func() error) (*os.File, error) {
 }
 
 // hear takes off all sockets that listen no more, and says whether there are any. It comes before whatever else changes the order:
-// of those that were shut down meanwhile nobody has seen which was the first.
+// of those that were shut down meanwhile it is not known which was the first.
 func (g *group) hear() (lost bool) {
 	var deaf []int
 	for slot, f := range g.sockets {
@@ -140,12 +140,12 @@ func (s *Set) hear() {
 	}
 }
 
-// lostAtOnce is lost for several slots, in an order that nobody has seen.
+// lostAtOnce is lost for several slots, in an order that is not known.
 func (g *group) lostAtOnce(slots []int) {
 	at := func(slot int) int { return slices.Index(g.order, slot) }
 	slices.SortFunc(slots, func(a, b int) int { return at(b) - at(a) })
 	n := len(g.order)
-	for i, slot := range slots { // the last first: who is at the end moves nobody
+	for i, slot := range slots { // the last first: the one at the end moves no other
 		if len(slots) > 1 && at(slot) != n-1-i {
 			g.jumbled = true
 		}
@@ -159,7 +159,7 @@ func (g *group) lostAtOnce(slots []int) {
 }
 
 // freshen takes back what a worker may have done to a socket that the next one is about to get: a shorter queue, a mode in which
-// Accept waits for ever, a filter that lets nobody in.
+// Accept waits for ever, a filter that lets no connection in.
 func freshen(fd int) error {
 	if listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && listens == 0 || hungUp(fd) {
 		return ErrDeaf

@@ -13,7 +13,7 @@ import (
 
 // Place is what an address takes, whatever it is written like: two that are equal are the same. A Unix-domain one is a
 // name in a folder, by the folder's identity, so that a symlink or a bind mount on the way makes no other of it. Host names
-// are compared as they are, but for localhost; nobody is asked for them.
+// are compared as they are, but for localhost; no name server is asked for them.
 type Place struct {
 	file     string // of a Unix-domain address; empty for TCP
 	host     string // an IP address, a host name, or "" for all

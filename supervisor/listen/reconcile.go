@@ -2,7 +2,7 @@ package listen
 
 import "time"
 
-// ledger finds connections that the kernel has counted for a slot and that nobody will ever accept: handshakes that were
+// ledger finds connections that the kernel has counted for a slot and that no worker will ever accept: handshakes that were
 // not finished, or aborted. Each would weigh on the slot forever.
 //
 // What is missing (counted, but neither accepted nor in the queue) is leaked plus under way, and what is under way changes
@@ -40,7 +40,7 @@ func (l *ledger) look(at, missing int64) (correct int64) {
 	return correct
 }
 
-// flood notices that so many handshakes are unfinished that the kernel cannot tell from them who does not accept: each
+// flood notices that so many handshakes are unfinished that they do not show which slot does not accept: each
 // slot always has some, so each would be taken for stale, but the one that has accepted last. The load still tells.
 type flood struct {
 	until int64 // ns, of any monotonic clock

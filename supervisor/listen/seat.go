@@ -41,7 +41,7 @@ func (s *Set) NeedBoard() error {
 }
 
 // Seat gives a seat of a slot to a worker, not 0, that is about to be assigned to it: the seat's row begins anew. What an earlier
-// worker there held, and nobody vacated, is given back. Take the row's Stats first if they are to be carried on.
+// worker there held, and was not vacated, is given back. Take the row's Stats first if they are to be carried on.
 func (s *Set) Seat(slot, seat int, worker uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -20,7 +20,7 @@ type Set struct {
 	slots    int        // slots 0..slots-1 are open
 	admitted []int      // of these, those that may get new connections, ascending
 	closed   bool
-	seats    [ipc.MaxSlots][ipc.Seats]uint64 // the worker in each; 0: nobody
+	seats    [ipc.MaxSlots][ipc.Seats]uint64 // the worker in each; 0: none
 
 	steerer  steerer
 	kinds    []maker  // worse than the steerer's

@@ -29,8 +29,8 @@ type steerer interface {
 	close()
 }
 
-// guard is a steerer that can keep a socket out which joins a group: it is called before the socket of a slot beyond 0
-// listens. Without it the kind must leave a program attached that never picks sockets that have not joined.
+// guard is implemented by steerers that must act before a new socket listens: keepOut is called before the socket of a slot
+// beyond 0 does. A steerer without it keeps a program attached that never picks a socket that has not joined.
 type guard interface {
 	keepOut(group int) error
 }
@@ -40,7 +40,7 @@ type tabled interface {
 	tables() map[int]*os.File
 }
 
-// tables are those of the steerer. They stay its own.
+// tables returns the maps of the steerer, which owns them.
 func (s *Set) tables() map[int]*os.File {
 	if t, ok := s.steerer.(tabled); ok {
 		return t.tables()

@@ -13,8 +13,8 @@ import (
 	"github.com/tinehq/tine/ipc"
 )
 
-// claimTCP opens the first socket of an address. Up to and including listen it is without SO_REUSEPORT, so that nobody
-// can have the address too: bind refuses if somebody listens, and if two claim it at the same moment, the second listen
+// claimTCP opens the first socket of an address. Up to and including listen it is without SO_REUSEPORT, so that no
+// other process can have the address too: bind refuses if one listens, and if two claim it at the same moment, the second listen
 // refuses. With grouped, others may join it afterwards.
 func claimTCP(ep endpoint, grouped bool) (*os.File, endpoint, error) {
 	f, err := tcpSocket(ep)

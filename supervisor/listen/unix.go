@@ -58,7 +58,7 @@ func listenUnix(a Address) (_ *os.File, _ socketFile, err error) {
 			return err
 		}
 		file = identify(path)
-		// Nobody can connect before listen, so nobody can under a mode that is too wide.
+		// No client can connect before listen, so none can under a mode that is too wide.
 		if err := a.own(path); err != nil {
 			return err
 		}
@@ -91,7 +91,7 @@ func (a Address) own(path string) error {
 	return f.chmod(a.mode())
 }
 
-// removeDead removes the file of a socket that nobody listens on. Everything else stays and is an error.
+// removeDead removes the file of a socket that no process listens on. Everything else stays and is an error.
 func removeDead(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -112,7 +112,7 @@ func removeDead(path string) error {
 	if errors.Is(err, unix.ECONNREFUSED) {
 		return os.Remove(path)
 	}
-	// Connected, or the queue is full (EAGAIN), or it is not ours to connect to (EACCES): somebody is there.
+	// Connected, or the queue is full (EAGAIN), or it is not ours to connect to (EACCES): a process listens.
 	used := holdersOfPath(path) // by name: also those whose socket was there before
 	if err == nil {
 		h, ok := answers(f)
@@ -165,7 +165,7 @@ func identify(path string) socketFile {
 	return socketFile{path: path, dev: uint64(st.Dev), ino: st.Ino}
 }
 
-// remove removes the file unless it has become somebody else's.
+// remove removes the file unless it has become another socket's.
 func (f socketFile) remove() {
 	if f.path != "" && identify(f.path) == f {
 		os.Remove(f.path)

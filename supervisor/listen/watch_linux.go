@@ -344,7 +344,7 @@ func (w *watcher) patience(flood bool) {
 }
 
 // sit fills in whose seat it is, and what that worker says of itself. Rows of empty seats are left alone: they take no
-// memory as long as nobody reads them.
+// memory as long as they are not read.
 func (w *watcher) sit(slot, seat int, v *seatView) {
 	if v.worker = w.set.seats[slot][seat]; v.worker == 0 {
 		return
@@ -390,7 +390,7 @@ func (e *eye) count(v *view) {
 	v.seats[0].accepted -= uint64(e.fixed)
 }
 
-// beat adds a Pulse if one is due. It answers whether there will be more because somebody is busy, and whether one is still
+// beat adds a Pulse if one is due. It reports whether there will be more because a slot is busy, and whether one is still
 // owed for what has moved since the last.
 func (w *watcher) beat(at int64, c circumstances) (busy, owed bool) {
 	if c.pulse <= 0 {

@@ -10,7 +10,7 @@ import (
 const (
 	// stallAfter is how long a queue may stand still, or a heartbeat be missing, before the slot is stalled.
 	stallAfter = time.Second
-	// stallAgain is when a stall is told once more: somebody may not have listened, since the worker was still starting.
+	// stallAgain is when a stall is told once more: the listener may have ignored it, since the worker was still starting.
 	stallAgain = 5 * time.Second
 )
 
@@ -18,16 +18,16 @@ const (
 //
 // It is stalled when connections wait and none was accepted for stallAfter, or when the worker that came last has
 // connections open and no heartbeat for as long. (In a surge the other one drains, or is about to; how long it may take
-// is bounded elsewhere.) Only an admitted slot becomes stalled: from the others nobody expects anything.
+// is bounded elsewhere.) Only an admitted slot becomes stalled: nothing is expected of the others.
 //
-// It has resumed when neither holds any more. But a stall is of the workers that were there: that a further one serves
-// in their slot is no sign that they do.
+// It has resumed when neither holds any more. A stall ends only when the workers that were stalled make progress: progress of a
+// worker that joined the slot later does not count.
 type stall struct {
 	seats  [ipc.Seats]beat
 	newest int // the seat that was taken last
 
 	on       bool
-	pinned   [ipc.Seats]seatView // who is stalled, as they were
+	pinned   [ipc.Seats]seatView // of the workers that are stalled, as they were
 	byQueue  bool
 	beatless int // the seat without a heartbeat, -1: none
 	told     time.Duration
@@ -111,7 +111,7 @@ func (s *stall) look(now time.Duration, t *track, shared standing) verdict {
 	return verdict{}
 }
 
-// listen follows the seats' heartbeats. The values are only compared with one another: a clock is nobody's but its own.
+// listen follows the seats' heartbeats. The values are only compared with one another: each process has a clock of its own.
 func (s *stall) listen(now time.Duration, v *view) {
 	taken := -1
 	for i := range v.seats {

@@ -17,7 +17,7 @@ type view struct {
 }
 
 type seatView struct {
-	worker    uint64 // whose seat it is; 0: nobody's
+	worker    uint64 // whose seat it is; 0: it is free
 	accepted  uint64 // connections
 	held      int64  // weight of those that are open
 	heartbeat int64
@@ -97,7 +97,7 @@ func (t *track) stands(now time.Duration) time.Duration {
 }
 
 // runClock measures time in which the watcher has really run. When it was stopped, frozen or starved of CPU, the workers
-// may have been too: what they did not do meanwhile is no fault of theirs. So of a sleep that took much longer than
+// may have been too: what they did not do meanwhile does not count. So of a sleep that took much longer than
 // asked for, only what was asked for counts.
 type runClock struct {
 	now  time.Duration
