@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"strconv"
@@ -63,7 +64,7 @@ type Client struct {
 // it is first asked something.
 func NewClient(path string) *Client {
 	return &Client{path: path, http: &http.Client{Transport: &http.Transport{
-		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, path) },
+		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return dialWatched(ctx, path) },
 		DisableCompression: true,
 		MaxIdleConns:       4,
 		IdleConnTimeout:    30 * time.Second,
@@ -302,14 +303,6 @@ func cut(ctx context.Context, err error) error {
 	return err
 }
 
-// hungUp says whether err is a connection's that the other side has ended.
-func hungUp(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
-		// Before the request was written net/http gives an error that only its text tells.
-		err != nil && strings.Contains(err.Error(), "server closed idle connection")
-}
-
 // Cache tells of all cached values.
 func (c *Client) Cache(ctx context.Context) (st CacheStatus, err error) {
 	return st, c.json(ctx, http.MethodGet, "/v1/cache", nil, nil, &st)
@@ -460,14 +453,17 @@ func (c *Client) doOnce(ctx context.Context, method, path string, query url.Valu
 	if accept != "" {
 		req.Header.Set("Accept", accept)
 	}
-	res, err := c.http.Do(req)
+	var used *watchedConn
+	res, err := c.http.Do(req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(i httptrace.GotConnInfo) { used, _ = i.Conn.(*watchedConn) },
+	})))
 	if err != nil {
 		var wrapped *url.Error // says the address again, which means nothing on a socket
 		if errors.As(err, &wrapped) {
 			err = wrapped.Err
 		}
-		if err = cut(ctx, err); hungUp(err) {
-			err = fmt.Errorf("the master at %s hung up: it has ended, or it has too many connections: %w", c.path, err)
+		if err = cut(ctx, err); ctx.Err() == nil && used.hungUp() {
+			err = &hungUpError{c.path, err}
 		}
 		return nil, err
 	}

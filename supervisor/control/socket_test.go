@@ -1,10 +1,13 @@
 package control
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -129,6 +132,39 @@ func TestHungUp(t *testing.T) {
 	c := NewClient(path)
 	defer func() { c.Close(); l.Close(); <-ended }()
 	if _, err := c.Status(boundedContext(t)); err == nil || !strings.Contains(err.Error(), "the master at "+path+" hung up") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestHungUpWhileIdle: a master ends the connection after an answer. An order on it, or on the next one, is cut: it may have been
+// begun.
+func TestHungUpWhileIdle(t *testing.T) {
+	path := filepath.Join(folder(t), "web.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for first := true; ; first = false {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil && first {
+				io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+			}
+			conn.Close()
+		}
+	}()
+	c := NewClient(path)
+	defer func() { c.Close(); l.Close(); <-ended }()
+	if _, err := c.Status(boundedContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	var cut *CutError
+	if err := c.Do(boundedContext(t), Order{Verb: VerbReload, App: "web"}, nil); !errors.As(err, &cut) {
 		t.Errorf("got %v", err)
 	}
 }
