@@ -148,7 +148,7 @@ func (b *Board) mapFiles(hot, rows *os.File) (err error) {
 	return nil
 }
 
-// Files are the files of the two memories, which AdoptBoard takes. They stay the board's; nil in who has opened it.
+// Files are the files of the two memories, which AdoptBoard takes. They stay the board's; nil in a process that has opened it.
 func (b *Board) Files() (hot, rows *os.File) { return b.hotFile, b.rowsFile }
 
 // Share returns duplicates of the files of the two memories, for Assign. They are the caller's. Only the process that made
@@ -195,7 +195,7 @@ func (b *Board) table() *[TableSize]uint16 {
 }
 
 // Close unmaps the memory, for this process only, and closes the files. Nothing that the accessors returned may be used any
-// more, so the caller first ends whoever does: a use after it kills the process. Calling it again does nothing.
+// more, so the caller first ends all that does: a use after it kills the process. Calling it again does nothing.
 func (b *Board) Close() error {
 	var errs []error
 	for _, m := range []*[]byte{&b.hot, &b.rows} {

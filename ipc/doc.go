@@ -108,7 +108,7 @@
 //
 // Changes from the master have id 0. A set or delete from a worker has epoch 0 and an id, and is answered by a reply; the change
 // itself comes back to it like to all others. Each side numbers what it asks for itself, from 1, so the same id may be in use
-// in both directions. A reply with an id that nobody waits for (any more) is ignored.
+// in both directions. A reply with an id that no caller waits for (any more) is ignored.
 //
 // The answer to drain: with handover a successor accepts on the same sockets, so stop accepting at once. Without, go on
 // accepting until no connection is left, at most for delay_ns (with linger for all of it), and then until accept finds

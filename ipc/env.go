@@ -15,7 +15,7 @@ import (
 //
 // The variable is removed from the environment in any case, so that children of the worker do not take the channel for
 // theirs, and the descriptor is closed on exec. A descriptor that is not a connected Unix stream socket is left alone: it
-// belongs to somebody else.
+// belongs to another program.
 func FromEnv() (*Conn, error) {
 	f, err := inherited(EnvChannel, "channel")
 	if f == nil || err != nil {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Lifeline is the masters' end of what ties a worker to whoever is its master. Over it a worker gets a new channel from
+// Lifeline is the masters' end of what ties a worker to its present master. Over it a worker gets a new channel from
 // each master that takes over:
 //
 //	master 1 ══ channel ══════════ worker      what is on a channel may end in mid-frame when its master is killed,
@@ -135,7 +135,7 @@ func RenewalsFromEnv() (*Renewals, error) {
 	return &Renewals{sock: sock, close: sync.OnceValue(sock.Close)}, nil
 }
 
-// Next waits for the next channel. io.EOF says that there will be none, since nobody holds the other end any more. One
+// Next waits for the next channel. io.EOF says that there will be none, since no process holds the other end any more. One
 // goroutine may call it, while any calls Close.
 func (r *Renewals) Next() (*Conn, error) {
 	var b [1]byte

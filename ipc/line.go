@@ -19,7 +19,7 @@ const FlagClosed = 1
 // A worker adds to Released of its seat: Busy when a connection becomes idle, -Busy when it is busy again, 1 when it is closed and
 // Busy too if it was busy. The master adds to both arrays for connections that their worker can no longer give back.
 //
-// Workers write lines too, so nobody may trust a value: what is computed of them can be anything, also negative.
+// Workers write lines too, so a value must not be trusted: what is computed of them can be anything, also negative.
 type Line struct {
 	Assigned   atomic.Uint64        // kernel, steering by eBPF only: connections steered here (SYNs)
 	Accepted   [Seats]atomic.Uint64 // workers, by seat: connections accepted

@@ -16,7 +16,7 @@ import (
 // Payload is an immutable byte string that is shared by counting references.
 //
 // Up to HeapMax bytes it lives on the heap. A larger one is a sealed memory file, so that one copy serves all
-// processes; it is mapped read-only when somebody first asks for its bytes, and unmapped and closed when the last
+// processes; it is mapped read-only when its bytes are first asked for, and unmapped and closed when the last
 // reference is released. Use after that is a mistake in the program and panics.
 //
 // A Payload starts with one reference. All methods may be called at the same time from several goroutines, as long as each
@@ -41,7 +41,7 @@ type segment struct {
 	fd   int
 	n    int
 	mu   sync.Mutex
-	file *os.File // that has fd, once somebody asked for it or gave it; closes it
+	file *os.File // that has fd, once it was asked for or given; closes it
 	view []byte
 	err  error
 }
@@ -139,7 +139,7 @@ func newSegmentPayload(fd, n int, sum *digest) *Payload {
 // Len is the length in bytes.
 func (p *Payload) Len() int { return p.n }
 
-// Bytes returns the content, which nobody may change. It is valid until the caller's reference is released: reading it
+// Bytes returns the content, which must not be changed. It is valid until the caller's reference is released: reading it
 // later is reading unmapped memory.
 func (p *Payload) Bytes() ([]byte, error) {
 	p.mustLive()

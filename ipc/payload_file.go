@@ -22,8 +22,8 @@ func (p *Payload) File() *os.File {
 }
 
 // PayloadFromFile makes a payload of a memory file of n bytes, 1 to MaxPayload. It takes over f, and closes it if it fails: when f
-// has another size, is not sealed so that nobody can change it, or is no memory file at all. On systems without such files it
-// cannot tell, and trusts whoever has the file.
+// has another size, is not sealed against changes, or is not a memory file. On systems without such files it
+// cannot tell, and trusts the processes that have the file.
 //
 // The content is not read: what was in it is its maker's affair. See [Payload.Prepare].
 func PayloadFromFile(f *os.File, n int64) (*Payload, error) {

@@ -43,7 +43,7 @@ func verifySegment(fd int, n int64) error {
 }
 
 // mapFlags of a segment of n bytes. A small one is mapped with all its pages at once: each fault would cost more than
-// the page. Private, because kernels before 6.7 refuse a shared mapping of a write-sealed file; pages that nobody writes
+// the page. Private, because kernels before 6.7 refuse a shared mapping of a write-sealed file; pages that are not written
 // are shared all the same.
 func mapFlags(n int) int {
 	if n <= populateMax {

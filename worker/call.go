@@ -72,7 +72,7 @@ func (c *calls) add(build func(id uint64) ipc.Frame) (uint64, *waiter, error) {
 	return c.last, w, nil
 }
 
-// remove answers the waiter only if nobody has removed it before.
+// remove answers the waiter only if it was not removed before.
 func (c *calls) remove(id uint64) *waiter {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -91,7 +91,7 @@ func (c *calls) take(id uint64) *waiter {
 	return w
 }
 
-// answer takes over the reply's reference. A reply that nobody waits for any more is dropped.
+// answer takes over the reply's reference. A reply that no caller waits for any more is dropped.
 func (c *calls) answer(f ipc.Reply) {
 	if w := c.remove(f.ID); w != nil {
 		a := answer{}

@@ -51,7 +51,7 @@
 // connections are waited for like any other; what outlives its handler belongs into [Worker.OnDrain]. A second signal
 // cuts at once, and ends the process within a second.
 //
-// A worker that gets SIGTERM from somebody else than its master tells the master first, which replaces it at once;
+// A worker that gets SIGTERM from another process than its master tells the master first, which replaces it at once;
 // [Worker.Leave] does the same by hand.
 //
 // # The scoreboard

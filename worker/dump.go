@@ -25,7 +25,7 @@ func (w *Worker) dump(f call) {
 	}
 	go func() {
 		b := stacks(maxDump)
-		w.dumping.Store(false) // who has this answer may ask again
+		w.dumping.Store(false) // a caller that has this answer may ask again
 		w.reply(f, func() (any, error) { return b, nil })
 	}()
 }

@@ -82,7 +82,7 @@ func (w *Worker) listenAlone() {
 
 // Listeners returns the sockets to accept connections from, in the order of the app's addresses. It waits until the
 // master has assigned a slot, which for a standby may be long after the start: whatever takes time is best done before.
-// Whoever accepts from them himself finishes his connections in [Worker.OnDrain]; the worker closes the listeners when
+// A program that accepts from them itself finishes its connections in [Worker.OnDrain]; the worker closes the listeners when
 // it is time to stop accepting.
 //
 // Under a master the listeners and their connections count on the scoreboard. They have the methods of *net.TCPListener

@@ -28,7 +28,7 @@ func (l *tcpListener) Accept() (net.Conn, error) {
 	return &tcpConn{TCPConn: c, held: held{tally: l.tally}}, nil
 }
 
-// AcceptTCP returns a connection that nobody can follow: it counts as accepted, and weighs nothing.
+// AcceptTCP returns a connection that is not followed: it counts as accepted, and weighs nothing.
 func (l *tcpListener) AcceptTCP() (*net.TCPConn, error) {
 	c, err := l.TCPListener.AcceptTCP()
 	if err == nil {

@@ -153,7 +153,7 @@ func (m *mail) reply(masterNo uint64, f ipc.Reply) error {
 }
 
 // bye writes all there is, f last, and closes the channel. Without a master it waits for one, for at most d in all: one
-// who is not told that this worker goes on purpose would take it for finished.
+// a master that is not told that this worker goes on purpose would take it for finished.
 func (m *mail) bye(f ipc.Bye, d time.Duration) {
 	late := time.NewTimer(d)
 	defer late.Stop()
@@ -172,7 +172,7 @@ func (m *mail) bye(f ipc.Bye, d time.Duration) {
 				return
 			}
 			m.mu.Lock()
-			if m.box == box { // nobody has seen yet that it is broken
+			if m.box == box { // it has not been noticed yet that it is broken
 				m.box, m.opened = nil, make(chan struct{})
 			}
 			opened = m.opened

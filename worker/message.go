@@ -31,7 +31,7 @@ func (w *Worker) Send(topic string, v any) error {
 }
 
 // OnMessage has fn called with every message from the master, in order. Register before Serve: messages that come when
-// nobody is registered are dropped.
+// no handler is registered are dropped.
 func (w *Worker) OnMessage(fn func(Message)) { w.handlers.onMessage(fn) }
 
 func (w *Worker) received(f ipc.Message) {

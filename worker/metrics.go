@@ -36,7 +36,7 @@ func (w *Worker) metrics(f call) {
 	}
 	go func() {
 		b, err := gatherSafely(gather)
-		w.gathering.Store(false) // who has this answer may ask again
+		w.gathering.Store(false) // a caller that has this answer may ask again
 		w.reply(f, func() (any, error) { return b, err })
 	}()
 }

@@ -50,7 +50,7 @@ func (w *Worker) profile(f call) {
 	}
 	go func() {
 		b, err := w.profiled(q)
-		w.profiling.Store(false) // who has this answer may ask again
+		w.profiling.Store(false) // a caller that has this answer may ask again
 		w.reply(f, func() (any, error) { return b, err })
 	}()
 }
@@ -107,8 +107,8 @@ func (w *Worker) profiled(q profileRequest) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// measure turns a profile on for a while that is off unless the program wants it. Of the rate of blocks, the runtime does
-// not tell what it is: a program that has seen some is taken as one that has set it.
+// measure turns a profile on for a while that is off unless the program wants it. The runtime has no
+// getter for the block-profile rate: if the profile already has samples, the program is taken to have set the rate.
 func (w *Worker) measure(kind string, seen bool, took time.Duration) {
 	switch {
 	case kind == "block":

@@ -20,7 +20,7 @@ func readable(ln net.Listener) bool {
 		return false
 	}
 	ready := false
-	// An error means that ln is closed: nobody will accept from it any more.
+	// An error means that ln is closed: no more is accepted from it.
 	_ = rc.Control(func(fd uintptr) {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		n, err := unix.Poll(fds, 0)

@@ -50,7 +50,7 @@ func (l *lifeline) run() {
 		}
 		l.mu.Unlock()
 		if err == nil {
-			old.Close() // whoever reads it comes for the next one
+			old.Close() // its reader comes for the next one
 		}
 		select {
 		case l.changed <- struct{}{}:
@@ -108,7 +108,7 @@ func (l *lifeline) superseded() bool {
 // before that is read, or there is none until this process has ended, the next master would take it for finished without the note.
 func (w *Worker) leaves() {
 	if w.link != nil && w.link.lifeline != nil {
-		_ = w.link.lifeline.renewals.Leave() // nobody is there: nobody will judge
+		_ = w.link.lifeline.renewals.Leave() // no master is there: none judges the exit
 	}
 }
 
@@ -147,7 +147,7 @@ func (l *link) renew(cause error) bool {
 			if errors.Is(err, io.EOF) {
 				err = cause
 			}
-			if l.complete { // else there is nobody yet whom it could be said to
+			if l.complete { // else there is no master yet that it could be said to
 				w.lost(err)
 			}
 		}

@@ -16,7 +16,7 @@ const exitGrace = time.Second
 // that the master ordered asks for what is being done already; the second, or one when the time is up, cuts it short.
 //
 // To ask for them takes the runtime up to a millisecond, which a worker that replaces a dead one does not have. Under a
-// master it is done beside the rest of the start, and before the worker says ready; alone nobody says when it is.
+// master it is done beside the rest of the start, and before the worker says ready; a worker that stands alone waits for it.
 func (w *Worker) watchSignals() {
 	listening := make(chan struct{})
 	w.signals = listening
@@ -43,7 +43,7 @@ func (w *Worker) askForSignals(ch chan<- os.Signal) {
 	signal.Notify(ch, syscall.SIGTERM, syscall.SIGINT)
 	if w.attached {
 		// The master reads what this process prints. Go ends a program that prints to a pipe without a reader unless
-		// somebody asked for SIGPIPE, and a worker has to survive its master, to its own last line. (To ignore the
+		// the program asks for SIGPIPE, and a worker has to survive its master, to its own last line. (To ignore the
 		// signal instead would be inherited by children.)
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	}
@@ -84,7 +84,7 @@ func (w *Worker) Leave(reason string) {
 	default:
 	}
 	if handover {
-		_ = w.send(ipc.Bye{Reason: reason}) // so that the replacement starts at once; without a master nobody needs it
+		_ = w.send(ipc.Bye{Reason: reason}) // so that the replacement starts at once; without a master it is not needed
 	}
 	w.drain.begin(w, w.drain.usual(reason, handover))
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/tinehq/tine/ipc"
 )
 
-// store holds the newest raw form of every cached value and the list of those that somebody has yet to be told of.
+// store holds the newest raw form of every cached value and the list of those that readers and watchers have yet to be told of.
 //
 // Two locks: mu is held for a few instructions only, so that the channel's reader never waits; applying is held while
 // values are decoded, which runs code of the user. A change that comes while an older one of the same key waits takes
@@ -127,7 +127,7 @@ func (s *store) restart(epoch uint64) {
 	s.poke()
 }
 
-// confirm is set for a value of a snapshot, which may be the one that is here already: nobody is told of it again then.
+// confirm is set for a value of a snapshot, which may be the one that is here already: then it is not told again.
 func (s *store) confirm(key string, epoch uint64, changed time.Time, p *ipc.Payload) {
 	s.mu.Lock()
 	now := entry{}

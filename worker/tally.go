@@ -10,7 +10,7 @@ import (
 	"github.com/tinehq/tine/ipc"
 )
 
-// tally is where the worker writes what it does: its line and its row on the app's scoreboard. Nobody else writes the
+// tally is where the worker writes what it does: its line and its row on the app's scoreboard. No other process writes the
 // fields that it writes, and the master and the kernel read them at any time, also after the process has died. The
 // memory stays mapped as long as the process lives: a connection may outlast the drain, and the master.
 //
@@ -141,7 +141,7 @@ func (t *tally) rest() bool {
 	return true
 }
 
-// beat runs as long as connections are open, so that a worker at rest wakes nobody.
+// beat runs as long as connections are open, so that a worker at rest wakes no process.
 func (t *tally) beat(last int64) {
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()

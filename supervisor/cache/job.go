@@ -118,7 +118,7 @@ func (r *runner) round(ctx context.Context) {
 	}
 	switch {
 	case ctx.Err() != nil:
-		// Nobody waits for a result any more.
+		// No caller waits for a result any more.
 		if r.out == nil {
 			f.discard()
 		}

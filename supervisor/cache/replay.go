@@ -9,7 +9,7 @@ import (
 )
 
 // Replay fills an empty store with what a Journal had: its values with their epochs, and the epoch of the whole set, from
-// which the next change goes on. When the values were last confirmed nobody has kept, so each is taken for as old as
+// which the next change goes on. When the values were last confirmed is not kept, so each is taken for as old as
 // its change; and never for younger than now.
 //
 // open returns the payload of an Entry with a File, of FileSize bytes, and gives its reference away. What cannot be had is left out

@@ -162,7 +162,7 @@ type untilDeadline struct {
 	late *int // bytes that were read after the deadline
 }
 
-// maxLate bounds these: whoever still writes then may never stop. No pipe holds more without privilege.
+// maxLate bounds these: a process that still writes then may never stop. No pipe holds more without privilege.
 const maxLate = 1 << 20
 
 func readToDeadline(f *os.File) io.Reader { return untilDeadline{f, new(int)} }

@@ -14,7 +14,7 @@ type Store struct {
 	epoch  uint64
 	values map[string]*value
 	mapped int         // values that have a memory file
-	shared *ipc.Values // all of them at this epoch; nil: nobody has asked since the last change
+	shared *ipc.Values // all of them at this epoch; nil: not made since the last change
 
 	known   Known               // what was told of them last
 	touched map[string]struct{} // keys of which that has changed since
@@ -39,7 +39,7 @@ type Change struct {
 	At      time.Time
 }
 
-// Frame returns the frame that tells a worker, with a reference of its own to the payload for whoever gets it.
+// Frame returns the frame that tells a worker, with a reference to the payload of its own, which is the receiver's.
 func (c Change) Frame() ipc.Frame {
 	if c.Payload == nil {
 		return ipc.Delete{Epoch: c.Epoch, Key: c.Key}

@@ -62,7 +62,7 @@ func (c *Clock) Due(now time.Time) bool {
 	return true
 }
 
-// Wait is how long until it is due by a clock that nobody sets; most bounds it, also where it never is.
+// Wait is how long until it is due by a clock that is not set; most bounds it, also where it never is.
 func (c *Clock) Wait(now time.Time, most time.Duration) time.Duration {
 	if c.next.IsZero() {
 		return most

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// ErrNone says that nobody holds a claim.
+// ErrNone says that no process holds the claim.
 var ErrNone = errors.New("no master has this name")
 
 // ErrSilent says that a holder of this user did not answer in time: it is stopped or hangs, or the claim is in the store of a
@@ -42,7 +42,7 @@ func inBrackets(pid int) string {
 
 func (e *TakenError) Unwrap() error { return e.Err }
 
-// StrangerError says that another user holds a claim that is not his. Nothing that he says is believed.
+// StrangerError says that a process of another user holds a claim of this user. Nothing that it says is believed.
 type StrangerError struct {
 	Address  string
 	UID, PID int // PID 0: it is not known
@@ -86,7 +86,7 @@ func (c *Claim) File() *os.File {
 	return c.file
 }
 
-// Found is a claim that somebody holds, and what he said.
+// Found is a claim that a process holds, and what it says of itself.
 type Found struct {
 	About
 	Address string

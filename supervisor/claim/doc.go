@@ -25,7 +25,7 @@
 //
 // Anybody in the network namespace can bind a name and connect to it. So a client looks at the uid of the listener (SO_PEERCRED): only the
 // user himself and root are believed, and a name that a stranger holds is a [StrangerError], with which a master runs on
-// without a claim. Where his queue is full, so that nobody can connect to him, the kernel's table of sockets says whose it is.
+// without a claim. Where its queue is full, so that a connection is refused, the kernel's table of sockets says whose it is.
 // The holder looks at the uid of the client, and tells a stranger nothing.
 //
 // # Elsewhere: a locked file

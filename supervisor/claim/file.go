@@ -116,7 +116,7 @@ func findFiles(ctx context.Context, dir string) (all []Found) {
 	return all
 }
 
-// ownFolder makes dir, 0700, or checks that it is a folder that nobody but this user can change.
+// ownFolder makes dir, 0700, or checks that it is a folder that only this user can change.
 func ownFolder(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err

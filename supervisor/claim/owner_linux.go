@@ -17,8 +17,8 @@ const (
 	diagListen       = 10       // TCP_LISTEN
 )
 
-// listenerOf is the user who listens at an abstract address, for when a connection is not to be had and so tells nothing. ok is
-// false where nobody does, or the kernel does not tell.
+// listenerOf returns the user whose process listens at an abstract address, for when a connection is refused and so tells
+// nothing. ok is false where none listens, or the kernel does not tell.
 func listenerOf(address string) (uid int, ok bool) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {

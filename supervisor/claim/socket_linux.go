@@ -45,7 +45,7 @@ var mounts = sync.OnceValue(func() string {
 })
 
 // Take makes this process the holder of the claim of a name. A *[TakenError] says which master has it, a *[StrangerError]
-// that somebody else keeps it from this user. It takes at most some seconds.
+// that another process keeps it from this user. It takes at most some seconds.
 func Take(ctx context.Context, name string) (*Claim, error) {
 	address := Address(name)
 	for n := 1; ; n++ {
@@ -210,7 +210,7 @@ func askOnce(ctx context.Context, address string) (About, error) {
 		return About{}, ErrNone
 	case err != nil && ctx.Err() != nil:
 		return About{}, ErrSilent
-	case errors.Is(err, syscall.EAGAIN): // its queue is full, as a stranger may keep his own
+	case errors.Is(err, syscall.EAGAIN): // its queue is full, as a stranger may keep its own
 		if uid, ok := listenerOf(address); ok && uid != 0 && uid != os.Geteuid() {
 			return About{}, &StrangerError{Address: address, UID: uid}
 		}

@@ -146,7 +146,7 @@ func (s *socket) receive() (p packet, err error) {
 	return p, nil
 }
 
-// drain drops what nobody has read.
+// drain drops the packets that were not read.
 func (s *socket) drain() {
 	_ = s.conn.SetReadDeadline(time.Now().Add(time.Millisecond))
 	defer s.conn.SetReadDeadline(time.Time{})

@@ -42,7 +42,7 @@ func Adopted(cfg Config, found []Found, reason string) Saved {
 	for _, f := range found {
 		w := SavedWorker{ID: f.ID, PID: f.PID, State: StateReady, WasReady: true}
 		saved.FirstID, saved.NextID = min(saved.FirstID, f.ID), max(saved.NextID, f.ID+1)
-		s := &saved.Standbys // where nobody is ready, so that Restore refuses it
+		s := &saved.Standbys // where no worker may be ready, so that Restore refuses it
 		if f.Slot >= 0 && f.Slot < len(saved.Slots) {
 			s = &saved.Slots[f.Slot]
 			s.Filled = true

@@ -50,7 +50,7 @@ type (
 	OpenSlot struct{ Slot int }
 	// Steer lets only these slots get new connections, in ascending order: those that are wanted and have a ready worker
 	// that is not stalled; if there is none, those with a ready worker; if none either, all that are wanted; and all that are held
-	// if that is none too. Empty when the app is scaled to nothing. At most one in a Step, before its Drains, and none in a stop: all go, so nobody is better.
+	// if that is none too. Empty when the app is scaled to nothing. At most one in a Step, before its Drains, and none in a stop: all go, so none is better.
 	// Of several Steps' orders only the last matters, but it must be carried out before a Drain that follows it.
 	Steer struct{ Slots []int }
 	// RetireSlot closes the sockets of the last slot, which no worker uses any more. One that was told to Linger
@@ -96,7 +96,7 @@ const (
 	CodeGaveUp  = 70
 )
 
-// CodeUnknown is that of an Exited which nobody has seen the status of.
+// CodeUnknown is the code of an Exited whose status is not known.
 const CodeUnknown = -1
 
 func (Spawn) effect()      {}

@@ -6,7 +6,7 @@ import "time"
 // shown to people and never used to match.
 type WorkerID uint64
 
-// An Event is a fact that the shell observed, or a command that somebody gave it.
+// An Event is a fact that the shell observed, or a command that was given.
 //
 // The facts of one worker arrive in order: Spawned, Parked, Ready, Exited, or SpawnFailed alone. Parked, Ready, Leaving,
 // Stalled, Resumed and Recycle come from the worker's channel or from watching it, and may also be late, after the worker was
@@ -44,7 +44,7 @@ type (
 	}
 	// Exited: the process runs nothing any more: it has ended and is reaped, or SIGKILL has ended it and the system is about to
 	// take apart what is left. Signal is 0 if it ended by itself; SignalName is what people call it, for reasons, which name
-	// its number if there is none. Code is CodeUnknown if nobody can say how it ended: that is a failure.
+	// its number if there is none. Code is CodeUnknown if it is not known how it ended: that is a failure.
 	Exited struct {
 		ID           WorkerID
 		Code, Signal int
@@ -89,7 +89,7 @@ type (
 	// Reconfigure replaces the configuration, but for FirstID, FirstGeneration and Seed. Waits that already run keep their length; MaxAge
 	// and StallTimeout, which are no waits for an answer, count anew for those who are ready.
 	Reconfigure struct{ Config Config }
-	// Hurry says that somebody will end the app from outside, Within from now: a stop that is under way, or begins later, is over
+	// Hurry says that the app will be ended from outside, Within from now: a stop that is under way, or begins later, is over
 	// before, as far as Config.Within can bring that about. Of several the earliest counts. Nothing else is any faster for it.
 	Hurry struct{ Within time.Duration }
 	// Stop drains and ends everything. A second one is Kill. Reason is what the records say of it; empty: stop.
@@ -100,7 +100,7 @@ type (
 	Tick struct{}
 )
 
-// commands: somebody wants it; it is no fact about a worker.
+// commands: what is wanted, not a fact about a worker.
 func commands(ev Event) bool {
 	switch ev.(type) {
 	case Start, Scale, Roll, Hold, Release, Reconfigure, Hurry, Stop, Kill:

@@ -18,8 +18,8 @@ func (p *Pool) spawned(ev Spawned) {
 	}
 	switch w.state {
 	case StateStarting, StateKilling, StateGone:
-		// Where it is unwanted by now, even abandoned, there is at last somebody to send the signal to that it is owed:
-		// else its process would run on with nobody knowing.
+		// Where it is unwanted by now, even abandoned, there is at last a process to send the signal to that it is owed:
+		// else that process would run on unknown.
 		w.pid = ev.PID
 		p.recordOf(w, Record{Kind: KindSpawned, Took: p.now.Sub(w.ordered)})
 	case StateStandby, StateReady, StateDraining:
@@ -98,7 +98,7 @@ func (p *Pool) leaving(ev Leaving) {
 		p.drain(w, ev.Reason)
 		p.fail(w, CodeGaveUp, "left while starting: "+ev.Reason)
 	case StateStandby, StateReady:
-		// Nobody here asked for it, so it counts in the slot's history, where a second one in a row has to wait: a
+		// It was not ordered here, so it counts in the slot's history, where a second one in a row has to wait: a
 		// program that leaves as soon as it is ready must not be respawned in a hot loop.
 		p.drain(w, ev.Reason)
 		p.fail(w, 0, ev.Reason)
@@ -211,7 +211,7 @@ func (p *Pool) complete(w *worker) {
 // replaces: the worker was to take over but was never ready. Its exit code 0 is no work done, but a failure like any other:
 // else a bad version could finish an app that was fine.
 func (p *Pool) replaces(w *worker) bool {
-	return p.onTrial(w) || w.slot.ready() != nil // beside a ready one there is nobody but its successor
+	return p.onTrial(w) || w.slot.ready() != nil // beside a ready worker there is only its successor
 }
 
 // judge ends the turn of a slot, and the rollout, whose new worker never was ready.

@@ -4,7 +4,7 @@ package pool
 // as far as anybody can tell the workers were too. What they did not do meanwhile is no fault of theirs.
 //
 // What is no wait for an answer goes on: a backoff, a maximum age, the time in which failures are forgotten. So does a stop
-// with an end (Hurry), because somebody outside keeps it, whose clock has not stood still.
+// with an end (Hurry), because its clock is outside and has not stood still.
 func (p *Pool) paused(ev Paused) {
 	d := min(max(ev.For, 0), century)
 	bounded := !p.killBy.IsZero() && (p.phase == stopping || p.phase == killing)

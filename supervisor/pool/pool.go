@@ -73,7 +73,7 @@ func New(cfg Config) *Pool {
 // Step takes in one event and returns what to do about it, in order. The slice belongs to the caller. After Done it
 // returns nothing.
 //
-// The event comes before what time has brought: a worker whose Ready arrives together with its timeout is ready.
+// Step handles ev before it checks deadlines, so a Ready that arrives at the same instant as the timeout counts.
 func (p *Pool) Step(now time.Time, ev Event) []Effect {
 	if p.phase == done && !p.adopting {
 		return nil
@@ -131,7 +131,7 @@ func (p *Pool) learn(ev Event) {
 	case Restored:
 		p.restored()
 	case Scale:
-		p.releaseThat(func(s *slot) bool { return s.number < ev.N }) // who goes need not come back before
+		p.releaseThat(func(s *slot) bool { return s.number < ev.N }) // a slot that goes need not be filled before
 		p.scale(ev.N)
 	case Roll:
 		p.releaseThat(func(*slot) bool { return true })

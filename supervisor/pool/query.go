@@ -45,7 +45,7 @@ func (p *Pool) Settled() bool {
 	return true
 }
 
-// Unasked reports whether an exit needs explaining: nobody told this worker to go, or it did not go as it was told.
+// Unasked reports whether an exit needs explaining: this worker had no order to go, or did not go as ordered.
 func (r Record) Unasked() bool {
 	return (r.State == StateStarting || r.State == StateReady) && (r.Code != 0 || r.Signal != 0)
 }

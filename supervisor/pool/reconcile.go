@@ -55,13 +55,13 @@ func (p *Pool) giveUp() {
 	p.record(Record{Kind: KindGaveUp, Reason: p.last.Reason, Failures: p.failures()})
 }
 
-// hopeless: nobody was ever ready, and too many have tried.
+// hopeless reports whether no worker was ever ready and too many have failed.
 func (p *Pool) hopeless() bool {
 	return p.phase == running && !p.served && p.cfg.Restart != RestartNever &&
 		p.cfg.StartLimit > 0 && p.failures() >= p.cfg.StartLimit
 }
 
-// failures in a row, of all slots. Until somebody is ready there is nothing that would interrupt the row.
+// failures in a row, of all slots. Until a worker is ready nothing interrupts the row.
 func (p *Pool) failures() (n int) {
 	for _, s := range p.slots {
 		n += s.failures
@@ -177,7 +177,7 @@ func (p *Pool) surplus(w, holder *worker) (why string, handover bool) {
 	case !p.wanted(s):
 		return s.dismissal(), false
 	case w != holder:
-		return s.replacing, true // whoever has a successor had one because of its turn
+		return s.replacing, true // a worker that has a successor had its turn
 	case p.cfg.StopFirst && s.replacing != "" && p.need(s) != "":
 		return s.replacing, false
 	}

@@ -35,7 +35,7 @@ func (p *Pool) resume(w *worker) {
 		return
 	}
 	if w.state == StateStarting && !w.renewed {
-		// It may have waited for an answer while nobody lived to give one. Once: a master that crashes again and again must not keep
+		// It may have waited for an answer while no master lived to give one. Once: a master that crashes again and again must not keep
 		// a worker for ever that never becomes ready.
 		w.renewed, w.due = true, p.now.Add(p.cfg.ReadyTimeout)
 	}
@@ -44,7 +44,7 @@ func (p *Pool) resume(w *worker) {
 	}
 }
 
-// forget drops an order to spawn that was never answered. Nobody is to blame, so it counts as no failure: reconcile orders another
+// forget drops an order to spawn that was never answered. It does not count as a failure: reconcile orders another
 // where one is still wanted.
 func (p *Pool) forget(w *worker) {
 	p.recordOf(w, Record{Kind: KindForgotten, Reason: "ordered by a master that is gone", Took: p.now.Sub(w.ordered)})
@@ -55,7 +55,7 @@ func (p *Pool) forget(w *worker) {
 	p.bury(w)
 }
 
-// reopen tells the shell what there has to be: the slots, and the generations that somebody may be spawned with.
+// reopen tells the shell what there has to be: the slots, and the generations that workers may be spawned with.
 func (p *Pool) reopen() {
 	for _, s := range p.slots {
 		p.emit(OpenSlot{Slot: s.number})

@@ -78,8 +78,8 @@ func (p *Pool) rolled() bool {
 // abort keeps what is rolled and what is old. settle ends the workers of the new generation that are starting, because no
 // slot has its turn any more that would want them. A slot that is rolled keeps its turn until its old worker is gone.
 //
-// The queued rollout stays and begins at once: it reads the disk anew and may be the cure, which is often why somebody
-// asked for it. Nobody asks in the pool's name, so one that fails again ends there.
+// The queued rollout stays and begins at once: it reads the disk anew and is often the repair. The pool
+// itself orders none, so one that fails again ends there.
 func (p *Pool) abort() {
 	p.recordRollout(KindRolloutAborted, p.rollout.failure)
 	for _, s := range p.slots {

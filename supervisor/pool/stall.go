@@ -2,7 +2,7 @@ package pool
 
 import "time"
 
-// A worker is stalled when it does not get on with what it was given. Whoever watches it says so, and when it resumes. At once
+// A worker is stalled when it does not get on with what it was given. The shell says so, and when it resumes. At once
 // the slot gets no new connection as long as another can take it: see steer. For long, and the worker is asked what it is
 // doing and replaced.
 
@@ -16,7 +16,7 @@ func (p *Pool) stalled(ev Stalled) {
 	}
 	switch w.state {
 	case StateStarting, StateStandby, StateReady, StateDraining:
-		// Whoever starts, stands by or drains has a time of its own, so there it is only noted.
+		// A worker that starts, stands by or drains has a deadline of its own, so there it is only noted.
 		if w.stalled() {
 			return // It says how it was seen first.
 		}

@@ -13,7 +13,7 @@ func (p *Pool) steer(at int) {
 	p.effects = slices.Insert(p.effects, at, Effect(Steer{Slots: slices.Clone(p.live)}))
 }
 
-// findLive: a slot that serves nobody leaves new connections waiting, so it gets none as long as another is better. What waits
+// findLive: in a slot without a worker that accepts new connections wait, so it gets none as long as another is better. What waits
 // in its queue waits for its next worker; who connects now need not.
 func (p *Pool) findLive() {
 	if p.live = p.wantedThat((*slot).serves); len(p.live) > 0 {
@@ -41,5 +41,5 @@ func (p *Pool) wantedThat(ok func(*slot) bool) []int {
 	return some
 }
 
-// staffed: somebody is ready here, though he may be stalled.
+// staffed reports whether a worker is ready here, stalled or not.
 func (s *slot) staffed() bool { return s.ready() != nil }

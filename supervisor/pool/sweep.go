@@ -1,6 +1,6 @@
 package pool
 
-// A slot that is not wanted any more goes with its sockets, and whoever still waits in their queues would be reset. So a
+// A slot that is not wanted any more goes with its sockets, and the connections that still wait in their queues would be reset. So a
 // slot is swept before it is retired: a worker drains in it with Linger, which accepts what the sockets still get and what
 // waits in their queues, and exits with code 0. Mostly that is the worker that was ready there. One that is only starting
 // gets to be ready first. And where the last one died, or did not end its drain well, others are spawned for it.
@@ -15,8 +15,9 @@ type sweep struct {
 	spawned int // workers
 }
 
-// needsSweep: nobody sweeps the slot or has swept it, and somebody shall. Where no worker was ever ready none would be; a
-// finished slot is left alone; and who never restarts has nobody spawned for it, but who is starting does sweep.
+// needsSweep reports whether the slot is to be swept, and no worker does it or has done it. Where no worker was ever ready none
+// would be now; a finished slot is left alone; with RestartNever none is spawned for it, but a worker that is starting does
+// sweep.
 func (p *Pool) needsSweep(s *slot) bool {
 	if p.phase != running || p.wanted(s) || !p.served || s.finished || s.sweep.by != nil || s.sweep.done {
 		return false

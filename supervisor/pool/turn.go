@@ -65,7 +65,7 @@ func (p *Pool) budget() int {
 	return p.cfg.MaxSurge
 }
 
-// next is the slot whose turn it is: those that serve nobody now come first, because replacing them costs nothing.
+// next is the slot whose turn it is: those without a worker that accepts come first, because replacing them costs nothing.
 func (p *Pool) next() *slot {
 	var first *slot
 	for _, s := range p.slots {

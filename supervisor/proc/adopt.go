@@ -13,7 +13,7 @@ import (
 type Left struct {
 	PID            int
 	PIDFD          *os.File
-	Stdout, Stderr *os.File // the read ends of its pipes; nil: nobody listens
+	Stdout, Stderr *os.File // the read ends of its pipes; nil: its output is not read
 }
 
 // Close closes the files.

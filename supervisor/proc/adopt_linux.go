@@ -13,11 +13,11 @@ import (
 	"github.com/tinehq/tine/supervisor/proc/output"
 )
 
-// reapedWithin bounds the wait for whoever reaps a stranger: its exit status is to be had only then.
+// reapedWithin bounds the wait for an adopted process's real parent to reap it; its exit status is readable only after that.
 const reapedWithin = time.Second
 
 // Adopt takes over a process that another one has started with Start, and left. It owns the files of l, also when it fails.
-// Options.Files and CPUs have no effect. What the process has printed and nobody has taken out of the pipe is delivered: of
+// Options.Files and CPUs have no effect. What the process has printed and was not taken out of the pipe is delivered: of
 // one that was killed that may be what it had delivered last, a second time.
 //
 // Its exit is noticed whichever process reaps it, and however late: its parent may have other things to do. How it ended is known if
@@ -85,7 +85,7 @@ func inPoller(f *os.File) (*os.File, error) {
 	return output.Pollable(own), nil
 }
 
-// isPidfdOf checks that f is what it is said to be, so that no signal reaches somebody else. That of a process that was
+// isPidfdOf checks that f is what it is said to be, so that no signal reaches another process. That of a process that was
 // reaped has no number any more.
 func isPidfdOf(f *os.File, pid int) error {
 	got, err := pidOf(f)
@@ -109,7 +109,7 @@ func isStranger(pidfd *os.File) (stranger bool) {
 	return stranger
 }
 
-// awaitStranger returns when the process has ended, its group is killed, and it is reaped if whoever does that is in time:
+// awaitStranger returns when the process has ended, its group is killed, and it is reaped, if its parent does that in time:
 // a pidfd is readable after the exit, and hung up once it was reaped.
 func (p *Process) awaitStranger() {
 	p.awaitEvents(unix.POLLIN | unix.POLLHUP)
@@ -161,7 +161,7 @@ func (p *Process) statusOfStranger() (status syscall.WaitStatus, known bool) {
 }
 
 // killGroup signals all of the group. With a pidfd (from Linux 6.9 on) the group is the one that the process was given, also
-// when it has been reaped by somebody else and its number is another's.
+// when another process has reaped it and its number is in use again.
 func (p *Process) killGroup(sig syscall.Signal) error {
 	if !p.stranger {
 		return syscall.Kill(-p.pid, sig)

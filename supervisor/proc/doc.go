@@ -15,8 +15,8 @@
 //   - No signal can ever reach a stranger. A group id is free for reuse only once its leader is reaped, and that happens
 //     under the same lock as each signal: first the exit is noticed without reaping, then the group is killed, then
 //     the leader is reaped, and from then on signals answer [os.ErrProcessDone].
-//   - What SIGKILL has ended is known to be over before it is reaped, to who asks: [Process.Killed].
-//   - Nobody but reap takes its exit from the system: what asks whether it is suspended leaves the exit alone.
+//   - [Process.Killed] reports a process that SIGKILL has ended before it is reaped.
+//   - Only reap consumes the exit status; the check for suspension uses WNOWAIT.
 //   - It costs no thread. On Linux the exit arrives through a pidfd in the runtime's poller, as do the pipes.
 //   - A line leaves the worker's pipe only when it is written (Linux): tee(2) copies it, [Options.StdoutWritten] waits, and
 //     then it is taken out. The next process that adopts the worker after this one was killed reads what was not. Lines may

@@ -15,7 +15,7 @@ type pidfdInfo struct {
 	exitCode int32
 }
 
-// exitStatus asks the system how a process ended that was reaped by somebody else: Linux 6.15. Tests put an older one in its
+// exitStatus asks the system how a process ended that another process has reaped: Linux 6.15. Tests put an older one in its
 // place.
 var exitStatus = func(pidfd int) (status syscall.WaitStatus, known bool) {
 	info := pidfdInfo{mask: pidfdInfoExit}

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sigkilled reports whether SIGKILL ends, or has ended, a process that is not reaped. Who killed it, or the system for want
-// of memory, does not matter.
+// sigkilled reports whether SIGKILL ends, or has ended, a process that is not reaped, whether a process sent it or the system
+// for want of memory.
 //
 // The last field of /proc/PID/stat that is a number of the process's own is its wait status (exit_code in proc_pid_stat(5)).
 // It stands from the moment of the signal on, and stays 0 where this process may not see it.
@@ -78,18 +78,20 @@ var maySee = func(pid int) bool {
 	return err == nil || err == unix.ENOENT
 }
 
-func isZombie(stat []byte) bool {
-	rest := bytes.TrimSpace(stat[bytes.LastIndexByte(stat, ')')+1:])
-	return len(rest) > 0 && rest[0] == 'Z'
+// statField returns field n, from 3 on, of /proc/PID/stat as proc_pid_stat(5) numbers them; nil: there is none. The second
+// field is the program's name in parentheses, which may contain anything.
+func statField(stat []byte, n int) []byte {
+	const before = 2 // fields up to the name
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) < n-before {
+		return nil
+	}
+	return fields[n-before-1]
 }
 
-// waitStatus reads field 52. The second field is the program's name in parentheses, which may contain anything.
+func isZombie(stat []byte) bool { return string(statField(stat, 3)) == "Z" }
+
 func waitStatus(stat []byte) (syscall.WaitStatus, bool) {
-	const after = 2 // fields up to the name
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 52-after {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(string(fields[52-after-1]), 10, 32)
+	n, err := strconv.ParseUint(string(statField(stat, 52)), 10, 32)
 	return syscall.WaitStatus(n), err == nil
 }

@@ -42,7 +42,7 @@ func IDOfFile(f *os.File) (FileID, error) {
 type Pinned struct{ Program, Folder *os.File }
 
 // Drift says how what is on disk differs from what c was made of, in words that follow "its release: ", and whether that is what a
-// start runs: a program that is an open file is run as it was. "": it does not differ, or nobody knows what it was.
+// start runs: a program that is an open file is run as it was. "": it does not differ, or it is not known what it was.
 func (c Command) Drift() (text string, harmless bool) {
 	if id := c.ProgramID; id != nil {
 		if c.Pinned.Program != nil {

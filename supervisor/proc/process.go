@@ -20,7 +20,7 @@ type Process struct {
 	mu       sync.Mutex // held while signalling and while reaping, so that the pid is ours during both
 	reaped   bool
 	pidfd    *os.File // closed with reaped; nil where there is none
-	stranger bool     // not a child of this process: somebody else reaps it
+	stranger bool     // not a child of this process: its parent reaps it
 	exitOf   func() (status syscall.WaitStatus, known bool)
 	told     *syscall.WaitStatus // of a stranger, by /proc before it was reaped; nil: not
 	// as the system said last; kept only where Options.Suspended is set
@@ -55,7 +55,7 @@ func (p *Process) newReader(f *os.File, deliver LineFunc, o Options, which int) 
 type Exit struct {
 	Code   int            // exit code; -1 if a signal ended it
 	Signal syscall.Signal // 0: it exited
-	// Unknown: somebody else has taken how it ended. Code is -1.
+	// Unknown: another process has reaped it, and the system does not tell how it ended. Code is -1.
 	Unknown bool
 	// LastLine is the reason in the program's own words, if it gave one: the headline of a Go crash, else the last line on
 	// stderr that is not blank, else that on stdout; at most 1 KiB. It is final once OutputDone is closed.
@@ -218,7 +218,7 @@ func (p *Process) reap() bool {
 	return true
 }
 
-// collect takes the exit status from the system. Where somebody else reaps, in this process or as its parent, how it
+// collect takes the exit status from the system. Where it is reaped elsewhere, in this process or by its parent, how it
 // ended may be lost; that it ended is certain.
 func (p *Process) collect() (status syscall.WaitStatus, known bool) {
 	if p.stranger {

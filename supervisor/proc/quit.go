@@ -2,9 +2,9 @@ package proc
 
 import "time"
 
-// Quit leaves the process to whoever adopts it from what [Process.Leave] has returned before. It reads no more, and what
+// Quit leaves the process to the one that adopts it from what [Process.Leave] has returned before. It reads no more, and what
 // it has not delivered stays in the pipes; what it has is written and taken out of them when it returns. From then on no
-// LineFunc is called. It waits for a LineFunc and a WrittenFunc that are at work, and as long as they do: whoever cannot
+// LineFunc is called. It waits for a LineFunc and a WrittenFunc that are at work, and as long as they do: a caller that cannot
 // wait so long calls it in a goroutine of its own; lines may then come twice, but none is lost. Where lines are taken out
 // when they are read it delivers what it has, of the last line perhaps a part.
 //

@@ -29,7 +29,7 @@ type Command struct {
 	Dir  string   // the working folder, with no symlink left in it
 	Env  []string
 
-	// What was at Path and Dir at that moment; nil: nobody knows. Script: it is a text for an interpreter, which reads it by its path.
+	// What was at Path and Dir at that moment; nil: not known. Script: it is a text for an interpreter, which reads it by its path.
 	ProgramID *FileID `json:",omitempty"`
 	FolderID  *FileID `json:",omitempty"`
 	Script    bool    `json:",omitempty"`

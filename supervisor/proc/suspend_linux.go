@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// suspensions knows the processes whose suspension somebody wants to hear of. The system tells a parent by SIGCHLD and
+// suspensions knows the processes with Options.Suspended. The system tells a parent by SIGCHLD and
 // says not of whom, so on each signal every one of them is asked; several signals become one round. There is a goroutine
 // while there is a process to watch, and it costs nothing while none changes.
 var suspensions watcher
 
 type watcher struct {
 	mu  sync.Mutex
-	now *watch // nil: nobody to watch
+	now *watch // nil: no process to watch
 }
 
 // watch is one life of the goroutine, from the first process to the last.

@@ -39,7 +39,7 @@ func awaitPidfd(f *os.File) (ended bool) {
 			case err == unix.EAGAIN, err == nil && info.Signo == 0:
 				return false // still running: wait until the pidfd is readable
 			}
-			// ECHILD: somebody else has reaped it.
+			// ECHILD: it was reaped elsewhere.
 			ended = err == nil || err == unix.ECHILD
 			return true
 		}

@@ -11,7 +11,7 @@ import (
 func (p *Process) killGroup(sig syscall.Signal) error  { return syscall.Kill(-p.pid, sig) }
 func (p *Process) killLeader(sig syscall.Signal) error { return syscall.Kill(p.pid, sig) }
 
-// statusOfStranger is never asked: nobody is adopted here.
+// statusOfStranger is never asked: no process is adopted here.
 func (p *Process) statusOfStranger() (status syscall.WaitStatus, known bool) { return 0, false }
 
 // awaitExit returns when the child has ended, and leaves it to be reaped. It blocks a thread.

@@ -95,7 +95,7 @@ func (e entry) encode() []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-// decodeEntry returns the zero entry for what cannot be one, so that nobody has to look at its bounds again.
+// decodeEntry returns the zero entry for what cannot be one, so that no caller has to check its bounds again.
 func decodeEntry(b []byte) entry {
 	if crc32.Checksum(b[:entryUsed-4], castagnoli) != binary.LittleEndian.Uint32(b[entryUsed-4:]) {
 		return entry{}

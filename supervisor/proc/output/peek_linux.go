@@ -179,7 +179,7 @@ func (s *stream) surrender() {
 	s.ahead = 0
 }
 
-// take takes the oldest n bytes out of the pipe. They are there: nobody else reads.
+// take takes the oldest n bytes out of the pipe. They are there: nothing else reads.
 func (s *stream) take(n int) {
 	for n > 0 {
 		var m int64
@@ -237,7 +237,7 @@ func (p *copyPipes) of(size int) *copyPipe {
 	return c
 }
 
-// copyPipe is empty while nobody holds mu.
+// copyPipe is empty while mu is free.
 type copyPipe struct {
 	size int
 

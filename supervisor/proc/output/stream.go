@@ -44,9 +44,9 @@ var ErrLeft = errors.New("left to another process")
 // possible reading takes it out, as usual.
 //
 // Reading a line as soon as it is written costs a wake-up of the runtime's poller for each, which is most of what a line
-// costs at all, and the poller is woken whether somebody reads or not. A stream that prints often but little is therefore
+// costs at all, and the poller is woken whether the stream is read or not. A stream that prints often but little is therefore
 // taken from the poller and read every gatherFor; once it falls silent, prints much or its process ends it is given back.
-// What it has read in one turn is taken out in the next: by then the log has it, and nobody has to wait.
+// What it has read in one turn is taken out in the next: by then the log has it, and neither has to wait.
 type stream struct {
 	file    *os.File        // in the poller; nil while lines gather
 	exited  <-chan struct{} // closed when the process prints nothing more: what is left is read without pause
@@ -129,8 +129,8 @@ func (s *stream) read(buf []byte, held int) (int, error) {
 	return s.n, nil
 }
 
-// await reads when there is something to be read. The system wakes who waits for a pipe when it was empty, but not always
-// when there is more in it than there was: with bytes ahead it is also looked at from time to time.
+// await reads when there is something to be read. The system wakes a reader that waits for an empty pipe, but not
+// always one that waits for more in a pipe that is not empty: with bytes ahead it is also looked at from time to time.
 func (s *stream) await() error {
 	if s.ahead > 0 && s.n > spinFrom {
 		for range spins {
