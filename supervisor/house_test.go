@@ -41,7 +41,7 @@ var house = []struct{ name, imports string }{
 	{"supervisor/control/dashboard", "supervisor/control supervisor/control/api"},
 	{"supervisor/control/metrics", "ipc supervisor/control supervisor/control/api"},
 
-	{"supervisor/config", "ipc supervisor/civil supervisor/host supervisor/listen supervisor/proc"},
+	{"supervisor/config", "ipc supervisor/civil supervisor/control/api supervisor/host supervisor/listen supervisor/proc"},
 	{"supervisor/config/file", "supervisor/config supervisor/host"},
 	{"supervisor/filewatch", "supervisor/config"},
 	{"supervisor/launch", "ipc supervisor/config supervisor/host supervisor/proc supervisor/proc/output"},
