@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/listen"
 )
 
@@ -25,7 +26,7 @@ type activation struct {
 
 // isOwn says whether a file of this name was stored by a master before this one.
 func isOwn(name string) bool {
-	return name == keptState || name == keptControl || name == "values" || slices.ContainsFunc([]string{keptWorker, keptSockets, keptTCP, keptPin, "value."}, func(p string) bool {
+	return name == keptState || name == keptControl || name == "values" || slices.ContainsFunc([]string{keptWorker, keptSockets, keptTCP, launch.KeptPin, "value."}, func(p string) bool {
 		return strings.HasPrefix(name, p)
 	})
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config/file"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/host"
+	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
@@ -124,7 +125,7 @@ func (l *loop) adoptApp(saved savedApp, s *sockets, ago time.Duration) (*app, er
 	}
 	a := &app{
 		key: saved.Key, name: config.Name, config: config, pool: core, sockets: s,
-		members: map[pool.WorkerID]*member{}, generations: map[int]*generation{},
+		members: map[pool.WorkerID]*member{}, generations: map[int]*launch.Generation{},
 		everReady: saved.EverReady, added: saved.Added, leaving: saved.Leaving,
 		halted: saved.Halted, startWith: saved.StartWith, dueAt: saved.NextRun,
 	}
@@ -144,19 +145,19 @@ func (l *loop) adoptApp(saved savedApp, s *sockets, ago time.Duration) (*app, er
 
 // restoredGeneration starts what the generation's first worker was, if there was one:
 // the disk may have changed since.
-func (l *loop) restoredGeneration(saved savedGeneration) *generation {
-	g := newGeneration(saved.Config)
-	g.at, g.back = saved.At, saved.Back
+func (l *loop) restoredGeneration(saved savedGeneration) *launch.Generation {
+	g := launch.New(saved.Config)
+	g.At, g.Back = saved.At, saved.Back
 	if saved.Command == nil {
 		return g
 	}
 	c := saved.Config
 	c.Workers = c.Slots()
 	allowed, quota := host.AllowedCPUs(), host.AutoWorkers()
-	r := recipe{command: *saved.Command, cpus: func(slot int) []int { return c.CPUs(slot, allowed, quota) }}
-	g.resolved.Store(&r)
-	g.resolve = func() (recipe, error) { return r, nil }
-	g.pin(l.s.pins, func(_ string, id *proc.FileID, _ bool) *pin { return l.s.pins.inherit(id, l.s.inherited) }, false)
+	r := launch.Recipe{Command: *saved.Command, CPUs: func(slot int) []int { return c.CPUs(slot, allowed, quota) }}
+	g.Resolved.Store(&r)
+	g.Resolve = func() (launch.Recipe, error) { return r, nil }
+	g.Pin(l.s.pins, func(_ string, id *proc.FileID, _ bool) *launch.Pin { return l.s.pins.Inherit(id, l.s.inherited) }, false)
 	return g
 }
 

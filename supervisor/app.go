@@ -7,6 +7,7 @@ import (
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/civil"
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/orders"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -28,10 +29,10 @@ type app struct {
 	pool        *pool.Pool
 	sockets     *sockets
 	members     map[pool.WorkerID]*member
-	generations map[int]*generation
-	current     *generation // of the last rollout that was done; nil: there was none
-	previous    *generation // whose release was the one before; nil: none is remembered
-	backTo      *generation // of a rollback that is queued
+	generations map[int]*launch.Generation
+	current     *launch.Generation // of the last rollout that was done; nil: there was none
+	previous    *launch.Generation // whose release was the one before; nil: none is remembered
+	backTo      *launch.Generation // of a rollback that is queued
 
 	previousUntil time.Time
 
@@ -113,8 +114,8 @@ type lastExit struct {
 // either is known before anything runs. It may wait for a disk or a name server.
 // The sockets of an app that it replaces are used as they are; the caller counts.
 func openApp(c config.App, replaces *app, given *activation) (*app, error) {
-	g := newGeneration(c)
-	if _, err := g.resolve(); err != nil {
+	g := launch.New(c)
+	if _, err := g.Resolve(); err != nil {
 		return nil, err
 	}
 	a := &app{
@@ -123,7 +124,7 @@ func openApp(c config.App, replaces *app, given *activation) (*app, error) {
 		pool:        pool.New(poolConfig(c)),
 		replaces:    replaces,
 		members:     map[pool.WorkerID]*member{},
-		generations: map[int]*generation{},
+		generations: map[int]*launch.Generation{},
 	}
 	a.generations[a.pool.Status().Generation] = g
 	if replaces != nil {

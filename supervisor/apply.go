@@ -192,7 +192,7 @@ func (l *loop) carryThrough(p *plan) {
 	l.apps = slices.DeleteFunc(l.apps, func(a *app) bool {
 		gone := a.ended && a.leaving && !a.halted
 		if gone && a.previous != nil {
-			a.previous.drop(l.s.pins)
+			a.previous.Drop(l.s.pins)
 		}
 		return gone
 	})
@@ -295,7 +295,7 @@ func (l *loop) change(a *app, cfg config.App, p *plan) {
 func (a *app) unrolled(cfg config.App) bool {
 	st := a.pool.Status()
 	g := a.generations[st.Generation]
-	return st.Rollout == nil && g != nil && !g.back && config.StartedDifferently(g.config, cfg)
+	return st.Rollout == nil && g != nil && !g.Back && config.StartedDifferently(g.Config, cfg)
 }
 
 // isHalted says whether an app of that name was stopped by an order. It stays so,

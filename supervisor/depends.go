@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
@@ -123,7 +124,7 @@ func (l *loop) reconsider(a *app) {
 		l.changed(a)
 		a.waiting, a.blocked, a.waitsFor = false, false, ""
 		// What it was opened with may be old by now: what it waited for may have made it.
-		a.generations[a.pool.Status().Generation] = newGeneration(a.config)
+		a.generations[a.pool.Status().Generation] = launch.New(a.config)
 		l.startNow(a)
 		return
 	case why == a.waitsFor && blocked == a.blocked:

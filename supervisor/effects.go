@@ -103,9 +103,9 @@ func (l *loop) assign(a *app, e pool.Assign) {
 	if !l.place(m) && m.outbox == nil {
 		return
 	}
-	if r, err := a.generations[m.generation].resolve(); err == nil {
+	if r, err := a.generations[m.generation].Resolve(); err == nil {
 		// Beside the rest: the first requests need not wait for it.
-		l.s.wg.Go(func() { l.bind(m, r.bound(e.Slot)) })
+		l.s.wg.Go(func() { l.bind(m, r.Bound(e.Slot)) })
 	}
 }
 

@@ -2,9 +2,11 @@ package supervisor
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -12,7 +14,10 @@ import (
 	"github.com/tinehq/tine/supervisor/book"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/launch"
+	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/proc"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,18 +39,11 @@ type appHooks struct {
 	readyGeneration int  // that after_ready was run for last
 	readyAgain      bool // it is due once more
 
-	crashes []hookRun // that wait
-	missed  int       // crashes that could not
+	crashes []launch.Hook // that wait
+	missed  int           // crashes that could not
 
 	drains []*heldDrain // that wait for the next run
 	inRun  []*heldDrain // that the run under way is for
-}
-
-// hookRun is one run of a hook.
-type hookRun struct {
-	kind string
-	env  []string
-	from book.Origin // what its output is logged as
 }
 
 // heldDrain is an order to drain that waits for its hook.
@@ -89,16 +87,16 @@ func (a *app) hooksBusy() bool {
 }
 
 // runHook starts a hook. The caller has seen that none of its kind runs.
-func (l *loop) runHook(a *app, r hookRun) {
-	a.hooks.running[r.kind] = true
+func (l *loop) runHook(a *app, r launch.Hook) {
+	a.hooks.running[r.Kind] = true
 	ctx := l.ctx
-	if r.kind == config.HookAfterReady {
+	if r.Kind == config.HookAfterReady {
 		ctx = a.hooks.ctx
 	}
 	c, began := a.config, time.Now()
 	l.s.wg.Go(func() {
-		err := l.s.hook(ctx, c, r)
-		l.s.post(hookEnded{a, r.kind, time.Since(began), err})
+		err := launch.RunHook(ctx, c, r)
+		l.s.post(hookEnded{a, r.Kind, time.Since(began), err})
 	})
 }
 
@@ -163,7 +161,7 @@ func (l *loop) afterReady(a *app) {
 		return
 	}
 	a.hooks.readyGeneration = st.Generation
-	l.runHook(a, hookRun{config.HookAfterReady, hookEnv(a.name, st.Generation), hookOrigin(a.name, -1, 0)})
+	l.runHook(a, launch.Hook{Kind: config.HookAfterReady, Env: hookEnv(a.name, st.Generation), Output: hookOutput(l.s.logs, config.HookAfterReady, hookOrigin(a.name, -1, 0))})
 }
 
 func (l *loop) onCrash(a *app, r pool.Record) {
@@ -184,7 +182,7 @@ func (l *loop) onCrash(a *app, r pool.Record) {
 	if r.Slot >= 0 {
 		env = append(env, config.EnvSlot+"="+strconv.Itoa(r.Slot))
 	}
-	a.hooks.crashes = append(a.hooks.crashes, hookRun{config.HookOnCrash, env, hookOrigin(a.name, r.Slot, uint64(r.ID))})
+	a.hooks.crashes = append(a.hooks.crashes, launch.Hook{Kind: config.HookOnCrash, Env: env, Output: hookOutput(l.s.logs, config.HookOnCrash, hookOrigin(a.name, r.Slot, uint64(r.ID)))})
 	l.nextCrashHook(a)
 }
 
@@ -237,7 +235,7 @@ func (l *loop) runDrainHooks() {
 			from = hookOrigin(a.name, a.hooks.drains[0].m.slot, uint64(a.hooks.drains[0].m.id))
 		}
 		a.hooks.inRun, a.hooks.drains = a.hooks.drains, nil
-		l.runHook(a, hookRun{config.HookBeforeDrain, env, from})
+		l.runHook(a, launch.Hook{Kind: config.HookBeforeDrain, Env: env, Output: hookOutput(l.s.logs, config.HookBeforeDrain, from)})
 	}
 }
 
@@ -280,4 +278,34 @@ func hookEnv(app string, generation int) []string {
 
 func hookOrigin(app string, slot int, worker uint64) book.Origin {
 	return book.Origin{App: app, Slot: slot, Worker: worker, Stream: control.StreamHook}
+}
+
+// prepare runs the hook before_start of a worker's generation.
+func (s *Supervisor) prepare(ctx context.Context, m *member, g *launch.Generation) error {
+	if len(g.Config.Hooks.BeforeStart.Command) == 0 {
+		return nil
+	}
+	return g.Prepared.Once(func() error {
+		began := time.Now()
+		err := launch.RunHook(ctx, g.Config, launch.Hook{Kind: config.HookBeforeStart, Env: hookEnv(m.app.name, m.generation), Output: hookOutput(s.logs, config.HookBeforeStart, hookOrigin(m.app.name, -1, 0))})
+		s.post(hookEnded{m.app, config.HookBeforeStart, time.Since(began), err})
+		if err != nil {
+			return fmt.Errorf("hook before_start: %w", err)
+		}
+		return nil
+	})
+}
+
+// hookOutput is where the lines of a hook go: to the app's log, with a prefix that names the hook and its process.
+func hookOutput(out *logs.Logs, kind string, from book.Origin) func(pid int) (stdout, stderr proc.LineFunc) {
+	return func(pid int) (stdout, stderr proc.LineFunc) {
+		from.PID = pid
+		var prefix atomic.Pointer[logs.OutputPrefix]
+		prefix.Store(&logs.OutputPrefix{
+			Origin: from,
+			Text:   fmt.Appendf(nil, "%s/%s[%d] ", from.App, kind, pid),
+			JSON:   fmt.Appendf(nil, `","app":%q,"hook":%q,"pid":%d,"stream":%q,"message":`, from.App, kind, pid, from.Stream),
+		})
+		return out.Output(&prefix), out.Output(&prefix)
+	}
 }

@@ -113,7 +113,7 @@ func (l *loop) forgetKept() {
 		return
 	}
 	l.unkeep(keptState)
-	_ = l.s.pins.each(func(name string, _ *os.File) error { l.kept.names[name] = true; return nil })
+	_ = l.s.pins.Each(func(name string, _ *os.File) error { l.kept.names[name] = true; return nil })
 	for name := range l.kept.names {
 		l.unkeep(name)
 	}

@@ -383,7 +383,7 @@ func (l *loop) appEnded(a *app, code int, reason string) {
 	l.unsettled, a.waiting, a.stopDue = true, false, false
 	for _, g := range a.generations {
 		if g != a.previous {
-			g.drop(l.s.pins) // a start resolves anew
+			g.Drop(l.s.pins) // a start resolves anew
 		}
 	}
 	a.cancelHooks()

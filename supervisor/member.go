@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
@@ -82,7 +83,7 @@ type member struct {
 
 // launch starts the process of a Spawn effect and posts what came of it. It runs
 // in a goroutine of its own since an exec may wait for a disk.
-func (s *Supervisor) launch(ctx context.Context, m *member, g *generation) {
+func (s *Supervisor) launch(ctx context.Context, m *member, g *launch.Generation) {
 	err := s.prepare(ctx, m, g)
 	if err == nil {
 		err = s.start(m, g)
@@ -169,12 +170,12 @@ func within(done <-chan struct{}, d time.Duration) {
 	}
 }
 
-func (s *Supervisor) start(m *member, g *generation) error {
-	recipe, err := g.startable(s.pins)
+func (s *Supervisor) start(m *member, g *launch.Generation) error {
+	recipe, err := g.Startable(s.pins)
 	if err != nil {
 		return err
 	}
-	if text, harmless := recipe.command.Drift(); text != "" && !g.drifted.Load() {
+	if text, harmless := recipe.Command.Drift(); text != "" && !g.Drifted.Load() {
 		s.post(drift{m.app, g, text, harmless})
 	}
 	conn, child, err := ipc.Pair()
@@ -189,12 +190,12 @@ func (s *Supervisor) start(m *member, g *generation) error {
 	}
 	defer lifelineChild.Close()
 	// A slice of its own: the recipe is every worker's of the generation, and they start at the same time.
-	recipe.command.Env = slices.Concat(recipe.command.Env, m.ownEnv())
+	recipe.Command.Env = slices.Concat(recipe.Command.Env, m.ownEnv())
 	// The pumps may have a line before the PID that stands in front of it is known.
 	known := make(chan struct{})
 	var stdout, stderr *logs.Outlet
-	m.proc, err = proc.Start(recipe.command, proc.Options{
-		CPUs:   recipe.bound(m.slot),
+	m.proc, err = proc.Start(recipe.Command, proc.Options{
+		CPUs:   recipe.Bound(m.slot),
 		Files:  []*os.File{child, lifelineChild},
 		Stdout: func(line []byte, more bool) { <-known; stdout.Line(line, more) },
 		Stderr: func(line []byte, more bool) { <-known; stderr.Line(line, more) },

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"github.com/tinehq/tine/supervisor/launch"
 	"math/rand/v2"
 	"slices"
 
@@ -51,8 +52,8 @@ func (l *loop) openNext(a *app, e orders.Open) {
 			c.Workers, c.FirstID, c.FirstGeneration, c.Seed = wanted, firstID, number, rand.Uint64()
 			g := next.generations[next.pool.Brief().Generation]
 			next.config, next.pool, next.replaces = config, pool.New(c), nil
-			next.generations = map[int]*generation{number: g}
-			g.config = config
+			next.generations = map[int]*launch.Generation{number: g}
+			g.Config = config
 		}
 		if m := (nextOpened{e.Order, nextRun{old: a, next: next}, err}); !l.s.post(m) && err == nil {
 			m.close()

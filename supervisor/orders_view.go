@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"github.com/tinehq/tine/supervisor/launch"
 	"slices"
 	"strconv"
 	"strings"
@@ -111,12 +112,12 @@ func (a *app) runState() apps.State {
 }
 
 // releaseBefore is the release that a rollback goes back to; nil: there is none.
-func (a *app) releaseBefore() *generation {
+func (a *app) releaseBefore() *launch.Generation {
 	to := a.previous
 	if st := a.pool.Brief(); st.Rolling {
 		to = a.generations[st.Generation]
 	}
-	if to == nil || to.resolved.Load() == nil {
+	if to == nil || to.Resolved.Load() == nil {
 		return nil
 	}
 	return to

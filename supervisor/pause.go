@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"context"
 	"time"
 
 	"github.com/tinehq/tine/supervisor/orders"
@@ -71,30 +70,4 @@ func (l *loop) noticePause() {
 	if waited {
 		l.logs.Info().Dur("late_ms", late).Msg("this process has not run for a while: nobody is judged by that time")
 	}
-}
-
-// withRunTime is context.WithTimeout in time in which this process runs: its cause is context.DeadlineExceeded then. cancel is
-// to be called.
-func withRunTime(ctx context.Context, left time.Duration) (_ context.Context, cancel func()) {
-	ctx, end := context.WithCancelCause(ctx)
-	go func() {
-		timer := time.NewTimer(0)
-		defer timer.Stop()
-		for left > 0 {
-			asked, began := min(left, heartbeat), time.Now()
-			timer.Reset(asked)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				return
-			}
-			if took := time.Since(began); took <= asked+lateness {
-				left -= took
-			} else {
-				left -= asked
-			}
-		}
-		end(context.DeadlineExceeded)
-	}()
-	return ctx, func() { end(context.Canceled) }
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/proc"
 )
 
@@ -39,15 +40,15 @@ func releaseAt(t *testing.T) (saved savedGeneration, name string) {
 		}
 		*to = &id
 	}
-	return savedGeneration{Config: config.App{Name: "web", Command: []string{path}}, Command: &c}, keptPin + c.ProgramID.String()
+	return savedGeneration{Config: config.App{Name: "web", Command: []string{path}}, Command: &c}, launch.KeptPin + c.ProgramID.String()
 }
 
 // A master that is about to follow another one, which lives, changes nothing in the store, and waits for no disk.
 func TestRestoredReleaseIsLeftAsItIs(t *testing.T) {
 	saved, name := releaseAt(t)
 	store := &storedNames{}
-	l := &loop{s: &Supervisor{pins: newPins(store)}}
-	l.s.pins.open = func(path string) (*os.File, proc.FileID, error) {
+	l := &loop{s: &Supervisor{pins: launch.NewPins(store)}}
+	l.s.pins.Open = func(path string) (*os.File, proc.FileID, error) {
 		t.Errorf("%s is opened", path)
 		return proc.Pin(path)
 	}
@@ -56,16 +57,16 @@ func TestRestoredReleaseIsLeftAsItIs(t *testing.T) {
 		t.Errorf("stored %v, removed %v", store.stored, store.removed)
 	}
 	// In charge it holds what the last one could not.
-	l.s.pins.open = proc.Pin
-	l.apps = []*app{{generations: map[int]*generation{1: g}}}
+	l.s.pins.Open = proc.Pin
+	l.apps = []*app{{generations: map[int]*launch.Generation{1: g}}}
 	l.holdReleases()
 	l.s.wg.Wait()
-	if len(store.stored) != 2 || g.program == nil || g.program.name != name || g.folder == nil || g.resolved.Load().command.Pinned.Program == nil {
-		t.Errorf("stored %v, program %v, folder %v", store.stored, g.program, g.folder)
+	if len(store.stored) != 2 || g.Program == nil || g.Program.Name != name || g.Folder == nil || g.Resolved.Load().Command.Pinned.Program == nil {
+		t.Errorf("stored %v, program %v, folder %v", store.stored, g.Program, g.Folder)
 	}
-	g.drop(l.s.pins)
-	if len(store.removed) != 2 || len(l.s.pins.held) != 0 {
-		t.Errorf("removed %v, held %v", store.removed, l.s.pins.held)
+	g.Drop(l.s.pins)
+	if len(store.removed) != 2 || len(l.s.pins.Held) != 0 {
+		t.Errorf("removed %v, held %v", store.removed, l.s.pins.Held)
 	}
 }
 
@@ -73,25 +74,25 @@ func TestRestoredReleaseIsLeftAsItIs(t *testing.T) {
 func TestReleasesWhileADiskHangs(t *testing.T) {
 	saved, _ := releaseAt(t)
 	store := &storedNames{}
-	l := &loop{s: &Supervisor{pins: newPins(store)}}
+	l := &loop{s: &Supervisor{pins: launch.NewPins(store)}}
 	g := l.restoredGeneration(saved)
 	hangs, goOn := make(chan string, 2), make(chan struct{})
-	l.s.pins.open = func(path string) (*os.File, proc.FileID, error) {
+	l.s.pins.Open = func(path string) (*os.File, proc.FileID, error) {
 		hangs <- path
 		<-goOn
 		return proc.Pin(path)
 	}
 	held := make(chan struct{})
-	go func() { defer close(held); g.hold(l.s.pins) }()
+	go func() { defer close(held); g.Hold(l.s.pins) }()
 	<-hangs
 	other, _ := releaseAt(t)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		releaseOf(1, g)
-		l.restoredGeneration(other).again(l.s.pins)
-		_ = l.s.pins.each(func(string, *os.File) error { return nil })
-		g.drop(l.s.pins)
+		l.restoredGeneration(other).Again(l.s.pins)
+		_ = l.s.pins.Each(func(string, *os.File) error { return nil })
+		g.Drop(l.s.pins)
 	}()
 	select {
 	case <-done:
@@ -101,7 +102,7 @@ func TestReleasesWhileADiskHangs(t *testing.T) {
 	close(goOn)
 	<-held
 	<-done
-	if len(l.s.pins.held) != 0 {
-		t.Errorf("dropped while it was opened, and held for ever: %v", l.s.pins.held)
+	if len(l.s.pins.Held) != 0 {
+		t.Errorf("dropped while it was opened, and held for ever: %v", l.s.pins.Held)
 	}
 }

@@ -3,11 +3,12 @@ package supervisor
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/pool"
-	"github.com/tinehq/tine/supervisor/proc"
 )
 
 // A release is what the workers of a generation are started from: see generation. Whatever starts another worker of that
@@ -15,96 +16,10 @@ import (
 // a rollout takes what is on disk: a reload, SIGUSR2, a config that is applied, a watched file that changed, cron_restart; and so
 // does the start of an app that does not run, a one-shot's next run among them. A rollback is a rollout to the release before.
 
-// startable is what a worker of the generation is started from.
-func (g *generation) startable(p *pins) (recipe, error) {
-	if _, err := g.resolve(); err != nil {
-		return recipe{}, err
-	}
-	g.hold(p)
-	return *g.resolved.Load(), nil
-}
-
-// hold holds the files of a resolved release from here on, once. It waits for the disk that they are on.
-func (g *generation) hold(p *pins) { g.pin(p, p.hold, true) }
-
-// pin holds those files of a resolved release that it does not yet; last says that it is not tried again. A script is read by
-// its path, whatever is held.
-func (g *generation) pin(p *pins, hold func(path string, id *proc.FileID, folder bool) *pin, last bool) {
-	g.pinning.Lock()
-	defer g.pinning.Unlock()
-	g.mu.Lock()
-	r, program, folder := g.resolved.Load(), g.program, g.folder
-	over := g.pinned || g.dropped || r == nil
-	g.mu.Unlock()
-	if over {
-		return
-	}
-	if program == nil && !r.command.Script {
-		program = hold(r.command.Path, r.command.ProgramID, false)
-	}
-	if folder == nil {
-		folder = hold(r.command.Dir, r.command.FolderID, true)
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.dropped { // meanwhile, with those of before
-		for _, h := range []*pin{program, folder} {
-			if h != g.program && h != g.folder {
-				p.release(h)
-			}
-		}
-		return
-	}
-	c := r.command
-	all := (program != nil || c.Script || c.ProgramID == nil) && (folder != nil || c.FolderID == nil)
-	g.pinned, g.program, g.folder = last || all, program, folder
-	next := *r
-	next.command.Pinned = proc.Pinned{Program: program.open(), Folder: folder.open()}
-	g.resolved.Store(&next)
-}
-
-// drop lets go of the files.
-func (g *generation) drop(p *pins) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.dropped {
-		return
-	}
-	g.dropped = true
-	p.release(g.program)
-	p.release(g.folder)
-}
-
-// again is a generation to come of the same release.
-func (g *generation) again(p *pins) *generation {
-	r := g.resolved.Load()
-	if r == nil {
-		return newGeneration(g.config)
-	}
-	next := &generation{config: g.config, at: time.Now(), back: true}
-	same := *r
-	next.resolved.Store(&same)
-	next.resolve = func() (recipe, error) { return *next.resolved.Load(), nil }
-	next.pin(p, func(_ string, id *proc.FileID, _ bool) *pin { return p.share(id) }, false)
-	return next
-}
-
-// sameRelease says that a worker of one cannot be told from one of the other.
-func sameRelease(a, b *generation) bool {
-	x, y := a.resolved.Load(), b.resolved.Load()
-	if x == nil || y == nil {
-		return false
-	}
-	c, d := x.command, y.command
-	return c.Path == d.Path && c.Dir == d.Dir && slices.Equal(c.Args, d.Args) && slices.Equal(c.Env, d.Env) &&
-		c.ProgramID != nil && d.ProgramID != nil && *c.ProgramID == *d.ProgramID &&
-		c.FolderID != nil && d.FolderID != nil && c.FolderID.Same(*d.FolderID)
-}
-
 // generationsHeld are all that the app may start again.
-func (a *app) generationsHeld() []*generation {
+func (a *app) generationsHeld() []*launch.Generation {
 	all := slices.Collect(maps.Values(a.generations))
-	for _, g := range []*generation{a.current, a.previous, a.backTo} {
+	for _, g := range []*launch.Generation{a.current, a.previous, a.backTo} {
 		if g != nil {
 			all = append(all, g)
 		}
@@ -113,11 +28,11 @@ func (a *app) generationsHeld() []*generation {
 }
 
 // dropUnheld lets go of those of before that nothing can start any more.
-func (l *loop) dropUnheld(a *app, before []*generation) {
+func (l *loop) dropUnheld(a *app, before []*launch.Generation) {
 	held := a.generationsHeld()
 	for _, g := range before {
 		if !slices.Contains(held, g) {
-			g.drop(l.s.pins)
+			g.Drop(l.s.pins)
 		}
 	}
 }
@@ -129,11 +44,11 @@ func (l *loop) resolveGeneration(a *app, e pool.Resolve) {
 	a.current = a.generations[st.Generation]
 	a.forget(st, e.Generation)
 	if a.generations[e.Generation] == nil {
-		g := newGeneration(a.config)
+		g := launch.New(a.config)
 		if e.Back {
-			for _, old := range []*generation{a.backTo, a.previous, a.current} {
+			for _, old := range []*launch.Generation{a.backTo, a.previous, a.current} {
 				if old != nil {
-					g = old.again(l.s.pins)
+					g = old.Again(l.s.pins)
 					break
 				}
 			}
@@ -153,7 +68,7 @@ func (l *loop) released(a *app, generation int) {
 	}
 	before := a.generationsHeld()
 	// Of one that an earlier tine has begun nobody knows what it was.
-	if old := a.current; old != nil && old.resolved.Load() != nil && old.resolved.Load().command.ProgramID != nil && !sameRelease(old, g) {
+	if old := a.current; old != nil && old.Resolved.Load() != nil && old.Resolved.Load().Command.ProgramID != nil && !launch.SameRelease(old, g) {
 		a.previous, a.previousUntil = old, time.Now()
 	}
 	a.current = g
@@ -166,16 +81,16 @@ type savedRelease struct {
 	Until time.Time `json:"until,omitzero"`
 }
 
-func (g *generation) saved() savedGeneration {
-	s := savedGeneration{Config: g.config, At: g.at, Back: g.back}
-	if r := g.resolved.Load(); r != nil {
-		s.Command = &r.command
+func savedOf(g *launch.Generation) savedGeneration {
+	s := savedGeneration{Config: g.Config, At: g.At, Back: g.Back}
+	if r := g.Resolved.Load(); r != nil {
+		s.Command = &r.Command
 	}
 	return s
 }
 
 // restoredRelease is nil where nothing was kept.
-func (l *loop) restoredRelease(s *savedRelease) *generation {
+func (l *loop) restoredRelease(s *savedRelease) *launch.Generation {
 	if s == nil || s.Command == nil {
 		return nil
 	}
@@ -186,13 +101,13 @@ func (l *loop) restoredRelease(s *savedRelease) *generation {
 // drift is said once for each generation: what a worker was started from and what is on disk are not the same.
 type drift struct {
 	a        *app
-	g        *generation
+	g        *launch.Generation
 	text     string
 	harmless bool
 }
 
 func (d drift) apply(l *loop) {
-	if d.g.drifted.Swap(true) {
+	if d.g.Drifted.Swap(true) {
 		return
 	}
 	e := l.logs.Info()
@@ -203,16 +118,16 @@ func (d drift) apply(l *loop) {
 }
 
 // releaseOf is what describe shows of a generation.
-func releaseOf(number int, g *generation) *control.Release {
-	if g == nil || g.resolved.Load() == nil {
+func releaseOf(number int, g *launch.Generation) *control.Release {
+	if g == nil || g.Resolved.Load() == nil {
 		return nil
 	}
-	c := g.resolved.Load().command
-	r := &control.Release{Generation: number, Program: c.Path, Folder: c.Dir, Since: g.at.Round(time.Millisecond), Rollback: g.back, Unpinned: []string{}}
+	c := g.Resolved.Load().Command
+	r := &control.Release{Generation: number, Program: c.Path, Folder: c.Dir, Since: g.At.Round(time.Millisecond), Rollback: g.Back, Unpinned: []string{}}
 	switch {
 	case c.Script:
 		r.Unpinned = append(r.Unpinned, c.Path+" is a script: it is read from disk at each start")
-	case g.pinnedYet() && c.Pinned.Program == nil:
+	case g.PinnedYet() && c.Pinned.Program == nil:
 		r.Unpinned = append(r.Unpinned, c.Path+" is not held open: it is started as it is on disk")
 	}
 	for _, arg := range c.Reads {
@@ -221,8 +136,28 @@ func releaseOf(number int, g *generation) *control.Release {
 	return r
 }
 
-func (g *generation) pinnedYet() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.pinned
+// holdReleases opens the files of releases that the last master could not hold, or that its store has lost, if they are still
+// those. Each has a goroutine of its own, as it may be on a disk that hangs.
+func (l *loop) holdReleases() {
+	for _, a := range l.apps {
+		for _, g := range a.generationsHeld() {
+			if !a.ended && g.Resolved.Load() != nil && !g.PinnedYet() {
+				l.s.wg.Go(func() { g.Hold(l.s.pins) })
+			}
+		}
+	}
+}
+
+// forgetPins takes out of the store, and closes, what no release of this master has.
+func (l *loop) forgetPins() {
+	for name, files := range l.s.inherited {
+		if !strings.HasPrefix(name, launch.KeptPin) {
+			continue
+		}
+		if !l.s.pins.Holds(name) {
+			l.unkeep(name)
+		}
+		closeFiles(files)
+		delete(l.s.inherited, name)
+	}
 }

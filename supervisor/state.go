@@ -114,13 +114,13 @@ func (l *loop) savedApp(a *app, now time.Time) savedApp {
 		s.Replaces = a.replaces.key
 	}
 	for n, g := range a.generations {
-		s.Generations[n] = g.saved()
+		s.Generations[n] = savedOf(g)
 	}
 	if a.previous != nil {
-		s.Previous = &savedRelease{a.previous.saved(), a.previousUntil}
+		s.Previous = &savedRelease{savedOf(a.previous), a.previousUntil}
 	}
 	if a.backTo != nil {
-		s.BackTo = &savedRelease{savedGeneration: a.backTo.saved()}
+		s.BackTo = &savedRelease{savedGeneration: savedOf(a.backTo)}
 	}
 	for _, m := range a.inOrder() {
 		saved := savedMember{

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -59,7 +60,7 @@ func (l *loop) adoptEnded(saved savedEnded, ago time.Duration) error {
 	a := &app{
 		key: saved.Key, name: config.Name, config: config, pool: core, sockets: newSockets(set),
 		members:     map[pool.WorkerID]*member{},
-		generations: map[int]*generation{core.Status().Generation: newGeneration(config)},
+		generations: map[int]*launch.Generation{core.Status().Generation: launch.New(config)},
 		everReady:   saved.EverReady, added: saved.Added,
 		// One that a person has stopped has left, and so has one that was halted before it had.
 		ended: true, leaving: saved.Halted, halted: saved.Halted, ordered: saved.Ordered,

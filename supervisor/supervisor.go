@@ -18,6 +18,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/keeper"
+	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/logs"
 )
 
@@ -132,7 +133,7 @@ type Supervisor struct {
 	control atomic.Pointer[control.Server]
 	handed  *handedOn
 	drafts  drafts
-	pins    *pins
+	pins    *launch.Pins
 
 	lookAtControl chan bool // asks for a look at the control socket: see watchControl
 
@@ -172,7 +173,7 @@ func New(c *config.Config, opts ...Option) (*Supervisor, error) {
 	for _, o := range opts {
 		o(&s.options)
 	}
-	s.pins = newPins(s.store)
+	s.pins = launch.NewPins(s.store)
 	if s.upgrader != nil {
 		s.upgrader = handing{s.upgrader, s}
 	}

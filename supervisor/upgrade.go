@@ -211,7 +211,7 @@ func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 			return files, err
 		}
 	}
-	if err := l.s.pins.each(put); err != nil {
+	if err := l.s.pins.Each(put); err != nil {
 		return files, err
 	}
 	for _, a := range l.apps {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/launch"
 )
 
 func TestWhatAWorkerFindsOfItself(t *testing.T) {
@@ -17,7 +18,7 @@ func TestWhatAWorkerFindsOfItself(t *testing.T) {
 	if got, want := m.ownEnv(), []string{"TINE_APP=web", "TINE_GENERATION=3"}; !slices.Equal(got, want) {
 		t.Errorf("a standby: %q, want %q", got, want)
 	}
-	env, err := environment(config.App{Workers: 1, Env: map[string]string{"TINE_SLOT": "9"}}, []string{"NODE_APP_INSTANCE=7", "A=1"})
+	env, err := launch.Environment(config.App{Workers: 1, Env: map[string]string{"TINE_SLOT": "9"}}, []string{"NODE_APP_INSTANCE=7", "A=1"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,7 @@ var rules = map[string]string{
 	"supervisor/filewatch":         "supervisor/config",
 	"supervisor/book":              "supervisor/control supervisor/control/api",
 	"supervisor/logs":              "ipc supervisor/book supervisor/config supervisor/control supervisor/control/api",
+	"supervisor/launch":            "ipc supervisor/config supervisor/host supervisor/proc",
 	"supervisor/apps":              "supervisor/civil supervisor/pool",
 	"supervisor/orders":            "supervisor/apps supervisor/control/api supervisor/pool",
 	"supervisor/proc":              "ipc supervisor/proc/output",
@@ -40,7 +41,7 @@ var rules = map[string]string{
 	"supervisor/control":           "ipc supervisor/claim supervisor/control/api",
 	"supervisor/control/dashboard": "supervisor/control supervisor/control/api",
 	"supervisor/control/metrics":   "ipc supervisor/control supervisor/control/api",
-	"supervisor": `supervisor/filewatch supervisor/book supervisor/logs supervisor/apps supervisor/config supervisor/config/file supervisor/host supervisor/orders ipc supervisor/cache supervisor/civil supervisor/claim supervisor/control supervisor/control/api
+	"supervisor": `supervisor/launch supervisor/filewatch supervisor/book supervisor/logs supervisor/apps supervisor/config supervisor/config/file supervisor/host supervisor/orders ipc supervisor/cache supervisor/civil supervisor/claim supervisor/control supervisor/control/api
 		supervisor/control/dashboard supervisor/control/metrics supervisor/keeper supervisor/listen supervisor/pool
 		supervisor/proc supervisor/proc/output supervisor/record`,
 	"cmd/demo": "worker",

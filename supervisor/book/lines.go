@@ -124,7 +124,7 @@ type Origin struct {
 	App    string
 	Slot   int // -1: none
 	Worker uint64
-	Pid    int
+	PID    int
 	Stream string
 }
 

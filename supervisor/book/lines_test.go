@@ -15,7 +15,7 @@ import (
 )
 
 func from(app string, slot int, stream string) *Origin {
-	return &Origin{App: app, Slot: slot, Worker: uint64(slot + 1), Pid: 100 + slot, Stream: stream}
+	return &Origin{App: app, Slot: slot, Worker: uint64(slot + 1), PID: 100 + slot, Stream: stream}
 }
 
 // asked returns what a query finds, as app:text.
@@ -346,7 +346,7 @@ func TestMasterLine(t *testing.T) {
 		want     Origin
 	}{
 		{`{"level":"info","app":"web","slot":2,"worker":7,"pid":42,"reason":"a \"b\" c","n":1.5,"listen":["x y"],"time":"…","message":"exited"}` + "\n",
-			`exited reason="a \"b\" c" n=1.5 listen=["x y"]`, Origin{App: "web", Slot: 2, Worker: 7, Pid: 42}},
+			`exited reason="a \"b\" c" n=1.5 listen=["x y"]`, Origin{App: "web", Slot: 2, Worker: 7, PID: 42}},
 		{`{"level":"warn","file":"/d.txt","goroutines":23,"dump":"goroutine 1 [running]:\nmain.main()\n","message":"goroutine dump"}`,
 			`goroutine dump file=/d.txt goroutines=23 dump=(35 bytes, in the log)`, Origin{Slot: -1}},
 		{`{"level":"warn","error":"why","message":"hm"}`, `hm error=why`, Origin{Slot: -1}},

@@ -60,7 +60,7 @@ func masterLine(line []byte) (*Origin, []byte) {
 		case "worker":
 			from.Worker, _ = strconv.ParseUint(string(value), 10, 64)
 		case "pid":
-			from.Pid, _ = strconv.Atoi(string(value))
+			from.PID, _ = strconv.Atoi(string(value))
 		case "dump": // kilobytes on one line; the log has them, and mostly a file that is named here
 			fields = fmt.Appendf(fields, " dump=(%d bytes, in the log)", len(word))
 		default:

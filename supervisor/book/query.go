@@ -292,7 +292,7 @@ func (r *bookReader) give(ctx context.Context, upTo uint64) error {
 
 func (f *found) line(text []byte) control.LogLine {
 	l := control.LogLine{
-		ID: f.id, Time: time.Unix(0, f.at), App: f.bookLine.from.App, Worker: f.bookLine.from.Worker, PID: f.bookLine.from.Pid,
+		ID: f.id, Time: time.Unix(0, f.at), App: f.bookLine.from.App, Worker: f.bookLine.from.Worker, PID: f.bookLine.from.PID,
 		Stream: f.bookLine.from.Stream, Text: strings.ToValidUTF8(string(text), "\uFFFD"), Missed: f.missed, Partial: f.more,
 	}
 	if slot := f.bookLine.from.Slot; slot >= 0 {

@@ -194,7 +194,7 @@ func (l *Logs) Panicked(p any) *zerolog.Event {
 type OutputPrefix struct {
 	book.Origin
 	Text []byte // "web/2[4711] ", or "web/standby[4711] "
-	Json []byte // the middle of a JSON object, between the time and the message
+	JSON []byte // the middle of a JSON object, between the time and the message
 }
 
 func NewOutputPrefix(app string, slot int, worker uint64, pid int, stream string) *OutputPrefix {
@@ -203,9 +203,9 @@ func NewOutputPrefix(app string, slot int, worker uint64, pid int, stream string
 		place = strconv.Itoa(slot)
 	}
 	return &OutputPrefix{
-		Origin: book.Origin{App: app, Slot: slot, Worker: worker, Pid: pid, Stream: stream},
+		Origin: book.Origin{App: app, Slot: slot, Worker: worker, PID: pid, Stream: stream},
 		Text:   fmt.Appendf(nil, "%s/%s[%d] ", app, place, pid),
-		Json:   fmt.Appendf(nil, `","app":%q,"slot":%d,"worker":%d,"pid":%d,"stream":%q,"message":`, app, slot, worker, pid, stream),
+		JSON:   fmt.Appendf(nil, `","app":%q,"slot":%d,"worker":%d,"pid":%d,"stream":%q,"message":`, app, slot, worker, pid, stream),
 	}
 }
 
@@ -304,7 +304,7 @@ func (o *Outlet) piece(line []byte, more bool) {
 			if more {
 				end = closePartial
 			}
-			ok = o.send(r, openObject, o.stamp.at(now), p.Json, *message, end)
+			ok = o.send(r, openObject, o.stamp.at(now), p.JSON, *message, end)
 			messages.Put(message)
 		}
 		if ok {

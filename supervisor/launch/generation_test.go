@@ -1,4 +1,4 @@
-package supervisor
+package launch
 
 import (
 	"os"
@@ -14,7 +14,7 @@ import (
 func TestEnvironmentWeakestFirst(t *testing.T) {
 	file := writeFile(t, "KEY=file\nONLY_FILE=1\n")
 	c := config.App{Workers: 1, EnvFiles: []string{file}, Env: map[string]string{"KEY": "app"}}
-	env, err := environment(c, []string{"KEY=master", "ONLY_MASTER=1", "TINE_WORKERS=8", "NOTIFY_SOCKET=/x", "GOMAXPROCS=7"})
+	env, err := Environment(c, []string{"KEY=master", "ONLY_MASTER=1", "TINE_WORKERS=8", "NOTIFY_SOCKET=/x", "GOMAXPROCS=7"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package supervisor
+package launch
 
 import (
 	"context"
@@ -6,33 +6,44 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/proc"
+)
+
+const (
+	// beat is how often a hook's time is looked at: so much of a pause of this process may be taken for the hook's.
+	beat = time.Second
+	// late is by how much later than asked for a timer fires on a machine that is only busy.
+	late = 500 * time.Millisecond
 )
 
 // hookEnd bounds the wait for a hook that was killed.
 const hookEnd = time.Second
 
-// hook runs a command as the app's workers are run, in its folder with its environment,
-// and waits for its end. Its output goes to the app's log. When its time is over or ctx
-// ends, its whole group is killed; so is what it leaves behind when it has ended.
-func (s *Supervisor) hook(ctx context.Context, c config.App, r hookRun) error {
-	h := c.Hooks.Of(r.kind)
+// Hook is one run of a hook.
+type Hook struct {
+	Kind string // config.HookBeforeStart and so on
+	Env  []string
+	// Output returns where the lines of its stdout and stderr go, once its PID is known.
+	Output func(pid int) (stdout, stderr proc.LineFunc)
+}
+
+// RunHook runs a hook of c as its workers are run, in its folder with its environment, and waits for its end. When the hook's time is over or ctx ends, its whole process group is killed; so is what it leaves behind
+// when it has ended.
+func RunHook(ctx context.Context, c config.App, r Hook) error {
+	h := c.Hooks.Of(r.Kind)
 	env, err := c.Environment(os.Environ())
 	if err != nil {
 		return err
 	}
-	command, err := proc.Resolve(proc.Spec{Command: h.Command, Dir: c.Dir, Env: append(env, r.env...)})
+	command, err := proc.Resolve(proc.Spec{Command: h.Command, Dir: c.Dir, Env: append(env, r.Env...)})
 	if err != nil {
 		return err
 	}
 	ctx, cancel := withRunTime(ctx, h.Timeout)
 	defer cancel()
-	var prefix atomic.Pointer[logs.OutputPrefix]
 	known := make(chan struct{})
 	var stdout, stderr proc.LineFunc
 	p, err := proc.Start(command, proc.Options{
@@ -42,8 +53,7 @@ func (s *Supervisor) hook(ctx context.Context, c config.App, r hookRun) error {
 	if err != nil {
 		return err
 	}
-	prefix.Store(newHookPrefix(r, p.PID()))
-	stdout, stderr = s.logs.Output(&prefix), s.logs.Output(&prefix)
+	stdout, stderr = r.Output(p.PID())
 	close(known)
 	select {
 	case <-p.Exited():
@@ -58,21 +68,14 @@ func (s *Supervisor) hook(ctx context.Context, c config.App, r hookRun) error {
 	case <-ctx.Done():
 	}
 	_ = p.Kill() // an error: it has just ended
-	within(p.Exited(), hookEnd)
+	select {
+	case <-p.Exited():
+	case <-time.After(hookEnd):
+	}
 	if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 		return fmt.Errorf("not done within %s, killed", h.Timeout)
 	}
 	return errors.New("killed: the app is stopping")
-}
-
-func newHookPrefix(r hookRun, pid int) *logs.OutputPrefix {
-	from := r.from
-	from.Pid = pid
-	return &logs.OutputPrefix{
-		Origin: from,
-		Text:   fmt.Appendf(nil, "%s/%s[%d] ", from.App, r.kind, pid),
-		Json:   fmt.Appendf(nil, `","app":%q,"hook":%q,"pid":%d,"stream":%q,"message":`, from.App, r.kind, pid, from.Stream),
-	}
 }
 
 // preparation is what is done once before the first worker of a generation. Who comes
@@ -88,7 +91,7 @@ type attempt struct {
 	err   error
 }
 
-func (p *preparation) once(do func() error) error {
+func (p *preparation) Once(do func() error) error {
 	p.mu.Lock()
 	if p.done {
 		p.mu.Unlock()
@@ -110,18 +113,28 @@ func (p *preparation) once(do func() error) error {
 	return now.err
 }
 
-// prepare runs the hook before_start of a worker's generation.
-func (s *Supervisor) prepare(ctx context.Context, m *member, g *generation) error {
-	if len(g.config.Hooks.BeforeStart.Command) == 0 {
-		return nil
-	}
-	return g.prepared.once(func() error {
-		began := time.Now()
-		err := s.hook(ctx, g.config, hookRun{config.HookBeforeStart, hookEnv(m.app.name, m.generation), hookOrigin(m.app.name, -1, 0)})
-		s.post(hookEnded{m.app, config.HookBeforeStart, time.Since(began), err})
-		if err != nil {
-			return fmt.Errorf("hook before_start: %w", err)
+// withRunTime is context.WithTimeout in time in which this process runs: its cause is context.DeadlineExceeded then. cancel is
+// to be called.
+func withRunTime(ctx context.Context, left time.Duration) (_ context.Context, cancel func()) {
+	ctx, end := context.WithCancelCause(ctx)
+	go func() {
+		timer := time.NewTimer(0)
+		defer timer.Stop()
+		for left > 0 {
+			asked, began := min(left, beat), time.Now()
+			timer.Reset(asked)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				return
+			}
+			if took := time.Since(began); took <= asked+late {
+				left -= took
+			} else {
+				left -= asked
+			}
 		}
-		return nil
-	})
+		end(context.DeadlineExceeded)
+	}()
+	return ctx, func() { end(context.Canceled) }
 }

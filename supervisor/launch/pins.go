@@ -1,16 +1,15 @@
-package supervisor
+package launch
 
 import (
 	"os"
-	"strings"
 	"sync"
 	"syscall"
 
 	"github.com/tinehq/tine/supervisor/proc"
 )
 
-// keptPin are the programs and folders of releases in the store, each once: pin.FILE, FILE as proc.FileID has it.
-const keptPin = "pin."
+// KeptPin are the programs and folders of releases in the store, each once: pin.FILE, FILE as proc.FileID has it.
+const KeptPin = "pin."
 
 const (
 	// maxPins bounds the descriptors that releases cost in all; it is less where there are few. A program that does not fit
@@ -20,25 +19,31 @@ const (
 	pinShare = 16
 )
 
-// pins are the files that releases are made of, held open, here and in the store, so that a release is what it was whatever
+// Pins are the files that releases are made of, held open, here and in the store, so that a release is what it was whatever
 // becomes of its path. One that several releases have is held once. It may be used by several goroutines.
-type pins struct {
-	store Store // nil: there is none
+type Pins struct {
+	store pinStore // nil: there is none
 	most  int
-	open  func(path string) (*os.File, proc.FileID, error)
+	Open  func(path string) (*os.File, proc.FileID, error)
 
 	mu   sync.Mutex      // the loop takes it too: nobody who holds it waits for a disk
-	held map[string]*pin // by name
+	Held map[string]*Pin // by name
 }
 
-type pin struct {
-	name  string
+// pinStore keeps files for the next master, by name.
+type pinStore interface {
+	Store(name string, files ...*os.File) error
+	Remove(name string) error
+}
+
+type Pin struct {
+	Name  string
 	file  *os.File
 	users int
 }
 
-func newPins(store Store) *pins {
-	p := &pins{store: store, most: maxPins, open: proc.Pin, held: map[string]*pin{}}
+func NewPins(store pinStore) *Pins {
+	p := &Pins{store: store, most: maxPins, Open: proc.Pin, Held: map[string]*Pin{}}
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) == nil {
 		p.most = int(min(uint64(p.most), limit.Cur/pinShare))
@@ -48,7 +53,7 @@ func newPins(store Store) *pins {
 
 // hold opens the file at path, or uses the one that is open; nil: it is another one than id by now, there are too many, or the
 // system cannot. The caller releases it. It waits for the disk, and so does nobody else meanwhile.
-func (p *pins) hold(path string, id *proc.FileID, folder bool) *pin {
+func (p *Pins) hold(path string, id *proc.FileID, folder bool) *Pin {
 	if id == nil {
 		return nil
 	}
@@ -58,7 +63,7 @@ func (p *pins) hold(path string, id *proc.FileID, folder bool) *pin {
 	if h != nil || !room {
 		return h
 	}
-	f, now, err := p.open(path)
+	f, now, err := p.Open(path)
 	if err != nil {
 		return nil
 	}
@@ -72,9 +77,9 @@ func (p *pins) hold(path string, id *proc.FileID, folder bool) *pin {
 		f.Close()
 		return h
 	}
-	name := keptPin + id.String()
-	h = &pin{name: name, file: f, users: 1}
-	p.held[name] = h
+	name := KeptPin + id.String()
+	h = &Pin{Name: name, file: f, users: 1}
+	p.Held[name] = h
 	if p.store != nil {
 		_ = p.store.Store(name, f) // else a later master has the path
 	}
@@ -82,24 +87,24 @@ func (p *pins) hold(path string, id *proc.FileID, folder bool) *pin {
 }
 
 // find uses the one that is open, and says whether there is room for one more. mu is held.
-func (p *pins) find(id *proc.FileID, folder bool) (h *pin, room bool) {
-	if h := p.held[keptPin+id.String()]; h != nil {
+func (p *Pins) find(id *proc.FileID, folder bool) (h *Pin, room bool) {
+	if h := p.Held[KeptPin+id.String()]; h != nil {
 		h.users++
 		return h, true
 	}
-	n := len(p.held)
+	n := len(p.Held)
 	return nil, n < p.most && (!folder || n < p.most/2) // programs matter more
 }
 
-// inherit uses what the last master has left of a file.
-func (p *pins) inherit(id *proc.FileID, files map[string][]*os.File) *pin {
+// Inherit uses what the last master has left of a file.
+func (p *Pins) Inherit(id *proc.FileID, files map[string][]*os.File) *Pin {
 	if id == nil {
 		return nil
 	}
-	name := keptPin + id.String()
+	name := KeptPin + id.String()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if h := p.held[name]; h != nil {
+	if h := p.Held[name]; h != nil {
 		h.users++
 		return h
 	}
@@ -114,17 +119,17 @@ func (p *pins) inherit(id *proc.FileID, files map[string][]*os.File) *pin {
 		f.Close()
 		return nil
 	}
-	h := &pin{name: name, file: f, users: 1}
-	p.held[name] = h
+	h := &Pin{Name: name, file: f, users: 1}
+	p.Held[name] = h
 	return h
 }
 
 // share is hold for what is held already; nil: it is not.
-func (p *pins) share(id *proc.FileID) *pin { return p.inherit(id, nil) }
+func (p *Pins) share(id *proc.FileID) *Pin { return p.Inherit(id, nil) }
 
 // release is called once for each hold and inherit. The last one takes it out of the store. The file is closed when nobody
 // starts from it any more, which the garbage collector finds.
-func (p *pins) release(h *pin) {
+func (p *Pins) release(h *Pin) {
 	if h == nil {
 		return
 	}
@@ -133,17 +138,24 @@ func (p *pins) release(h *pin) {
 	if h.users--; h.users > 0 {
 		return
 	}
-	delete(p.held, h.name)
+	delete(p.Held, h.Name)
 	if p.store != nil {
-		_ = p.store.Remove(h.name)
+		_ = p.store.Remove(h.Name)
 	}
 }
 
-// each calls f for all of them.
-func (p *pins) each(f func(name string, file *os.File) error) error {
+// Holds says whether a release has the file of that name.
+func (p *Pins) Holds(name string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for name, h := range p.held {
+	return p.Held[name] != nil
+}
+
+// Each calls f for all of them.
+func (p *Pins) Each(f func(name string, file *os.File) error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name, h := range p.Held {
 		if err := f(name, h.file); err != nil {
 			return err
 		}
@@ -151,38 +163,9 @@ func (p *pins) each(f func(name string, file *os.File) error) error {
 	return nil
 }
 
-func (h *pin) open() *os.File {
+func (h *Pin) open() *os.File {
 	if h == nil {
 		return nil
 	}
 	return h.file
-}
-
-// holdReleases opens the files of releases that the last master could not hold, or that its store has lost, if they are still
-// those. Each has a goroutine of its own, as it may be on a disk that hangs.
-func (l *loop) holdReleases() {
-	for _, a := range l.apps {
-		for _, g := range a.generationsHeld() {
-			if !a.ended && g.resolved.Load() != nil && !g.pinnedYet() {
-				l.s.wg.Go(func() { g.hold(l.s.pins) })
-			}
-		}
-	}
-}
-
-// forgetPins takes out of the store, and closes, what no release of this master has.
-func (l *loop) forgetPins() {
-	for name, files := range l.s.inherited {
-		if !strings.HasPrefix(name, keptPin) {
-			continue
-		}
-		l.s.pins.mu.Lock()
-		used := l.s.pins.held[name] != nil
-		l.s.pins.mu.Unlock()
-		if !used {
-			l.unkeep(name)
-		}
-		closeFiles(files)
-		delete(l.s.inherited, name)
-	}
 }

@@ -1,0 +1,31 @@
+package launch
+
+import (
+	"errors"
+	"testing"
+)
+
+func TestPreparationIsDoneOnce(t *testing.T) {
+	var p preparation
+	no := errors.New("no")
+	begun, end := make(chan struct{}), make(chan struct{})
+	results := make(chan error, 3)
+	go func() { results <- p.Once(func() error { close(begun); <-end; return no }) }()
+	<-begun
+	// These share the failure, or are too late and fail on their own.
+	for range 2 {
+		go func() { results <- p.Once(func() error { return no }) }()
+	}
+	close(end)
+	for range 3 {
+		if err := <-results; !errors.Is(err, no) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if err := p.Once(func() error { return nil }); err != nil {
+		t.Errorf("after a failure: %v", err)
+	}
+	if err := p.Once(func() error { return no }); err != nil {
+		t.Error("done twice")
+	}
+}

@@ -1,0 +1,100 @@
+package launch
+
+import (
+	"slices"
+	"time"
+
+	"github.com/tinehq/tine/supervisor/proc"
+)
+
+// Startable is what a worker of the generation is started from.
+func (g *Generation) Startable(p *Pins) (Recipe, error) {
+	if _, err := g.Resolve(); err != nil {
+		return Recipe{}, err
+	}
+	g.Hold(p)
+	return *g.Resolved.Load(), nil
+}
+
+// Hold holds the files of a resolved release from here on, once. It waits for the disk that they are on.
+func (g *Generation) Hold(p *Pins) { g.Pin(p, p.hold, true) }
+
+// Pin holds those files of a resolved release that it does not yet; last says that it is not tried again. A script is read by
+// its path, whatever is held.
+func (g *Generation) Pin(p *Pins, hold func(path string, id *proc.FileID, folder bool) *Pin, last bool) {
+	g.pinning.Lock()
+	defer g.pinning.Unlock()
+	g.mu.Lock()
+	r, program, folder := g.Resolved.Load(), g.Program, g.Folder
+	over := g.pinned || g.dropped || r == nil
+	g.mu.Unlock()
+	if over {
+		return
+	}
+	if program == nil && !r.Command.Script {
+		program = hold(r.Command.Path, r.Command.ProgramID, false)
+	}
+	if folder == nil {
+		folder = hold(r.Command.Dir, r.Command.FolderID, true)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.dropped { // meanwhile, with those of before
+		for _, h := range []*Pin{program, folder} {
+			if h != g.Program && h != g.Folder {
+				p.release(h)
+			}
+		}
+		return
+	}
+	c := r.Command
+	all := (program != nil || c.Script || c.ProgramID == nil) && (folder != nil || c.FolderID == nil)
+	g.pinned, g.Program, g.Folder = last || all, program, folder
+	next := *r
+	next.Command.Pinned = proc.Pinned{Program: program.open(), Folder: folder.open()}
+	g.Resolved.Store(&next)
+}
+
+// Drop lets go of the files.
+func (g *Generation) Drop(p *Pins) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.dropped {
+		return
+	}
+	g.dropped = true
+	p.release(g.Program)
+	p.release(g.Folder)
+}
+
+// Again is a generation to come of the same release.
+func (g *Generation) Again(p *Pins) *Generation {
+	r := g.Resolved.Load()
+	if r == nil {
+		return New(g.Config)
+	}
+	next := &Generation{Config: g.Config, At: time.Now(), Back: true}
+	same := *r
+	next.Resolved.Store(&same)
+	next.Resolve = func() (Recipe, error) { return *next.Resolved.Load(), nil }
+	next.Pin(p, func(_ string, id *proc.FileID, _ bool) *Pin { return p.share(id) }, false)
+	return next
+}
+
+// SameRelease says that a worker of one cannot be told from one of the other.
+func SameRelease(a, b *Generation) bool {
+	x, y := a.Resolved.Load(), b.Resolved.Load()
+	if x == nil || y == nil {
+		return false
+	}
+	c, d := x.Command, y.Command
+	return c.Path == d.Path && c.Dir == d.Dir && slices.Equal(c.Args, d.Args) && slices.Equal(c.Env, d.Env) &&
+		c.ProgramID != nil && d.ProgramID != nil && *c.ProgramID == *d.ProgramID &&
+		c.FolderID != nil && d.FolderID != nil && c.FolderID.Same(*d.FolderID)
+}
+
+func (g *Generation) PinnedYet() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.pinned
+}
