@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -14,6 +15,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 func script(text string) *execSource {
@@ -138,19 +141,12 @@ func TestExecLeavesNoGrandchildBehindWhenItExits(t *testing.T) {
 	}
 }
 
-// waitGone waits until nothing answers to a process or group. Who is killed may take a moment to be reaped by init.
+// waitGone waits until nothing answers to a process or group. It may take a moment until init reaps one that was killed.
 func waitGone(t *testing.T, pid int) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for syscall.Kill(pid, 0) == nil {
-		if onlyZombies(-pid) {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("group %d is still there", -pid)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	eventually.True(t, fmt.Sprintf("group %d has ended", -pid), func() bool {
+		return syscall.Kill(pid, 0) != nil || onlyZombies(-pid)
+	})
 }
 
 // onlyZombies reports whether all of a group have ended, though nobody has reaped them yet.

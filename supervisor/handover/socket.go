@@ -76,7 +76,7 @@ func newSocket(f *os.File) (*socket, error) {
 	conn, ok := c.(*net.UnixConn)
 	if !ok {
 		c.Close()
-		return nil, fmt.Errorf("%s is no Unix socket", f.Name())
+		return nil, fmt.Errorf("%s is not a Unix socket", f.Name())
 	}
 	return &socket{conn}, nil
 }
