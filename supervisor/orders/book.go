@@ -1,7 +1,6 @@
 package orders
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -28,6 +27,7 @@ type Book struct {
 	orders []*order // in the order in which they were begun
 	last   ID
 	claims map[apps.ID]ID // which order brings the next run of an app
+	follow *follow        // of the config that is being carried out; nil: of none
 
 	now     time.Time // of the Step under way
 	effects []Effect  // likewise
@@ -49,6 +49,10 @@ func (b *Book) Step(now time.Time, ev Event) []Effect {
 		b.placed(ev)
 	case Own:
 		b.own(ev)
+	case Follow:
+		b.follow = &follow{request: ev.Request, reason: ev.Reason}
+	case Followed:
+		b.followed(ev)
 	case Fact:
 		b.fact(ev)
 	case Opened:
@@ -110,7 +114,7 @@ func (b *Book) tick() {
 	for _, o := range slices.Clone(b.orders) {
 		b.judge(o)
 		if !o.phase.over() && !b.now.Before(o.due) {
-			b.end(o, overdue, fmt.Errorf("cannot %s app %s: not done within its own times (%s)", o.Verb, o.name, b.timesOf(o.name)))
+			b.end(o, overdue, o.isOverdue(b.timesOf(o.name)))
 		}
 	}
 }
@@ -145,6 +149,9 @@ func (b *Book) end(o *order, as phase, err error) {
 	}
 	if as == overdue && o.phase == emptying && o.Verb == api.VerbRestart {
 		b.refill(o)
+	}
+	if o.follows && as == cancelled {
+		err = nil // that something else was ordered meanwhile is no failure of the config
 	}
 	b.enter(o, as)
 	b.remove(o)

@@ -19,6 +19,8 @@
 // after all that has happened, so that an order never ends by what is about to change. A Tick that orders something is repeated
 // after that is carried out, until it orders nothing more.
 //
+// The rollouts that a new config brings are followed as orders too, which begin nothing: see [Follow].
+//
 // # Phases
 //
 //	start      placed ──▶ starting ──▶ done                                      of an app that runs

@@ -32,6 +32,14 @@ type (
 		Reason string
 	}
 
+	// Follow has each rollout that begins or is queued for a reason, from here on until Followed, be an order of a request: those
+	// that a new config brings. Followed is answered by Begun.
+	Follow struct {
+		Request Request // not 0, and never used before
+		Reason  string
+	}
+	Followed struct{ Request Request }
+
 	// Fact is what the pool of a run has recorded. It comes after the Step of the pool that it is of.
 	Fact struct {
 		App     apps.ID
@@ -76,6 +84,8 @@ type Sent struct {
 
 func (Placed) event()     {}
 func (Own) event()        {}
+func (Follow) event()     {}
+func (Followed) event()   {}
 func (Fact) event()       {}
 func (Opened) event()     {}
 func (OpenFailed) event() {}

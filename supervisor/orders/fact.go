@@ -9,6 +9,7 @@ import (
 
 // fact shows the orders of a run what its pool has recorded.
 func (b *Book) fact(ev Fact) {
+	b.followRollout(ev)
 	for _, o := range b.orders {
 		if o.app != ev.App {
 			continue

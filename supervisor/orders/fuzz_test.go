@@ -98,6 +98,8 @@ func (w *world) happen(what, which, x, y byte) {
 	case 15:
 		if x == 0 {
 			_ = command(w, []string{"stopping"})
+		} else if r != nil && x < 40 {
+			_ = command(w, []string{"config", r.config.name})
 		}
 	}
 }

@@ -17,6 +17,7 @@ type order struct {
 	request Request // 0: the master's own
 	part    int     // of the request
 	alone   bool    // it is the only one of its request
+	follows bool    // the rollout that a config has brought, and begins none
 	app     apps.ID // its run; with an exchange that becomes the next one
 	name    string  // of the app: Order.App may be a namespace, or empty for all
 	due     time.Time

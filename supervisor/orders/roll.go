@@ -67,7 +67,7 @@ func (b *Book) factRollout(o *order, ev Fact) {
 		o.finished = o.finished || mine
 	case pool.KindRolloutAborted:
 		if mine && o.failure.err == nil {
-			o.failure = o.fails("%s of app %s aborted, the old workers stay: %s", o.Verb, o.name, r.Reason)
+			o.failure = o.aborted(r.Reason)
 		}
 	case pool.KindRolloutCancelled, pool.KindRolloutDropped:
 		if mine || o.phase == queued {
@@ -90,6 +90,9 @@ func (b *Book) factRollout(o *order, ev Fact) {
 func (b *Book) judgeRollout(o *order, a App) outcome {
 	if o.finished {
 		return outcome{as: done}
+	}
+	if o.failure.err == nil && a.ended() && o.follows {
+		o.failure = o.isCancelled("the app has ended")
 	}
 	if o.failure.err == nil && a.ended() {
 		o.failure = o.fails("%s of app %s ended with the app: %s", o.Verb, o.name, a.Reason)

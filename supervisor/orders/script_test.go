@@ -26,6 +26,7 @@ import (
 //	ready APP ID ...   up APP ID ...   unspawned APP ID ...   leaving APP ID ...   exit APP ID ... [code=N] [signal=N]
 //	opened ORDER ...           the next run is prepared; unopened ORDER: it cannot be
 //	own APP REASON             an order of the master's own
+//	config APP ...             a config is carried out for a request, and rolls these apps
 //	roll APP   scale APP N   release APP SLOT       what is done without an order
 //	remove APP                 a config takes it out
 //	blocked APP                what it waits for has failed
@@ -126,6 +127,13 @@ func command(w *world, words []string) error {
 			w.place(api.Order{Verb: api.VerbStop, App: a.rest[1]})
 		}
 		w.out = out
+	case "config":
+		w.asked++
+		w.step(Follow{Request(w.asked), "config"})
+		for _, name := range a.rest {
+			w.pool(w.named(name), pool.Roll{Reason: "config"})
+		}
+		w.step(Followed{Request(w.asked)})
 	case "own":
 		w.step(Own{w.named(a.rest[0]).id, strings.Join(a.rest[1:], " ")})
 	case "opened", "unopened":
