@@ -13,7 +13,7 @@ import (
 	"github.com/tinehq/tine/ipc/eventually"
 )
 
-// TestBrokenChannel: a worker that writes what is no frame, or one that is too large,
+// TestBrokenChannel: a worker that writes something that is not a frame, or one that is too large,
 // is replaced; the log says why, and the other workers are not touched.
 func TestBrokenChannel(t *testing.T) {
 	for kind, word := range map[string]string{"garbage": "4294967295", "oversized": "536870912"} {
@@ -72,7 +72,7 @@ func (m *tine) breakChannel(pid int, kind string) event {
 }
 
 // TestOutput: each line of a worker has its name, JSON passes byte for byte, and what
-// is no text cannot break the log.
+// is not text cannot break the log.
 func TestOutput(t *testing.T) { bothWays(t, testOutput) }
 
 func testOutput(t *testing.T, way option) {

@@ -63,7 +63,7 @@ apps:
 	all("v1")
 	turn("v2")
 	mark := m.mark()
-	syscall.Kill(m.workers("")[0], syscall.SIGKILL) // a crash is no rollout
+	syscall.Kill(m.workers("")[0], syscall.SIGKILL) // a crash is not a rollout
 	m.awaitFrom(mark, is("ready"))
 	all("v1")
 	m.roll()
@@ -71,7 +71,7 @@ apps:
 	m.stop()
 }
 
-// TestOneWorkerRolls without a moment in which nobody serves.
+// TestOneWorkerRolls without a moment in which no worker serves.
 func TestOneWorkerRolls(t *testing.T) {
 	t.Parallel()
 	m := startReady(t, oneCalm)
@@ -208,7 +208,7 @@ apps:
 	m.stop()
 }
 
-// TestOneAppGivesUp: the others are stopped politely, and the status tells it.
+// TestOneAppGivesUp: the others are drained, and the status shows it.
 func TestOneAppGivesUp(t *testing.T) {
 	t.Parallel()
 	m := startConfig(t, `
@@ -272,7 +272,7 @@ apps:
 	}
 	m.stop()
 
-	// What a master that was killed left behind is no obstacle to the next one.
+	// The socket file of a master that was killed does not stop the next one.
 	crashed := startReady(t, `
 apps:
   web:

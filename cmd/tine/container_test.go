@@ -92,7 +92,7 @@ func startContainer(t *testing.T, env []string, limit limits, args ...string) *c
 	return runWithUnshare(t, root, dir, env, args)
 }
 
-// findRunc finds a runc that can run a container on this machine, or says why there is none.
+// findRunc finds a runc that can run a container on this machine, or returns why there is none.
 var findRunc = sync.OnceValues(func() (path, why string) {
 	if os.Getuid() != 0 {
 		return "", "not root"
@@ -475,7 +475,7 @@ func TestContainerLimits(t *testing.T) {
 	c.ended()
 }
 
-// TestContainerReapsOrphans: whoever loses its parent is PID 1's to reap.
+// TestContainerReapsOrphans: PID 1 reaps each process that loses its parent.
 func TestContainerReapsOrphans(t *testing.T) {
 	t.Parallel()
 	c := startContainer(t, nil, limits{}, "/bin/tine", "run", "-c", "/orphans.yaml")

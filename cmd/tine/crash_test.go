@@ -38,7 +38,7 @@ apps:
     $FAST
 `
 
-// TestKillReadyWorker: what it was answering is lost, nothing else.
+// TestKillReadyWorker: only the requests that the worker was answering are lost.
 func TestKillReadyWorker(t *testing.T) { bothWays(t, testKillReadyWorker) }
 
 func testKillReadyWorker(t *testing.T, way option) {
@@ -339,7 +339,7 @@ func TestTermToAWorker(t *testing.T) {
 	m.stop()
 }
 
-// TestMasterKilled: the workers serve on; a new tine says who holds the address.
+// TestMasterKilled: the workers serve on; the error of a new tine names the process that holds the address.
 func TestMasterKilled(t *testing.T) { // not parallel: see refused
 	m := startReady(t, twoCalm, alone)
 	address, workers := m.address(), values(m.workers(""))

@@ -55,7 +55,7 @@ type tab struct {
 	name string
 
 	mu     sync.Mutex
-	errors []string // what its console said
+	errors []string // of its console
 }
 
 // openBrowser starts one that ends with the test.
@@ -153,7 +153,7 @@ func (p *tab) click(selector string) {
 	p.do("click "+selector, chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector)))
 }
 
-// answer types into the question that is open, or nothing, and says yes.
+// answer types into the question that is open, or nothing, and confirms it.
 func (p *tab) answer(title, typed string) {
 	p.Helper()
 	p.sees("the question "+title, fmt.Sprintf("document.querySelector('#ask').open && document.querySelector('#ask-title').textContent.includes(%q)", title))
@@ -180,7 +180,7 @@ func (p *tab) shot(what string) {
 	}
 }
 
-// quiet fails the test for what the console said.
+// quiet fails the test if the console has errors.
 func (p *tab) quiet() {
 	p.Helper()
 	p.mu.Lock()
@@ -289,7 +289,7 @@ apps:
 		{"390", 390, 844, []chromedp.EmulateViewportOption{chromedp.EmulateMobile, chromedp.EmulateTouch, chromedp.EmulatePortrait}, 3},
 	} {
 		t.Run(size.name, func(t *testing.T) {
-			// A little load, so that the charts have something to say.
+			// A little load, so that the charts are not empty.
 			l := loadOn(m.addresses("web")[0], 1)
 			defer l.end()
 			p := openTab(t, browser, size.name, size.width, size.height, size.options...)
@@ -358,7 +358,7 @@ func visit(p *tab, m *tine, client *control.Client, url string, workers int) {
 	p.has("#timeline", "scaled")
 	p.shot("scale")
 
-	// A crash: the slot gets a new worker, and the timeline says what happened.
+	// A crash: the slot gets a new worker, and the timeline shows the crash.
 	mark = m.mark()
 	victim := m.workers("web")[0]
 	syscall.Kill(victim, syscall.SIGKILL)
@@ -388,7 +388,7 @@ func visit(p *tab, m *tine, client *control.Client, url string, workers int) {
 	p.answer("Start slot", "")
 	p.has(last, "ready")
 
-	// A reload that comes to nothing says why.
+	// A reload that fails shows the reason.
 	write(p.T, m.dir, "api.sh", "echo broken on purpose >&2; exit 3")
 	p.click(api + `[data-verb="reload"]`)
 	p.answer("Reload api?", "")
@@ -444,7 +444,7 @@ func slicesWithout(all []string, part string) (kept []string) {
 	return kept
 }
 
-// hidden holds the page to asking for nothing while nobody sees it.
+// hidden checks that the page asks for nothing while it is hidden.
 func hidden(p *tab) {
 	p.do("hide", chromedp.Evaluate[chromedp.Void](`(() => {
 		window.seen = "hidden";

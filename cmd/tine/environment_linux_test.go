@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestNoWarningOfOwnVariables: a person who has set nothing is not warned of what Tine's own processes tell one another.
+// TestNoWarningOfOwnVariables: the variables between Tine's own processes are not warned of.
 func TestNoWarningOfOwnVariables(t *testing.T) {
 	t.Parallel()
 	m := startReady(t, twoCalm, kept)

@@ -10,7 +10,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 )
 
-// TestFlagsOfTheApp: what each says reaches the app, and without any it has its
+// TestFlagsOfTheApp: the value of each flag reaches the app, and without flags it has its
 // defaults.
 func TestFlagsOfTheApp(t *testing.T) {
 	t.Parallel()

@@ -12,7 +12,7 @@ import (
 	"github.com/tinehq/tine/cmd/tine/internal/term"
 )
 
-// TestWrongFlagsAreNamed: what a flag says and a config may not have is a wrong command line, and told by the flag's name.
+// TestWrongFlagsAreNamed: a value of a flag that a config may not have is a wrong command line, and the error names the flag.
 func TestWrongFlagsAreNamed(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "tine.yaml")

@@ -15,7 +15,7 @@ import (
 )
 
 // TestFolderByItsName: started in a folder that a symlink leads to, tine looks there by that name for ever: after the symlink was
-// turned and what it led to is gone, in a SIGHUP, below a master that was brought back, and below an upgraded one.
+// changed and its old folder is gone, in a SIGHUP, below a master that was started again, and below an upgraded one.
 func TestFolderByItsName(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)

@@ -34,7 +34,7 @@ func lineOf(t *testing.T, lines <-chan string, words string) string {
 	}
 }
 
-// linesOf starts a command and reads what it prints; done is closed at the end of that, before which nobody may wait for
+// linesOf starts a command and reads what it prints; done is closed at the end of the output; do not wait before that for
 // the command.
 func linesOf(t *testing.T, cmd *exec.Cmd) (<-chan string, <-chan struct{}) {
 	t.Helper()
@@ -94,7 +94,7 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// TestReloadInterrupted: who goes away does not stop what he began.
+// TestReloadInterrupted: an interrupted command does not stop its order.
 func TestReloadInterrupted(t *testing.T) {
 	t.Parallel()
 	sh := newShell(t)
@@ -122,7 +122,7 @@ func TestReloadInterrupted(t *testing.T) {
 	sh.do(0, "stop")
 }
 
-// TestFollowGoesOn: over a crash of the master and an upgrade, with what the next one says from its beginning.
+// TestFollowGoesOn: over a crash of the master and an upgrade, with the output of the next one from its beginning.
 func TestFollowGoesOn(t *testing.T) {
 	t.Parallel()
 	m := startReady(t, twoCalm, kept)

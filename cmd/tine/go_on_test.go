@@ -32,65 +32,51 @@ func startGated(t *testing.T) (m *tine, gate string) {
 	return m, fifo(t, m.dir, "gate")
 }
 
-// TestReloadGoesOn: a reload whose master is killed is waited for on the next one, and so is one that ends badly there.
+// TestReloadGoesOn: a reload whose master, or whose keeper, is killed is waited for on the master that follows. No master answers
+// while one becomes the keeper.
 func TestReloadGoesOn(t *testing.T) {
 	t.Parallel()
-	m, gate := startGated(t)
-	before := m.mustStatus()
-	mark := m.mark()
-	cmd, out, stderr := m.command("reload")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	for _, c := range []struct {
+		name   string
+		victim func(control.Status) int
+		next   func(before, now control.Status) bool
+	}{
+		{"Master", func(st control.Status) int { return st.PID }, func(before, now control.Status) bool { return now.PID != before.PID }},
+		{"Keeper", func(st control.Status) int { return st.KeeperPID }, func(before, now control.Status) bool { return now.KeeperPID == before.PID }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			m, gate := startGated(t)
+			before := m.mustStatus()
+			mark := m.mark()
+			cmd, out, stderr := m.command("reload")
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			m.awaitFrom(mark, is("rollout begin"))
+			eventually.True(t, "the new worker is there", func() bool { return len(m.processes()) == 5 })
+			syscall.Kill(c.victim(before), syscall.SIGKILL)
+			eventually.True(t, "another master is in charge", func() bool {
+				st, err := m.status()
+				return err == nil && c.next(before, st) && st.Apps[0].Rollout != nil
+			})
+			openGate(t, gate)
+			if err := cmd.Wait(); err != nil {
+				t.Fatalf("reload: %v\n%s%s", err, out, stderr)
+			}
+			has(t, out.String(), "goes on below another master, pid ", "web reloaded\n")
+			for _, pid := range workerPIDs(m.mustStatus()) {
+				if slices.Contains(workerPIDs(before), pid) {
+					t.Errorf("worker %d has survived the reload", pid)
+				}
+			}
+			m.tell(0, "stop")
+			m.allGone()
+		})
 	}
-	m.awaitFrom(mark, is("rollout begin"))
-	eventually.True(t, "the new worker is there", func() bool { return len(m.processes()) == 5 })
-	syscall.Kill(before.PID, syscall.SIGKILL)
-	eventually.True(t, "another master is in charge", func() bool {
-		st, err := m.status()
-		return err == nil && st.PID != before.PID && st.Apps[0].Rollout != nil
-	})
-	openGate(t, gate)
-	if err := cmd.Wait(); err != nil {
-		t.Fatalf("reload: %v\n%s%s", err, out, stderr)
-	}
-	has(t, out.String(), "goes on below another master, pid ", "web reloaded\n")
-	for _, pid := range workerPIDs(m.mustStatus()) {
-		if slices.Contains(workerPIDs(before), pid) {
-			t.Errorf("worker %d has survived the reload", pid)
-		}
-	}
-	m.tell(0, "stop")
-	m.ended(0)
 }
 
-// TestReloadGoesOnWithoutItsKeeper: one whose keeper is killed is waited for too, though nobody answers while the master
-// becomes the keeper.
-func TestReloadGoesOnWithoutItsKeeper(t *testing.T) {
-	t.Parallel()
-	m, gate := startGated(t)
-	before := m.mustStatus()
-	mark := m.mark()
-	cmd, out, stderr := m.command("reload")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	m.awaitFrom(mark, is("rollout begin"))
-	eventually.True(t, "the new worker is there", func() bool { return len(m.processes()) == 5 })
-	syscall.Kill(before.KeeperPID, syscall.SIGKILL)
-	eventually.True(t, "the master is the keeper of another one", func() bool {
-		st, err := m.status()
-		return err == nil && st.KeeperPID == before.PID && st.Apps[0].Rollout != nil
-	})
-	openGate(t, gate)
-	if err := cmd.Wait(); err != nil {
-		t.Fatalf("reload: %v\n%s%s", err, out, stderr)
-	}
-	has(t, out.String(), "goes on below another master, pid ", "web reloaded\n")
-	m.tell(0, "stop")
-	m.allGone()
-}
-
-// TestAskedWhileNoMasterLives: who asks just when a master has died hears the next one.
+// TestAskedWhileNoMasterLives: a command that runs just when a master has died gets the answer of the next one.
 func TestAskedWhileNoMasterLives(t *testing.T) {
 	t.Parallel()
 	m := startReady(t, twoCalm, kept)
@@ -111,7 +97,7 @@ func TestAskedWhileNoMasterLives(t *testing.T) {
 	m.tell(3, "status")
 }
 
-// TestJudge: what is made of an order that another master has gone on with.
+// TestJudge: what the next status shows of an order that another master has carried on.
 func TestJudge(t *testing.T) {
 	slot := 1
 	worker := func(id uint64, slot int, state string) control.Worker {
@@ -125,7 +111,7 @@ func TestJudge(t *testing.T) {
 		order control.Order
 		now   control.App
 		done  bool
-		err   string
+		err   string // a part of the error; empty: none
 	}{
 		{"rolls", control.Order{Verb: control.VerbReload}, with(func(a *control.App) { a.Rollout = &control.Rollout{ID: 4, State: control.RolloutRunning} }), false, ""},
 		{"rolled", control.Order{Verb: control.VerbReload}, with(func(a *control.App) { a.Generation = 4 }), true, ""},
@@ -145,7 +131,7 @@ func TestJudge(t *testing.T) {
 		{"not drained", control.Order{Verb: control.VerbDrain, Slot: &slot}, old, false, "slot 1 of app web was not drained"},
 		{"restarted", control.Order{Verb: control.VerbRestart}, with(func(a *control.App) { a.Workers = []control.Worker{worker(7, 0, "ready"), worker(8, 1, "ready")} }), true, ""},
 		{"stopped only", control.Order{Verb: control.VerbRestart}, with(func(a *control.App) { a.State = control.AppStopped }), false, "was not started again: tine start web"},
-		{"signalled", control.Order{Verb: control.VerbSignal}, old, false, "cannot be told"},
+		{"signalled", control.Order{Verb: control.VerbSignal}, old, false, errUnknown.Error()},
 	} {
 		done, _, err := judge(c.order, control.Status{Apps: []control.App{old}}, control.Status{Apps: []control.App{c.now}})
 		if done != c.done || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {

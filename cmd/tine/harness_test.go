@@ -69,7 +69,7 @@ func is(message string, pid ...int) func(event) bool {
 	return func(e event) bool { return e.Message == message && (len(pid) == 0 || e.PID == pid[0]) }
 }
 
-// tine is a running master and what it has said.
+// tine is a running master and its log.
 type tine struct {
 	t   *testing.T
 	dir string // its working folder and that of its config; its members' sockets are there
@@ -134,7 +134,7 @@ func fifo(t *testing.T, dir, name string) string {
 	return path
 }
 
-// openGate lets through whoever waits at a FIFO, now and until the end of the test.
+// openGate lets through each process that waits at a FIFO, now and until the end of the test.
 func openGate(t *testing.T, path string) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -223,7 +223,7 @@ func (m *tine) read(r io.Reader) {
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		e := event{Raw: lines.Text(), At: time.Now()}
-		_ = json.Unmarshal(lines.Bytes(), &e) // what is not JSON is only Raw
+		_ = json.Unmarshal(lines.Bytes(), &e) // a line that is not JSON has Raw only
 		m.mu.Lock()
 		m.events = append(m.events, e)
 		close(m.news)
@@ -271,7 +271,7 @@ func (m *tine) raw() string {
 	return b.String()
 }
 
-// stderr is all that it has said so far.
+// stderr is its log so far.
 func (m *tine) stderr() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -473,7 +473,7 @@ func (m *tine) must(path string) string {
 	return b
 }
 
-// who asks any worker who it is.
+// who asks any worker for its identity.
 func (m *tine) who() about {
 	m.t.Helper()
 	return parseAbout(m.t, m.must("/"))
@@ -545,7 +545,7 @@ type load struct {
 
 func (m *tine) load(clients int) *load { return loadOn(m.address(), clients) }
 
-// steadily is load that leaves the machine to others: what a test wants to see is who is lost, and not how many are served.
+// steadily is load that leaves the machine to others: such a test counts lost requests, and not served ones.
 func (m *tine) steadily(clients int) *load {
 	return pacedLoadOn(m.address(), clients, 4*time.Millisecond)
 }
@@ -651,7 +651,7 @@ func dial(t *testing.T, address string) net.Conn {
 	return c
 }
 
-// gone tells whether a process has ended (a zombie has).
+// gone reports whether a process has ended; a zombie has.
 func gone(pid int) bool {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {

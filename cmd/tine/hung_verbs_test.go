@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestMasterThatHangs: a master that takes connections and never answers holds nobody
-// up for long, least of all who has pressed Tab.
+// TestMasterThatHangs: a master that takes connections and never answers holds no command
+// up for long, least of all a completion.
 func TestMasterThatHangs(t *testing.T) {
 	t.Parallel()
 	sh := newShell(t)

@@ -27,7 +27,7 @@ func (m *tine) succeeded(st control.Status) (now control.Status) {
 	return now
 }
 
-// allGone waits until no process of the test is left. They are not this process's children, so that nobody tells it.
+// allGone waits until no process of the test is left. They are not children of this process, so that it polls.
 func (m *tine) allGone() {
 	m.t.Helper()
 	eventually.True(m.t, "no process is left", func() bool { return len(m.processes()) == 0 })
@@ -54,7 +54,7 @@ func blockedIn(t *testing.T, pid int) uint64 {
 }
 
 // TestKeeperDies: the keeper is killed under load, again and again. The master becomes the keeper, and the next one goes on
-// with the same workers. No request is lost, and signals to the processes that are there mean what they did.
+// with the same workers. No request is lost, and signals to the new processes do what they did before.
 func TestKeeperDies(t *testing.T) {
 	t.Parallel()
 	m := startReady(t, twoCalm, kept)
@@ -87,7 +87,7 @@ func TestKeeperDies(t *testing.T) {
 		}
 		m.awaitFrom(mark, is("rollout done"))
 	}
-	if err := syscall.Kill(st.PID, syscall.SIGKILL); err != nil { // the new keeper does what the old one did
+	if err := syscall.Kill(st.PID, syscall.SIGKILL); err != nil { // the new keeper starts a master again, as the old one did
 		t.Fatal(err)
 	}
 	eventually.True(t, "another master", func() bool {
@@ -125,7 +125,7 @@ func TestKeeperDiesInARollout(t *testing.T) {
 	m.allGone()
 }
 
-// TestKeeperDiesInAStop: the master that is stopping goes on with that, and nobody starts anything.
+// TestKeeperDiesInAStop: the master goes on stopping, and nothing is started.
 func TestKeeperDiesInAStop(t *testing.T) {
 	t.Parallel()
 	m := startReady(t, oneWorker, kept)
@@ -140,7 +140,7 @@ func TestKeeperDiesInAStop(t *testing.T) {
 	m.allGone()
 }
 
-// TestKeeperAndMasterDie: killed at once, they leave workers for which nobody comes back. Those serve on, or drain, as they
+// TestKeeperAndMasterDie: killed at once, they leave workers without a master. Those serve on, or drain, as they
 // were made.
 func TestKeeperAndMasterDie(t *testing.T) {
 	t.Parallel()

@@ -12,7 +12,7 @@ import (
 	"github.com/tinehq/tine/ipc/eventually"
 )
 
-// listening is how many sockets listen on a port of 127.0.0.1, whoever has them.
+// listening is how many sockets of all processes listen on a port of 127.0.0.1.
 func listening(t *testing.T, address string) (n int) {
 	t.Helper()
 	_, digits, _ := strings.Cut(address, ":")
@@ -33,7 +33,7 @@ func listening(t *testing.T, address string) (n int) {
 	return n
 }
 
-// TestKeptScales: the keeper holds no socket of a slot that is gone, where connections would wait that nobody accepts.
+// TestKeptScales: the keeper holds no socket of a slot that is gone: its connections would never be accepted.
 func TestKeptScales(t *testing.T) {
 	for _, kind := range allKinds {
 		t.Run(kind, func(t *testing.T) {

@@ -21,7 +21,7 @@ var counting = strings.Replace(twoWorkers, "listen:", `env: {MEMBER_COUNTS: "1"}
     listen:`, 1)
 
 // TestStopAfterACrash: a stop reaches the keeper in the first moments after a master's crash: before it has seen that, and
-// while another one is starting. The stop is in order, and nothing that the workers have said is lost.
+// while another one is starting. The stop is in order, and no output of the workers is lost.
 func TestStopAfterACrash(t *testing.T) {
 	t.Parallel()
 	for i := range rounds(10, 30) {
@@ -35,7 +35,7 @@ func TestStopAfterACrash(t *testing.T) {
 		if err := syscall.Kill(m.master(), syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(wait) // what is tested is any moment
+		time.Sleep(wait) // the test is about any moment
 		m.signal(syscall.SIGTERM)
 		m.ended(0)
 		for _, pid := range workers {
@@ -49,7 +49,7 @@ func TestStopAfterACrash(t *testing.T) {
 	}
 }
 
-// counted says whether each of the worker's numbered lines is in the log. A master that was killed may have written some that
+// counted returns an error unless each of the worker's numbered lines is in the log. A master that was killed may have written some that
 // the next one wrote too.
 func (m *tine) counted(pid int) error {
 	m.mu.Lock()
@@ -82,7 +82,7 @@ func TestStopInTheFirstMoments(t *testing.T) {
 	for range 5 {
 		m := startConfig(t, counting, kept)
 		eventually.True(t, "a keeper has started a master", func() bool { return masterOf(m.pid) != 0 })
-		time.Sleep(time.Duration(rand.Int64N(int64(20 * time.Millisecond)))) // what is tested is any moment
+		time.Sleep(time.Duration(rand.Int64N(int64(20 * time.Millisecond)))) // the test is about any moment
 		m.signal(syscall.SIGTERM)
 		m.ended(0)
 	}

@@ -30,7 +30,7 @@ import (
 // kept starts a keeper, whose PID is that of the process that was started.
 var kept = withEnv("TINE_KEEPER=on")
 
-// alone starts a master with nobody above it.
+// alone starts a master without a keeper.
 var alone = withEnv("TINE_KEEPER=off")
 
 // bothWays runs a test alone and kept: it is about what must not be different.
@@ -44,7 +44,7 @@ func bothWays(t *testing.T, test func(t *testing.T, way option)) {
 	}
 }
 
-// aboveWorkersHere is how many processes a test has above its workers that says nothing about a keeper.
+// aboveWorkersHere is how many processes are above the workers of a test that does not choose a keeper.
 func aboveWorkersHere() int {
 	if os.Getenv("TINE_KEEPER") == "on" {
 		return 2
@@ -111,7 +111,7 @@ func says(words string) func(event) bool {
 	}
 }
 
-// TestKept: who is seen from outside is the keeper, and it passes on what it is sent.
+// TestKept: the process that is seen from outside is the keeper, which passes signals on.
 func TestKept(t *testing.T) {
 	t.Parallel()
 	m := startReady(t, twoCalm, kept)
@@ -171,7 +171,7 @@ func TestKeptExitCodes(t *testing.T) {
 	}
 }
 
-// TestKeptFinishes: apps that end by themselves are no crash.
+// TestKeptFinishes: apps that end by themselves are not a crash.
 func TestKeptFinishes(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
@@ -262,7 +262,7 @@ func TestKeptLogFormat(t *testing.T) {
 	}
 }
 
-// TestLongestStop: what has lost its master is ended before somebody outside ends all.
+// TestLongestStop: workers that have lost their master end before the system kills all processes.
 func TestLongestStop(t *testing.T) {
 	a := config.NewApp("web", "./server")
 	a.DrainDelay, a.DrainTimeout, a.KillAfter = time.Second, 30*time.Second, 5*time.Second
@@ -276,7 +276,7 @@ func TestLongestStop(t *testing.T) {
 	}
 }
 
-// TestKeptInBackground: start tells the PID of the keeper, and stop waits for its end.
+// TestKeptInBackground: start prints the PID of the keeper, and stop waits for its end.
 func TestKeptInBackground(t *testing.T) {
 	t.Parallel()
 	sh := newShell(t, "TINE_KEEPER=on")
@@ -384,7 +384,7 @@ func TestKeptStartOutlivesItsKeeper(t *testing.T) {
 	sh.do(0, "stop", "--now")
 }
 
-// TestKeptStartInterruptedWithoutItsKeeper: who gives up waiting leaves nothing behind, also below the next keeper.
+// TestKeptStartInterruptedWithoutItsKeeper: an interrupted start leaves nothing behind, also below the next keeper.
 func TestKeptStartInterruptedWithoutItsKeeper(t *testing.T) {
 	t.Parallel()
 	sh := newShell(t)
@@ -426,7 +426,7 @@ func zombiesOf(pid int) (n int) {
 	return n
 }
 
-// TestKeptOrphans: a thousand processes that nobody waits for leave no zombie, below a subreaper as below PID 1.
+// TestKeptOrphans: a thousand processes without a parent leave no zombie, below a subreaper as below PID 1.
 func TestKeptOrphans(t *testing.T) {
 	t.Run("Subreaper", func(t *testing.T) {
 		t.Parallel()
@@ -596,7 +596,7 @@ func closedInADrain(failed []error) bool {
 	return true
 }
 
-// TestKeeperCosts is about the program as it is shipped: what the keeper takes at rest.
+// TestKeeperCosts measures the memory and CPU of an idle keeper, of the program as it is shipped.
 func TestKeeperCosts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIPPED: builds the program, not for -short")
@@ -614,7 +614,7 @@ func TestKeeperCosts(t *testing.T) {
 	eventually.True(t, "the keeper takes less than 6 MB", func() bool { return residentOf(t, m.pid) < most })
 	before := ticksOf(t, m.pid)
 	rest := 3 * time.Second
-	time.Sleep(rest) // what is measured is that nothing happens
+	time.Sleep(rest) // the measurement: the keeper must not run
 	used := ticksOf(t, m.pid) - before
 	resident := residentOf(t, m.pid)
 	t.Logf("the keeper takes %.1f MB, and %d ticks in %s", float64(resident)/1e6, used, rest)

@@ -31,7 +31,7 @@ func TestKeptConfigBroken(t *testing.T) {
 		})
 		return st
 	}
-	for range 2 { // the second of them finds what the first has kept
+	for range 2 { // the second finds the config that the first has kept
 		mark := m.mark()
 		if st := next(); !slices.Equal(workerPIDs(st), workerPIDs(before)) {
 			t.Errorf("workers are %v, were %v", workerPIDs(st), workerPIDs(before))

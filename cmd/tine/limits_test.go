@@ -56,7 +56,7 @@ func (m *tine) noMoreDescriptors(before []string) {
 }
 
 // limit sets a soft limit of the master. The part of the test binary that does it runs
-// as the master's user, who alone may do that without being almighty.
+// as the master's user, which may do that without privileges.
 func (m *tine) limit(which int, soft uint64) {
 	m.t.Helper()
 	c := exec.Command(limitPath, strconv.Itoa(m.master()), strconv.Itoa(which), strconv.FormatUint(soft, 10))
@@ -87,14 +87,13 @@ func limitMain(args []string) int {
 	return 0
 }
 
-// TestOutOfDescriptors: the master cannot start a worker; it says which limit that
-// is, tries again with a backoff, everything that runs goes on, and when there are
-// descriptors again it heals by itself.
+// TestOutOfDescriptors: the master cannot start a worker; its log names the limit. It
+// tries again with a backoff, all else runs on, and when there are descriptors again the slot gets its worker.
 func TestOutOfDescriptors(t *testing.T) {
 	t.Parallel()
 	m := startReady(t, twoWorkers)
 	victim, other := m.workers("")[0], m.workers("")[1]
-	// Far below what it has open already.
+	// Far below the number of descriptors that it has open.
 	m.limit(unix.RLIMIT_NOFILE, 3)
 	mark := m.mark()
 	syscall.Kill(victim, syscall.SIGKILL)
@@ -284,7 +283,7 @@ func (m *tine) startedPID(log string) int {
 	return pid
 }
 
-// TestLogReaderGoesAway: whoever reads the log crashes, and the service must not notice.
+// TestLogReaderGoesAway: the reader of the log crashes, and the service goes on.
 func TestLogReaderGoesAway(t *testing.T) { bothWays(t, testLogReaderGoesAway) }
 
 func testLogReaderGoesAway(t *testing.T, way option) {
@@ -321,7 +320,7 @@ func testLogReaderGoesAway(t *testing.T, way option) {
 }
 
 // TestNoDescriptorStays: after many rollouts, crashes, standbys that took over, and slots
-// that came and went, the master has open what it had before.
+// that came and went, the master has as many descriptors open as before.
 func TestNoDescriptorStays(t *testing.T) {
 	for _, kind := range allKinds {
 		t.Run(kind, func(t *testing.T) {

@@ -32,7 +32,7 @@ func loseMaster(t *testing.T, m *tine) (allow func()) {
 	return func() { limit(old.Cur) }
 }
 
-// TestCommandsWithoutAMaster: they say what the keeper is about, and wait for a master that comes; a stop stops all the same.
+// TestCommandsWithoutAMaster: they print what the keeper is doing, and wait for a master that it starts; a stop stops the keeper.
 func TestCommandsWithoutAMaster(t *testing.T) {
 	t.Parallel()
 	m := startReady(t, twoWorkers, kept)

@@ -37,7 +37,7 @@ func tineMain(args []string) int {
 	return run(args)
 }
 
-// startedBy is whoever has started this process: later its parent may be another.
+// startedBy is the process that has started this one: later its parent may be another.
 var startedBy = os.Getppid()
 
 // failAtStep does what the file "steps" in the master's folder has for a step of an upgrade: lines of a step and what goes

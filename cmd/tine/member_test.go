@@ -25,10 +25,10 @@ import (
 //
 //	MEMBER_CONTROL=DIR     serve everything on DIR/PID.sock too, to be asked in person
 //	MEMBER_ALONE=ADDR      where to listen when there is no master
-//	MEMBER_GATE=FIFO       wait in the start until somebody opens FIFO for writing
+//	MEMBER_GATE=FIFO       wait in the start until FIFO is opened for writing
 //	MEMBER_EXIT=CODE       exit before attaching
-//	MEMBER_NEVER_READY=1   attach but never say ready
-//	MEMBER_DONE_AFTER=FIFO exit 0 unasked when somebody opens FIFO for writing
+//	MEMBER_NEVER_READY=1   attach but never become ready
+//	MEMBER_DONE_AFTER=FIFO exit 0 unasked when FIFO is opened for writing
 //	MEMBER_START=DURATION  take so long to be initialised
 //	MEMBER_GARBAGE=1       keep a duplicate of the channel, for /garbage
 //	MEMBER_DEAF=1          accept in a way that /deaf can end
@@ -36,7 +36,7 @@ import (
 //	MEMBER_COUNTS=1        print "count N" every other millisecond, and at the end "counted N"
 //	MEMBER_MODE=TEXT       told in the answers
 //
-// and requests to its own socket say how it goes on: see routes.
+// and requests to its own socket control it: see routes.
 func memberMain([]string) int {
 	m := &member{channel: -1}
 	if fd, err := strconv.Atoi(os.Getenv("TINE_CHANNEL_FD")); err == nil && os.Getenv("MEMBER_GARBAGE") != "" {
@@ -125,7 +125,7 @@ func (m *member) serve() error {
 	return m.w.ServeServer(&http.Server{Handler: m.routes()}, lns...)
 }
 
-// deafListener accepts no more once somebody holds the lock, but for the one
+// deafListener accepts no more once the lock is held, but for the one
 // connection that it waits for already.
 type deafListener struct {
 	net.Listener
@@ -145,7 +145,7 @@ func controlPath(dir string, pid int) string {
 	return filepath.Join(dir, strconv.Itoa(pid)+".sock")
 }
 
-// gate waits until somebody has the FIFO open for writing.
+// gate waits until a process has the FIFO open for writing.
 func gate(fifo string) {
 	if fifo == "" {
 		return
@@ -159,7 +159,7 @@ type member struct {
 	w       *worker.Worker
 	channel int          // a duplicate of its end, to break rules with
 	deaf    sync.Mutex   // held: it accepts no more
-	block   sync.RWMutex // held: it answers nobody but in person
+	block   sync.RWMutex // held: it answers only at its own socket
 
 	mu       sync.Mutex
 	messages []string
@@ -188,7 +188,7 @@ func (m *member) routes() http.Handler {
 	})
 	mux.HandleFunc("/slow", func(rw http.ResponseWriter, r *http.Request) {
 		ms, _ := strconv.Atoi(r.FormValue("ms"))
-		fmt.Fprint(rw, ".") // so that who waits for it knows that the request has begun
+		fmt.Fprint(rw, ".") // shows that the request has begun
 		http.NewResponseController(rw).Flush()
 		time.Sleep(time.Duration(ms) * time.Millisecond)
 		fmt.Fprint(rw, ".")
@@ -274,7 +274,7 @@ func (m *member) value(key string) *worker.Value[string] {
 	return m.values[key]
 }
 
-// publish sets keys k0..k19 in turn, or as many as keys= says: from= to, of size= bytes each. It answers the last epoch.
+// publish sets keys k0..k19 in turn, or as many as keys= has: from= to, of size= bytes each. It answers the last epoch.
 func (m *member) publish(rw http.ResponseWriter, r *http.Request) {
 	from, _ := strconv.Atoi(r.FormValue("from"))
 	to, _ := strconv.Atoi(r.FormValue("to"))

@@ -14,7 +14,7 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// What scripts/packaging says must hold together: times that bound each other, ports,
+// The files of scripts/packaging must hold together: times that bound each other, ports,
 // variables that are flags. Its Dockerfile is run by TestContainerOfTheDockerfile.
 
 func packaging(t *testing.T, name string) string {
@@ -193,7 +193,7 @@ func TestStartupUnit(t *testing.T) {
 	}
 }
 
-// verify has systemd look at a unit: it must have nothing to say. It looks at this unit alone: those of the machine, which
+// verify has systemd check a unit: it must find nothing. It looks at this unit alone: those of the machine, which
 // it would load too, may be faulty, so that the targets which it names are empty ones.
 func verify(t *testing.T, text string) {
 	t.Helper()

@@ -29,7 +29,7 @@ func (m *tine) pause(d time.Duration, masterFirst bool) {
 			}
 		}
 		if sig == syscall.SIGSTOP {
-			<-time.After(d) // what is tested is that time
+			<-time.After(d) // the test is about that time
 		}
 	}
 }

@@ -64,7 +64,7 @@ func overUnix(path string) error {
 	return err
 }
 
-// reached is the app in the status, and what is said of its addresses; "": they are reachable.
+// reached is the app in the status, and why its addresses are not reachable; empty: they are.
 func (m *onUnixSocket) reached() (a control.App, why string) {
 	st, err := m.status()
 	if err != nil || len(st.Apps) != 1 {

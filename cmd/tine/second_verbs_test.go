@@ -80,7 +80,7 @@ func testSecondMaster(t *testing.T, kept bool) {
 		if err := syscall.Kill(before.KeeperPID, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		_, text := sh.do(1, "run", "-c", "tine.yaml") // at once: nobody answers, perhaps, but the name is taken
+		_, text := sh.do(1, "run", "-c", "tine.yaml") // at once: it may not answer yet, but the name is taken
 		has(t, text, "web runs already (pid ")
 		eventually.True(t, "a master below another keeper answers", func() bool {
 			return answers() && sh.status().KeeperPID != before.KeeperPID && sh.status().KeeperPID != 0

@@ -163,7 +163,7 @@ func TestReloadBroken(t *testing.T) {
 	m.stop()
 }
 
-// TestReloadWithoutAFile: there is nothing to read again, which is said.
+// TestReloadWithoutAFile: there is nothing to read again, which the log shows.
 func TestReloadWithoutAFile(t *testing.T) {
 	t.Parallel()
 	m := startIn(t, folder(t), []string{"run", "-l", "127.0.0.1:0", "-n", "1", "--drain-delay", "50ms", "--", memberPath})

@@ -162,7 +162,7 @@ func TestBadSources(t *testing.T) {
 	}
 }
 
-// TestSourceOfGarbage: bytes that are no text and no JSON are bytes; they reach the
+// TestSourceOfGarbage: bytes that are neither text nor JSON are a value; they reach the
 // workers as they are.
 func TestSourceOfGarbage(t *testing.T) {
 	t.Parallel()

@@ -13,8 +13,8 @@ import (
 	"github.com/tinehq/tine/ipc/eventually"
 )
 
-// TestBlockedHandlersGetNoMore: while one worker of four answers nobody, the others take
-// what is new. What it has got is answered when it can.
+// TestBlockedHandlersGetNoMore: while one worker of four does not answer, the others take
+// new connections. Its own are answered when it goes on.
 func TestBlockedHandlersGetNoMore(t *testing.T) {
 	for _, kind := range steeringKinds {
 		t.Run(kind, func(t *testing.T) {
@@ -76,7 +76,7 @@ func (m *tine) dumped(mark, pid int, dir string, words ...string) {
 }
 
 // TestRequestTimeout: a request that takes too long is told, with its worker and its
-// age; so is what the worker does; it is replaced, and nobody else's request is lost.
+// age; so is what the worker does; it is replaced, and no other request is lost.
 func TestRequestTimeout(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)

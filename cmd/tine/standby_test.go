@@ -106,7 +106,7 @@ func (m *tine) standing() (pids []int) {
 	return pids
 }
 
-// TestStandbyCrash: a standby that is killed is replaced, and nobody else notices.
+// TestStandbyCrash: a standby that is killed is replaced, without any other effect.
 func TestStandbyCrash(t *testing.T) {
 	t.Parallel()
 	m := startReady(t, steered(2, "standby: 1", "$CALM"))

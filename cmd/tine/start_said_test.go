@@ -21,8 +21,8 @@ apps:
     backoff: {base: 10ms}
 `
 
-// What depends on a job that failed is not started: start says which, and fails, and the rest runs. A job that nothing depends
-// on fails nobody.
+// An app that depends on a failed job is not started: start names it, and fails, and the rest runs. A failed job without
+// such an app is only shown.
 func TestStartOfWhatCannotAllRun(t *testing.T) {
 	t.Parallel()
 	sh := newShell(t)

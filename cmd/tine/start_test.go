@@ -16,7 +16,7 @@ import (
 	"github.com/tinehq/tine/cmd/tine/internal/term"
 )
 
-// refused starts a master that cannot start: it says so in one line that has all of
+// refused starts a master that cannot start: its error is one line that has all of
 // these words, exits 1 within a second, and leaves nothing.
 func refused(t *testing.T, args []string, words []string, opts ...option) {
 	t.Helper()
@@ -209,7 +209,7 @@ apps:
 	m.stop()
 }
 
-// copyMember makes the member's program also at another path. A link, since whoever
+// copyMember makes the member's program also at another path. A link, since a process that
 // writes a program while others fork can find it busy.
 func copyMember(t *testing.T, path string) {
 	t.Helper()

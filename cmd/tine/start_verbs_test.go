@@ -201,7 +201,7 @@ func TestStartOfWhatDoesNotBecomeReady(t *testing.T) {
 	has(t, text, "/nothing/here", "no such file")
 }
 
-// TestStartInterrupted: who gives up waiting leaves nothing behind.
+// TestStartInterrupted: an interrupted start leaves nothing behind.
 func TestStartInterrupted(t *testing.T) {
 	t.Parallel()
 	sh := newShell(t)

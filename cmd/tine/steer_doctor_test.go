@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestDoctorAs tells the truth for whoever asks: the kind that it promises is the kind
+// TestDoctorAs: for each user, the kind of steering that doctor promises is the kind
 // that an app of the same user gets. It leaves nothing.
 func TestDoctorAs(t *testing.T) {
 	for _, who := range []struct {

@@ -173,8 +173,8 @@ func halfOpen(t *testing.T, pid int) int {
 	return n
 }
 
-// TestSYNFlood: 20,000 handshakes that nobody finishes, on all workers but one. Who
-// connects meanwhile is served, and what the kernel has counted for nobody is forgotten:
+// TestSYNFlood: 20,000 handshakes that are never finished, on all workers but one. A client that
+// connects meanwhile is served, and what the kernel has counted for them is forgotten:
 // connections are spread as evenly as before.
 func TestSYNFlood(t *testing.T) {
 	t.Parallel()

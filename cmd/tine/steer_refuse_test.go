@@ -22,9 +22,9 @@ import (
 )
 
 // A tine that some day, or from the start, may make no bpf(2) any more, as in a
-// container whose filter says so:
+// container with such a filter:
 //
-//	FENCE_GATE=FIFO   the day is when somebody opens FIFO for writing
+//	FENCE_GATE=FIFO   the day is when FIFO is opened for writing
 func init() {
 	roles["fenced"] = func(args []string) int {
 		keeper.Main()
@@ -88,7 +88,7 @@ func (m *tine) fenced() {
 }
 
 // TestBPFRefused: from the start on, and in the middle of the load; the next kind takes
-// over, which the log says, and no request is lost.
+// over, which the log shows, and no request is lost.
 func TestBPFRefused(t *testing.T) {
 	t.Run("FromTheStart", func(t *testing.T) {
 		t.Parallel()
@@ -139,7 +139,7 @@ func dialOnce(address string) (net.Conn, error) {
 }
 
 // TestOverload: all workers busy to the bound, the next connection is refused at once,
-// which is counted, or waits, as the config says.
+// which is counted, or waits, by the config.
 func TestOverload(t *testing.T) {
 	app := func(onOverload string) *supervisor.Config {
 		c := config.Single("web", []string{"127.0.0.1:0"}, 2, []string{memberPath})
@@ -181,7 +181,7 @@ func TestOverload(t *testing.T) {
 		if len(silent) > 0 || len(answers) != 1 {
 			t.Error("who was not refused is not served")
 		}
-		// There is room now, as soon as the worker has said so.
+		// There is room now, as soon as the worker has reported it.
 		eventually.True(t, "a connection is taken again", func() bool {
 			c, err := dialOnce(e.address())
 			if err != nil {
@@ -199,7 +199,7 @@ func TestOverload(t *testing.T) {
 		e := startEmbedded(t, app("queue"))
 		e.admitted(2)
 		// A worker that the machine does not let run for a moment is stalled, and gets
-		// fewer: then once more. Nobody is refused, ever.
+		// fewer: then once more. No connection is refused, ever.
 		eventually.True(t, "both slots have as much beyond the bound", func() bool {
 			all := e.hold(40)
 			if n := refused(t, e); n != 0 {

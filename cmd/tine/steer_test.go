@@ -57,7 +57,7 @@ func (m *tine) hold(n int) (all held) {
 }
 
 // ask sends a request on each of them, with the connection closed after it, and
-// returns who answers within the time, and how many do not.
+// returns the answers within the time, and how many do not come.
 func (h held) ask(t *testing.T, within time.Duration) (answers []about, silent held) {
 	t.Helper()
 	late := time.Now().Add(within)
@@ -107,7 +107,7 @@ func bySlot(answers []about) map[int]int {
 }
 
 // spread opens n connections, one after the other, that stay open together, and
-// counts who gets them.
+// counts which slots get them.
 func (m *tine) spread(n int) map[int]int {
 	m.t.Helper()
 	answers, silent := m.hold(n).ask(m.t, patience)
@@ -124,8 +124,8 @@ func (m *tine) admitted(slots int) {
 	eventually.True(m.t, fmt.Sprintf("all of %d slots get connections", slots), func() bool { return len(m.spread(slots)) == slots })
 }
 
-// evenly waits until connections that stay open are spread over the slots exactly: who
-// has been closed shows a moment later, but what the kernel counts for nobody would
+// evenly waits until connections that stay open are spread over the slots exactly: a closed
+// one is counted for a moment longer, but one that the kernel counts by mistake would
 // stay for ever.
 func (m *tine) evenly(slots int) {
 	m.t.Helper()
@@ -173,7 +173,7 @@ func TestStoppedWorkerGetsNothing(t *testing.T) {
 				mark := m.mark()
 				syscall.Kill(victim, syscall.SIGSTOP)
 				stopped := time.Now()
-				waited := m.hold(8) // who comes at once may wait
+				waited := m.hold(8) // a connection at once may wait
 				<-time.After(steeredAway - time.Since(stopped))
 				_, silent := m.hold(100).ask(t, 2*time.Second)
 				waiting = len(silent)

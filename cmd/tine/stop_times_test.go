@@ -32,7 +32,7 @@ func TestIsInit(t *testing.T) {
 	}
 }
 
-// TestStopTimes: flags and variables win over the file, and what nobody says is off here.
+// TestStopTimes: flags and variables win over the file, and without any of them it is off here.
 func TestStopTimes(t *testing.T) {
 	dir := t.TempDir()
 	file := dir + "/tine.yaml"

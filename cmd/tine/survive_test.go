@@ -23,7 +23,7 @@ func fileCounts(t *testing.T, keeper int, st control.Status) []int {
 	return counts
 }
 
-// eventuallyFiles waits until nobody has more descriptors than before, for some are open for a moment only, such as that of a
+// eventuallyFiles waits until no process has more descriptors than before, for some are open for a moment only, such as that of a
 // connection that has just ended.
 func (m *tine) eventuallyFiles(before []int) {
 	m.t.Helper()
@@ -52,7 +52,7 @@ func rounds(short, long int) int {
 }
 
 // TestKilledEverySecond: kill -9 of the master, every second, for half a minute if it is to be long, under load: no request fails, no worker is
-// another one, nobody piles up descriptors or leaves a zombie.
+// another one, no process piles up descriptors or leaves a zombie.
 func TestKilledEverySecond(t *testing.T) {
 	t.Parallel()
 	m := startReady(t, twoCalm, kept)
@@ -91,7 +91,7 @@ func TestKilledEverySecond(t *testing.T) {
 	m.stop()
 }
 
-// TestUpgradeFiftyTimes: nobody has more descriptors after many upgrades (50, if it is to be long) than after the first.
+// TestUpgradeFiftyTimes: no process has more descriptors after many upgrades (50, if it is to be long) than after the first.
 func TestUpgradeFiftyTimes(t *testing.T) {
 	t.Parallel()
 	m := startReady(t, twoCalm, kept)

@@ -61,7 +61,7 @@ var units = func() map[string]string {
 	return all
 }()
 
-// machine is one that runs. What systemd and the master say is in its log.
+// machine is a running systemd. Its log has the lines of systemd and of the master.
 type machine struct {
 	*tine
 	init    int    // systemd's PID outside
@@ -81,7 +81,7 @@ func startMachine(t *testing.T, etc map[string]string) *machine {
 	return s
 }
 
-// noMachine says why no systemd can run here; empty: it can.
+// noMachine returns why no systemd can run here; empty: it can.
 var noMachine = sync.OnceValue(func() string {
 	if os.Getuid() != 0 {
 		return "not root"

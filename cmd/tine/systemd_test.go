@@ -88,7 +88,7 @@ func TestSystemdConversation(t *testing.T) {
 	gate := fifo(t, s.dir, "gate")
 	s.mustSystemctl("start", "--no-block", "tine.service")
 
-	// Ready is who has ready workers.
+	// Ready are the apps with ready workers.
 	s.expect("StatusText", "starting: 0 of 2 ready")
 	if state := s.show("ActiveState"); state != "activating" {
 		t.Errorf("it is %s before its workers are ready", state)
@@ -258,7 +258,7 @@ func TestSystemdUpgrade(t *testing.T) {
 	s.awaitFrom(mark, is("rollout done"))
 	s.expect("NFileDescriptorStore", stored)
 
-	// systemd would kill at once who was not its child when it became the main process.
+	// systemd would kill a process at once that was not its child when it became the main process.
 	answer, mark := s.slow(t, 500), s.mark()
 	s.mustSystemctl("stop", "tine.service")
 	if text, err := answer(); err != nil || !strings.HasSuffix(text, ".") {
@@ -365,7 +365,7 @@ func TestSystemdSteering(t *testing.T) {
 	s.ended("inactive", "success", 0)
 }
 
-// TestSystemdStoreIsFull: what has no room in the store is said, and after a crash the worker that it was of is replaced.
+// TestSystemdStoreIsFull: what has no room in the store is logged, and after a crash its worker is replaced.
 func TestSystemdStoreIsFull(t *testing.T) {
 	t.Parallel()
 	etc := packaged(t, systemdConfig)
@@ -399,14 +399,14 @@ func TestSystemdStoreIsFull(t *testing.T) {
 	s.ended("inactive", "success", 0)
 }
 
-// endWorkers is what the unit says that a person can do where workers have lost their master.
+// endWorkers is the command that the unit names for workers that have lost their master.
 func (s *machine) endWorkers() {
 	s.t.Helper()
 	s.mustSystemctl("kill", "--kill-whom=all", "tine.service")
 	eventually.True(s.t, "no worker is left", func() bool { return len(s.processes()) == 0 })
 }
 
-// TestSystemdWithoutStore: a plain unit of somebody who knows nothing of the descriptor store gets a keeper, which systemd
+// TestSystemdWithoutStore: a plain unit without a descriptor store gets a keeper, which systemd
 // takes for the service.
 func TestSystemdWithoutStore(t *testing.T) {
 	t.Parallel()
@@ -439,7 +439,7 @@ func TestSystemdWithoutStore(t *testing.T) {
 	s.ended("inactive", "success", 0)
 }
 
-// TestSystemdStopWithoutMaster: a stop while systemd has not started another one yet ends nobody, as nobody is there to tell
+// TestSystemdStopWithoutMaster: a stop while systemd has not started another one yet ends no worker, as no master is there to tell
 // the workers. A kill does.
 func TestSystemdStopWithoutMaster(t *testing.T) {
 	t.Parallel()
@@ -482,7 +482,7 @@ func TestSystemdStopWithoutMasterDrains(t *testing.T) {
 	s.nothingLeft()
 }
 
-// TestSystemdRestart: what the master of a stop has had is not the next one's.
+// TestSystemdRestart: the next master gets nothing of a master that was stopped.
 func TestSystemdRestart(t *testing.T) {
 	t.Parallel()
 	s := serving(t, packaged(t, systemdConfig))

@@ -94,7 +94,7 @@ func TestUpgradeThatFails(t *testing.T) {
 	}
 }
 
-// TestUpgradeToWhatIsNone: what is tried before anything else.
+// TestUpgradeToWhatIsNone: the checks before anything else.
 func TestUpgradeToWhatIsNone(t *testing.T) {
 	t.Parallel()
 	m := startReady(t, twoCalm, kept, withEnv("TEST_UPGRADE_TIMEOUT=2s"))

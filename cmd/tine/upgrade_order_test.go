@@ -15,7 +15,7 @@ import (
 	"github.com/tinehq/tine/ipc/eventually"
 )
 
-// TestUpgradeBySignal: to the keeper, as every signal; a draft that is broken is no obstacle, and told of.
+// TestUpgradeBySignal: to the keeper, as every signal; a broken draft of the config does not stop it, and is logged.
 func TestUpgradeBySignal(t *testing.T) {
 	t.Parallel()
 	m := startReady(t, twoCalm, kept, withEnv("TINE_UPGRADE_SIGNAL=RTMIN+1"))

@@ -117,7 +117,7 @@ func TestUpgradeTenTimes(t *testing.T) {
 	}
 }
 
-// linksOf are what the descriptors of a process lead to.
+// linksOf are the files that the descriptors of a process lead to.
 func linksOf(pid int) (links []string) {
 	all, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
 	for _, path := range all {

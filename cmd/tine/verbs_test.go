@@ -127,7 +127,7 @@ func (a *actor) Do(_ context.Context, o control.Order, progress func(control.Pro
 	if o.Slot != nil && *o.Slot > 1 {
 		return control.Refuse(http.StatusNotFound, "app %s has no slot %d", o.App, *o.Slot)
 	}
-	if o.Reason == "tine "+o.Verb { // what is said where the caller says nothing
+	if o.Reason == "tine "+o.Verb { // the reason where the caller gives none
 		o.Reason = ""
 	}
 	words, _ := json.Marshal(o)

@@ -45,7 +45,7 @@ func app(name, namespace string, slots ...int) control.App {
 }
 
 // world makes a folder in which the masters shop (apps web and jobs) and blog (apps web and mail, both of the namespace
-// site) answer, and a file of a socket at which nobody does.
+// site) answer, and a socket file of a master that has ended.
 func world(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -67,7 +67,7 @@ func TestFind(t *testing.T) {
 	for _, c := range []struct {
 		target Target
 		master string // that is found
-		wrong  string // or what the error says
+		wrong  string // or a part of the error
 	}{
 		{Target{Master: "shop"}, "shop", ""},
 		{Target{App: "jobs"}, "shop", ""},

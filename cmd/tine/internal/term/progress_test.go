@@ -10,7 +10,7 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// display is what a terminal shows after what was written to it: of its sequences it
+// display returns what a terminal shows of text that was written to it: of its sequences it
 // knows those that progress uses.
 func display(written string) []string {
 	lines := []string{""}

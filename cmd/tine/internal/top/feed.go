@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	tea "charm.land/bubbletea/v2"
 )
 
 // feed is a bounded queue between a stream and the model. The model takes all items at once, so that a flood of lines is not
@@ -82,4 +84,21 @@ func (f *feed[T]) next(ctx context.Context) (b batch[T], ok bool) {
 	b = batch[T]{f.items, f.lost, f.ended, f.err}
 	f.items, f.lost = nil, 0
 	return b, true
+}
+
+// streamMsg is what has come of a stream, with the feed that it came from.
+type streamMsg[T any] struct {
+	id   int
+	feed *feed[T]
+	batch[T]
+}
+
+// next waits for what comes of a stream.
+func next[T any](ctx context.Context, id int, f *feed[T]) tea.Cmd {
+	return func() tea.Msg {
+		if b, ok := f.next(ctx); ok {
+			return streamMsg[T]{id, f, b}
+		}
+		return nil
+	}
 }

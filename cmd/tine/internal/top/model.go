@@ -76,29 +76,18 @@ type underWay struct {
 	step  string // how far it is
 }
 
-// Messages. One of a stream carries the feed that it came from.
+// Messages.
 type (
 	tickMsg   struct{}
 	statusMsg struct {
 		status control.Status
 		err    error
 	}
-	logDueMsg struct{ gen int }
-	logMsg    struct {
-		gen  int
-		feed *feed[control.LogLine]
-		batch[control.LogLine]
-	}
+	logDueMsg    struct{ gen int }
+	logMsg       = streamMsg[control.LogLine] // id: which log
 	eventsDueMsg struct{}
-	eventsMsg    struct {
-		feed *feed[control.Event]
-		batch[control.Event]
-	}
-	stepsMsg struct {
-		id   int
-		feed *feed[control.Progress]
-		batch[control.Progress]
-	}
+	eventsMsg    = streamMsg[control.Event]
+	stepsMsg     = streamMsg[control.Progress] // id: of the order
 )
 
 func newModel(ctx context.Context, of Master, pick func(control.Status) []control.App, colours bool) *model {
@@ -239,20 +228,11 @@ func (m *model) followLog() tea.Cmd {
 			return nil
 		}))
 	})
-	return m.nextLog(m.logGen, f)
-}
-
-func (m *model) nextLog(gen int, f *feed[control.LogLine]) tea.Cmd {
-	return func() tea.Msg {
-		if b, ok := f.next(m.ctx); ok {
-			return logMsg{gen, f, b}
-		}
-		return nil
-	}
+	return next(m.ctx, m.logGen, f)
 }
 
 func (m *model) logged(msg logMsg) tea.Cmd {
-	if msg.gen != m.logGen {
+	if msg.id != m.logGen {
 		return nil // of a log that is not shown any more
 	}
 	if msg.lost > 0 {
@@ -266,12 +246,12 @@ func (m *model) logged(msg logMsg) tea.Cmd {
 		m.say(strings.Split(term.LogText(m.screen, l, false), "\n")...)
 	}
 	if !msg.ended {
-		return m.nextLog(msg.gen, msg.feed)
+		return next(m.ctx, msg.id, msg.feed)
 	}
 	if msg.err != nil && m.ctx.Err() == nil && !m.ended && !errors.Is(msg.err, control.ErrNotRunning) {
 		m.say(m.screen.Paint(term.Yellow, "cannot follow the log: "+flat(msg.err.Error())))
 	}
-	return m.after(retry, logDueMsg{msg.gen})
+	return m.after(retry, logDueMsg{msg.id})
 }
 
 // say adds lines to the log. If the user has scrolled back, the window stays on the same lines.
@@ -302,16 +282,7 @@ func (m *model) followEvents() tea.Cmd {
 			return nil
 		}))
 	})
-	return m.nextEvents(f)
-}
-
-func (m *model) nextEvents(f *feed[control.Event]) tea.Cmd {
-	return func() tea.Msg {
-		if b, ok := f.next(m.ctx); ok {
-			return eventsMsg{f, b}
-		}
-		return nil
-	}
+	return next(m.ctx, 0, f)
 }
 
 func (m *model) happened(msg eventsMsg) tea.Cmd {
@@ -324,7 +295,7 @@ func (m *model) happened(msg eventsMsg) tea.Cmd {
 	if msg.ended {
 		return m.after(retry, eventsDueMsg{})
 	}
-	return m.nextEvents(msg.feed)
+	return next(m.ctx, 0, msg.feed)
 }
 
 // do gives an order to the master and shows its steps.
@@ -341,16 +312,7 @@ func (m *model) do(o control.Order) tea.Cmd {
 			}
 		}))
 	})
-	return m.nextSteps(order.id, f)
-}
-
-func (m *model) nextSteps(id int, f *feed[control.Progress]) tea.Cmd {
-	return func() tea.Msg {
-		if b, ok := f.next(m.ctx); ok {
-			return stepsMsg{id, f, b}
-		}
-		return nil
-	}
+	return next(m.ctx, order.id, f)
 }
 
 func (m *model) stepped(msg stepsMsg) tea.Cmd {
@@ -365,7 +327,7 @@ func (m *model) stepped(msg stepsMsg) tea.Cmd {
 			}
 		}
 		if !msg.ended {
-			return m.nextSteps(msg.id, msg.feed)
+			return next(m.ctx, msg.id, msg.feed)
 		}
 		m.orders = append(m.orders[:i:i], m.orders[i+1:]...)
 		m.closed(o, msg.err)

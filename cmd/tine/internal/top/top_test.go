@@ -17,7 +17,7 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// fakeMaster answers the live view as a test says.
+// fakeMaster gives the live view the answers of a test.
 type fakeMaster struct {
 	mu     sync.Mutex
 	status func(context.Context) (control.Status, error)

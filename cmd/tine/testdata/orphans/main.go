@@ -1,5 +1,5 @@
 // Command orphans leaves children behind, for the tests of Tine as PID 1: it starts N of
-// itself that end when their parent has, so that nobody but PID 1 can reap them.
+// itself that end when their parent has, so that only PID 1 can reap them.
 package main
 
 import (
