@@ -29,7 +29,7 @@ func (s *peer) answering(n int, limit time.Duration) (time.Duration, error) {
 					return
 				default:
 				}
-				body, _, f := c.do()
+				body, f := c.do()
 				if f != nil {
 					time.Sleep(100 * time.Microsecond) // not there yet
 					continue

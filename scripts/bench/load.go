@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/tinehq/tine/scripts/internal/rawhttp"
 )
 
 // load is what a number of clients ask for.
@@ -34,14 +36,13 @@ func (l load) String() string {
 
 // tally is what came of it.
 type tally struct {
-	requests   int // asked
-	failed     int // without a complete and right answer
-	resets     int // of them by a reset
-	refused    int // of them because nobody listened
-	closedIdle int // kept connections that the server closed between two requests: no failure
-	examples   []string
-	times      []time.Duration
-	took       time.Duration
+	requests int // asked
+	failed   int // without a complete and right answer
+	resets   int // of them by a reset
+	refused  int // of them because nobody listened
+	examples []string
+	times    []time.Duration
+	took     time.Duration
 }
 
 func (t *tally) add(o *tally) {
@@ -49,7 +50,6 @@ func (t *tally) add(o *tally) {
 	t.failed += o.failed
 	t.resets += o.resets
 	t.refused += o.refused
-	t.closedIdle += o.closedIdle
 	t.times = append(t.times, o.times...)
 	t.examples = append(t.examples, o.examples...)
 	t.examples = t.examples[:min(len(t.examples), 3)]
@@ -57,10 +57,10 @@ func (t *tally) add(o *tally) {
 
 func (t *tally) note(f *failure) {
 	t.failed++
-	if f.reset {
+	switch f.outcome {
+	case rawhttp.Reset:
 		t.resets++
-	}
-	if f.refused {
+	case rawhttp.Refused:
 		t.refused++
 	}
 	if len(t.examples) < 3 {
@@ -132,12 +132,8 @@ func (l load) client(addr string, i int, r *running) {
 			}
 			due = time.Now()
 		}
-		_, idle, f := c.do()
 		t.requests++
-		if idle {
-			t.closedIdle++
-		}
-		if f != nil {
+		if _, f := c.do(); f != nil {
 			t.note(f)
 		} else {
 			t.times = append(t.times, time.Since(due)) // from when it was due: waiting for the client counts too

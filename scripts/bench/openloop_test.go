@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/scripts/internal/rawhttp"
 )
 
 // A server that holds everything up for a while is seen by all requests that were to arrive meanwhile.
@@ -61,7 +63,7 @@ func TestOpenLoopTellsFailures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, examples := v.failed(); n == 0 || n != len(v.shots) || len(v.times()) != 0 || !v.shots[0].f.refused {
+	if n, examples := v.failed(); n == 0 || n != len(v.shots) || len(v.times()) != 0 || v.shots[0].f.outcome != rawhttp.Refused {
 		t.Errorf("%d of %d failed where nobody listens: %q", n, len(v.shots), examples)
 	}
 }

@@ -83,7 +83,7 @@ func (b *bench) killOnce(k *killed) error {
 	}
 	c := newClient(k.addr, false, false)
 	defer c.close()
-	body, _, f := c.do()
+	body, f := c.do()
 	if f != nil {
 		return fmt.Errorf("cannot ask %s: %w", k.name, f)
 	}
@@ -124,7 +124,7 @@ func (k *killed) probe(i, old int, began time.Time, stop chan struct{}, answered
 			return
 		default:
 		}
-		body, _, f := c.do() // what the dying one took with it may fail
+		body, f := c.do() // what the dying one took with it may fail
 		if f == nil && pidIn(body) != old {
 			answered <- time.Since(began)
 			return

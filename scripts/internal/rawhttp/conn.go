@@ -148,6 +148,19 @@ func (c *Conn) Do(r Request, deadline time.Time) (a Answer) {
 	return a
 }
 
+// End waits for the end of a connection that the server has said it closes. OK: the end came in order, with nothing before it.
+func (c *Conn) End(deadline time.Time) (Outcome, error) {
+	_ = c.tcp.SetDeadline(deadline)
+	_, err := c.r.ReadByte()
+	switch {
+	case err == nil:
+		return Malformed, errors.New("a byte follows the last answer")
+	case errors.Is(err, io.EOF):
+		return OK, nil
+	}
+	return failure(err, true), err
+}
+
 func (c *Conn) send(r Request) error {
 	h := append(c.head[:0], r.Method...)
 	h = append(h, ' ')

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 func soon() time.Time { return time.Now().Add(5 * time.Second) }
@@ -114,9 +116,28 @@ func TestReuse(t *testing.T) {
 			t.Errorf("%s: %v %v %q, close %v", r.Path, a.Outcome, a.Err, a.Body, a.Close)
 		}
 	}
-	for deadline := soon(); !c.Closed(); {
-		if time.Now().After(deadline) {
-			t.Fatal("the server has closed the connection and it is not seen")
+	eventually.True(t, "the server's end of the connection is seen", c.Closed)
+	if o, err := c.End(soon()); o != OK {
+		t.Errorf("the end is %v (%v), want %v", o, err, OK)
+	}
+}
+
+func TestEnd(t *testing.T) {
+	const whole = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+	for _, c := range []struct {
+		name string
+		act  func(c *net.TCPConn)
+		want Outcome
+	}{
+		{"in order", func(c *net.TCPConn) { io.WriteString(c, whole) }, OK},
+		{"more bytes", func(c *net.TCPConn) { io.WriteString(c, whole+"x") }, Malformed},
+	} {
+		conn := dial(t, peer(t, c.act))
+		if a := conn.Do(Request{Method: "GET", Path: "/"}, soon()); a.Outcome != OK || !a.Close {
+			t.Errorf("%s: the answer is %v (%v), close %v", c.name, a.Outcome, a.Err, a.Close)
+		}
+		if o, err := conn.End(soon()); o != c.want {
+			t.Errorf("%s: the end is %v (%v), want %v", c.name, o, err, c.want)
 		}
 	}
 }
