@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -191,15 +190,21 @@ func countFDs() (n int) {
 // and ends the process if it must: so there are enough beforehand.
 func lackProcesses() {
 	debug.SetGCPercent(-1)
-	var pipe [2]int
-	check(unix.Pipe(pipe[:]))
-	var blocked sync.WaitGroup
+	var threads sync.WaitGroup
+	locked, enough := make(chan struct{}), make(chan struct{})
 	for range 8 {
-		blocked.Go(func() { unix.Read(pipe[0], make([]byte, 1)) }) // each takes a thread
+		threads.Go(func() {
+			runtime.LockOSThread() // a thread of its own, which stays afterwards
+			defer runtime.UnlockOSThread()
+			locked <- struct{}{}
+			<-enough
+		})
 	}
-	time.Sleep(20 * time.Millisecond) // nothing tells that all are in their call
-	unix.Close(pipe[1])
-	blocked.Wait()
+	for range 8 {
+		<-locked
+	}
+	close(enough)
+	threads.Wait()
 	var old unix.Rlimit
 	check(unix.Getrlimit(unix.RLIMIT_NPROC, &old))
 	check(unix.Setrlimit(unix.RLIMIT_NPROC, &unix.Rlimit{Cur: 1, Max: old.Max}))
