@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/config/file"
 	"github.com/tinehq/tine/supervisor/control"
@@ -25,8 +26,9 @@ import (
 // adopt makes the apps again that the last master has left, with their sockets and
 // workers, as they were. config is what that one ran with: see goOnWith.
 func (l *loop) adopt(state savedState, config *config.Config) error {
-	l.keys, l.wasReady = state.Keys, state.WasReady // the first step writes the record anew
-	l.stopping, l.asked, l.stop = state.Stopping, state.Asked, state.Stop.restored()
+	l.keys = state.Keys // the first step writes the record anew
+	drainAt, endBy := state.Stop.restored()
+	ev := apps.Restore{Ready: state.WasReady, Stopping: state.Stopping, Asked: state.Asked, DrainAt: drainAt, EndBy: endBy}
 	state.dated()
 	all := map[int]*sockets{}
 	for _, saved := range state.Sockets {
@@ -39,7 +41,8 @@ func (l *loop) adopt(state savedState, config *config.Config) error {
 		}
 		all[saved.Key] = s
 	}
-	apps := map[int]*app{}
+	byKey := map[int]*app{}
+	var left []leftRun
 	for _, saved := range state.Apps {
 		a, err := l.adoptApp(saved, all[saved.Sockets], since(saved.at))
 		if err != nil {
@@ -48,31 +51,65 @@ func (l *loop) adopt(state savedState, config *config.Config) error {
 			}
 			return err
 		}
-		apps[saved.Key] = a
-		l.apps = append(l.apps, a)
-	}
-	for _, saved := range state.Apps {
-		apps[saved.Key].replaces = apps[saved.Replaces]
+		byKey[saved.Key] = a
+		left = append(left, leftRun{a, apps.Restored{
+			EverReady: saved.EverReady, Leaving: saved.Leaving, Halted: saved.Halted, Due: saved.NextRun, Origin: originOf(saved.Added, false), Ran: true,
+		}, saved.Replaces})
 	}
 	for _, saved := range state.Ended {
-		if err := l.adoptEnded(saved, since(saved.at)); err != nil {
+		a, err := l.adoptEnded(saved, since(saved.at))
+		if err != nil {
 			for _, s := range all {
 				s.Leave()
 			}
 			return err
 		}
+		left = slices.Insert(left, min(max(saved.Place, 0), len(left)), leftRun{a, apps.Restored{
+			// One that a person has stopped has left, and so has one that was halted before it had.
+			EverReady: saved.EverReady, Leaving: saved.Halted, Halted: saved.Halted, Due: saved.NextRun, Origin: originOf(saved.Added, saved.Ordered),
+			Ended: true, Ran: saved.History.LastID > 0, Code: saved.Code, Reason: saved.Reason,
+		}, 0})
 	}
+	for i := range left {
+		o := l.enter(left[i].app)[0]
+		r := &left[i].run
+		r.ID, r.Spec, r.Facts = o.ID, o.Spec, o.Facts
+	}
+	for _, r := range left {
+		if on := byKey[r.replaces]; on != nil {
+			r.run.Replaces = on.id()
+		}
+		ev.Runs = append(ev.Runs, r.run)
+	}
+	l.decide(ev)
 	l.adopted = &adopted{state: state}
 	running := *config
 	running.Apps = nil
 	for _, a := range l.apps {
-		if !a.leaving || a.halted {
+		if !a.leaves() || a.halted() {
 			running.Apps = append(running.Apps, a.config)
 		}
 	}
 	l.config = &running
 	l.keepConfig(config)
 	return nil
+}
+
+// leftRun is an app that the last master has left, and what its record has of it.
+type leftRun struct {
+	app      *app
+	run      apps.Restored
+	replaces int // key of the app; 0: none
+}
+
+func originOf(added, ordered bool) apps.Origin {
+	switch {
+	case ordered:
+		return apps.FromOrder
+	case added:
+		return apps.FromConfig
+	}
+	return apps.FromStart
 }
 
 // since is how long ago something was, which is never in the future.
@@ -126,8 +163,7 @@ func (l *loop) adoptApp(saved savedApp, s *sockets, ago time.Duration) (*app, er
 	a := &app{
 		key: saved.Key, name: config.Name, config: config, pool: core, sockets: s,
 		members: map[pool.WorkerID]*member{}, generations: map[int]*launch.Generation{},
-		everReady: saved.EverReady, added: saved.Added, leaving: saved.Leaving,
-		halted: saved.Halted, startWith: saved.StartWith, dueAt: saved.NextRun,
+		startWith: saved.StartWith,
 	}
 	a.restoreHistory(saved.History)
 	for n, g := range saved.Generations {
@@ -164,7 +200,7 @@ func (l *loop) restoredGeneration(saved savedGeneration) *launch.Generation {
 // resume goes on with what was adopted. Workers that have died meanwhile are found by
 // their pidfds, and those that went on say how far they have come: facts like any other.
 func (l *loop) resume() {
-	state, wasReady := l.adopted.state, l.wasReady
+	state, wasReady := l.adopted.state, l.state.Ready()
 	if syscall.Kill(state.Master, 0) != nil { // one that hands over still lives
 		l.logs.FreshLines()
 	}
@@ -177,10 +213,7 @@ func (l *loop) resume() {
 	ended := map[*app][]*member{}
 	for _, saved := range state.Apps {
 		a := byKey[saved.Key]
-		l.watch(a)
 		l.openHooks(a)
-		l.setSchedule(a)
-		l.setFileWatch(a)
 		strays := l.strays(saved)
 		for _, sm := range slices.Concat(saved.Members, strays) {
 			m := &member{
@@ -232,7 +265,6 @@ func (l *loop) resume() {
 		l.step(a, pool.Restored{})
 	}
 	l.endStrays()
-	l.resumeEnded()
 	if wasReady {
 		close(l.s.ready)
 	}
@@ -355,7 +387,6 @@ func (l *loop) caughtUp(m *member, f ipc.Hello) {
 		if !m.ready {
 			m.ready = true
 			l.step(m.app, pool.Ready{ID: m.id})
-			l.greet(m.app)
 		}
 	case ipc.StateStarting, ipc.StateStandby:
 		if m.slot >= 0 { // what gave it the slot has not reached it
@@ -386,7 +417,7 @@ func (l *loop) parked(m *member) bool {
 // goOnWith starts what the last master had not come to start of the config that it ran with: apps that wait for others,
 // and what was left to do of a config that it was applying. A rollout that was aborted is not tried again.
 func (l *loop) goOnWith(cfg *config.Config) {
-	if l.stopping {
+	if l.state.Stopping() {
 		return
 	}
 	if len(file.Diff(l.config, cfg)) > 0 {

@@ -1,27 +1,25 @@
 package supervisor
 
 import (
+	"context"
 	"math/rand/v2"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
-	"github.com/tinehq/tine/supervisor/civil"
+	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/listen"
-	"github.com/tinehq/tine/supervisor/orders"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
 // app is what the loop keeps for one app: the core that decides, the sockets and
 // processes that it decides about, and how each generation is started.
 type app struct {
-	key         int  // of this app in the record for the next master
-	place       int  // among all apps, as the record has it
-	unsaved     bool // the record does not have it as it is
-	recorded    bool // the record has it
-	unjudged    bool // what stands says may be of before
-	stands      standing
+	key         int       // of this app in the record for the next master
+	place       int       // among all apps, as the record has it
+	unsaved     bool      // the record does not have it as it is
+	recorded    bool      // the record has it
 	deadline    time.Time // of the pool
 	waits       bool      // for a worker: see pool.Waits
 	name        string
@@ -44,32 +42,18 @@ type app struct {
 	totals      []ipc.Stats // by slot, of the workers that are gone
 	totalsSaved []byte      // the same as the record has it; nil: to be made
 	lastExit    lastExit
-	everReady   bool   // all its workers were ready at the same time once
-	added       bool   // by a config that was applied later
-	leaving     bool   // it was told to stop
-	parting     string // why, where it is no stop; for the records of its workers
-	ended       bool
-	code        int    // of its end
-	reason      string // of its end
 
-	waiting  bool   // for those that it depends on; see depends.go
-	blocked  bool   // in vain
-	waitsFor string // in words
-	stopDue  bool   // it leaves, and is told so when nobody needs it any more
+	run     *apps.Run     // what the core has decided about it; nil while it is being opened
+	stepped *apps.Stepped // what the step of its pool that is under way tells the core; nil: none is
 
-	hooks    appHooks
-	schedule *civil.Clock // nil: none
-	dueAt    time.Time    // as the last master's record has it, until schedule is set
-	files    *fileWatch   // nil: none
+	hooksCtx context.Context // of what only makes sense while the app runs; nil before its start
+	endHooks context.CancelFunc
+	files    *fileWatch // nil: none
 
-	halted    bool      // it leaves, or has ended, by an order that may be followed by a start
-	next      orders.ID // the order that brings its next run; 0: none
-	ordered   bool      // it was started by an order: who gave it sees whether it gives up
-	startWith int       // workers, when it is started again; 0: as many as before
+	startWith int // workers, when it is started again; 0: as many as before
 	history   history
 
-	// replaces is the app that leaves when this one is ready: it had the same
-	// addresses under another name, or is an earlier one of the same name.
+	// replaces is the app whose sockets it was opened on, to take its place, until the core knows that.
 	replaces *app
 }
 

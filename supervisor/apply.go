@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -20,16 +21,12 @@ type plan struct {
 	asked     *config.Config // as it came
 	goesOn    bool           // what the last master ran with, or was applying: nobody has asked for it anew
 	config    *config.Config // with its defaults
-	newcomers []newcomer
+	apps      []config.App   // those of config, when it is carried out, with what stays of those that run
+	newcomers []config.App   // to open
 	leaving   []predecessor
 	given     *activation
 	added     []*app        // the newcomers that are open
 	places    config.Places // of all addresses, old and new; known once it is open
-}
-
-// newcomer is an app to open.
-type newcomer struct {
-	config config.App
 }
 
 // predecessor is an app that goes because of the same config, or is going already, and the addresses that it has.
@@ -43,29 +40,30 @@ type predecessor struct {
 func (l *loop) applyConfig(c *config.Config) { l.prepare(c, false) }
 
 func (l *loop) prepare(c *config.Config, goesOn bool) {
-	if l.stopping {
+	if l.state.Stopping() {
 		l.logs.Warn().Msg("configuration not applied: stopping")
 		return
 	}
-	if l.opening {
+	if l.plan != nil {
 		l.nextConfig = c
 		return
 	}
-	l.opening = true
-	l.news()
 	p := &plan{asked: c, goesOn: goesOn, config: c.In(l.s.folder).WithDefaults(), given: l.given}
-	for _, config := range p.config.Apps {
-		if l.find(config.Name) == nil && !l.done(config) && !l.isHalted(config.Name) {
-			p.newcomers = append(p.newcomers, newcomer{config})
+	l.plan = p
+	l.decide(apps.Opening{})
+	opens, goes := l.state.Plan(l.compare(p, false))
+	for _, i := range opens {
+		p.newcomers = append(p.newcomers, p.config.Apps[i])
+	}
+	for _, r := range goes {
+		if a := l.appOf(r); len(a.config.Listen) > 0 {
+			p.leaving = append(p.leaving, predecessor{a, a.config.Listen})
 		}
 	}
 	var running []string
 	for _, a := range l.apps {
-		if !a.ended {
+		if !a.ended() {
 			running = append(running, a.config.Listen...)
-		}
-		if goes := a.leaving || !p.config.Has(a.name); !a.ended && goes && len(a.config.Listen) > 0 {
-			p.leaving = append(p.leaving, predecessor{a, a.config.Listen})
 		}
 	}
 	l.s.wg.Go(func() {
@@ -105,12 +103,11 @@ func (p *plan) predecessor(config config.App) *app {
 
 func (p *plan) open() error {
 	for _, n := range p.newcomers {
-		a, err := openApp(n.config, p.predecessor(n.config), p.given)
+		a, err := openApp(n, p.predecessor(n), p.given)
 		if err != nil {
 			p.close()
 			return err
 		}
-		a.added = true
 		p.added = append(p.added, a)
 	}
 	return nil
@@ -128,17 +125,18 @@ func (p *plan) close() {
 
 // opened carries out a plan whose newcomers could all be opened.
 func (l *loop) opened(p *plan, err error) {
-	l.opening = false
-	l.news()
 	if err == nil {
 		err = l.outdated(p)
 	}
 	if err != nil {
 		p.close()
+		l.decide(apps.Refuse{})
 		applyFailed{err}.apply(l)
 	} else {
 		l.carryThrough(p)
 	}
+	l.plan = nil
+	l.news()
 	l.applied(p.asked, err)
 	if c := l.nextConfig; c != nil {
 		l.nextConfig = nil
@@ -148,11 +146,11 @@ func (l *loop) opened(p *plan, err error) {
 
 // outdated says what has come in between that makes a plan impossible.
 func (l *loop) outdated(p *plan) error {
-	if l.stopping {
+	if l.state.Stopping() {
 		return errors.New("stopping")
 	}
 	for _, a := range p.added {
-		if a.replaces != nil && a.replaces.ended {
+		if a.replaces != nil && a.replaces.ended() {
 			return fmt.Errorf("app %s has ended meanwhile and its addresses are closed: apply the configuration again", a.replaces.name)
 		}
 	}
@@ -167,48 +165,17 @@ func (l *loop) outdated(p *plan) error {
 // the rest.
 func (l *loop) carryThrough(p *plan) {
 	l.config = p.config
-	for _, config := range p.config.Apps {
-		if a := l.find(config.Name); a != nil {
-			l.change(a, config, p)
-		} else if a := l.listed(config.Name); a != nil && a.halted {
-			a.changeHalted(config)
-		}
-	}
-	for _, a := range l.apps {
-		switch {
-		case p.config.Has(a.name):
-		case a.halted: // and stays away
-			a.halted, a.leaving, a.next = false, true, 0
-		case a.ended || a.leaving:
-			a.schedule = nil
-			a.endFileWatch()
-		case slices.ContainsFunc(p.added, func(n *app) bool { return n.replaces == a }):
-			l.logs.Info().Str("app", a.name).Msg("app is no longer in the config; stopping it when its successor is ready")
-		default:
-			l.logs.Info().Str("app", a.name).Msg("app is no longer in the config; stopping it")
-			l.leave(a)
-		}
-	}
-	l.apps = slices.DeleteFunc(l.apps, func(a *app) bool {
-		gone := a.ended && a.leaving && !a.halted
-		if gone && a.previous != nil {
-			a.previous.Drop(l.s.pins)
-		}
-		return gone
-	})
 	for _, a := range p.added {
 		a.sockets.users++
 		l.number(a)
-		l.apps = append(l.apps, a)
 	}
+	ev := apps.Configure{Apps: l.compare(p, true), New: l.enter(p.added...)}
 	if l.kept != nil {
-		// Which of them are listed may have changed too; and perhaps no app has, so that no step would write it.
+		// Which of them are listed may change too; and perhaps no app does, so that no step would write it.
 		l.kept.torn, l.saveDue = true, true
 	}
-	l.routeLogs()
-	for _, a := range p.added {
-		l.start(a)
-	}
+	l.routeLogs(p)
+	l.decide(ev)
 	l.applySources(p.config.Cache)
 	l.logs.SetLevel(p.config.Log.Level)
 	if p.goesOn {
@@ -221,54 +188,78 @@ func (l *loop) carryThrough(p *plan) {
 	l.event(nil, zerolog.InfoLevel, control.Event{Kind: control.EventConfigApplied, Message: "configuration applied"})
 }
 
-// routeLogs sends the output of each app where its config says. A file that cannot be
+// app is the config of the app of that name; nil: there is none.
+func (p *plan) app(name string) *config.App {
+	i := slices.IndexFunc(p.apps, func(c config.App) bool { return c.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &p.apps[i]
+}
+
+// routeLogs sends the output of each app where its config says when p is carried out. A file that cannot be
 // opened is said when the first line comes for it.
-func (l *loop) routeLogs() {
+func (l *loop) routeLogs(p *plan) {
 	var configs []config.App
-	for _, a := range l.apps {
-		configs = append(configs, a.config)
+	for _, a := range slices.Concat(l.apps, p.added) {
+		cfg := p.app(a.name)
+		switch stays := l.find(a.name) == a || a.run != nil && a.halted(); {
+		case cfg != nil && stays:
+			configs = append(configs, *cfg)
+		case a.run == nil || a.run.State() != apps.Gone && !(stays && a.ended()):
+			configs = append(configs, a.config)
+		}
 	}
 	_ = l.logs.SetApps(configs, false)
 }
 
-// succeed lets the app that a replaces leave, now that a serves on its addresses.
-func (l *loop) succeed(a *app) {
-	if old := a.replaces; old != nil {
-		l.changed(a)
-		a.replaces = nil
-		if !old.ended {
-			l.leave(old)
+// compare describes the apps of a config to the core, compared with what there is under their names. carried: the config is carried
+// out, and what cannot change under a running app stays as it is.
+func (l *loop) compare(p *plan, carried bool) (all []apps.Wanted) {
+	p.apps = nil
+	for _, cfg := range p.config.Apps {
+		w := apps.Wanted{Done: l.done(cfg)}
+		if a := l.find(cfg.Name); a != nil && carried {
+			cfg = l.keeps(a, cfg, p)
+			unrolled := a.unrolled(cfg) && !(p.goesOn && a.history.lastRollout != nil)
+			w.Equal = reflect.DeepEqual(a.config, cfg)
+			w.Rolls = config.StartedDifferently(a.config, cfg) || unrolled
 		}
-		// What old ordered last must not stay: it orders nothing more.
-		a.admitted, a.steerDue = nil, true
+		w.Spec = specOf(cfg)
+		all, p.apps = append(all, w), append(p.apps, cfg)
 	}
+	return all
 }
 
-func (l *loop) change(a *app, cfg config.App, p *plan) {
-	l.changed(a)
-	old := a.config
-	unrolled := a.unrolled(cfg) && !(p.goesOn && a.history.lastRollout != nil)
-	warn := l.logs.Warn
+// keeps is a new config of a running app with what the app keeps until Tine is started again, which is told.
+func (l *loop) keeps(a *app, cfg config.App, p *plan) config.App {
+	old, warn := a.config, l.logs.Warn
 	if p.goesOn {
 		warn = l.logs.Debug // the last master has said it
 	}
 	if !slices.Equal(old.Listen, cfg.Listen) {
-		if p.places.Same(old.Listen, cfg.Listen) {
-			cfg.Listen = old.Listen // another way to write them
+		if !p.places.Same(old.Listen, cfg.Listen) { // else it is another way to write them
+			warn().Str("app", a.name).Strs("listen", old.Listen).Msg("the app keeps its addresses: new ones take effect when Tine is started again")
 		}
-	}
-	if !slices.Equal(old.Listen, cfg.Listen) {
-		warn().Str("app", a.name).Strs("listen", old.Listen).Msg("the app keeps its addresses: new ones take effect when Tine is started again")
 		cfg.Listen = old.Listen
 	}
 	if steered := cfg.SteeredAs(old); !reflect.DeepEqual(steered, cfg) {
 		warn().Str("app", a.name).Str("policy", old.Policy).Str("steering", old.Steering).Msg("the app keeps its steering: a new policy, kind or bound takes effect when Tine is started again")
 		cfg = steered
 	}
-	if reflect.DeepEqual(old, cfg) && !unrolled {
+	return cfg
+}
+
+// change gives an app its part of the config that is being carried out. stopped: it is for the next start.
+func (l *loop) change(a *app, stopped bool) {
+	old, cfg := a.config, *l.plan.app(a.name)
+	a.config = cfg
+	if stopped {
+		if cfg.Workers != old.Workers {
+			a.startWith = cfg.Slots()
+		}
 		return
 	}
-	a.config = cfg
 	l.setPulse(a.sockets)
 	next := poolConfig(cfg)
 	if cfg.Workers == old.Workers {
@@ -276,18 +267,6 @@ func (l *loop) change(a *app, cfg config.App, p *plan) {
 		next.Workers = a.pool.Status().Wanted
 	}
 	l.step(a, pool.Reconfigure{Config: next})
-	if a.waiting {
-		l.unsettled = true
-		return // it is started with what is said then
-	}
-	l.setSchedule(a)
-	l.setFileWatch(a)
-	if a.config.OneShot {
-		return // the next time
-	}
-	if config.StartedDifferently(old, cfg) || unrolled {
-		l.step(a, pool.Roll{Reason: configReason})
-	}
 }
 
 // unrolled says whether the workers were started with something else than config
@@ -298,26 +277,11 @@ func (a *app) unrolled(cfg config.App) bool {
 	return st.Rollout == nil && g != nil && !g.Back && config.StartedDifferently(g.Config, cfg)
 }
 
-// isHalted says whether an app of that name was stopped by an order. It stays so,
-// whatever its config becomes.
-func (l *loop) isHalted(name string) bool {
-	a := l.listed(name)
-	return a != nil && a.halted
-}
-
-// changeHalted is for the next start.
-func (a *app) changeHalted(config config.App) {
-	if config.Workers != a.config.Workers {
-		a.startWith = config.Slots()
-	}
-	a.config = config
-}
-
 // done is whether an app of this very config has run and ended by itself: it is not
 // started again because another app's config has changed.
 func (l *loop) done(config config.App) bool {
 	return slices.ContainsFunc(l.apps, func(a *app) bool {
-		return a.ended && !a.leaving && a.name == config.Name && reflect.DeepEqual(a.config, config)
+		return a.ended() && !a.leaves() && a.name == config.Name && reflect.DeepEqual(a.config, config)
 	})
 }
 

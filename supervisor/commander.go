@@ -115,7 +115,7 @@ type shutdown struct {
 }
 
 func (m shutdown) apply(l *loop) {
-	if m.Now || !l.stopping {
+	if m.Now || !l.state.Stopping() {
 		stopOrder{now: m.Now, reason: cmp.Or(m.Reason, "ordered to")}.apply(l)
 	}
 	m.answer <- struct{}{}

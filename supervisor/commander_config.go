@@ -31,7 +31,7 @@ type applyAndTell struct {
 }
 
 func (m applyAndTell) apply(l *loop) {
-	if l.stopping {
+	if l.state.Stopping() {
 		m.answer <- control.Refuse(http.StatusConflict, "tine is stopping")
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
@@ -69,20 +70,20 @@ func (s *survey) add(l *loop, a *app, now time.Time) {
 		Listen: []string{}, Steering: string(steering.Kind), Policy: string(steering.Policy),
 		SteeringNotes: append([]string{}, steering.Notes...), Refused: steering.Refused,
 		Workers: []control.Worker{}, Standbys: []control.Worker{},
-		RestartsTotal: a.history.restarts, CrashesTotal: a.history.crashes, Failed: a.standing() == appFailed, Error: a.trouble(), OneShot: a.config.OneShot,
+		RestartsTotal: a.history.restarts, CrashesTotal: a.history.crashes, Failed: a.run.Standing() == apps.Lost, Error: a.trouble(), OneShot: a.config.OneShot,
 		Rollout: a.history.lastRollout, Release: releaseOf(st.Generation, a.generations[st.Generation]), Previous: releaseOf(0, a.previous),
 	}
 	if app.Previous != nil && !a.previousUntil.IsZero() {
 		until := a.previousUntil.Round(time.Millisecond)
 		app.Previous.Until = &until
 	}
-	if a.ended {
+	if a.ended() {
 		app.Listen = append(app.Listen, a.config.Listen...) // where it will again
 	} else {
 		app.Listen = append(app.Listen, a.listening()...)
 		app.Unreachable = a.sockets.lookout.unreachable()
 	}
-	if next := a.nextRun(); !next.IsZero() && !l.stopping {
+	if next := a.run.NextRun(); !next.IsZero() && !l.state.Stopping() {
 		app.NextRun = &next
 	}
 	if app.Rollout != nil {
@@ -95,7 +96,7 @@ func (s *survey) add(l *loop, a *app, now time.Time) {
 	index := len(s.Apps)
 	for n := range max(len(st.Slots), st.Wanted) {
 		var slot pool.SlotStatus
-		if n < len(st.Slots) && !a.ended {
+		if n < len(st.Slots) && !a.ended() {
 			slot = st.Slots[n]
 		}
 		for i, w := range slot.Workers {

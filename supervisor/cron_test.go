@@ -9,27 +9,6 @@ import (
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
-// TestScheduleOfTheLastMaster: what fell between two masters is due, and what was due under the first is not again.
-func TestScheduleOfTheLastMaster(t *testing.T) {
-	l := &loop{}
-	now := time.Now()
-	a := &app{config: config.App{Name: "job", CronRestart: "@every 1h"}, dueAt: now.Add(-time.Second)}
-	l.setSchedule(a)
-	if !a.schedule.Due(now) || a.schedule.Due(now) {
-		t.Errorf("next at %s", a.schedule.Next())
-	}
-	next := a.nextRun()
-	a.dueAt = next
-	l.setSchedule(a) // as it is: goes on
-	if !a.nextRun().Equal(next) || !a.dueAt.IsZero() {
-		t.Errorf("next at %s instead of %s", a.nextRun(), next)
-	}
-	a.config.CronRestart = ""
-	if l.setSchedule(a); a.schedule != nil || !a.nextRun().IsZero() {
-		t.Errorf("%+v", a.schedule)
-	}
-}
-
 func TestCronRestartRolls(t *testing.T) {
 	m := startMaster(t, func(c *config.Config) {
 		c.Apps[0].CronRestart = "@every 1s"

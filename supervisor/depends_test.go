@@ -11,43 +11,6 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-func TestJudgeOfDependencies(t *testing.T) {
-	for name, c := range map[string]struct {
-		d    dependency
-		need string
-		want verdict
-		why  string
-	}{
-		"starts":              {dependency{state: control.AppRunning}, config.DependsReady, pending, "db is not ready"},
-		"ready":               {dependency{state: control.AppRunning, everReady: true}, config.DependsReady, satisfied, ""},
-		"job runs":            {dependency{state: control.AppRunning}, config.DependsExited, pending, "db has not finished"},
-		"job done":            {dependency{state: control.AppFinished}, config.DependsExited, satisfied, ""},
-		"gave up":             {dependency{state: control.AppGaveUp, reason: "exit code 3"}, config.DependsReady, failed, "db has failed: exit code 3"},
-		"job failed":          {dependency{state: control.AppGaveUp, reason: "x"}, config.DependsExited, failed, "db has failed: x"},
-		"is started again":    {dependency{state: control.AppGaveUp, starting: true}, config.DependsReady, pending, "db is being started"},
-		"finished, not ready": {dependency{state: control.AppFinished}, config.DependsReady, failed, "never ready"},
-		"stopped":             {dependency{state: control.AppStopped, everReady: true}, config.DependsReady, pending, "db is stopped"},
-		"stopping":            {dependency{state: control.AppStopping, everReady: true}, config.DependsReady, pending, "db is stopping"},
-		"waits":               {dependency{state: control.AppWaiting}, config.DependsReady, pending, "db is not ready"},
-		"waits in vain":       {dependency{state: control.AppWaiting, blocked: true}, config.DependsReady, failed, "db was not started"},
-		"not there":           {dependency{}, config.DependsReady, failed, "no app db"},
-	} {
-		v, why := c.d.judge("db", c.need)
-		if v != c.want || !strings.Contains(why, c.why) {
-			t.Errorf("%s: %d %q, want %d %q", name, v, why, c.want, c.why)
-		}
-	}
-	find := func(name string) dependency {
-		return map[string]dependency{"a": {state: control.AppRunning}, "b": {state: control.AppRunning, everReady: true}, "c": {state: control.AppGaveUp, reason: "r"}}[name]
-	}
-	if v, why := judgeAll(map[string]string{"a": config.DependsReady, "b": config.DependsReady}, find); v != pending || why != "a is not ready" {
-		t.Errorf("%d %q", v, why)
-	}
-	if v, why := judgeAll(map[string]string{"a": config.DependsReady, "b": config.DependsReady, "c": config.DependsReady}, find); v != failed || why != "a is not ready, c has failed: r" {
-		t.Errorf("%d %q", v, why)
-	}
-}
-
 // job is a one-shot app that runs a shell script.
 func oneShot(name, script string) config.App {
 	a := config.NewApp(name, "sh", "-c", script)

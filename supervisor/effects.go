@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
 )
@@ -46,18 +47,31 @@ func (l *loop) carryOut(a *app, effect pool.Effect) {
 		if e.Kind == pool.KindRolloutBegin {
 			l.report.due = time.Time{} // it may be over before the next look
 		}
-		l.noticed(a, e)
+		noticed(a.stepped, e)
 	case pool.Done:
-		l.appEnded(a, e.Code, e.Reason)
+		a.stepped.Done = &e
 	default:
 		panic("supervisor: effect without a hand to carry it out")
+	}
+}
+
+// noticed adds to what is told of a step what one of its records means for others.
+func noticed(s *apps.Stepped, r pool.Record) {
+	switch r.Kind {
+	case pool.KindReady, pool.KindRolloutDone, pool.KindFinished, pool.KindRetired:
+		s.Moved = true
+	case pool.KindExited:
+		s.Moved = true
+		if r.Unasked() {
+			s.Crashes = append(s.Crashes, apps.Crash{Worker: r.ID, PID: r.PID, Slot: r.Slot, Code: r.Code, Signal: r.Signal, Generation: r.Generation})
+		}
 	}
 }
 
 func (l *loop) spawn(a *app, e pool.Spawn) {
 	m := &member{app: a, id: e.ID, slot: e.Slot, generation: e.Generation, jitter: 2*rand.Float64() - 1}
 	g := a.generations[e.Generation]
-	err, ctx := l.openSlot(a, e.Slot), a.hooks.ctx
+	err, ctx := l.openSlot(a, e.Slot), a.hooksCtx
 	l.spawning++
 	l.s.wg.Go(func() {
 		if err != nil {
@@ -119,7 +133,7 @@ func (l *loop) bind(m *member, cpus []int) {
 // on the same sockets the one that serves has the say: the other one's workers are
 // still starting, and with it slots may be that nobody else has.
 func (l *loop) steer(a *app) {
-	if old := a.replaces; old != nil && !old.ended && !old.leaving {
+	if l.state.Yields(a.run) {
 		return // it stays due
 	}
 	a.steerDue = false
@@ -146,7 +160,7 @@ func (l *loop) steerInTime() {
 // steerAll carries out what was ordered and waits to be.
 func (l *loop) steerAll() {
 	for _, a := range l.apps {
-		if a.steerDue && !a.ended {
+		if a.steerDue && !a.ended() {
 			l.steer(a)
 		}
 	}
@@ -155,17 +169,19 @@ func (l *loop) steerAll() {
 // drain asks a native worker over its channel. One whose channel has ended can
 // only be asked by a signal.
 func (l *loop) drain(m *member, e pool.Drain) {
-	told := m.drains && e.Again
+	a, told := m.app, m.drains && e.Again
 	m.drains = true
-	if m.app.steerDue {
-		l.steer(m.app)
+	if a.steerDue {
+		l.steer(a)
 	}
-	switch {
+	switch held := a.run.IsHeld(m.id); {
+	case told && (held || m.outbox != nil): // else it got SIGTERM, and a second one would cut it short
+		a.stepped.Told = append(a.stepped.Told, m.id)
+		l.tellDrain(m, e)
 	case told:
-		if l.forgetHeldDrain(m) || m.outbox != nil { // else it got SIGTERM, and a second one would cut it short
-			l.tellDrain(m, e)
-		}
-	case !l.holdDrain(m, e):
+	case a.run.Holds(e) > 0:
+		a.stepped.Held = append(a.stepped.Held, apps.Held{Drain: e, PID: m.proc.PID(), Generation: m.generation})
+	default:
 		l.tellDrain(m, e)
 	}
 }

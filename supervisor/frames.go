@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -120,7 +119,7 @@ func (l *loop) welcome(m *member) {
 // order, so that a worker cannot be ready with values missing. From here on changes
 // go to it.
 func (l *loop) introduce(m *member) {
-	if m.app.members[m.id] != m || m.outbox == nil || m.app.ended {
+	if m.app.members[m.id] != m || m.outbox == nil || m.app.ended() {
 		return
 	}
 	if err := m.outbox.SendValues(l.store.Values()); err != nil {
@@ -178,7 +177,7 @@ func (l *loop) place(m *member) bool {
 type placeNow struct{ m *member }
 
 func (p placeNow) apply(l *loop) {
-	if m := p.m; m.app.members[m.id] == m && m.outbox != nil && !m.app.ended {
+	if m := p.m; m.app.members[m.id] == m && m.outbox != nil && !m.app.ended() {
 		l.place(m)
 	}
 }
@@ -204,23 +203,18 @@ func (l *loop) memberReady(m *member) {
 	}
 	m.ready = true
 	l.step(m.app, pool.Ready{ID: m.id})
-	l.greet(m.app)
 }
 
 // greet sends "Worker PID" once to each worker when all of an app are ready. Who
 // exits or is not wanted any more may be the last that the others waited for.
 func (l *loop) greet(a *app) {
-	if a.ended || !allReady(a.pool.Status()) {
+	if a.ended() || !a.pool.Brief().AllReady {
 		return
 	}
-	l.changed(a)
-	if !a.everReady {
-		a.everReady, l.unsettled = true, true
-	}
-	l.succeed(a)
 	for _, m := range a.members {
 		if m.ready && !m.greeted && m.outbox != nil {
 			m.greeted = true
+			l.changed(a)
 			text, err := cache.Encode("Worker " + strconv.Itoa(m.proc.PID()))
 			if err != nil {
 				continue
@@ -228,22 +222,6 @@ func (l *loop) greet(a *app) {
 			l.note(m, ipc.Message{Topic: "greeting", Payload: text})
 		}
 	}
-}
-
-// allReady says whether each slot that has not finished has a ready worker, and that
-// there is one.
-func allReady(st pool.Status) bool {
-	ready := 0
-	for _, slot := range st.Slots {
-		switch {
-		case slot.Finished || slot.Retiring:
-		case slices.ContainsFunc(slot.Workers, func(w pool.WorkerStatus) bool { return w.State == pool.StateReady }):
-			ready++
-		default:
-			return false
-		}
-	}
-	return ready > 0
 }
 
 func (l *loop) bye(m *member, f ipc.Bye) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/listen"
@@ -44,12 +45,15 @@ func newStage(t *testing.T) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &app{name: "web", pool: pool.New(poolConfig(config.NewApp("web", "true"))), members: map[pool.WorkerID]*member{}}
+	a := &app{name: "web", config: config.App{Name: "web"}, pool: pool.New(poolConfig(config.NewApp("web", "true"))), members: map[pool.WorkerID]*member{}}
 	m := &member{app: a, id: 1, proc: &proc.Process{}, conn: conn, greeting: true, subscribed: true}
 	m.outbox = ipc.NewOutbox(conn, ipc.OutboxOptions{})
 	box := m.outbox
 	a.members[1] = m
-	l.apps = append(l.apps, a)
+	a.key = l.newKey()
+	o := l.enter(a)[0]
+	o.Facts.Phase = pool.PhaseRunning
+	l.decide(apps.Restore{Runs: []apps.Restored{{ID: o.ID, Spec: o.Spec, Facts: o.Facts}}})
 	t.Cleanup(func() {
 		box.Close()
 		<-box.Done()
@@ -225,7 +229,7 @@ func TestSurplusSlots(t *testing.T) {
 		step(pool.Spawned{ID: pool.WorkerID(id + 1), PID: 10 + id}, pool.Ready{ID: pool.WorkerID(id + 1)})
 	}
 	step(pool.Scale{N: 1})
-	a := &app{name: "old", sockets: b.sockets, ended: true}
+	a := &app{name: "old", sockets: b.sockets}
 	s.closeSurplus(a)
 	if n := set.Slots(); n != 3 {
 		t.Errorf("%d slots are open while 3 workers run, want 3", n)
@@ -327,28 +331,6 @@ func TestAbandonedCallsMakeRoom(t *testing.T) {
 	s.m.calls = nil
 }
 
-func TestAllReady(t *testing.T) {
-	ready := pool.SlotStatus{Workers: []pool.WorkerStatus{{State: pool.StateDraining}, {State: pool.StateReady}}}
-	starting := pool.SlotStatus{Workers: []pool.WorkerStatus{{State: pool.StateStarting}}}
-	finished, retiring := pool.SlotStatus{Finished: true}, starting
-	retiring.Retiring = true
-	for _, c := range []struct {
-		slots []pool.SlotStatus
-		want  bool
-	}{
-		{nil, false},
-		{[]pool.SlotStatus{ready, ready}, true},
-		{[]pool.SlotStatus{ready, starting}, false},
-		{[]pool.SlotStatus{finished, ready}, true},
-		{[]pool.SlotStatus{finished, finished}, false},
-		{[]pool.SlotStatus{ready, retiring}, true},
-	} {
-		if got := allReady(pool.Status{Slots: c.slots}); got != c.want {
-			t.Errorf("%+v: %v", c.slots, got)
-		}
-	}
-}
-
 func TestOutOfFiles(t *testing.T) {
 	if err := fmt.Errorf("cannot share: %w", syscall.EMFILE); !outOfFiles(err) {
 		t.Errorf("%v is a matter of the master", err)
@@ -370,13 +352,14 @@ func TestReadyWithoutTheOneThatFinished(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.sockets = &sockets{Set: set, users: 1}
+	a.sockets = &sockets{Set: set, users: 2} // which somebody watches
 	other := &member{app: a, id: 2, slot: 1, proc: s.m.proc}
 	a.members[2] = other
 	s.wakeup = alarm{Timer: time.NewTimer(time.Hour)}
 	for _, e := range []pool.Event{pool.Start{}, pool.Spawned{ID: 1, PID: 11}, pool.Spawned{ID: 2, PID: 12}} {
 		a.pool.Step(time.Now(), e)
 	}
+	s.decide(apps.Resumed{})
 	s.memberReady(s.m)
 	select {
 	case <-s.s.ready:
@@ -384,7 +367,6 @@ func TestReadyWithoutTheOneThatFinished(t *testing.T) {
 	default:
 	}
 	exited{m: other}.apply(s.loop)
-	s.settle()
 	select {
 	case <-s.s.ready:
 	default:

@@ -80,13 +80,13 @@ type appReadiness struct {
 type getReadiness struct{ answer chan<- readiness }
 
 func (c getReadiness) apply(l *loop) {
-	is := readiness{stopping: l.stopping}
+	is := readiness{stopping: l.state.Stopping()}
 	for _, a := range l.allListed() {
 		st := a.pool.Status()
 		is.apps = append(is.apps, appReadiness{
-			name: a.name, state: a.state(), desired: st.Wanted, ready: st.Ready, everReady: a.everReady,
+			name: a.name, state: a.state(), desired: st.Wanted, ready: st.Ready, everReady: a.run.EverReady(),
 			oneShot: a.config.OneShot, listens: len(a.config.Listen) > 0, unreachable: a.unreachable(),
-			leaves: a.leaving && !a.halted && !l.stopping, why: a.trouble(),
+			leaves: a.leaves() && !a.halted() && !l.state.Stopping(), why: a.trouble(),
 		})
 	}
 	c.answer <- is

@@ -84,8 +84,8 @@ func (k roomKnown) apply(l *loop) {
 	r := &l.kept.room
 	r.asking = false
 	l.timerStale = true
-	if k.err != nil || l.left || l.stopping {
-		if !l.stopping {
+	if k.err != nil || l.left || l.state.Stopping() {
+		if !l.state.Stopping() {
 			l.logs.Debug().Err(k.err).Msg("what is kept for the next master is not known")
 		}
 		return

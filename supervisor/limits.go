@@ -77,7 +77,7 @@ func (m *member) most(limit int) uint64 {
 
 // nextMemory is when the workers' memory is to be looked at, or zero.
 func (l *loop) nextMemory(now time.Time) time.Time {
-	limited := slices.ContainsFunc(l.apps, func(a *app) bool { return !a.ended && a.config.MaxRSS > 0 })
+	limited := slices.ContainsFunc(l.apps, func(a *app) bool { return !a.ended() && a.config.MaxRSS > 0 })
 	switch {
 	case !limited:
 		l.memoryAt = time.Time{}
@@ -93,7 +93,7 @@ func (l *loop) pollMemory(now time.Time) {
 	}
 	l.memoryAt = now.Add(rssEvery)
 	for _, a := range l.apps {
-		if !a.ended && a.config.MaxRSS > 0 {
+		if !a.ended() && a.config.MaxRSS > 0 {
 			l.checkMemory(a)
 		}
 	}

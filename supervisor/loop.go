@@ -3,7 +3,6 @@ package supervisor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"os"
 	"os/signal"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
@@ -40,17 +40,17 @@ type loop struct {
 	snapshot     bool            // the sources had their first chance: workers may have the snapshot
 	wantSnapshot []*member       // were spawned before that
 
+	state    *apps.Apps       // decides between the apps
+	byID     map[apps.ID]*app // apps, and those before whose hooks run
+	facts    []apps.Event     // that are to be given to state
+	deciding bool             // state was given one, and what follows is being carried out
+	end      *apps.Done       // the last that it has ordered; nil: this master goes on
+
 	dispatch    *dispatcher
-	stopping    bool
-	stop        masterStop
-	killed      bool            // at once
-	saveDue     bool            // the record lags behind
-	saveDelayed int             // messages since it was last up to date
-	spawning    int             // workers that are being started: whether that has worked is on its way
-	unsettled   bool            // something happened that settle has to look at
-	named       map[string]*app // by name the last of apps, while apps does not change; nil: to be looked for
-	asked       bool            // a person has asked to stop
-	opening     bool            // the apps that a new config adds are being opened
+	saveDue     bool  // the record lags behind
+	saveDelayed int   // messages since it was last up to date
+	spawning    int   // workers that are being started: whether that has worked is on its way
+	plan        *plan // whose apps are being opened, or that is being carried out; nil: no config is being applied
 	applying    []waitingApply
 	nextConfig  *config.Config // came meanwhile: the newest counts
 	config      *config.Config // that runs
@@ -62,10 +62,8 @@ type loop struct {
 	memoryAt    time.Time       // when the workers' memory is looked at next; zero: no app has a limit
 	ctx         context.Context // of the sources; ends with the loop
 	cancel      context.CancelFunc
-	wasReady    bool
 	keys        int                 // the last that an app or sockets were given
 	desk        desk                // the orders under way
-	gaveUp      *app                // the app whose giving up ends the rest
 	kept        *kept               // for the next master; nil: nothing is
 	adopted     *adopted            // of the last master, until the loop runs
 	rescued     *rescued            // of the last master, if its record is lost
@@ -78,9 +76,17 @@ type loop struct {
 }
 
 func newLoop(s *Supervisor) *loop {
-	l := &loop{s: s, unsettled: true, jobs: map[string]*job{}, startedAt: time.Now(), lookAt: time.Now(), given: &activation{}}
+	l := &loop{s: s, jobs: map[string]*job{}, startedAt: time.Now(), lookAt: time.Now(), given: &activation{}}
+	l.forgetApps()
 	l.desk = newDesk(l)
 	return l
+}
+
+// forgetApps begins anew with no app.
+func (l *loop) forgetApps() {
+	c := l.s.config
+	l.state = apps.New(apps.Limits{StopDelay: c.StopDelay, StopTimeout: max(c.StopTimeout, 0)})
+	l.apps, l.byID = nil, map[apps.ID]*app{}
 }
 
 func (l *loop) run(ctx context.Context) (err error) {
@@ -162,14 +168,13 @@ func (l *loop) run(ctx context.Context) (err error) {
 		} else {
 			l.endLost(config)
 		}
+		l.decide(apps.Resumed{})
 	} else {
-		for _, a := range l.apps {
-			l.start(a)
-		}
+		l.decide(apps.Begin{Runs: l.enter(l.apps...)})
 	}
 	l.watchKeeper()
 	stop := ctx.Done()
-	for l.settle(); !l.left && !l.ended(); l.settle() {
+	for !l.left && l.end == nil {
 		l.tell(time.Now())
 		l.askRoom(time.Now())
 		if l.timerStale {
@@ -190,15 +195,13 @@ func (l *loop) run(ctx context.Context) (err error) {
 				}
 			}
 			l.pollMemory(time.Now())
-			l.runCron(time.Now())
-			l.goOnStopping(time.Now())
+			l.decide(apps.Tick{})
 			l.saveWholeInTime(time.Now())
 			l.lookAround(time.Now())
 		case <-stop:
 			stop = nil
 			stopOrder{reason: context.Cause(ctx).Error()}.apply(l)
 		}
-		l.settle()
 		l.judgeOrders()
 	}
 	// The keeper is told that a master which has handed over leaves for good. systemd might take it for the service.
@@ -208,7 +211,10 @@ func (l *loop) run(ctx context.Context) (err error) {
 		return ErrUpgraded
 	}
 	l.forgetKept()
-	return l.result()
+	if l.end.Code != 0 {
+		return &ExitError{Code: l.end.Code, App: l.end.App, Reason: l.end.Reason}
+	}
+	return nil
 }
 
 // open opens every app, or none.
@@ -232,24 +238,10 @@ func (l *loop) closeSockets() {
 		return
 	}
 	for _, a := range l.apps {
-		if !a.ended {
+		if !a.ended() {
 			a.sockets.release()
 		}
 	}
-}
-
-// startNow starts an app that waits for nobody.
-func (l *loop) startNow(a *app) {
-	st := a.sockets.Steering()
-	l.logs.Info().Str("app", a.name).Strs("listen", a.listening()).Int("workers", a.pool.Status().Wanted).
-		Str("steering", string(st.Kind)).Str("policy", string(st.Policy)).Msg("starting")
-	for _, note := range st.Notes {
-		l.logs.Info().Str("app", a.name).Str("steering", string(st.Kind)).Str("note", note).Msg("steering is not what it could be")
-	}
-	l.openHooks(a)
-	l.setSchedule(a)
-	l.setFileWatch(a)
-	l.step(a, pool.Start{})
 }
 
 // waitForGoroutines lets the readers and pumps of the workers end. One that does
@@ -285,6 +277,15 @@ func (l *loop) waitForGoroutines() {
 	}
 }
 
+// patienceAtEnd bounds d by the time that a stop has left.
+func (l *loop) patienceAtEnd(d time.Duration) time.Duration {
+	_, endBy := l.state.StopTimes()
+	if endBy.IsZero() {
+		return d
+	}
+	return min(d, max(time.Until(endBy)-apps.LastMoment/2, apps.LastMoment/5))
+}
+
 // step gives one event to an app's core and carries out the orders that follow.
 func (l *loop) step(a *app, ev pool.Event) {
 	l.news()
@@ -292,6 +293,10 @@ func (l *loop) step(a *app, ev pool.Event) {
 	effects := a.pool.Step(l.stepAt, ev)
 	l.changed(a)
 	l.saveChanged()
+	outermost := a.stepped == nil // else what this brings about is told with the rest of that step
+	if outermost {
+		a.stepped = &apps.Stepped{App: a.id()}
+	}
 	for _, effect := range effects {
 		l.carryOut(a, effect)
 	}
@@ -299,16 +304,18 @@ func (l *loop) step(a *app, ev pool.Event) {
 	l.greet(a) // whichever way the last that the others waited for has come, or gone
 	l.changed(a)
 	l.saveDue = true
+	if outermost {
+		stepped := *a.stepped
+		stepped.Facts, a.stepped = a.pool.Brief(), nil
+		l.decide(stepped)
+	}
 }
 
 // setTimer arms the one timer for the earliest deadline of all cores.
 func (l *loop) setTimer() {
 	l.timerStale = false
 	next := l.nextMemory(time.Now())
-	if d := l.nextCron(time.Now()); !d.IsZero() && (next.IsZero() || d.Before(next)) {
-		next = d
-	}
-	if d := l.nextStop(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
+	if d := l.state.Deadline(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
 		next = d
 	}
 	if d := l.nextReport(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
@@ -339,96 +346,12 @@ func (l *loop) setTimer() {
 	l.wakeup.set(next, now)
 }
 
-func (l *loop) ended() bool {
-	for _, a := range l.apps {
-		if !a.ended && a.waiting && a.blocked && a.next == 0 {
-			continue // nobody is left who could change that, unless somebody is
-		}
-		if !a.ended || !l.stopping && (a.halted || a.next != 0 || a.comesAgain() || a.ordered && a.code != 0) { // which an order may bring back
-			return false
-		}
-		if !l.killed && !l.stop.cut && a.hooksBusy() {
-			return false
-		}
-	}
-	return true
-}
-
-// result is what Run returns: the give-up that ended the rest, else the first app
-// that ended with a code.
-func (l *loop) result() error {
-	for _, a := range append([]*app{l.gaveUp}, l.apps...) {
-		if a != nil && a.code != 0 {
-			return &ExitError{Code: a.code, App: a.name, Reason: a.reason}
-		}
-	}
-	return nil
-}
-
-// appEnded records the end of one app. In the start an app that fails takes the
-// others with it: whatever runs Tine should see that, and start all of it anew
-// elsewhere. Later, or when it was added to what runs, the others run on; a one-shot
-// app ends nobody: those that depend on it are not started, and the status of the
-// master tells in the end.
-func (l *loop) appEnded(a *app, code int, reason string) {
-	a.ended, a.code, a.reason = true, code, reason
-	l.news()
-	level := zerolog.InfoLevel
-	if code != 0 {
-		level = zerolog.ErrorLevel
-	}
-	for _, m := range a.members {
-		a.tally(m) // it outlived SIGKILL; its row goes with the sockets
-	}
-	l.unsettled, a.waiting, a.stopDue = true, false, false
-	for _, g := range a.generations {
-		if g != a.previous {
-			g.Drop(l.s.pins) // a start resolves anew
-		}
-	}
-	a.cancelHooks()
-	if !a.comesAgain() {
-		a.endFileWatch()
-	}
-	l.closeSurplus(a)
-	l.setPulse(a.sockets)
-	l.changed(a)
-	for _, b := range l.apps {
-		if b.replaces == a {
-			l.changed(b)
-		}
-	}
-	if a.sockets.users == 1 {
-		l.saveChanged() // a record that still has it would miss its sockets
-		l.unkeepSockets(a.sockets)
-	}
-	a.sockets.release()
-	a.history.error = ""
-	if code != 0 {
-		a.history.error = reason
-	}
-	l.event(a, level, control.Event{Kind: control.EventAppEnded, Code: code, Reason: reason, Message: "app " + a.name + " ended: " + reason})
-	l.logs.WithLevel(level).Str("app", a.name).Int("code", code).Str("reason", reason).Msg("app ended")
-	if code == 0 || l.stopping || l.wasReady || a.added || a.config.OneShot {
-		return
-	}
-	if l.gaveUp == nil {
-		l.gaveUp = a
-	}
-	for _, b := range l.apps {
-		if b.waiting && b.config.DependsOn[a.name] != "" {
-			l.reconsider(b) // says that it is not started, and why
-		}
-	}
-	stopOrder{own: true, reason: fmt.Sprintf("app %s ended with status %d", a.name, code)}.apply(l)
-}
-
 // closeSurplus closes the slots that only a, which has ended, had workers in: those
 // that the app on the same sockets does not have. Those whose workers are still
 // leaving it closes itself: as long as a worker holds a socket, the kernel counts it.
 func (l *loop) closeSurplus(a *app) {
 	for _, b := range l.apps {
-		if b == a || b.ended || b.sockets != a.sockets {
+		if b == a || b.ended() || b.sockets != a.sockets {
 			continue
 		}
 		for slot := b.sockets.Slots() - 1; slot >= max(len(b.pool.Status().Slots), 1); slot-- {
@@ -440,19 +363,20 @@ func (l *loop) closeSurplus(a *app) {
 }
 
 // find returns the app of that name that is to stay, or nil.
-func (l *loop) find(name string) *app {
-	for _, a := range l.apps {
-		if a.name == name && !a.ended && !a.leaving {
-			return a
-		}
+func (l *loop) find(name string) *app { return l.appOf(l.state.Find(name)) }
+
+// appOf is the app of a run of the core; nil for none.
+func (l *loop) appOf(r *apps.Run) *app {
+	if r == nil {
+		return nil
 	}
-	return nil
+	return l.byID[r.ID()]
 }
 
 // each calls f for the running app of that name, or for all of them for "".
 func (l *loop) each(name string, f func(*app)) {
 	for _, a := range l.apps {
-		if !a.ended && (name == "" || name == a.name) {
+		if !a.ended() && (name == "" || name == a.name) {
 			f(a)
 		}
 	}

@@ -277,3 +277,7 @@ func (m *member) replied(r ipc.Reply) {
 	delete(m.calls, r.ID)
 	answer <- r
 }
+
+// deaf says whether a worker is a program that knows nothing of its channel, and may
+// leave it unread or close it.
+func (m *member) deaf() bool { return m.app.config.OneShot && !m.greeting }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
@@ -121,7 +122,7 @@ type (
 
 func (f spawned) apply(l *loop) {
 	l.spawning--
-	if f.m.app.ended {
+	if f.m.app.ended() {
 		// The core has said its last word: nobody else would end this process.
 		f.m.proc.Kill()
 		f.m.dropChannel("the app has ended")
@@ -206,12 +207,11 @@ func (f exited) apply(l *loop) {
 	a.lastExit = lastExit{id: f.m.id, words: f.exit.LastLine, lines: f.exit.LastLines}
 	l.sayDropped(f.m)
 	l.step(a, pool.Exited{ID: f.m.id, Code: f.exit.Code, Signal: int(f.exit.Signal), SignalName: unix.SignalName(f.exit.Signal)})
-	l.greet(a)
 }
 
 func (c roll) apply(l *loop) {
 	l.each(c.app, func(a *app) {
-		if a.canRoll() {
+		if a.run.CanRoll() {
 			l.step(a, pool.Roll{Reason: c.reason})
 		}
 	})
@@ -226,9 +226,10 @@ func (c scale) apply(l *loop) {
 			n = max(a.pool.Status().Wanted+c.by, 1)
 		}
 		l.step(a, pool.Scale{N: n})
-		l.greet(a)
 	})
 }
+
+func (c stopOrder) apply(l *loop) { l.decide(apps.Stop{Now: c.now, Own: c.own, Reason: c.reason}) }
 
 func (c applyConfig) apply(l *loop) { l.applyConfig(c.config) }
 

@@ -88,7 +88,7 @@ func (m *measurement) measure(a *app) {
 		Slots: make([]metrics.Slot, max(len(st.Slots), st.Wanted, len(a.totals))),
 	}
 	for _, sight := range a.sockets.lookout.told {
-		if !a.ended {
+		if !a.ended() {
 			app.Addresses = append(app.Addresses, metrics.Address{Address: sight.Address.String(), Reachable: sight.Why == ""})
 		}
 	}

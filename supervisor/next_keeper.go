@@ -104,7 +104,7 @@ type keeperless struct {
 func (k keeperless) apply(l *loop) {
 	// Nothing that is sent there arrives; the status, and who is started from here, shall not name it either.
 	os.Unsetenv(keeper.EnvKeeper)
-	if l.stopping {
+	if l.state.Stopping() {
 		return
 	}
 	const message = "the keeper has ended: should this master end too, nobody starts another"

@@ -122,8 +122,6 @@ func exitWords(r pool.Record) string {
 
 // inherit makes a the next run of an app that has ended or is about to.
 func (a *app) inherit(old *app) {
-	old.endFileWatch() // a has its own when it is started
-	old.schedule = nil
 	a.history = old.history
 	a.previous, a.previousUntil, old.previous = old.previous, old.previousUntil, nil
 	a.history.rollouts = maps.Clone(old.history.rollouts)
@@ -133,5 +131,4 @@ func (a *app) inherit(old *app) {
 	old.history.slots = nil // two writers would share it
 	a.totals, a.totalsSaved = append([]ipc.Stats(nil), old.totals...), nil
 	a.history.error = ""
-	a.added = true // its failure is no reason to end the others
 }

@@ -19,7 +19,6 @@ type desk struct {
 	last     orders.Request
 	requests map[orders.Request]*waiter
 	prepared map[orders.ID]*nextRun
-	index    map[apps.ID]*app // of the loop's apps, for the Step under way; nil: to be made
 }
 
 // waiter is a caller that waits for the ends of its orders.
@@ -62,10 +61,9 @@ func (m placeOrder) apply(l *loop) {
 }
 
 // orderOwn gives an order of the master's own to start an app. How it ends is logged if it fails.
-func (l *loop) orderOwn(a *app, reason string) {
+func (l *loop) orderOwn(id apps.ID, reason string) {
 	l.lookNow()
-	l.unsettled = true // it is no failure any more for those that wait for it
-	l.order(orders.Own{App: a.id(), Reason: reason})
+	l.order(orders.Own{App: id, Reason: reason})
 }
 
 // judgeOrders has the orders judged when the apps have come to rest.
@@ -74,9 +72,7 @@ func (l *loop) judgeOrders() {
 		return
 	}
 	for l.order(orders.Tick{}) {
-		l.settle()
 	}
-	l.unsettled = true // an order that ends may be what others wait for
 }
 
 // factForOrders shows the orders what the core of an app has recorded, in the words of the event that tells it.
@@ -93,7 +89,6 @@ func (l *loop) factForOrders(a *app, r pool.Record, message string) {
 
 // order gives the book an event and carries out what follows. It says whether anything was done to an app.
 func (l *loop) order(ev orders.Event) (acted bool) {
-	l.desk.index = nil
 	effects := l.desk.book.Step(time.Now(), ev)
 	for _, e := range effects {
 		if !l.answerOrder(e) {
@@ -102,7 +97,6 @@ func (l *loop) order(ev orders.Event) (acted bool) {
 		}
 	}
 	l.timerStale = l.timerStale || len(effects) > 0
-	l.unsettled = l.unsettled || acted
 	return acted
 }
 
@@ -142,9 +136,12 @@ func (l *loop) answerOrder(effect orders.Effect) bool {
 func (l *loop) carryOutOrder(effect orders.Effect) {
 	switch e := effect.(type) {
 	case orders.Do:
-		l.tellApps(e.Event)
+		l.decide(e.Event)
 	case orders.Stop:
-		l.stopByOrder(l.runOf(e.App), e)
+		if a := l.runOf(e.App); !a.ended() {
+			l.logs.Info().Str("app", a.name).Str("reason", e.Reason).Bool("at_once", e.Now).Msg("stopping app")
+		}
+		l.decide(apps.StopApp{App: e.App, Now: e.Now})
 	case orders.Pool:
 		a := l.runOf(e.App)
 		if roll, ok := e.Event.(pool.Roll); ok && roll.Back {
@@ -181,60 +178,6 @@ func (l *loop) carryOutOrder(effect orders.Effect) {
 		}
 	default:
 		panic("supervisor: effect of an order without a hand to carry it out")
-	}
-}
-
-// tellApps tells what decides between the apps of an order.
-func (l *loop) tellApps(ev apps.Event) {
-	switch ev := ev.(type) {
-	case apps.StartNeeds:
-		l.startDependencies(l.runOf(ev.App))
-	case apps.NextRun:
-		a := l.runOf(ev.App)
-		a.next = ev.Order
-		l.changed(a)
-	case apps.NoNextRun:
-		if a := l.runOf(ev.App); a != nil && a.next == ev.Order {
-			a.next = 0
-			l.changed(a)
-		}
-	case apps.StopForNext:
-		a := l.runOf(ev.App)
-		a.halted = true
-		if !a.leaving {
-			a.parting = ev.Reason
-		}
-		l.leaveOrKill(a, ev.Now)
-	}
-}
-
-// stopByOrder ends an app's workers. It stays in the list, and is not started again by anything but an order.
-func (l *loop) stopByOrder(a *app, e orders.Stop) {
-	l.changed(a)
-	if a.next != 0 && a.ended {
-		a.halted = true
-	}
-	a.next = 0
-	if a.ended {
-		if a.comesAgain() {
-			a.halted, l.saveDue = true, true
-			a.endFileWatch()
-		}
-		return
-	}
-	l.logs.Info().Str("app", a.name).Str("reason", e.Reason).Bool("at_once", e.Now).Msg("stopping app")
-	a.halted = true
-	if old := a.replaces; old != nil && !old.ended {
-		l.leave(old)
-	}
-	l.leaveOrKill(a, e.Now)
-}
-
-func (l *loop) leaveOrKill(a *app, now bool) {
-	if now {
-		l.killNow(a)
-	} else {
-		l.leave(a)
 	}
 }
 

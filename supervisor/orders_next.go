@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/orders"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -81,25 +82,20 @@ func (m nextOpened) apply(l *loop) {
 func (l *loop) exchange(e orders.Exchange) {
 	n := l.desk.prepared[e.Order]
 	delete(l.desk.prepared, e.Order)
-	next, i := n.next, slices.IndexFunc(l.apps, func(a *app) bool { return a.id() == e.App })
-	if i < 0 { // a config has taken the app out, which the order learns of
+	old, next := l.runOf(e.App), n.next
+	if old == nil || !slices.Contains(l.apps, old) { // a config has taken the app out, which the order learns of
 		n.close()
 		return
 	}
-	old := l.apps[i]
-	old.next = 0
 	if !n.held {
 		next.sockets.users++
 	}
 	next.inherit(old)
-	next.ordered = true
-	l.changed(next)
-	l.apps[i] = next
 	if n.held {
 		next.sockets.users++ // shared, for as long as this takes: they are watched already
 		defer func() { next.sockets.users-- }()
 	}
-	l.start(next)
+	l.decide(apps.Exchange{App: e.App, Next: l.enter(next)[0]})
 	if n.held { // a config may have made it smaller meanwhile
 		l.closeSurplus(old)
 	}

@@ -1,8 +1,6 @@
 package supervisor
 
 import (
-	"github.com/tinehq/tine/supervisor/launch"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -10,9 +8,8 @@ import (
 
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/orders"
-	"github.com/tinehq/tine/supervisor/pool"
 	"golang.org/x/sys/unix"
 )
 
@@ -31,9 +28,10 @@ func (v ordersView) App(id apps.ID) (orders.App, bool) {
 	if a == nil {
 		return orders.App{}, false
 	}
+	code, reason := a.run.Exit()
 	return orders.App{
-		ID: id, Name: a.name, Namespace: a.config.Namespace, State: a.runState(), Shown: shownStates[a.state()], Halted: a.halted, NextBy: a.next,
-		Missing: a.waitsFor, Code: a.code, Reason: a.reason, OneShot: a.config.OneShot, Endless: a.config.StartLimit == 0,
+		ID: id, Name: a.name, Namespace: a.config.Namespace, State: a.run.State(), Shown: a.run.Shown(), Halted: a.halted(), NextBy: a.run.Next(),
+		Missing: a.run.Missing(), Code: code, Reason: reason, OneShot: a.config.OneShot, Endless: a.config.StartLimit == 0,
 		Shared: a.sockets.shared(), Previous: a.previous != nil, CanGoBack: a.releaseBefore() != nil, Processes: len(a.members),
 		Times: patience(a.config), Pool: a.pool,
 	}, true
@@ -43,73 +41,17 @@ func (v ordersView) Patience(id apps.ID) time.Duration { return v.l.patience(v.l
 
 func (v ordersView) Trouble(id apps.ID) string { return v.l.runOf(id).trouble() }
 
-func (v ordersView) Stopping() bool { return v.l.stopping }
+func (v ordersView) Stopping() bool { return v.l.state.Stopping() }
 
-// runOf is the app of that ID; nil if it is none of the loop's any more.
+// runOf is the app of that run; nil if there is none any more.
 func (l *loop) runOf(id apps.ID) *app {
-	if l.desk.index == nil {
-		l.desk.index = make(map[apps.ID]*app, len(l.apps))
-		for _, a := range l.apps {
-			l.desk.index[a.id()] = a
-		}
+	if a := l.byID[id]; a != nil && a.run != nil {
+		return a
 	}
-	return l.desk.index[id]
+	return nil
 }
 
 func (a *app) id() apps.ID { return apps.ID(a.key) }
-
-// state is the app's, in the words of package control.
-func (a *app) state() string {
-	phase := a.pool.Brief().Phase
-	switch {
-	case !a.ended && (a.leaving || phase == pool.PhaseStopping || phase == pool.PhaseKilling):
-		return control.AppStopping
-	case a.next != 0:
-		return control.AppRunning
-	case a.waiting:
-		return control.AppWaiting
-	case a.awaitsTime():
-		return control.AppWaiting
-	case a.ended && a.halted:
-		return control.AppStopped
-	case a.ended && a.code != 0:
-		return control.AppGaveUp
-	case a.ended:
-		return control.AppFinished
-	}
-	return control.AppRunning
-}
-
-var shownStates = map[string]apps.State{
-	control.AppRunning: apps.Running, control.AppWaiting: apps.Waiting, control.AppStopping: apps.Stopping,
-	control.AppStopped: apps.Stopped, control.AppGaveUp: apps.Failed, control.AppFinished: apps.Finished,
-}
-
-// runState is the app's, in the words of package apps.
-func (a *app) runState() apps.State {
-	switch {
-	case a.gone():
-		return apps.Gone
-	case a.awaitsTime():
-		return apps.Later
-	case a.ended && a.halted:
-		return apps.Stopped
-	case a.ended && a.code != 0:
-		return apps.Failed
-	case a.ended:
-		return apps.Finished
-	case a.leaving:
-		return apps.Leaving
-	case a.waiting && a.blocked:
-		return apps.Blocked
-	case a.waiting:
-		return apps.Waiting
-	}
-	if phase := a.pool.Brief().Phase; phase == pool.PhaseStopping || phase == pool.PhaseKilling {
-		return apps.Ending
-	}
-	return apps.Running
-}
 
 // releaseBefore is the release that a rollback goes back to; nil: there is none.
 func (a *app) releaseBefore() *launch.Generation {
@@ -124,37 +66,31 @@ func (a *app) releaseBefore() *launch.Generation {
 }
 
 // listed is the app that goes by a name now, whether it runs or not; nil if none does.
-func (l *loop) listed(name string) *app {
-	last := l.named[name]
-	if l.named == nil {
-		for _, a := range slices.Backward(l.apps) {
-			if a.name == name { // those before it are replaced
-				last = a
-				break
-			}
-		}
+func (l *loop) listed(name string) *app { return l.appOf(l.state.Listed(name)) }
+
+// allListed are the apps that are shown.
+func (l *loop) allListed() (all []*app) {
+	for _, r := range l.state.List() {
+		all = append(all, l.appOf(r))
 	}
-	if last == nil || last.gone() {
-		return nil
-	}
-	return last
+	return all
 }
 
-// gone says whether an app has ended by a change of the config.
-func (a *app) gone() bool { return a.ended && a.leaving && !a.halted }
-
-// allListed are the apps that are shown. One that is replaced by a namesake is not,
-// and not one that is gone by a change of the config.
-func (l *loop) allListed() (all []*app) {
-	seen := make(map[string]bool, len(l.apps))
-	for _, a := range slices.Backward(l.apps) {
-		if !seen[a.name] && !a.gone() {
-			all = append(all, a)
-		}
-		seen[a.name] = true
+// patience is what an order for a may take: what a may, and what those may that it
+// waits for.
+func (l *loop) patience(a *app) time.Duration {
+	if a.config.OneShot {
+		return config.OneShotTime
 	}
-	slices.Reverse(all)
-	return all
+	c := a.config
+	c.ReadyTimeout = c.StartTimeout()
+	most := patience(c)
+	for name := range c.DependsOn {
+		if d := l.listed(name); d != nil && d != a && !d.run.EverReady() {
+			most = max(most, patience(c)+l.patience(d))
+		}
+	}
+	return most
 }
 
 // patience is what one change of an app may take at most: a start of each worker, one

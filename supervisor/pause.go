@@ -60,7 +60,7 @@ func (l *loop) noticePause() {
 	l.timerStale = true
 	waited := false
 	for _, a := range l.apps {
-		if a.ended {
+		if a.ended() {
 			continue
 		}
 		waited = waited || a.pool.Waits()

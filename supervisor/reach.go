@@ -45,7 +45,7 @@ func (o *lookout) unreachable() (all []control.Unreachable) {
 // unreachable is what is wrong with its addresses, in one line.
 func (a *app) unreachable() string {
 	all := a.sockets.lookout.unreachable()
-	if a.ended || len(all) == 0 {
+	if a.ended() || len(all) == 0 {
 		return ""
 	}
 	text := fmt.Sprintf("%s is unreachable: %s", all[0].Address, all[0].Reason)
@@ -56,11 +56,11 @@ func (a *app) unreachable() string {
 }
 
 // looksAt says whether the app has addresses that a client should reach now.
-func (a *app) looksAt() bool { return !a.ended && !a.waiting && a.sockets.listens }
+func (a *app) looksAt() bool { return !a.ended() && !a.run.Waits() && a.sockets.listens }
 
 // nextLook is when the addresses are to be looked at; zero: at no time.
 func (l *loop) nextLook() time.Time {
-	if l.stopping || !slices.ContainsFunc(l.apps, (*app).looksAt) {
+	if l.state.Stopping() || !slices.ContainsFunc(l.apps, (*app).looksAt) {
 		return time.Time{}
 	}
 	return l.lookAt
@@ -71,7 +71,7 @@ func (l *loop) lookNow() { l.lookAt, l.timerStale = time.Now(), true }
 
 // lookAround looks at the addresses of all apps, if it is time to.
 func (l *loop) lookAround(now time.Time) {
-	if l.stopping || now.Before(l.lookAt) {
+	if l.state.Stopping() || now.Before(l.lookAt) {
 		return
 	}
 	l.lookAt = now.Add(lookEvery)
@@ -146,7 +146,7 @@ func (k looked) apply(l *loop) {
 	before := s.lookout.told
 	s.lookout.told = k.seen
 	for _, a := range l.apps {
-		if a.sockets != s || a.ended {
+		if a.sockets != s || a.ended() {
 			continue
 		}
 		for i, now := range k.seen {

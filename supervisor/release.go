@@ -141,7 +141,7 @@ func releaseOf(number int, g *launch.Generation) *control.Release {
 func (l *loop) holdReleases() {
 	for _, a := range l.apps {
 		for _, g := range a.generationsHeld() {
-			if !a.ended && g.Resolved.Load() != nil && !g.PinnedYet() {
+			if !a.ended() && g.Resolved.Load() != nil && !g.PinnedYet() {
 				l.s.wg.Go(func() { g.Hold(l.s.pins) })
 			}
 		}

@@ -41,7 +41,7 @@ func (reloadBegun) apply(l *loop) {
 	l.report.reloads++
 	l.lookNow()
 	l.news()
-	if l.wasReady && !l.stopping {
+	if l.state.Ready() && !l.state.Stopping() {
 		l.tellReloading() // also in the middle of a rollout: who has sent the signal waits for an answer to it
 	}
 }
@@ -87,10 +87,10 @@ func (l *loop) tellReady() {
 
 // tellAdopted tells what was told by the last master, whose work goes on.
 func (l *loop) tellAdopted() {
-	if l.wasReady {
+	if l.state.Ready() {
 		l.tellReady()
 	}
-	if l.stopping {
+	if l.state.Stopping() {
 		l.tellStopping()
 	}
 }
@@ -143,7 +143,7 @@ func (l *loop) tell(now time.Time) {
 	r.stale, r.due = false, now.Add(reportPace)
 	l.timerStale = true
 	text, rolling := l.describe()
-	if busy := r.reloads > 0 || l.opening || rolling; l.wasReady && !r.stopping && busy != r.reloading {
+	if busy := r.reloads > 0 || l.plan != nil || rolling; l.state.Ready() && !r.stopping && busy != r.reloading {
 		if busy {
 			l.tellReloading()
 		} else {
@@ -163,7 +163,7 @@ func (l *loop) describe() (text string, rolling bool) {
 	left := 0
 	for _, a := range l.apps {
 		left += len(a.members)
-		if a.ended || a.config.OneShot && len(a.members) == 0 {
+		if a.ended() || a.config.OneShot && len(a.members) == 0 {
 			continue
 		}
 		st := a.pool.Status()
@@ -182,11 +182,11 @@ func (l *loop) describe() (text string, rolling bool) {
 	}
 	text = strings.Join(parts, "; ")
 	switch {
-	case l.stopping:
+	case l.state.Stopping():
 		text = fmt.Sprintf("stopping: %d workers left", left)
 	case text == "":
 		text = "no app runs"
-	case !l.wasReady:
+	case !l.state.Ready():
 		text = "starting: " + text
 	}
 	if len(text) > maxReport {
@@ -198,7 +198,7 @@ func (l *loop) describe() (text string, rolling bool) {
 // tellLife gives a sign of life if every app has what it needs.
 func (l *loop) tellLife() {
 	for _, a := range l.apps {
-		if !a.ended && !a.waiting && !a.leaving && !alive(a.pool.Status()) {
+		if !a.ended() && !a.run.Waits() && !a.leaves() && !alive(a.pool.Status()) {
 			if !l.report.lifeless {
 				l.logs.Error().Str("app", a.name).Msg("the app has no worker and none is about to come; giving no sign of life to whoever is above")
 			}

@@ -64,7 +64,7 @@ type rescued struct {
 // rescue adopts what it can of what the last master has left, as why says that its record
 // cannot be used. Where that is nothing it ends the workers and starts anew.
 func (l *loop) rescue(config *config.Config, why error) (err error) {
-	l.apps, l.wasReady, l.stopping, l.asked, l.stop = nil, false, false, false, masterStop{}
+	l.forgetApps()
 	if l.kept.record, err = record.New(l.kept.file); err != nil {
 		return errors.Join(why, err)
 	}
@@ -74,7 +74,8 @@ func (l *loop) rescue(config *config.Config, why error) (err error) {
 	if len(state.Apps) > 0 {
 		if err := l.adopt(state, config); err != nil {
 			why = errors.Join(why, err)
-			l.apps, l.wasReady, adopted, state.Apps = nil, false, nil, nil
+			adopted, state.Apps = nil, nil
+			l.forgetApps()
 		}
 	}
 	l.rescued = &rescued{config: config}

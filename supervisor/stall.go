@@ -49,7 +49,7 @@ func (n steerNotice) apply(l *loop) {
 		return
 	}
 	for _, a := range l.apps {
-		if a.sockets != n.sockets || a.ended {
+		if a.sockets != n.sockets || a.ended() {
 			continue
 		}
 		switch n.notice.What {

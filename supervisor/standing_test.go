@@ -11,43 +11,6 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-func TestStanding(t *testing.T) {
-	for name, c := range map[string]struct {
-		facts appFacts
-		want  standing
-	}{
-		"is being started":                   {appFacts{state: control.AppRunning, wanted: 2}, appComing},
-		"was ready":                          {appFacts{state: control.AppRunning, wanted: 2, everReady: true}, appServing},
-		"was ready and is tried again":       {appFacts{state: control.AppRunning, wanted: 2, everReady: true, tried: true}, appServing},
-		"failed once and is tried again":     {appFacts{state: control.AppRunning, wanted: 2, tried: true}, appComing},
-		"gave up":                            {appFacts{state: control.AppGaveUp, wanted: 2}, appFailed},
-		"gave up after it was ready":         {appFacts{state: control.AppGaveUp, wanted: 2, everReady: true}, appFailed},
-		"scaled to nothing":                  {appFacts{state: control.AppRunning}, appThrough},
-		"finished":                           {appFacts{state: control.AppFinished, wanted: 2}, appThrough},
-		"stopped by an order":                {appFacts{state: control.AppStopped, wanted: 2}, appThrough},
-		"told to stop before it was ready":   {appFacts{state: control.AppStopping, wanted: 2, leaving: true}, appThrough},
-		"is about to give up":                {appFacts{state: control.AppStopping, wanted: 2}, appComing},
-		"waits":                              {appFacts{state: control.AppWaiting, wanted: 2}, appComing},
-		"waits in vain":                      {appFacts{state: control.AppWaiting, wanted: 2, blocked: true}, appFailed},
-		"one-shot, its hook runs":            {appFacts{state: control.AppRunning, wanted: 1, oneShot: true}, appComing},
-		"one-shot, runs":                     {appFacts{state: control.AppRunning, wanted: 1, oneShot: true, tried: true}, appServing},
-		"one-shot, waits":                    {appFacts{state: control.AppWaiting, wanted: 1, oneShot: true}, appComing},
-		"one-shot, waits in vain":            {appFacts{state: control.AppWaiting, wanted: 1, oneShot: true, blocked: true}, appFailed},
-		"one-shot, waits for its time":       {appFacts{state: control.AppWaiting, wanted: 1, oneShot: true, later: true}, appThrough},
-		"one-shot, finished":                 {appFacts{state: control.AppFinished, wanted: 1, oneShot: true, tried: true}, appThrough},
-		"one-shot, gave up":                  {appFacts{state: control.AppGaveUp, wanted: 1, oneShot: true, tried: true}, appFailed},
-		"one-shot, gave up and never ran":    {appFacts{state: control.AppGaveUp, wanted: 1, oneShot: true}, appFailed},
-		"one-shot, stopped before its start": {appFacts{state: control.AppStopped, wanted: 1, oneShot: true}, appThrough},
-	} {
-		if got := c.facts.standing(); got != c.want {
-			t.Errorf("%s: %d, wanted %d", name, got, c.want)
-		}
-		if settled := c.want != appComing; c.want.settled() != settled {
-			t.Errorf("%s: settled is %v", name, !settled)
-		}
-	}
-}
-
 // TestReadyWhicheverWayAJobEnds: beside an app that serves, a one-shot app keeps nobody waiting, also where it never ran.
 func TestReadyWhicheverWayAJobEnds(t *testing.T) {
 	dir := t.TempDir()

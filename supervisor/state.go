@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -32,6 +33,32 @@ type savedState struct {
 	Sockets []savedSockets  `json:"sockets"`
 	Apps    []savedApp      `json:"apps"`
 	Ended   []savedEnded    `json:"ended,omitempty"`
+}
+
+// savedStop are the times of a stop, in nanoseconds of [ipc.Monotonic]; 0: zero. See [apps.Apps.StopTimes].
+type savedStop struct {
+	DrainAt int64 `json:"drain_at,omitempty"`
+	EndBy   int64 `json:"end_by,omitempty"`
+}
+
+func saveStop(drainAt, endBy time.Time) savedStop {
+	at := func(t time.Time) int64 {
+		if t.IsZero() {
+			return 0
+		}
+		return ipc.Monotonic() + int64(time.Until(t))
+	}
+	return savedStop{DrainAt: at(drainAt), EndBy: at(endBy)}
+}
+
+func (s savedStop) restored() (drainAt, endBy time.Time) {
+	at := func(n int64) time.Time {
+		if n == 0 {
+			return time.Time{}
+		}
+		return time.Now().Add(time.Duration(n - ipc.Monotonic()))
+	}
+	return at(s.DrainAt), at(s.EndBy)
 }
 
 type savedSockets struct {
@@ -98,20 +125,20 @@ func (l *loop) saveInTime() {
 func (l *loop) savedHead() savedState {
 	return savedState{
 		Version: stateVersion, Master: os.Getpid(), At: ipc.Monotonic(), Keys: l.keys,
-		WasReady: l.wasReady, Stopping: l.stopping, Asked: l.asked, Stop: l.stop.saved(),
+		WasReady: l.state.Ready(), Stopping: l.state.Stopping(), Asked: l.state.Asked(), Stop: saveStop(l.state.StopTimes()),
 	}
 }
 
 func (l *loop) savedApp(a *app, now time.Time) savedApp {
 	s := savedApp{
 		Key: a.key, Place: a.place, Sockets: a.sockets.key, Config: a.config, Pool: a.pool.Snapshot(now),
-		Generations: map[int]savedGeneration{}, EverReady: a.everReady, Added: a.added, Leaving: a.leaving,
+		Generations: map[int]savedGeneration{}, EverReady: a.run.EverReady(), Added: a.run.Origin() != apps.FromStart, Leaving: a.leaves(),
 		// Stopped to be started again, it is started by the next master, which knows nothing of the order.
-		Halted: a.halted && a.next == 0, StartWith: a.startWith,
-		History: a.savedHistory(), NextRun: a.nextRun(),
+		Halted: a.halted() && a.run.Next() == 0, StartWith: a.startWith,
+		History: a.savedHistory(), NextRun: a.run.NextRun(),
 	}
-	if a.replaces != nil && !a.replaces.ended {
-		s.Replaces = a.replaces.key
+	if old := l.byID[a.run.Replaces()]; old != nil && !old.ended() {
+		s.Replaces = old.key
 	}
 	for n, g := range a.generations {
 		s.Generations[n] = savedOf(g)

@@ -2,9 +2,9 @@ package supervisor
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/listen"
@@ -36,23 +36,24 @@ type savedEnded struct {
 // savedEnded is of an app that stays so. One that an order is about to start again is left out: the next master starts it,
 // as it is in the config.
 func (l *loop) savedEnded(a *app, now time.Time) savedEnded {
+	code, reason := a.run.Exit()
 	return savedEnded{
-		Key: a.key, Place: a.place, Config: a.config, Pool: a.pool.Snapshot(now), Halted: a.halted, Ordered: a.ordered,
-		EverReady: a.everReady, Added: a.added, StartWith: a.startWith,
-		Code: a.code, Reason: a.reason, Error: a.history.error, History: a.savedHistory(), NextRun: a.nextRun(),
+		Key: a.key, Place: a.place, Config: a.config, Pool: a.pool.Snapshot(now), Halted: a.halted(), Ordered: a.run.Origin() == apps.FromOrder,
+		EverReady: a.run.EverReady(), Added: a.run.Origin() != apps.FromStart, StartWith: a.startWith,
+		Code: code, Reason: reason, Error: a.history.error, History: a.savedHistory(), NextRun: a.run.NextRun(),
 	}
 }
 
-// adoptEnded puts it back into the list, as it is after appEnded.
-func (l *loop) adoptEnded(saved savedEnded, ago time.Duration) error {
+// adoptEnded makes it again, as it is when its sockets are closed.
+func (l *loop) adoptEnded(saved savedEnded, ago time.Duration) (*app, error) {
 	config := saved.Config.Restored()
 	core, err := pool.Restore(poolConfig(config), saved.Pool, time.Now(), ago)
 	if err != nil {
-		return fmt.Errorf("cannot adopt app %s, which has ended: %w", config.Name, err)
+		return nil, fmt.Errorf("cannot adopt app %s, which has ended: %w", config.Name, err)
 	}
 	set, err := listen.Open(nil, 1, config.SteeringOptions()) // for what is shown of it
 	if err != nil {
-		return fmt.Errorf("cannot adopt app %s, which has ended: %w", config.Name, err)
+		return nil, fmt.Errorf("cannot adopt app %s, which has ended: %w", config.Name, err)
 	}
 	if saved.Key == 0 {
 		saved.Key = l.newKey()
@@ -61,25 +62,11 @@ func (l *loop) adoptEnded(saved savedEnded, ago time.Duration) error {
 		key: saved.Key, name: config.Name, config: config, pool: core, sockets: newSockets(set),
 		members:     map[pool.WorkerID]*member{},
 		generations: map[int]*launch.Generation{core.Status().Generation: launch.New(config)},
-		everReady:   saved.EverReady, added: saved.Added,
-		// One that a person has stopped has left, and so has one that was halted before it had.
-		ended: true, leaving: saved.Halted, halted: saved.Halted, ordered: saved.Ordered,
-		startWith: saved.StartWith, code: saved.Code, reason: saved.Reason, dueAt: saved.NextRun,
+		startWith:   saved.StartWith,
 	}
 	a.restoreHistory(saved.History)
 	a.history.error = saved.Error
 	a.sockets.users++
 	a.sockets.release()
-	l.apps = slices.Insert(l.apps, min(max(saved.Place, 0), len(l.apps)), a)
-	return nil
-}
-
-// resumeEnded goes on waiting for what starts a one-shot app again.
-func (l *loop) resumeEnded() {
-	for _, a := range l.apps {
-		if a.ended && a.config.OneShot && !a.halted {
-			l.setSchedule(a)
-			l.setFileWatch(a)
-		}
-	}
+	return a, nil
 }

@@ -34,9 +34,9 @@ type savedPatch struct {
 	Gone []int `json:"gone,omitempty"` // keys of apps that the record has no more
 }
 
-// changed has the next write tell of an app, and its standing judged anew. Whatever a step or an order does to an app is
+// changed has the next write tell of an app. Whatever a step or an order does to an app is
 // marked by them.
-func (l *loop) changed(a *app) { a.unsaved, a.unjudged = true, true }
+func (l *loop) changed(a *app) { a.unsaved = true }
 
 // saveState writes the whole record.
 func (l *loop) saveState() { l.save(true) }
@@ -57,7 +57,7 @@ func (l *loop) save(whole bool) {
 		changed = l.apps
 	}
 	for _, a := range changed {
-		if !a.ended {
+		if !a.ended() {
 			l.keepSockets(a.sockets)
 		}
 	}
@@ -139,14 +139,14 @@ func (l *loop) part(apps []*app) (p savedPatch) {
 	for _, a := range apps {
 		a.unsaved = false
 		switch {
-		case !a.ended && !a.waiting:
+		case !a.ended() && !a.run.Waits():
 			if !seen[a.sockets] {
 				seen[a.sockets] = true
 				p.Sockets = append(p.Sockets, savedSockets{a.sockets.key, a.sockets.Save()})
 			}
 			p.Apps = append(p.Apps, l.savedApp(a, now))
 			a.recorded = true
-		case a.ended && a.next == 0 && l.listed(a.name) == a:
+		case a.ended() && a.run.Next() == 0 && l.listed(a.name) == a:
 			p.Ended = append(p.Ended, l.savedEnded(a, now))
 			a.recorded = true
 		default:

@@ -51,7 +51,7 @@ func (s *sockets) rest() {
 func (l *loop) setPulse(s *sockets) {
 	shortest := usualPulse
 	for _, a := range l.apps {
-		if a.sockets == s && !a.ended {
+		if a.sockets == s && !a.ended() {
 			shortest = min(shortest, pulse(a.config))
 		}
 	}

@@ -135,27 +135,15 @@ func stopHurriesWhoStops(t *testing.T, hook config.Hook) {
 	<-ordered
 }
 
-// TestDelayOfStop leaves time for the drains.
-func TestDelayOfStop(t *testing.T) {
-	const s = time.Second
-	for _, c := range []struct{ delay, timeout, want time.Duration }{
-		{0, 0, 0}, {5 * s, 0, 5 * s}, {5 * s, config.StopTimeoutOff, 5 * s}, {5 * s, 30 * s, 5 * s}, {5 * s, 10 * s, 2500 * time.Millisecond},
-	} {
-		config := config.Config{StopDelay: c.delay, StopTimeout: c.timeout}
-		if got := config.DelayOfStop(); got != c.want {
-			t.Errorf("delay %s within %s: %s, want %s", c.delay, c.timeout, got, c.want)
-		}
-	}
-}
-
 // TestStopIsKept: a later master goes on with it.
 func TestStopIsKept(t *testing.T) {
-	if was := (masterStop{}); was.saved() != (savedStop{}) || was.saved().restored() != was {
-		t.Errorf("%+v", was.saved().restored())
+	none := saveStop(time.Time{}, time.Time{})
+	if drainAt, endBy := none.restored(); none != (savedStop{}) || !drainAt.IsZero() || !endBy.IsZero() {
+		t.Errorf("%+v, %v, %v", none, drainAt, endBy)
 	}
-	was := masterStop{drainAt: time.Now().Add(time.Second), endBy: time.Now().Add(time.Minute)}
-	is := was.saved().restored()
-	for name, d := range map[string]time.Duration{"drain": is.drainAt.Sub(was.drainAt), "end": is.endBy.Sub(was.endBy)} {
+	drainAt, endBy := time.Now().Add(time.Second), time.Now().Add(time.Minute)
+	drain, end := saveStop(drainAt, endBy).restored()
+	for name, d := range map[string]time.Duration{"drain": drain.Sub(drainAt), "end": end.Sub(endBy)} {
 		if d.Abs() > time.Second {
 			t.Errorf("%s: off by %s", name, d)
 		}

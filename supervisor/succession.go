@@ -134,7 +134,7 @@ func (l *loop) sayMended(s *sockets, m listen.Mended) {
 		tell = s.tellDue(m.Slot, time.Now())
 	}
 	for _, a := range l.apps {
-		if a.sockets != s || a.ended || !tell {
+		if a.sockets != s || a.ended() || !tell {
 			continue
 		}
 		l.changed(a)
@@ -160,7 +160,7 @@ func (l *loop) recycleMended(s *sockets, m listen.Mended, but *member) {
 		return // a successor could not listen either
 	}
 	for _, a := range l.apps {
-		if a.sockets != s || a.ended {
+		if a.sockets != s || a.ended() {
 			continue
 		}
 		for _, w := range a.inOrder() {
@@ -193,7 +193,7 @@ func (l *loop) allSockets() iter.Seq[*sockets] {
 	return func(yield func(*sockets) bool) {
 		seen := map[*sockets]bool{}
 		for _, a := range l.apps {
-			if a.ended || seen[a.sockets] {
+			if a.ended() || seen[a.sockets] {
 				continue
 			}
 			seen[a.sockets] = true

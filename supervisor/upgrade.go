@@ -77,7 +77,7 @@ type letting struct {
 }
 
 func (m letGo) apply(l *loop) {
-	if l.stopping {
+	if l.state.Stopping() {
 		m.answer <- letting{err: errStopping}
 		return
 	}
@@ -215,7 +215,7 @@ func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 		return files, err
 	}
 	for _, a := range l.apps {
-		if a.ended {
+		if a.ended() {
 			continue
 		}
 		a.sockets.rest()
@@ -314,13 +314,13 @@ func (l *loop) takeBack() {
 	l.kept.record = reopened
 	l.keepFailed(keptState, err)
 	l.rewriteValues() // before a worker has them
-	if l.wasReady && !l.report.reloading {
+	if l.state.Ready() && !l.report.reloading {
 		l.tellReady() // the keeper may think that this master leaves for one that has come to that, and crashed
 	}
 
 	until := time.Now().Add(lastOutput) // for all workers together
 	for _, a := range l.apps {
-		if a.ended {
+		if a.ended() {
 			continue
 		}
 		a.sockets.SteerAgain()

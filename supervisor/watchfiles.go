@@ -5,9 +5,8 @@ import (
 	"reflect"
 	"time"
 
-	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/filewatch"
 )
 
@@ -25,12 +24,9 @@ type filesChanged struct {
 }
 
 func (f filesChanged) apply(l *loop) {
-	if f.a.files != f.w || f.a.leaving || l.stopping {
-		return
+	if f.a.files == f.w {
+		l.decide(apps.FilesChanged{App: f.a.id(), What: f.what})
 	}
-	reason := "watch: " + f.what
-	l.event(f.a, zerolog.InfoLevel, control.Event{Kind: "watch", Reason: reason, Message: "files of app " + f.a.name + " have changed: " + f.what})
-	l.renew(f.a, reason)
 }
 
 // fileWatch watches the files of one app. Where it fails it says so, and nothing else
@@ -47,7 +43,7 @@ func (l *loop) setFileWatch(a *app) {
 		return
 	}
 	a.endFileWatch()
-	if len(a.config.Watch.Paths) == 0 || l.stopping {
+	if len(a.config.Watch.Paths) == 0 || l.state.Stopping() {
 		return
 	}
 	ctx, cancel := context.WithCancel(l.ctx)

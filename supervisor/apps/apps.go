@@ -20,8 +20,7 @@ type Apps struct {
 	runs   []*Run // in the order in which they are shown; those that are replaced by a namesake too
 	byID   map[ID]*Run
 	byName map[string]*Run // the last of each name
-	newest ID
-	gaveUp *Run // the run whose failure has ended the rest
+	gaveUp *Run            // the run whose failure has ended the rest
 
 	// Of the Step under way.
 	effects   []Effect

@@ -14,7 +14,7 @@
 //
 // # Runs
 //
-// A [Run] is one run of an app, with a number that only grows. An app that is started again is a new run of the same name. The
+// A [Run] is one run of an app, with a number that is never used again. An app that is started again is a new run of the same name. The
 // last run of a name is the one that is listed, unless it is gone.
 //
 //	                needs are there            pool ends by itself

@@ -9,12 +9,12 @@ import (
 
 // add puts a run in the list, at a place; -1: at the end.
 func (s *Apps) add(o Opened, origin Origin, at int) *Run {
-	if o.ID <= s.newest {
+	if o.ID == 0 || s.byID[o.ID] != nil {
 		s.impossible(nil, "a run whose number is not new")
 		return nil
 	}
 	r := &Run{id: o.ID, spec: o.Spec, facts: o.Facts, origin: origin, replaces: o.Replaces, unsaved: true}
-	s.newest, s.moved = o.ID, true
+	s.moved = true
 	s.byID[r.id] = r
 	if at < 0 {
 		at = len(s.runs)

@@ -115,7 +115,7 @@ func (s *Apps) Deadline() (first time.Time) {
 	}
 	at(s.drainAt)
 	if !s.endBy.IsZero() && !s.cut {
-		at(s.endBy.Add(-lastMoment))
+		at(s.endBy.Add(-LastMoment))
 	}
 	return first
 }

@@ -41,7 +41,7 @@ import (
 //	config NAME[=][+] ...          a config with these apps is applied. =: as it was. +: its workers are started differently
 //	config NAME>OLD                the app takes over the sockets of another
 //	restore [ready] [stopping] [asked] NAME[:WORD...] ...
-//	                               the master follows another. Words: stopping killing idle ended leaving halted ready order code=N never
+//	                               the master follows another. Words: stopping killing idle ended leaving halted ready order code=N never due=D
 //	resumed
 //	status
 //
@@ -257,6 +257,10 @@ func (w *world) restore(args []string) Event {
 			case "never":
 				left.Ran = false
 			default:
+				if due, is := strings.CutPrefix(word, "due="); is {
+					left.Due = w.now.Add(must(time.ParseDuration(due)))
+					continue
+				}
 				_, err := fmt.Sscanf(word, "code=%d", &left.Code)
 				must(0, err)
 			}

@@ -7,7 +7,8 @@ import (
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
-// ID names one run of an app for ever. It only grows: an app that is started again is a new run of the same name. Zero is no run.
+// ID names one run of an app for ever: an app that is started again is a new run of the same name. It is never used again, also
+// not by a master that follows. Zero is no run.
 type ID uint64
 
 // OrderID names the order that brings the next run of an app. Zero is no order.
@@ -50,7 +51,7 @@ func (l Limits) delay() time.Duration {
 	return l.StopDelay
 }
 
-// Opened is a new run whose sockets are open. Its ID is higher than that of each run before.
+// Opened is a new run whose sockets are open. Its ID is new.
 type Opened struct {
 	ID       ID
 	Spec     Spec

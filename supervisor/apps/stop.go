@@ -16,8 +16,8 @@ import (
 // The delay lets load balancers notice. A second order skips what is left of it, and one during the drains kills. stop_timeout is
 // the time after which somebody outside kills all of this: see [pool.Hurry]. Orders for one app and rollouts know neither.
 
-// lastMoment is what a stop with a deadline leaves itself for its last acts.
-const lastMoment = 250 * time.Millisecond
+// LastMoment is what a stop with a deadline leaves itself for its last acts.
+const LastMoment = 250 * time.Millisecond
 
 func (s *Apps) stop(ev Stop) {
 	first := !s.Stopping()
@@ -171,7 +171,7 @@ func (s *Apps) goOnStopping() {
 		s.phase, s.drainAt, s.unsaved, s.unsettled = StoppingAll, time.Time{}, true, true
 		s.stopAll(false)
 	}
-	if !s.endBy.IsZero() && !s.cut && !s.now.Before(s.endBy.Add(-lastMoment)) {
+	if !s.endBy.IsZero() && !s.cut && !s.now.Before(s.endBy.Add(-LastMoment)) {
 		s.cut = true
 		s.emit(NoTime{})
 	}

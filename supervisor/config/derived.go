@@ -60,14 +60,6 @@ func (c App) StartTimeout() time.Duration {
 	return c.ReadyTimeout
 }
 
-// DelayOfStop leaves three quarters of the time for the drains.
-func (c *Config) DelayOfStop() time.Duration {
-	if c.StopTimeout > 0 {
-		return min(c.StopDelay, c.StopTimeout/4)
-	}
-	return c.StopDelay
-}
-
 // Hooks run beside the loop, which never waits for one: how it ended comes back as a
 // message. Of an app at most one of each kind runs at a time. What comes meanwhile:
 //

@@ -13,6 +13,7 @@ func TestBrief(t *testing.T) {
 		"start/up 1 2":                        {Phase: PhaseRunning, Wanted: 2, Generation: 1, Tried: true, AllReady: true},
 		"start/up 1/spawned 2/scale 1":        {Phase: PhaseRunning, Wanted: 1, Generation: 1, Tried: true, AllReady: true},
 		"start/up 1 2/roll":                   {Phase: PhaseRunning, Wanted: 2, Generation: 1, Tried: true, AllReady: true, Rolling: true},
+		"start/up 1 2/exit 1":                 {Phase: PhaseRunning, Wanted: 2, Generation: 1, Tried: true, AllReady: true},
 		"start/up 1 2/exit 1/exit 2":          {Phase: PhaseDone, Wanted: 2, Generation: 1, Tried: true},
 		"start/up 1 2/stop":                   {Phase: PhaseStopping, Wanted: 2, Generation: 1, Tried: true},
 		"start/up 1 2/kill":                   {Phase: PhaseKilling, Wanted: 2, Generation: 1, Tried: true},
