@@ -10,7 +10,7 @@ import (
 // restore replaces the pool by one that goes on from its snapshot, that long after it was taken. Until the pool is told Restored,
 // the checker only notes what it is told.
 func (c *checker) restore(ago time.Duration) error {
-	before := c.pool.Snapshot(c.now)
+	before := c.pool.snapshot(c.now)
 	text, err := json.Marshal(before)
 	if err != nil {
 		return err
@@ -28,19 +28,26 @@ func (c *checker) restore(ago time.Duration) error {
 		return fmt.Errorf("%w: %s", err, text)
 	}
 	if ago == 0 {
-		if after := pool.Snapshot(c.now); !reflect.DeepEqual(after, before) {
+		if after := pool.snapshot(c.now); !reflect.DeepEqual(after, before) {
 			return fmt.Errorf("the pool had\n%+v and restored it has\n%+v", before, after)
 		}
 	}
-	c.pool, c.restoring, c.done, c.last = pool, true, nil, nil
+	twin, err := Restore(c.cfg, saved, c.now, ago)
+	if err != nil {
+		return err
+	}
+	twin.focus.always = true
+	c.pool, c.twin, c.restoring, c.done, c.last = pool, twin, true, nil, nil
 	return nil
 }
 
 // checkerOf makes a checker for a pool that was restored from what some other world has seen.
 func checkerOf(p *Pool, cfg Config, now time.Time) *checker {
 	c := newChecker(cfg, now)
-	saved := p.Snapshot(now)
+	saved := p.snapshot(now)
 	c.pool, c.restoring, c.want = p, true, saved.Want
+	c.twin, _ = Restore(cfg, saved, now, 0)
+	c.twin.focus.always = true
 	c.started = saved.Phase != idle.String()
 	c.stopping = saved.Phase == stopping.String() || saved.Phase == killing.String() || saved.Phase == done.String()
 	c.served, c.asked = saved.Served, saved.Queued != ""

@@ -10,6 +10,10 @@ import (
 // It knows the world only from the events and effects that pass through it.
 type checker struct {
 	pool     *Pool
+	twin     *Pool // does the same, and looks at everything
+	mirror   Saved // of what Snapshot and Changes have told
+	mirrored time.Time
+	jumps    bool // the clock does, by more than a duration can tell
 	cfg      Config
 	now      time.Time
 	procs    map[WorkerID]*proc
@@ -71,8 +75,10 @@ type proc struct {
 }
 
 func newChecker(cfg Config, now time.Time) *checker {
+	twin := New(cfg)
+	twin.focus.always = true
 	return &checker{
-		pool: New(cfg), cfg: cfg.normal(), now: now, want: cfg.normal().Workers,
+		pool: New(cfg), twin: twin, cfg: cfg.normal(), now: now, want: cfg.normal().Workers,
 		procs: map[WorkerID]*proc{}, resolved: map[int]bool{1: true}, loops: map[int]int{},
 	}
 }
@@ -83,6 +89,9 @@ func (c *checker) step(ev Event) ([]Effect, error) {
 	c.observe(ev)
 	effects := c.pool.Step(c.now, ev)
 	c.last = effects
+	if err := c.alike(ev, effects); err != nil {
+		return effects, err
+	}
 	for i, e := range effects {
 		if c.done != nil {
 			return effects, fmt.Errorf("%#v after done", e)
@@ -107,6 +116,7 @@ func (c *checker) step(ev Event) ([]Effect, error) {
 	if !deadline.IsZero() && !deadline.After(c.now) {
 		return effects, fmt.Errorf("deadline %v is not after now", deadline)
 	}
+	c.twin.Step(c.now, Tick{})
 	if again := c.pool.Step(c.now, Tick{}); len(again) > 0 {
 		return effects, fmt.Errorf("a second look at the same facts orders %#v", again)
 	}

@@ -42,6 +42,7 @@ func TestClockJumps(t *testing.T) {
 			jumps = append(back, ahead...)
 		}
 		w := newWorld(byte(random.Uint32()), byte(random.Uint32())&^1)
+		w.jumps = true
 		w.now = time.Date(2026, 3, 29, 2, 0, 0, 0, time.UTC)
 		err := w.feed(Start{})
 		for i := 0; i < 100 && err == nil && w.done == nil; i++ {
@@ -77,6 +78,7 @@ func TestWallClockDoesNotCount(t *testing.T) {
 	for seed := range uint64(50) {
 		random := rand.New(rand.NewPCG(seed, 2))
 		w := newWorld(byte(random.Uint32()), byte(random.Uint32())&^1)
+		w.jumps = true
 		w.now = time.Now()
 		err := w.feed(Start{})
 		for i := 0; i < 100 && err == nil && w.done == nil; i++ {

@@ -29,26 +29,11 @@ func (p *Pool) Deadline() time.Time {
 			at(p.standbyAt())
 		}
 	}
-	for _, s := range p.slots {
-		for _, w := range s.workers {
-			at(w.due)
-			if p.phase != running {
-				continue
-			}
-			if w.stalled() {
-				at(p.stallAt(w))
-			}
-			if p.cfg.MaxAge > 0 {
-				at(p.ageAt(w))
-			}
-		}
-		if p.phase != running {
-			continue
-		}
-		at(p.forgetAt(s))
-		at(s.calmAt())
-		if p.wanted(s) && p.lacks(s) || p.lacksSweep(s) {
-			at(s.retryAt)
+	soonest := int64(noTime)
+	for n, due := range p.focus.due {
+		if due <= soonest && due != noTime {
+			soonest = due
+			at(p.slots[n].at)
 		}
 	}
 	return first
@@ -80,7 +65,7 @@ func (p *Pool) passed(t time.Time) bool { return !t.IsZero() && !t.After(p.now) 
 
 // expire takes in the facts that time alone has brought. No wait is zero, so what begins here is not due here.
 func (p *Pool) expire() {
-	for _, s := range p.slots {
+	for _, s := range p.focus.slots {
 		p.expireWorkers(s)
 		if p.passed(p.forgetAt(s)) {
 			s.failures = 0

@@ -19,7 +19,7 @@
 //	           difference is ordered
 //
 // No event orders anything by itself, so two events that meet cannot contradict each other. Counts are asked of the facts
-// and never kept beside them.
+// and never kept beside them, but for what a Step would have to look at all slots for (focus.go).
 //
 // The pool has no idea of time but what it is told. A pause of the whole machine is told as [Paused], and counts for no wait
 // for a worker (pause.go).

@@ -219,7 +219,7 @@ func (p *Pool) judge(w *worker, reason string) {
 	if w.wasReady() {
 		return
 	}
-	w.slot.replacing = ""
+	p.setTurn(w.slot, "")
 	if p.onTrial(w) && p.rollout.failure == "" {
 		p.rollout.failure = "worker " + strconv.FormatUint(uint64(w.id), 10) + ": " + reason
 	}

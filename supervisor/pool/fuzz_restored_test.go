@@ -19,7 +19,7 @@ func snapshots(seed uint64, each func(Saved)) {
 			op = []byte{0, 1, 2, 4}[op&3]
 		}
 		if err = w.act(op, byte(random.Uint32())); err == nil {
-			each(w.pool.Snapshot(w.now))
+			each(w.pool.snapshot(w.now))
 		}
 	}
 }
@@ -70,6 +70,8 @@ func playRestored(saved Saved, story []byte) error {
 		return nil
 	}
 	w.checker = checkerOf(p, w.cfg, now)
+	w.checker.twin, _ = Restore(w.cfg, saved, now, ago)
+	w.checker.twin.focus.always = true
 	before := story[2] & 3 // events while no master lived
 	for i := 3; i+1 < len(story) && err == nil && w.done == nil; i += 2 {
 		if before == 0 && w.restoring {

@@ -1,5 +1,7 @@
 package pool
 
+import "slices"
+
 // paused takes time out of the waits for a worker in which nothing ran: the machine, its container or the shell was stopped, and
 // as far as anybody can tell the workers were too. What they did not do meanwhile is no fault of theirs.
 //
@@ -23,12 +25,12 @@ func (p *Pool) paused(ev Paused) {
 // Waits reports whether some worker has a time to do something in: the loop looks at the clock often then, so that
 // it notices a pause.
 func (p *Pool) Waits() bool {
-	for _, s := range append(p.slots[:len(p.slots):len(p.slots)], p.standbys) {
-		for _, w := range s.workers {
-			if !w.due.IsZero() || w.stalled() {
-				return true
-			}
-		}
+	if p.adopting { // no Step has looked at the slots yet
+		return p.standbys.waits() || slices.ContainsFunc(p.slots, (*slot).waits)
 	}
-	return false
+	return p.standbys.waits() || slices.ContainsFunc(p.focus.flags, func(f byte) bool { return f&waits != 0 })
+}
+
+func (s *slot) waits() bool {
+	return slices.ContainsFunc(s.workers, func(w *worker) bool { return !w.due.IsZero() || w.stalled() })
 }

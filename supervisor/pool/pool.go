@@ -47,6 +47,9 @@ type Pool struct {
 	steered []int // what the last Steer ordered
 	live    []int // of the Step under way; kept for its memory
 
+	focus   focus
+	changes changes
+
 	rand    uint64
 	effects []Effect // of the Step under way
 
@@ -79,6 +82,7 @@ func (p *Pool) Step(now time.Time, ev Event) []Effect {
 		return nil
 	}
 	p.now = now
+	about, all := p.about(ev)
 	p.learn(ev)
 	switch {
 	case p.adopting:
@@ -86,8 +90,10 @@ func (p *Pool) Step(now time.Time, ev Event) []Effect {
 	case p.phase == done:
 		p.emit(p.last) // Who heard it before is gone.
 	default:
+		p.look(about, all)
 		p.expire()
 		p.reconcile()
+		p.looked()
 		p.again = false
 	}
 	effects := p.effects

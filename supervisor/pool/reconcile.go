@@ -12,14 +12,17 @@ func (p *Pool) reconcile() {
 	p.giveUp()
 	if p.phase == running {
 		p.open()
+		p.widen()
 		p.endTurns()
 		p.rollouts()
+		p.widen()
 		p.giveTurns()
 	} else {
 		p.cancelRollout()
+		p.widen()
 	}
 	before := len(p.effects)
-	for _, s := range p.slots {
+	for _, s := range p.focus.slots {
 		if p.again {
 			p.tellAgain(s)
 		}

@@ -39,6 +39,9 @@ func Restore(cfg Config, saved Saved, now time.Time, ago time.Duration) (*Pool, 
 	}
 	for n, ss := range saved.Slots {
 		p.slots = append(p.slots, p.restoreSlot(n, ss, at))
+		if ss.Replacing != "" {
+			p.focus.turns++
+		}
 	}
 	p.standbys = p.restoreSlot(noSlot, saved.Standbys, at)
 	for _, sw := range saved.Abandoned {

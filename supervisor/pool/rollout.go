@@ -60,13 +60,16 @@ func (p *Pool) rollouts() {
 func (p *Pool) takeTurns() {
 	for _, s := range p.slots {
 		if s.replacing != "" {
-			s.replacing = p.need(s)
+			p.setTurn(s, p.need(s))
 		}
 	}
 }
 
 // rolled: every slot is, and the last old worker is gone.
 func (p *Pool) rolled() bool {
+	if p.focus.turns > 0 { // each of a wanted slot: see endTurns
+		return false
+	}
 	for _, s := range p.slots {
 		if p.wanted(s) && (p.stale(s) || s.replacing != "") {
 			return false
@@ -84,7 +87,7 @@ func (p *Pool) abort() {
 	p.recordRollout(KindRolloutAborted, p.rollout.failure)
 	for _, s := range p.slots {
 		if p.stale(s) {
-			s.replacing = ""
+			p.setTurn(s, "")
 		}
 	}
 	p.rollout = rollout{}
@@ -96,7 +99,7 @@ func (p *Pool) cancelRollout() {
 		p.recordRollout(KindRolloutCancelled, p.why)
 	}
 	for _, s := range p.slots {
-		s.replacing = ""
+		p.setTurn(s, "")
 	}
 	p.rollout = rollout{}
 	if p.queued != "" {

@@ -101,6 +101,11 @@ type SavedDrain struct {
 // Snapshot returns what a later master needs to go on from here: see "Restored". It is to be stored before the effects of the
 // last Step are carried out, else a worker might exist that the record does not know.
 func (p *Pool) Snapshot(now time.Time) Saved {
+	p.changes.saved(p.head())
+	return p.snapshot(now)
+}
+
+func (p *Pool) snapshot(now time.Time) Saved {
 	saved := Saved{
 		Version: SavedVersion, Phase: p.phase.String(),
 		Want: p.want, Claimed: p.claimed,
@@ -121,11 +126,17 @@ func (p *Pool) Snapshot(now time.Time) Saved {
 		saved.Slots = append(saved.Slots, s.saved(now, &room))
 	}
 	saved.Standbys = p.standbys.saved(now, &room)
-	for _, w := range p.abandoned {
-		saved.Abandoned = append(saved.Abandoned, w.saved(now))
-		saved.Abandoned[len(saved.Abandoned)-1].Slot = w.slot.number
-	}
+	saved.Abandoned = p.savedAbandoned(now)
 	return saved
+}
+
+func (p *Pool) savedAbandoned(now time.Time) (all []SavedWorker) {
+	for _, w := range p.abandoned {
+		saved := w.saved(now)
+		saved.Slot = w.slot.number
+		all = append(all, saved)
+	}
+	return all
 }
 
 func (s *slot) saved(now time.Time, room *[]SavedWorker) SavedSlot {

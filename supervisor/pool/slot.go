@@ -36,6 +36,12 @@ type slot struct {
 
 	sweep sweep // before it is retired, or while it is held
 
+	at   time.Time // when it wants to be looked at next; zero: at no time
+	live uint8     // its liveness when the slots were steered to last
+	kept slotMark  // what it was when it was looked at last
+
+	unsaved bool // see Changes
+
 	held string // why the slot has no worker although it stays; empty: it is not held
 
 	// replacing is why this slot has its turn in the replacement queue; empty: it has none.

@@ -5,6 +5,15 @@ import "slices"
 // steer orders which slots get new connections, when that has changed: once all drains of the Step are decided, but before the
 // effects that carry them out, which begin at the given one.
 func (p *Pool) steer(at int) {
+	changed := p.focus.wide
+	for _, s := range p.focus.slots {
+		if now := s.liveness(); now != s.live {
+			s.live, changed = now, true
+		}
+	}
+	if !changed {
+		return
+	}
 	p.findLive()
 	if slices.Equal(p.live, p.steered) && !p.again {
 		return

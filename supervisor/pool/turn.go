@@ -16,27 +16,26 @@ func (p *Pool) need(s *slot) string {
 
 // endTurns takes back the turns that are over: before the rollouts, because one ends with its last turn.
 func (p *Pool) endTurns() {
-	for _, s := range p.slots {
+	for _, s := range p.focus.slots {
 		if s.replacing != "" && p.turnOver(s) {
-			s.replacing = ""
+			p.setTurn(s, "")
 		}
 	}
 }
 
 // giveTurns gives turns as far as the budget goes: after the rollouts, because one begins with its first turn.
 func (p *Pool) giveTurns() {
-	under := 0
-	for _, s := range p.slots {
-		if s.replacing != "" {
-			under++
-		}
+	for _, s := range p.focus.slots {
+		p.flag(s)
 	}
-	for ; under < p.budget(); under++ {
+	for p.focus.turns < p.budget() {
 		s := p.next()
 		if s == nil {
 			return
 		}
-		s.replacing = p.need(s)
+		p.setTurn(s, p.need(s))
+		p.flag(s)
+		p.lookAt(s)
 	}
 }
 
@@ -67,19 +66,14 @@ func (p *Pool) budget() int {
 
 // next is the slot whose turn it is: those without a worker that accepts come first, because replacing them costs nothing.
 func (p *Pool) next() *slot {
-	var first *slot
-	for _, s := range p.slots {
-		if !p.mayBegin(s) {
-			continue
-		}
-		if !s.serves() {
-			return s
-		}
-		if first == nil {
-			first = s
+	for _, idle := range []byte{unserved, 0} {
+		for n, flags := range p.focus.flags {
+			if flags&(needs|idle) == needs|idle && p.mayBegin(p.slots[n]) {
+				return p.slots[n]
+			}
 		}
 	}
-	return first
+	return nil
 }
 
 // mayBegin: the slot needs a replacement and nothing there stands in its way.
