@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tinehq/tine/scripts/internal/procfs"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -36,8 +37,12 @@ type usage struct {
 	workers        []int
 }
 
-// startKept starts the demo under Tine with a keeper. dir holds what both sides of a container's wall can see.
-func (b *bench) startKept(dir string) (*kept, error) {
+// startKept starts the demo under Tine with a keeper, in a folder of its own.
+func (b *bench) startKept() (*kept, error) {
+	dir, err := os.MkdirTemp(b.dir, "kept-")
+	if err != nil {
+		return nil, err
+	}
 	var config string
 	s, err := b.launch(command{"tine", func(addr string) (*exec.Cmd, error) {
 		var err error
@@ -117,8 +122,8 @@ func (k *kept) inCharge(old int, limit time.Duration) (st control.Status, err er
 
 // masterHere is the master's PID as it is known here, outside of a container.
 func (k *kept) masterHere() (int, error) {
-	for _, pid := range children(k.keeper) {
-		if processName(pid) == "tine" && !isZombie(pid) {
+	for _, pid := range procfs.Children(k.keeper) {
+		if procfs.Name(pid) == "tine" && !procfs.IsZombie(pid) {
 			return pid, nil
 		}
 	}
@@ -132,10 +137,10 @@ func (k *kept) usage() (u usage, err error) {
 		if err != nil {
 			return u, err
 		}
-		now := usage{keeper: openFiles(k.keeper), master: openFiles(pid)}
-		for _, w := range children(k.keeper) {
-			if processName(w) == "demo" {
-				now.workers = append(now.workers, openFiles(w))
+		now := usage{keeper: procfs.OpenFiles(k.keeper), master: procfs.OpenFiles(pid)}
+		for _, w := range procfs.Children(k.keeper) {
+			if procfs.Name(w) == "demo" {
+				now.workers = append(now.workers, procfs.OpenFiles(w))
 			}
 		}
 		slices.Sort(now.workers)
@@ -153,8 +158,8 @@ func (k *kept) usage() (u usage, err error) {
 
 // zombies are those below the keeper.
 func (k *kept) zombies() (n int) {
-	for _, pid := range below(k.keeper) {
-		if isZombie(pid) {
+	for _, pid := range procfs.Below(k.keeper) {
+		if procfs.IsZombie(pid) {
 			n++
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/scripts/internal/numbered"
+	"github.com/tinehq/tine/scripts/internal/procfs"
 	"github.com/tinehq/tine/supervisor/claim"
 )
 
@@ -114,8 +115,8 @@ func (b *bench) under(name, program string, workers int, more ...string) command
 
 // master is the PID of the process that has the workers: of Tine the one below its keeper.
 func (s *peer) master() int {
-	for _, pid := range children(s.p.pid()) {
-		if processName(pid) == "tine" {
+	for _, pid := range procfs.Children(s.p.pid()) {
+		if procfs.Name(pid) == "tine" {
 			return pid
 		}
 	}
@@ -125,11 +126,11 @@ func (s *peer) master() int {
 // workers are their PIDs. Those that have lost their master are the keeper's.
 func (s *peer) workers() []int {
 	master := s.master()
-	pids := children(master)
+	pids := procfs.Children(master)
 	if master == s.p.pid() {
 		return pids
 	}
-	for _, pid := range children(s.p.pid()) {
+	for _, pid := range procfs.Children(s.p.pid()) {
 		if pid != master {
 			pids = append(pids, pid)
 		}
@@ -164,7 +165,7 @@ func (s *peer) settings() runtimeOf {
 	if len(pids) == 0 {
 		return r
 	}
-	cpus := statusField(pids[0], "Cpus_allowed_list")
+	cpus := procfs.Status(pids[0], "Cpus_allowed_list")
 	if _, err := strconv.Atoi(cpus); err == nil && runtime.NumCPU() > 1 {
 		r.procs, r.pinned = 1, true
 	}

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/tinehq/tine/scripts/internal/procfs"
 )
 
 const (
@@ -62,7 +64,7 @@ func (b *bench) container() error {
 		err = b.survive(k, upgradeOf+", in a container", n, upgraded, 300*time.Millisecond)
 	}
 	if err == nil {
-		size := float64(rss(k.keeper)) / (1 << 20)
+		size := float64(procfs.RSS(k.keeper)) / (1 << 20)
 		b.table.add("resident memory of PID 1", "< 6 MB", fmt.Sprintf("%.1f MB", size), verdictOf(size < 6))
 	}
 	k.end()
@@ -74,8 +76,8 @@ func (b *bench) container() error {
 
 // initOf is the PID here of the container's PID 1.
 func initOf(runc int) (int, error) {
-	for _, pid := range below(runc) {
-		if f := strings.Fields(statusField(pid, "NSpid")); len(f) > 1 && f[len(f)-1] == "1" {
+	for _, pid := range procfs.Below(runc) {
+		if f := strings.Fields(procfs.Status(pid, "NSpid")); len(f) > 1 && f[len(f)-1] == "1" {
 			return pid, nil
 		}
 	}

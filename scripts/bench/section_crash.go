@@ -4,21 +4,18 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tinehq/tine/scripts/internal/procfs"
 )
 
 const killed9 = "kill -9 of the master"
 
 // crash kills the master again and again while clients ask.
 func (b *bench) crash() error {
-	dir, err := os.MkdirTemp(b.dir, "crash-")
-	if err != nil {
-		return err
-	}
-	k, err := b.startKept(dir)
+	k, err := b.startKept()
 	if err != nil {
 		return err
 	}
@@ -48,7 +45,7 @@ func (b *bench) killMaster(c command, l load) error {
 	}
 	defer s.p.stop()
 	// Its workers may outlive it. They are held by pidfds, so that nobody else is ended.
-	for _, pid := range below(s.p.pid()) {
+	for _, pid := range procfs.Below(s.p.pid()) {
 		if fd, err := unix.PidfdOpen(pid, 0); err == nil {
 			defer unix.Close(fd)
 			defer func() { _ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) }()

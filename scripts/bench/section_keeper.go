@@ -7,16 +7,14 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/tinehq/tine/scripts/internal/procfs"
 )
 
 // keeper leaves a keeper alone that has brought a master back, and weighs the binary, which b.build has built as make build
 // does: CGO_ENABLED=0, -trimpath, -s -w.
 func (b *bench) keeper() error {
-	dir, err := os.MkdirTemp(b.dir, "keeper-")
-	if err != nil {
-		return err
-	}
-	k, err := b.startKept(dir)
+	k, err := b.startKept()
 	if err != nil {
 		return err
 	}
@@ -32,16 +30,16 @@ func (b *bench) keeper() error {
 		return err
 	}
 	mb := func(n int64) float64 { return float64(n) / (1 << 20) }
-	size := mb(rss(k.keeper))
+	size := mb(procfs.RSS(k.keeper))
 	b.table.add("resident memory of the keeper at rest (RSS)", "< 6 MB", fmt.Sprintf("%.1f MB; %.1f MB Pss, %.1f MB anonymous", size,
-		mb(memoryOf(k.keeper, "Pss")), mb(memoryOf(k.keeper, "Anonymous"))), verdictOf(size < 6))
+		mb(procfs.Memory(k.keeper, "Pss")), mb(procfs.Memory(k.keeper, "Anonymous"))), verdictOf(size < 6))
 	span := time.Duration(b.times(10, 3)) * time.Second
-	before, used := ticks(k.keeper), cpuTime(k.keeper)
+	before, used := procfs.Ticks(k.keeper), procfs.CPUTime(k.keeper)
 	if err := b.sleep(span); err != nil {
 		return err
 	}
-	n := ticks(k.keeper) - before
-	b.table.add(fmt.Sprintf("its CPU ticks in %v", span), "0", fmt.Sprintf("%d (%.3f ms)", n, float64(cpuTime(k.keeper)-used)/1e6), verdictOf(n == 0))
+	n := procfs.Ticks(k.keeper) - before
+	b.table.add(fmt.Sprintf("its CPU ticks in %v", span), "0", fmt.Sprintf("%d (%.3f ms)", n, float64(procfs.CPUTime(k.keeper)-used)/1e6), verdictOf(n == 0))
 
 	file, err := os.Stat(b.bin("tine"))
 	if err != nil {

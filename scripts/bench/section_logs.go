@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/tinehq/tine/scripts/internal/procfs"
 )
 
 // logs lets workers print into the log file of their app: many of them steadily, then one as fast as it can.
@@ -21,14 +23,14 @@ func (b *bench) logs() error {
 		return err
 	}
 	defer s.p.stop()
-	before, began := cpuTime(s.master()), time.Now()
+	before, began := procfs.CPUTime(s.master()), time.Now()
 	if err := s.chat(); err != nil {
 		return err
 	}
 	if err := b.sleep(time.Duration(lines) * time.Second / rate * 3 / 4); err != nil {
 		return err
 	}
-	used := float64(cpuTime(s.master())-before) / float64(time.Since(began))
+	used := float64(procfs.CPUTime(s.master())-before) / float64(time.Since(began))
 	got, ended := 0, 0
 	for deadline := time.Now().Add(60 * time.Second); ended < workers && time.Now().Before(deadline); {
 		if err := b.sleep(200 * time.Millisecond); err != nil {
@@ -50,7 +52,7 @@ func (b *bench) logs() error {
 		return err
 	}
 	defer f.p.stop()
-	rested := rss(f.master())
+	rested := procfs.RSS(f.master())
 	if err := f.chat(); err != nil {
 		return err
 	}
@@ -59,7 +61,7 @@ func (b *bench) logs() error {
 		if err := b.sleep(50 * time.Millisecond); err != nil {
 			return err
 		}
-		most = max(most, rss(f.master()))
+		most = max(most, procfs.RSS(f.master()))
 	}
 	written := int64(0)
 	names, _ := filepath.Glob(filepath.Join(filepath.Dir(file), "*"))

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/tinehq/tine/scripts/internal/procfs"
 	"github.com/tinehq/tine/supervisor/control"
 )
 
@@ -85,7 +86,7 @@ func (b *bench) manyApps(n int) (took manyTook, err error) {
 		return took, err
 	}
 	took.start = time.Since(began)
-	took.master, took.keeper = openFiles(st.PID), openFiles(p.pid())
+	took.master, took.keeper = procfs.OpenFiles(st.PID), procfs.OpenFiles(p.pid())
 	began = time.Now()
 	if err := syscall.Kill(st.PID, syscall.SIGKILL); err != nil {
 		return took, err

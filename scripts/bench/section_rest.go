@@ -5,6 +5,8 @@ package main
 import (
 	"fmt"
 	"time"
+
+	"github.com/tinehq/tine/scripts/internal/procfs"
 )
 
 // rest leaves a master with eight workers alone.
@@ -18,13 +20,13 @@ func (b *bench) rest() error {
 		return err
 	}
 	span := time.Duration(b.times(20, 5)) * time.Second
-	before := cpuTime(s.master())
+	before := procfs.CPUTime(s.master())
 	if err := b.sleep(span); err != nil {
 		return err
 	}
-	used := cpuTime(s.master()) - before
+	used := procfs.CPUTime(s.master()) - before
 	in20 := time.Duration(float64(used) * 20 / span.Seconds())
-	size := float64(rss(s.master())) / (1 << 20)
+	size := float64(procfs.RSS(s.master())) / (1 << 20)
 	b.table.add("memory of the master with 8 workers", "< 20 MB", fmt.Sprintf("%.1f MB", size), verdictOf(size < 20))
 	b.table.add("its CPU time in 20 s", "< 5 ms", fmt.Sprintf("%.2f ms", float64(in20)/1e6), verdictOf(in20 < 5*time.Millisecond))
 	return nil

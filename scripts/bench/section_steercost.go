@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tinehq/tine/scripts/internal/procfs"
 )
 
 // steercost measures what steering costs: connections at saturation, the program in the kernel, the master.
@@ -67,12 +69,12 @@ func (b *bench) steerMaster(peers map[string]*peer) error {
 			if s == nil {
 				continue
 			}
-			before, began := cpuTime(s.master()), time.Now()
+			before, began := procfs.CPUTime(s.master()), time.Now()
 			v, err := openLoop{1000, span, uint64(round)}.run(b.ctx, s.addr)
 			if err != nil {
 				return err
 			}
-			used[kind] += cpuTime(s.master()) - before
+			used[kind] += procfs.CPUTime(s.master()) - before
 			over[kind] += time.Since(began)
 			b.keep(s.name, v)
 		}

@@ -4,7 +4,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"time"
 )
 
@@ -12,11 +11,7 @@ const upgradeOf = "upgrades"
 
 // upgrade has Tine replaced by itself again and again while clients ask, and then at rest.
 func (b *bench) upgrade() error {
-	dir, err := os.MkdirTemp(b.dir, "upgrade-")
-	if err != nil {
-		return err
-	}
-	k, err := b.startKept(dir)
+	k, err := b.startKept()
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/tinehq/tine/scripts/internal/procfs"
 	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/config"
 )
@@ -153,7 +154,7 @@ func (m *master) sustained(ctx context.Context, rate, size int, span time.Durati
 		}
 		if time.Since(sampled) > 50*time.Millisecond {
 			sampled = time.Now()
-			if used := memory(os.Getpid(), "VmRSS"); time.Since(began) < span/2 {
+			if used := procfs.RSS(os.Getpid()); time.Since(began) < span/2 {
 				out.Early = max(out.Early, used)
 			} else {
 				out.Late = max(out.Late, used)
