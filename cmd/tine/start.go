@@ -114,15 +114,10 @@ func firstWord(cmd *cobra.Command, args []string) string {
 	return args[0]
 }
 
-func isConfigFile(name string) bool {
-	ext := filepath.Ext(name)
-	return ext == ".yaml" || ext == ".yml"
-}
-
 // configArgument reads tine run FILE as tine run -c FILE, with the flags behind it. Behind a -- the file is a command.
 func configArgument(cmd *cobra.Command, args []string) ([]string, error) {
 	flags := cmd.Flags()
-	if len(args) == 0 || !isConfigFile(args[0]) || cmd.ArgsLenAtDash() >= 0 || describesMaster(flags) {
+	if len(args) == 0 || !slices.Contains([]string{".yaml", ".yml"}, filepath.Ext(args[0])) || cmd.ArgsLenAtDash() >= 0 || describesMaster(flags) {
 		return args, nil
 	}
 	flags.SetInterspersed(true) // flags may follow a config file

@@ -106,19 +106,16 @@ func tellSuccession(before, now control.Status) string {
 	}
 	const some = 10
 	for _, r := range s.Replaced[:min(len(s.Replaced), some)] {
-		text += fmt.Sprintf("\n  %s: %s", workerText(r), r.Reason)
+		place := fmt.Sprintf("%s/%d", r.App, r.Slot)
+		if r.Slot < 0 {
+			place = r.App + ", standby"
+		}
+		text += fmt.Sprintf("\n  %s, worker %d: %s", place, r.Worker, r.Reason)
 	}
 	if more := len(s.Replaced) - some; more > 0 {
 		text += fmt.Sprintf("\n  and %d more: see the log", more)
 	}
 	return text
-}
-
-func workerText(r control.ReplacedWorker) string {
-	if r.Slot < 0 {
-		return fmt.Sprintf("%s, standby, worker %d", r.App, r.Worker)
-	}
-	return fmt.Sprintf("%s/%d, worker %d", r.App, r.Slot, r.Worker)
 }
 
 // compareWorkers counts the workers of before that run now, and those that do not.

@@ -1,7 +1,6 @@
 package top
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 
@@ -353,8 +352,10 @@ func (m *model) logHead() string {
 		}
 	} else {
 		a := row.app
-		if why := cmp.Or(a.Error, rolloutError(a)); why != "" {
+		if why := a.Error; why != "" {
 			facts = append(facts, flat(why))
+		} else if a.Rollout != nil && a.Rollout.Error != "" {
+			facts = append(facts, flat(a.Rollout.Error))
 		}
 		if len(a.Listen) > 0 {
 			facts = append(facts, strings.Join(a.Listen, " "))
@@ -366,13 +367,6 @@ func (m *model) logHead() string {
 	text := title + " -- " + m.screen.Harmless(strings.Join(facts, " -- ")) + " "
 	fill := max(0, m.width-ansi.StringWidth(text))
 	return m.screen.Paint(term.Bold, text+strings.Repeat("-", fill))
-}
-
-func rolloutError(a control.App) string {
-	if a.Rollout == nil {
-		return ""
-	}
-	return a.Rollout.Error
 }
 
 // logWindow returns the lines of the log that there is room for.
