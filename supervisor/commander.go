@@ -20,21 +20,21 @@ import (
 //
 // What its orders mean for an app:
 //
-//	stop     drains all workers and closes the sockets: who connects is refused. The app
+//	stop     drains all workers and closes the sockets: connections are refused. The app
 //	         stays in the list, also over a new config, until a start; so does the master,
 //	         though nothing runs.
 //	start    opens the addresses again, with what is on disk now and as many workers as
 //	         before. An app that runs is left as it is, but for its drained slots.
-//	restart  stop, then start, on sockets that stay open: who connects meanwhile waits. A
+//	restart  stop, then start, on sockets that stay open: clients that connect wait. A
 //	         command that is not there stops nothing. Of one slot: the same program again.
-//	reload   a rollout. During one, it waits for the next, which all who wait share.
+//	reload   a rollout. During one, it waits for the next, which all such orders share.
 //	scale    ends when the new workers are ready, or the slots too many are gone.
 //	drain    empties one slot, which stays empty until a start (of it or of the app), a
 //	         restart, a reload or a scale. Not of the only slot that serves.
 //	signal   to the worker's own process, not to its children.
 //
 // An order's App may be a namespace, or empty for all apps; those that do not run are
-// then passed over by reload, scale and signal. Whoever gives an order up ends his wait:
+// then passed over by reload, scale and signal. A caller that gives up ends its own wait:
 // the order goes on. The counters of a slot survive its workers, a stop and a restart.
 // CPU is that since the question before; latencies are those since the oldest question
 // of the last minute, else since the worker's start.
@@ -90,8 +90,8 @@ func (c commander) Do(ctx context.Context, o control.Order, progress func(contro
 	return c.s.do(ctx, o, progress)
 }
 
-// shutdown ends the master, and waits for that. It is the one order whose success is
-// that nobody is there any more to tell.
+// shutdown ends the master, and waits for that. Its success is that the master does not
+// answer any more.
 func (c commander) shutdown(ctx context.Context, o control.Order) error {
 	if o.App != "" {
 		return control.Refuse(http.StatusUnprocessableEntity, "shutdown is of tine itself; to end app %s, stop it", o.App)

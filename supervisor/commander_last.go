@@ -7,8 +7,8 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// lastCommander is a Commander for who asks over the control socket: that a master has
-// ended is no fault of it, and another may be there soon.
+// lastCommander wraps the Commander for the control socket: after the end of the master it answers 503 (ending) in place of ErrEnded,
+// so that clients ask the next master.
 type lastCommander struct{ control.Commander }
 
 func ending(err error) error {

@@ -32,7 +32,7 @@ func (v ordersView) App(id apps.ID) (orders.App, bool) {
 	return orders.App{
 		ID: id, Name: a.name, Namespace: a.config.Namespace, State: a.run.State(), Shown: a.run.Shown(), Halted: a.halted(), NextBy: a.run.Next(),
 		Missing: a.run.Missing(), Code: code, Reason: reason, OneShot: a.config.OneShot, Endless: a.config.StartLimit == 0,
-		Shared: a.sockets.shared(), Previous: a.previous != nil, CanGoBack: a.releaseBefore() != nil, Processes: len(a.members),
+		Shared: a.sockets.shared(), Processes: len(a.members),
 		Times: patience(a.config), Pool: a.pool,
 	}, true
 }
@@ -40,6 +40,11 @@ func (v ordersView) App(id apps.ID) (orders.App, bool) {
 func (v ordersView) Patience(id apps.ID) time.Duration { return v.l.patience(v.l.runOf(id)) }
 
 func (v ordersView) Trouble(id apps.ID) string { return v.l.runOf(id).trouble() }
+
+func (v ordersView) Releases(id apps.ID) (previous, goBack bool) {
+	a := v.l.runOf(id)
+	return a.previous != nil, a.releaseBefore() != nil
+}
 
 func (v ordersView) Stopping() bool { return v.l.state.Stopping() }
 

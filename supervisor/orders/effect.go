@@ -22,8 +22,8 @@ type (
 		Reason string
 	}
 
-	// Pool gives the pool of a run an event: Roll, Scale, Hold or Release. A Roll with Back is to the release that App.CanGoBack was
-	// about when it was ordered.
+	// Pool gives the pool of a run an event: Roll, Scale, Hold or Release. A Roll with Back is to the release that
+	// Apps.Releases has told of.
 	Pool struct {
 		App   apps.ID
 		Event pool.Event

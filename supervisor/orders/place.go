@@ -26,7 +26,7 @@ func (b *Book) placed(ev Placed) {
 	for _, a := range all {
 		o := b.newOrder(ev.Order, a)
 		o.request, o.part = ev.Request, len(begun)
-		if len(all) > 1 && o.passesOver(a) {
+		if len(all) > 1 && b.passesOver(o, a) {
 			b.tell(o, api.Progress{State: "skipped", Message: "app " + a.Name + " is " + words[a.shown()]})
 			continue
 		}
@@ -124,7 +124,7 @@ func (b *Book) addressees(o api.Order) ([]App, error) {
 }
 
 // passesOver says whether an order for several apps leaves this one as it is. Of an order for it alone that is an error.
-func (o *order) passesOver(a App) bool {
+func (b *Book) passesOver(o *order, a App) bool {
 	switch o.Verb {
 	case api.VerbReload, api.VerbRollback:
 		if a.OneShot {
@@ -134,7 +134,11 @@ func (o *order) passesOver(a App) bool {
 	default:
 		return false
 	}
-	return a.shown() != apps.Running || o.Verb == api.VerbRollback && !a.Previous && !a.Pool.Brief().Rolling
+	if a.shown() != apps.Running || o.Verb != api.VerbRollback {
+		return a.shown() != apps.Running
+	}
+	previous, _ := b.apps.Releases(a.ID)
+	return !previous && !a.Pool.Brief().Rolling
 }
 
 // begin orders the first of an order, or refuses it.
@@ -171,7 +175,7 @@ func (b *Book) begin(o *order, a App) error {
 }
 
 func (a App) checkSlot(slot int) error {
-	n := a.Pool.Brief().Wanted
+	n := a.Pool.Wanted()
 	if slot >= 0 && slot < n {
 		return nil
 	}
@@ -192,7 +196,7 @@ func (b *Book) mustRun(o *order, a App) error {
 		return api.Refuse(http.StatusConflict, "cannot %s app %s: it is %s", o.Verb, a.Name, words[shown])
 	case shown != apps.Running:
 		return api.Refuse(http.StatusConflict, "cannot %s app %s: it is %s; start it", o.Verb, a.Name, words[shown])
-	case a.NextBy != 0 || a.Pool.Brief().Phase == pool.PhaseIdle:
+	case a.NextBy != 0 || a.Pool.Phase() == pool.PhaseIdle:
 		return api.Refuse(http.StatusConflict, "cannot %s app %s: it is only being started", o.Verb, a.Name)
 	}
 	return nil

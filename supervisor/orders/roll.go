@@ -20,10 +20,11 @@ func (b *Book) beginReload(o *order, a App) error {
 // beginRollback orders a rollout to the release before. During a rollout that is the release which the rollout replaces: second
 // thoughts do not mean one more before.
 func (b *Book) beginRollback(o *order, a App) error {
+	_, goBack := b.apps.Releases(a.ID)
 	switch {
 	case a.OneShot:
 		return api.Refuse(http.StatusConflict, "app %s is a one-shot: each of its runs takes what is on disk", a.Name)
-	case !a.CanGoBack:
+	case !goBack:
 		return api.Refuse(http.StatusConflict, "app %s has no release to go back to: none that differs was replaced since it was started", a.Name)
 	}
 	return b.beginRollout(o, a, pool.Roll{Reason: o.because("rollback"), Back: true})
@@ -59,7 +60,7 @@ func (b *Book) factRollout(o *order, ev Fact) {
 	case pool.KindRolloutBegin:
 		if o.phase == queued {
 			a, _ := b.app(o.app)
-			o.generation, o.total = r.Generation, a.Pool.Brief().Wanted
+			o.generation, o.total = r.Generation, a.Pool.Wanted()
 			b.enter(o, rolling)
 			b.tell(o, api.Progress{State: "rolling", Message: fmt.Sprintf("%s of %d workers begins", o.Verb, o.total)})
 		}

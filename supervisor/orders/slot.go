@@ -13,7 +13,7 @@ func (b *Book) beginScale(o *order, a App) error {
 	if err := b.mustRun(o, a); err != nil {
 		return err
 	}
-	o.before = a.Pool.Brief().Wanted
+	o.before = a.Pool.Wanted()
 	n := o.N
 	if o.By {
 		n += o.before
@@ -28,7 +28,7 @@ func (b *Book) beginScale(o *order, a App) error {
 }
 
 func (b *Book) judgeScaling(o *order, a App) outcome {
-	if now := a.Pool.Brief().Wanted; now != o.total && !a.ended() {
+	if now := a.Pool.Wanted(); now != o.total && !a.ended() {
 		return o.isCancelled("app %s was scaled to %d by somebody else meanwhile", a.Name, now)
 	}
 	v := b.judgeReady(o, a)
@@ -46,7 +46,7 @@ func (b *Book) beginDrain(o *order, a App) error {
 	if o.Slot == nil {
 		return wrongField("slot", "say which slot of app %s to drain; to take all of them, stop the app", a.Name)
 	}
-	for n := range a.Pool.Brief().Wanted {
+	for n := range a.Pool.Wanted() {
 		if s, _ := a.Pool.Slot(n); n != *o.Slot && s.Ready {
 			b.empty(o, "drain")
 			return nil
@@ -91,7 +91,7 @@ func (b *Book) judgeEmptying(o *order, a App) outcome {
 
 // fill ends the hold of a slot; the order then waits for its worker.
 func (b *Book) fill(o *order, a App) {
-	o.total = a.Pool.Brief().Wanted // of these the steps say how many are ready
+	o.total = a.Pool.Wanted() // of these the steps say how many are ready
 	b.enter(o, filling)
 	b.refill(o)
 }
@@ -99,7 +99,7 @@ func (b *Book) fill(o *order, a App) {
 func (b *Book) refill(o *order) { b.emit(Pool{o.app, pool.Release{Slot: *o.Slot}}) }
 
 func (b *Book) judgeFilling(o *order, a App) outcome {
-	if *o.Slot >= a.Pool.Brief().Wanted {
+	if *o.Slot >= a.Pool.Wanted() {
 		return o.isCancelled("slot %d of app %s was scaled away meanwhile", *o.Slot, a.Name)
 	}
 	s, _ := a.Pool.Slot(*o.Slot)

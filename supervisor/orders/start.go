@@ -32,7 +32,7 @@ func (b *Book) beginStart(o *order, a App) error {
 		b.claim(o)
 		b.enter(o, ending)
 	default:
-		o.total = a.Pool.Brief().Wanted
+		o.total = a.Pool.Wanted()
 		b.enter(o, starting)
 		if a.State != apps.Waiting && a.State != apps.Blocked {
 			b.emit(Pool{a.ID, pool.Release{Slot: -1}})
@@ -154,7 +154,7 @@ func (b *Book) judgeFollowing(o *order) outcome {
 	case a.NextBy != 0:
 		return outcome{}
 	}
-	o.app, o.total, o.tolerant = a.ID, a.Pool.Brief().Wanted, true
+	o.app, o.total, o.tolerant = a.ID, a.Pool.Wanted(), true
 	b.enter(o, starting)
 	return b.judgeReady(o, a)
 }

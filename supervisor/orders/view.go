@@ -19,6 +19,8 @@ type Apps interface {
 	Patience(apps.ID) time.Duration
 	// Trouble is why a run that waits does so, as in "waits: db is not ready".
 	Trouble(apps.ID) string
+	// Releases says whether a release before the one that runs is remembered, and whether a rollback has one to go back to.
+	Releases(apps.ID) (previous, goBack bool)
 	// Stopping says that the master was told to stop.
 	Stopping() bool
 }
@@ -39,8 +41,6 @@ type App struct {
 	OneShot   bool          // nothing of it is rolled
 	Endless   bool          // a start that fails is tried again for ever
 	Shared    bool          // another run has the same sockets, and one of the two is about to leave
-	Previous  bool          // a release before is remembered
-	CanGoBack bool          // a rollback has a release to go back to
 	Processes int           // workers that exist now
 	Times     time.Duration // what it may take at most by its own config
 	Pool      *pool.Pool    // for its queries

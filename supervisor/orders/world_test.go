@@ -122,6 +122,11 @@ func (w *world) Trouble(id apps.ID) string {
 	return "waits: " + w.find(id).config.needs + " is not ready"
 }
 
+func (w *world) Releases(id apps.ID) (previous, goBack bool) {
+	r := w.find(id)
+	return r.previous, r.canBack
+}
+
 func (w *world) Stopping() bool { return w.stops }
 
 func (w *world) App(id apps.ID) (App, bool) {
@@ -137,15 +142,14 @@ func (w *world) App(id apps.ID) (App, bool) {
 	}
 	return App{
 		ID: r.id, Name: c.name, Namespace: c.namespace, State: state, Shown: shown, Halted: r.halted, NextBy: r.next, Missing: c.needs + " is not ready",
-		Code: r.code, Reason: r.reason, OneShot: c.oneshot, Endless: c.limit == 0, Shared: c.shared, Previous: r.previous,
-		CanGoBack: r.canBack, Processes: len(r.pids), Times: c.patience, Pool: r.pool,
+		Code: r.code, Reason: r.reason, OneShot: c.oneshot, Endless: c.limit == 0, Shared: c.shared, Processes: len(r.pids), Times: c.patience, Pool: r.pool,
 	}, true
 }
 
 func (r *run) workers() []pool.WorkerID { return slices.Sorted(maps.Keys(r.pids)) }
 
 func (r *run) state() apps.State {
-	phase := r.pool.Brief().Phase
+	phase := r.pool.Phase()
 	switch {
 	case r.ended && r.halted:
 		return apps.Stopped
@@ -406,7 +410,7 @@ func (w *world) slotsAreFilled(r *run) {
 		if !s.Held {
 			delete(w.holder, r.config.name+" "+strconv.Itoa(n))
 		}
-		if !s.Held || r.ended || r.leaving || r.pool.Brief().Phase != pool.PhaseRunning {
+		if !s.Held || r.ended || r.leaving || r.pool.Phase() != pool.PhaseRunning {
 			continue
 		}
 		if !slices.ContainsFunc(w.book.orders, func(o *order) bool { return o.app == r.id && o.phase == emptying && *o.Slot == n }) && !w.drained(r, n) {
@@ -442,11 +446,11 @@ func (w *world) open(id ID, err error) bool {
 	next := w.newRun(config{name: "gone", workers: 1}, 1, 1)
 	if o := w.book.find(id); o != nil {
 		if old := w.find(o.app); old != nil {
-			next = w.newRun(old.config, old.lastID+1, old.pool.Brief().Wanted)
+			next = w.newRun(old.config, old.lastID+1, old.pool.Wanted())
 		}
 	}
 	w.prepared[id] = next
-	w.step(Opened{id, next.id, next.pool.Brief().Wanted})
+	w.step(Opened{id, next.id, next.pool.Wanted()})
 	return true
 }
 

@@ -17,6 +17,12 @@ func (p *Pool) Slot(n int) (SlotBrief, bool) {
 	return SlotBrief{Held: s.held != "", Finished: s.finished, Ready: s.ready() != nil, Workers: len(s.workers)}, true
 }
 
+// Phase is how far the pool is.
+func (p *Pool) Phase() Phase { return p.phase }
+
+// Wanted is how many slots are wanted.
+func (p *Pool) Wanted() int { return p.want }
+
 // Slots is how many slots have sockets: those that are wanted, and those that are being retired.
 func (p *Pool) Slots() int { return len(p.slots) }
 

@@ -8,6 +8,9 @@ func agree(p *Pool) error {
 	for n := range st.Wanted {
 		settled = settled && n < len(st.Slots) && (st.Slots[n].Held != "" || st.Slots[n].Finished || ready(st.Slots[n]))
 	}
+	if p.Phase().String() != st.Phase || p.Wanted() != st.Wanted {
+		return fmt.Errorf("%s with %d wanted; Status says %s and %d", p.Phase(), p.Wanted(), st.Phase, st.Wanted)
+	}
 	if p.Settled() != settled || p.Slots() != len(st.Slots) || p.ReadyCount() != st.Ready {
 		return fmt.Errorf("settled %t, %d slots, %d ready; Status says %t, %d, %d", p.Settled(), p.Slots(), p.ReadyCount(), settled, len(st.Slots), st.Ready)
 	}
