@@ -133,11 +133,13 @@ func (l *loop) opened(p *plan, err error) {
 		l.decide(apps.Refuse{})
 		applyFailed{err}.apply(l)
 	} else {
+		followed := l.followRollouts(p.asked)
 		l.carryThrough(p)
+		followed()
 	}
 	l.plan = nil
 	l.news()
-	l.applied(p.asked, err)
+	l.notApplied(p.asked, err)
 	if c := l.nextConfig; c != nil {
 		l.nextConfig = nil
 		l.applyConfig(c)

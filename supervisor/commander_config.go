@@ -3,7 +3,6 @@ package supervisor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -11,7 +10,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/config/file"
 	"github.com/tinehq/tine/supervisor/control"
-	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/orders"
 )
 
 type getConfig struct{ answer chan<- *config.Config }
@@ -24,38 +23,47 @@ func (s *Supervisor) running(ctx context.Context) (*config.Config, error) {
 	return ask(ctx, s, func(answer chan<- *config.Config) message { return getConfig{answer} })
 }
 
-// applyOutcome makes applyConfig tell what came of it.
+// applyAndTell has a config applied for a caller, who is told like the one of an order: begun when it is applied, with the rollouts that
+// it brings as parts.
 type applyAndTell struct {
 	config *config.Config
-	answer chan<- error
+	answer chan<- begun
 }
 
 func (m applyAndTell) apply(l *loop) {
 	if l.state.Stopping() {
-		m.answer <- control.Refuse(http.StatusConflict, "tine is stopping")
+		m.answer <- begun{err: control.Refuse(http.StatusConflict, "tine is stopping")}
 		return
 	}
-	l.applying = append(l.applying, waitingApply(m))
+	l.applying = append(l.applying, m)
 	l.applyConfig(m.config)
 }
 
-// waitingApply is somebody who waits for a config to be applied.
-type waitingApply struct {
-	config *config.Config
-	answer chan<- error
+// followRollouts has the rollouts that a config brings be orders of the caller that waits for it. The config is then carried out,
+// and after that followed is to be called.
+func (l *loop) followRollouts(config *config.Config) (followed func()) {
+	i := slices.IndexFunc(l.applying, func(m applyAndTell) bool { return m.config == config })
+	if i < 0 {
+		return func() {}
+	}
+	l.desk.last++
+	request := l.desk.last
+	l.desk.requests[request] = &waiter{answer: l.applying[i].answer}
+	l.applying = slices.Delete(l.applying, i, i+1)
+	l.order(orders.Follow{Request: request, Reason: configReason})
+	return func() { l.order(orders.Followed{Request: request}) }
 }
 
-// applied tells those who wait for a config what came of it. One that was overtaken by
-// a newer one while it waited was not applied.
-func (l *loop) applied(config *config.Config, err error) {
-	l.applying = slices.DeleteFunc(l.applying, func(w waitingApply) bool {
+// notApplied tells the callers whose config is not applied: it has failed with err, or a newer one has overtaken it while it waited.
+func (l *loop) notApplied(config *config.Config, err error) {
+	l.applying = slices.DeleteFunc(l.applying, func(m applyAndTell) bool {
 		switch {
-		case w.config == config:
-			w.answer <- err
-		case w.config == l.nextConfig:
+		case m.config == config:
+			m.answer <- begun{err: err}
+		case m.config == l.nextConfig:
 			return false
 		default:
-			w.answer <- errors.New("a newer configuration was applied instead")
+			m.answer <- begun{err: errors.New("a newer configuration was applied instead")}
 		}
 		return true
 	})
@@ -86,65 +94,24 @@ func (c commander) Apply(ctx context.Context, r control.ApplyRequest) (control.A
 	if r.Dry {
 		return result, nil
 	}
-	mark := c.s.book.Newest()
-	failed, err := ask(ctx, c.s, func(answer chan<- error) message { return applyAndTell{next, answer} })
+	b, err := ask(ctx, c.s, func(answer chan<- begun) message { return applyAndTell{next, answer} })
 	if err == nil {
-		err = failed
+		err = b.err
 	}
 	if result.Applied = err == nil; err != nil {
 		return result, err
 	}
-	return result, c.awaitRollouts(ctx, mark)
+	failures, err := c.s.await(ctx, b, nil, nil)
+	if errors.Is(err, control.ErrCut) {
+		err = nil // it is applied, and this master has ended since
+	}
+	return result, errors.Join(append(failures, err)...)
 }
 
 // configReason is that of the rollouts that a config brings.
 const configReason = "config"
 
-// awaitRollouts waits for the end of the rollouts that came of the config that was
-// applied after an event.
-func (c commander) awaitRollouts(ctx context.Context, mark uint64) error {
-	over := errors.New("all are over")
-	pending := map[string]int{} // generation, by app; 0: not begun
-	var failures []error
-	applied := false
-	err := c.s.book.Read(ctx, mark, true, func(e control.Event) error {
-		generation, mine := pending[e.App]
-		switch e.Kind {
-		case control.EventConfigApplied:
-			applied = true
-		case pool.KindRolloutQueued.String():
-			if e.Reason == configReason && !applied {
-				pending[e.App] = 0
-			}
-		case pool.KindRolloutBegin.String():
-			if e.Reason == configReason && (!applied || mine && generation == 0) {
-				pending[e.App] = e.Generation
-			}
-		case pool.KindRolloutDone.String():
-			if mine && e.Generation == generation {
-				delete(pending, e.App)
-			}
-		case pool.KindRolloutAborted.String():
-			if mine && e.Generation == generation {
-				delete(pending, e.App)
-				failures = append(failures, fmt.Errorf("the configuration is applied, but the reload of app %s was aborted, its old workers stay: %s", e.App, e.Reason))
-			}
-		case control.EventAppEnded, pool.KindRolloutDropped.String(), pool.KindRolloutCancelled.String():
-			delete(pending, e.App)
-		}
-		if e.Missed > 0 || applied && len(pending) == 0 {
-			return over
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, over) {
-		failures = append(failures, err)
-	}
-	return errors.Join(failures...)
-}
-
-// loadAgainWithin is loadAgain for one who does not wait longer than ctx: a disk that
-// hangs is left to itself.
+// loadAgainWithin is loadAgain, and gives up at the end of ctx: it does not wait for a disk that hangs.
 func (s *Supervisor) loadAgainWithin(ctx context.Context) (*config.Config, error) {
 	type loaded struct {
 		config *config.Config

@@ -51,7 +51,7 @@ type loop struct {
 	saveDelayed int   // messages since it was last up to date
 	spawning    int   // workers that are being started: whether that has worked is on its way
 	plan        *plan // whose apps are being opened, or that is being carried out; nil: no config is being applied
-	applying    []waitingApply
+	applying    []applyAndTell
 	nextConfig  *config.Config // came meanwhile: the newest counts
 	config      *config.Config // that runs
 	logConfig   config.Log     // what the log was opened with

@@ -77,7 +77,7 @@ func (l *loop) judgeOrders() {
 
 // factForOrders shows the orders what the core of an app has recorded, in the words of the event that tells it.
 func (l *loop) factForOrders(a *app, r pool.Record, message string) {
-	if l.desk.book.Len() == 0 {
+	if !l.desk.book.Listens() {
 		return
 	}
 	fact := orders.Fact{App: a.id(), Record: r, Message: message}

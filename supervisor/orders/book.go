@@ -86,6 +86,9 @@ func (b *Book) Deadline() (next time.Time) {
 // Len is how many orders are under way.
 func (b *Book) Len() int { return len(b.orders) }
 
+// Listens says whether facts mean anything to the book now.
+func (b *Book) Listens() bool { return len(b.orders) > 0 || b.follow != nil }
+
 func (b *Book) emit(e Effect) { b.effects = append(b.effects, e) }
 
 func (b *Book) find(id ID) *order {
