@@ -290,7 +290,7 @@ func (l *loop) done(config config.App) bool {
 // applySources ends the sources that are gone or changed and starts those that are
 // new or changed. A value whose source is gone is gone too.
 func (l *loop) applySources(values []config.CacheValue) {
-	for key, j := range l.jobs {
+	for key, j := range l.sources {
 		i := slices.IndexFunc(values, func(v config.CacheValue) bool { return v.Key == key })
 		if i >= 0 && sameSource(values[i], j.config) {
 			continue
@@ -301,7 +301,7 @@ func (l *loop) applySources(values []config.CacheValue) {
 		}
 	}
 	for _, v := range values {
-		if l.jobs[v.Key] == nil {
+		if l.sources[v.Key] == nil {
 			l.startSource(v, false)
 		}
 	}

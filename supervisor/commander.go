@@ -141,9 +141,9 @@ type getValue struct {
 
 func (g getValue) apply(l *loop) {
 	var v value
-	all := l.store.Status(time.Now())
+	all := l.values.Status(time.Now())
 	v.told, v.known = valueOf(all, g.key)
-	if p, ok := l.store.Get(g.key); ok {
+	if p, ok := l.values.Get(g.key); ok {
 		// A reference, so that the loop does not wait for the copy of a large one.
 		p = p.Retain()
 		l.s.wg.Go(func() {
@@ -184,12 +184,12 @@ func (c commander) SetValue(ctx context.Context, key string, data []byte) (uint6
 		return 0, fmt.Errorf("cannot set %q: %w", key, err)
 	}
 	set, err := ask(ctx, c.s, func(answer chan<- valueSet) message {
-		return setValue{key: key, payload: payload, source: sourceSet, answer: answer}
+		return setValue{key: key, payload: payload, source: cache.SourceSet, answer: answer}
 	})
 	if err != nil {
 		return 0, err
 	}
-	if refused := (refusedValue{}); errors.As(set.err, &refused) {
+	if refused := (cache.RefusedError{}); errors.As(set.err, &refused) {
 		return 0, control.Refuse(http.StatusUnprocessableEntity, "%s", refused.Error())
 	}
 	return set.epoch, set.err
@@ -210,7 +210,7 @@ type deleteKnown struct {
 }
 
 func (d deleteKnown) apply(l *loop) {
-	all := l.store.Status(time.Now())
+	all := l.values.Status(time.Now())
 	_, known := valueOf(all, d.key)
 	if known {
 		l.delete(d.key)

@@ -41,10 +41,10 @@ func (l *loop) survey() *survey {
 	s := &survey{config: l.config, Status: control.Status{
 		Version: l.s.version, PID: os.Getpid(), KeeperPID: keeper.PID(), UptimeS: seconds(now.Sub(l.startedAt)), Name: l.name,
 		Apps:  []control.App{},
-		Cache: control.CacheStatus{Epoch: l.store.Epoch(), Values: []control.CacheValue{}}, Succession: l.succession,
+		Cache: control.CacheStatus{Epoch: l.values.Epoch(), Values: []control.CacheValue{}}, Succession: l.succession,
 	}}
 	s.Unkept = l.unkept()
-	for _, v := range l.store.Status(now) {
+	for _, v := range l.values.Status(now) {
 		s.Cache.Values = append(s.Cache.Values, cacheValue(v))
 	}
 	for _, a := range l.allListed() {
@@ -161,7 +161,7 @@ func (s *survey) worker(l *loop, a *app, slot int, w pool.WorkerStatus, now time
 		return row
 	}
 	row.Unkept = l.kept != nil && l.kept.room.workers[m]
-	row.Epoch = min(m.acked.Load(), l.store.Epoch())
+	row.Epoch = min(m.acked.Load(), l.values.Epoch())
 	if m.row != nil {
 		load := m.load()
 		row.InFlight, row.Connections, row.OldestMS = load.InFlight, load.Open, ms(load.Oldest)

@@ -20,8 +20,6 @@ import (
 const (
 	// maxWaitingCalls bounds the calls of the master that one worker has not answered.
 	maxWaitingCalls = 1024
-	// maxKeys bounds the cached values that workers may add.
-	maxKeys = 10_000
 	// maxCallTime bounds how long a worker may give the master for an answer.
 	maxCallTime = 10 * time.Minute
 	// usualCallTime is for a worker's call that does not say how long it may take.
@@ -122,7 +120,7 @@ func (l *loop) introduce(m *member) {
 	if m.app.members[m.id] != m || m.outbox == nil || m.app.ended() {
 		return
 	}
-	if err := m.outbox.SendValues(l.store.Values()); err != nil {
+	if err := m.outbox.SendValues(l.values.Values()); err != nil {
 		l.unsent(m, err)
 		return
 	}
@@ -236,28 +234,17 @@ func (l *loop) bye(m *member, f ipc.Bye) {
 	l.step(m.app, pool.Leaving{ID: m.id, Reason: f.Reason})
 }
 
-// publish sets a value for a worker. Each key is kept until somebody deletes it, so
-// that what they cost is bounded here, where a program gone wrong could make them up.
+// publish sets a value for a worker.
 func (l *loop) publish(m *member, f ipc.Set) {
-	_, known := l.store.Get(f.Key)
-	err := l.published.admit(f.Key, f.Payload)
-	if !known && l.store.Len() >= maxKeys {
-		err = fmt.Errorf("there are %d cached values already, no more can be published", maxKeys)
-	}
-	if err != nil {
-		ipc.Discard(f)
-		l.reply(m, ipc.Reply{ID: f.ID, Error: err.Error()})
-		return
-	}
-	epoch, err := l.set(f.Key, f.Payload, workerSource(uint64(m.id)))
+	c, changed, err := l.values.Publish(time.Now(), f.Key, f.Payload, uint64(m.id))
 	if err != nil {
 		l.reply(m, ipc.Reply{ID: f.ID, Error: err.Error()})
 		return
 	}
-	if kept, ok := l.store.Get(f.Key); ok {
-		l.published.add(f.Key, kept)
+	if changed {
+		l.spread(c)
 	}
-	l.replyEpoch(m, f.ID, epoch)
+	l.replyEpoch(m, f.ID, c.Epoch)
 }
 
 // replyEpoch answers a publish with the epoch that it was given.

@@ -58,7 +58,7 @@ func newStage(t *testing.T) *stage {
 		box.Close()
 		<-box.Done()
 		child.Close()
-		l.store.Close()
+		l.values.Close()
 		l.logs.Close()
 	})
 	return &stage{l, m, log}
@@ -130,7 +130,7 @@ func TestNothingComesBeforeTheHello(t *testing.T) {
 		if s.m.outbox != nil {
 			t.Errorf("%T was taken before the hello", f)
 		}
-		if s.store.Len() > 0 {
+		if s.values.Len() > 0 {
 			t.Errorf("%T took effect before the hello", f)
 		}
 	}

@@ -33,12 +33,10 @@ type loop struct {
 	apps []*app
 	name string // of the master
 
-	store        cache.Store
-	values       *valuesJournal  // of it, for the next master
-	published    published       // what of it workers have set
-	jobs         map[string]*job // by key
-	snapshot     bool            // the sources had their first chance: workers may have the snapshot
-	wantSnapshot []*member       // were spawned before that
+	values       *cache.Values
+	sources      map[string]*source // by key
+	snapshot     bool               // the sources had their first chance: workers may have the snapshot
+	wantSnapshot []*member          // were spawned before that
 
 	state    *apps.Apps       // decides between the apps
 	byID     map[apps.ID]*app // apps, and those before whose hooks run
@@ -76,7 +74,7 @@ type loop struct {
 }
 
 func newLoop(s *Supervisor) *loop {
-	l := &loop{s: s, jobs: map[string]*job{}, startedAt: time.Now(), lookAt: time.Now(), given: &activation{}}
+	l := &loop{s: s, sources: map[string]*source{}, values: cache.NewValues(s.shareOfValues), startedAt: time.Now(), lookAt: time.Now(), given: &activation{}}
 	l.forgetApps()
 	l.desk = newDesk(l)
 	return l
@@ -141,8 +139,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	defer l.waitForGoroutines()
 	defer l.cancel()
-	defer l.store.Close()
-	defer func() { l.values.close() }()
+	defer l.values.Close()
 	l.dispatch = newDispatcher(l.s, l.logs)
 	defer l.dispatch.close()
 
@@ -157,7 +154,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 		l.s.book.Close()
 	}()
 	stopControl = l.s.serveControl()
-	l.openValues(l.inheritedValues(), valueStore{l})
+	l.openValues(l.inheritedValues(), valueKeeper{l})
 	l.startSources(config.Cache)
 	if l.adopted != nil {
 		l.resume()
@@ -194,6 +191,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 					l.step(a, pool.Tick{})
 				}
 			}
+			l.introduceInTime(time.Now())
 			l.pollMemory(time.Now())
 			l.decide(apps.Tick{})
 			l.saveWholeInTime(time.Now())
@@ -315,6 +313,9 @@ func (l *loop) step(a *app, ev pool.Event) {
 func (l *loop) setTimer() {
 	l.timerStale = false
 	next := l.nextMemory(time.Now())
+	if d := l.nextValues(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
+		next = d
+	}
 	if d := l.state.Deadline(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
 		next = d
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/cache"
 )
 
 // read posts each frame of the worker until its channel ends, and reads no faster than its
@@ -112,7 +113,7 @@ const (
 	// allowedRate is how many bytes a worker may send in a second, for long.
 	allowedRate = 256 << 20
 	// allowedAtOnce is how many it may send at once: all values that there can be.
-	allowedAtOnce = maxPublished
+	allowedAtOnce = cache.MaxPublished
 	// frameCost is for how many bytes each frame counts beside its payload.
 	frameCost = 4 << 10
 	// changeCost is the same for a change of a value, which goes to all workers.

@@ -9,7 +9,6 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/apps"
-	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -112,12 +111,6 @@ type (
 		answer chan<- ipc.Reply // which call it is
 	}
 	getStatus struct{ answer chan<- Status }
-
-	sourceResult struct {
-		job    *job
-		result cache.Result
-	}
-	snapshotOverdue struct{}
 )
 
 func (f spawned) apply(l *loop) {
@@ -285,10 +278,6 @@ func (c cancelCall) apply(l *loop) {
 }
 
 func (c getStatus) apply(l *loop) { c.answer <- l.status() }
-
-func (r sourceResult) apply(l *loop) { l.sourceResult(r.job, r.result) }
-
-func (snapshotOverdue) apply(l *loop) { l.releaseSnapshot() }
 
 // signalMessage is what a signal of the master means. ok is false for one that
 // means nothing to it.

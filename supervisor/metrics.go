@@ -60,13 +60,10 @@ func (c measured) Snapshot(ctx context.Context) (*metrics.Snapshot, error) {
 func (l *loop) measurement() *measurement {
 	now := time.Now()
 	m := &measurement{Snapshot: metrics.Snapshot{
-		Version: l.s.version, Uptime: now.Sub(l.startedAt), Epoch: l.store.Epoch(),
+		Version: l.s.version, Uptime: now.Sub(l.startedAt), Epoch: l.values.Epoch(),
 	}}
-	for _, v := range l.store.Status(now) {
-		value := metrics.Value{Key: v.Key, Epoch: v.Epoch, Bytes: v.Bytes, Age: v.Age, Checked: v.CheckedAge}
-		if j := l.jobs[v.Key]; j != nil {
-			value.Failures = j.failures
-		}
+	for _, v := range l.values.Status(now) {
+		value := metrics.Value{Key: v.Key, Epoch: v.Epoch, Bytes: v.Bytes, Age: v.Age, Checked: v.CheckedAge, Failures: v.Failures}
 		m.Values = append(m.Values, value)
 	}
 	for _, a := range l.allListed() {

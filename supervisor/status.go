@@ -73,7 +73,7 @@ func (a *app) loads() (map[pool.WorkerID]WorkerLoad, []ipc.Stats) {
 func (l *loop) status() Status {
 	st := Status{
 		PID: os.Getpid(), Uptime: time.Since(l.startedAt),
-		Epoch: l.store.Epoch(), Cache: l.store.Status(time.Now()),
+		Epoch: l.values.Epoch(), Cache: l.values.Status(time.Now()),
 	}
 	for _, a := range l.apps {
 		as := AppStatus{

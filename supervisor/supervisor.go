@@ -263,7 +263,7 @@ func (s *Supervisor) Set(key string, value any) (epoch uint64, err error) {
 		return 0, fmt.Errorf("cannot set %q: %w", key, err)
 	}
 	set, err := command(s, func(answer chan<- valueSet) message {
-		return setValue{key: key, payload: payload, source: sourceSet, answer: answer}
+		return setValue{key: key, payload: payload, source: cache.SourceSet, answer: answer}
 	})
 	if err != nil {
 		return 0, err

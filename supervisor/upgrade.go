@@ -206,7 +206,7 @@ func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 	if err := put(keptState, l.kept.file); err != nil {
 		return files, err
 	}
-	for name, f := range l.values.files() {
+	for name, f := range l.values.Files() {
 		if err := put(name, f); err != nil {
 			return files, err
 		}
@@ -313,7 +313,7 @@ func (l *loop) takeBack() {
 	}
 	l.kept.record = reopened
 	l.keepFailed(keptState, err)
-	l.rewriteValues() // before a worker has them
+	l.values.Rewrite() // before a worker has them
 	if l.state.Ready() && !l.report.reloading {
 		l.tellReady() // the keeper may think that this master leaves for one that has come to that, and crashed
 	}

@@ -21,12 +21,12 @@ func Example() {
 		}, func(r cache.Result) { results <- r })
 	}()
 
-	var store cache.Store
-	defer store.Close()
+	values := cache.NewValues(func() (files, limit int) { return 512, 4096 })
+	defer values.Close()
 	r := <-results
 	if r.Err != nil {
-		store.Fail(time.Now(), r.Key, r.Err)
-	} else if change, changed := store.Set(time.Now(), r.Key, r.Payload, "echo"); changed {
+		fmt.Println(r.Err)
+	} else if change, changed, err := values.Set(time.Now(), r.Key, r.Payload, "echo"); err == nil && changed {
 		bytes, _ := change.Payload.Bytes()
 		fmt.Printf("%s is %q since epoch %d\n", change.Key, bytes, change.Epoch)
 	}

@@ -47,7 +47,7 @@ func (e Entry) Bytes() int64 {
 	return int64(len(e.Value))
 }
 
-// Journal keeps the values of a Store in a file in memory, so that the next master has them. Its writer may be killed at any
+// Journal keeps the values of a store in a file in memory, so that the next master has them. Its writer may be killed at any
 // instruction: then the last change is in it or not. One goroutine of one process owns it; the process that opens it next must
 // know that the one before writes no more.
 //

@@ -395,7 +395,7 @@ func killAppender(t *testing.T, f *os.File, last uint64) (announced uint64) {
 // TestReplay: the next store is as the last one was.
 func TestReplay(t *testing.T) {
 	j, f := newJournal(t)
-	var old Store
+	var old store
 	defer old.Close()
 	now := time.Now()
 	keep := func(c Change, changed bool) {
@@ -429,9 +429,9 @@ func TestReplay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s Store
+	var s store
 	defer s.Close()
-	missing, err := s.Replay(now.Add(time.Second), epoch, entries, func(e Entry) (*ipc.Payload, error) {
+	missing, err := s.replay(now.Add(time.Second), epoch, entries, func(e Entry) (*ipc.Payload, error) {
 		if e.File != "large-file" || e.FileSize != int64(len(large)) {
 			return nil, os.ErrNotExist
 		}
@@ -458,12 +458,12 @@ func TestReplay(t *testing.T) {
 	if c, _ := s.Set(now, "a", payload(t, "4"), "worker 2"); c.Epoch != old.Epoch()+1 {
 		t.Errorf("the next epoch is %d", c.Epoch)
 	}
-	if _, err := s.Replay(now, epoch, entries, nil); err == nil {
+	if _, err := s.replay(now, epoch, entries, nil); err == nil {
 		t.Error("replayed into a store that has values")
 	}
 	for _, entries := range [][]Entry{{{Key: "a", Epoch: 9}}, {{Key: "a", Epoch: 1}, {Key: "a", Epoch: 2}}, {{Epoch: 1}}, {{Key: "a"}}} {
-		var s Store
-		if _, err := s.Replay(now, 5, entries, nil); err == nil || s.Len() != 0 {
+		var s store
+		if _, err := s.replay(now, 5, entries, nil); err == nil || s.Len() != 0 {
 			t.Errorf("%+v is accepted", entries)
 		}
 	}

@@ -14,7 +14,7 @@ const buckets = 256
 // seed spreads the keys over the parts of every Known of this process.
 var seed = maphash.MakeSeed()
 
-// Known is what a Store knew of its keys when [Store.Known] was called, without the values themselves. It never changes, and
+// Known is what a store knew of its keys when [store.Known] was called, without the values themselves. It never changes, and
 // shares with the Known before it all that has not changed in between. The zero Known has no key.
 type Known struct {
 	Epoch uint64 // of the last change of any key
@@ -83,7 +83,7 @@ func (k Known) Get(key string, now time.Time) (ValueStatus, bool) {
 
 // Known returns what the store knows now. It costs a copy of 6 KiB and of one part for each key that was set, deleted or has
 // failed since the last call; nothing, if none was.
-func (s *Store) Known() Known {
+func (s *store) Known() Known {
 	if len(s.touched) == 0 && s.known.Epoch == s.epoch {
 		return s.known
 	}
@@ -118,7 +118,7 @@ func (v *value) known(key string) *known {
 }
 
 // touch has the next Known look at a key again.
-func (s *Store) touch(key string) {
+func (s *store) touch(key string) {
 	if s.touched == nil {
 		s.touched = map[string]struct{}{}
 	}
@@ -126,4 +126,4 @@ func (s *Store) touch(key string) {
 }
 
 // Touched reports whether the next Known differs from the last.
-func (s *Store) Touched() bool { return len(s.touched) > 0 }
+func (s *store) Touched() bool { return len(s.touched) > 0 }

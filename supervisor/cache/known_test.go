@@ -9,7 +9,7 @@ import (
 
 // TestKnownNeverChanges: what was told once stays as it was, whatever the store does.
 func TestKnownNeverChanges(t *testing.T) {
-	var s Store
+	var s store
 	defer s.Close()
 	if k := s.Known(); k.Len != 0 || len(k.All(time.Now())) != 0 || len(k.Keys()) != 0 {
 		t.Errorf("an empty store tells %v", k.All(time.Now()))
@@ -20,8 +20,8 @@ func TestKnownNeverChanges(t *testing.T) {
 	before := s.Known()
 	s.Set(time.Now(), "key1", payload(t, "longer"), "test")
 	s.Delete(time.Now(), "key2")
-	s.Fail(time.Now(), "new", errors.New("no such table"))
-	s.Fail(time.Now(), "new", errors.New("no such table"))
+	s.fail("new", errors.New("no such table"))
+	s.fail("new", errors.New("no such table"))
 	after := s.Known()
 	type want struct {
 		of       Known
@@ -51,7 +51,7 @@ func TestKnownNeverChanges(t *testing.T) {
 func BenchmarkKnown(b *testing.B) {
 	for _, n := range []int{10, 1000, 100_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			var s Store
+			var s store
 			defer s.Close()
 			for i := range n {
 				s.Set(time.Now(), fmt.Sprint("key", i), payload(b, "a"), "test")

@@ -8,13 +8,13 @@ import (
 	"github.com/tinehq/tine/ipc"
 )
 
-// Replay fills an empty store with what a Journal had: its values with their epochs, and the epoch of the whole set, from
+// replay fills an empty store with what a Journal had: its values with their epochs, and the epoch of the whole set, from
 // which the next change goes on. When the values were last confirmed is not kept, so each is taken for as old as
 // its change; and never for younger than now.
 //
 // open returns the payload of an Entry with a File, of FileSize bytes, and gives its reference away. What cannot be had is left out
 // and returned in missing: workers forget it with the snapshot that they get next, until a change brings it back.
-func (s *Store) Replay(now time.Time, epoch uint64, entries []Entry, open func(Entry) (*ipc.Payload, error)) (missing map[string]error, err error) {
+func (s *store) replay(now time.Time, epoch uint64, entries []Entry, open func(Entry) (*ipc.Payload, error)) (missing map[string]error, err error) {
 	if len(s.values) > 0 || s.epoch > 0 {
 		return nil, errors.New("cannot replay a journal into a store that has values")
 	}

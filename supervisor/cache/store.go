@@ -8,9 +8,9 @@ import (
 	"github.com/tinehq/tine/ipc"
 )
 
-// Store holds the cached values of a master. The zero Store is empty and ready to use. It has no lock: one goroutine, the
+// store holds the cached values of a master. The zero store is empty and ready to use. It has no lock: one goroutine, the
 // supervisor's loop, owns it. Each change gets the next epoch, so that an epoch names a state of the whole set.
-type Store struct {
+type store struct {
 	epoch  uint64
 	values map[string]*value
 	mapped int         // values that have a memory file
@@ -48,14 +48,14 @@ func (c Change) Frame() ipc.Frame {
 }
 
 // Len is the number of keys, with those that only failed so far.
-func (s *Store) Len() int { return len(s.values) }
+func (s *store) Len() int { return len(s.values) }
 
 // Epoch is that of the last change of any key.
-func (s *Store) Epoch() uint64 { return s.epoch }
+func (s *store) Epoch() uint64 { return s.epoch }
 
 // Set stores a value and takes over the reference to p. When the key has this very value already, it only becomes
 // fresh: the Change is then the earlier one, and the result false.
-func (s *Store) Set(now time.Time, key string, p *ipc.Payload, source string) (Change, bool) {
+func (s *store) Set(now time.Time, key string, p *ipc.Payload, source string) (Change, bool) {
 	v := s.entry(key)
 	v.checkedAt, v.source, v.failure = now, source, ""
 	if v.payload != nil && v.payload.Equal(p) {
@@ -72,7 +72,7 @@ func (s *Store) Set(now time.Time, key string, p *ipc.Payload, source string) (C
 }
 
 // Delete forgets a key. The result is false when it had no value.
-func (s *Store) Delete(now time.Time, key string) (Change, bool) {
+func (s *store) Delete(now time.Time, key string) (Change, bool) {
 	v, ok := s.values[key]
 	if ok {
 		s.touch(key)
@@ -87,7 +87,7 @@ func (s *Store) Delete(now time.Time, key string) (Change, bool) {
 }
 
 // forget releases what a key has.
-func (s *Store) forget(v *value) {
+func (s *store) forget(v *value) {
 	if v.payload == nil {
 		return
 	}
@@ -99,29 +99,29 @@ func (s *Store) forget(v *value) {
 }
 
 // Mapped is how many values have a memory file of their own.
-func (s *Store) Mapped() int { return s.mapped }
+func (s *store) Mapped() int { return s.mapped }
 
-func (s *Store) changed() {
+func (s *store) changed() {
 	s.epoch++
 	s.unshare()
 }
 
-func (s *Store) unshare() {
+func (s *store) unshare() {
 	if s.shared != nil {
 		s.shared.Release()
 		s.shared = nil
 	}
 }
 
-// Fail notes that the key's source failed. The value stays as it is and grows old.
-func (s *Store) Fail(_ time.Time, key string, err error) {
+// fail notes that the key's source failed. The value stays as it is and grows old.
+func (s *store) fail(key string, err error) {
 	v := s.entry(key)
 	v.failure = err.Error()
 	v.failures++
 }
 
 // entry is the key's, to be changed.
-func (s *Store) entry(key string) *value {
+func (s *store) entry(key string) *value {
 	s.touch(key)
 	v, ok := s.values[key]
 	if !ok {
@@ -135,7 +135,7 @@ func (s *Store) entry(key string) *value {
 }
 
 // Get returns the value of a key. The reference is the store's, valid until its next method.
-func (s *Store) Get(key string) (*ipc.Payload, bool) {
+func (s *store) Get(key string) (*ipc.Payload, bool) {
 	v, ok := s.values[key]
 	if !ok || v.payload == nil {
 		return nil, false
@@ -144,7 +144,7 @@ func (s *Store) Get(key string) (*ipc.Payload, bool) {
 }
 
 // Source is who confirmed the key's value last; "" if there is none.
-func (s *Store) Source(key string) string {
+func (s *store) Source(key string) string {
 	v, ok := s.values[key]
 	if !ok {
 		return ""
@@ -153,7 +153,7 @@ func (s *Store) Source(key string) string {
 }
 
 // Snapshot returns all values in the order of their epochs, each with a reference that the caller releases.
-func (s *Store) Snapshot() (epoch uint64, sets []ipc.Set) {
+func (s *store) Snapshot() (epoch uint64, sets []ipc.Set) {
 	for key, v := range s.values {
 		if v.payload != nil {
 			sets = append(sets, ipc.Set{Epoch: v.epoch, Key: key, ChangedAt: v.changedAt, Payload: v.payload.Retain()})
@@ -165,7 +165,7 @@ func (s *Store) Snapshot() (epoch uint64, sets []ipc.Set) {
 
 // Values returns all values for a worker's snapshot, with a reference of the caller's own. All who ask between two changes get
 // the same.
-func (s *Store) Values() *ipc.Values {
+func (s *store) Values() *ipc.Values {
 	if s.shared == nil {
 		s.shared = ipc.NewValues(s.Snapshot())
 	}
@@ -185,10 +185,10 @@ type ValueStatus struct {
 }
 
 // Status returns what is known about every key, in the order of the keys.
-func (s *Store) Status(now time.Time) []ValueStatus { return s.Known().All(now) }
+func (s *store) Status(now time.Time) []ValueStatus { return s.Known().All(now) }
 
 // Close releases all values and leaves the store empty.
-func (s *Store) Close() {
+func (s *store) Close() {
 	s.unshare()
 	for _, v := range s.values {
 		s.forget(v)

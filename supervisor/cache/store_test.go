@@ -13,7 +13,7 @@ import (
 var t0 = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func TestStoreEachChangeGetsTheNextEpoch(t *testing.T) {
-	var s Store
+	var s store
 	defer s.Close()
 	for i, step := range []struct {
 		key, value string
@@ -41,7 +41,7 @@ func TestStoreEachChangeGetsTheNextEpoch(t *testing.T) {
 }
 
 func TestStoreDelete(t *testing.T) {
-	var s Store
+	var s store
 	defer s.Close()
 	if _, deleted := s.Delete(t0, "a"); deleted {
 		t.Error("deleted what was not there")
@@ -61,20 +61,20 @@ func TestStoreDelete(t *testing.T) {
 	if c, changed := s.Set(t0, "a", payload(t, "1"), "test"); !changed || c.Epoch != 3 {
 		t.Errorf("got %+v, %v", c, changed)
 	}
-	s.Fail(t0, "only failed", errors.New("no"))
+	s.fail("only failed", errors.New("no"))
 	if _, deleted := s.Delete(t0, "only failed"); deleted || s.Epoch() != 3 {
 		t.Error("a key without a value was no state that workers have seen")
 	}
 }
 
 func TestStoreSnapshotIsInTheOrderOfTheEpochs(t *testing.T) {
-	var s Store
+	var s store
 	s.Set(t0, "a", payload(t, "1"), "test")
 	s.Set(t0, "b", payload(t, "2"), "test")
 	s.Set(t0, "c", payload(t, "3"), "test")
 	s.Set(t0.Add(time.Second), "a", payload(t, "4"), "test")
 	s.Delete(t0, "b")
-	s.Fail(t0, "d", errors.New("no"))
+	s.fail("d", errors.New("no"))
 	epoch, sets := s.Snapshot()
 	// The references are the caller's: they outlive the store.
 	s.Close()
@@ -90,13 +90,13 @@ func TestStoreSnapshotIsInTheOrderOfTheEpochs(t *testing.T) {
 }
 
 func TestStoreAgesAndFailures(t *testing.T) {
-	var s Store
+	var s store
 	defer s.Close()
 	at := func(d time.Duration) time.Time { return t0.Add(d * time.Second) }
-	s.Fail(at(0), "late", errors.New("refused"))
+	s.fail("late", errors.New("refused"))
 	s.Set(at(0), "users", payload(t, "50"), "sql")
 	s.Set(at(5), "users", payload(t, "50"), "sql")
-	s.Fail(at(10), "users", errors.New("locked"))
+	s.fail("users", errors.New("locked"))
 	got := s.Status(at(11))
 	want := []ValueStatus{
 		{Key: "late", Error: "refused", Failures: 1},
@@ -115,7 +115,7 @@ func TestStoreAgesAndFailures(t *testing.T) {
 }
 
 func TestChangeFrameHasItsOwnReference(t *testing.T) {
-	var s Store
+	var s store
 	c, _ := s.Set(t0, "a", payload(t, "1"), "test")
 	first, second := c.Frame().(ipc.Set), c.Frame().(ipc.Set)
 	s.Close()
@@ -128,7 +128,7 @@ func BenchmarkSet(b *testing.B) {
 	for _, n := range []int{16, 4096, 1 << 20} {
 		for _, kind := range []string{"changed", "unchanged"} {
 			b.Run(kind+"/"+strconv.Itoa(n), func(b *testing.B) {
-				var s Store
+				var s store
 				defer s.Close()
 				even, odd := payload(b, strings.Repeat("a", n)), payload(b, strings.Repeat("b", n))
 				defer even.Release()

@@ -1,4 +1,4 @@
-package supervisor
+package cache
 
 import (
 	"bufio"
@@ -9,26 +9,21 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc"
-	"github.com/tinehq/tine/supervisor/cache"
-	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
-	"github.com/tinehq/tine/supervisor/logs"
 	"golang.org/x/sys/unix"
 )
+
+func init() { children[valuesChild] = setForEver }
 
 // valuesChild has the seed of a master that sets values until it is killed. Its descriptors are 3, the way to who keeps files; from
 // 4 on the files that it inherits, whose names the variable has after the seed.
 const valuesChild = "TINE_VALUES_TEST_CHILD"
-
-func init() { children[valuesChild] = setForEver }
 
 // mutation is the n-th change of all. It depends on what is there, so that each is a change.
 func mutation(n uint64, has func(key string) bool) (key, value string, deleted bool) {
@@ -58,27 +53,20 @@ func setForEver(cfg string) {
 	for i, name := range strings.Fields(cfg) {
 		files[name] = os.NewFile(uintptr(4+i), name)
 	}
-	s, err := New(config.Single("web", nil, 1, []string{"true"}))
-	if err != nil {
-		fail(err)
-	}
-	l := newLoop(s)
-	l.config = &config.Config{}
-	if l.logs, err = logs.New(config.Log{Format: "json", Level: "warn"}, os.Stderr, os.Stderr); err != nil {
-		fail(err)
-	}
-	l.openValues(files, wire(3))
-	for n := l.store.Epoch() + 1; ; n++ {
-		key, value, deleted := mutation(n, func(key string) bool { _, ok := l.store.Get(key); return ok })
+	s := &master{Values: NewValues(func() (int, int) { return 512, 1024 })}
+	log := zerolog.New(os.Stderr).Level(zerolog.WarnLevel)
+	s.Open(&log, files, wire(3))
+	for n := s.Epoch() + 1; ; n++ {
+		key, value, deleted := mutation(n, func(key string) bool { _, ok := s.Get(key); return ok })
 		epoch := uint64(0)
 		if deleted {
-			epoch = l.delete(key)
+			epoch = s.delete(key)
 		} else {
-			p, err := cache.Encode(value)
+			p, err := Encode(value)
 			if err != nil {
 				fail(err)
 			}
-			if epoch, err = l.set(key, p, workerSource(n%3)); err != nil {
+			if epoch, err = s.set(key, p, workerSource(n%3)); err != nil {
 				fail(err)
 			}
 		}
@@ -152,7 +140,7 @@ func TestKilledWhileSetting(t *testing.T) {
 		}
 		acked := killSetter(t, k, epoch)
 		s := successor(t, k)
-		restored := s.store.Epoch()
+		restored := s.Epoch()
 		if restored != acked && restored != acked+1 {
 			t.Fatalf("kill %d: epoch %d, %d was acknowledged", kill, restored, acked)
 		}
@@ -164,7 +152,7 @@ func TestKilledWhileSetting(t *testing.T) {
 		}
 		epoch = restored
 		s.holds(t, k, want)
-		for _, st := range s.store.Status(time.Now()) {
+		for _, st := range s.Status(time.Now()) {
 			if st.Source != workerSource(st.Epoch%3) || s.published.values[st.Key] != int64(st.Bytes) {
 				t.Errorf("kill %d: %+v, published %+v", kill, st, s.published.values[st.Key])
 			}
@@ -172,8 +160,7 @@ func TestKilledWhileSetting(t *testing.T) {
 		if bytes := s.published.total; (bytes == 0) != (len(want) == 0) {
 			t.Errorf("kill %d: %d bytes are published", kill, bytes)
 		}
-		s.values.close()
-		s.s.wg.Wait()
+		s.Close()
 		if said := s.said(); strings.Contains(said, `"level":"error"`) {
 			t.Fatalf("kill %d: %s", kill, said)
 		}
@@ -229,98 +216,4 @@ func killSetter(t *testing.T, k *keptFiles, last uint64) (acked uint64) {
 		t.Fatalf("it ended at epoch %d, before it was killed at %d", acked, after)
 	}
 	return acked
-}
-
-// TestValuesSurviveACrash of a master that a keeper starts again: also the workers' view of them, and the next epoch.
-func TestValuesSurviveACrash(t *testing.T) {
-	m := startKept(t, keptConfig)
-	st := m.await("ready", allAppsReady)
-	set := func(key, value string) uint64 {
-		t.Helper()
-		epoch, err := m.client.SetValue(bounded(t), key, []byte(value))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return epoch
-	}
-	want := map[string]string{}
-	epoch := uint64(0)
-	for round := range 4 {
-		for _, size := range []int{10, ipc.HeapMax + 10, 3 << 20} {
-			key, value := fmt.Sprint("key", size), strings.Repeat(strconv.Itoa(round), size)
-			want[key] = value
-			epoch++
-			if got := set(key, value); got != epoch {
-				t.Fatalf("round %d: epoch %d, wanted %d", round, got, epoch)
-			}
-		}
-		st, _ = m.crash(st)
-		for key, value := range want {
-			got, _, err := m.client.Value(bounded(t), key)
-			if err != nil || string(got) != value {
-				t.Errorf("round %d: %s has %d bytes, wanted %d, %v", round, key, len(got), len(value), err)
-			}
-		}
-		if st.Cache.Epoch != epoch || len(st.Cache.Values) != len(want) {
-			t.Errorf("round %d: %d values of epoch %d, wanted %d of %d", round, len(st.Cache.Values), st.Cache.Epoch, len(want), epoch)
-		}
-		if got := set("key10", want["key10"]); got > epoch {
-			t.Errorf("round %d: the same value is a change, of epoch %d", round, got)
-		}
-		m.await("the workers' epoch", func(st control.Status) bool {
-			return allAppsReady(st) && !slices.ContainsFunc(onlyApp(st).Workers, func(w control.Worker) bool { return w.Epoch != epoch })
-		})
-	}
-}
-
-// TestValuesSurviveUpgrades, those that fail too, and a crash after them.
-func TestValuesSurviveUpgrades(t *testing.T) {
-	m := startKept(t, keptConfig)
-	st := m.await("ready", allAppsReady)
-	epoch := uint64(0)
-	check := func(after string, wanted int) {
-		t.Helper()
-		for key, value := range map[string]string{"small": strings.Repeat("s", wanted), "large": strings.Repeat("l", ipc.HeapMax+wanted)} {
-			got, _, err := m.client.Value(bounded(t), key)
-			if err != nil || string(got) != value {
-				t.Errorf("after %s: %s has %d bytes, wanted %d, %v", after, key, len(got), len(value), err)
-			}
-		}
-		if now := m.await("ready", allAppsReady); now.Cache.Epoch != epoch || len(now.Cache.Values) != 2 {
-			t.Errorf("after %s: %d values of epoch %d, wanted 2 of %d", after, len(now.Cache.Values), now.Cache.Epoch, epoch)
-		}
-	}
-	for n := 1; n <= 3; n++ {
-		for key, value := range map[string]string{"small": strings.Repeat("s", n), "large": strings.Repeat("l", ipc.HeapMax+n)} {
-			var err error
-			if epoch, err = m.client.SetValue(bounded(t), key, []byte(value)); err != nil || epoch > uint64(2*n) {
-				t.Fatalf("epoch %d, %v", epoch, err)
-			}
-		}
-		switch n {
-		case 1:
-			st, _ = m.upgrade(st, os.Args[0])
-			check("an upgrade", n)
-		case 2:
-			if err := os.WriteFile(m.dir+"/die", nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if err := syscall.Kill(st.PID, syscall.Signal(40)); err != nil {
-				t.Fatal(err)
-			}
-			m.await("the old master", func(control.Status) bool {
-				return strings.Contains(m.log.String(), "upgrade failed, everything runs on")
-			})
-			check("an upgrade that failed", n)
-			st, _ = m.crash(st)
-			check("a crash after it", n)
-			if err := os.Remove(m.dir + "/die"); err != nil {
-				t.Fatal(err)
-			}
-		case 3:
-			st, _ = m.upgrade(st, os.Args[0])
-			st, _ = m.crash(st)
-			check("an upgrade and a crash", n)
-		}
-	}
 }

@@ -1,7 +1,7 @@
-package supervisor
+package cache
 
 import (
-	"context"
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -13,10 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc"
-	"github.com/tinehq/tine/supervisor/cache"
-	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/record"
 	"golang.org/x/sys/unix"
 )
@@ -69,20 +67,54 @@ func duplicated(t testing.TB, name string, f *os.File) *os.File {
 	return os.NewFile(uintptr(fd), name)
 }
 
+// master is the Values of one, with what they log.
+type master struct {
+	*Values
+	log *bytes.Buffer
+}
+
+func newMaster(t testing.TB, files int) *master {
+	m := &master{NewValues(func() (int, int) { return files, 1024 }), &bytes.Buffer{}}
+	t.Cleanup(m.Close)
+	return m
+}
+
 // successor is a master that begins with what is kept.
-func successor(t *testing.T, k *keptFiles, sources ...config.CacheValue) *stage {
+func successor(t testing.TB, k *keptFiles) *master {
 	t.Helper()
-	s := newStage(t)
-	s.config = &config.Config{Cache: sources}
-	s.openValues(k.inherited(), k)
-	t.Cleanup(func() { s.values.close(); s.s.wg.Wait() })
-	return s
+	m := newMaster(t, 512)
+	m.open(k.inherited(), k)
+	return m
+}
+
+func (s *master) open(files map[string]*os.File, k Keep) {
+	log := zerolog.New(s.log)
+	if prepare := s.Open(&log, files, k); prepare != nil {
+		prepare()
+	}
+}
+
+func (s *master) said() string { return s.log.String() }
+
+func (s *master) set(key string, p *ipc.Payload, source string) (uint64, error) {
+	c, _, err := s.Set(time.Now(), key, p, source)
+	return c.Epoch, err
+}
+
+func (s *master) publish(key string, p *ipc.Payload) (uint64, error) {
+	c, _, err := s.Publish(time.Now(), key, p, 1)
+	return c.Epoch, err
+}
+
+func (s *master) delete(key string) uint64 {
+	c, _ := s.Delete(time.Now(), key)
+	return c.Epoch
 }
 
 // mustSet sets a value as a program that embeds the master does.
-func (s *stage) mustSet(t *testing.T, key, value string) uint64 {
+func (s *master) mustSet(t testing.TB, key, value string) uint64 {
 	t.Helper()
-	epoch, err := s.set(key, encoded(t, value), sourceSet)
+	epoch, err := s.set(key, payload(t, value), SourceSet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,10 +126,10 @@ func fileNames(files map[string]*os.File) string {
 }
 
 // holds checks the values, and that the files that are kept are those that are needed.
-func (s *stage) holds(t *testing.T, k *keptFiles, want map[string]string) {
+func (s *master) holds(t *testing.T, k *keptFiles, want map[string]string) {
 	t.Helper()
 	got := map[string]string{}
-	_, sets := s.store.Snapshot()
+	_, sets := s.Snapshot()
 	for _, set := range sets {
 		b, err := set.Payload.Bytes()
 		if err != nil {
@@ -109,20 +141,20 @@ func (s *stage) holds(t *testing.T, k *keptFiles, want map[string]string) {
 	if !maps.Equal(got, want) {
 		t.Errorf("%d values %v, wanted %d %v", len(got), slices.Sorted(maps.Keys(got)), len(want), slices.Sorted(maps.Keys(want)))
 	}
-	needed := []string{valuesName}
-	if s.values.pack != nil {
+	needed := []string{journalName}
+	if s.archive.pack != nil {
 		needed = append(needed, packName)
 	}
 	for _, set := range sets {
-		if p, ok := s.store.Get(set.Key); ok && p.Mapped() {
-			needed = append(needed, fmt.Sprintf("%s%d", valuePrefix, set.Epoch))
+		if p, ok := s.Get(set.Key); ok && p.Mapped() {
+			needed = append(needed, fmt.Sprintf("%s%d", filePrefix, set.Epoch))
 		}
 	}
 	slices.Sort(needed)
-	if all := strings.Join(needed, " "); fileNames(k.files) != all || fileNames(s.values.files()) != all {
-		t.Errorf("%q are kept and %q are to be, wanted %q", fileNames(k.files), fileNames(s.values.files()), all)
+	if all := strings.Join(needed, " "); fileNames(k.files) != all || fileNames(s.Files()) != all {
+		t.Errorf("%q are kept and %q are to be, wanted %q", fileNames(k.files), fileNames(s.Files()), all)
 	}
-	for name, f := range s.values.files() {
+	for name, f := range s.Files() {
 		if _, err := f.Stat(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -137,7 +169,7 @@ func TestValuesSurvive(t *testing.T) {
 	k := newKeptFiles(t)
 	s := successor(t, k)
 	publish := func(key, value string) {
-		s.publish(s.m, ipc.Set{ID: 1, Key: key, Payload: encoded(t, value)})
+		s.publish(key, payload(t, value))
 	}
 	set := func(key, value string) uint64 { return s.mustSet(t, key, value) }
 	s.holds(t, k, nil)
@@ -159,15 +191,15 @@ func TestValuesSurvive(t *testing.T) {
 	set("empty", "")
 	want := map[string]string{"a": bulk("a"), "b": bulk("B"), "c": "3", "d": "small", "e": bulk("e"), "f": "same", "g": bulk("G"), "empty": ""}
 	s.holds(t, k, want)
-	epoch, before, published := s.store.Epoch(), s.store.Status(time.Now()), s.published
+	epoch, before, published := s.Epoch(), s.Status(time.Now()), s.published
 	for round := range 3 {
-		s.values.close()
+		s.Close()
 		s = successor(t, k)
 		s.holds(t, k, want)
-		if s.store.Epoch() != epoch {
-			t.Errorf("round %d: epoch %d, wanted %d", round, s.store.Epoch(), epoch)
+		if s.Epoch() != epoch {
+			t.Errorf("round %d: epoch %d, wanted %d", round, s.Epoch(), epoch)
 		}
-		after := s.store.Status(time.Now())
+		after := s.Status(time.Now())
 		for i, a := range after {
 			b := before[i]
 			if a.Key != b.Key || a.Epoch != b.Epoch || a.Bytes != b.Bytes || a.Source != b.Source || a.Age < b.Age || a.Age > b.Age+time.Minute {
@@ -178,7 +210,6 @@ func TestValuesSurvive(t *testing.T) {
 			t.Errorf("round %d: published %+v, wanted %+v", round, s.published, published)
 		}
 	}
-	s.s.wg.Wait() // they are read, to be compared
 	if got := set("a", bulk("a")); got > epoch {
 		t.Errorf("the same value has epoch %d now", got)
 	}
@@ -191,13 +222,13 @@ func TestValuesSurvive(t *testing.T) {
 	}
 	delete(want, "b")
 	s.holds(t, k, want)
-	s.values.close()
+	s.Close()
 	s = successor(t, k)
 	s.holds(t, k, want)
-	if s.store.Source("a") != sourceSet || s.published.values["a"] != 0 {
+	if s.Source("a") != SourceSet || s.published.values["a"] != 0 {
 		t.Error("who set a value last is not known any more")
 	}
-	s.values.close()
+	s.Close()
 	if said := s.said(); strings.Contains(said, `"level":"error"`) || strings.Contains(said, `"level":"warn"`) {
 		t.Errorf("said: %s", said)
 	}
@@ -208,9 +239,9 @@ func TestLostValues(t *testing.T) {
 	k := newKeptFiles(t)
 	s := successor(t, k)
 	for _, key := range []string{"a", "b", "c", "d"} {
-		s.set(key, encoded(t, bulk(key)), sourceSet)
+		s.set(key, payload(t, bulk(key)), SourceSet)
 	}
-	s.values.close()
+	s.Close()
 	k.Drop("value.1")
 	k.Drop("value.2")
 	other, err := record.Memory("other")
@@ -226,10 +257,10 @@ func TestLostValues(t *testing.T) {
 	s = successor(t, k)
 	want := map[string]string{"c": bulk("c"), "d": bulk("d")}
 	s.holds(t, k, want)
-	if s.store.Epoch() != 4 {
-		t.Errorf("epoch %d", s.store.Epoch())
+	if s.Epoch() != 4 {
+		t.Errorf("epoch %d", s.Epoch())
 	}
-	s.values.close()
+	s.Close()
 	if said := s.said(); !strings.Contains(said, `"values":2,"keys":["a","b"],"error":"its file value.1 was not handed on"`) {
 		t.Errorf("said: %s", said)
 	}
@@ -239,7 +270,7 @@ func TestLostValues(t *testing.T) {
 	}
 	want["a"] = "new"
 	s.holds(t, k, want)
-	s.values.close()
+	s.Close()
 	if said := s.said(); strings.Contains(said, "lost") {
 		t.Errorf("said again: %s", said)
 	}
@@ -257,12 +288,12 @@ func TestUnreadableValues(t *testing.T) {
 		if _, err := f.WriteString(content); err != nil {
 			t.Fatal(err)
 		}
-		k.Keep(valuesName, f)
+		k.Keep(journalName, f)
 		k.Keep("value.3", f)
 		s := successor(t, k)
 		s.holds(t, k, nil)
-		s.set("a", encoded(t, "1"), sourceSet)
-		s.values.close()
+		s.set("a", payload(t, "1"), SourceSet)
+		s.Close()
 		if said := s.said(); !strings.Contains(said, "cached values of the master before are lost") {
 			t.Errorf("said: %s", said)
 		}
@@ -275,18 +306,18 @@ func TestUnreadableValues(t *testing.T) {
 func TestValuesGivenUp(t *testing.T) {
 	k := newKeptFiles(t)
 	s := successor(t, k)
-	s.set("a", encoded(t, "1"), sourceSet)
-	s.set("b", encoded(t, bulk("b")), sourceSet)
+	s.set("a", payload(t, "1"), SourceSet)
+	s.set("b", payload(t, bulk("b")), SourceSet)
 	handed := k.inherited()
-	s.values.file.Close()
+	s.archive.file.Close()
 	for i := range 3 {
-		s.set("a", encoded(t, bulk(strconv.Itoa(i))), sourceSet)
+		s.set("a", payload(t, bulk(strconv.Itoa(i))), SourceSet)
 		s.delete("b")
 	}
-	if len(k.files) != 0 || len(s.values.files()) != 0 {
-		t.Errorf("%s are kept, %s are to be", fileNames(k.files), fileNames(s.values.files()))
+	if len(k.files) != 0 || len(s.Files()) != 0 {
+		t.Errorf("%s are kept, %s are to be", fileNames(k.files), fileNames(s.Files()))
 	}
-	if p, ok := s.store.Get("a"); !ok || p.Len() != ipc.HeapMax+1 {
+	if p, ok := s.Get("a"); !ok || p.Len() != ipc.HeapMax+1 {
 		t.Error("the value is not set")
 	}
 	if n := strings.Count(s.said(), "will not survive"); n != 1 {
@@ -301,40 +332,38 @@ func TestValuesGivenUp(t *testing.T) {
 func TestValuesAfterAnotherMaster(t *testing.T) {
 	k := newKeptFiles(t)
 	s := successor(t, k)
-	for _, key := range []string{"a", "b", "c", valuesName, "gone"} {
-		s.set(key, encoded(t, bulk(key)), sourceSet)
+	for _, key := range []string{"a", "b", "c", journalName, "gone"} {
+		s.set(key, payload(t, bulk(key)), SourceSet)
 	}
-	s.set("small", encoded(t, "1"), workerSource(1))
+	s.set("small", payload(t, "1"), workerSource(1))
 	s.delete("gone")
-	want := map[string]string{"a": bulk("a"), "b": bulk("b"), "c": bulk("c"), valuesName: bulk(valuesName), "small": "1"}
+	want := map[string]string{"a": bulk("a"), "b": bulk("b"), "c": bulk("c"), journalName: bulk(journalName), "small": "1"}
 	s.holds(t, k, want)
 	other := successor(t, k)
 	for i := range 20 {
-		other.set("a", encoded(t, bulk(strconv.Itoa(i))), sourceSet)
-		other.set("small", encoded(t, strings.Repeat("x", ipc.HeapMax)), sourceSet)
+		other.set("a", payload(t, bulk(strconv.Itoa(i))), SourceSet)
+		other.set("small", payload(t, strings.Repeat("x", ipc.HeapMax)), SourceSet)
 	}
 	other.delete("b")
-	other.values.close()
+	other.Close()
 
-	s.rewriteValues()
-	epoch := s.store.Epoch()
+	s.Rewrite()
+	epoch := s.Epoch()
 	check := func() {
 		t.Helper()
-		next := newStage(t)
-		next.config = &config.Config{}
-		next.openValues(k.inherited(), nil)
-		defer next.values.close()
+		next := newMaster(t, 512)
+		next.open(k.inherited(), nil)
+		defer next.Close()
 		for key, value := range want {
-			if p, ok := next.store.Get(key); !ok {
+			if p, ok := next.Get(key); !ok {
 				t.Errorf("%s is lost", key)
 			} else if b, err := p.Bytes(); err != nil || string(b) != value {
 				t.Errorf("%s has %d bytes, wanted %d, %v", key, len(b), len(value), err)
 			}
 		}
-		if next.store.Len() != len(want) || next.store.Epoch() != epoch || next.store.Source("small") != s.store.Source("small") {
-			t.Errorf("%d values of epoch %d, wanted %d of %d", next.store.Len(), next.store.Epoch(), len(want), epoch)
+		if next.Len() != len(want) || next.Epoch() != epoch || next.Source("small") != s.Source("small") {
+			t.Errorf("%d values of epoch %d, wanted %d of %d", next.Len(), next.Epoch(), len(want), epoch)
 		}
-		next.s.wg.Wait()
 	}
 	check()
 	for i := range 30 {
@@ -342,7 +371,7 @@ func TestValuesAfterAnotherMaster(t *testing.T) {
 		epoch = s.mustSet(t, "b", want["b"])
 	}
 	check()
-	s.values.close()
+	s.Close()
 	s = successor(t, k) // which has all that was left behind dropped
 	s.holds(t, k, want)
 }
@@ -355,13 +384,13 @@ func TestLargeValueIsNotInTheJournal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.set("large", p, sourceSet)
-	s.values.close()
+	s.set("large", p, SourceSet)
+	s.Close()
 	s = successor(t, k)
-	if got, ok := s.store.Get("large"); !ok || got.Len() != 60<<20 {
+	if got, ok := s.Get("large"); !ok || got.Len() != 60<<20 {
 		t.Error("it is lost")
 	}
-	if info, err := s.values.file.Stat(); err != nil || info.Size() > 4096 {
+	if info, err := s.archive.file.Stat(); err != nil || info.Size() > 4096 {
 		t.Errorf("the journal has %d bytes, %v", info.Size(), err)
 	}
 }
@@ -375,25 +404,25 @@ func TestManyValuesSurvive(t *testing.T) {
 	k := newKeptFiles(t)
 	s := successor(t, k)
 	value := func(i int) string { return strings.Repeat(strconv.Itoa(i%10), ipc.HeapMax) }
-	n := cache.MaxJournal/ipc.HeapMax + 500
+	n := MaxJournal/ipc.HeapMax + 500
 	want := map[string]string{}
 	set := func(i int, v string) {
 		want[strconv.Itoa(i)] = v
-		s.set(strconv.Itoa(i), encoded(t, v), sourceSet)
+		s.set(strconv.Itoa(i), payload(t, v), SourceSet)
 	}
 	for i := range n {
 		set(i, value(i))
 	}
 	last := n - 1
-	s.set(strconv.Itoa(last), encoded(t, value(last)), "worker 1") // no change
+	s.set(strconv.Itoa(last), payload(t, value(last)), "worker 1") // no change
 	for round := range 3 {
-		s.values.close()
+		s.Close()
 		s = successor(t, k)
 		s.holds(t, k, want)
-		if fileNames(k.files) != packName+" "+valuesName {
+		if fileNames(k.files) != packName+" "+journalName {
 			t.Fatalf("round %d: %s are kept", round, fileNames(k.files))
 		}
-		if got := s.store.Source(strconv.Itoa(last)); round == 0 && got != "worker 1" {
+		if got := s.Source(strconv.Itoa(last)); round == 0 && got != "worker 1" {
 			t.Errorf("the last one is of %q", got)
 		}
 		set(last, bulk("l"))             // from the pack into a file
@@ -406,19 +435,19 @@ func TestManyValuesSurvive(t *testing.T) {
 		set(1, value(round+2))
 		s.holds(t, k, want)
 	}
-	epoch := s.store.Epoch()
-	s.rewriteValues()
+	epoch := s.Epoch()
+	s.Rewrite()
 	s.holds(t, k, want)
-	s.values.close()
+	s.Close()
 	s = successor(t, k)
 	s.holds(t, k, want)
-	if s.store.Epoch() != epoch {
-		t.Errorf("epoch %d, wanted %d", s.store.Epoch(), epoch)
+	if s.Epoch() != epoch {
+		t.Errorf("epoch %d, wanted %d", s.Epoch(), epoch)
 	}
 	for key := range want {
 		s.delete(key)
 	}
-	s.values.close()
+	s.Close()
 	s = successor(t, k)
 	s.holds(t, k, nil)
 	if said := s.said(); strings.Contains(said, `"level":"error"`) || strings.Contains(said, `"level":"warn"`) {
@@ -430,29 +459,29 @@ func TestManyValuesSurvive(t *testing.T) {
 func TestTooManyValues(t *testing.T) {
 	k := newKeptFiles(t)
 	s := successor(t, k)
-	s.values.packMax = 10
+	s.archive.packMax = 10
 	value := strings.Repeat("v", ipc.HeapMax)
-	n := cache.MaxJournal/ipc.HeapMax + 5
+	n := MaxJournal/ipc.HeapMax + 5
 	for i := range n {
-		s.set(strconv.Itoa(i), encoded(t, value), sourceSet)
+		s.set(strconv.Itoa(i), payload(t, value), SourceSet)
 	}
 	last := strconv.Itoa(n - 1)
-	if s.values.journal.Has(last, s.store.Epoch()) {
+	if s.archive.journal.Has(last, s.Epoch()) {
 		t.Fatal("the journal and the pack are not full")
 	}
-	s.set(last, encoded(t, value), "worker 1") // no change
-	s.set(last, encoded(t, bulk("l")), "worker 1")
+	s.set(last, payload(t, value), "worker 1") // no change
+	s.set(last, payload(t, bulk("l")), "worker 1")
 	s.delete(last)
 	s.delete("0")
-	s.set("1", encoded(t, "small"), sourceSet)
-	epoch, rest := s.store.Epoch(), cache.MaxJournal/4*3/ipc.HeapMax
-	s.values.close()
+	s.set("1", payload(t, "small"), SourceSet)
+	epoch, rest := s.Epoch(), MaxJournal/4*3/ipc.HeapMax
+	s.Close()
 	if said := s.said(); strings.Count(said, "will not survive") != 1 || strings.Contains(said, "cannot be written down") {
 		t.Errorf("said: %.1000s", said)
 	}
 	s = successor(t, k)
-	if s.store.Len() < rest-20 || s.store.Epoch() != epoch || fileNames(k.files) != packName+" "+valuesName {
-		t.Errorf("%d values of epoch %d, wanted about %d of %d; %s are kept", s.store.Len(), s.store.Epoch(), rest, epoch, fileNames(k.files))
+	if s.Len() < rest-20 || s.Epoch() != epoch || fileNames(k.files) != packName+" "+journalName {
+		t.Errorf("%d values of epoch %d, wanted about %d of %d; %s are kept", s.Len(), s.Epoch(), rest, epoch, fileNames(k.files))
 	}
 }
 
@@ -468,14 +497,14 @@ func TestLostPack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.set("packed", long, sourceSet)
-		s.set("small", encoded(t, "s"), sourceSet)
-		s.values.close()
+		s.set("packed", long, SourceSet)
+		s.set("small", payload(t, "s"), SourceSet)
+		s.Close()
 		lose(k)
 		for round := range 2 { // it is said once
 			s = successor(t, k)
 			s.holds(t, k, map[string]string{"small": "s"})
-			s.values.close()
+			s.Close()
 			if said := s.said(); strings.Contains(said, `"keys":["packed"]`) != (round == 0) {
 				t.Errorf("%s: round %d: said %s", name, round, said)
 			}
@@ -491,7 +520,7 @@ func TestLongInlineValue(t *testing.T) {
 	}
 	defer conn.Close()
 	defer child.Close()
-	none := encoded(t, "")
+	none := payload(t, "")
 	defer none.Release()
 	if err := conn.Write(ipc.Set{ID: 1, Key: "k", ChangedAt: time.Now(), Payload: none}); err != nil {
 		t.Fatal(err)
@@ -519,75 +548,15 @@ func TestLongInlineValue(t *testing.T) {
 	}
 	k := newKeptFiles(t)
 	s := successor(t, k)
-	s.publish(s.m, set)
+	s.publish(set.Key, set.Payload)
 	want := map[string]string{"k": text}
 	s.holds(t, k, want)
-	s.set("k", encoded(t, text), sourceSet)
-	s.values.close()
+	s.set("k", payload(t, text), SourceSet)
+	s.Close()
 	s = successor(t, k)
 	s.holds(t, k, want)
-	s.set("k", encoded(t, "short"), sourceSet)
+	s.set("k", payload(t, "short"), SourceSet)
 	s.holds(t, k, map[string]string{"k": "short"})
-}
-
-// TestRestoredSources: a value that is there already is the source's first result, and the same one is no change. One whose
-// source is not in the config any more is deleted.
-func TestRestoredSources(t *testing.T) {
-	fetch := func(context.Context) (any, error) { return "v", nil }
-	source := config.CacheValue{Key: "a", Func: fetch, Every: time.Hour}
-	k := newKeptFiles(t)
-	s := successor(t, k, source)
-	s.set("a", encoded(t, "v"), "func")
-	s.set("old", encoded(t, "1"), "exec: date")
-	s.set("kept", encoded(t, "1"), sourceSet)
-	s.set("theirs", encoded(t, "1"), "worker 7")
-	s.values.close()
-
-	for _, c := range []struct {
-		sources []config.CacheValue
-		known   bool
-	}{
-		{[]config.CacheValue{source}, true},
-		{[]config.CacheValue{source, {Key: "b", Func: fetch, Every: time.Hour}}, false},
-		{[]config.CacheValue{{Key: "a", Exec: []string{"true"}, Every: time.Hour}}, false},
-	} {
-		s = successor(t, k, c.sources...)
-		s.holds(t, k, map[string]string{"a": "v", "kept": "1", "theirs": "1"})
-		if s.store.Epoch() != 5 {
-			t.Errorf("epoch %d", s.store.Epoch())
-		}
-		var cancel context.CancelFunc
-		s.ctx, cancel = context.WithCancel(context.Background())
-		s.startSources(c.sources)
-		if s.snapshot != c.known {
-			t.Errorf("%d sources: workers may have the snapshot: %v", len(c.sources), s.snapshot)
-		}
-		if c.known {
-			select {
-			case m := <-s.s.inbox:
-				m.apply(s.loop)
-			case <-time.After(10 * time.Second):
-				t.Fatal("the source was not asked")
-			}
-			if st := s.store.Status(time.Now())[0]; s.store.Epoch() != 5 || st.Epoch != 1 || st.CheckedAge > time.Minute {
-				t.Errorf("the same value is a change: %+v", st)
-			}
-		}
-		cancel()
-		ended := make(chan struct{})
-		go func() { s.s.wg.Wait(); close(ended) }()
-		for open := true; open; {
-			select {
-			case m := <-s.s.inbox:
-				if r, ok := m.(sourceResult); ok && r.result.Payload != nil {
-					r.result.Payload.Release()
-				}
-			case <-ended:
-				open = false
-			}
-		}
-		s.values.close()
-	}
 }
 
 // TestWhoSetIt: no source of the config is taken for a worker.
@@ -602,34 +571,16 @@ func TestWhoSetIt(t *testing.T) {
 	}
 }
 
-// BenchmarkSetValue is what a change costs the loop, with the journal and without.
+// BenchmarkSetValue is what a change costs the loop, with the archive and without.
 func BenchmarkSetValue(b *testing.B) {
-	for _, journal := range []bool{false, true} {
+	for _, archive := range []bool{false, true} {
 		for _, bytes := range []int{100, ipc.HeapMax, 1 << 20} {
-			b.Run(fmt.Sprintf("journal=%v/%d", journal, bytes), func(b *testing.B) {
-				s, err := New(config.Single("web", nil, 1, []string{"true"}))
-				if err != nil {
-					b.Fatal(err)
+			b.Run(fmt.Sprintf("archive=%v/%d", archive, bytes), func(b *testing.B) {
+				s := newMaster(b, 512)
+				if archive {
+					s.open(nil, nil)
 				}
-				l := newLoop(s)
-				l.config = &config.Config{}
-				if l.logs, err = logs.New(config.Log{Format: "json"}, io.Discard, io.Discard); err != nil {
-					b.Fatal(err)
-				}
-				defer l.logs.Close()
-				defer l.store.Close()
-				if journal {
-					l.openValues(nil, nil)
-					defer l.values.close()
-				}
-				even, err := cache.Encode(strings.Repeat("a", bytes))
-				if err != nil {
-					b.Fatal(err)
-				}
-				odd, err := cache.Encode(strings.Repeat("b", bytes))
-				if err != nil {
-					b.Fatal(err)
-				}
+				even, odd := payload(b, strings.Repeat("a", bytes)), payload(b, strings.Repeat("b", bytes))
 				defer even.Release()
 				defer odd.Release()
 				b.ReportAllocs()
@@ -638,7 +589,9 @@ func BenchmarkSetValue(b *testing.B) {
 					if i%2 == 1 {
 						p = odd
 					}
-					l.set("prices", p.Retain(), sourceSet)
+					if _, err := s.set("prices", p.Retain(), SourceSet); err != nil {
+						b.Fatal(err)
+					}
 				}
 			})
 		}
