@@ -131,36 +131,6 @@ func TestDependencyThatFails(t *testing.T) {
 	}
 }
 
-// TestStartWithAOneShotThatFails: who depends on it is not started and says so, the
-// others run on and are all that Ready waits for, and the status tells in the end.
-func TestStartWithAOneShotThatFails(t *testing.T) {
-	late := testApp("late", "", 1)
-	late.DependsOn = map[string]string{"check": config.DependsExited}
-	later := testApp("later", "", 1)
-	later.DependsOn = map[string]string{"late": config.DependsReady}
-	check := oneShot("check", "exit 4")
-	check.StartLimit = 2
-	m := startMaster(t, func(c *config.Config) {
-		c.Apps = append(c.Apps, later, late, check)
-	})
-	if a := m.app("check"); a.State != control.AppGaveUp {
-		t.Errorf("%+v", a)
-	}
-	for name, why := range map[string]string{"late": "check has failed", "later": "late was not started"} {
-		if a := m.app(name); a.State != control.AppWaiting || !strings.Contains(a.Error, why) {
-			t.Errorf("%+v", a)
-		}
-	}
-	if a := m.app("web"); a.State != control.AppRunning || a.Ready != 2 {
-		t.Errorf("%+v", a)
-	}
-	m.s.Stop()
-	var exit *ExitError
-	if err := m.wait(); !asExit(err, &exit) || exit.App != "check" || exit.Code != 70 {
-		t.Errorf("got %v", err)
-	}
-}
-
 // TestStartFailsWithADependency: where all that is left waits for what has failed, the
 // master ends.
 func TestStartFailsWithADependency(t *testing.T) {
@@ -179,30 +149,5 @@ func TestStartFailsWithADependency(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "app not started: what it depends on has failed") {
 		t.Errorf("not said:\n%s", log)
-	}
-}
-
-// TestStopOfAWaitingApp needs no process to end.
-func TestStopOfAWaitingApp(t *testing.T) {
-	m := startMaster(t, nil)
-	c := *m.s.config
-	late := testApp("late", "", 1)
-	late.DependsOn = map[string]string{"slow": config.DependsExited}
-	c.Apps = append(slices.Clone(c.Apps), late, oneShot("slow", "exec sleep 60"))
-	mark := m.lastEvent()
-	if err := m.s.Apply(&c); err != nil {
-		t.Fatal(err)
-	}
-	m.await(mark, of("late", "waiting"))
-	if a := m.app("late"); a.State != control.AppWaiting || a.Error != "waits: slow has not finished" {
-		t.Errorf("%+v", a)
-	}
-	m.must(control.Order{Verb: control.VerbStop, App: "late"})
-	if a := m.app("late"); a.State != control.AppStopped {
-		t.Errorf("%+v", a)
-	}
-	m.must(control.Order{Verb: control.VerbStop, App: "slow"})
-	if a := m.app("slow"); a.State != control.AppStopped {
-		t.Errorf("%+v", a)
 	}
 }

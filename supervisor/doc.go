@@ -27,9 +27,9 @@
 // their epochs; a worker that does not read holds up nobody.
 //
 // Beside the workers an app has a life of its own: it waits for those that it depends
-// on (depends.go), runs commands at moments of it (hook.go), is renewed at a time
-// (cron.go) or when a file changes (watchfiles.go), or only does its work and ends
-// (oneshot.go). A worker finds TINE_APP, TINE_GENERATION, TINE_SLOT and, as with PM2,
+// on, runs commands at moments of it (hook.go), is renewed at a time
+// or when a file changes (watchfiles.go), or only does its work and ends. What starts, stops and ends between the apps
+// package apps decides; decide.go gives it the facts, and carries out its effects. A worker finds TINE_APP, TINE_GENERATION, TINE_SLOT and, as with PM2,
 // NODE_APP_INSTANCE in its environment; a standby the first two only.
 //
 // # Release

@@ -131,24 +131,3 @@ func TestSlowHooksHoldUpNothing(t *testing.T) {
 		t.Error("what a hook started outlived it")
 	}
 }
-
-// TestCrashHooksAreBounded: what waits is bounded, and the last of a crash loop is told
-// before the master ends.
-func TestCrashHooksAreBounded(t *testing.T) {
-	told := filepath.Join(t.TempDir(), "told")
-	a := config.NewApp("web", "sh", "-c", "exit 7")
-	a.Listen, a.Workers, a.StartLimit = []string{"127.0.0.1:0"}, 1, 3
-	a.Backoff.Base = time.Millisecond
-	a.Hooks.OnCrash = script("sleep 0.05; echo $TINE_EXIT_CODE >> " + told)
-	s, err := New(&config.Config{Name: "test", Apps: []config.App{a}}, WithOutput(&lockedBuffer{}, &lockedBuffer{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var exit *ExitError
-	if err := s.Run(bounded(t)); !asExit(err, &exit) {
-		t.Errorf("got %v", err)
-	}
-	if got := read(t, told); got != "7\n7\n7\n" {
-		t.Errorf("%q", got)
-	}
-}

@@ -2,14 +2,11 @@ package supervisor
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
 )
 
 func testTimes(a config.App) config.App {
@@ -41,40 +38,4 @@ func TestOneShotIsAnyProgram(t *testing.T) {
 	if strings.Contains(log.String(), "replacing it") || strings.Contains(log.String(), "does not read") {
 		t.Errorf("blamed for its channel:\n%s", log)
 	}
-}
-
-// TestOneShotDoesNotHoldUpReady, and is run again by a reload of its name only.
-func TestOneShotDoesNotHoldUpReady(t *testing.T) {
-	dir := t.TempDir()
-	runs := filepath.Join(dir, "runs")
-	m := startMaster(t, func(c *config.Config) {
-		c.Apps = append(c.Apps, oneShot("job", "echo >> "+runs+"; test -e "+dir+"/go || exec sleep 60"))
-	})
-	if a := m.app("job"); a.State != control.AppRunning || a.Workers[0].State != "starting" {
-		t.Errorf("%+v", a)
-	}
-	m.must(control.Order{Verb: control.VerbReload}) // of all
-	if n := lines(t, runs); n != 1 {
-		t.Errorf("%d runs", n)
-	}
-	if err := os.WriteFile(dir+"/go", nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	m.must(control.Order{Verb: control.VerbReload, App: "job"})
-	if a := m.app("job"); a.State != control.AppFinished || lines(t, runs) != 2 {
-		t.Errorf("%d runs, %+v", lines(t, runs), a)
-	}
-	m.must(control.Order{Verb: control.VerbStart, App: "job"})
-	if n := lines(t, runs); n != 3 {
-		t.Errorf("%d runs", n)
-	}
-}
-
-func lines(t *testing.T, file string) int {
-	t.Helper()
-	b, err := os.ReadFile(file)
-	if err != nil && !os.IsNotExist(err) {
-		t.Fatal(err)
-	}
-	return strings.Count(string(b), "\n")
 }

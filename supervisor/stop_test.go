@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 )
@@ -32,20 +33,18 @@ func (m *master) busy(app int) {
 			res.Body.Close()
 		}
 	}()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	eventually.True(m.t, "a worker has the request", func() bool {
 		st, err := m.s.Status()
 		if err != nil {
 			m.t.Fatal(err)
 		}
 		for _, load := range st.Apps[app].WorkerLoad {
 			if load.InFlight > 0 {
-				return
+				return true
 			}
 		}
-		if time.Now().After(deadline) {
-			m.t.Fatal("no worker has the request")
-		}
-	}
+		return false
+	})
 }
 
 // TestStopIsInTime: requests that never end, hooks that take long and apps that wait for
@@ -54,7 +53,6 @@ func (m *master) busy(app int) {
 func TestStopIsInTime(t *testing.T) {
 	const limit = 3 * time.Second
 	for name, change := range map[string]func(*config.Config){
-		"a request": func(*config.Config) {},
 		"a request and a delay": func(c *config.Config) {
 			c.StopDelay = time.Minute
 		},
@@ -98,18 +96,10 @@ func TestStopIsInTime(t *testing.T) {
 	}
 }
 
-// TestStopHurriesWhoStops: an app that drains for an order of its own has no more time than
+// TestStopHurriesWhatStops: an app that drains for an order of its own, and is held by its hook, has no more time than
 // all the others.
-func TestStopHurriesWhoStops(t *testing.T) {
-	for name, hook := range map[string]config.Hook{"told": {}, "held by a hook": {Command: []string{"sleep", "60"}, Timeout: time.Minute}} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			stopHurriesWhoStops(t, hook)
-		})
-	}
-}
-
-func stopHurriesWhoStops(t *testing.T, hook config.Hook) {
+func TestStopHurriesWhatStops(t *testing.T) {
+	hook := config.Hook{Command: []string{"sleep", "60"}, Timeout: time.Minute}
 	m := startMaster(t, func(c *config.Config) { c.StopTimeout, c.Apps[0].Hooks.BeforeDrain = 2*time.Second, hook })
 	m.busy(0)
 	ordered := make(chan struct{})
@@ -117,11 +107,7 @@ func stopHurriesWhoStops(t *testing.T, hook config.Hook) {
 		defer close(ordered)
 		_, _ = m.do(control.Order{Verb: control.VerbStop, App: "web"}) // that tine ends is no way to end this
 	}()
-	for deadline := time.Now().Add(20 * time.Second); m.app("web").State != control.AppStopping; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the app does not stop")
-		}
-	}
+	eventually.True(t, "the app stops", func() bool { return m.app("web").State == control.AppStopping })
 	began := time.Now()
 	if err := m.s.Stop(); err != nil {
 		t.Fatal(err)
