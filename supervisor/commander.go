@@ -12,6 +12,7 @@ import (
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config/file"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // Commander is the Supervisor for package control: what its socket serves, and what a
@@ -227,7 +228,7 @@ func (d deleteKnown) apply(l *loop) {
 // checkKey refuses what no config could have.
 func checkKey(key string) error {
 	if key == "" || len(key) > ipc.MaxKey {
-		return wrongField("key", "a key has 1 to %d bytes, not %d", ipc.MaxKey, len(key))
+		return api.WrongField("key", "a key has 1 to %d bytes, not %d", ipc.MaxKey, len(key))
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package supervisor
 import (
 	"context"
 	"errors"
-	"net/http"
 	"strings"
 	"time"
 
@@ -89,11 +88,4 @@ func (s *Supervisor) await(ctx context.Context, b begun, steps <-chan control.Pr
 			return failures, nil
 		}
 	}
-}
-
-// wrongField is the refusal of one field of an order.
-func wrongField(name, format string, args ...any) *control.Refusal {
-	r := control.Refuse(http.StatusUnprocessableEntity, format, args...)
-	r.Field = name
-	return r
 }

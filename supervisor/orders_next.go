@@ -1,11 +1,11 @@
 package supervisor
 
 import (
-	"github.com/tinehq/tine/supervisor/launch"
 	"math/rand/v2"
 	"slices"
 
 	"github.com/tinehq/tine/supervisor/apps"
+	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/orders"
 	"github.com/tinehq/tine/supervisor/pool"
 )

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // preflightTimeout bounds all that is tried before an upgrade.
@@ -33,7 +34,7 @@ func (s *Supervisor) upgradeFor(ctx context.Context, o control.Order, progress f
 		binary = s.binary
 	}
 	if !filepath.IsAbs(binary) {
-		return wrongField("binary", "cannot upgrade to %q: an absolute path is needed", binary)
+		return api.WrongField("binary", "cannot upgrade to %q: an absolute path is needed", binary)
 	}
 	if !s.upgrading.TryLock() {
 		s.logs.Warn().Str("binary", binary).Str("reason", o.Reason).Msg("upgrade refused: another is under way already")

@@ -92,7 +92,7 @@ func (b *Book) newOrder(asked api.Order, a App) *order {
 // addressees are the runs that an order is for.
 func (b *Book) addressees(o api.Order) ([]App, error) {
 	if len(o.Reason) > api.MaxReason {
-		return nil, wrongField("reason", "a reason has at most %d bytes, not %d", api.MaxReason, len(o.Reason))
+		return nil, api.WrongField("reason", "a reason has at most %d bytes, not %d", api.MaxReason, len(o.Reason))
 	}
 	if b.apps.Stopping() && o.Verb != api.VerbStop && o.Verb != api.VerbSignal {
 		return nil, api.Refuse(http.StatusConflict, "tine is stopping")
@@ -114,7 +114,7 @@ func (b *Book) addressees(o api.Order) ([]App, error) {
 	}
 	switch {
 	case o.App == "" && o.Slot != nil:
-		return nil, wrongField("slot", "a slot is of one app: name it")
+		return nil, api.WrongField("slot", "a slot is of one app: name it")
 	case o.App == "":
 		return all, nil
 	case len(group) > 0 && o.Slot == nil:
@@ -147,7 +147,7 @@ func (b *Book) begin(o *order, a App) error {
 		switch o.Verb {
 		case api.VerbStart, api.VerbRestart, api.VerbDrain, api.VerbSignal:
 		default:
-			return wrongField("slot", "%s is not for one slot", o.Verb)
+			return api.WrongField("slot", "%s is not for one slot", o.Verb)
 		}
 		if err := a.checkSlot(*o.Slot); err != nil {
 			return err
@@ -200,11 +200,4 @@ func (b *Book) mustRun(o *order, a App) error {
 		return api.Refuse(http.StatusConflict, "cannot %s app %s: it is only being started", o.Verb, a.Name)
 	}
 	return nil
-}
-
-// wrongField is the refusal of one field of an order.
-func wrongField(name, format string, args ...any) *api.Refusal {
-	r := api.Refuse(http.StatusUnprocessableEntity, format, args...)
-	r.Field = name
-	return r
 }

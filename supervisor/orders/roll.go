@@ -37,7 +37,7 @@ func (b *Book) beginRollout(o *order, a App, roll pool.Roll) error {
 	switch o.IfRunning {
 	case "", api.IfRunningQueue, api.IfRunningRefuse:
 	default:
-		return wrongField("if_running", "if_running is queue or refuse, not %q", o.IfRunning)
+		return api.WrongField("if_running", "if_running is queue or refuse, not %q", o.IfRunning)
 	}
 	st := a.Pool.Status()
 	o.total = st.Wanted

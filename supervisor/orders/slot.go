@@ -19,7 +19,7 @@ func (b *Book) beginScale(o *order, a App) error {
 		n += o.before
 	}
 	if n < 0 || n > pool.MaxSlots {
-		return wrongField("n", "app %s can have 0 to %d workers, not %d", a.Name, pool.MaxSlots, n)
+		return api.WrongField("n", "app %s can have 0 to %d workers, not %d", a.Name, pool.MaxSlots, n)
 	}
 	o.total = n
 	b.enter(o, scaling)
@@ -44,7 +44,7 @@ func (b *Book) beginDrain(o *order, a App) error {
 		return err
 	}
 	if o.Slot == nil {
-		return wrongField("slot", "say which slot of app %s to drain; to take all of them, stop the app", a.Name)
+		return api.WrongField("slot", "say which slot of app %s to drain; to take all of them, stop the app", a.Name)
 	}
 	for n := range a.Pool.Wanted() {
 		if s, _ := a.Pool.Slot(n); n != *o.Slot && s.Ready {

@@ -18,11 +18,11 @@ func (b *Book) beginStop(o *order, a App) error {
 // beginSignal sends a signal to one worker or to all.
 func (b *Book) beginSignal(o *order, a App) error {
 	if o.Signal == "" {
-		return wrongField("signal", "say which signal, such as SIGHUP")
+		return api.WrongField("signal", "say which signal, such as SIGHUP")
 	}
 	number, name := b.signals(o.Signal)
 	if number == 0 {
-		r := wrongField("signal", "there is no signal %q", o.Signal)
+		r := api.WrongField("signal", "there is no signal %q", o.Signal)
 		r.Suggestion = api.Nearest(name, signalNames)
 		return r
 	}

@@ -51,6 +51,13 @@ func Refuse(status int, format string, args ...any) *Refusal {
 	return &Refusal{Status: status, Title: http.StatusText(status), Detail: fmt.Sprintf(format, args...)}
 }
 
+// WrongField makes the Refusal of one field of a request, with 422.
+func WrongField(field, format string, args ...any) *Refusal {
+	r := Refuse(http.StatusUnprocessableEntity, format, args...)
+	r.Field = field
+	return r
+}
+
 // Unknown makes the Refusal for a name that is not there: what is such as "app", and
 // the nearest of the known names is suggested.
 func Unknown(what, name string, known []string) *Refusal {
