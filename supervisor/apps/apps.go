@@ -119,7 +119,7 @@ func (s *Apps) learn(ev Event) {
 // isFact says whether an event is one that may come while runs are adopted.
 func isFact(ev Event) bool {
 	switch ev.(type) {
-	case Tick, Stepped, HookEnded, FilesChanged:
+	case Tick, Stepped, HookEnded, FilesChanged, Opening, Refuse:
 		return true
 	}
 	return false

@@ -66,7 +66,8 @@ type (
 		Reason string
 	}
 
-	// Opening: the runs of a new config are being opened. Configure or Refuse follows. The master does not end meanwhile.
+	// Opening: the runs of a new config are being opened. Configure or Refuse follows. The master does not end meanwhile. It may
+	// come before Resumed: what the last master has not recorded is opened anew.
 	Opening struct{}
 
 	// Refuse: the config is not applied.
