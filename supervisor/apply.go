@@ -19,7 +19,7 @@ import (
 // goroutine because that may wait; only when all of it is there anything changes.
 type plan struct {
 	asked     *config.Config // as it came
-	goesOn    bool           // what the last master ran with, or was applying: nobody has asked for it anew
+	goesOn    bool           // it is what the last master ran with, or was applying, and no caller has asked for it anew
 	config    *config.Config // with its defaults
 	apps      []config.App   // those of config, when it is carried out, with what stays of those that run
 	newcomers []config.App   // to open

@@ -2,6 +2,7 @@ package apps
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 //   - a run is told to stop once, and only when no running app that leaves too needs it, or in a circle
 //   - a run ends once, and nothing is ordered for one that was forgotten
 //   - at most one hook of a kind runs for a run
+//   - a drain that is held is released once, in time, unless it was told anew or its run has ended
 //   - what the record of a run has changes only with a Save of it
 //   - a Tick at Deadline gets on
 //   - the master ends exactly when nothing can run again
@@ -25,7 +27,13 @@ type checker struct {
 	told      map[ID]bool   // live runs that were told to end, before the Step
 	recorded  map[ID]record // before the Step
 	deadline  time.Time     // before a Tick
-	mayImpose bool          // events may be impossible
+	held      map[heldOf]bool
+	mayImpose bool // events may be impossible
+}
+
+type heldOf struct {
+	app    ID
+	worker pool.WorkerID
 }
 
 // record is what the record of the master has of a run.
@@ -47,8 +55,19 @@ func (c *checker) before(ev Event) {
 		c.recorded[r.ID()] = recordOf(r)
 		c.told[r.ID()] = r.State() == Stopping || r.State() == Killing
 	}
-	if _, is := ev.(Tick); is {
+	switch ev := ev.(type) {
+	case Tick:
 		c.deadline = c.w.apps.Deadline()
+	case Stepped:
+		for _, d := range ev.Held {
+			c.held[heldOf{ev.App, d.Drain.ID}] = true
+		}
+		for _, id := range ev.Told {
+			delete(c.held, heldOf{ev.App, id})
+		}
+		if ev.Done != nil {
+			maps.DeleteFunc(c.held, func(h heldOf, _ bool) bool { return h.app == ev.App })
+		}
 	}
 }
 
@@ -84,6 +103,20 @@ func (c *checker) check(ev Event, effects []Effect) error {
 	if !c.deadline.IsZero() && !c.w.now.Before(c.deadline) {
 		if next := s.Deadline(); !next.IsZero() && !next.After(c.w.now) {
 			return fmt.Errorf("a tick at %v leaves the deadline at %v", c.w.now.Sub(begin), next.Sub(begin))
+		}
+	}
+	if _, is := ev.(Tick); is {
+		for _, r := range s.runs {
+			for _, d := range slices.Concat(r.hooks.waiting, r.hooks.inRun) {
+				if !d.until.After(c.w.now) {
+					return fmt.Errorf("the drain of worker %d is held for too long", d.Drain.ID)
+				}
+			}
+		}
+	}
+	for h := range c.held {
+		if r := s.Run(h.app); r == nil || !r.IsHeld(h.worker) {
+			return fmt.Errorf("the drain of worker %d of run %d is lost", h.worker, h.app)
 		}
 	}
 	if err := c.end(); err != nil {
@@ -128,6 +161,13 @@ func (c *checker) effect(e Effect, saved map[ID]bool) error {
 	case RunHook:
 		if c.w.hooks[e.App][e.Hook] {
 			return fmt.Errorf("%s: one runs", c.w.describe(e))
+		}
+		return run(e.App)
+	case Release:
+		if h := (heldOf{e.App, e.Drain.ID}); !c.held[h] {
+			return fmt.Errorf("%s: it was not held", c.w.describe(e))
+		} else {
+			delete(c.held, h)
 		}
 		return run(e.App)
 	case Close:

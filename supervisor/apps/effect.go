@@ -106,7 +106,7 @@ type (
 		App, Reason string
 	}
 
-	// Record is one line of log, and for some kinds an event for those who follow.
+	// Record is one line of log, and for some kinds an event in the book of events.
 	Record struct {
 		Kind   Kind
 		App    ID

@@ -6,7 +6,7 @@ import (
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
-// An Event is a fact that the shell observed, or a command that somebody gave it. One that names a run that does not exist, or
+// An Event is a fact that the shell observed, or a command that a caller gave it. One that names a run that does not exist, or
 // that cannot happen in the run's state, is told as [KindImpossible] and changes nothing.
 type Event interface{ event() }
 

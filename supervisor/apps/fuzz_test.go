@@ -164,6 +164,9 @@ func (w *world) act(t testing.TB, op, arg byte) error {
 			return w.line("crash", name)
 		}
 	case 14:
+		if live && arg&1 != 0 && len(r.hooks.inRun) > 0 {
+			return w.line("told", name, fmt.Sprint(r.hooks.inRun[0].Drain.ID))
+		}
 		if live && r.Holds(pool.Drain{Timeout: time.Second}) > 0 {
 			return w.line("held", name, "2", (time.Duration(arg) * time.Second).String())
 		}

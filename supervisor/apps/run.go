@@ -66,7 +66,7 @@ func (r *Run) Shown() State {
 	return r.state
 }
 
-// endedAs is how a run has ended, apart from who has wished it.
+// endedAs is how a run has ended, whatever it has left for.
 func (r *Run) endedAs() State {
 	if r.code != 0 {
 		return Failed

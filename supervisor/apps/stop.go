@@ -14,7 +14,7 @@ import (
 //	   └──────────────────────── stop_timeout ──────────────────────┘
 //
 // The delay lets load balancers notice. A second order skips what is left of it, and one during the drains kills. stop_timeout is
-// the time after which somebody outside kills all of this: see [pool.Hurry]. Orders for one app and rollouts know neither.
+// the time after which systemd, Kubernetes or Docker kill all of this: see [pool.Hurry]. Orders for one app and rollouts know neither.
 
 // LastMoment is what a stop with a deadline leaves itself for its last acts.
 const LastMoment = 250 * time.Millisecond
@@ -28,7 +28,7 @@ func (s *Apps) stop(ev Stop) {
 		s.endBy = s.now.Add(s.limits.StopTimeout)
 	}
 	told := Stops{Reason: ev.Reason, Now: now}
-	if first && !now && !ev.Own && s.ready { // where nothing was sent before, nobody need be told to end it
+	if first && !now && !ev.Own && s.ready { // else no load balancer sends anything yet
 		told.Delay = s.limits.delay()
 	}
 	if !s.endBy.IsZero() {

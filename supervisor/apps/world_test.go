@@ -45,7 +45,7 @@ func newWorld(limits Limits) *world {
 		apps: New(limits), now: begin, specs: map[string]Spec{}, wants: map[string]int{}, pools: map[ID]*fakePool{},
 		orders: map[string]OrderID{}, hooks: map[ID]map[Hook]bool{},
 	}
-	w.checker = &checker{w: w, stops: map[ID]int{}, closed: map[ID]bool{}, known: map[ID]bool{}}
+	w.checker = &checker{w: w, stops: map[ID]int{}, closed: map[ID]bool{}, known: map[ID]bool{}, held: map[heldOf]bool{}}
 	return w
 }
 
