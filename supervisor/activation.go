@@ -8,6 +8,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/listen"
+	"github.com/tinehq/tine/supervisor/succession"
 )
 
 // WithInherited gives the supervisor the files that this process was started with, by name, as keeper.Inherited returns
@@ -26,7 +27,7 @@ type activation struct {
 
 // isOwn says whether a file of this name was stored by a master before this one.
 func isOwn(name string) bool {
-	return name == keptState || name == keptControl || name == "values" || slices.ContainsFunc([]string{keptWorker, keptSockets, keptTCP, launch.KeptPin, "value."}, func(p string) bool {
+	return name == succession.StateFile || name == keptControl || name == "values" || slices.ContainsFunc([]string{succession.WorkerPrefix, succession.SocketsPrefix, keptTCP, launch.KeptPin, "value."}, func(p string) bool {
 		return strings.HasPrefix(name, p)
 	})
 }
@@ -106,7 +107,7 @@ func (v *activation) lend(saved listen.Saved, files map[string]*os.File) {
 // as any stays open, the kernel goes on to give connections to a slot that was retired.
 func (l *loop) closeAdopted() {
 	for name, files := range l.s.inherited {
-		if !strings.HasPrefix(name, keptSockets) {
+		if !strings.HasPrefix(name, succession.SocketsPrefix) {
 			continue
 		}
 		for _, f := range files {

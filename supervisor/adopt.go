@@ -21,15 +21,16 @@ import (
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
+	"github.com/tinehq/tine/supervisor/succession"
 )
 
 // adopt makes the apps again that the last master has left, with their sockets and
 // workers, as they were. config is what that one ran with: see goOnWith.
-func (l *loop) adopt(state savedState, config *config.Config) error {
+func (l *loop) adopt(state succession.State, config *config.Config) error {
 	l.keys = state.Keys // the first step writes the record anew
-	drainAt, endBy := state.Stop.restored()
+	drainAt, endBy := state.Stop.Restored()
 	ev := apps.Restore{Ready: state.WasReady, Stopping: state.Stopping, Asked: state.Asked, DrainAt: drainAt, EndBy: endBy}
-	state.dated()
+	state.Date()
 	all := map[int]*sockets{}
 	for _, saved := range state.Sockets {
 		s, err := l.adoptSockets(saved, state.Apps)
@@ -44,7 +45,7 @@ func (l *loop) adopt(state savedState, config *config.Config) error {
 	byKey := map[int]*app{}
 	var left []leftRun
 	for _, saved := range state.Apps {
-		a, err := l.adoptApp(saved, all[saved.Sockets], since(saved.at))
+		a, err := l.adoptApp(saved, all[saved.Sockets], since(saved.At))
 		if err != nil {
 			for _, s := range all {
 				s.Leave()
@@ -57,7 +58,7 @@ func (l *loop) adopt(state savedState, config *config.Config) error {
 		}, saved.Replaces})
 	}
 	for _, saved := range state.Ended {
-		a, err := l.adoptEnded(saved, since(saved.at))
+		a, err := l.adoptEnded(saved, since(saved.At))
 		if err != nil {
 			for _, s := range all {
 				s.Leave()
@@ -116,10 +117,10 @@ func originOf(added, ordered bool) apps.Origin {
 func since(at int64) time.Duration { return time.Duration(max(ipc.Monotonic()-at, 0)) }
 
 // adopted is what is still to be done when all is made again.
-type adopted struct{ state savedState }
+type adopted struct{ state succession.State }
 
-func (l *loop) adoptSockets(saved savedSockets, apps []savedApp) (*sockets, error) {
-	prefix := socketsName(saved.Key, "")
+func (l *loop) adoptSockets(saved succession.Sockets, apps []succession.App) (*sockets, error) {
+	prefix := succession.SocketsName(saved.Key, "")
 	files := map[string]*os.File{}
 	for name, fs := range l.s.inherited {
 		if file, ok := strings.CutPrefix(name, prefix); ok && len(fs) > 0 {
@@ -131,7 +132,7 @@ func (l *loop) adoptSockets(saved savedSockets, apps []savedApp) (*sockets, erro
 		delete(files, hot)
 		delete(files, rows)
 	}
-	i := slices.IndexFunc(apps, func(a savedApp) bool { return a.Sockets == saved.Key })
+	i := slices.IndexFunc(apps, func(a succession.App) bool { return a.Sockets == saved.Key })
 	if i < 0 {
 		return nil, fmt.Errorf("cannot adopt sockets %d: they are of no app", saved.Key)
 	}
@@ -151,7 +152,7 @@ func (l *loop) adoptSockets(saved savedSockets, apps []savedApp) (*sockets, erro
 	return s, nil
 }
 
-func (l *loop) adoptApp(saved savedApp, s *sockets, ago time.Duration) (*app, error) {
+func (l *loop) adoptApp(saved succession.App, s *sockets, ago time.Duration) (*app, error) {
 	if s == nil {
 		return nil, fmt.Errorf("cannot adopt app %s: its sockets are not in the record", saved.Config.Name)
 	}
@@ -181,7 +182,7 @@ func (l *loop) adoptApp(saved savedApp, s *sockets, ago time.Duration) (*app, er
 
 // restoredGeneration starts what the generation's first worker was, if there was one:
 // the disk may have changed since.
-func (l *loop) restoredGeneration(saved savedGeneration) *launch.Generation {
+func (l *loop) restoredGeneration(saved succession.Generation) *launch.Generation {
 	g := launch.New(saved.Config)
 	g.At, g.Back = saved.At, saved.Back
 	if saved.Command == nil {
@@ -241,7 +242,7 @@ func (l *loop) resume() {
 		}
 		for _, m := range ended[a] {
 			l.sit(m)
-			exit := m.unjudged.restored()
+			exit := m.unjudged.Restored()
 			l.replaced(m, "it had ended: "+exit.String())
 			exited{m: m, exit: exit, left: m.unjudged.Left}.apply(l)
 		}
@@ -293,9 +294,9 @@ func (l *loop) sayAdopted() {
 
 // reach makes the worker's process and channel ours. It runs for all workers at once.
 func (s *Supervisor) reach(m *member, pid int) error {
-	files := s.inherited[workerName(m.app.key, m.id)]
-	if len(files) != workerFiles {
-		return fmt.Errorf("%d of its %d files were kept", len(files), workerFiles)
+	files := s.inherited[succession.WorkerName(m.app.key, m.id)]
+	if len(files) != succession.WorkerFiles {
+		return fmt.Errorf("%d of its %d files were kept", len(files), succession.WorkerFiles)
 	}
 	err := s.reachProcess(m, pid, files, s.suspended(m))
 	if err != nil {
@@ -386,6 +387,7 @@ func (l *loop) caughtUp(m *member, f ipc.Hello) {
 	case ipc.StateReady:
 		if !m.ready {
 			m.ready = true
+			l.touchedWorker(m)
 			l.step(m.app, pool.Ready{ID: m.id})
 		}
 	case ipc.StateStarting, ipc.StateStandby:
@@ -400,6 +402,7 @@ func (l *loop) caughtUp(m *member, f ipc.Hello) {
 	case ipc.StateDraining:
 		if !m.drains {
 			m.drains = true
+			l.touchedWorker(m)
 			l.step(m.app, pool.Leaving{ID: m.id, Reason: "it drains already"})
 		}
 	}
@@ -423,4 +426,31 @@ func (l *loop) goOnWith(cfg *config.Config) {
 	if len(file.Diff(l.config, cfg)) > 0 {
 		l.prepare(cfg, true)
 	}
+}
+
+// adoptEnded makes it again, as it is when its sockets are closed.
+func (l *loop) adoptEnded(saved succession.Ended, ago time.Duration) (*app, error) {
+	config := saved.Config.Restored()
+	core, err := pool.Restore(poolConfig(config), saved.Pool, time.Now(), ago)
+	if err != nil {
+		return nil, fmt.Errorf("cannot adopt app %s, which has ended: %w", config.Name, err)
+	}
+	set, err := listen.Open(nil, 1, config.SteeringOptions()) // for what is shown of it
+	if err != nil {
+		return nil, fmt.Errorf("cannot adopt app %s, which has ended: %w", config.Name, err)
+	}
+	if saved.Key == 0 {
+		saved.Key = l.newKey()
+	}
+	a := &app{
+		key: saved.Key, name: config.Name, config: config, pool: core, sockets: newSockets(set),
+		members:     map[pool.WorkerID]*member{},
+		generations: map[int]*launch.Generation{core.Status().Generation: launch.New(config)},
+		startWith:   saved.StartWith,
+	}
+	a.restoreHistory(saved.History)
+	a.history.error = saved.Error
+	a.sockets.users++
+	a.sockets.release()
+	return a, nil
 }

@@ -18,7 +18,7 @@ import (
 type app struct {
 	key         int       // of this app in the record for the next master
 	place       int       // among all apps, as the record has it
-	unsaved     bool      // the record does not have it as it is
+	saving      saving    // what the record has of it
 	recorded    bool      // the record has it
 	deadline    time.Time // of the pool
 	waits       bool      // for a worker: see pool.Waits
@@ -39,9 +39,10 @@ type app struct {
 	slots    int   // were open when they were admitted
 	steerDue bool  // the two may differ
 
-	totals      []ipc.Stats // by slot, of the workers that are gone
-	totalsSaved []byte      // the same as the record has it; nil: to be made
-	lastExit    lastExit
+	totals        []ipc.Stats      // by slot, of the workers that are gone
+	totalsSaved   []byte           // the same as the record has it, but for those that have changed since
+	totalsChanged map[int]struct{} // by slot
+	lastExit      lastExit
 
 	run     *apps.Run     // what the core has decided about it; nil while it is being opened
 	stepped *apps.Stepped // what the step of its pool that is under way tells the core; nil: none is
@@ -75,6 +76,7 @@ type sockets struct {
 	key         int             // in the record for the next master
 	kept        map[string]bool // files that are stored for it
 	keptChanges uint64          // Set.Changes when they were looked at last
+	saved       *listen.Saved   // as the record has it; nil: it has not
 }
 
 func (s *sockets) shared() bool { return s.users > 1 }

@@ -46,7 +46,7 @@ func (l *loop) carryOutOfApps(effect apps.Effect) {
 		l.saveDue = true
 	case apps.Save:
 		for _, id := range e.Apps {
-			l.changed(l.byID[id])
+			l.touched(l.byID[id])
 		}
 		l.saveDue = true
 		if e.Now {

@@ -104,6 +104,7 @@ func (l *loop) assign(a *app, e pool.Assign) {
 		return // its exit is on the way
 	}
 	m.slot = e.Slot
+	l.touchedWorker(m)
 	m.name(m.proc.PID())
 	if err := l.openSlot(a, e.Slot); err != nil {
 		l.worker(l.logs.Error(), m).Err(proc.AsLimit(err)).Msg("cannot open the slot of a standby; replacing it")
@@ -141,7 +142,7 @@ func (l *loop) steer(a *app) {
 		return
 	}
 	a.admitted, a.slots = a.steered, a.sockets.Slots()
-	l.changed(a)
+	l.touched(a)
 	if err := a.sockets.SteerTo(a.admitted); err != nil {
 		l.logs.Warn().Str("app", a.name).Ints("slots", a.admitted).Err(err).Msg("cannot steer; the kernel goes on to spread connections over all slots")
 	}
@@ -171,6 +172,7 @@ func (l *loop) steerAll() {
 func (l *loop) drain(m *member, e pool.Drain) {
 	a, told := m.app, m.drains && e.Again
 	m.drains = true
+	l.touchedWorker(m)
 	if a.steerDue {
 		l.steer(a)
 	}

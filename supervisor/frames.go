@@ -34,7 +34,6 @@ const (
 // frame acts on one frame of a worker. What a worker may not send, or not now,
 // ends its channel as a malformed frame does.
 func (l *loop) frame(m *member, f ipc.Frame) {
-	l.changed(m.app)
 	if m.app.members[m.id] != m || m.outbox == nil && !m.handing {
 		// It came while the channel was being ended.
 		ipc.Discard(f)
@@ -135,7 +134,7 @@ func (l *loop) introduce(m *member) {
 // the worker's hello: a program that never says one needs no scoreboard.
 func (l *loop) place(m *member) bool {
 	sockets := m.app.sockets
-	l.changed(m.app)
+	l.touchedWorker(m)
 	if !m.greeting && len(sockets.Addresses()) == 0 {
 		return false
 	}
@@ -200,6 +199,7 @@ func (l *loop) memberReady(m *member) {
 		return
 	}
 	m.ready = true
+	l.touchedWorker(m)
 	l.step(m.app, pool.Ready{ID: m.id})
 }
 
@@ -212,7 +212,7 @@ func (l *loop) greet(a *app) {
 	for _, m := range a.members {
 		if m.ready && !m.greeted && m.outbox != nil {
 			m.greeted = true
-			l.changed(a)
+			l.touchedWorker(m)
 			text, err := cache.Encode("Worker " + strconv.Itoa(m.proc.PID()))
 			if err != nil {
 				continue
@@ -231,6 +231,7 @@ func (l *loop) bye(m *member, f ipc.Bye) {
 		l.worker(l.logs.Warn(), m).Int("requests", f.Cut).Str("reason", f.Reason).Msg("requests cut off at the end of the drain")
 	}
 	m.drains = true
+	l.touchedWorker(m)
 	l.step(m.app, pool.Leaving{ID: m.id, Reason: f.Reason})
 }
 

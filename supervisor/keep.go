@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -13,8 +12,8 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/listen"
-	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/record"
+	"github.com/tinehq/tine/supervisor/succession"
 )
 
 // Store holds files for the master that comes after this one. It is the keeper's, or
@@ -34,22 +33,6 @@ type Store interface {
 // change what runs then takes Apply. The files are the Supervisor's from here on.
 func WithStore(s Store, inherited map[string][]*os.File) Option {
 	return func(o *options) { o.store, o.inherited = s, inherited }
-}
-
-// Names of what is stored. A worker's files are, in this order, its lifeline, its pidfd
-// and the read ends of its output.
-const (
-	keptState   = "state"
-	keptWorker  = "worker."  // worker.APP.ID, with the app's key
-	keptSockets = "sockets." // sockets.KEY.FILE, FILE as listen.Set.Files has it
-)
-
-func workerName(app int, id pool.WorkerID) string {
-	return keptWorker + strconv.Itoa(app) + "." + strconv.FormatUint(uint64(id), 10)
-}
-
-func socketsName(key int, file string) string {
-	return keptSockets + strconv.Itoa(key) + "." + file
 }
 
 // kept is what the loop has in the store. It is nil where there is none.
@@ -75,7 +58,7 @@ type kept struct {
 
 // openStore makes the record, or takes over the one that the last master has left: what
 // was in it is read then.
-func (l *loop) openStore() (before *savedState, err error) {
+func (l *loop) openStore() (before *succession.State, err error) {
 	if l.s.store == nil {
 		return nil, nil
 	}
@@ -85,12 +68,12 @@ func (l *loop) openStore() (before *savedState, err error) {
 			l.kept.names[name] = true
 		}
 	}
-	if files := l.s.inherited[keptState]; len(files) > 0 {
+	if files := l.s.inherited[succession.StateFile]; len(files) > 0 {
 		l.kept.file = files[0]
 		if l.kept.record, err = record.Open(files[0]); err != nil {
 			return nil, err
 		}
-		state, err := readRecord(l.kept.record)
+		state, err := succession.Read(l.kept.record)
 		return &state, err
 	}
 	f, err := record.Memory("tine state")
@@ -101,7 +84,7 @@ func (l *loop) openStore() (before *savedState, err error) {
 		return nil, err
 	}
 	l.kept.file = f
-	l.keep(keptState, f)
+	l.keep(succession.StateFile, f)
 	return nil, nil
 }
 
@@ -112,7 +95,7 @@ func (l *loop) forgetKept() {
 	if l.kept == nil {
 		return
 	}
-	l.unkeep(keptState)
+	l.unkeep(succession.StateFile)
 	_ = l.s.pins.Each(func(name string, _ *os.File) error { l.kept.names[name] = true; return nil })
 	for name := range l.kept.names {
 		l.unkeep(name)
@@ -125,7 +108,7 @@ func (l *loop) forgetInherited() {
 		return
 	}
 	for name, files := range l.s.inherited {
-		if !isOwn(name) || name == keptState {
+		if !isOwn(name) || name == succession.StateFile {
 			continue
 		}
 		l.unkeep(name)
@@ -197,14 +180,14 @@ func (l *loop) keepSockets(s *sockets) {
 	}
 	for name := range s.kept {
 		if files[name] == nil {
-			l.unkeep(socketsName(s.key, name))
+			l.unkeep(succession.SocketsName(s.key, name))
 			delete(s.kept, name)
 		}
 	}
 	for name, f := range files {
 		if !s.kept[name] {
 			s.kept[name] = true
-			l.keep(socketsName(s.key, name), f)
+			l.keep(succession.SocketsName(s.key, name), f)
 		}
 	}
 }
@@ -220,7 +203,7 @@ func (l *loop) unkeepSlot(s *sockets, slot int) {
 	}
 	for i := range s.Addresses() {
 		if name := listen.SocketName(i, slot); s.kept[name] {
-			l.unkeep(socketsName(s.key, name))
+			l.unkeep(succession.SocketsName(s.key, name))
 			delete(s.kept, name)
 		}
 	}
@@ -243,12 +226,12 @@ func (l *loop) forgetSockets() {
 	adopted := map[string]bool{}
 	for s := range l.allSockets() {
 		for name := range s.kept {
-			adopted[socketsName(s.key, name)] = true
+			adopted[succession.SocketsName(s.key, name)] = true
 		}
 	}
 	forgot := false
 	for name := range l.kept.names {
-		if strings.HasPrefix(name, keptSockets) && !adopted[name] {
+		if strings.HasPrefix(name, succession.SocketsPrefix) && !adopted[name] {
 			l.unkeep(name)
 			forgot = true
 		}
@@ -264,7 +247,7 @@ func (l *loop) unkeepSockets(s *sockets) {
 		return
 	}
 	for name := range s.kept {
-		l.unkeep(socketsName(s.key, name))
+		l.unkeep(succession.SocketsName(s.key, name))
 	}
 	s.kept = nil
 }
@@ -280,11 +263,8 @@ func (s *Supervisor) keepWorker(m *member) error {
 		return err
 	}
 	defer closeFiles(files)
-	return s.store.Store(workerName(m.app.key, m.id), files...)
+	return s.store.Store(succession.WorkerName(m.app.key, m.id), files...)
 }
-
-// workerFiles is how many there are of a worker.
-const workerFiles = 4
 
 // files are duplicates of what another master needs of the worker. A stream that the
 // worker has closed is one that ends at once.

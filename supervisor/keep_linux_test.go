@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"github.com/tinehq/tine/supervisor/succession"
 )
 
 // names is a store that keeps only the names, with how many files each has.
@@ -45,7 +47,7 @@ func TestNothingIsKeptAfterAnEnd(t *testing.T) {
 	store := &names{kept: map[string]int{"sockets.7.sock.0.0": 1}}
 	m := startMaster(t, nil, WithStore(store, map[string][]*os.File{"sockets.7.sock.0.0": {r}}))
 	<-m.s.Ready()
-	if all := store.all(); !slices.Contains(all, keptState) || slices.Contains(all, "sockets.7.sock.0.0") {
+	if all := store.all(); !slices.Contains(all, succession.StateFile) || slices.Contains(all, "sockets.7.sock.0.0") {
 		t.Errorf("it keeps %v", all)
 	}
 	if err := m.s.Stop(); err != nil {

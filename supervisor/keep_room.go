@@ -13,6 +13,7 @@ import (
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/keeper"
+	"github.com/tinehq/tine/supervisor/succession"
 )
 
 // A store that is full, or loses a file on the way, answers nothing: what is missing would show when the master has crashed,
@@ -100,7 +101,7 @@ func (k roomKnown) apply(l *loop) {
 	workers := map[string]*member{} // by name, of those that are missing
 	if len(now) > 0 {
 		for m := range l.allMembers() {
-			if name := workerName(m.app.key, m.id); now[name] {
+			if name := succession.WorkerName(m.app.key, m.id); now[name] {
 				workers[name] = m
 			}
 		}
@@ -164,7 +165,7 @@ func (l *loop) unkept() string {
 		}
 	}
 	for name := range l.kept.room.missing {
-		if !strings.HasPrefix(name, keptWorker) {
+		if !strings.HasPrefix(name, succession.WorkerPrefix) {
 			others++
 		}
 	}
@@ -202,12 +203,12 @@ func (l *loop) missingFiles(name string, m *member) []*os.File {
 		}
 		return files
 	}
-	if !strings.HasPrefix(name, keptSockets) {
+	if !strings.HasPrefix(name, succession.SocketsPrefix) {
 		return nil
 	}
 	for _, a := range l.apps {
 		for file, f := range a.sockets.Files() {
-			if socketsName(a.sockets.key, file) == name {
+			if succession.SocketsName(a.sockets.key, file) == name {
 				if d, err := ipc.Duplicate(f); err == nil {
 					return []*os.File{d}
 				}

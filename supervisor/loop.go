@@ -18,6 +18,7 @@ import (
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/succession"
 )
 
 // endTimeout bounds the wait, after the last worker has gone, for the goroutines
@@ -92,7 +93,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 	l.name, l.config = config.Name, config
 	l.logConfig = config.Log
 	// After a crash workers wait for a master, whether it can write its log or not. In an upgrade the old one goes on.
-	waited := len(l.s.inherited[keptState]) > 0 && l.s.lead == nil
+	waited := len(l.s.inherited[succession.StateFile]) > 0 && l.s.lead == nil
 	l.logs, err = logs.Open(config.Log, l.s.stdout, l.s.stderr, !waited)
 	if err != nil {
 		return err
@@ -120,7 +121,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 		l.openReport()
 	}
 	// Whoever could not even begin is started again if there was a master before it, whose workers wait.
-	orderly := l.s.store != nil && len(l.s.inherited[keptState]) == 0
+	orderly := l.s.store != nil && len(l.s.inherited[succession.StateFile]) == 0
 	defer func() { l.closeReport(orderly) }()
 	l.activate(config)
 	defer l.closeInherited()
@@ -289,7 +290,7 @@ func (l *loop) step(a *app, ev pool.Event) {
 	l.news()
 	l.stepAt = time.Now()
 	effects := a.pool.Step(l.stepAt, ev)
-	l.changed(a)
+	l.touched(a)
 	l.saveChanged()
 	outermost := a.stepped == nil // else what this brings about is told with the rest of that step
 	if outermost {
@@ -300,7 +301,7 @@ func (l *loop) step(a *app, ev pool.Event) {
 	}
 	a.deadline, a.waits = a.pool.Deadline(), a.pool.Waits()
 	l.greet(a) // whichever way the last that the others waited for has come, or gone
-	l.changed(a)
+	l.touched(a)
 	l.saveDue = true
 	if outermost {
 		stepped := *a.stepped

@@ -15,6 +15,7 @@ import (
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
+	"github.com/tinehq/tine/supervisor/succession"
 )
 
 // lastFrames bounds the wait, after a worker's exit, for frames that it sent
@@ -37,12 +38,12 @@ type member struct {
 	slot       int // -1: a standby
 	generation int
 
-	adopted   bool       // from an earlier master
-	stray     bool       // in no record of that master
-	unreached error      // why it could not be
-	placed    bool       // it has been given its slot
-	unjudged  *savedExit // it has ended, and the next master in charge judges that
-	handing   bool       // its channel is ended for another master: what it has said counts
+	adopted   bool             // from an earlier master
+	stray     bool             // in no record of that master
+	unreached error            // why it could not be
+	placed    bool             // it has been given its slot
+	unjudged  *succession.Exit // it has ended, and the next master in charge judges that
+	handing   bool             // its channel is ended for another master: what it has said counts
 
 	proc     *proc.Process
 	spare    proc.Left     // while another master takes over: to have it back should that fail
@@ -111,7 +112,9 @@ type workerNotKept struct {
 	err error
 }
 
-func (w workerNotKept) apply(l *loop) { l.keepFailed(workerName(w.m.app.key, w.m.id), w.err) }
+func (w workerNotKept) apply(l *loop) {
+	l.keepFailed(succession.WorkerName(w.m.app.key, w.m.id), w.err)
+}
 
 // follow posts what the worker says, and how it ended. It ends also when p is left to
 // another master; the lifeline lasts then.

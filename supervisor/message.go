@@ -13,6 +13,7 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
+	"github.com/tinehq/tine/supervisor/succession"
 	"golang.org/x/sys/unix"
 )
 
@@ -122,6 +123,7 @@ func (f spawned) apply(l *loop) {
 		return
 	}
 	f.m.app.members[f.m.id] = f.m
+	l.touchedWorker(f.m)
 	if l.kept != nil {
 		l.kept.room.changed()
 	}
@@ -193,8 +195,9 @@ func (f exited) apply(l *loop) {
 	}
 	f.m.ended = true
 	delete(a.members, f.m.id)
+	l.touchedWorker(f.m)
 	// Only then, when the record has its end: the files of a worker that is in it would be missed.
-	defer l.unkeep(workerName(a.key, f.m.id))
+	defer l.unkeep(succession.WorkerName(a.key, f.m.id))
 	a.tally(f.m)
 	f.m.dropChannel("the worker ended")
 	a.lastExit = lastExit{id: f.m.id, words: f.exit.LastLine, lines: f.exit.LastLines}

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"syscall"
 
-	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/pool"
 	"golang.org/x/sys/unix"
@@ -18,6 +17,7 @@ type history struct {
 	restarts, crashes uint64
 	rollouts          map[pool.Kind]uint64 // by how they ended
 	slots             []slotHistory
+	changed           map[int]struct{} // of slots, since the record was written
 	lastRollout       *control.Rollout // the last one, if it was aborted
 	rolloutReason     string           // of the one that began last
 	lastID            pool.WorkerID    // the highest there was
@@ -35,6 +35,10 @@ func (h *history) slot(n int) *slotHistory {
 	for len(h.slots) <= n {
 		h.slots = append(h.slots, slotHistory{})
 	}
+	if h.changed == nil {
+		h.changed = map[int]struct{}{}
+	}
+	h.changed[n] = struct{}{} // each caller changes it
 	return &h.slots[n]
 }
 
@@ -60,7 +64,7 @@ func (h *history) count(end pool.Kind, n uint64) {
 
 // note takes in what a core has recorded.
 func (h *history) note(r pool.Record, st func() pool.Status) {
-	if slices.Contains(endsOfRollouts, r.Kind) {
+	if slices.Contains(endsOfRollouts[:], r.Kind) {
 		h.count(r.Kind, 1)
 	}
 	switch r.Kind {
@@ -123,12 +127,13 @@ func exitWords(r pool.Record) string {
 // inherit makes a the next run of an app that has ended or is about to.
 func (a *app) inherit(old *app) {
 	a.history = old.history
+	a.history.changed = nil
 	a.previous, a.previousUntil, old.previous = old.previous, old.previousUntil, nil
 	a.history.rollouts = maps.Clone(old.history.rollouts)
 	for i := range a.history.slots {
 		a.history.slots[i].unasked = false // what follows is by order
 	}
 	old.history.slots = nil // two writers would share it
-	a.totals, a.totalsSaved = append([]ipc.Stats(nil), old.totals...), nil
+	a.setTotals(slices.Clone(old.totals))
 	a.history.error = ""
 }

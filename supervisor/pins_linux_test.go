@@ -9,6 +9,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/proc"
+	"github.com/tinehq/tine/supervisor/succession"
 )
 
 // storedNames notes what it is told.
@@ -25,7 +26,7 @@ func (s *storedNames) Remove(name string) error {
 }
 
 // releaseAt is a generation whose release is a file in a folder, resolved and not held.
-func releaseAt(t *testing.T) (saved savedGeneration, name string) {
+func releaseAt(t *testing.T) (saved succession.Generation, name string) {
 	t.Helper()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "server")
@@ -40,7 +41,7 @@ func releaseAt(t *testing.T) (saved savedGeneration, name string) {
 		}
 		*to = &id
 	}
-	return savedGeneration{Config: config.App{Name: "web", Command: []string{path}}, Command: &c}, launch.KeptPin + c.ProgramID.String()
+	return succession.Generation{Config: config.App{Name: "web", Command: []string{path}}, Command: &c}, launch.KeptPin + c.ProgramID.String()
 }
 
 // A master that is about to follow another one, which lives, changes nothing in the store, and waits for no disk.

@@ -9,6 +9,7 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/succession"
 )
 
 // A release is what the workers of a generation are started from: see generation. Whatever starts another worker of that
@@ -75,14 +76,8 @@ func (l *loop) released(a *app, generation int) {
 	l.dropUnheld(a, before)
 }
 
-// savedRelease is a generation that is remembered, and until when it was the one that ran.
-type savedRelease struct {
-	savedGeneration
-	Until time.Time `json:"until,omitzero"`
-}
-
-func savedOf(g *launch.Generation) savedGeneration {
-	s := savedGeneration{Config: g.Config, At: g.At, Back: g.Back}
+func savedOf(g *launch.Generation) succession.Generation {
+	s := succession.Generation{Config: g.Config, At: g.At, Back: g.Back}
 	if r := g.Resolved.Load(); r != nil {
 		s.Command = &r.Command
 	}
@@ -90,12 +85,12 @@ func savedOf(g *launch.Generation) savedGeneration {
 }
 
 // restoredRelease is nil where nothing was kept.
-func (l *loop) restoredRelease(s *savedRelease) *launch.Generation {
+func (l *loop) restoredRelease(s *succession.Release) *launch.Generation {
 	if s == nil || s.Command == nil {
 		return nil
 	}
 	s.Config = s.Config.Restored()
-	return l.restoredGeneration(s.savedGeneration)
+	return l.restoredGeneration(s.Generation)
 }
 
 // drift is said once for each generation: what a worker was started from and what is on disk are not the same.

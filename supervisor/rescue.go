@@ -18,6 +18,7 @@ import (
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
 	"github.com/tinehq/tine/supervisor/record"
+	"github.com/tinehq/tine/supervisor/succession"
 )
 
 // A record that cannot be read, or is of a version that this master does not know, says
@@ -85,7 +86,7 @@ func (l *loop) rescue(config *config.Config, why error) (err error) {
 		}
 	}
 	for _, name := range slices.Collect(maps.Keys(l.s.inherited)) {
-		if strings.HasPrefix(name, keptSockets) && !adopted[name] {
+		if strings.HasPrefix(name, succession.SocketsPrefix) && !adopted[name] {
 			l.unkeep(name)
 			for _, f := range l.s.inherited[name] {
 				f.Close()
@@ -108,10 +109,10 @@ func (l *loop) rescue(config *config.Config, why error) (err error) {
 }
 
 // rescuedState makes a record of what is there, and names the files that it is about.
-func (l *loop) rescuedState(config *config.Config, workers []*leftWorker) (state savedState, adopted map[string]bool) {
-	state = savedState{Version: stateVersion, At: ipc.Monotonic(), WasReady: true}
+func (l *loop) rescuedState(config *config.Config, workers []*leftWorker) (state succession.State, adopted map[string]bool) {
+	state = succession.State{Version: succession.Version, At: ipc.Monotonic(), WasReady: true}
 	for name := range l.s.inherited {
-		for _, prefix := range []string{keptSockets, keptWorker} {
+		for _, prefix := range []string{succession.SocketsPrefix, succession.WorkerPrefix} {
 			if key, _, ok := numberAfter(name, prefix); ok {
 				state.Keys = max(state.Keys, key)
 			}
@@ -128,7 +129,7 @@ func (l *loop) rescuedState(config *config.Config, workers []*leftWorker) (state
 		state.Apps, state.Sockets = append(state.Apps, saved), append(state.Sockets, sockets)
 		state.WasReady = state.WasReady && len(own) >= c.Slots()
 		for name := range l.s.inherited {
-			if key, _, ok := numberAfter(name, keptSockets); ok && key == sockets.Key {
+			if key, _, ok := numberAfter(name, succession.SocketsPrefix); ok && key == sockets.Key {
 				adopted[name] = true
 			}
 		}
@@ -140,7 +141,7 @@ func (l *loop) rescuedState(config *config.Config, workers []*leftWorker) (state
 }
 
 // rescueApp is false where the app has nothing that it could go on with.
-func (l *loop) rescueApp(state *savedState, c config.App, own []*leftWorker) (saved savedApp, s savedSockets, ok bool) {
+func (l *loop) rescueApp(state *succession.State, c config.App, own []*leftWorker) (saved succession.App, s succession.Sockets, ok bool) {
 	slots, generation := 0, 0
 	for _, f := range own {
 		slots = max(slots, f.hello.Slot+1)
@@ -156,7 +157,7 @@ func (l *loop) rescueApp(state *savedState, c config.App, own []*leftWorker) (sa
 	for _, f := range own {
 		serving = append(serving, pool.Found{ID: f.id, PID: f.pid, Slot: f.hello.Slot})
 		saved.Key, saved.History.LastID = f.key, max(saved.History.LastID, f.id)
-		saved.Members = append(saved.Members, savedMember{
+		saved.Members = append(saved.Members, succession.Member{
 			ID: f.id, PID: f.pid, Slot: f.hello.Slot, Seat: f.hello.Seat, Generation: int(f.hello.Generation),
 			Ready: true, Greeted: true,
 		})
@@ -167,7 +168,7 @@ func (l *loop) rescueApp(state *savedState, c config.App, own []*leftWorker) (sa
 	}
 	saved.Sockets, saved.Config = s.Key, c
 	saved.EverReady, saved.History.LastGeneration = len(own) > 0, cfg.FirstGeneration
-	saved.Generations = map[int]savedGeneration{cfg.FirstGeneration: {Config: c}}
+	saved.Generations = map[int]succession.Generation{cfg.FirstGeneration: {Config: c}}
 	saved.Pool = pool.Adopted(cfg, serving, rescueReason)
 	for len(saved.Pool.Slots) < s.Set.Slots { // those that have sockets only are filled, or closed in order
 		saved.Pool.Slots = append(saved.Pool.Slots, pool.SavedSlot{Generation: cfg.FirstGeneration})
@@ -179,14 +180,14 @@ func (l *loop) rescueApp(state *savedState, c config.App, own []*leftWorker) (sa
 // rescueSockets finds those of an app. Its workers' key leads to them, as both get theirs
 // together; else their address must be one that the config says to the port, as what is at
 // any port may be another app's.
-func (l *loop) rescueSockets(state *savedState, c config.App, own []*leftWorker, slots int) (key int, set listen.Saved, ok bool) {
+func (l *loop) rescueSockets(state *succession.State, c config.App, own []*leftWorker, slots int) (key int, set listen.Saved, ok bool) {
 	addresses, err := l.given.addresses(c)
 	if err != nil {
 		return 0, set, false
 	}
 	byKey := map[int]map[string]*os.File{}
 	for name, files := range l.s.inherited {
-		if key, file, ok := numberAfter(name, keptSockets); ok && len(files) > 0 {
+		if key, file, ok := numberAfter(name, succession.SocketsPrefix); ok && len(files) > 0 {
 			if byKey[key] == nil {
 				byKey[key] = map[string]*os.File{}
 			}
@@ -243,10 +244,10 @@ func skeleton(addresses []listen.Address) listen.Saved {
 // askLeft finds the workers that the last master has left, and has each say what it is.
 func (l *loop) askLeft() (all []*leftWorker) {
 	for _, name := range slices.Sorted(maps.Keys(l.s.inherited)) {
-		key, rest, ok := numberAfter(name, keptWorker)
+		key, rest, ok := numberAfter(name, succession.WorkerPrefix)
 		id, err := strconv.ParseUint(rest, 10, 64)
 		files := l.s.inherited[name]
-		if !ok || err != nil || len(files) != workerFiles {
+		if !ok || err != nil || len(files) != succession.WorkerFiles {
 			continue
 		}
 		all = append(all, &leftWorker{name: name, key: key, id: pool.WorkerID(id), files: files})

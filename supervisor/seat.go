@@ -52,6 +52,6 @@ func (a *app) tally(m *member) {
 		a.totals = append(a.totals, ipc.Stats{})
 	}
 	a.totals[m.slot].Add(done)
-	a.totalsSaved = nil
+	a.totalChanged(m.slot)
 	a.sockets.leave(m)
 }

@@ -1,114 +1,16 @@
 package supervisor
 
 import (
-	"encoding/json"
-	"fmt"
+	"encoding/binary"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/apps"
-	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
-	"github.com/tinehq/tine/supervisor/proc"
+	"github.com/tinehq/tine/supervisor/succession"
 )
-
-// stateVersion is that of savedState. Fields come without a new one; it rises when an
-// older master would misread what is there.
-const stateVersion = 1
-
-// savedState is all that the next master must know, but for the files: see keep.go.
-type savedState struct {
-	Version  int       `json:"version"`
-	Master   int       `json:"master"` // PID of who wrote it
-	At       int64     `json:"at"`     // when, as ipc.Monotonic has it
-	Keys     int       `json:"keys"`
-	WasReady bool      `json:"was_ready"`
-	Stopping bool      `json:"stopping,omitempty"`
-	Asked    bool      `json:"asked,omitempty"`
-	Stop     savedStop `json:"stop,omitzero"`
-
-	Config  json.RawMessage `json:"config,omitempty"` // savedConfig
-	Sockets []savedSockets  `json:"sockets"`
-	Apps    []savedApp      `json:"apps"`
-	Ended   []savedEnded    `json:"ended,omitempty"`
-}
-
-// savedStop are the times of a stop, in nanoseconds of [ipc.Monotonic]; 0: zero. See [apps.Apps.StopTimes].
-type savedStop struct {
-	DrainAt int64 `json:"drain_at,omitempty"`
-	EndBy   int64 `json:"end_by,omitempty"`
-}
-
-func saveStop(drainAt, endBy time.Time) savedStop {
-	at := func(t time.Time) int64 {
-		if t.IsZero() {
-			return 0
-		}
-		return ipc.Monotonic() + int64(time.Until(t))
-	}
-	return savedStop{DrainAt: at(drainAt), EndBy: at(endBy)}
-}
-
-func (s savedStop) restored() (drainAt, endBy time.Time) {
-	at := func(n int64) time.Time {
-		if n == 0 {
-			return time.Time{}
-		}
-		return time.Now().Add(time.Duration(n - ipc.Monotonic()))
-	}
-	return at(s.DrainAt), at(s.EndBy)
-}
-
-type savedSockets struct {
-	Key int          `json:"key"`
-	Set listen.Saved `json:"set"`
-}
-
-type savedApp struct {
-	Key         int                     `json:"key"`
-	Sockets     int                     `json:"sockets"` // their key
-	Config      config.App              `json:"config"`
-	Pool        pool.Saved              `json:"pool"`
-	Generations map[int]savedGeneration `json:"generations"`
-	Members     []savedMember           `json:"members"`
-	EverReady   bool                    `json:"ever_ready,omitempty"`
-	Added       bool                    `json:"added,omitempty"`
-	Leaving     bool                    `json:"leaving,omitempty"`
-	Halted      bool                    `json:"halted,omitempty"`
-	StartWith   int                     `json:"start_with,omitempty"`
-	Replaces    int                     `json:"replaces,omitempty"` // key of the app; 0: none
-	NextRun     time.Time               `json:"next_run,omitzero"`  // by its schedule
-	History     savedHistory            `json:"history"`
-	Place       int                     `json:"place,omitempty"` // among all apps
-	Previous    *savedRelease           `json:"previous,omitempty"`
-	BackTo      *savedRelease           `json:"back_to,omitempty"`
-
-	at int64 // of when it is, as ipc.Monotonic has it
-}
-
-// savedGeneration is how its workers are started. Command is nil if none was yet.
-type savedGeneration struct {
-	Config  config.App    `json:"config"`
-	Command *proc.Command `json:"command,omitempty"`
-	At      time.Time     `json:"at,omitzero"`
-	Back    bool          `json:"back,omitempty"`
-}
-
-type savedMember struct {
-	ID         pool.WorkerID `json:"id"`
-	PID        int           `json:"pid"`
-	Slot       int           `json:"slot"`
-	Seat       int           `json:"seat"` // -1: none
-	Generation int           `json:"generation"`
-	Ready      bool          `json:"ready,omitempty"`
-	Greeted    bool          `json:"greeted,omitempty"`
-	Left       bool          `json:"left,omitempty"`
-	Drains     bool          `json:"drains,omitempty"`
-	Jitter     float64       `json:"jitter"`
-	Exit       *savedExit    `json:"exit,omitempty"`
-}
 
 // saveInTime writes the record once more for what the orders of steps have changed: what
 // is counted, and who was greeted. A burst of events waits for its end.
@@ -122,54 +24,139 @@ func (l *loop) saveInTime() {
 }
 
 // savedHead is the state without the apps and the config.
-func (l *loop) savedHead() savedState {
-	return savedState{
-		Version: stateVersion, Master: os.Getpid(), At: ipc.Monotonic(), Keys: l.keys,
-		WasReady: l.state.Ready(), Stopping: l.state.Stopping(), Asked: l.state.Asked(), Stop: saveStop(l.state.StopTimes()),
+func (l *loop) savedHead() succession.State {
+	return succession.State{
+		Version: succession.Version, Master: os.Getpid(), At: ipc.Monotonic(), Keys: l.keys,
+		WasReady: l.state.Ready(), Stopping: l.state.Stopping(), Asked: l.state.Asked(), Stop: succession.SaveStop(l.state.StopTimes()),
 	}
 }
 
-func (l *loop) savedApp(a *app, now time.Time) savedApp {
-	s := savedApp{
+func (l *loop) savedApp(a *app, now time.Time) succession.App {
+	s := succession.App{
 		Key: a.key, Place: a.place, Sockets: a.sockets.key, Config: a.config, Pool: a.pool.Snapshot(now),
-		Generations: map[int]savedGeneration{}, EverReady: a.run.EverReady(), Added: a.run.Origin() != apps.FromStart, Leaving: a.leaves(),
+		Generations: map[int]succession.Generation{}, EverReady: a.run.EverReady(), Added: a.run.Origin() != apps.FromStart, Leaving: a.leaves(),
 		// Stopped to be started again, it is started by the next master, which knows nothing of the order.
-		Halted: a.halted() && a.run.Next() == 0, StartWith: a.startWith,
+		Halted: a.halted() && a.run.Next() == 0, StartWith: a.startWith, Replaces: l.replacedKey(a),
 		History: a.savedHistory(), NextRun: a.run.NextRun(),
-	}
-	if old := l.byID[a.run.Replaces()]; old != nil && !old.ended() {
-		s.Replaces = old.key
 	}
 	for n, g := range a.generations {
 		s.Generations[n] = savedOf(g)
 	}
 	if a.previous != nil {
-		s.Previous = &savedRelease{savedOf(a.previous), a.previousUntil}
+		s.Previous = &succession.Release{Generation: savedOf(a.previous), Until: a.previousUntil}
 	}
 	if a.backTo != nil {
-		s.BackTo = &savedRelease{savedGeneration: savedOf(a.backTo)}
+		s.BackTo = &succession.Release{Generation: savedOf(a.backTo)}
 	}
 	for _, m := range a.inOrder() {
-		saved := savedMember{
-			ID: m.id, PID: m.proc.PID(), Slot: m.slot, Seat: -1, Generation: m.generation,
-			Ready: m.ready, Greeted: m.greeted, Left: m.left, Drains: m.drains, Jitter: m.jitter,
-		}
-		if m.row != nil {
-			saved.Seat = m.seat
-		}
-		saved.Exit = m.unjudged
-		s.Members = append(s.Members, saved)
+		s.Members = append(s.Members, m.saved())
 	}
 	return s
 }
 
-func readState(blob []byte) (s savedState, err error) {
-	if err = json.Unmarshal(blob, &s); err != nil {
-		return s, fmt.Errorf("cannot read the record of the last master: %w", err)
+// replacedKey is that of the app that a replaces; 0: none.
+func (l *loop) replacedKey(a *app) int {
+	if old := l.byID[a.run.Replaces()]; old != nil && !old.ended() {
+		return old.key
 	}
-	if s.Version != stateVersion {
-		return s, fmt.Errorf("cannot read the record of the last master: its version is %d, %d is known", s.Version, stateVersion)
+	return 0
+}
+
+func (m *member) saved() succession.Member {
+	saved := succession.Member{
+		ID: m.id, PID: m.proc.PID(), Slot: m.slot, Seat: -1, Generation: m.generation,
+		Ready: m.ready, Greeted: m.greeted, Left: m.left, Drains: m.drains, Jitter: m.jitter, Exit: m.unjudged,
 	}
-	s.dated()
-	return s, nil
+	if m.row != nil {
+		saved.Seat = m.seat
+	}
+	return saved
+}
+
+// savedEnded is of an app that stays so. One that an order is about to start again is left out: the next master starts it,
+// as it is in the config.
+func (l *loop) savedEnded(a *app, now time.Time) succession.Ended {
+	code, reason := a.run.Exit()
+	return succession.Ended{
+		Key: a.key, Place: a.place, Config: a.config, Pool: a.pool.Snapshot(now), Halted: a.halted(), Ordered: a.run.Origin() == apps.FromOrder,
+		EverReady: a.run.EverReady(), Added: a.run.Origin() != apps.FromStart, StartWith: a.startWith,
+		Code: code, Reason: reason, Error: a.history.error, History: a.savedHistory(), NextRun: a.run.NextRun(),
+	}
+}
+
+// endsOfRollouts are the kinds that a history counts.
+var endsOfRollouts = [...]pool.Kind{pool.KindRolloutDone, pool.KindRolloutAborted, pool.KindRolloutCancelled}
+
+func (a *app) savedHistory() succession.History {
+	h := &a.history
+	s := succession.History{
+		Restarts: h.restarts, Crashes: h.crashes, Rollout: h.lastRollout, RolloutReason: h.rolloutReason,
+		LastID: h.lastID, LastGeneration: h.lastGeneration, Totals: a.savedTotals(),
+	}
+	for kind, n := range h.rollouts {
+		if s.Rollouts == nil {
+			s.Rollouts = map[string]uint64{}
+		}
+		s.Rollouts[kind.String()] = n
+	}
+	for _, slot := range h.slots {
+		s.Slots = append(s.Slots, slot.saved())
+	}
+	return s
+}
+
+func (s slotHistory) saved() succession.SlotHistory {
+	return succession.SlotHistory{Restarts: s.restarts, Unasked: s.unasked, LastExit: s.lastExit}
+}
+
+var statsSize = binary.Size(ipc.Stats{})
+
+// savedTotals encodes the histogram of a slot again only when it has changed.
+func (a *app) savedTotals() []byte {
+	if n := len(a.totals) * statsSize; len(a.totalsSaved) < n {
+		a.totalsSaved = append(a.totalsSaved, make([]byte, n-len(a.totalsSaved))...)
+	}
+	for slot := range a.totalsChanged {
+		_, _ = binary.Encode(a.totalsSaved[slot*statsSize:], binary.LittleEndian, &a.totals[slot]) // it fails only with what has no fixed size
+	}
+	clear(a.totalsChanged)
+	return a.totalsSaved
+}
+
+// totalChanged notes that the totals of a slot are others than before.
+func (a *app) totalChanged(slot int) {
+	if a.totalsChanged == nil {
+		a.totalsChanged = map[int]struct{}{}
+	}
+	a.totalsChanged[slot] = struct{}{}
+}
+
+// setTotals takes over what other workers have done, by slot.
+func (a *app) setTotals(totals []ipc.Stats) {
+	a.totals, a.totalsSaved, a.totalsChanged = totals, nil, nil
+	for slot := range totals {
+		a.totalChanged(slot)
+	}
+}
+
+func (a *app) restoreHistory(s succession.History) {
+	a.history = history{
+		restarts: s.Restarts, crashes: s.Crashes, lastRollout: s.Rollout, rolloutReason: s.RolloutReason,
+		lastID: s.LastID, lastGeneration: s.LastGeneration,
+	}
+	for _, kind := range endsOfRollouts {
+		if n := s.Rollouts[kind.String()]; n > 0 {
+			a.history.count(kind, n)
+		}
+	}
+	for _, slot := range s.Slots {
+		a.history.slots = append(a.history.slots, slotHistory{slot.Restarts, slot.Unasked, slot.LastExit})
+	}
+	if len(s.Totals) == 0 || len(s.Totals)%statsSize != 0 {
+		return
+	}
+	totals := make([]ipc.Stats, len(s.Totals)/statsSize)
+	if _, err := binary.Decode(s.Totals, binary.LittleEndian, totals); err == nil {
+		a.totals, a.totalsSaved = totals, slices.Clone(s.Totals)
+	}
 }

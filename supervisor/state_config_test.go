@@ -10,6 +10,7 @@ import (
 
 	"github.com/tinehq/tine/supervisor/config/file"
 	"github.com/tinehq/tine/supervisor/record"
+	"github.com/tinehq/tine/supervisor/succession"
 )
 
 // TestLeftConfig: what comes back is all that was there.
@@ -35,8 +36,8 @@ func TestLeftConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inherited := map[string][]*os.File{keptState: {f}}
-	write := func(s savedState) {
+	inherited := map[string][]*os.File{succession.StateFile: {f}}
+	write := func(s succession.State) {
 		t.Helper()
 		blob, err := json.Marshal(s)
 		if err == nil {
@@ -47,7 +48,7 @@ func TestLeftConfig(t *testing.T) {
 		}
 	}
 	l := &loop{s: &Supervisor{config: c}, config: c, kept: &kept{}}
-	write(savedState{Version: stateVersion, Config: l.savedConfig()})
+	write(succession.State{Version: succession.Version, Config: l.savedConfig()})
 	got, err := LeftConfig(inherited)
 	if err != nil {
 		t.Fatal(err)
@@ -55,9 +56,9 @@ func TestLeftConfig(t *testing.T) {
 	if !reflect.DeepEqual(got, c) {
 		t.Errorf("got\n%+v\nwant\n%+v", got, c)
 	}
-	for words, s := range map[string]savedState{
-		"no config":  {Version: stateVersion},
-		"version is": {Version: stateVersion + 1, Config: l.savedConfig()},
+	for words, s := range map[string]succession.State{
+		"no config":  {Version: succession.Version},
+		"version is": {Version: succession.Version + 1, Config: l.savedConfig()},
 	} {
 		write(s)
 		if _, err := LeftConfig(inherited); err == nil || !strings.Contains(err.Error(), words) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/succession"
 )
 
 // inLoop has the loop call a function.
@@ -29,13 +30,13 @@ func workWith(t *testing.T, n int) (work workOfSaving) {
 	m.s.post(inLoop{func(l *loop) {
 		// What was patched is what is there.
 		l.saveChanged()
-		patched, err := readRecord(l.kept.record)
+		patched, err := succession.Read(l.kept.record)
 		if err != nil {
 			t.Error(err)
 		}
 		work := l.kept.work
 		l.saveState()
-		whole, err := readRecord(l.kept.record)
+		whole, err := succession.Read(l.kept.record)
 		if err != nil {
 			t.Error(err)
 		}
@@ -51,9 +52,9 @@ func workWith(t *testing.T, n int) (work workOfSaving) {
 }
 
 // compareStates says what differs, but for the times of which the two are.
-func compareStates(t *testing.T, a, b savedState) {
+func compareStates(t *testing.T, a, b succession.State) {
 	t.Helper()
-	names := func(s savedState) (all []string) {
+	names := func(s succession.State) (all []string) {
 		for _, a := range s.Apps {
 			all = append(all, fmt.Sprintf("%d %s in %d at %d with %v", a.Key, a.Config.Name, a.Sockets, a.Place, a.Members))
 		}
@@ -68,7 +69,7 @@ func compareStates(t *testing.T, a, b savedState) {
 			t.Errorf("app %s is\n%+v\nand was saved as\n%+v", y.Config.Name, y, x)
 		}
 	}
-	if !slices.EqualFunc(a.Sockets, b.Sockets, func(x, y savedSockets) bool { return reflect.DeepEqual(x, y) }) || a.WasReady != b.WasReady {
+	if !slices.EqualFunc(a.Sockets, b.Sockets, func(x, y succession.Sockets) bool { return reflect.DeepEqual(x, y) }) || a.WasReady != b.WasReady {
 		t.Errorf("sockets %+v, and were saved as %+v", b.Sockets, a.Sockets)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/succession"
 )
 
 // busy has one request in flight for a minute, in an app of m, and returns when a worker
@@ -123,12 +124,12 @@ func TestStopHurriesWhatStops(t *testing.T) {
 
 // TestStopIsKept: a later master goes on with it.
 func TestStopIsKept(t *testing.T) {
-	none := saveStop(time.Time{}, time.Time{})
-	if drainAt, endBy := none.restored(); none != (savedStop{}) || !drainAt.IsZero() || !endBy.IsZero() {
+	none := succession.SaveStop(time.Time{}, time.Time{})
+	if drainAt, endBy := none.Restored(); none != (succession.Stop{}) || !drainAt.IsZero() || !endBy.IsZero() {
 		t.Errorf("%+v, %v, %v", none, drainAt, endBy)
 	}
 	drainAt, endBy := time.Now().Add(time.Second), time.Now().Add(time.Minute)
-	drain, end := saveStop(drainAt, endBy).restored()
+	drain, end := succession.SaveStop(drainAt, endBy).Restored()
 	for name, d := range map[string]time.Duration{"drain": drain.Sub(drainAt), "end": end.Sub(endBy)} {
 		if d.Abs() > time.Second {
 			t.Errorf("%s: off by %s", name, d)

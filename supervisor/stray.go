@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/tinehq/tine/supervisor/proc"
+	"github.com/tinehq/tine/supervisor/succession"
 )
 
 // A master that is killed between the start of a worker and the next record leaves a
@@ -12,19 +13,19 @@ import (
 // its lifeline open, so that it would live for ever and belong to nobody.
 
 // strays are those workers that saved has as ordered only, and that exist.
-func (l *loop) strays(saved savedApp) (found []savedMember) {
+func (l *loop) strays(saved succession.App) (found []succession.Member) {
 	slots := append(slices.Clone(saved.Pool.Slots), saved.Pool.Standbys)
 	for i, s := range slots {
 		for _, w := range s.Workers {
-			files := l.s.inherited[workerName(saved.Key, w.ID)]
-			if w.PID != 0 || len(files) != workerFiles {
+			files := l.s.inherited[succession.WorkerName(saved.Key, w.ID)]
+			if w.PID != 0 || len(files) != succession.WorkerFiles {
 				continue
 			}
 			pid := proc.PIDOf(files[1])
 			if pid == 0 {
 				continue // it has ended
 			}
-			m := savedMember{ID: w.ID, PID: pid, Slot: i, Seat: -1, Generation: w.Generation}
+			m := succession.Member{ID: w.ID, PID: pid, Slot: i, Seat: -1, Generation: w.Generation}
 			if i == len(saved.Pool.Slots) {
 				m.Slot = -1
 			}
@@ -42,10 +43,10 @@ func (l *loop) endStrays() {
 	}
 	adopted := map[string]bool{}
 	for m := range l.allMembers() {
-		adopted[workerName(m.app.key, m.id)] = true
+		adopted[succession.WorkerName(m.app.key, m.id)] = true
 	}
 	for name, files := range l.s.inherited {
-		if !strings.HasPrefix(name, keptWorker) || adopted[name] {
+		if !strings.HasPrefix(name, succession.WorkerPrefix) || adopted[name] {
 			continue
 		}
 		closeFiles(files)

@@ -15,6 +15,7 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/succession"
 )
 
 // How a master comes to be in charge of what another one has left, or still has:
@@ -41,7 +42,7 @@ func (l *loop) takeOver(ctx context.Context) error {
 	if l.s.lead == nil {
 		return nil
 	}
-	if len(l.s.inherited[keptState]) == 0 {
+	if len(l.s.inherited[succession.StateFile]) == 0 {
 		return errors.New("cannot take over from the old master: it has handed on no state")
 	}
 	if err := l.s.lead(ctx); err != nil {
@@ -56,7 +57,7 @@ func (l *loop) takeOver(ctx context.Context) error {
 func (l *loop) inherit(config *config.Config, follows bool) (*config.Config, error) {
 	before, err := l.openStore()
 	if err == nil && before != nil {
-		config = before.wentOn(config)
+		config = before.GoesOn(config)
 		if err = l.adopt(*before, config); err == nil {
 			l.closeAdopted()
 		}
@@ -123,7 +124,7 @@ func (l *loop) mended(s *sockets, m listen.Mended, but *member) {
 func (l *loop) sayMended(s *sockets, m listen.Mended) {
 	for _, name := range m.New {
 		if s.kept[name] {
-			l.unkeep(socketsName(s.key, name))
+			l.unkeep(succession.SocketsName(s.key, name))
 			delete(s.kept, name)
 		}
 	}

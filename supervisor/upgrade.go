@@ -15,6 +15,7 @@ import (
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/proc"
 	"github.com/tinehq/tine/supervisor/record"
+	"github.com/tinehq/tine/supervisor/succession"
 )
 
 // Upgrader starts another program in the place of this one: see package handover, whose
@@ -203,7 +204,7 @@ func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 		}
 		return err
 	}
-	if err := put(keptState, l.kept.file); err != nil {
+	if err := put(succession.StateFile, l.kept.file); err != nil {
 		return files, err
 	}
 	for name, f := range l.values.Files() {
@@ -220,7 +221,7 @@ func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 		}
 		a.sockets.rest()
 		for name, f := range a.sockets.Files() {
-			if name := socketsName(a.sockets.key, name); files[name] == nil {
+			if name := succession.SocketsName(a.sockets.key, name); files[name] == nil {
 				if err := put(name, f); err != nil {
 					return files, err
 				}
@@ -247,7 +248,7 @@ func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 // allow; this version does without.
 func giveSpareBoard(s *sockets, files map[string][]*os.File) {
 	hotName, rowsName := listen.BoardNames()
-	hotName, rowsName = socketsName(s.key, hotName), socketsName(s.key, rowsName)
+	hotName, rowsName = succession.SocketsName(s.key, hotName), succession.SocketsName(s.key, rowsName)
 	if files[hotName] != nil {
 		return
 	}
@@ -268,7 +269,7 @@ func (m *member) give(files map[string][]*os.File) (err error) {
 		return nil // what it waits for is its end
 	}
 	if m.spare, err = m.proc.Leave(); err == nil {
-		files[workerName(m.app.key, m.id)], err = m.files()
+		files[succession.WorkerName(m.app.key, m.id)], err = m.files()
 	}
 	if errors.Is(err, os.ErrProcessDone) || errors.Is(err, os.ErrClosed) {
 		return nil // it has ended: see leaveExits
@@ -312,7 +313,7 @@ func (l *loop) takeBack() {
 		reopened, err = record.New(l.kept.file)
 	}
 	l.kept.record = reopened
-	l.keepFailed(keptState, err)
+	l.keepFailed(succession.StateFile, err)
 	l.values.Rewrite() // before a worker has them
 	if l.state.Ready() && !l.report.reloading {
 		l.tellReady() // the keeper may think that this master leaves for one that has come to that, and crashed

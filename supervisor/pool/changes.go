@@ -2,7 +2,6 @@ package pool
 
 import (
 	"errors"
-	"slices"
 	"strconv"
 	"time"
 )
@@ -116,37 +115,30 @@ func (c *changes) saved(head savedHead) {
 	c.head, c.slots = head, c.slots[:0]
 }
 
-// Later is the same record for a reader that knows it as of d later.
-func (saved Saved) Later(d time.Duration) Saved {
-	saved.Slots = slices.Clone(saved.Slots)
+// Age makes saved what it is for a reader that takes it to be as of d later.
+func (saved *Saved) Age(d time.Duration) {
 	for i := range saved.Slots {
-		saved.Slots[i] = saved.Slots[i].Later(d)
+		saved.Slots[i].age(d)
 	}
-	saved.Standbys = saved.Standbys.Later(d)
-	saved.Abandoned = workersLater(saved.Abandoned, d)
+	saved.Standbys.age(d)
+	ageWorkers(saved.Abandoned, d)
 	if saved.Hurried {
 		saved.EndIn, saved.KillIn = saved.EndIn-d, saved.KillIn-d
 	}
-	if r := saved.Rollout; r != nil {
-		later := *r
-		later.BeganAgo += d
-		saved.Rollout = &later
+	if saved.Rollout != nil {
+		saved.Rollout.BeganAgo += d
 	}
-	return saved
 }
 
-// Later is the same for one slot.
-func (s SavedSlot) Later(d time.Duration) SavedSlot {
-	s.Workers = workersLater(s.Workers, d)
+func (s *SavedSlot) age(d time.Duration) {
+	ageWorkers(s.Workers, d)
 	if s.Failures > 0 {
 		s.FailedAgo += d
 	}
 	s.RetryIn = max(s.RetryIn-d, 0)
-	return s
 }
 
-func workersLater(all []SavedWorker, d time.Duration) []SavedWorker {
-	all = slices.Clone(all)
+func ageWorkers(all []SavedWorker, d time.Duration) {
 	for i := range all {
 		w := &all[i]
 		w.OrderedAgo, w.SinceAgo = w.OrderedAgo+d, w.SinceAgo+d
@@ -160,10 +152,9 @@ func workersLater(all []SavedWorker, d time.Duration) []SavedWorker {
 			w.StalledAgo += d
 		}
 	}
-	return all
 }
 
-// Take puts into a record what has changed since then. The part is as of the same moment: see Later. It fails if the record
+// Take puts into a record what has changed since then. The part is as of the same moment: see Age. It fails if the record
 // is not the one that the part belongs to.
 func (saved *Saved) Take(part SavedPart) error {
 	for n := range part.Slots {

@@ -33,7 +33,7 @@ func (c *checker) alike(ev Event, effects []Effect) error {
 		return fmt.Errorf("after %#v the pool is\n%+v; with a look at everything it would be\n%+v", ev, is, all)
 	}
 	if part, ok := c.pool.Changes(c.now); ok && c.now.Sub(c.mirrored) >= 0 && c.now.Sub(c.mirrored) < century {
-		c.mirror = c.mirror.Later(c.now.Sub(c.mirrored))
+		c.mirror.Age(c.now.Sub(c.mirrored))
 		if err := c.mirror.Take(part); err != nil {
 			return err
 		}

@@ -1,0 +1,30 @@
+package succession
+
+import (
+	"strconv"
+
+	"github.com/tinehq/tine/supervisor/pool"
+)
+
+// Names of the files that a master leaves to the next one.
+const (
+	// StateFile is the memory of the record that has the State.
+	StateFile = "state"
+	// WorkerPrefix begins the names of workers' files: worker.APP.ID, with the app's key. In this order they are its lifeline, its
+	// pidfd, and the read ends of its output.
+	WorkerPrefix = "worker."
+	// SocketsPrefix begins those of sockets: sockets.KEY.FILE, FILE as listen.Set.Files has it.
+	SocketsPrefix = "sockets."
+	// WorkerFiles is how many there are of a worker.
+	WorkerFiles = 4
+)
+
+// WorkerName is the name of a worker's files. app is the key of its app.
+func WorkerName(app int, id pool.WorkerID) string {
+	return WorkerPrefix + strconv.Itoa(app) + "." + strconv.FormatUint(uint64(id), 10)
+}
+
+// SocketsName is the name of one file of the sockets with a key.
+func SocketsName(key int, file string) string {
+	return SocketsPrefix + strconv.Itoa(key) + "." + file
+}
