@@ -51,7 +51,7 @@ var house = []struct{ name, imports string }{
 	{"supervisor/apps", "supervisor/civil supervisor/config supervisor/pool"},             // decides between apps
 	{"supervisor/orders", "supervisor/apps supervisor/control/api supervisor/pool"},       // decides how an order goes on
 	{"supervisor/handle", "ipc supervisor/launch supervisor/proc supervisor/proc/output"}, // one worker
-	{"supervisor/succession", `ipc supervisor/pool supervisor/record supervisor/keeper supervisor/handover supervisor/proc
+	{"supervisor/succession", `ipc supervisor/control/api supervisor/pool supervisor/record supervisor/keeper supervisor/handover supervisor/proc
 		supervisor/proc/output supervisor/listen supervisor/cache supervisor/config supervisor/apps`},
 	{"supervisor/snapshot", "supervisor/config supervisor/control/api supervisor/listen supervisor/pool supervisor/apps"},
 	{"supervisor/serve", `ipc supervisor/claim supervisor/handover supervisor/control supervisor/control/api supervisor/control/dashboard
