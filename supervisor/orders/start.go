@@ -67,7 +67,9 @@ func (b *Book) claim(o *order) {
 
 func (b *Book) disclaim(o *order) {
 	delete(b.claims, o.app)
-	b.emit(Do{apps.NoNextRun{App: o.app, Order: o.id}})
+	if _, known := b.apps.App(o.app); known { // else a config has taken it out
+		b.emit(Do{apps.NoNextRun{App: o.app, Order: o.id}})
+	}
 }
 
 // lost says whether the app of an order was stopped while the order was to bring its next run.
