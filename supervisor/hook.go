@@ -109,7 +109,7 @@ func (s *Supervisor) prepare(ctx context.Context, m *member, g *launch.Generatio
 	if len(g.Config.Hooks.BeforeStart.Command) == 0 {
 		return nil
 	}
-	return g.Prepared.Once(func() error {
+	return g.Prepare(func() error {
 		began := time.Now()
 		err := launch.RunHook(ctx, g.Config, launch.Hook{Kind: config.HookBeforeStart, Env: hookEnv(m.app.name, m.generation), Output: hookOutput(s.logs, config.HookBeforeStart, hookOrigin(m.app.name, -1, 0))})
 		s.post(hookEnded{m.app, config.HookBeforeStart, time.Since(began), err})
@@ -124,8 +124,8 @@ func (s *Supervisor) prepare(ctx context.Context, m *member, g *launch.Generatio
 func hookOutput(out *logs.Logs, kind string, from book.Origin) func(pid int) (stdout, stderr proc.LineFunc) {
 	return func(pid int) (stdout, stderr proc.LineFunc) {
 		from.PID = pid
-		var prefix atomic.Pointer[logs.OutputPrefix]
-		prefix.Store(&logs.OutputPrefix{
+		var prefix atomic.Pointer[logs.Prefix]
+		prefix.Store(&logs.Prefix{
 			Origin: from,
 			Text:   fmt.Appendf(nil, "%s/%s[%d] ", from.App, kind, pid),
 			JSON:   fmt.Appendf(nil, `","app":%q,"hook":%q,"pid":%d,"stream":%q,"message":`, from.App, kind, pid, from.Stream),

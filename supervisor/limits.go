@@ -58,7 +58,7 @@ func (l *loop) checkMemory(a *app) {
 			continue // it is gone, which is told otherwise
 		}
 		if rss > a.config.MaxRSS {
-			l.over(m, fmt.Sprintf("max rss: %d bytes, the limit is %s", rss, file.ShowSize(a.config.MaxRSS)), false)
+			l.over(m, fmt.Sprintf("max rss: %d bytes, the limit is %s", rss, file.FormatSize(a.config.MaxRSS)), false)
 		}
 	}
 }

@@ -66,7 +66,7 @@ type member struct {
 	over   bool             // it reached a limit: its replacement is queued
 	jitter float64          // -1 to 1: its own share of the jitter of its limits
 
-	stdout, stderr atomic.Pointer[logs.OutputPrefix]
+	stdout, stderr atomic.Pointer[logs.Prefix]
 
 	// acked is the epoch up to which it has applied all changes. The one thing that
 	// its reader writes: an ack decides nothing, and there is one for each change.
@@ -228,8 +228,8 @@ func (s *Supervisor) newOutbox(m *member) *ipc.Outbox {
 
 // name says in whose name the lines of the worker's output are logged.
 func (m *member) name(pid int) {
-	m.stdout.Store(logs.NewOutputPrefix(m.app.name, m.slot, uint64(m.id), pid, "stdout"))
-	m.stderr.Store(logs.NewOutputPrefix(m.app.name, m.slot, uint64(m.id), pid, "stderr"))
+	m.stdout.Store(logs.NewPrefix(m.app.name, m.slot, uint64(m.id), pid, "stdout"))
+	m.stderr.Store(logs.NewPrefix(m.app.name, m.slot, uint64(m.id), pid, "stderr"))
 }
 
 // dropChannel ends the channel from this side and fails the calls that wait.

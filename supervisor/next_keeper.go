@@ -82,7 +82,7 @@ func (s *Supervisor) becomeKeeper() error {
 		if a.err != nil {
 			return a.err
 		}
-		s.logs.Err.Settle(lastLines)
+		s.logs.Settle(lastLines)
 		err := s.handed.pause(a.files)
 		if err == nil {
 			err = s.nextKeeper(a.files)

@@ -48,7 +48,7 @@ func TestLimitBelowNeed(t *testing.T) {
 	if a.State != control.AppRunning || a.Ready != 1 || !strings.Contains(a.Error, "31MiB, the limit is 20MiB") || !strings.Contains(a.Error, "4 workers in a row") {
 		t.Errorf("%+v", a)
 	}
-	m.s.logs.Err.Settle(time.Minute)
+	m.s.logs.Settle(time.Minute)
 	if !strings.Contains(m.log.String(), hasteHint) {
 		t.Error("the log has no hint")
 	}

@@ -122,7 +122,7 @@ func releaseOf(number int, g *launch.Generation) *control.Release {
 	switch {
 	case c.Script:
 		r.Unpinned = append(r.Unpinned, c.Path+" is a script: it is read from disk at each start")
-	case g.PinnedYet() && c.Pinned.Program == nil:
+	case g.Pinned() && c.Pinned.Program == nil:
 		r.Unpinned = append(r.Unpinned, c.Path+" is not held open: it is started as it is on disk")
 	}
 	for _, arg := range c.Reads {
@@ -136,7 +136,7 @@ func releaseOf(number int, g *launch.Generation) *control.Release {
 func (l *loop) holdReleases() {
 	for _, a := range l.apps {
 		for _, g := range a.generationsHeld() {
-			if !a.ended() && g.Resolved.Load() != nil && !g.PinnedYet() {
+			if !a.ended() && g.Resolved.Load() != nil && !g.Pinned() {
 				l.s.wg.Go(func() { g.Hold(l.s.pins) })
 			}
 		}

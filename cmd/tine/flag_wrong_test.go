@@ -29,7 +29,7 @@ func TestWrongFlagsAreNamed(t *testing.T) {
 		{[]string{"-n", "-2"}, nil, term.ExitUsage, "--workers: -2 is negative"},
 		{[]string{"-n", "-2", "--policy", "leest"}, nil, term.ExitUsage, `--workers: -2 is negative: write 0 to 1024; --policy: "leest" is not known`},
 		{[]string{"--name", "a.b", "--restart", "no"}, nil, term.ExitUsage, `--restart: "no" is not known`},
-		{[]string{"--name", "a/b"}, nil, term.ExitUsage, `--name: "a/b" is no name`},
+		{[]string{"--name", "a/b"}, nil, term.ExitUsage, `--name: "a/b" is not a name`},
 		{[]string{"--drain-timeout", "-3s"}, nil, term.ExitUsage, "--drain-timeout: -3s is negative"},
 		{[]string{"--max-rss", "3"}, nil, term.ExitUsage, "--max-rss: 3 bytes is too little"},
 		{[]string{"--log-level", "loud"}, nil, term.ExitUsage, `--log-level: "loud" is not known`},

@@ -92,7 +92,7 @@ func keeperOptions(c *supervisor.Config, id identity, claim *os.File) keeper.Opt
 		self = own
 	}
 	return keeper.Options{
-		Command: self, Fallback: own, StopTimeout: longestStop(c), JSON: logs.LogsJSON(c.Log, os.Stderr),
+		Command: self, Fallback: own, StopTimeout: longestStop(c), JSON: logs.WritesJSON(c.Log, os.Stderr),
 		Claim: claim, ClaimText: id.about(controlOf(c), controlOf(c)).Text(),
 	}
 }

@@ -156,14 +156,10 @@ type bookLine struct {
 
 const NoLevel = zerolog.NoLevel
 
-// add keeps one line, and drops the oldest ones that it takes the room of. It never
-// waits for a reader.
-func (s *Shelf) add(from *Origin, at time.Time, level zerolog.Level, line []byte) {
-	s.AddPart(from, at, level, line, false)
-}
-
-// AddPart is add for a line that may go on with the next.
-func (s *Shelf) AddPart(from *Origin, at time.Time, level zerolog.Level, line []byte, more bool) {
+// Add keeps one line, without its line break, and drops the oldest ones as far as it needs their room. Of a line longer than
+// 1 MiB the beginning is kept. more says that the line goes on in the next one of the same origin. Add copies line, keeps
+// from, which must not change any more, and never waits for a reader.
+func (s *Shelf) Add(from *Origin, at time.Time, level zerolog.Level, line []byte, more bool) {
 	line = line[:min(len(line), bookText)]
 	s.mu.Lock()
 	s.makeRoom(len(line))

@@ -60,7 +60,7 @@ func TestLogbookQuery(t *testing.T) {
 		if l.from.Stream == control.StreamMaster {
 			shelf = ""
 		}
-		b.Shelf(shelf).add(l.from, noon.Add(time.Duration(i)*time.Minute), NoLevel, []byte(l.text))
+		b.Shelf(shelf).Add(l.from, noon.Add(time.Duration(i)*time.Minute), NoLevel, []byte(l.text), false)
 	}
 	one := 1
 	for _, c := range []struct {
@@ -136,7 +136,7 @@ func TestLogbookKeepsTheNewest(t *testing.T) {
 			all := make([]string, c.lines)
 			for i := range all {
 				all[i] = strings.Repeat(string(rune('a'+i%26)), c.size+i*c.step%2000)
-				s.add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte(all[i]))
+				s.Add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte(all[i]), false)
 				all[i] = all[i][:min(len(all[i]), bookText)]
 			}
 			got := asked(t, b, control.LogQuery{})
@@ -160,7 +160,7 @@ func TestLogbookKeepsTheNewest(t *testing.T) {
 
 func TestLogbookForgets(t *testing.T) {
 	b := NewLines()
-	b.Shelf("web").add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("a"))
+	b.Shelf("web").Add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("a"), false)
 	b.Forget("web")
 	if got := asked(t, b, control.LogQuery{}); got != nil {
 		t.Errorf("got %q", got)
@@ -172,7 +172,7 @@ func TestLogbookSaysWhatAResumingReaderMissed(t *testing.T) {
 	b := NewLines()
 	s := b.Shelf("web")
 	for range MaxLines + 500 {
-		s.add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("x"))
+		s.Add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("x"), false)
 	}
 	got := asked(t, b, control.LogQuery{After: 100})
 	if len(got) != MaxLines+1 || got[0] != "web:missed 400" {
@@ -228,22 +228,22 @@ func (f *follower) next(t *testing.T) control.LogLine {
 func TestLogbookFollow(t *testing.T) {
 	b := NewLines()
 	web := b.Shelf("web")
-	web.add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("before"))
+	web.Add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("before"), false)
 	f := follow(t, b, control.LogQuery{Last: 1}, 0)
 	if l := f.next(t); l.Text != "before" {
 		t.Fatalf("got %+v", l)
 	}
-	web.add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("after"))
+	web.Add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("after"), false)
 	if l := f.next(t); l.Text != "after" {
 		t.Fatalf("got %+v", l)
 	}
 	// An app that comes later is followed too.
-	b.Shelf("job").add(from("job", 0, StreamStdout), time.Now(), NoLevel, []byte("new"))
+	b.Shelf("job").Add(from("job", 0, StreamStdout), time.Now(), NoLevel, []byte("new"), false)
 	if l := f.next(t); l.Text != "new" || l.App != "job" {
 		t.Fatalf("got %+v", l)
 	}
 	// The end of the book ends it, with what is left.
-	web.add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("last words"))
+	web.Add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("last words"), false)
 	b.Close()
 	if l := f.next(t); l.Text != "last words" {
 		t.Fatalf("got %+v", l)
@@ -274,17 +274,17 @@ func TestLogbookSlowReader(t *testing.T) {
 	s := b.Shelf("web")
 	// Each of them is known to follow once it has a line.
 	for i := 0; slices.ContainsFunc(readers, func(f *follower) bool { return len(f.lines) == 0 }); i++ {
-		s.add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("marked, to begin"))
+		s.Add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("marked, to begin"), false)
 		if time.Sleep(20 * time.Millisecond); i == 90 {
 			t.Fatal("not all of a hundred readers follow")
 		}
 	}
 	added := int(b.ids.Load())
 	for range 3 * MaxLines {
-		s.add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("x"))
+		s.Add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("x"), false)
 		added++
 	}
-	s.add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("the marked end"))
+	s.Add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("the marked end"), false)
 	added++
 	for _, f := range readers {
 		for {
@@ -325,7 +325,7 @@ func TestLogbookLosesNothingAmongManyWriters(t *testing.T) {
 		wg.Go(func() {
 			app := fmt.Sprint("app", w%3)
 			for i := range lines {
-				b.Shelf(app).add(from(app, w, StreamStdout), time.Now(), NoLevel, fmt.Appendf(nil, "%d", i))
+				b.Shelf(app).Add(from(app, w, StreamStdout), time.Now(), NoLevel, fmt.Appendf(nil, "%d", i), false)
 			}
 		})
 	}
@@ -365,6 +365,6 @@ func BenchmarkLogbookAdd(b *testing.B) {
 	s := NewLines().Shelf("web")
 	who, line := from("web", 0, StreamStdout), []byte(strings.Repeat("x", 100))
 	for b.Loop() {
-		s.add(who, time.Now(), NoLevel, line)
+		s.Add(who, time.Now(), NoLevel, line, false)
 	}
 }

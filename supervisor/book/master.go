@@ -23,7 +23,7 @@ func (w *MasterWriter) Write(line []byte) (int, error) { return w.WriteLevel(NoL
 // WriteLevel takes one line as zerolog makes it, a JSON object.
 func (w *MasterWriter) WriteLevel(level zerolog.Level, line []byte) (int, error) {
 	from, text := masterLine(line)
-	w.Shelf.add(from, time.Now(), level, text)
+	w.Shelf.Add(from, time.Now(), level, text, false)
 	return w.Next.Write(line)
 }
 

@@ -5,20 +5,16 @@ import (
 	"slices"
 )
 
-// SteeredAs is c with what another config says of steering, which is decided when
-// the sockets are opened.
+// SteeredAs returns c with other's settings of steering: those hold from when the sockets were opened, so an app that runs
+// keeps them until the master is started again.
 func (c App) SteeredAs(other App) App {
 	c.Policy, c.Steering, c.OnOverload, c.OverloadAt = other.Policy, other.Steering, other.OnOverload, other.OverloadAt
 	return c
 }
 
-// StartedDifferently says whether a worker of b is another process than one of a.
+// StartedDifferently reports whether a and b differ in what a process is started with, so that a change from one to the other
+// replaces the workers.
 func StartedDifferently(a, b App) bool {
 	return !slices.Equal(a.Command, b.Command) || a.Dir != b.Dir || !maps.Equal(a.Env, b.Env) ||
 		!slices.Equal(a.EnvFiles, b.EnvFiles) || a.GOMAXPROCS != b.GOMAXPROCS || a.GOMEMLIMIT != b.GOMEMLIMIT || a.CPUAffinity != b.CPUAffinity
-}
-
-// Has says whether c has an app of that name.
-func (c *Config) Has(name string) bool {
-	return slices.ContainsFunc(c.Apps, func(a App) bool { return a.Name == name })
 }

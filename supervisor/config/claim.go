@@ -8,16 +8,16 @@ import (
 	"github.com/tinehq/tine/supervisor/listen"
 )
 
-// claim is what a listening address takes for itself, so that two that collide are found before any is opened.
+// claim is the place that a listening address takes, so that two that collide are found before any is opened.
 type claim struct {
 	listen.Place
 	address listen.Address
 	text    string // as the config has it
-	who     string // takes it: "app web", "the dashboard"
+	who     string // the owner, for messages: "app web", "the dashboard"
 }
 
-// parseClaim reads an address as [listen.Parse] does. The user and group of a socket have to exist. Host names are not
-// looked up: a config is not more or less valid for what a name server says.
+// parseClaim reads an address as [listen.Parse] does. The user and group of a socket must exist. Host names are not looked
+// up: whether a config is valid must not depend on a name server.
 func parseClaim(text string) (claim, error) {
 	a, err := listen.Parse(text)
 	if unknown := (*listen.UnknownOptionError)(nil); errors.As(err, &unknown) {
@@ -34,7 +34,8 @@ func parseClaim(text string) (claim, error) {
 	return claim{Place: a.Place(), address: a, text: text}, nil
 }
 
-// Places are where addresses lead to, by their text. They are looked up beside the loop, as that may wait for a disk.
+// Places says where addresses lead, by the text of the address, so that two texts of one address can be told to be the same.
+// Read-only once it is made.
 type Places map[string]destination
 
 type destination struct {
@@ -42,7 +43,8 @@ type destination struct {
 	options listen.Address // what else an address says: the mode and owner of a socket
 }
 
-// PlacesOf are those of all apps of a config, and of further addresses.
+// PlacesOf looks up the addresses of all apps of c, and more addresses. It may wait for a disk (the folders of Unix sockets),
+// so the loop does not call it. Addresses that cannot be parsed are left out.
 func PlacesOf(c *Config, more []string) Places {
 	all := Places{}
 	for _, a := range c.Apps {
@@ -56,7 +58,8 @@ func PlacesOf(c *Config, more []string) Places {
 	return all
 }
 
-// Same says whether two lists are of the same addresses in the same order, whatever they are written like.
+// Same reports whether two lists have the same addresses in the same order, however each is written. An address that is not in
+// p is the same only as an equal text.
 func (p Places) Same(a, b []string) bool {
 	return slices.EqualFunc(a, b, func(a, b string) bool {
 		one, ok := p[a]

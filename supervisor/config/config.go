@@ -42,8 +42,8 @@ const (
 	OnFullDrop  = "drop"  // what the log cannot take is dropped, and counted
 )
 
-// Config says what one master supervises. [Load] reads it from a file, [Single] makes it from a command line, and a
-// program that embeds the supervisor builds it in Go: there a zero field means its default.
+// Config says what one master supervises. Package config/file reads it from a file, [Single] makes it from a command line, and
+// a program that embeds the supervisor builds it in Go: there a zero field means its default.
 type Config struct {
 	Name  string       // of the master, in its log; default: the only app's name, else "tine"
 	Apps  []App        // in the order of the file
@@ -60,9 +60,9 @@ type Config struct {
 	// StopDelay is the time from the order to stop to the first drain, in which only GET /readyz changes, so that load
 	// balancers notice; at most a quarter of StopTimeout. A second order skips it. Default: none.
 	StopDelay time.Duration
-	// StopTimeout is the time after which whoever has Tine stopped will kill it. A stop is over before: DrainDelay,
-	// DrainTimeout and KillAfter are shortened for it as far as it takes, and for nothing else. At least 1s; 0 (default) and
-	// [StopTimeoutOff]: never.
+	// StopTimeout is the time after which the service manager that stops Tine kills it. A stop ends before that: DrainDelay,
+	// DrainTimeout and KillAfter are shortened as far as is needed, in a stop of the master only. At least 1s; 0
+	// (default) and [StopTimeoutOff]: never. The command tine takes 0 for 10s when it is PID 1 of a container.
 	StopTimeout time.Duration
 
 	origin Origin
@@ -71,20 +71,20 @@ type Config struct {
 // Origin tells where a config was read from. The zero Origin is that of a config built in Go.
 type Origin struct {
 	Path   string   // of the file, as it was given; empty when built in Go
-	Folder string   // that Path is relative to; absolute
-	Env    string   // the environment that was chosen
-	Files  []string // absolute; all files that the config was read from
-	Read   []string // absolute; likewise, with the files of variables
+	Folder string   // absolute; a relative Path is relative to it
+	Env    string   // name of the environment that was chosen; empty: none
+	Files  []string // absolute; the file and all that it includes
+	Read   []string // absolute; files that were read besides the first: included ones and files of variables
 }
 
 // Origin returns where the config was read from.
 func (c *Config) Origin() Origin { return c.origin }
 
-// SetOrigin notes where the config was read from.
+// SetOrigin notes where the config was read from. It is for package config/file, before the config is shared.
 func (c *Config) SetOrigin(o Origin) { c.origin = o }
 
-// Restored returns c as it was when a master saved it: read from o, with all defaults filled in, so that WithDefaults
-// leaves a zero field as it is.
+// Restored returns c, which a master had saved with its defaults, as one that was read from o: WithDefaults leaves a zero field
+// of it as it is. It marks the apps and cached values of c itself.
 func (c Config) Restored(o Origin) *Config {
 	c.origin = o
 	for i := range c.Apps {
@@ -96,7 +96,7 @@ func (c Config) Restored(o Origin) *Config {
 	return &c
 }
 
-// Restored returns a as it was when a master saved it: with all its defaults.
+// Restored returns a, which a master had saved with its defaults, with Complete set.
 func (a App) Restored() App {
 	a.Complete = true
 	return a
@@ -113,12 +113,12 @@ type App struct {
 	Env          map[string]string // wins over EnvFiles, which win over the master's environment
 	EnvFiles     []string          // read anew for each rollout, in order; see ReadEnvFile
 	Listen       []string          // addresses; ":7000", "127.0.0.1:7000", "tcp6://[::1]:7000", "unix:/run/web.sock"
-	Workers      int               // 0: as many as AutoWorkers says
+	Workers      int               // 1 to 1,024; 0 (default): one for each CPU that Tine may use, see host.AutoWorkers
 	Restart      string            // RestartOnFailure (default), RestartAlways, RestartNever
 	Backoff      Backoff
-	StartLimit   int           // failures in a row before the app was ever ready, after which it gives up; default 5. See NewApp for 0: never
-	ReadyTimeout time.Duration // from its start to ready; default 30s
-	DrainDelay   time.Duration // at most this long, kept-alive connections are told to close; default 1s
+	StartLimit   int           // failed starts in a row, before the app was ever ready, after which it gives up; default 5. See NewApp for 0: never
+	ReadyTimeout time.Duration // from a worker's start until it must be ready; default 30s
+	DrainDelay   time.Duration // at most this long, a draining worker asks kept-alive connections to close; default 1s
 	DrainTimeout time.Duration // for the requests in flight after that; default 30s
 	KillAfter    time.Duration // between SIGTERM and SIGKILL; default 5s
 
@@ -134,23 +134,23 @@ type App struct {
 	CPUAffinity string
 
 	// Policy says which worker gets a new connection: PolicyLeast (default), PolicyRoundRobin, PolicyRandom, PolicyHash,
-	// PolicyClientIP or PolicyCPU. A worker that starts, drains or is stalled gets none while another can take it. What a
-	// kind of steering cannot do exactly it does as well as it can.
+	// PolicyClientIP or PolicyCPU. A worker that starts, drains or is stalled gets none while another can take it. A kind of
+	// steering that cannot follow the policy exactly comes as near to it as it can.
 	Policy string
-	// Steering is the best kind to use: SteeringAuto (default), SteeringEBPF, SteeringCBPF or SteeringHash. Where the
-	// machine does not have that kind the next one takes its place, in this order.
+	// Steering is the best kind to use: SteeringAuto (default), SteeringEBPF, SteeringCBPF or SteeringHash. Where the machine
+	// does not have that kind, the next one in this order is used.
 	Steering string
 	// OnOverload says what happens to new connections while every worker is full: OverloadQueue (default) or
 	// OverloadRefuse, which needs OverloadAt. Where the kernel cannot refuse, they wait.
 	OnOverload string
 	OverloadAt int // busy connections at which a worker is full, 0 to 1,000,000; 0 (default): never
 
-	// StallTimeout is how long a worker may be stalled (it has connections and does not move) until it is asked for its
-	// goroutines and replaced. From the first moment on it gets no new connection. At least 10ms; default 30s. See NewApp
-	// for 0: never replaced.
+	// StallTimeout is how long a worker may be stalled (it has connections and makes no progress) until the master asks it for
+	// its goroutines and replaces it. A stalled worker gets no new connection. At least 10ms; default 30s. See NewApp for 0:
+	// never replaced.
 	StallTimeout time.Duration
-	// RequestTimeout is how long one request may be in flight until its worker is asked for its goroutines and replaced. At
-	// least 10ms; 0 (default): for ever.
+	// RequestTimeout is how long one request may be in flight until the master asks its worker for its goroutines and replaces
+	// it. At least 10ms; 0 (default): for ever.
 	RequestTimeout time.Duration
 	MaxRequests    int           // a worker is replaced after this many requests, 0 to 1,000,000,000; 0 (default): never
 	MaxAge         time.Duration // a worker is replaced after this time of being ready, at least 1s; 0 (default): never
@@ -158,8 +158,8 @@ type App struct {
 	// RecycleJitter is the share, 0 to 1, by which MaxRequests and MaxAge vary at random from worker to worker, so that
 	// they do not all come due at once; default 0.1. See NewApp for 0: none.
 	RecycleJitter float64
-	// Standby is how many workers more are started and initialised without a slot, 0 to MaxWorkers, to take the place of
-	// one that ends; default 0.
+	// Standby is the number of further workers, 0 to 1,024, that are started and initialised without a slot, to take the place
+	// of one that ends; default 0.
 	Standby int
 	// DumpDir is the folder for the goroutines of stalled workers; it is made, with mode 0700, when it is not there.
 	// Default: the folder of the log file, else a folder in the temporary folder. From a file: relative to the file's own.
@@ -167,34 +167,34 @@ type App struct {
 
 	// Namespace groups apps, so that one order reaches all of a group. Made of the same characters as a name; default: none.
 	Namespace string
-	// DependsOn says which apps must be what ([DependsReady] or [DependsExited]) before this one is started for the first
-	// time. Nothing may wait for itself, not even by way of others.
+	// DependsOn says, by name, which apps must be ready ([DependsReady]) or have ended well ([DependsExited]) before this one is
+	// started for the first time. Circles are refused.
 	DependsOn map[string]string
 	Hooks     Hooks
 	// CronRestart is when the workers are replaced, one at a time as in a rollout: the five fields minute, hour, day of
 	// month, month and day of week of crontab(5), or @hourly, @daily, @weekly, @monthly or @every 90m. It is local time
-	// unless CRON_TZ=Europe/Vienna and a blank stand before it. Where a clock is set, by daylight saving or by hand, what
-	// names an hour is due once all the same: see package civil. Default: never. A one-shot app is run again instead.
+	// unless CRON_TZ=Europe/Vienna and a blank stand before it. Where a clock is set, by daylight saving or by hand, a schedule
+	// that names an hour is still due once: see package civil. Default: never. A one-shot app is run again instead.
 	CronRestart string
 	Watch       Watch
-	// OneShot says that the app does its work and ends: once it has exited 0 it has finished, and what else it could be
-	// waited for, being ready, is not. The default of Workers is 1 then.
+	// OneShot says that the app does its work and ends: a worker that exits 0 has finished, and none is expected to become
+	// ready. The default of Workers is 1 then.
 	OneShot bool
-	// NotAtStart has a one-shot app with CronRestart or Watch run for the first time when these say so, or when somebody
-	// starts it. In a file: at_start: false.
+	// NotAtStart says that a one-shot app with CronRestart or Watch is not run when the master starts, but first when these
+	// say so or an order starts it. In a file: at_start: false.
 	NotAtStart bool
 	Log        AppLog
 
-	// Complete says that the defaults are filled in: a zero field is meant as it is.
+	// Complete says that the defaults are filled in: a zero field means zero. NewApp and WithDefaults set it.
 	Complete bool `json:"-"`
 }
 
 // Backoff says how long a slot waits before it starts a worker again: the first time not at all, then Base, doubling
-// up to Max, each ±Jitter. A worker that has been ready for Reset makes its slot forget.
+// up to Max, each ±Jitter. After a worker has been ready for Reset, its slot begins anew.
 type Backoff struct {
 	Base   time.Duration // default 100ms
 	Max    time.Duration // default 15s
-	Jitter float64       // 0 to 1; default 0.2
+	Jitter float64       // share of the wait, 0 to 1; default 0.2
 	Reset  time.Duration // default 10s
 }
 
@@ -212,10 +212,10 @@ type CacheValue struct {
 	Dir     string            // working folder of Exec
 	Env     map[string]string // of Exec, on top of the master's
 
-	Complete bool `json:"-"` // likewise
+	Complete bool `json:"-"` // as in App
 }
 
-// SQL asks a database. One row with one column is the value itself; anything else is a JSON array of objects.
+// SQL is a query of a database. A result of one row with one column is the value itself; any other is a JSON array of objects.
 type SQL struct {
 	Driver string // default "sqlite"
 	DSN    string // for sqlite a file name
@@ -236,14 +236,18 @@ const (
 	defaultCacheEvery   = 5 * time.Second
 	defaultCacheTimeout = 5 * time.Second
 
-	MaxOverloadAt  = 1_000_000
-	MaxMaxRequests = 1_000_000_000
-	leastTimeout   = 10 * time.Millisecond
-	leastMaxAge    = time.Second
-	leastMaxRSS    = 1 << 20
+	leastTimeout = 10 * time.Millisecond
+	leastMaxAge  = time.Second
+	leastMaxRSS  = 1 << 20
 )
 
-var DefaultBackoff = Backoff{Base: 100 * time.Millisecond, Max: 15 * time.Second, Jitter: 0.2, Reset: 10 * time.Second}
+// The largest values of [App.OverloadAt] and [App.MaxRequests].
+const (
+	MaxOverloadAt  = 1_000_000
+	MaxMaxRequests = 1_000_000_000
+)
+
+var defaultBackoff = Backoff{Base: 100 * time.Millisecond, Max: 15 * time.Second, Jitter: 0.2, Reset: 10 * time.Second}
 
 // NewApp returns an app with all defaults filled in. In an app made this way zero means zero (a DrainDelay of 0 is none),
 // whereas in an App literal it means the default.
@@ -281,7 +285,7 @@ func appName(command string) string {
 	return name[:min(len(name), maxAppName)]
 }
 
-// WithDefaults returns a copy in which no field waits for its default.
+// WithDefaults returns a copy in which all defaults are filled in. Slices and maps of apps are shared with c.
 func (c *Config) WithDefaults() *Config {
 	out := *c
 	out.Apps = make([]App, len(c.Apps))
@@ -304,7 +308,7 @@ func (c *Config) WithDefaults() *Config {
 	return &out
 }
 
-// fill sets the defaults, unless the app's zeros are meant.
+// fill sets the defaults; in an app that is Complete only those of fields whose zero has no meaning.
 func (a *App) fill() {
 	setDefault(&a.Restart, RestartOnFailure)
 	setDefault(&a.Rollout, RolloutSurge)
@@ -323,11 +327,11 @@ func (a *App) fill() {
 	}
 	a.Complete = true
 	if (a.Backoff == Backoff{}) {
-		a.Backoff = DefaultBackoff
+		a.Backoff = defaultBackoff
 	}
-	setDefault(&a.Backoff.Base, DefaultBackoff.Base)
-	setDefault(&a.Backoff.Max, max(DefaultBackoff.Max, a.Backoff.Base))
-	setDefault(&a.Backoff.Reset, DefaultBackoff.Reset)
+	setDefault(&a.Backoff.Base, defaultBackoff.Base)
+	setDefault(&a.Backoff.Max, max(defaultBackoff.Max, a.Backoff.Base))
+	setDefault(&a.Backoff.Reset, defaultBackoff.Reset)
 	setDefault(&a.StartLimit, defaultStartLimit)
 	setDefault(&a.ReadyTimeout, defaultReadyTimeout)
 	setDefault(&a.DrainDelay, defaultDrainDelay)
@@ -338,7 +342,7 @@ func (a *App) fill() {
 	setDefault(&a.RecycleJitter, defaultJitter)
 }
 
-// Fill sets the defaults, unless the value's zeros are meant.
+// Fill sets the defaults, as WithDefaults does; in a value that is Complete only the driver.
 func (v *CacheValue) Fill() {
 	if !v.SQL.isZero() {
 		setDefault(&v.SQL.Driver, "sqlite")

@@ -21,7 +21,7 @@ type Dashboard struct {
 	TokenFile string
 }
 
-// Metrics is where Prometheus reads the metrics over TCP; on the control socket they always are. In a file it may be the
+// Metrics is where Prometheus reads the metrics over TCP; the control socket has them in any case. In a file it may be the
 // address alone.
 type Metrics struct {
 	Listen string // TCP address, such as 127.0.0.1:9464; default: only on the control socket
@@ -33,13 +33,14 @@ type Health struct {
 	Listen string // TCP address, such as :8086; default: none
 }
 
-// StopTimeoutOff is what [Config.StopTimeout] is when nobody kills Tine, also where something else would be assumed.
+// StopTimeoutOff is the [Config.StopTimeout] of a master that nothing kills, also as PID 1 of a container, where the command
+// tine would assume 10s.
 const StopTimeoutOff time.Duration = -1
 
-// leastStopTimeout is what a stop that kills all can be done in.
+// leastStopTimeout is enough for a stop that kills all workers.
 const leastStopTimeout = time.Second
 
-// console checks what watches and steers the master from outside. taken are the addresses of the apps.
+// console checks how the master is reached from outside. taken are the addresses of the apps.
 func (c *checker) console(config *Config, taken []claim) {
 	if strings.ContainsRune(config.Control, 0) {
 		c.fail("control", "contains a zero byte")
@@ -66,7 +67,7 @@ func (c *checker) console(config *Config, taken []claim) {
 			c.fail(at, "%v", err)
 			continue
 		case claim.address.Network == "unix":
-			c.fail(at, "%s is no TCP address: write one such as 127.0.0.1:7077", s.address)
+			c.fail(at, "%s is not a TCP address: write one such as 127.0.0.1:7077", s.address)
 			continue
 		}
 		claim.who = "the " + s.name

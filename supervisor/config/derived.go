@@ -5,7 +5,10 @@ import (
 
 	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/listen"
-) // workers is the number of slots that the config asks for.
+)
+
+// Slots returns the number of workers that c wants: Workers, or [host.AutoWorkers] if that is 0. AutoWorkers reads files of
+// control groups, so a caller that runs for each event keeps the result.
 func (c App) Slots() int {
 	if c.Workers > 0 {
 		return c.Workers
@@ -13,6 +16,8 @@ func (c App) Slots() int {
 	return host.AutoWorkers()
 }
 
+// Addresses returns the parsed addresses of Listen, in its order. The error is that of the first one that cannot be parsed; of a
+// valid config there is none.
 func (c App) Addresses() ([]listen.Address, error) {
 	var all []listen.Address
 	for _, text := range c.Listen {
@@ -25,7 +30,7 @@ func (c App) Addresses() ([]listen.Address, error) {
 	return all, nil
 }
 
-// SteeringOptions is how the config wants an app's connections to be steered.
+// SteeringOptions returns how c wants connections to be steered, for package listen. CPUs are looked up when it is called.
 func (c App) SteeringOptions() listen.Options {
 	o := listen.Options{
 		Policy: listen.Policy(c.Policy),
@@ -45,11 +50,11 @@ func (c App) SteeringOptions() listen.Options {
 	return o
 }
 
-// OneShotTime bounds how long a one-shot app may run. It only must be there.
+// OneShotTime is the time that a one-shot app has instead of a ready timeout: there must be one, and it must never matter.
 const OneShotTime = 365 * 24 * time.Hour
 
-// StartTimeout is how long the core waits for a worker to be ready: the start hook
-// runs in that time.
+// StartTimeout returns how long a worker may take to become ready, with the time of the hook before_start, which runs before
+// the worker is started.
 func (c App) StartTimeout() time.Duration {
 	if c.OneShot {
 		return OneShotTime
@@ -60,22 +65,20 @@ func (c App) StartTimeout() time.Duration {
 	return c.ReadyTimeout
 }
 
-// Hooks run beside the loop, which never waits for one: how it ended comes back as a
-// message. Of an app at most one of each kind runs at a time. What comes meanwhile:
+// The kinds of hooks. A hook runs beside the loop, which never waits for it: its end comes back as a message. At most one hook
+// of each kind runs at a time for an app. What happens to a further one meanwhile:
 //
 //	before_start  the workers of a generation wait for the one run; after a failure the next attempt of a slot runs it again
 //	after_ready   at most one more follows, for the newest generation
 //	before_drain  all workers that are to drain meanwhile wait, and share the next run
-//	on_crash      up to 16 wait; what comes while so many do is dropped, and said
+//	on_crash      up to 16 wait; further ones are dropped, and the log says so
 //
-// A worker whose drain waits for a hook gets no new connections any more, and waits for
-// half of its drain_timeout at most: the time that it has in all is not changed. No
-// kill waits for a hook.
+// A worker whose drain waits for a hook gets no new connections, and waits for half of its drain_timeout at most, which is
+// part of its time to drain. No kill waits for a hook.
 //
-// A hook finds TINE_APP and TINE_GENERATION in its environment. before_drain has
-// TINE_SLOT, TINE_WORKER and TINE_PID too, lists with commas when it is for several workers, and
-// on_crash has them with TINE_EXIT_CODE (-1 where a signal ended the worker) and TINE_SIGNAL
-// (such as SIGSEGV, else empty).
+// A hook finds TINE_APP and TINE_GENERATION in its environment. before_drain also has TINE_SLOT, TINE_WORKER and TINE_PID,
+// which are lists with commas when the run is for several workers. on_crash has these with TINE_EXIT_CODE (-1 if a signal
+// ended the worker) and TINE_SIGNAL (such as SIGSEGV, else empty).
 const (
 	HookBeforeStart = "before_start"
 	HookAfterReady  = "after_ready"
@@ -83,6 +86,7 @@ const (
 	HookOnCrash     = "on_crash"
 )
 
+// Of returns the hook of a kind, one of the constants above.
 func (h Hooks) Of(kind string) Hook {
 	switch kind {
 	case HookBeforeStart:

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// maxEnvFile is far above what the kernel lets a process have as its environment.
+// maxEnvFile, in bytes, is more than any environment that a process is started with.
 const maxEnvFile = 1 << 20
 
 // ReadEnvFile reads lines of KEY=VALUE:
@@ -20,7 +20,8 @@ const maxEnvFile = 1 << 20
 //	KEY="-----BEGIN      # what is in quotes may go on in the lines after
 //	-----END"
 //
-// It returns KEY=VALUE in the order of the file. When a line is wrong the error is a *[ConfigErrors].
+// It returns KEY=VALUE in the order of the file. If the file cannot be read, is longer than 1 MiB or is not UTF-8, nothing is
+// returned but an error. If lines are wrong the error is a *[Problems], with the line and column of each.
 func ReadEnvFile(path string) ([]string, error) {
 	text, err := ReadRegular(path, "env file", maxEnvFile)
 	if err != nil {
@@ -29,6 +30,7 @@ func ReadEnvFile(path string) ([]string, error) {
 	return ParseEnv(path, string(text))
 }
 
+// ParseEnv is ReadEnvFile for the text of a file, which errors call file.
 func ParseEnv(file, text string) ([]string, error) {
 	plain, bad, err := PlainText([]byte(text))
 	if err != nil {
@@ -36,7 +38,7 @@ func ParseEnv(file, text string) ([]string, error) {
 		if bad > 0 {
 			e.Line, e.Column = bad, 1
 		}
-		return nil, JoinConfigErrors([]*Problem{e})
+		return nil, JoinProblems([]*Problem{e})
 	}
 	var env []string
 	var errs []*Problem
@@ -51,13 +53,13 @@ func ParseEnv(file, text string) ([]string, error) {
 		}
 		i += p.more
 	}
-	if err := JoinConfigErrors(errs); err != nil {
+	if err := JoinProblems(errs); err != nil {
 		return nil, err
 	}
 	return env, nil
 }
 
-// envPair is one line of an env file, with those after it that a quoted value goes on in.
+// envPair is one line of an env file, with the lines after it in which a quoted value goes on.
 type envPair struct {
 	lines []string // from this one to the last of the file
 	more  int      // lines after the first that were taken
@@ -108,7 +110,7 @@ func (p *envPair) value(text string) (value, rest string, err error) {
 	if quote := text[0]; quote == '\'' || quote == '"' {
 		return p.inQuotes(text[1:], quote)
 	}
-	// A # begins a comment only after a blank, so that colours and fragments need no quotes.
+	// A # begins a comment only after a blank, so that #fff and a fragment of a URL need no quotes.
 	for i := 0; i < len(text); i++ {
 		if text[i] == '#' && (i == 0 || text[i-1] == ' ' || text[i-1] == '\t') {
 			text = text[:i]
@@ -160,7 +162,7 @@ func checkEnvName(name string) error {
 	case name == "":
 		return errors.New("a variable without a name")
 	case strings.ContainsAny(name, "= \t\x00"):
-		return fmt.Errorf("%s is no name of a variable", Shorten(name))
+		return fmt.Errorf("%s is not the name of a variable", Shorten(name))
 	case strings.HasPrefix(name, "TINE_"):
 		return fmt.Errorf("%s is reserved: names that begin with TINE_ belong to the master", name)
 	}

@@ -39,7 +39,7 @@ func TestReadEnvFileNamesEveryBadLine(t *testing.T) {
 	want := `:2:1: no KEY=VALUE: an = is missing
    2 | B
      | ^
-:3:10: "C D" is no name of a variable
+:3:10: "C D" is not the name of a variable
    3 |   export C D=2
      |          ^
 :4:1: a variable without a name
@@ -51,7 +51,7 @@ func TestReadEnvFileNamesEveryBadLine(t *testing.T) {
 :8:1: TINE_X is reserved: names that begin with TINE_ belong to the master
    8 | TINE_X=1
      | ^
-:9:1: "H " is no name of a variable
+:9:1: "H " is not the name of a variable
    9 | H =1
      | ^
 :10:3: the quote " is never closed

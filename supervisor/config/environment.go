@@ -10,9 +10,9 @@ import (
 	"github.com/tinehq/tine/supervisor/host"
 )
 
-// Environment is what all that is run for c finds, weakest first: the master's own
-// less what is meant for the master alone, Tine's defaults, the env files, env. Where a
-// variable comes more than once, proc.Resolve takes the last.
+// Environment returns the environment, as KEY=VALUE, of all processes that are run for c, weakest first: the master's own (less
+// what is meant for the master alone), Tine's defaults for the Go runtime, the env files, Env. Of a variable that comes more
+// than once, proc.Resolve takes the last. It reads the env files; the error is that of [ReadEnvFile].
 func (c App) Environment(master []string) ([]string, error) {
 	env := ipc.ScrubEnv(master)
 	env = append(env, c.runtimeDefaults(env)...)
@@ -29,19 +29,16 @@ func (c App) Environment(master []string) ([]string, error) {
 	return withoutOwn(env), nil
 }
 
-// What a worker finds in its environment of itself. It is a convenience for programs
-// that read no channel: a worker that uses package worker asks that. A standby finds no
-// slot there, for it has none yet.
+// Variables by which a worker knows itself. They are for programs that read no channel: package worker takes these facts from
+// the channel. A standby has no slot yet, and so neither EnvSlot nor EnvInstance.
 const (
-	EnvApp        = "TINE_APP"
-	EnvGeneration = "TINE_GENERATION"
-	EnvSlot       = "TINE_SLOT"
-	// EnvInstance is what PM2 calls the slot.
-	EnvInstance = "NODE_APP_INSTANCE"
+	EnvApp        = "TINE_APP"          // name of the app
+	EnvGeneration = "TINE_GENERATION"   // number of the rollout, from 1
+	EnvSlot       = "TINE_SLOT"         // from 0
+	EnvInstance   = "NODE_APP_INSTANCE" // the slot, by PM2's name
 )
 
-// withoutOwn removes what only Tine may set: a program that finds a variable twice may
-// take either.
+// withoutOwn removes the variables that only Tine may set: of a variable that comes twice a program may take either.
 func withoutOwn(env []string) []string {
 	return slices.DeleteFunc(env, func(kv string) bool {
 		key, _, _ := strings.Cut(kv, "=")
@@ -53,14 +50,12 @@ func withoutOwn(env []string) []string {
 	})
 }
 
-// memoryShare is the part of the container's memory limit that the workers' heaps
-// may fill together before the garbage collector works harder: the rest is for
-// stacks, mappings and the master.
+// memoryShare is the share of the container's memory limit that the heaps of all workers may fill before the garbage collector
+// works harder. The rest is for stacks, mappings and the master.
 const memoryShare = 0.9
 
-// runtimeDefaults sets what each worker's Go runtime would otherwise take from the
-// whole container, once for every worker: its CPUs and its memory. A value that
-// env already has is the user's and stays.
+// runtimeDefaults returns GOMAXPROCS and GOMEMLIMIT for one worker: without them the Go runtime of each worker would take the
+// CPUs and the memory of the whole container. A variable that env has already is left to the user.
 func (c App) runtimeDefaults(env []string) []string {
 	var out []string
 	if !has(env, "GOMAXPROCS") {
@@ -73,9 +68,8 @@ func (c App) runtimeDefaults(env []string) []string {
 	return out
 }
 
-// gomaxprocs is how many threads of one worker run Go code at once: its share of
-// the CPUs. More than the share makes idle threads of one worker spin on the CPU
-// that another one needs, which costs about a tenth of the throughput.
+// gomaxprocs is one worker's share of the CPUs. With more, idle threads of one worker spin on a CPU that another worker needs,
+// which costs about a tenth of the throughput.
 func (c App) gomaxprocs() int {
 	if c.GOMAXPROCS > 0 {
 		return c.GOMAXPROCS
@@ -83,11 +77,11 @@ func (c App) gomaxprocs() int {
 	return max(host.AutoWorkers()/c.Slots(), 1)
 }
 
-// CPUs is the CPU that the worker of a slot is bound to, or nil. Bound workers serve
-// a fifth to a half more connections: a connection's work stays in one CPU's caches
-// and no worker waits on another's CPU. It is done only where every CPU gets the
-// same number of workers and all of each CPU is meant for them: a quota says that
-// it is not, and then several containers would crowd on the first few CPUs.
+// CPUs returns the one CPU that the worker of a slot, from 0, is bound to, or nil if it is not bound. allowed are the CPUs that
+// this process may run on, quota is how many of them it may use ([host.AutoWorkers]). Bound workers serve a fifth to a half
+// more connections, as the work of a connection stays in the caches of one CPU. Workers are bound only where each CPU gets the
+// same number of them and no quota says that the CPUs are shared: with a quota, several containers would crowd on the first
+// few CPUs.
 func (c App) CPUs(slot int, allowed []int, quota int) []int {
 	if c.CPUAffinity == CPUAffinityOff || len(allowed) < 2 || quota < len(allowed) ||
 		c.Slots()%len(allowed) != 0 || slot >= c.Slots() {
@@ -96,8 +90,8 @@ func (c App) CPUs(slot int, allowed []int, quota int) []int {
 	return []int{allowed[slot%len(allowed)]}
 }
 
-// gomemlimit divides what the container has (0: no limit) by the most workers that
-// there are at once, standbys among them.
+// gomemlimit divides the memory of the container, in bytes (0: no limit), by the largest number of workers that run at once,
+// standbys among them. 0: no limit is set.
 func (c App) gomemlimit(container int64) int64 {
 	if c.GOMEMLIMIT != 0 || container <= 0 {
 		return max(c.GOMEMLIMIT, 0)

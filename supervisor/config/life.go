@@ -17,29 +17,30 @@ const (
 	maxDependencies    = 1000
 )
 
-// Hooks are commands that are run at moments in the life of an app's workers. One that fails or takes too long is told of
-// in the log; only after BeforeStart has that a consequence.
+// Hooks are commands that are run at moments in the life of an app's workers. The log tells of one that fails or takes too
+// long; only a failure of BeforeStart has a consequence.
 type Hooks struct {
-	BeforeStart Hook // before the first worker of a start or rollout is started; when it fails the start has failed
+	BeforeStart Hook // before the first worker of a start or rollout is started; if it fails, the start fails
 	AfterReady  Hook // after all workers of a start or rollout have become ready
 	BeforeDrain Hook // before a worker is told to drain, which waits for it, but at most for half of DrainTimeout
-	OnCrash     Hook // after a worker has ended that nobody had asked to
+	OnCrash     Hook // after a worker has ended without an order to
 }
 
 // Hook is one command, and how long it may take. In a file it may be the command alone.
 type Hook struct {
-	Command []string      // none: no hook. From a file: a program with a slash is relative to the file's own folder
+	Command []string      // program and arguments; empty: no hook. From a file: a program with a slash is relative to the file's own folder
 	Timeout time.Duration // until it is killed; default 30s
 }
 
-// Watch says which files make the workers be replaced when they change, which is meant for development. In a file it may
-// be the paths alone, or true for the app's own folder.
+// Watch says which files, when they change, have the workers replaced. It is meant for development. In a file it may be the
+// paths alone, or true for the app's own folder.
 type Watch struct {
-	Paths    []string      // files, folders with all that is in them, and patterns as of path.Match for what comes; none: nothing is watched. From a file: relative to its folder
-	Ignore   []string      // patterns as of path.Match, for a name anywhere (*.log, node_modules) or, with a slash, a path below one of Paths
-	Debounce time.Duration // how long it must be quiet after a change; default 200ms
+	Paths    []string      // files, folders with all that is in them, and patterns of path.Match, also for files to come; empty: nothing is watched. From a file: relative to its folder
+	Ignore   []string      // patterns of path.Match, for a name anywhere (*.log, node_modules) or, with a slash, a path below one of Paths
+	Debounce time.Duration // how long no file must change after a change until it counts, at least 10ms; default 200ms
 
-	Folder bool // watch: true, until Dir is known
+	// Folder is for package config/file, while it reads watch: true of an app whose Dir it does not know yet. Else false.
+	Folder bool
 }
 
 func (h *Hooks) fill() {
@@ -56,13 +57,13 @@ func (w *Watch) fill() {
 	}
 }
 
-// life checks what happens to an app besides being kept running.
+// life checks the hooks, the schedule and the watched files of an app.
 func (c *checker) life(at string, a App) {
 	if a.Namespace != "" && (len(a.Namespace) > maxAppName || !AppNamePattern.MatchString(a.Namespace)) {
-		c.fail(Join(at, "namespace"), "%s is no name: use at most %d of a-z 0-9 . _ - and begin with a letter or a digit", Shorten(a.Namespace), maxAppName)
+		c.fail(Join(at, "namespace"), "%s is not a name: use at most %d of a-z 0-9 . _ - and begin with a letter or a digit", Shorten(a.Namespace), maxAppName)
 	}
 	if a.Namespace == allApps {
-		c.fail(Join(at, "namespace"), "%q is no name for a namespace: on a command line it means all apps", a.Namespace)
+		c.fail(Join(at, "namespace"), "%q is not a name for a namespace: on a command line it means all apps", a.Namespace)
 	}
 	hooks := Join(at, "hooks")
 	c.hook(Join(hooks, "before_start"), a.Hooks.BeforeStart)
@@ -116,12 +117,12 @@ func (c *checker) watch(at string, w Watch) {
 	}
 	for i, p := range w.Paths {
 		if p == "" || strings.ContainsRune(p, 0) {
-			c.fail(Index(Join(at, "paths"), i), "%s is no path", Shorten(p))
+			c.fail(Index(Join(at, "paths"), i), "%s is not a path", Shorten(p))
 		}
 	}
 	for i, p := range w.Ignore {
 		if _, err := path.Match(p, "x"); p == "" || err != nil {
-			c.fail(Index(Join(at, "ignore"), i), "%s is no pattern: write one such as *.log or node_modules", Shorten(p))
+			c.fail(Index(Join(at, "ignore"), i), "%s is not a pattern: write one such as *.log or node_modules", Shorten(p))
 		}
 	}
 	c.least(Join(at, "debounce"), w.Debounce)
@@ -134,16 +135,16 @@ func (c *checker) least(path string, d time.Duration) {
 	}
 }
 
-// ParseSchedule reads what [App.CronRestart] may be.
+// ParseSchedule reads the text of [App.CronRestart]. Without a zone in it the schedule is in local time.
 func ParseSchedule(text string) (*civil.Schedule, error) {
 	s, err := civil.Parse(text, time.Local)
 	if err != nil {
-		return nil, fmt.Errorf("%s is no schedule: %w", Shorten(text), err)
+		return nil, fmt.Errorf("%s is not a schedule: %w", Shorten(text), err)
 	}
 	return s, nil
 }
 
-// dependencies checks who waits for whom.
+// dependencies checks which apps wait for which.
 func (c *checker) dependencies(apps []App) {
 	byName := map[string]App{}
 	var names []string
@@ -176,7 +177,7 @@ func (c *checker) dependencies(apps []App) {
 			}
 		}
 	}
-	// Each circle is told of once, at the app of it that comes first in the file.
+	// Each circle is one fault, at the app of it that comes first in the file.
 	const open, closed = 1, 2
 	state := map[string]int{}
 	var trail []string

@@ -9,12 +9,14 @@ import (
 
 const (
 	defaultLogKeep = 7
-	MaxLogKeep     = 10_000
 	leastLogSize   = 4 << 10
 	leastLogAge    = time.Minute
 )
 
-// Log says how the master writes its log, which is also where the workers' output goes that has no file of its own.
+// MaxLogKeep is the largest value of [Log.Keep] and [AppLog.Keep].
+const MaxLogKeep = 10_000
+
+// Log says how the master writes its log. The output of workers goes there too, unless their app has a log file of its own.
 type Log struct {
 	Format string // "auto" (default: text on a terminal, else JSON), "text", "json"
 	Level  string // "trace", "debug", "info" (default), "warn", "error"
@@ -62,8 +64,8 @@ func (c *checker) appLog(path string, l AppLog) {
 	c.rotation(path, l.File, l.MaxSize, l.MaxAge, l.Keep, l.Compress)
 }
 
-// rotatedTwice refuses two paths that lead to one file which is rotated: the two would take it away from each other. By one
-// path apps may share a file.
+// rotatedTwice refuses two different paths that lead to one file which is rotated: each would move it away under the other.
+// Apps may share a file by the same path.
 func (c *checker) rotatedTwice(config *Config) {
 	type name struct {
 		key, path string

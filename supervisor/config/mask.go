@@ -9,13 +9,12 @@ import (
 // Mask stands for a value that is not shown.
 const Mask = "***"
 
-// secretWords make a secret of a variable whose name has one of them as a word of its
-// own, or at its end (DBPASSWORD).
+// secretWords mark a variable as secret whose name has one of them as a word, or ends with one (DBPASSWORD).
 var secretWords = []string{"PASSWORD", "PASSWD", "PASS", "PWD", "PASSPHRASE", "SECRET", "SECRETS", "TOKEN", "TOKENS", "KEY", "KEYS",
 	"CREDENTIAL", "CREDENTIALS", "AUTH", "COOKIE", "SALT", "DSN", "PRIVATE", "CERT", "SIGNATURE", "BEARER"}
 
-// IsSecret says whether a variable is not for everybody: by its name, or because its
-// value is an address with a password in it.
+// IsSecret reports whether the value of a variable must not be shown: by its name, such as DB_PASSWORD, or because the value is
+// an address with a password in it.
 func IsSecret(name, value string) bool {
 	words := strings.FieldsFunc(strings.ToUpper(name), func(r rune) bool { return r == '_' || r == '-' || r == '.' })
 	for _, w := range words {
@@ -26,7 +25,8 @@ func IsSecret(name, value string) bool {
 	return MaskURL(value) != value
 }
 
-// MaskURL hides the password of an address such as postgres://user:password@host/.
+// MaskURL replaces the password in an address such as postgres://user:password@host/ by [Mask]. Any other text is returned as
+// it is.
 func MaskURL(text string) string {
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok || strings.ContainsAny(scheme, " /") {
@@ -47,9 +47,8 @@ func MaskURL(text string) string {
 	return scheme + "://" + user + ":" + Mask + rest[at:]
 }
 
-// Masked is a copy of c for people to see. Of the environment variables in it, those
-// that look like secrets have *** for their value: see isSecret. So has a password in
-// the address of a database. The files that it names are named, and not shown.
+// Masked returns a copy of c that may be shown: environment variables that look like secrets ([IsSecret]) have [Mask] as their
+// value, and so has a password in the address of a database. Files are named, their content is not shown.
 func (c *Config) Masked() *Config {
 	out := *c
 	out.Apps, out.Cache = slices.Clone(c.Apps), slices.Clone(c.Cache)

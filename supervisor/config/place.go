@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// In returns c with every relative path made absolute, as seen from folder, which is absolute: from then on the config
-// means the same whatever becomes of the process's working folder. An app without a Dir gets folder, and so does a cached
-// value that runs a command. A config from a file has nothing of that kind, but for what was added to it later. A symlink in
-// folder is kept: it is followed anew by each rollout. c stays as it is; with "" it is returned.
+// In returns c with every relative path made absolute, relative to folder, which is absolute or "": then c itself is returned. So
+// the config does not depend on the working folder of the process. An app without a Dir gets folder, and so does a cached value
+// that runs a command. In a config from a file all paths are absolute already, except those that were added later. A symlink
+// in folder is kept: each rollout follows it anew. c is not changed.
 func (c *Config) In(folder string) *Config {
 	if folder == "" {
 		return c
@@ -41,13 +41,14 @@ func (c *Config) In(folder string) *Config {
 			v.Dir = folder
 		}
 		if v.SQL.Driver == "" || v.SQL.Driver == "sqlite" {
-			v.SQL.DSN = DsnInFolder(folder, v.SQL.DSN)
+			v.SQL.DSN = DSNInFolder(folder, v.SQL.DSN)
 		}
 		out.Cache[i] = v
 	}
 	return &out
 }
 
+// InFolder makes a path absolute that is relative to folder. An empty one stays empty.
 func InFolder(folder, path string) string {
 	if path == "" || filepath.IsAbs(path) {
 		return path
@@ -63,7 +64,8 @@ func allInFolder(folder string, paths []string) []string {
 	return all
 }
 
-// placedSocket makes the path of a Unix-domain address absolute.
+// SocketInFolder makes the path in an address such as unix:web.sock absolute. Other addresses and abstract sockets stay as they
+// are.
 func SocketInFolder(folder, address string) string {
 	path, ok := strings.CutPrefix(address, "unix:")
 	if path = strings.TrimPrefix(path, "//"); !ok || path == "" || path[0] == '/' || path[0] == '@' {
@@ -72,8 +74,9 @@ func SocketInFolder(folder, address string) string {
 	return "unix:" + InFolder(folder, path)
 }
 
-// placedDSN makes the name of a database in a file absolute.
-func DsnInFolder(folder, dsn string) string {
+// DSNInFolder makes the file in a SQLite data source name absolute, also in one such as file:app.db?mode=ro. A database in
+// memory stays as it is.
+func DSNInFolder(folder, dsn string) string {
 	if dsn == "" || strings.Contains(dsn, ":memory:") {
 		return dsn
 	}

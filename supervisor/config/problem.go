@@ -7,22 +7,22 @@ import (
 	"unicode"
 )
 
-// maxConfigErrors bounds what one Load or Validate reports: past it, the cause is one thing and not twenty.
-const maxConfigErrors = 20
+// maxProblems bounds the faults that one error tells of: further ones mostly have the same cause.
+const maxProblems = 20
 
-// Problem is one fault of a config, with the place where it is.
+// Problem is one fault of a config, with the place where it is. It is an error; Problems has all of a config.
 type Problem struct {
 	File    string // empty for a config built in Go
 	Line    int    // from 1; 0: unknown
-	Column  int    // from 1
+	Column  int    // from 1, in characters
 	Path    string // such as apps.web.drain_timeout; empty: the whole file
 	Message string // what is wrong and what to write instead
 	Source  string // the text of the line
 
-	Order int // of its file among those that were read
+	Order int // problems are sorted by it, then by Line and Column; package config/file sets it to the position of the file
 }
 
-// Summary is the error in one line.
+// Summary returns the problem in one line: FILE:LINE:COLUMN: PATH: MESSAGE, without what is not known.
 func (e *Problem) Summary() string {
 	var b strings.Builder
 	switch {
@@ -38,7 +38,7 @@ func (e *Problem) Summary() string {
 	return b.String()
 }
 
-// Error is the summary, then the line of the file with a pointer to the place.
+// Error returns the summary, and below it the line of the file with a caret under the column, if the line is known.
 func (e *Problem) Error() string {
 	if e.Line == 0 || e.Source == "" {
 		return e.Summary()
@@ -48,11 +48,11 @@ func (e *Problem) Error() string {
 	return fmt.Sprintf("%s\n%s | %s\n%s | %s^", e.Summary(), number, source, strings.Repeat(" ", len(number)), indent(source, column))
 }
 
-// MaxExcerpt is how many characters of a line are shown.
+// MaxExcerpt is the largest number of characters of a line that Error shows.
 const MaxExcerpt = 160
 
-// excerpt is what is shown of the line, with the column in it: of a long one what is
-// around the place, and nothing that would do something to a terminal.
+// excerpt returns the part of the line that is shown, and the column in it: of a long line the part around the place. Control
+// characters are replaced, so that a config cannot steer a terminal.
 func (e *Problem) excerpt() (text string, column int) {
 	line, column := []rune(e.Source), e.Column
 	for i, r := range line {
@@ -71,7 +71,7 @@ func (e *Problem) excerpt() (text string, column int) {
 	return string(line), column
 }
 
-// indent is as wide as the source before the column. Tabs stay tabs, so that the pointer is right at any tab width.
+// indent returns blanks as wide as the source before the column. Tabs stay tabs, so that the caret is right at any tab width.
 func indent(source string, want int) string {
 	var b strings.Builder
 	column := 1
@@ -94,10 +94,11 @@ func indent(source string, want int) string {
 
 // Problems is all that is wrong with a config, in the order of the file.
 type Problems struct {
-	Errors []*Problem // at most 20
-	More   int        // how many there are besides
+	Errors []*Problem // 1 to 20
+	More   int        // number of further ones
 }
 
+// Error returns the texts of all, one below the other.
 func (e *Problems) Error() string {
 	texts := make([]string, 0, len(e.Errors)+1)
 	for _, one := range e.Errors {
@@ -109,7 +110,7 @@ func (e *Problems) Error() string {
 	return strings.Join(texts, "\n")
 }
 
-// Unwrap lets errors.As find a *ConfigError.
+// Unwrap lets errors.As find a *Problem.
 func (e *Problems) Unwrap() []error {
 	errs := make([]error, len(e.Errors))
 	for i, one := range e.Errors {
@@ -118,8 +119,8 @@ func (e *Problems) Unwrap() []error {
 	return errs
 }
 
-// JoinConfigErrors sorts, bounds and returns the errors, or nil when there is none.
-func JoinConfigErrors(errs []*Problem) error {
+// JoinProblems returns a *[Problems] of errs, which it sorts, or nil if there are none.
+func JoinProblems(errs []*Problem) error {
 	if len(errs) == 0 {
 		return nil
 	}
@@ -132,6 +133,6 @@ func JoinConfigErrors(errs []*Problem) error {
 		}
 		return a.Column - b.Column
 	})
-	more := max(0, len(errs)-maxConfigErrors)
+	more := max(0, len(errs)-maxProblems)
 	return &Problems{Errors: errs[:len(errs)-more], More: more}
 }

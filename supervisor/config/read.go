@@ -13,10 +13,12 @@ import (
 	"unicode/utf8"
 )
 
-// Files returns the absolute paths of all files that the config was read from, its own first. Env files are not among them.
+// Files returns a copy of the absolute paths of all files that the config was read from, its own first. Env files are not among
+// them.
 func (c *Config) Files() []string { return slices.Clone(c.origin.Files) }
 
-// ReadRegular reads a file that must be a regular one and not too long: nothing else ends for certain.
+// ReadRegular reads a regular file of at most limit bytes. It refuses any other kind of file, as reading a pipe or a device may
+// never end. what names the file's purpose in errors: "cannot read the WHAT: ...". They wrap those of package os.
 func ReadRegular(path, what string, limit int64) ([]byte, error) {
 	fail := func(format string, args ...any) ([]byte, error) {
 		return nil, fmt.Errorf("cannot read the %s: %w", what, fmt.Errorf(format, args...))
@@ -32,7 +34,7 @@ func ReadRegular(path, what string, limit int64) ([]byte, error) {
 		return fail("%w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return fail("%s is no regular file but a %s", path, kindOfFile(info.Mode()))
+		return fail("%s is not a regular file but a %s", path, kindOfFile(info.Mode()))
 	}
 	text, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
@@ -56,8 +58,8 @@ func kindOfFile(m os.FileMode) string {
 	return "device"
 }
 
-// PlainText is what a person wrote into a file, without the byte order mark that some editors begin it with (YAML 1.2,
-// 5.2). line is where it is no UTF-8, or no text; 0: from the first byte.
+// PlainText returns the text of a file without a byte order mark, which some editors put before it (YAML 1.2, 5.2). The error
+// says why it is not UTF-8 text, and line where, from 1; 0: from the first byte.
 func PlainText(text []byte) (plain []byte, line int, err error) {
 	for _, mark := range utf16Mark {
 		if bytes.HasPrefix(text, mark) {
@@ -73,22 +75,22 @@ func PlainText(text []byte) (plain []byte, line int, err error) {
 	}
 	for i, l := range bytes.Split(text, []byte("\n")) {
 		if !utf8.Valid(l) {
-			return nil, i + 1, errors.New("is no UTF-8 here: save it as UTF-8")
+			return nil, i + 1, errors.New("is not UTF-8 here: save it as UTF-8")
 		}
 	}
-	return nil, 0, errors.New("is no UTF-8: save it as UTF-8")
+	return nil, 0, errors.New("is not UTF-8: save it as UTF-8")
 }
 
-// CheckWhole tells what is wrong with how a whole number is written. Octal, hexadecimal and grouped digits mean one number
-// in YAML 1.1, another in 1.2 and a third to who reads them: only plain digits are taken.
+// CheckWhole returns what is wrong with how a whole number is written, or nil. Only plain digits with an optional sign are
+// valid: octal, hexadecimal and grouped digits mean different numbers in YAML 1.1 and 1.2.
 func CheckWhole(text string) error {
 	digits := strings.TrimLeft(text, "+-")
 	plain := strings.TrimLeft(digits, "0")
 	switch {
 	case digits == "" || len(text)-len(digits) > 1:
-		return fmt.Errorf("%s is no whole number", Shorten(text))
+		return fmt.Errorf("%s is not a whole number", Shorten(text))
 	case strings.Trim(digits, "0123456789") != "":
-		return fmt.Errorf("%s is no plain number: write it with the digits 0 to 9 alone", text)
+		return fmt.Errorf("%s is not a plain number: write it with the digits 0 to 9 alone", text)
 	case len(digits) > 1 && digits[0] == '0' && plain == "":
 		return fmt.Errorf("%s: write 0", text)
 	case len(digits) > 1 && digits[0] == '0':

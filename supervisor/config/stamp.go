@@ -8,7 +8,8 @@ import (
 	"syscall"
 )
 
-// Stamp is another one when a file of the config, or a folder that one is in, has changed since.
+// Stamp returns a text that differs from an earlier one if a file of the config, or a folder that has one, has changed meanwhile
+// (inode, size or time). It looks at the disk, and so may wait for it.
 func (c *Config) Stamp() string {
 	var b strings.Builder
 	seen := map[string]bool{}

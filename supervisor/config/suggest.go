@@ -6,7 +6,7 @@ import (
 	"github.com/tinehq/tine/supervisor/control/api"
 )
 
-// otherWords are names that other tools have for our keys.
+// otherWords maps names that other tools have to our keys.
 var otherWords = map[string]string{
 	"cmd": "command", "exec": "command", "script": "command", "args": "command", "entrypoint": "command",
 	"instances": "workers", "replicas": "workers", "processes": "workers", "n": "workers", "scale": "workers",
@@ -35,7 +35,8 @@ var otherWords = map[string]string{
 	"command": "exec", "shell": "exec", "path": "file", "database": "dsn", "values": "cache",
 }
 
-// Suggest returns which of the known words is meant, or "".
+// Suggest returns the one of the known words that is probably meant by word, or "": the one with the fewest differing letters
+// (at most 3, fewer in a short word), else the one that is known by that name in another tool.
 func Suggest(word string, known []string) string {
 	w := strings.ReplaceAll(strings.ToLower(word), "-", "_")
 	best, bestDistance := "", max(1, min(3, len(w)/3))+1

@@ -15,33 +15,30 @@ import (
 
 const maxAppName = 63
 
+// AppNamePattern matches the characters of valid names of apps, which have at most 63.
 var AppNamePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
 
 // allApps means all apps where a command line names one: tine reload all.
 const allApps = "all"
 
-// Validate checks a config that was built in Go; [Load] has done it for one from a file. The error is a
-// *[ConfigErrors] that names all that is wrong.
-func (c *Config) Validate() error {
-	var errs []*Problem
-	for _, p := range Faults(c.WithDefaults()) {
-		errs = append(errs, &Problem{File: c.origin.Path, Path: p.Path, Message: p.Message})
-	}
-	return JoinConfigErrors(errs)
+// Validate checks a config that was built in Go, with its defaults, which c itself need not have; a config from a file has been
+// checked. The error is a *[Problems] that names all that is wrong.
+func (c *Config) Validate() error { return JoinProblems(Faults(c.WithDefaults())) }
+
+// checker collects faults. A fault has the path of its key, but no line.
+type checker struct {
+	file  string
+	found []*Problem
 }
-
-// fault is a fault at a path of a config.
-type fault struct{ Path, Message string }
-
-type checker struct{ found []fault }
 
 func (c *checker) fail(path, format string, args ...any) {
-	c.found = append(c.found, fault{path, fmt.Sprintf(format, args...)})
+	c.found = append(c.found, &Problem{File: c.file, Path: path, Message: fmt.Sprintf(format, args...)})
 }
 
-// Faults returns what is wrong with a config that has its defaults.
-func Faults(c *Config) []fault {
-	var ck checker
+// Faults returns what is wrong with a config that has its defaults, each with the path of its key, and in the order of the
+// checks. It looks up users, groups and the folders of sockets, and so may wait for a disk.
+func Faults(c *Config) []*Problem {
+	ck := checker{file: c.origin.Path}
 	if len(c.Apps) == 0 {
 		ck.fail("apps", "no app to run: write a name below apps, and a command below that")
 	}
@@ -56,9 +53,9 @@ func Faults(c *Config) []fault {
 		case len(a.Name) > maxAppName:
 			ck.fail(path, "the name has %d characters, the most is %d", len(a.Name), maxAppName)
 		case !AppNamePattern.MatchString(a.Name):
-			ck.fail(path, "%q is no name for an app: use a-z 0-9 . _ - and begin with a letter or a digit", a.Name)
+			ck.fail(path, "%q is not a name for an app: use a-z 0-9 . _ - and begin with a letter or a digit", a.Name)
 		case a.Name == allApps:
-			ck.fail(path, "%q is no name for an app: on a command line it means all of them", a.Name)
+			ck.fail(path, "%q is not a name for an app: on a command line it means all of them", a.Name)
 		case names[a.Name]:
 			ck.fail(path, "two apps have this name")
 		}
@@ -130,7 +127,7 @@ func (c *checker) app(path string, a App) {
 	c.appLog(Join(path, "log"), a.Log)
 }
 
-// steering checks which worker gets a connection, and what happens when none can take it.
+// steering checks how a worker is chosen for a connection, and what happens when all are full.
 func (c *checker) steering(path string, a App) {
 	policy := Join(path, "policy")
 	c.oneOf(policy, a.Policy, PolicyLeast, PolicyRoundRobin, PolicyRandom, PolicyHash, PolicyClientIP, PolicyCPU)
@@ -151,7 +148,7 @@ func (c *checker) steering(path string, a App) {
 	}
 }
 
-// recycling checks when a worker is replaced that did not end by itself.
+// recycling checks when a running worker is replaced.
 func (c *checker) recycling(path string, a App) {
 	c.atLeast(Join(path, "stall_timeout"), a.StallTimeout, leastTimeout)
 	c.atLeast(Join(path, "request_timeout"), a.RequestTimeout, leastTimeout)
@@ -296,7 +293,7 @@ func (c *checker) positive(path string, d time.Duration) {
 	}
 }
 
-// atLeast checks a duration that may be off, which is 0.
+// atLeast checks a duration for which 0 means off.
 func (c *checker) atLeast(path string, d, least time.Duration) {
 	switch {
 	case d < 0:

@@ -37,7 +37,7 @@ func TestValidateInGo(t *testing.T) {
 		"apps.web.listen: 0.0.0.0:1 is in use twice: it overlaps with :1, which this app has already",
 		"apps.web.gomemlimit: -2 is negative",
 		"apps.web.max_surge: -1 is negative",
-		`apps[2]: "" is no name for an app`,
+		`apps[2]: "" is not a name for an app`,
 		"the key has 256 bytes, the most is 255",
 		"apps.b.stall_timeout: -1ns is negative",
 		"apps.b.max_rss: -1 is negative",

@@ -8,12 +8,12 @@ import (
 	"github.com/tinehq/tine/supervisor/proc"
 )
 
-// bareVariable is what other tools take for a variable.
+// bareVariable matches a variable without braces, which other tools replace and Tine does not.
 var bareVariable = regexp.MustCompile(`\$[A-Za-z_][A-Za-z0-9_]*`)
 
-// Warnings says what in a valid config would keep Tine from starting what it names on this machine as it is now: env files
-// that cannot be read, programs and folders that are not found, a token that cannot be read. A config for another machine
-// may be right all the same. Each is one line that begins with the path of a key.
+// Warnings returns what would keep a valid config from starting on this machine as it is now: env files and tokens that cannot
+// be read, programs and folders that are not found. They are no errors, as the config may be for another machine. Each is one
+// line that begins with the path of a key.
 func (c *Config) Warnings() []string {
 	var found []string
 	warn := func(path string, err error) { found = append(found, fmt.Sprintf("%s: %v", path, err)) }

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// SplitWords splits a command into words like a shell does: blanks separate, quotes and backslashes keep together. It
-// runs no shell, so whatever only a shell could do is an error and not a surprise.
+// SplitWords splits a command into words as a shell does: at blanks, except in quotes and after a backslash. It runs no shell,
+// so text that needs one (a pipe, a variable, a pattern) is an error, unless it is quoted.
 func SplitWords(text string) ([]string, error) {
 	var words []string
 	var word strings.Builder

@@ -13,25 +13,26 @@ import (
 )
 
 const (
-	// beat is how often a hook's time is looked at: so much of a pause of this process may be taken for the hook's.
+	// beat is the interval at which a hook's time is measured. Of a pause of this process at most one beat counts as run time.
 	beat = time.Second
-	// late is by how much later than asked for a timer fires on a machine that is only busy.
+	// late is how late a timer may fire because the machine is busy. More is taken for a pause of this process.
 	late = 500 * time.Millisecond
 )
 
-// hookEnd bounds the wait for a hook that was killed.
+// hookEnd bounds the wait for the exit of a hook that was killed.
 const hookEnd = time.Second
 
 // Hook is one run of a hook.
 type Hook struct {
-	Kind string // config.HookBeforeStart and so on
-	Env  []string
-	// Output returns where the lines of its stdout and stderr go, once its PID is known.
+	Kind string   // config.HookBeforeStart and so on
+	Env  []string // KEY=VALUE, on top of the app's environment
+	// Output returns the functions that take the lines of its stdout and stderr. It is called once, when the PID is known.
 	Output func(pid int) (stdout, stderr proc.LineFunc)
 }
 
-// RunHook runs a hook of c as its workers are run, in its folder with its environment, and waits for its end. When the hook's time is over or ctx ends, its whole process group is killed; so is what it leaves behind
-// when it has ended.
+// RunHook runs a hook of c in the folder and the environment of its workers, and waits for its end. When the hook's timeout
+// is over or ctx ends, its process group is killed. What it leaves behind when it ends is killed too. The error says why the
+// hook could not be started, how it exited with its last line, or that it was killed and why.
 func RunHook(ctx context.Context, c config.App, r Hook) error {
 	h := c.Hooks.Of(r.Kind)
 	env, err := c.Environment(os.Environ())
@@ -67,7 +68,7 @@ func RunHook(ctx context.Context, c config.App, r Hook) error {
 		return nil
 	case <-ctx.Done():
 	}
-	_ = p.Kill() // an error: it has just ended
+	_ = p.Kill() // fails if it has just ended
 	select {
 	case <-p.Exited():
 	case <-time.After(hookEnd):
@@ -78,12 +79,11 @@ func RunHook(ctx context.Context, c config.App, r Hook) error {
 	return errors.New("killed: the app is stopping")
 }
 
-// preparation is what is done once before the first worker of a generation. Who comes
-// while it is done waits for it; after a failure the next one does it again.
+// preparation runs a function once: see [Generation.Prepare].
 type preparation struct {
 	mu   sync.Mutex
-	done bool
-	now  *attempt
+	done bool     // an attempt has succeeded
+	now  *attempt // in progress; nil: none
 }
 
 type attempt struct {
@@ -91,7 +91,7 @@ type attempt struct {
 	err   error
 }
 
-func (p *preparation) Once(do func() error) error {
+func (p *preparation) once(do func() error) error {
 	p.mu.Lock()
 	if p.done {
 		p.mu.Unlock()
@@ -113,8 +113,9 @@ func (p *preparation) Once(do func() error) error {
 	return now.err
 }
 
-// withRunTime is context.WithTimeout in time in which this process runs: its cause is context.DeadlineExceeded then. cancel is
-// to be called.
+// withRunTime is context.WithTimeout, but counts only time in which this process runs: after a pause of the process (SIGSTOP,
+// a suspended machine) the hook still has the rest of its time. At the timeout the cause is context.DeadlineExceeded. The
+// caller must call cancel.
 func withRunTime(ctx context.Context, left time.Duration) (_ context.Context, cancel func()) {
 	ctx, end := context.WithCancelCause(ctx)
 	go func() {

@@ -8,26 +8,28 @@ import (
 	"github.com/tinehq/tine/supervisor/proc"
 )
 
-// KeptPin are the programs and folders of releases in the store, each once: pin.FILE, FILE as proc.FileID has it.
+// KeptPin begins the name of a release's file in the store: the rest is the text of its [proc.FileID]. Each file is stored
+// once, however many releases have it.
 const KeptPin = "pin."
 
 const (
-	// maxPins bounds the descriptors that releases cost in all; it is less where there are few. A program that does not fit
-	// is started as it is on disk, which describe tells.
+	// maxPins bounds the descriptors of all releases. A program that does not fit is started from its path, as it is on disk
+	// by then; `tine describe` shows it.
 	maxPins = 128
-	// pinShare is the share of the descriptors that this process may have.
+	// pinShare lowers that bound to a sixteenth of RLIMIT_NOFILE.
 	pinShare = 16
 )
 
-// Pins are the files that releases are made of, held open, here and in the store, so that a release is what it was whatever
-// becomes of its path. One that several releases have is held once. It may be used by several goroutines.
+// Pins are the files of all releases, held open here and in the store, so that a release stays what it was when its path
+// leads to another file. A file of several releases is held once. Safe for concurrent use.
 type Pins struct {
 	store pinStore // nil: there is none
 	most  int
-	Open  func(path string) (*os.File, proc.FileID, error)
+	// Open opens the file at path and tells which one it is: [proc.Pin], unless a test sets another before the first use.
+	Open func(path string) (*os.File, proc.FileID, error)
 
-	mu   sync.Mutex      // the loop takes it too: nobody who holds it waits for a disk
-	Held map[string]*Pin // by name
+	mu   sync.Mutex      // the loop takes it too: whatever holds it must not wait for a disk
+	Held map[string]*Pin // by name; for tests, while nothing else uses the pins
 }
 
 // pinStore keeps files for the next master, by name.
@@ -36,12 +38,14 @@ type pinStore interface {
 	Remove(name string) error
 }
 
+// Pin is one file that releases hold open.
 type Pin struct {
-	Name  string
+	Name  string // in the store
 	file  *os.File
-	users int
+	users int // releases that have it
 }
 
+// NewPins returns pins that are also put into store, or only held here if store is nil.
 func NewPins(store pinStore) *Pins {
 	p := &Pins{store: store, most: maxPins, Open: proc.Pin, Held: map[string]*Pin{}}
 	var limit syscall.Rlimit
@@ -51,8 +55,8 @@ func NewPins(store pinStore) *Pins {
 	return p
 }
 
-// hold opens the file at path, or uses the one that is open; nil: it is another one than id by now, there are too many, or the
-// system cannot. The caller releases it. It waits for the disk, and so does nobody else meanwhile.
+// hold opens the file at path, or uses the one that is open. It returns nil if path leads to another file than id by now, if
+// too many are held, or if the system cannot open it. The caller releases the pin. hold waits for the disk, without mu.
 func (p *Pins) hold(path string, id *proc.FileID, folder bool) *Pin {
 	if id == nil {
 		return nil
@@ -73,7 +77,7 @@ func (p *Pins) hold(path string, id *proc.FileID, folder bool) *Pin {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if h, room = p.find(id, folder); h != nil || !room { // others have opened some meanwhile
+	if h, room = p.find(id, folder); h != nil || !room { // another goroutine has opened some meanwhile
 		f.Close()
 		return h
 	}
@@ -81,12 +85,12 @@ func (p *Pins) hold(path string, id *proc.FileID, folder bool) *Pin {
 	h = &Pin{Name: name, file: f, users: 1}
 	p.Held[name] = h
 	if p.store != nil {
-		_ = p.store.Store(name, f) // else a later master has the path
+		_ = p.store.Store(name, f) // if it fails, the next master starts from the path
 	}
 	return h
 }
 
-// find uses the one that is open, and says whether there is room for one more. mu is held.
+// find returns the pin of a file that is open, with one more user, or reports whether there is room to open it. mu is held.
 func (p *Pins) find(id *proc.FileID, folder bool) (h *Pin, room bool) {
 	if h := p.Held[KeptPin+id.String()]; h != nil {
 		h.users++
@@ -96,7 +100,8 @@ func (p *Pins) find(id *proc.FileID, folder bool) (h *Pin, room bool) {
 	return nil, n < p.most && (!folder || n < p.most/2) // programs matter more
 }
 
-// Inherit uses what the last master has left of a file.
+// Inherit returns the pin of a file that the last master has left in files, by name, or that is held already; nil if there is
+// none or it is another file. It waits for no disk. It duplicates the descriptor; files stay the caller's.
 func (p *Pins) Inherit(id *proc.FileID, files map[string][]*os.File) *Pin {
 	if id == nil {
 		return nil
@@ -124,11 +129,11 @@ func (p *Pins) Inherit(id *proc.FileID, files map[string][]*os.File) *Pin {
 	return h
 }
 
-// share is hold for what is held already; nil: it is not.
+// share is hold for a file that is held already; nil: it is not.
 func (p *Pins) share(id *proc.FileID) *Pin { return p.Inherit(id, nil) }
 
-// release is called once for each hold and inherit. The last one takes it out of the store. The file is closed when nobody
-// starts from it any more, which the garbage collector finds.
+// release ends one use of a pin: it is called once for each hold, Inherit and share that returned it. The last one removes it
+// from the store. The garbage collector closes the file, as a start may still be using it.
 func (p *Pins) release(h *Pin) {
 	if h == nil {
 		return
@@ -144,14 +149,15 @@ func (p *Pins) release(h *Pin) {
 	}
 }
 
-// Holds says whether a release has the file of that name.
+// Holds reports whether a release has the file of that name.
 func (p *Pins) Holds(name string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.Held[name] != nil
 }
 
-// Each calls f for all of them.
+// Each calls f for each file, in no order, until f returns an error, which it returns. f must not wait, and must not call
+// methods of p.
 func (p *Pins) Each(f func(name string, file *os.File) error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

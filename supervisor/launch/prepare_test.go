@@ -10,11 +10,11 @@ func TestPreparationIsDoneOnce(t *testing.T) {
 	no := errors.New("no")
 	begun, end := make(chan struct{}), make(chan struct{})
 	results := make(chan error, 3)
-	go func() { results <- p.Once(func() error { close(begun); <-end; return no }) }()
+	go func() { results <- p.once(func() error { close(begun); <-end; return no }) }()
 	<-begun
 	// These share the failure, or are too late and fail on their own.
 	for range 2 {
-		go func() { results <- p.Once(func() error { return no }) }()
+		go func() { results <- p.once(func() error { return no }) }()
 	}
 	close(end)
 	for range 3 {
@@ -22,10 +22,10 @@ func TestPreparationIsDoneOnce(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
-	if err := p.Once(func() error { return nil }); err != nil {
+	if err := p.once(func() error { return nil }); err != nil {
 		t.Errorf("after a failure: %v", err)
 	}
-	if err := p.Once(func() error { return no }); err != nil {
+	if err := p.once(func() error { return no }); err != nil {
 		t.Error("done twice")
 	}
 }

@@ -7,7 +7,8 @@ import (
 	"github.com/tinehq/tine/supervisor/proc"
 )
 
-// Startable is what a worker of the generation is started from.
+// Startable returns the release that a worker of the generation is started from, with its files held open as far as they can
+// be. It waits for a disk at the first call. The error is that of Resolve.
 func (g *Generation) Startable(p *Pins) (Recipe, error) {
 	if _, err := g.Resolve(); err != nil {
 		return Recipe{}, err
@@ -16,11 +17,11 @@ func (g *Generation) Startable(p *Pins) (Recipe, error) {
 	return *g.Resolved.Load(), nil
 }
 
-// Hold holds the files of a resolved release from here on, once. It waits for the disk that they are on.
+// Hold opens the files of a resolved release and holds them, once; later calls do nothing. It waits for a disk.
 func (g *Generation) Hold(p *Pins) { g.Pin(p, p.hold, true) }
 
-// Pin holds those files of a resolved release that it does not yet; last says that it is not tried again. A script is read by
-// its path, whatever is held.
+// Pin holds the files of a resolved release that are not held yet, by hold, which returns nil for one that it cannot hold.
+// last says that it is not tried again. The program of a script is not held: its interpreter reads the script by its path.
 func (g *Generation) Pin(p *Pins, hold func(path string, id *proc.FileID, folder bool) *Pin, last bool) {
 	g.pinning.Lock()
 	defer g.pinning.Unlock()
@@ -39,7 +40,7 @@ func (g *Generation) Pin(p *Pins, hold func(path string, id *proc.FileID, folder
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.dropped { // meanwhile, with those of before
+	if g.dropped { // meanwhile; that has released those of before
 		for _, h := range []*Pin{program, folder} {
 			if h != g.Program && h != g.Folder {
 				p.release(h)
@@ -55,7 +56,7 @@ func (g *Generation) Pin(p *Pins, hold func(path string, id *proc.FileID, folder
 	g.Resolved.Store(&next)
 }
 
-// Drop lets go of the files.
+// Drop releases the files: no worker of the generation is started any more. Further calls do nothing.
 func (g *Generation) Drop(p *Pins) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -67,7 +68,8 @@ func (g *Generation) Drop(p *Pins) {
 	p.release(g.Folder)
 }
 
-// Again is a generation to come of the same release.
+// Again returns a new generation of the same release, for a rollback, which shares the files that are held. If g was never
+// resolved, it returns a new generation of the same config. It waits for no disk.
 func (g *Generation) Again(p *Pins) *Generation {
 	r := g.Resolved.Load()
 	if r == nil {
@@ -81,7 +83,8 @@ func (g *Generation) Again(p *Pins) *Generation {
 	return next
 }
 
-// SameRelease says that a worker of one cannot be told from one of the other.
+// SameRelease reports whether workers of a and b are started from the same command, environment and files. It is false when
+// one of them is not resolved or its files are not known.
 func SameRelease(a, b *Generation) bool {
 	x, y := a.Resolved.Load(), b.Resolved.Load()
 	if x == nil || y == nil {
@@ -93,7 +96,8 @@ func SameRelease(a, b *Generation) bool {
 		c.FolderID != nil && d.FolderID != nil && c.FolderID.Same(*d.FolderID)
 }
 
-func (g *Generation) PinnedYet() bool {
+// Pinned reports whether the files of the release are held, or will not be tried again.
+func (g *Generation) Pinned() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.pinned

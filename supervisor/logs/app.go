@@ -49,7 +49,7 @@ func (l *Logs) appLocked(name string) *appLog {
 	a := l.apps[name]
 	if a == nil {
 		a = &appLog{shelf: l.Book.Shelf(name)}
-		a.route.Store(&route{out: l.out, err: l.Err, json: l.json})
+		a.route.Store(&route{out: l.out, err: l.err, json: l.json})
 		l.apps[name] = a
 	}
 	return a
@@ -80,7 +80,7 @@ func (l *Logs) SetApps(apps []config.App, now bool) error {
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
 		c := wanted[name]
 		a := l.appLocked(name)
-		r := &route{out: l.out, err: l.Err, json: l.json, drop: c.OnFull == config.OnFullDrop}
+		r := &route{out: l.out, err: l.err, json: l.json, drop: c.OnFull == config.OnFullDrop}
 		if c.File != "" {
 			s := files[c.File]
 			if s == nil {
@@ -110,7 +110,7 @@ func (l *Logs) SetApps(apps []config.App, now bool) error {
 // fileSink returns the sink of a file: the one that there is, if it is as it should be.
 func (l *Logs) fileSink(path string, r rotation, now bool) (*sink, error) {
 	if path == l.path {
-		return l.Err, nil
+		return l.err, nil
 	}
 	if s := l.files[path]; s != nil && l.turns[path] == r {
 		return s, nil

@@ -108,7 +108,7 @@ func TestLogFileThatCannotBeOpened(t *testing.T) {
 		t.Errorf("said %q", got)
 	}
 	l.Info().Msg("nobody sees it")
-	l.Err.Settle(time.Minute)
+	l.err.Settle(time.Minute)
 	if err := os.Remove(inTheWay); err != nil {
 		t.Fatal(err)
 	}

@@ -21,38 +21,37 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 )
 
-// flushTimeout bounds the wait for the last log lines when Run ends.
+// flushTimeout bounds the wait for the last lines of one destination.
 const flushTimeout = 2 * time.Second
 
-// Logs is where everything that a person reads goes: the master's own lines to
-// stderr, each worker's stdout and stderr to the stream of the same name, or all
-// of it to one file; what an app prints to a file of its own, if it has one; and a
-// copy of all of it into the logbook. Safe for concurrent use.
+// Logs takes all lines that a person reads. The master's own lines go to stderr, each worker's stdout and stderr to the stream
+// of the same name, or all of them to one file; what an app prints goes to the app's file, if it has one; and a copy of each
+// line goes into the book. Logging through the embedded Logger never waits for a destination. Safe for concurrent use.
 type Logs struct {
 	zerolog.Logger
-	level    atomic.Int32 // of zerolog.Level: the least that is written
+	Book *book.Lines // the copies; Close closes it
+
+	level    atomic.Int32 // of zerolog.Level: lines below it are not written
 	format   string
-	path     string // of the master's log file; "" without
+	path     string // of the master's log file; "": none
 	json     bool
-	out, Err *sink
-	Book     *book.Lines
+	out, err *sink // may be the same
 
 	mu      sync.Mutex
 	apps    map[string]*appLog
 	files   map[string]*sink    // of the apps, by path
 	turns   map[string]rotation // of those
-	closing sync.WaitGroup      // sinks that nothing goes to any more
+	closing sync.WaitGroup      // sinks of files that no app has any more, while they are being closed
 }
 
-// New opens the destinations that c names. A nil stdout or stderr stands for
-// the process's own.
+// New opens the destinations that c, which must have its defaults, names. A nil stdout or stderr stands for the process's own.
+// The error is that of a log file that cannot be opened. The caller closes the result.
 func New(c config.Log, stdout, stderr io.Writer) (*Logs, error) {
 	return Open(c, stdout, stderr, true)
 }
 
-// Open is New. Where workers run already, whose master this becomes, a log file
-// that cannot be opened must not keep it from that: with must false, the reason goes to
-// stderr, and lines are lost until the file can be opened.
+// Open is New for a master that may take over running workers: a log file that cannot be opened must not keep it from that.
+// With must false there is no error; the reason goes to stderr, and lines are lost until the file can be opened.
 func Open(c config.Log, stdout, stderr io.Writer, must bool) (*Logs, error) {
 	if stdout == nil {
 		stdout = os.Stdout
@@ -61,7 +60,7 @@ func Open(c config.Log, stdout, stderr io.Writer, must bool) (*Logs, error) {
 		stderr = os.Stderr
 	}
 	l := &Logs{
-		format: c.Format, path: c.File, json: LogsJSON(c, stderr),
+		format: c.Format, path: c.File, json: WritesJSON(c, stderr),
 		Book: book.NewLines(), apps: map[string]*appLog{},
 	}
 	if c.File != "" {
@@ -74,31 +73,32 @@ func Open(c config.Log, stdout, stderr io.Writer, must bool) (*Logs, error) {
 			stderr.Write(l.line("error", fmt.Sprintf("%v; log lines are lost until it can be", err)))
 		}
 		l.json = c.Format != "text"
-		l.Err = l.newFileSink(f, nil)
-		l.out = l.Err
+		l.err = l.newFileSink(f, nil)
+		l.out = l.err
 	} else {
-		l.Err = newSink(stream(stderr), nil, l.lostNotice)
-		l.out = l.Err
-		if !sameFile(stdout, stderr) { // two who write much into one pipe tear each other's lines
+		l.err = newSink(stream(stderr), nil, l.lostNotice)
+		l.out = l.err
+		if !sameFile(stdout, stderr) { // two sinks that write into one pipe would tear each other's lines
 			l.out = newSink(stream(stdout), nil, l.lostNotice)
 		}
 	}
-	var w io.Writer = l.Err
+	var w io.Writer = l.err
 	if !l.json {
-		w = zerolog.ConsoleWriter{Out: l.Err, TimeFormat: "15:04:05.000", NoColor: !isTerminal(stderr) || c.File != ""}
+		w = zerolog.ConsoleWriter{Out: l.err, TimeFormat: "15:04:05.000", NoColor: !isTerminal(stderr) || c.File != ""}
 	}
 	l.SetLevel(c.Level)
 	l.Logger = zerolog.New(&book.MasterWriter{Shelf: l.Book.Shelf(""), Next: w}).Hook(l)
 	return l, nil
 }
 
-// LogsJSON says whether the lines that a master of this config writes to w are JSON, for
-// who writes there beside it.
-func LogsJSON(c config.Log, w io.Writer) bool {
+// WritesJSON reports whether a master of this config writes its lines to w as JSON. A process that writes there beside the
+// master uses the same format.
+func WritesJSON(c config.Log, w io.Writer) bool {
 	return c.Format == "json" || c.Format != "text" && !isTerminal(w)
 }
 
-// SetLevel takes effect at once and everywhere; a word that is no level is info.
+// SetLevel sets the level, such as "warn", below which the master's lines are not written. It takes effect at once. A word that
+// is not a level stands for info.
 func (l *Logs) SetLevel(word string) {
 	level, err := zerolog.ParseLevel(word)
 	if err != nil || word == "" {
@@ -107,9 +107,8 @@ func (l *Logs) SetLevel(word string) {
 	l.level.Store(int32(level))
 }
 
-// Run discards what is below the level and dates the rest to the millisecond. (The
-// logger's own level cannot change while others use it, and its own timestamp's
-// format belongs to the whole process.)
+// Run is the hook of the embedded Logger: it discards lines below the level and dates the others to the millisecond. (The
+// logger's own level cannot change while it is in use, and the format of its own timestamp is global to the process.)
 func (l *Logs) Run(e *zerolog.Event, level zerolog.Level, _ string) {
 	if int32(level) < l.level.Load() {
 		e.Discard()
@@ -129,14 +128,15 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0 && info.Name() != "null"
 }
 
-// Reopen opens all log files anew (SIGUSR1, after they were moved away), and says how
-// many there are. One that cannot be opened stays in use as it is.
+// Reopen opens all log files anew, as SIGUSR1 asks for after logrotate has moved them away, and returns how many there are. The
+// error joins those of all files that could not be opened; each of these stays in use as it was. It waits for writes in
+// progress, so the loop does not call it.
 func (l *Logs) Reopen() (files int, err error) {
 	l.mu.Lock()
 	sinks := slices.Collect(maps.Values(l.files))
 	l.mu.Unlock()
-	if l.Err.reopen != nil && !slices.Contains(sinks, l.Err) {
-		sinks = append(sinks, l.Err)
+	if l.err.reopen != nil && !slices.Contains(sinks, l.err) {
+		sinks = append(sinks, l.err)
 	}
 	var failed []error
 	for _, s := range sinks {
@@ -145,25 +145,28 @@ func (l *Logs) Reopen() (files int, err error) {
 	return len(sinks), errors.Join(failed...)
 }
 
-// Close writes what is pending, bounded by flushTimeout for each destination, and ends
-// those who follow.
+// Settle waits, for at most d, until all lines that were logged to stderr or the master's file are written.
+func (l *Logs) Settle(d time.Duration) { l.err.Settle(d) }
+
+// Close writes the lines that are pending, for at most 2 s for each destination, and ends the readers of the book. Nothing may
+// be logged any more.
 func (l *Logs) Close() {
 	l.Book.Close()
 	l.mu.Lock()
 	for _, s := range l.files {
-		if s != l.Err {
+		if s != l.err {
 			l.closing.Go(func() { _ = s.Close(flushTimeout) })
 		}
 	}
 	l.mu.Unlock()
 	l.closing.Wait()
-	l.Err.Close(flushTimeout)
-	if l.out != l.Err {
+	l.err.Close(flushTimeout)
+	if l.out != l.err {
 		l.out.Close(flushTimeout)
 	}
 }
 
-// line is one of the log's for where the logger does not write.
+// line returns a line in the log's format, for a place to which the logger does not write.
 func (l *Logs) line(level, message string) []byte {
 	if l.json {
 		return fmt.Appendf(nil, `{"level":%q,"time":%q,"message":%q}`+"\n", level, time.Now().Format(logTime), message)
@@ -183,56 +186,57 @@ func (l *Logs) lostNotice(n int, why error) []byte {
 	return fmt.Appendf(nil, "%d log lines lost: %s\n", n, reason)
 }
 
-// Panicked begins the line that tells of a panic in the user's code, from within the
-// function that recovered.
+// Panicked begins the line that tells of a panic p in the user's code. It is called from the function that recovered, so that
+// the stack is that of the panic; the caller ends the line with Msg.
 func (l *Logs) Panicked(p any) *zerolog.Event {
 	return l.Error().Str("panic", fmt.Sprint(p)).Str("stack", string(debug.Stack()))
 }
 
-// OutputPrefix is what stands before each line of one worker's stream. It changes
-// when a standby is given its slot.
-type OutputPrefix struct {
+// Prefix stands before each line of one stream of a worker or hook. It is read-only; when a standby gets its slot, another
+// one takes its place.
+type Prefix struct {
 	book.Origin
 	Text []byte // "web/2[4711] ", or "web/standby[4711] "
 	JSON []byte // the middle of a JSON object, between the time and the message
 }
 
-func NewOutputPrefix(app string, slot int, worker uint64, pid int, stream string) *OutputPrefix {
+// NewPrefix returns the prefix of one stream of a worker. slot is -1 for a standby.
+func NewPrefix(app string, slot int, worker uint64, pid int, stream string) *Prefix {
 	place := "standby"
 	if slot >= 0 {
 		place = strconv.Itoa(slot)
 	}
-	return &OutputPrefix{
+	return &Prefix{
 		Origin: book.Origin{App: app, Slot: slot, Worker: worker, PID: pid, Stream: stream},
 		Text:   fmt.Appendf(nil, "%s/%s[%d] ", app, place, pid),
 		JSON:   fmt.Appendf(nil, `","app":%q,"slot":%d,"worker":%d,"pid":%d,"stream":%q,"message":`, app, slot, worker, pid, stream),
 	}
 }
 
-// Output is the line of an outlet that nobody asks what is written.
-func (l *Logs) Output(prefix *atomic.Pointer[OutputPrefix]) func(line []byte, more bool) {
+// Output returns the Line of an outlet whose Written is not needed.
+func (l *Logs) Output(prefix *atomic.Pointer[Prefix]) func(line []byte, more bool) {
 	return l.Outlet(prefix).Line
 }
 
-// Outlet is one worker stream's way into the log. A line that is a JSON object
-// passes byte for byte, so that whoever parses the workers' own logs still can;
-// any other is given the worker's name, in the format that the log is in. For use by
-// one goroutine.
+// Outlet is one worker stream's way into the log. A line that is a JSON object passes byte for byte, so that programs that
+// parse the workers' own logs still can. Any other line gets the worker's name, in the format of the log. For use by one
+// goroutine.
 type Outlet struct {
 	logs      *Logs
-	prefix    *atomic.Pointer[OutputPrefix]
+	prefix    *atomic.Pointer[Prefix]
 	app       *appLog
 	stream    string
-	continued bool
+	continued bool // the last piece goes on in the next
 	stamp     timestamp
 
 	last *sink  // to which the last line went
 	mark uint64 // of that line
 
-	behind bool // last has not taken it in time
+	behind bool // last did not take a line in time and has not caught up yet
 }
 
-func (l *Logs) Outlet(prefix *atomic.Pointer[OutputPrefix]) *Outlet {
+// Outlet returns an outlet for the stream and the app of prefix, which must not be nil. A later prefix must be of the same.
+func (l *Logs) Outlet(prefix *atomic.Pointer[Prefix]) *Outlet {
 	first := prefix.Load()
 	return &Outlet{logs: l, prefix: prefix, app: l.app(first.App), stream: first.Stream}
 }
@@ -240,7 +244,8 @@ func (l *Logs) Outlet(prefix *atomic.Pointer[OutputPrefix]) *Outlet {
 // maxQuoted is how long a piece of a line may be in quotes, where one byte can become six.
 const maxQuoted = 512 << 10
 
-// Line is a [proc.LineFunc].
+// Line is a [proc.LineFunc]: it logs one line, or with more a piece of one that goes on in the next call. It waits while the
+// destination is full, unless the app's on_full is drop: then the line is dropped and counted.
 func (o *Outlet) Line(line []byte, more bool) {
 	if 6*len(line) > maxQuoted && (o.continued || more || !isJSONObject(line)) {
 		for n := fitting(line); n < len(line); n = fitting(line) {
@@ -251,7 +256,7 @@ func (o *Outlet) Line(line []byte, more bool) {
 	o.piece(line, more)
 }
 
-// fitting is how much of a line fits into maxQuoted.
+// fitting returns how many bytes of a line fit into maxQuoted.
 func fitting(line []byte) int {
 	size := 0
 	for i, c := range line {
@@ -261,7 +266,7 @@ func fitting(line []byte) int {
 		case c == '"' || c == '\\':
 			size += 2
 		case c >= utf8.RuneSelf:
-			size += 3 // at most: what stands for a byte that is no UTF-8
+			size += 3 // at most: U+FFFD, which stands for a byte that is not UTF-8
 		default:
 			size++
 		}
@@ -286,7 +291,7 @@ func (o *Outlet) piece(line []byte, more bool) {
 		r := o.app.route.Load()
 		dest := r.dest(o.stream)
 		if dest != o.last {
-			o.Written(true) // what went the other way
+			o.Written(true) // the lines that went to the other sink
 			o.last, o.mark, o.behind = dest, 0, false
 		}
 		var ok bool
@@ -317,13 +322,13 @@ func (o *Outlet) piece(line []byte, more bool) {
 	}
 }
 
-// keep puts a line on the shelf, a long one in pieces: it must not take the place of all others.
+// keep puts a line on the shelf, a long one in pieces, so that it does not displace all others at once.
 func (o *Outlet) keep(from *book.Origin, now time.Time, line []byte, more bool) {
 	for len(line) > book.MaxPiece {
-		o.app.shelf.AddPart(from, now, book.NoLevel, line[:book.MaxPiece], true)
+		o.app.shelf.Add(from, now, book.NoLevel, line[:book.MaxPiece], true)
 		line = line[book.MaxPiece:]
 	}
-	o.app.shelf.AddPart(from, now, book.NoLevel, line, more)
+	o.app.shelf.Add(from, now, book.NoLevel, line, more)
 }
 
 // send reports false when the destination takes no more lines.
@@ -344,14 +349,12 @@ func (o *Outlet) send(r *route, pieces ...[]byte) (ok bool) {
 	return ok
 }
 
-// dropsAfter is how long the output of a worker that must not wait waits for a
-// destination to fall behind.
+// dropsAfter is how long the output of an app whose on_full is drop waits for a destination before that counts as behind.
 const dropsAfter = 20 * time.Millisecond
 
-// Written is a [proc.WrittenFunc]: it waits until the lines are in the file, or with
-// whoever reads the master's streams. What is lost by the destination's own rules counts.
-// A worker that must not wait does so for dropsAfter once: then its lines leave the pipe
-// unwritten until the destination has caught up.
+// Written is a [proc.WrittenFunc]: it waits until the lines of the outlet are written to their destination or lost by its
+// rules. With hurry the destination does not gather further lines first. If the app's on_full is drop it waits for 20 ms at most, and
+// then not at all until the destination has caught up.
 func (o *Outlet) Written(hurry bool) {
 	switch {
 	case o.last == nil:
@@ -364,11 +367,11 @@ func (o *Outlet) Written(hurry bool) {
 	}
 }
 
-// messages are buffers for lines that are being quoted: a long one of rubbish needs six
-// times its length, and few are at work at once.
+// messages are buffers for lines that are being quoted. A line of binary data needs six times its length, and few lines are
+// quoted at once.
 var messages = sync.Pool{New: func() any { return new([]byte) }}
 
-// timestamp writes times as the log has them; of one millisecond only once.
+// timestamp formats times as the log has them, once for each millisecond.
 type timestamp struct {
 	ms   int64
 	text []byte
@@ -386,19 +389,19 @@ var (
 	openObject  = []byte(`{"level":"info","time":"`)
 	closeObject = []byte("}\n")
 
-	// What ends a piece of a line that goes on in the next line of the same worker and stream: all pieces but the last.
+	// Ends of a piece of a line that goes on in the next line of the same worker and stream: all pieces but the last.
 	closePartial = []byte(`,"partial":true}` + "\n")
 	textPartial  = []byte(" [partial]\n")
 )
 
-// isJSONObject looks at the ends before it reads all: most lines are none.
+// isJSONObject reports whether a line is a JSON object. Most lines are not, so it looks at both ends first.
 func isJSONObject(line []byte) bool {
 	line = bytes.TrimSpace(line)
 	return len(line) >= 2 && line[0] == '{' && line[len(line)-1] == '}' && utf8.Valid(line) && json.Valid(line)
 }
 
-// appendJSONString quotes what a program printed, which need not be text: bytes
-// that are no UTF-8 become U+FFFD, a run of them one.
+// appendJSONString appends what a program printed, which need not be text, as a JSON string. A run of bytes that are not UTF-8
+// becomes one U+FFFD.
 func appendJSONString(dst, s []byte) []byte {
 	dst = append(dst, '"')
 	from, broken := 0, false
@@ -433,7 +436,7 @@ func appendJSONString(dst, s []byte) []byte {
 	return append(append(dst, s[from:]...), '"')
 }
 
-// sameFile says whether what is written to a and to b goes to the same place.
+// sameFile reports whether a and b are the same file.
 func sameFile(a, b io.Writer) bool {
 	fa, ok := a.(*os.File)
 	fb, ok2 := b.(*os.File)
@@ -445,17 +448,16 @@ func sameFile(a, b io.Writer) bool {
 	return err == nil && err2 == nil && os.SameFile(sa, sb)
 }
 
-// FreshLines ends what a master that was killed has perhaps not written to its end, where
-// our stdout or stderr is a file, so that no line of this one is taken for the rest of it.
-// A log file does that itself.
+// FreshLines ends a line that a killed master has left unfinished in a file that is our stdout or stderr, so that our next line
+// does not continue it. A log file does that by itself.
 func (l *Logs) FreshLines() {
-	for _, s := range []*sink{l.out, l.Err} {
+	for _, s := range []*sink{l.out, l.err} {
 		if f, ok := s.dest.(*os.File); ok {
 			if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && endsCut(f.Name(), info.Size()) {
 				s.Write(newline)
 			}
 		}
-		if l.out == l.Err {
+		if l.out == l.err {
 			return
 		}
 	}

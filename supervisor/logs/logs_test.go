@@ -30,8 +30,8 @@ func logged(t *testing.T, format string, lines ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var prefix atomic.Pointer[OutputPrefix]
-	prefix.Store(NewOutputPrefix("web", 2, 7, 4711, "stdout"))
+	var prefix atomic.Pointer[Prefix]
+	prefix.Store(NewPrefix("web", 2, 7, 4711, "stdout"))
 	write := l.Output(&prefix)
 	for _, line := range lines {
 		more := strings.HasSuffix(line, "…")

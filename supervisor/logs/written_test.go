@@ -99,8 +99,8 @@ func TestOutletWritten(t *testing.T) {
 	dir := t.TempDir()
 	first, second := filepath.Join(dir, "1.log"), filepath.Join(dir, "2.log")
 	l := newTestLogs(t, config.Log{Format: "text"}, &syncBuffer{}, config.App{Name: "web", Log: config.AppLog{File: first}})
-	var prefix atomic.Pointer[OutputPrefix]
-	prefix.Store(NewOutputPrefix("web", 0, 1, 7, book.StreamStdout))
+	var prefix atomic.Pointer[Prefix]
+	prefix.Store(NewPrefix("web", 0, 1, 7, book.StreamStdout))
 	o := l.Outlet(&prefix)
 	o.Written(true) // nothing yet
 	o.Line([]byte("one"), false)
@@ -135,8 +135,8 @@ func TestOutletWritten(t *testing.T) {
 func TestOutletWrittenOfWhoMustNotWait(t *testing.T) {
 	g := &gate{open: make(chan struct{})}
 	l := newTestLogs(t, config.Log{Format: "text"}, g, config.App{Name: "web", Log: config.AppLog{OnFull: config.OnFullDrop}})
-	var prefix atomic.Pointer[OutputPrefix]
-	prefix.Store(NewOutputPrefix("web", 0, 1, 7, book.StreamStdout))
+	var prefix atomic.Pointer[Prefix]
+	prefix.Store(NewPrefix("web", 0, 1, 7, book.StreamStdout))
 	o := l.Outlet(&prefix)
 	done := make(chan struct{})
 	go func() {

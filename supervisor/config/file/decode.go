@@ -159,7 +159,7 @@ func (d *decoder) entries(path string, n ast.Node) []entry {
 	case *ast.MappingValueNode:
 		values = []*ast.MappingValueNode{v}
 	default:
-		d.fail(original, path, "%s is no section: write lines of KEY: VALUE below it", describe(n))
+		d.fail(original, path, "%s is not a section: write lines of KEY: VALUE below it", describe(n))
 		return nil
 	}
 	for _, v := range values {

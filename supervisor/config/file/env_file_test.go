@@ -15,7 +15,7 @@ func TestReadFilesOfOtherEncodings(t *testing.T) {
 		"utf16le":   {"\xff\xfeA\x00=\x001\x00", ": is UTF-16: save it as UTF-8"},
 		"utf16be":   {"\xfe\xff\x00A\x00=\x001", ": is UTF-16: save it as UTF-8"},
 		"utf16bare": {"A=1\nB\x00=\x001\x00", ":2:1: has a zero byte, as UTF-16 without a mark has them: save it as UTF-8"},
-		"latin1":    {"A: 1\nB: caf\xe9\n", ":2:1: is no UTF-8 here: save it as UTF-8"},
+		"latin1":    {"A: 1\nB: caf\xe9\n", ":2:1: is not UTF-8 here: save it as UTF-8"},
 		"mark":      {"\ufeff# A=1\n", ""},
 		"mark, dos": {"\ufeff# A=1\r\n", ""},
 	} {

@@ -35,7 +35,7 @@ func ExampleLoad() {
 		fmt.Println(fault)
 	}
 	// Output:
-	// tine.yaml:5:20: apps.web.drain_timeout: "30 sec" is no duration: write 30s, 1m30s or 500ms
+	// tine.yaml:5:20: apps.web.drain_timeout: "30 sec" is not a duration: write 30s, 1m30s or 500ms
 	//    5 |     drain_timeout: 30 sec
 	//      |                    ^
 }

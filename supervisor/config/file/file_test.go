@@ -129,7 +129,7 @@ func TestConfigEverything(t *testing.T) {
 			Log:         config.AppLog{File: "/srv/tine/log/web.log", MaxSize: 1 << 20, Keep: 7, OnFull: config.OnFullDrop}, Complete: true,
 		}, {
 			Name: "migrate", Command: []string{"/srv/tine/migrate"}, Dir: "/srv/tine/sub", Workers: 1,
-			Restart: config.RestartOnFailure, Backoff: config.DefaultBackoff, StartLimit: 5, ReadyTimeout: 30 * time.Second,
+			Restart: config.RestartOnFailure, Backoff: config.NewApp("").Backoff, StartLimit: 5, ReadyTimeout: 30 * time.Second,
 			DrainDelay: time.Second, DrainTimeout: 30 * time.Second, KillAfter: 5 * time.Second, Rollout: config.RolloutSurge,
 			MaxSurge: 1, CPUAffinity: config.CPUAffinityAuto, Policy: config.PolicyLeast, Steering: config.SteeringAuto,
 			OnOverload: config.OverloadQueue, StallTimeout: 30 * time.Second, RecycleJitter: 0.1, OneShot: true,
@@ -137,7 +137,7 @@ func TestConfigEverything(t *testing.T) {
 			Log: config.AppLog{File: "/srv/tine/log/migrate.log", OnFull: config.OnFullBlock}, Complete: true,
 		}, {
 			Name: "mail", Command: []string{"mail", "--queue", "5"}, Dir: "/srv/tine", Listen: []string{":2525"},
-			Restart: config.RestartOnFailure, Backoff: config.DefaultBackoff, StartLimit: 5, ReadyTimeout: 30 * time.Second,
+			Restart: config.RestartOnFailure, Backoff: config.NewApp("").Backoff, StartLimit: 5, ReadyTimeout: 30 * time.Second,
 			DrainDelay: time.Second, DrainTimeout: 30 * time.Second, KillAfter: 5 * time.Second, Rollout: config.RolloutSurge,
 			MaxSurge: 1, GOMEMLIMIT: -1, CPUAffinity: config.CPUAffinityAuto, Policy: config.PolicyCPU, Steering: config.SteeringAuto,
 			OnOverload: config.OverloadQueue, StallTimeout: 10 * time.Millisecond, RecycleJitter: 0.1,
@@ -466,7 +466,7 @@ func TestLoadOfWhatIsNoFile(t *testing.T) {
 		for range 2 {
 			select {
 			case err := <-done:
-				if err == nil || !strings.Contains(err.Error(), "no regular file") {
+				if err == nil || !strings.Contains(err.Error(), "not a regular file") {
 					t.Errorf("%s: got %v", p, err)
 				}
 			case <-time.After(10 * time.Second):

@@ -40,7 +40,7 @@ func TestParseCacheFlag(t *testing.T) {
 		"a=http:x":                  `no source "http"`,
 		"a=exec:":                   "exec of nothing",
 		"a=exec:@5s":                "exec of nothing",
-		"a=exec:x@5sec":             `"5sec" is no duration`,
+		"a=exec:x@5sec":             `"5sec" is not a duration`,
 		"a=exec:x@1ms":              "too often",
 		"a=sql:sqlite:a.db":         "sql needs a driver",
 		"a=sql:postgres:a:SELECT 1": `no driver "postgres"`,

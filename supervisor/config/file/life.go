@@ -109,7 +109,7 @@ func (d *decoder) stopTimeout(to *time.Duration) codec {
 				}
 			}
 			if read(path, n); *to == 0 && !d.reported(path) {
-				d.fail(n, path, "0 is no time to stop in: write auto, off, 30s or 1m30s")
+				d.fail(n, path, "0 is not a time to stop in: write auto, off, 30s or 1m30s")
 			}
 		},
 		anyOf(enumSchema("auto", "off"), durationSchema()),

@@ -107,7 +107,7 @@ func parseConfig(name, dir string, text []byte) (*config.Config, error) {
 func (d *decoder) load(name, path string, text []byte) (*config.Config, error) {
 	root, ok := d.read(name, path, nil, text)
 	if !ok {
-		return nil, config.JoinConfigErrors(d.errs)
+		return nil, config.JoinProblems(d.errs)
 	}
 	c := d.config(root)
 	for _, p := range config.Faults(c.WithDefaults()) {
@@ -117,7 +117,7 @@ func (d *decoder) load(name, path string, text []byte) (*config.Config, error) {
 			d.failAt(d.placeOf(p.Path), p.Path, "%s", p.Message)
 		}
 	}
-	if err := config.JoinConfigErrors(d.errs); err != nil {
+	if err := config.JoinProblems(d.errs); err != nil {
 		return nil, err
 	}
 	return c.WithDefaults(), nil

@@ -71,7 +71,7 @@ func Schema() []byte {
 	}
 	text, err := json.MarshalIndent(root, "", "  ")
 	if err != nil {
-		panic("supervisor: a schema that is no JSON: " + err.Error()) // only strings and numbers are in it
+		panic("supervisor: a schema that is not JSON: " + err.Error()) // only strings and numbers are in it
 	}
 	return append(text, '\n')
 }

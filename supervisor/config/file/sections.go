@@ -239,7 +239,7 @@ func (d *decoder) cacheFields(v *config.CacheValue) []field {
 
 // absoluteDSN makes the file in a SQLite data source name absolute.
 func (d *decoder) absoluteDSN(n ast.Node, dsn string) string {
-	return config.DsnInFolder(d.folderOf(n), dsn)
+	return config.DSNInFolder(d.folderOf(n), dsn)
 }
 
 // shell is the command that runs a script.

@@ -134,7 +134,7 @@ func showDuration(d time.Duration) string {
 	return s
 }
 
-func ShowSize(n int64) string {
+func FormatSize(n int64) string {
 	if n == 0 {
 		return "off"
 	}

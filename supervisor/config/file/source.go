@@ -92,7 +92,7 @@ func (d *decoder) parse(s *source, text []byte) (root ast.Node, ok bool) {
 	// The YAML library is not ours: a file that makes it panic is a broken file, not a broken master.
 	defer func() {
 		if p := recover(); p != nil {
-			d.failIn(s, place{}, "", "is no YAML that can be read: %v", p)
+			d.failIn(s, place{}, "", "is not YAML that can be read: %v", p)
 			root, ok = nil, false
 		}
 	}()
@@ -130,7 +130,7 @@ func (d *decoder) parse(s *source, text []byte) (root ast.Node, ok bool) {
 		if indentedByTab(text, at.line-s.base) {
 			message = "indent with spaces, not with tabs"
 		}
-		d.failIn(s, at, "", "is no YAML: %s", message)
+		d.failIn(s, at, "", "is not YAML: %s", message)
 		return nil, false
 	}
 	var bodies []ast.Node
@@ -288,7 +288,7 @@ func (d *decoder) include(s *source, e entry) []ast.Node {
 		if strings.ContainsAny(text, "*?[") {
 			var err error
 			if paths, err = d.loader.glob(paths[0]); err != nil {
-				fail("%s is no pattern: write one such as apps/*.yaml", config.Shorten(text))
+				fail("%s is not a pattern: write one such as apps/*.yaml", config.Shorten(text))
 				continue
 			}
 			slices.Sort(paths)

@@ -40,7 +40,7 @@ func (d *decoder) text(path string, n ast.Node) (string, bool) {
 			d.fail(original, path, "%s is read as a section here: put it in quotes, %s", whole, strconv.Quote(whole))
 			break
 		}
-		d.fail(original, path, "%s is no text", describe(n))
+		d.fail(original, path, "%s is not text", describe(n))
 	}
 	return "", false
 }
@@ -258,7 +258,7 @@ func (d *decoder) durationAs(to *time.Duration, want string) func(string, ast.No
 			*to = value
 		case *ast.IntegerNode, *ast.FloatNode:
 			if text := resolved.GetToken().Value; strings.Trim(text, "0123456789.") != "" {
-				d.fail(n, path, "%s is no duration: %s", text, want)
+				d.fail(n, path, "%s is not a duration: %s", text, want)
 				return
 			} else if text != "0" {
 				d.fail(n, path, "%s has no unit: write %ss for seconds, or %sms", text, text, text)
@@ -267,7 +267,7 @@ func (d *decoder) durationAs(to *time.Duration, want string) func(string, ast.No
 			*to = 0
 		default:
 			if !d.reported(path) {
-				d.failAt(d.placeOf(path), path, "%s is no duration: %s", describe(resolved), want)
+				d.failAt(d.placeOf(path), path, "%s is not a duration: %s", describe(resolved), want)
 			}
 		}
 	}
@@ -278,7 +278,7 @@ func parseDuration(text, want string) (time.Duration, error) {
 	value, err := time.ParseDuration(text)
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("%s is no duration: %s", config.Shorten(text), want)
+		return 0, fmt.Errorf("%s is not a duration: %s", config.Shorten(text), want)
 	case value < 0:
 		return 0, fmt.Errorf("%s is negative", text)
 	}
@@ -303,7 +303,7 @@ func (d *decoder) integer(to *int, least, most int, word string) codec {
 			i, ok := n2.(*ast.IntegerNode)
 			if !ok {
 				if !d.reported(path) {
-					d.failAt(d.placeOf(path), path, "%s is no whole number: %s", describe(n2), want)
+					d.failAt(d.placeOf(path), path, "%s is not a whole number: %s", describe(n2), want)
 				}
 				return
 			}
@@ -358,7 +358,7 @@ func (d *decoder) share(to *float64) codec {
 				value, _ = strconv.ParseFloat(v.Token.Value, 64) // of digits: at worst it is infinite
 			default:
 				if !d.reported(path) {
-					d.failAt(d.placeOf(path), path, "%s is no number: write 0 to 1, such as 0.2", describe(n2))
+					d.failAt(d.placeOf(path), path, "%s is not a number: write 0 to 1, such as 0.2", describe(n2))
 				}
 				return
 			}
@@ -385,14 +385,14 @@ func (d *decoder) memory(to *int64) codec {
 			case -1:
 				return "off"
 			}
-			return ShowSize(*to)
+			return FormatSize(*to)
 		},
 	}
 }
 
 // size decodes a size such as 512MiB, or the word off (0).
 func (d *decoder) size(to *int64) codec {
-	return codec{d.sizeAs(to, ParseSize), anyOf(enumSchema("off"), sizeSchema()), func() any { return ShowSize(*to) }}
+	return codec{d.sizeAs(to, ParseSize), anyOf(enumSchema("off"), sizeSchema()), func() any { return FormatSize(*to) }}
 }
 
 func (d *decoder) sizeAs(to *int64, parse func(string) (int64, error)) func(string, ast.Node) {
@@ -419,7 +419,7 @@ func parseBytes(text string) (int64, error) {
 	}
 	value, ok := bytesOf(text)
 	if !ok || value == 0 {
-		return 0, fmt.Errorf("%s is no size: write auto, off, or bytes such as 512MiB", config.Shorten(text))
+		return 0, fmt.Errorf("%s is not a size: write auto, off, or bytes such as 512MiB", config.Shorten(text))
 	}
 	return value, nil
 }
@@ -431,7 +431,7 @@ func ParseSize(text string) (int64, error) {
 	}
 	value, ok := bytesOf(text)
 	if !ok {
-		return 0, fmt.Errorf("%s is no size: write off, or bytes such as 512MiB", config.Shorten(text))
+		return 0, fmt.Errorf("%s is not a size: write off, or bytes such as 512MiB", config.Shorten(text))
 	}
 	return value, nil
 }

@@ -128,7 +128,7 @@ func expandWithin(text string, lookup func(string) (string, bool), depth int) (r
 			bad := "${" + inside
 			name, fallback, has := strings.Cut(inside, ":-")
 			if !variableName.MatchString(name) {
-				return "", bad, fmt.Errorf("%s is no variable: write ${NAME} or ${NAME:-default}, or $${ for the characters themselves", config.Shorten("${"+inside+"}"))
+				return "", bad, fmt.Errorf("%s is not a variable: write ${NAME} or ${NAME:-default}, or $${ for the characters themselves", config.Shorten("${"+inside+"}"))
 			}
 			value, ok := lookup(name)
 			switch {
