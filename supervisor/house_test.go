@@ -48,7 +48,7 @@ var house = []struct{ name, imports string }{
 	{"supervisor/book", "supervisor/config supervisor/control supervisor/control/api"},
 	{"supervisor/logs", "ipc supervisor/book supervisor/config supervisor/control supervisor/control/api supervisor/proc supervisor/proc/output"},
 
-	{"supervisor/apps", "supervisor/civil supervisor/config supervisor/pool"},             // decides between apps
+	{"supervisor/apps", "supervisor/civil supervisor/pool"},                               // decides between apps
 	{"supervisor/orders", "supervisor/apps supervisor/control/api supervisor/pool"},       // decides how an order goes on
 	{"supervisor/handle", "ipc supervisor/launch supervisor/proc supervisor/proc/output"}, // one worker
 	{"supervisor/succession", `ipc supervisor/control/api supervisor/pool supervisor/record supervisor/keeper supervisor/handover supervisor/proc
