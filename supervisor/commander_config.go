@@ -23,8 +23,8 @@ func (s *Supervisor) running(ctx context.Context) (*config.Config, error) {
 	return ask(ctx, s, func(answer chan<- *config.Config) message { return getConfig{answer} })
 }
 
-// applyAndTell has a config applied for a caller, who is told like the one of an order: begun when it is applied, with the rollouts that
-// it brings as parts.
+// applyAndTell applies a config for a caller. The caller is answered as for an order: begun when the config is applied, with the
+// rollouts that the config brings as parts.
 type applyAndTell struct {
 	config *config.Config
 	answer chan<- begun

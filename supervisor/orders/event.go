@@ -64,7 +64,7 @@ type (
 	// Signalled answers Send, before any other event.
 	Signalled struct {
 		Order ID
-		Sent  []Sent // those who got it
+		Sent  []Sent // the workers that got it
 	}
 
 	// Paused: the machine or the master has not run for so long until now. No order is overdue by it.
