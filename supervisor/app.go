@@ -76,6 +76,7 @@ type sockets struct {
 	key         int             // in the record for the next master
 	kept        map[string]bool // files that are stored for it
 	keptChanges uint64          // Set.Changes when they were looked at last
+	closing     map[int]bool    // slots whose sockets are closed when the store has none of them any more
 	saved       *listen.Saved   // as the record has it; nil: it has not
 }
 

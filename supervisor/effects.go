@@ -88,6 +88,7 @@ func (l *loop) openSlot(a *app, slot int) error {
 	if slot < 0 {
 		return nil
 	}
+	l.stayOpen(a.sockets, slot)
 	before := a.sockets.Slots()
 	err := a.sockets.OpenSlot(slot)
 	if a.sockets.Slots() > before {
@@ -226,15 +227,5 @@ func (l *loop) retire(a *app, slot int) {
 	if n, err := a.sockets.Queue(slot); err == nil && n > 0 {
 		l.logs.Warn().Str("app", a.name).Int("slot", slot).Int("connections", n).Msg("slot closed with connections waiting; they are reset")
 	}
-	l.closeSlot(a, slot)
-}
-
-// closeSlot closes the sockets of the last slot, here and in the store.
-func (l *loop) closeSlot(a *app, slot int) bool {
-	l.unkeepSlot(a.sockets, slot)
-	err := a.sockets.CloseSlot(slot)
-	if err != nil {
-		l.logs.Error().Str("app", a.name).Int("slot", slot).Err(err).Msg("cannot close slot")
-	}
-	return err == nil
+	l.closeSlot(a.sockets, slot)
 }

@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -16,15 +15,9 @@ import (
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
-// Store holds files for the master that comes after this one. It is the keeper's, or
-// systemd's: see package keeper, whose Client is one. Both methods may be called by
-// several goroutines, and return within seconds. One that has the method
-// Barrier(context.Context) error too is asked by it to have done what it was told, and one
-// that has Room(context.Context) (keeper.Room, error) what it had no room for.
-type Store interface {
-	Store(name string, files ...*os.File) error // duplicates them
-	Remove(name string) error                   // all files of that name
-}
+// Store holds files for the master that comes after this one: see [succession.Store]. One that has Room(context.Context)
+// (keeper.Room, error) is asked by it what it had no room for.
+type Store = succession.Store
 
 // WithStore has everything that the next master needs kept in s, and goes on where the
 // last one ended: inherited is what that one has left there, by name. Its workers are
@@ -127,7 +120,7 @@ func (l *loop) keep(name string, files ...*os.File) {
 	}
 	l.kept.names[name] = true
 	l.kept.room.changed()
-	l.keepFailed(name, l.kept.store.Store(name, files...))
+	l.s.vault.Put(name, files...)
 }
 
 func (l *loop) keepFailed(name string, err error) {
@@ -147,7 +140,7 @@ func (l *loop) unkeep(name string) {
 		if len(l.kept.room.missing) > 0 {
 			l.kept.room.changed()
 		}
-		l.keepFailed(name, l.kept.store.Remove(name))
+		l.s.vault.Drop(name)
 	}
 }
 
@@ -178,6 +171,11 @@ func (l *loop) keepSockets(s *sockets) {
 	if s.kept == nil {
 		s.kept = map[string]bool{}
 	}
+	for slot := range s.closing {
+		for i := range s.Addresses() {
+			delete(files, listen.SocketName(i, slot))
+		}
+	}
 	for name := range s.kept {
 		if files[name] == nil {
 			l.unkeep(succession.SocketsName(s.key, name))
@@ -192,13 +190,14 @@ func (l *loop) keepSockets(s *sockets) {
 	}
 }
 
-// barrierTimeout is how long the loop waits for a store to have closed a socket.
-const barrierTimeout = 200 * time.Millisecond
-
-// unkeepSlot has the store close the sockets of a slot that is closed next. As long as it
-// has one, the kernel counts it and may have connections wait in it, which nobody accepts.
-func (l *loop) unkeepSlot(s *sockets, slot int) {
+// closeSlot closes the sockets of the last slot, in the store and then here. As long as the store has one, the kernel counts it
+// and may have connections wait in it, which nobody accepts. So the loop goes on until the store has closed them: see slotFree.
+func (l *loop) closeSlot(s *sockets, slot int) {
 	if l.kept == nil {
+		slotFree{s, slot}.close(l)
+		return
+	}
+	if s.closing[slot] {
 		return
 	}
 	for i := range s.Addresses() {
@@ -207,17 +206,117 @@ func (l *loop) unkeepSlot(s *sockets, slot int) {
 			delete(s.kept, name)
 		}
 	}
-	s.keptChanges = 0 // if it is not closed after all, they are stored again
-	l.storeBarrier()
+	if s.closing == nil {
+		s.closing = map[int]bool{}
+	}
+	s.closing[slot] = true
+	l.s.vault.Barrier(slotFree{s, slot})
 }
 
-// storeBarrier waits until the store has done what it was told.
-func (l *loop) storeBarrier() {
-	if b, ok := l.kept.store.(interface{ Barrier(context.Context) error }); ok {
-		ctx, cancel := context.WithTimeout(context.Background(), barrierTimeout)
-		defer cancel()
-		_ = b.Barrier(ctx) // later, then
+// stayOpen calls off that a slot is closed, which a worker gets again: the store gets its sockets again.
+func (l *loop) stayOpen(s *sockets, slot int) {
+	if s.closing[slot] {
+		delete(s.closing, slot)
+		s.keptChanges = 0
+		l.saveDue = true
 	}
+}
+
+// slotFree is that the store has no socket of a slot any more.
+type slotFree struct {
+	sockets *sockets
+	slot    int
+}
+
+func (f slotFree) apply(l *loop) {
+	if f.sockets.closing[f.slot] && f.sockets.users > 0 {
+		delete(f.sockets.closing, f.slot)
+		f.close(l)
+	}
+}
+
+func (f slotFree) close(l *loop) {
+	err := f.sockets.CloseSlot(f.slot)
+	for _, a := range l.apps {
+		if a.sockets != f.sockets || a.ended() {
+			continue
+		}
+		l.touched(a)
+		l.saveDue = true
+		if err != nil {
+			l.logs.Error().Str("app", a.name).Int("slot", f.slot).Err(err).Msg("cannot close slot")
+		}
+	}
+}
+
+const (
+	// vaultPatience bounds the wait for the store where this process is about to end, or to let another master take over.
+	vaultPatience = 5 * time.Second
+	// startPatience bounds the wait for the store before the loop runs.
+	startPatience = 200 * time.Millisecond
+)
+
+// startBarrier waits, before the loop runs, until the store has done what it was told.
+func (l *loop) startBarrier() {
+	l.s.vault.Barrier(stored{})
+	_ = l.s.vault.WaitAtMost(startPatience) // later, then
+}
+
+// stored is a barrier that nobody waits for in the loop.
+type stored struct{}
+
+func (stored) apply(*loop) {}
+
+// vaultNews gets a value when the store has something to tell; nil: there is none.
+func (l *loop) vaultNews() <-chan struct{} {
+	if l.s.vault == nil {
+		return nil
+	}
+	return l.s.vault.News()
+}
+
+// hearVault takes in what the store had to tell.
+func (l *loop) hearVault() {
+	for _, r := range l.s.vault.Results() {
+		if m, ok := r.Barrier.(message); ok {
+			m.apply(l)
+		} else {
+			l.keepFailed(r.Name, r.Err)
+		}
+	}
+}
+
+// settleVault waits until the store has all: another master goes on from that.
+func (l *loop) settleVault() error {
+	err := l.s.vault.WaitAtMost(vaultPatience)
+	l.hearVault()
+	return err
+}
+
+// closeVault ends the goroutine of the vault. What is in the store is another master's if that is in charge.
+func (l *loop) closeVault() {
+	if l.s.vault == nil {
+		return
+	}
+	if !l.left {
+		if err := l.s.vault.WaitAtMost(vaultPatience); err != nil {
+			l.logs.Warn().Err(err).Msg("what was kept for the next master may still be there")
+		}
+	}
+	l.s.vault.Close()
+}
+
+// vaultOfPins is the vault as the pins of releases use it. They may be stored late: without them a later master has the path.
+type vaultOfPins struct{ v *succession.Vault }
+
+func (p vaultOfPins) Store(name string, files ...*os.File) error {
+	p.v.Put(name, files...)
+	return nil
+}
+
+func (p vaultOfPins) Remove(name string) error {
+	p.v.Drop(name)
+	return nil
 }
 
 // forgetSockets takes out of the store the sockets that the last master had and this one has not adopted: those of apps that
@@ -237,7 +336,7 @@ func (l *loop) forgetSockets() {
 		}
 	}
 	if forgot {
-		l.storeBarrier()
+		l.startBarrier()
 	}
 }
 
@@ -263,7 +362,10 @@ func (s *Supervisor) keepWorker(m *member) error {
 		return err
 	}
 	defer closeFiles(files)
-	return s.store.Store(succession.WorkerName(m.app.key, m.id), files...)
+	_ = s.vault.WaitAtMost(vaultPatience) // the sockets of its slot come first
+	name := succession.WorkerName(m.app.key, m.id)
+	s.vault.Has(name)
+	return s.store.Store(name, files...)
 }
 
 // files are duplicates of what another master needs of the worker. A stream that the

@@ -123,7 +123,7 @@ func (k roomKnown) apply(l *loop) {
 		if files := l.missingFiles(name, workers[name]); len(files) > 0 {
 			if free -= len(files); free >= 0 {
 				l.kept.room.changed()
-				l.keepFailed(name, l.kept.store.Store(name, files...))
+				l.s.vault.Put(name, files...)
 			}
 			closeFiles(files)
 		}

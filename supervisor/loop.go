@@ -123,10 +123,14 @@ func (l *loop) run(ctx context.Context) (err error) {
 	// Whoever could not even begin is started again if there was a master before it, whose workers wait.
 	orderly := l.s.store != nil && len(l.s.inherited[succession.StateFile]) == 0
 	defer func() { l.closeReport(orderly) }()
+	defer l.closeVault()
 	l.activate(config)
 	defer l.closeInherited()
 	if err := l.takeOver(ctx); err != nil {
 		return err
+	}
+	if l.s.vault != nil && !follows {
+		l.s.vault.Start()
 	}
 	if config, err = l.inherit(config, follows); err != nil {
 		return err
@@ -134,6 +138,9 @@ func (l *loop) run(ctx context.Context) (err error) {
 	defer l.closeSockets()
 	if err := l.tookOver(ctx); err != nil {
 		return err
+	}
+	if l.s.vault != nil && follows {
+		l.s.vault.Start()
 	}
 	l.beginSockets()
 
@@ -197,6 +204,8 @@ func (l *loop) run(ctx context.Context) (err error) {
 			l.decide(apps.Tick{})
 			l.saveWholeInTime(time.Now())
 			l.lookAround(time.Now())
+		case <-l.vaultNews():
+			l.hearVault()
 		case <-stop:
 			stop = nil
 			stopOrder{reason: context.Cause(ctx).Error()}.apply(l)
@@ -356,10 +365,8 @@ func (l *loop) closeSurplus(a *app) {
 		if b == a || b.ended() || b.sockets != a.sockets {
 			continue
 		}
-		for slot := b.sockets.Slots() - 1; slot >= max(len(b.pool.Status().Slots), 1); slot-- {
-			if !l.closeSlot(b, slot) {
-				return
-			}
+		for slot := b.sockets.Slots() - 1; slot >= max(b.pool.Slots(), 1); slot-- {
+			l.closeSlot(b.sockets, slot)
 		}
 	}
 }

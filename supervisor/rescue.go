@@ -104,7 +104,7 @@ func (l *loop) rescue(config *config.Config, why error) (err error) {
 		<-end
 	}
 	l.rescued = nil
-	l.storeBarrier() // else the store may still hold the addresses
+	l.startBarrier() // else the store may still hold the addresses
 	return l.open(config)
 }
 

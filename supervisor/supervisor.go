@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +22,7 @@ import (
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/logs"
+	"github.com/tinehq/tine/supervisor/succession"
 )
 
 // ErrEnded is what every method of a Supervisor returns once Run has returned,
@@ -134,6 +137,7 @@ type Supervisor struct {
 	handed  *handedOn
 	drafts  drafts
 	pins    *launch.Pins
+	vault   *succession.Vault // gives files to store; nil: there is none
 
 	lookAtControl chan bool // asks for a look at the control socket: see watchControl
 
@@ -173,7 +177,11 @@ func New(c *config.Config, opts ...Option) (*Supervisor, error) {
 	for _, o := range opts {
 		o(&s.options)
 	}
-	s.pins = launch.NewPins(s.store)
+	s.pins = launch.NewPins(nil)
+	if s.store != nil {
+		s.vault = succession.NewVault(s.store, slices.Collect(maps.Keys(s.inherited)))
+		s.pins = launch.NewPins(vaultOfPins{s.vault})
+	}
 	if s.upgrader != nil {
 		s.upgrader = handing{s.upgrader, s}
 	}

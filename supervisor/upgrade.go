@@ -84,6 +84,9 @@ func (m letGo) apply(l *loop) {
 	}
 	l.tellLife()
 	err := l.hearOut()
+	if err == nil {
+		err = l.settleVault()
+	}
 	var files map[string][]*os.File
 	if err == nil {
 		files, err = l.giveAway()
