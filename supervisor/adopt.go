@@ -16,6 +16,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/config/file"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/listen"
@@ -244,7 +245,7 @@ func (l *loop) resume() {
 			l.sit(m)
 			exit := m.unjudged.Restored()
 			l.replaced(m, "it had ended: "+exit.String())
-			exited{m: m, exit: exit, left: m.unjudged.Left}.apply(l)
+			l.exited(m, handle.Exited{Exit: exit, Left: m.unjudged.Left})
 		}
 		for _, m := range unreached[a] {
 			l.logs.Error().Str("app", a.name).Int("slot", m.slot).Uint64("worker", uint64(m.id)).Err(m.unreached).Msg("cannot adopt worker")
@@ -293,46 +294,13 @@ func (l *loop) sayAdopted() {
 }
 
 // reach makes the worker's process and channel ours. It runs for all workers at once.
-func (s *Supervisor) reach(m *member, pid int) error {
+func (s *Supervisor) reach(m *member, pid int) (err error) {
 	files := s.inherited[succession.WorkerName(m.app.key, m.id)]
-	if len(files) != succession.WorkerFiles {
-		return fmt.Errorf("%d of its %d files were kept", len(files), succession.WorkerFiles)
+	if len(files) != handle.FilesOfWorker {
+		return fmt.Errorf("%d of its %d files were kept", len(files), handle.FilesOfWorker)
 	}
-	err := s.reachProcess(m, pid, files, s.suspended(m))
-	if err != nil {
-		files[0].Close()
-		return err
-	}
-	if m.lifeline, err = ipc.OpenLifeline(files[0]); err != nil {
-		return nil // its exit is on the way, or it is replaced for want of a channel
-	}
-	conn, err := m.lifeline.Renew()
-	if err != nil {
-		return nil
-	}
-	m.conn = conn
-	m.outbox = s.newOutbox(m)
-	return nil
-}
-
-func (s *Supervisor) reachProcess(m *member, pid int, files []*os.File, suspended func(bool)) (err error) {
-	m.name(pid)
-	m.proc, err = s.adoptProcess(m, proc.Left{PID: pid, PIDFD: files[1], Stdout: files[2], Stderr: files[3]}, suspended)
+	m.Worker, err = handle.Adopt(pid, files, s.exitOf(pid), s.handleOptions(m))
 	return err
-}
-
-func (s *Supervisor) adoptProcess(m *member, left proc.Left, suspended func(bool)) (*proc.Process, error) {
-	stdout, stderr := s.logs.Outlet(&m.stdout), s.logs.Outlet(&m.stderr)
-	return proc.Adopt(left, proc.Options{
-		Stdout: stdout.Line, Stderr: stderr.Line,
-		StdoutWritten: stdout.Written, StderrWritten: stderr.Written,
-		Suspended: suspended,
-	}, s.exitOf(left.PID))
-}
-
-// suspended posts that the system has stopped the worker's process, or let it go on.
-func (s *Supervisor) suspended(m *member) func(bool) {
-	return func(suspended bool) { s.post(suspension{m, suspended}) }
 }
 
 // dropUnreached takes out the workers that could not be adopted.
@@ -353,15 +321,14 @@ func (l *loop) dropUnreached() map[*app][]*member {
 func (l *loop) reached(m *member) {
 	if m.stray {
 		m.jitter = 2*rand.Float64() - 1
-		l.step(m.app, pool.Spawned{ID: m.id, PID: m.proc.PID()})
+		l.step(m.app, pool.Spawned{ID: m.id, PID: m.PID()})
 	}
 	l.sit(m)
 	m.placed = true
-	if m.outbox != nil {
+	if m.Open() {
 		l.welcome(m)
 	}
-	p, conn := m.proc, m.conn
-	l.s.wg.Go(func() { l.s.follow(m, p, conn) })
+	l.s.wg.Go(m.Follow())
 }
 
 func (l *loop) sit(m *member) {

@@ -161,7 +161,7 @@ func (s *survey) worker(l *loop, a *app, slot int, w pool.WorkerStatus, now time
 		return row
 	}
 	row.Unkept = l.kept != nil && l.kept.room.workers[m]
-	row.Epoch = min(m.acked.Load(), l.values.Epoch())
+	row.Epoch = min(m.Acked(), l.values.Epoch())
 	if m.row != nil {
 		load := m.load()
 		row.InFlight, row.Connections, row.OldestMS = load.InFlight, load.Open, ms(load.Oldest)
@@ -175,7 +175,7 @@ func (s *survey) probe(a *app, id pool.WorkerID, app, worker int) {
 	if m == nil {
 		return
 	}
-	p := probe{app: app, worker: worker, proc: m.proc}
+	p := probe{app: app, worker: worker, proc: m.Process()}
 	if m.row != nil {
 		p.latencies = &ipc.Histogram{}
 		for i := range p.latencies {

@@ -53,7 +53,10 @@ func (d *drafts) of(running *config.Config) string {
 	looking := d.looking
 	d.mu.Unlock()
 	if looking != nil {
-		within(looking, draftWait)
+		select {
+		case <-looking:
+		case <-time.After(draftWait):
+		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -25,7 +25,7 @@ func (l *loop) dump(m *member, reason string) {
 	if m == nil {
 		return
 	}
-	if m.outbox == nil {
+	if !m.Open() {
 		l.worker(l.logs.Warn(), m).Str("reason", reason).Msg("no goroutine dump: the worker's channel has ended")
 		return
 	}
@@ -36,9 +36,9 @@ func (l *loop) dump(m *member, reason string) {
 	}
 	asked := dumpRequest{
 		m: m, reason: reason, folder: l.dumpFolder(m.app.config), answer: newAnswer[ipc.Reply](),
-		of: fmt.Sprintf("slot%d-worker%d-pid%d", m.slot, m.id, m.proc.PID()),
+		of: fmt.Sprintf("slot%d-worker%d-pid%d", m.slot, m.id, m.PID()),
 	}
-	m.call(dumpMethod, dumpTimeout, nothing, asked.answer)
+	m.Call(dumpMethod, dumpTimeout, nothing, asked.answer)
 	l.s.wg.Go(func() { asked.finish(l) })
 }
 

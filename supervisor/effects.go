@@ -106,17 +106,17 @@ func (l *loop) assign(a *app, e pool.Assign) {
 	}
 	m.slot = e.Slot
 	l.touchedWorker(m)
-	m.name(m.proc.PID())
+	m.name(m.PID())
 	if err := l.openSlot(a, e.Slot); err != nil {
 		l.worker(l.logs.Error(), m).Err(proc.AsLimit(err)).Msg("cannot open the slot of a standby; replacing it")
 		l.step(a, pool.Recycle{ID: m.id, Reason: err.Error()})
 		return
 	}
-	if m.outbox == nil {
+	if !m.Open() {
 		l.step(a, pool.Recycle{ID: m.id, Reason: "its channel has ended"})
 		return
 	}
-	if !l.place(m) && m.outbox == nil {
+	if !l.place(m) && !m.Open() {
 		return
 	}
 	if r, err := a.generations[m.generation].Resolve(); err == nil {
@@ -126,7 +126,7 @@ func (l *loop) assign(a *app, e pool.Assign) {
 }
 
 func (l *loop) bind(m *member, cpus []int) {
-	if err := m.proc.Bind(cpus); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := m.Process().Bind(cpus); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		l.logs.Debug().Str("app", m.app.name).Uint64("worker", uint64(m.id)).Err(err).Msg("worker not bound to the CPU of its slot")
 	}
 }
@@ -178,34 +178,34 @@ func (l *loop) drain(m *member, e pool.Drain) {
 		l.steer(a)
 	}
 	switch held := a.run.IsHeld(m.id); {
-	case told && (held || m.outbox != nil): // else it got SIGTERM, and a second one would cut it short
+	case told && (held || m.Open()): // else it got SIGTERM, and a second one would cut it short
 		a.stepped.Told = append(a.stepped.Told, m.id)
 		l.tellDrain(m, e)
 	case told:
 	case a.run.Holds(e) > 0:
-		a.stepped.Held = append(a.stepped.Held, apps.Held{Drain: e, PID: m.proc.PID(), Generation: m.generation})
+		a.stepped.Held = append(a.stepped.Held, apps.Held{Drain: e, PID: m.PID(), Generation: m.generation})
 	default:
 		l.tellDrain(m, e)
 	}
 }
 
 func (l *loop) tellDrain(m *member, e pool.Drain) {
-	if m.outbox != nil {
-		err := m.outbox.Send(ipc.Drain{Reason: e.Reason, Handover: e.Handover, Linger: e.Linger, Delay: e.Delay, Timeout: e.Timeout})
+	if m.Open() {
+		err := m.Send(ipc.Drain{Reason: e.Reason, Handover: e.Handover, Linger: e.Linger, Delay: e.Delay, Timeout: e.Timeout})
 		if err == nil {
 			return
 		}
 		l.worker(l.logs.Warn(), m).Err(err).Msg("cannot tell worker to drain; sending SIGTERM")
 	}
-	l.kill(m, m.proc.Terminate)
+	l.kill(m, m.Process().Terminate)
 }
 
 func (l *loop) signal(m *member, e pool.Signal) {
 	if e.Kill {
-		l.kill(m, m.proc.Kill)
+		l.kill(m, m.Process().Kill)
 		return
 	}
-	l.kill(m, m.proc.Terminate)
+	l.kill(m, m.Process().Terminate)
 }
 
 func (l *loop) kill(m *member, send func() error) {

@@ -18,8 +18,6 @@ import (
 )
 
 const (
-	// maxWaitingCalls bounds the calls of the master that one worker has not answered.
-	maxWaitingCalls = 1024
 	// maxCallTime bounds how long a worker may give the master for an answer.
 	maxCallTime = 10 * time.Minute
 	// usualCallTime is for a worker's call that does not say how long it may take.
@@ -34,7 +32,7 @@ const (
 // frame acts on one frame of a worker. What a worker may not send, or not now,
 // ends its channel as a malformed frame does.
 func (l *loop) frame(m *member, f ipc.Frame) {
-	if m.app.members[m.id] != m || m.outbox == nil && !m.handing {
+	if m.app.members[m.id] != m || !m.Heard() {
 		// It came while the channel was being ended.
 		ipc.Discard(f)
 		return
@@ -66,7 +64,7 @@ func (l *loop) frame(m *member, f ipc.Frame) {
 	case ipc.Call:
 		l.call(m, f)
 	case ipc.Reply:
-		m.replied(f)
+		m.Replied(f)
 	case ipc.Bye:
 		l.bye(m, f)
 	default:
@@ -92,7 +90,7 @@ func (l *loop) hello(m *member, f ipc.Hello) {
 	if m.subscribed && m.slot >= 0 && !m.placed {
 		l.place(m)
 	}
-	if m.adopted && f.State != "" && m.outbox != nil {
+	if m.adopted && f.State != "" && m.Open() {
 		l.caughtUp(m, f)
 	}
 }
@@ -116,10 +114,10 @@ func (l *loop) welcome(m *member) {
 // order, so that a worker cannot be ready with values missing. From here on changes
 // go to it.
 func (l *loop) introduce(m *member) {
-	if m.app.members[m.id] != m || m.outbox == nil || m.app.ended() {
+	if m.app.members[m.id] != m || !m.Open() || m.app.ended() {
 		return
 	}
-	if err := m.outbox.SendValues(l.values.Values()); err != nil {
+	if err := m.SendValues(l.values.Values()); err != nil {
 		l.unsent(m, err)
 		return
 	}
@@ -160,7 +158,7 @@ func (l *loop) place(m *member) bool {
 			m.delayed = true
 			l.worker(l.logs.Error(), m).Err(proc.AsLimit(err)).Msg("cannot give worker its sockets; trying again")
 		}
-		time.AfterFunc(placeAgain, func() { l.s.post(placeNow{m}) })
+		l.later(placeAgain, placeNow{m})
 		return false
 	case err != nil:
 		l.breakChannel(m, err.Error())
@@ -174,7 +172,7 @@ func (l *loop) place(m *member) bool {
 type placeNow struct{ m *member }
 
 func (p placeNow) apply(l *loop) {
-	if m := p.m; m.app.members[m.id] == m && m.outbox != nil && !m.app.ended() {
+	if m := p.m; m.app.members[m.id] == m && m.Open() && !m.app.ended() {
 		l.place(m)
 	}
 }
@@ -210,10 +208,10 @@ func (l *loop) greet(a *app) {
 		return
 	}
 	for _, m := range a.members {
-		if m.ready && !m.greeted && m.outbox != nil {
+		if m.ready && !m.greeted && m.Open() {
 			m.greeted = true
 			l.touchedWorker(m)
-			text, err := cache.Encode("Worker " + strconv.Itoa(m.proc.PID()))
+			text, err := cache.Encode("Worker " + strconv.Itoa(m.PID()))
 			if err != nil {
 				continue
 			}
@@ -261,11 +259,11 @@ func (l *loop) replyEpoch(m *member, id, epoch uint64) {
 // reply answers what a worker asked. One that asks and asks and does not read would
 // wait for answers that were dropped: it is not a worker any more.
 func (l *loop) reply(m *member, r ipc.Reply) {
-	if m.outbox == nil {
+	if !m.Open() {
 		ipc.Discard(r)
 		return
 	}
-	if err := m.outbox.Send(r); errors.Is(err, ipc.ErrFull) { // of the room for answers alone
+	if err := m.Send(r); errors.Is(err, ipc.ErrFull) { // of the room for answers alone
 		l.breakChannel(m, "it asks and does not read the answers: "+err.Error())
 	}
 }

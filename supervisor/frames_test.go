@@ -15,6 +15,7 @@ import (
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -46,17 +47,15 @@ func newStage(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	a := &app{name: "web", config: config.App{Name: "web"}, pool: pool.New(poolConfig(config.NewApp("web", "true"))), members: map[pool.WorkerID]*member{}}
-	m := &member{app: a, id: 1, proc: &proc.Process{}, conn: conn, greeting: true, subscribed: true}
-	m.outbox = ipc.NewOutbox(conn, ipc.OutboxOptions{})
-	box := m.outbox
+	m := &member{app: a, id: 1, greeting: true, subscribed: true}
+	m.Worker = handle.Attach(&proc.Process{}, conn, s.handleOptions(m))
 	a.members[1] = m
 	a.key = l.newKey()
 	o := l.enter(a)[0]
 	o.Facts.Phase = pool.PhaseRunning
 	l.decide(apps.Restore{Runs: []apps.Restored{{ID: o.ID, Spec: o.Spec, Facts: o.Facts}}})
 	t.Cleanup(func() {
-		box.Close()
-		<-box.Done()
+		m.CloseChannel("the test ends")
 		child.Close()
 		l.values.Close()
 		l.logs.Close()
@@ -87,10 +86,10 @@ func TestFloodDoesNotFloodTheLog(t *testing.T) {
 	for range n {
 		s.note(s.m, ipc.Message{Topic: "t", Payload: encoded(t, text)})
 	}
-	if s.m.outbox == nil {
+	if !s.m.Open() {
 		t.Fatal("a worker that does not read messages lost its channel")
 	}
-	s.sayDropped(s.m)
+	s.logDropped(s.m, true)
 	log := s.said()
 	if lines := strings.Count(log, "\n"); lines < 1 || lines > 60 {
 		t.Errorf("%d log lines: %.2000s", lines, log)
@@ -105,11 +104,11 @@ func TestUnreadAnswersEndTheChannel(t *testing.T) {
 	s := newStage(t)
 	for range 1_000_000 {
 		s.frame(s.m, ipc.Call{ID: 1, Method: "none", Payload: encoded(t, "")})
-		if s.m.outbox == nil {
+		if !s.m.Open() {
 			break
 		}
 	}
-	if s.m.outbox != nil {
+	if s.m.Open() {
 		t.Fatal("the channel is still open")
 	}
 	if log := s.said(); strings.Count(log, "does not read the answers") == 0 || strings.Count(log, "\n") > 10 {
@@ -127,7 +126,7 @@ func TestNothingComesBeforeTheHello(t *testing.T) {
 		s := newStage(t)
 		s.m.greeting = false
 		s.frame(s.m, f)
-		if s.m.outbox != nil {
+		if s.m.Open() {
 			t.Errorf("%T was taken before the hello", f)
 		}
 		if s.values.Len() > 0 {
@@ -142,7 +141,7 @@ func TestStandbyBeforeTheSnapshot(t *testing.T) {
 	s := newStage(t)
 	s.m.slot, s.m.subscribed = -1, false
 	s.frame(s.m, ipc.Standby{})
-	if s.m.outbox != nil {
+	if s.m.Open() {
 		t.Error("it was taken")
 	}
 }
@@ -177,7 +176,7 @@ func TestWorkerWakesTheWatcher(t *testing.T) {
 	case <-late:
 		t.Error("it rests on")
 	}
-	if s.m.outbox == nil {
+	if !s.m.Open() {
 		t.Error("the worker lost its channel")
 	}
 }
@@ -301,36 +300,6 @@ func TestPanicOfAHandler(t *testing.T) {
 	}
 }
 
-// TestAbandonedCallsMakeRoom: a worker that never answers can be called for ever, as
-// callers give up, but has no more than so many calls at a time.
-func TestAbandonedCallsMakeRoom(t *testing.T) {
-	s := newStage(t)
-	var answers []chan ipc.Reply
-	for range maxWaitingCalls / 2 {
-		c := make(chan ipc.Reply, 1)
-		callWorker{app: "web", worker: 1, method: "m", payload: encoded(t, ""), answer: c}.apply(s.loop)
-		answers = append(answers, c)
-	}
-	for _, c := range answers {
-		cancelCall{worker: 1, answer: c}.apply(s.loop)
-	}
-	if n := len(s.m.calls); n != 0 {
-		t.Fatalf("%d calls are kept whose callers have given up", n)
-	}
-
-	s.m.calls = map[uint64]chan<- ipc.Reply{}
-	for i := range uint64(maxWaitingCalls) {
-		s.m.calls[1<<32+i] = nil
-	}
-	last := s.m.lastCall
-	c := make(chan ipc.Reply, 1)
-	callWorker{app: "web", worker: 1, method: "m", payload: encoded(t, ""), answer: c}.apply(s.loop)
-	if r := <-c; r.Error == "" || s.m.lastCall != last {
-		t.Errorf("one call too many was sent: %+v", r)
-	}
-	s.m.calls = nil
-}
-
 func TestOutOfFiles(t *testing.T) {
 	if err := fmt.Errorf("cannot share: %w", syscall.EMFILE); !outOfFiles(err) {
 		t.Errorf("%v is a matter of the master", err)
@@ -353,7 +322,7 @@ func TestReadyWithoutTheOneThatFinished(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.sockets = &sockets{Set: set, users: 2} // which somebody watches
-	other := &member{app: a, id: 2, slot: 1, proc: s.m.proc}
+	other := &member{app: a, id: 2, slot: 1, Worker: &handle.Worker{}}
 	a.members[2] = other
 	s.wakeup = alarm{Timer: time.NewTimer(time.Hour)}
 	for _, e := range []pool.Event{pool.Start{}, pool.Spawned{ID: 1, PID: 11}, pool.Spawned{ID: 2, PID: 12}} {
@@ -366,7 +335,7 @@ func TestReadyWithoutTheOneThatFinished(t *testing.T) {
 		t.Fatal("ready with one of two")
 	default:
 	}
-	exited{m: other}.apply(s.loop)
+	s.exited(other, handle.Exited{})
 	select {
 	case <-s.s.ready:
 	default:
@@ -467,16 +436,14 @@ func TestSocketsAreSharedWhenThereAreDescriptorsAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.introduce(s.m)
-	again := <-s.s.inbox
-	again.apply(s.loop)
+	s.doLater(s.agenda.next())
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	if s.m.outbox == nil || s.m.row != nil {
+	if !s.m.Open() || s.m.row != nil {
 		t.Fatalf("the worker is blamed, or has what was not there: %s", s.said())
 	}
-	again = <-s.s.inbox
-	again.apply(s.loop)
+	s.doLater(s.agenda.next())
 	if s.m.row == nil {
 		t.Error("the worker has not got its sockets")
 	}

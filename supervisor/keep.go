@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/listen"
@@ -354,10 +353,10 @@ func (l *loop) unkeepSockets(s *sockets) {
 // keepWorker stores what the next master needs of a worker, before anybody hears that
 // it exists.
 func (s *Supervisor) keepWorker(m *member) error {
-	if s.store == nil || m.lifeline == nil {
+	if s.store == nil || !m.Reachable() {
 		return nil
 	}
-	files, err := m.files()
+	files, err := m.Files()
 	if err != nil {
 		return err
 	}
@@ -366,27 +365,6 @@ func (s *Supervisor) keepWorker(m *member) error {
 	name := succession.WorkerName(m.app.key, m.id)
 	s.vault.Has(name)
 	return s.store.Store(name, files...)
-}
-
-// files are duplicates of what another master needs of the worker. A stream that the
-// worker has closed is one that ends at once.
-func (m *member) files() ([]*os.File, error) {
-	left, err := m.proc.Leave()
-	if err != nil {
-		return nil, err
-	}
-	line, err := ipc.Duplicate(m.lifeline.File())
-	for _, stream := range []**os.File{&left.Stdout, &left.Stderr} {
-		if *stream == nil && err == nil {
-			*stream, err = os.Open(os.DevNull)
-		}
-	}
-	if err != nil {
-		left.Close()
-		closeFiles([]*os.File{line})
-		return nil, err
-	}
-	return []*os.File{line, left.PIDFD, left.Stdout, left.Stderr}, nil
 }
 
 func closeFiles(files []*os.File) {

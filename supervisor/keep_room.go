@@ -196,8 +196,8 @@ func (l *loop) storeName() string {
 
 // missingFiles are duplicates of what is to be stored under a name; none if nobody has it any more.
 func (l *loop) missingFiles(name string, m *member) []*os.File {
-	if m != nil && m.lifeline != nil {
-		files, err := m.files()
+	if m != nil && m.Reachable() {
+		files, err := m.Files()
 		if err != nil {
 			return nil
 		}

@@ -53,7 +53,7 @@ func (l *loop) checkMemory(a *app) {
 		if !m.ready || m.drains || m.over {
 			continue
 		}
-		rss, err := m.proc.RSS()
+		rss, err := m.Process().RSS()
 		if err != nil {
 			continue // it is gone, which is told otherwise
 		}

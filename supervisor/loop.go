@@ -36,8 +36,9 @@ type loop struct {
 
 	values       *cache.Values
 	sources      map[string]*source // by key
-	snapshot     bool               // the sources had their first chance: workers may have the snapshot
-	wantSnapshot []*member          // were spawned before that
+	agenda       agenda
+	snapshot     bool      // the sources had their first chance: workers may have the snapshot
+	wantSnapshot []*member // were spawned before that
 
 	state    *apps.Apps       // decides between the apps
 	byID     map[apps.ID]*app // apps, and those before whose hooks run
@@ -199,6 +200,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 					l.step(a, pool.Tick{})
 				}
 			}
+			l.doLater(time.Now())
 			l.introduceInTime(time.Now())
 			l.pollMemory(time.Now())
 			l.decide(apps.Tick{})
@@ -267,8 +269,8 @@ func (l *loop) waitForGoroutines() {
 		case m := <-l.s.inbox:
 			// Posted at the very end. Of all facts only this one needs somebody.
 			if f, ok := m.(spawned); ok {
-				f.m.proc.Kill()
-				f.m.outbox.Close()
+				_ = f.m.Process().Kill()
+				f.m.CloseChannel("the master ends")
 			}
 			if n, ok := m.(nextOpened); ok && n.err == nil {
 				n.close()
@@ -323,6 +325,9 @@ func (l *loop) step(a *app, ev pool.Event) {
 func (l *loop) setTimer() {
 	l.timerStale = false
 	next := l.nextMemory(time.Now())
+	if d := l.agenda.next(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
+		next = d
+	}
 	if d := l.nextValues(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
 		next = d
 	}
@@ -407,11 +412,11 @@ func (l *loop) members() iter.Seq[*member] {
 // send queues an order for one worker. An order is never dropped: a worker that cannot
 // be given it is replaced. It says whether the order is on its way.
 func (l *loop) send(m *member, order ipc.Frame) bool {
-	if m.outbox == nil {
+	if !m.Open() {
 		ipc.Discard(order)
 		return false
 	}
-	if err := m.outbox.Send(order); err != nil {
+	if err := m.Send(order); err != nil {
 		l.unsent(m, err)
 		return false
 	}
@@ -425,34 +430,20 @@ func (l *loop) unsent(m *member, err error) {
 	}
 }
 
-// note queues a message for one worker. What cannot be queued because the worker does
-// not read is dropped and said: messages are not values, nobody keeps them.
+// note queues a message for one worker. A message for which there is no room is dropped, and that is logged.
 func (l *loop) note(m *member, f ipc.Message) {
-	if m.outbox == nil {
-		ipc.Discard(f)
-		return
-	}
-	err := m.outbox.Send(f)
-	if err != nil && !errors.Is(err, ipc.ErrClosed) { // that it has ended is on its way to this loop
-		m.dropped, m.droppedTopic = m.dropped+1, f.Topic
-	}
-	if m.dropped > 0 && time.Since(m.saidAt) >= time.Second {
-		l.sayDropped(m)
-	}
+	m.Note(f)
+	l.logDropped(m, false)
 }
 
-// sayDropped says how many messages to a worker were dropped since that was last
-// said, and the topic of the last one. A sender that floods a worker which does not read must
-// not flood the log as well.
-func (l *loop) sayDropped(m *member) {
-	if m.dropped == 0 {
-		return
+// logDropped logs how many messages to a worker were dropped since that was last logged, at most once a second, or with all at once.
+func (l *loop) logDropped(m *member, all bool) {
+	if n, topic := m.Dropped(time.Now(), all); n > 0 {
+		l.worker(l.logs.Warn(), m).Int("messages", n).Str("topic", topic).Msg("messages to worker dropped: it does not read its channel")
 	}
-	l.worker(l.logs.Warn(), m).Int("messages", m.dropped).Str("topic", m.droppedTopic).Msg("messages to worker dropped: it does not read its channel")
-	m.dropped, m.saidAt = 0, time.Now()
 }
 
 // worker adds to a log line which worker it speaks of.
 func (l *loop) worker(e *zerolog.Event, m *member) *zerolog.Event {
-	return e.Str("app", m.app.name).Int("slot", m.slot).Uint64("worker", uint64(m.id)).Int("pid", m.proc.PID())
+	return e.Str("app", m.app.name).Int("slot", m.slot).Uint64("worker", uint64(m.id)).Int("pid", m.PID())
 }

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/tinehq/tine/supervisor/control"
-	"github.com/tinehq/tine/supervisor/succession"
+	"github.com/tinehq/tine/supervisor/handle"
 )
 
 // descriptorsOf counts the open files of a process.
@@ -84,7 +84,7 @@ func TestDescriptorsOfWorkersThatDoNotListen(t *testing.T) {
 	if n := (master - masterOfFew + more/2) / more; n > 5 {
 		t.Errorf("%d descriptors in the master for each worker: %d with 1, %d with %d", n, masterOfFew, master, 1+more)
 	}
-	if n := (keeper - keeperOfFew + more/2) / more; n > succession.WorkerFiles {
+	if n := (keeper - keeperOfFew + more/2) / more; n > handle.FilesOfWorker {
 		t.Errorf("%d descriptors in the keeper for each worker: %d with 1, %d with %d", n, keeperOfFew, keeper, 1+more)
 	}
 }

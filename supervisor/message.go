@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -11,10 +10,8 @@ import (
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/pool"
-	"github.com/tinehq/tine/supervisor/proc"
-	"github.com/tinehq/tine/supervisor/succession"
-	"golang.org/x/sys/unix"
 )
 
 // message is anything that reaches the loop from another goroutine: a fact about
@@ -22,8 +19,7 @@ import (
 // and must not wait for anything.
 type message interface{ apply(l *loop) }
 
-// Facts about one worker. They arrive in the order spawned (or spawnFailed),
-// any number of frameArrived, channelEnded, exited.
+// Facts about one worker. spawned, or spawnFailed, is the first.
 type (
 	spawned struct{ m *member }
 
@@ -33,33 +29,10 @@ type (
 		err error
 	}
 
-	frameArrived struct {
-		m     *member
-		conn  *ipc.Conn
-		frame ipc.Frame
-		taken chan<- struct{} // closed when the loop has acted on it; nil: nobody waits for that
-	}
-
-	// channelEnded: err is nil at a clean end of file.
-	channelEnded struct {
-		m    *member
-		conn *ipc.Conn
-		err  error
-	}
-
-	// channelStillGone comes a moment after a clean end of file and asks whether
-	// the worker ended too, as it nearly always does.
-	channelStillGone struct{ m *member }
-
-	channelStuck struct {
-		m       *member
-		waiting time.Duration
-	}
-
-	exited struct {
-		m    *member
-		exit proc.Exit
-		left bool // it told so on its lifeline: see ipc.Lifeline.Left
+	// fact is any other, as the handle of the worker has posted it.
+	fact struct {
+		m *member
+		handle.Fact
 	}
 )
 
@@ -118,7 +91,7 @@ func (f spawned) apply(l *loop) {
 	l.spawning--
 	if f.m.app.ended() {
 		// The core has said its last word: nobody else would end this process.
-		f.m.proc.Kill()
+		_ = f.m.Process().Kill()
 		f.m.dropChannel("the app has ended")
 		return
 	}
@@ -128,81 +101,12 @@ func (f spawned) apply(l *loop) {
 		l.kept.room.changed()
 	}
 	l.welcome(f.m)
-	l.step(f.m.app, pool.Spawned{ID: f.m.id, PID: f.m.proc.PID()})
+	l.step(f.m.app, pool.Spawned{ID: f.m.id, PID: f.m.PID()})
 }
 
 func (f spawnFailed) apply(l *loop) {
 	l.spawning--
 	l.step(f.app, pool.SpawnFailed{ID: f.id, Err: f.err.Error()})
-}
-
-func (f frameArrived) apply(l *loop) {
-	if f.taken != nil {
-		defer close(f.taken)
-	}
-	if f.conn != f.m.conn {
-		ipc.Discard(f.frame) // it has another channel by now, on which it has said anew what still holds
-		return
-	}
-	l.frame(f.m, f.frame)
-}
-
-func (f channelEnded) apply(l *loop) {
-	if f.conn != f.m.conn {
-		return // it has another by now
-	}
-	if f.m.handing {
-		f.m.handing = false
-		return
-	}
-	f.m.dropChannel("the worker closed its channel")
-	if f.m.deaf() {
-		return
-	}
-	if f.err == nil {
-		time.AfterFunc(time.Second, func() { l.s.post(channelStillGone{f.m}) })
-		return
-	}
-	said := "worker broke the channel's rules; replacing it"
-	if lost := (*ipc.LostFilesError)(nil); errors.As(f.err, &lost) {
-		said = "channel to worker is unusable by a limit of the master; replacing the worker"
-	}
-	l.worker(l.logs.Error(), f.m).Err(f.err).Msg(said)
-	l.step(f.m.app, pool.Recycle{ID: f.m.id, Reason: "broken channel: " + f.err.Error()})
-}
-
-func (f channelStillGone) apply(l *loop) {
-	if f.m.app.members[f.m.id] != f.m || f.m.left {
-		return // gone; or on its way, in the time that its drain has
-	}
-	l.worker(l.logs.Warn(), f.m).Msg("worker closed its channel and runs on; replacing it")
-	l.step(f.m.app, pool.Recycle{ID: f.m.id, Reason: "closed its channel"})
-}
-
-func (f channelStuck) apply(l *loop) {
-	if f.m.app.members[f.m.id] == f.m && !f.m.deaf() {
-		l.worker(l.logs.Warn(), f.m).Float64("waiting_ms", ms(f.waiting)).Msg("worker does not read its channel; it will get the newest values when it does")
-	}
-}
-
-func (f exited) apply(l *loop) {
-	a := f.m.app
-	if f.m.ended {
-		return // it was let go of between the signs of its end, and taken back
-	}
-	if f.left && !f.m.left && !f.m.drains {
-		l.bye(f.m, ipc.Bye{Reason: leftUnheard})
-	}
-	f.m.ended = true
-	delete(a.members, f.m.id)
-	l.touchedWorker(f.m)
-	// Only then, when the record has its end: the files of a worker that is in it would be missed.
-	defer l.unkeep(succession.WorkerName(a.key, f.m.id))
-	a.tally(f.m)
-	f.m.dropChannel("the worker ended")
-	a.lastExit = lastExit{id: f.m.id, words: f.exit.LastLine, lines: f.exit.LastLines}
-	l.sayDropped(f.m)
-	l.step(a, pool.Exited{ID: f.m.id, Code: f.exit.Code, Signal: int(f.exit.Signal), SignalName: unix.SignalName(f.exit.Signal)})
 }
 
 func (c roll) apply(l *loop) {
@@ -269,13 +173,13 @@ func (c callWorker) apply(l *loop) {
 		c.missing <- noSuchWorker(fmt.Sprintf("no worker %d that can be called", c.worker))
 		return
 	}
-	m.call(c.method, c.timeout, c.payload, c.answer)
+	m.Call(c.method, c.timeout, c.payload, c.answer)
 }
 
 func (c cancelCall) apply(l *loop) {
 	for _, a := range l.apps { // find passes over those that are stopping
 		if m := a.members[pool.WorkerID(c.worker)]; m != nil {
-			m.cancel(c.answer)
+			m.Cancel(c.answer)
 		}
 	}
 }

@@ -114,8 +114,8 @@ func (m *measurement) measure(a *app) {
 			slot.Oldest = max(slot.Oldest, load.Oldest)
 			slot.Totals.Add(load.Stats)
 		}
-		if w.proc != nil {
-			m.processes = append(m.processes, process{len(m.Apps), w.slot, w.proc})
+		if w.Worker != nil {
+			m.processes = append(m.processes, process{len(m.Apps), w.slot, w.Process()})
 		}
 		app.Workers = append(app.Workers, metrics.Worker{Slot: w.slot, ID: uint64(id), Ready: w.ready && !w.drains})
 	}

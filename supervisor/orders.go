@@ -153,7 +153,7 @@ func (l *loop) carryOutOrder(effect orders.Effect) {
 	case orders.Kill:
 		for _, m := range l.runOf(e.App).inOrder() {
 			if m.slot == e.Slot {
-				l.kill(m, m.proc.Kill)
+				l.kill(m, m.Process().Kill)
 			}
 		}
 	case orders.Send:
@@ -189,13 +189,13 @@ func (l *loop) sendSignal(a *app, e orders.Send) {
 		if e.Slot != nil && m.slot != *e.Slot {
 			continue
 		}
-		if err := m.proc.Send(sig); err != nil {
+		if err := m.Process().Send(sig); err != nil {
 			continue // its exit is on the way
 		}
 		slot := m.slot
-		sent = append(sent, orders.Sent{Slot: slot, Worker: m.id, PID: m.proc.PID()})
+		sent = append(sent, orders.Sent{Slot: slot, Worker: m.id, PID: m.PID()})
 		l.worker(l.logs.Info(), m).Str("signal", unix.SignalName(sig)).Str("reason", e.Reason).Msg("signal sent")
-		l.event(a, zerolog.InfoLevel, control.Event{Kind: control.EventSignalled, Slot: &slot, Worker: uint64(m.id), PID: m.proc.PID(),
+		l.event(a, zerolog.InfoLevel, control.Event{Kind: control.EventSignalled, Slot: &slot, Worker: uint64(m.id), PID: m.PID(),
 			Signal: unix.SignalName(sig), Reason: e.Reason, Message: "worker " + strconv.FormatUint(uint64(m.id), 10) + " was sent " + unix.SignalName(sig)})
 	}
 	l.order(orders.Signalled{Order: e.Order, Sent: sent})

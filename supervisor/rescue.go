@@ -14,6 +14,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
@@ -247,7 +248,7 @@ func (l *loop) askLeft() (all []*leftWorker) {
 		key, rest, ok := numberAfter(name, succession.WorkerPrefix)
 		id, err := strconv.ParseUint(rest, 10, 64)
 		files := l.s.inherited[name]
-		if !ok || err != nil || len(files) != succession.WorkerFiles {
+		if !ok || err != nil || len(files) != handle.FilesOfWorker {
 			continue
 		}
 		all = append(all, &leftWorker{name: name, key: key, id: pool.WorkerID(id), files: files})
@@ -296,26 +297,34 @@ func (l *loop) endLost(config *config.Config) (ends []<-chan struct{}) {
 	}
 	for _, f := range l.rescued.lost {
 		m := &member{app: &app{name: cmp.Or(f.hello.App, "lost"), key: f.key}, id: f.id, slot: f.hello.Slot}
-		if f.pid == 0 || l.s.reachProcess(m, f.pid, f.files, nil) != nil { // it has ended
+		if f.pid == 0 || l.s.reachLost(m, f.pid, f.files) != nil { // it has ended
 			l.unkeep(f.name)
 			continue
 		}
 		l.worker(l.logs.Warn(), m).Str("state", string(f.hello.State)).Msg("ending a worker that cannot be adopted")
-		_ = m.proc.Terminate()
-		ends = append(ends, m.proc.Exited())
+		_ = m.Process().Terminate()
+		ends = append(ends, m.Process().Exited())
 		l.rescued.ending++
 		l.s.wg.Go(func() {
-			late := time.AfterFunc(patience, func() { _ = m.proc.Kill() })
+			late := time.AfterFunc(patience, func() { _ = m.Process().Kill() })
 			defer late.Stop()
-			<-m.proc.Exited()
+			<-m.Process().Exited()
 			l.s.post(lostEnded{f.name})
-			<-m.proc.OutputDone()
+			<-m.Process().OutputDone()
 		})
 	}
 	if l.rescued.ending == 0 && l.adopted == nil && len(l.apps) > 0 {
 		l.goOnWith(config)
 	}
 	return ends
+}
+
+// reachLost makes the process of a worker ours that is to be ended.
+func (s *Supervisor) reachLost(m *member, pid int, files []*os.File) (err error) {
+	o := s.handleOptions(m)
+	o.Post = func(handle.Fact) bool { return true } // that it is suspended changes nothing
+	m.Worker, err = handle.AdoptProcess(pid, files, s.exitOf(pid), o)
+	return err
 }
 
 type lostEnded struct{ name string }

@@ -11,8 +11,8 @@ import (
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
-// Who notices that a worker stands still. Several may at once, and it is well again
-// only when none of them sees it any more.
+// witness is what notices that a worker stands still. Several may at once, and the worker goes on again only when none of them
+// sees it any more.
 type witness string
 
 const (
@@ -20,25 +20,10 @@ const (
 	byBoard  witness = "board"  // its queue stands still, or its heart
 )
 
-// suspension: the kernel told that a worker was stopped (SIGSTOP and the like) or
-// goes on.
-type suspension struct {
-	m         *member
-	suspended bool
-}
-
 // steerNotice is what the watcher of an app's sockets has seen.
 type steerNotice struct {
 	sockets *sockets
 	notice  listen.Notice
-}
-
-func (n suspension) apply(l *loop) {
-	if n.suspended {
-		l.stalled(n.m, bySignal, "stopped by a signal")
-	} else {
-		l.resumed(n.m, bySignal)
-	}
 }
 
 func (n steerNotice) apply(l *loop) {

@@ -64,7 +64,7 @@ func (l *loop) replacedKey(a *app) int {
 
 func (m *member) saved() succession.Member {
 	saved := succession.Member{
-		ID: m.id, PID: m.proc.PID(), Slot: m.slot, Seat: -1, Generation: m.generation,
+		ID: m.id, PID: m.PID(), Slot: m.slot, Seat: -1, Generation: m.generation,
 		Ready: m.ready, Greeted: m.greeted, Left: m.left, Drains: m.drains, Jitter: m.jitter, Exit: m.unjudged,
 	}
 	if m.row != nil {

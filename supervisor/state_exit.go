@@ -13,16 +13,11 @@ import (
 func (l *loop) leaveExits(files map[string][]*os.File) {
 	until, any := time.Now().Add(lastOutput), false
 	for m := range l.allMembers() {
-		if m.lifeline != nil && m.quit == nil { // it has been reaped, and that is known in a moment
-			within(m.proc.Exited(), time.Until(until))
-		}
-		select {
-		case <-m.proc.Exited():
-		default:
+		end, ended := m.Ended(until)
+		if !ended {
 			continue
 		}
-		within(m.proc.OutputDone(), time.Until(until))
-		m.unjudged, any = succession.SaveExit(m.proc.Exit(), m.lifeline != nil && m.lifeline.Left()), true
+		m.unjudged, any = succession.SaveExit(end.Exit, end.Left), true
 		name := succession.WorkerName(m.app.key, m.id)
 		closeFiles(files[name])
 		delete(files, name)

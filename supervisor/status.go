@@ -82,7 +82,7 @@ func (l *loop) status() Status {
 		}
 		as.WorkerLoad, as.Totals = a.loads()
 		for id, m := range a.members {
-			as.Acked[id] = min(m.acked.Load(), st.Epoch)
+			as.Acked[id] = min(m.Acked(), st.Epoch)
 		}
 		st.Apps = append(st.Apps, as)
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/proc"
 	"github.com/tinehq/tine/supervisor/succession"
 )
@@ -18,7 +19,7 @@ func (l *loop) strays(saved succession.App) (found []succession.Member) {
 	for i, s := range slots {
 		for _, w := range s.Workers {
 			files := l.s.inherited[succession.WorkerName(saved.Key, w.ID)]
-			if w.PID != 0 || len(files) != succession.WorkerFiles {
+			if w.PID != 0 || len(files) != handle.FilesOfWorker {
 				continue
 			}
 			pid := proc.PIDOf(files[1])

@@ -12,8 +12,8 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/listen"
-	"github.com/tinehq/tine/supervisor/proc"
 	"github.com/tinehq/tine/supervisor/record"
 	"github.com/tinehq/tine/supervisor/succession"
 )
@@ -104,7 +104,7 @@ func (m letGo) apply(l *loop) {
 	}
 	l.left = true
 	for m := range l.allMembers() {
-		m.spare.Close()
+		m.Forget()
 	}
 }
 
@@ -142,24 +142,18 @@ func (l *loop) hearOut() error {
 	var ending []*member
 	until := time.Now().Add(lastSaid) // for all of them together
 	for m := range l.channels() {
-		for _, f := range m.outbox.Take(time.Until(until)) {
-			ipc.Discard(f)
-		}
-		if !m.greeting {
-			continue // nobody is there who would notice
-		}
-		m.handing = m.conn.CloseWrite() == nil
+		m.HearOut(time.Until(until), m.greeting)
 		ending = append(ending, m)
 	}
 	late := time.NewTimer(lastSaid)
 	defer late.Stop()
-	for l.spawning > 0 || slices.ContainsFunc(ending, func(m *member) bool { return m.handing }) {
+	for l.spawning > 0 || slices.ContainsFunc(ending, func(m *member) bool { return m.Hearing() }) {
 		select {
 		case m := <-l.s.inbox:
 			m.apply(l)
 		case <-late.C:
 			for _, m := range ending {
-				m.handing = false
+				m.StopHearing()
 			}
 			if l.spawning > 0 {
 				return fmt.Errorf("%d workers have been about to be started for %s, perhaps by a hook before_start; try again", l.spawning, lastSaid)
@@ -173,7 +167,7 @@ func (l *loop) hearOut() error {
 func (l *loop) channels() iter.Seq[*member] {
 	return func(yield func(*member) bool) {
 		for m := range l.allMembers() {
-			if m.outbox != nil && !yield(m) {
+			if m.Open() && !yield(m) {
 				return
 			}
 		}
@@ -232,7 +226,12 @@ func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 		}
 		giveSpareBoard(a.sockets, files)
 		for _, m := range a.members {
-			if err := m.give(files); err != nil {
+			m.subscribed = false
+			given, err := m.Give()
+			if given != nil {
+				files[succession.WorkerName(m.app.key, m.id)] = given
+			}
+			if err != nil {
 				return files, err
 			}
 		}
@@ -265,38 +264,18 @@ func giveSpareBoard(s *sockets, files map[string][]*os.File) {
 	}
 }
 
-// give adds the worker's files, and has it ready to be left.
-func (m *member) give(files map[string][]*os.File) (err error) {
-	m.dropChannel("another master takes over")
-	if m.lifeline == nil {
-		return nil // what it waits for is its end
-	}
-	if m.spare, err = m.proc.Leave(); err == nil {
-		files[succession.WorkerName(m.app.key, m.id)], err = m.files()
-	}
-	if errors.Is(err, os.ErrProcessDone) || errors.Is(err, os.ErrClosed) {
-		return nil // it has ended: see leaveExits
-	}
-	return err
-}
-
-// quit leaves the workers' processes: two who read one pipe lose what is in it.
+// quit leaves the processes of the workers that were given away.
 func (l *loop) quit() error {
 	late := time.After(lastOutput)
+	var leaving []<-chan struct{}
 	for m := range l.allMembers() {
-		if m.spare.PIDFD == nil {
-			continue
+		if done := m.Quit(); done != nil {
+			leaving = append(leaving, done)
 		}
-		p, done := m.proc, make(chan struct{})
-		m.quit = done
-		go func() { p.Quit(); close(done) }()
 	}
-	for m := range l.allMembers() {
-		if m.quit == nil {
-			continue
-		}
+	for _, done := range leaving {
 		select {
-		case <-m.quit:
+		case <-done:
 		case <-late:
 			return fmt.Errorf("the log has not taken for %s what the workers have printed", lastOutput)
 		}
@@ -339,50 +318,21 @@ func (l *loop) takeBack() {
 
 func (l *loop) takeBackWorker(m *member, until time.Time) {
 	m.unjudged = nil
-	again := l.reclaim(m, until)
+	again, err := m.Reclaim(until, func(pid int) handle.ExitOf { return l.s.exitOf(pid) })
+	if err != nil {
+		l.worker(l.logs.Error(), m).Err(err).Msg("cannot have the worker back after an upgrade that failed; another one takes its place")
+	}
 	m.dropChannel("the upgrade has failed") // hearOut has ended it, also where nothing was given away
-	if m.outbox == nil && m.lifeline != nil {
-		if conn, err := m.lifeline.Renew(); err == nil { // else its exit is on the way
-			m.conn, m.adopted, m.greeting = conn, true, false
-			m.outbox = l.s.newOutbox(m)
-			l.welcome(m)
-			if !again {
-				gone := m.proc.Exited()
-				l.s.wg.Go(func() { l.s.read(m, conn, gone) })
-			}
+	if m.Renew() {                          // else its exit is on the way
+		m.adopted, m.greeting = true, false
+		l.welcome(m)
+		if !again {
+			m.Hear()
 		}
 	}
 	if again {
-		p, conn := m.proc, m.conn
-		l.s.wg.Go(func() { l.s.follow(m, p, conn) })
+		l.s.wg.Go(m.Follow())
 	}
-}
-
-// reclaim adopts the process of a worker that was left already; false: it was not, or has
-// ended before.
-func (l *loop) reclaim(m *member, until time.Time) bool {
-	spare, left := m.spare, m.quit
-	m.spare, m.quit = proc.Left{}, nil
-	if left == nil {
-		spare.Close()
-		return false
-	}
-	within(left, time.Until(until))
-	select {
-	case <-m.proc.Exited():
-		spare.Close()
-		return false
-	default:
-	}
-	p, err := l.s.adoptProcess(m, spare, l.s.suspended(m))
-	if err != nil {
-		l.worker(l.logs.Error(), m).Err(err).Msg("cannot have the worker back after an upgrade that failed; another one takes its place")
-		m.lifeline.Close() // it drains
-		l.s.wg.Go(func() { l.s.post(exited{m: m, exit: proc.Exit{Code: -1, Unknown: true}}) })
-		return false
-	}
-	m.proc = p
-	return true
 }
 
 // leaveSockets is the end of a master that another one follows.

@@ -176,7 +176,7 @@ func (l *loop) delete(key string) uint64 {
 // read keeps one pending change a key and costs the others nothing.
 func (l *loop) spread(c cache.Change) {
 	for m := range l.members() {
-		if err := m.outbox.SendValue(c.Frame()); err != nil {
+		if err := m.SendValue(c.Frame()); err != nil {
 			continue // its channel has ended; the message that tells so is on its way
 		}
 	}

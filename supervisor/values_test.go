@@ -13,7 +13,7 @@ import (
 func TestRefusedValue(t *testing.T) {
 	s := newStage(t)
 	s.publish(s.m, ipc.Set{ID: 1, Key: "", Payload: encoded(t, "v")})
-	if s.m.outbox == nil || s.values.Len() != 0 {
+	if !s.m.Open() || s.values.Len() != 0 {
 		t.Errorf("it is set, or the refusal ended the channel: %s", s.said())
 	}
 }

@@ -10,13 +10,11 @@ import (
 const (
 	// StateFile is the memory of the record that has the State.
 	StateFile = "state"
-	// WorkerPrefix begins the names of workers' files: worker.APP.ID, with the app's key. In this order they are its lifeline, its
-	// pidfd, and the read ends of its output.
+	// WorkerPrefix begins the names of workers' files: worker.APP.ID, with the app's key. They are handle.FilesOfWorker
+	// files, in the order that handle.Worker.Files has them.
 	WorkerPrefix = "worker."
 	// SocketsPrefix begins those of sockets: sockets.KEY.FILE, FILE as listen.Set.Files has it.
 	SocketsPrefix = "sockets."
-	// WorkerFiles is how many there are of a worker.
-	WorkerFiles = 4
 )
 
 // WorkerName is the name of a worker's files. app is the key of its app.

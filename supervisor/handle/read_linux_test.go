@@ -1,4 +1,4 @@
-package supervisor
+package handle
 
 import (
 	"os"
@@ -44,7 +44,10 @@ func TestSmallFilesAreGivenBack(t *testing.T) {
 				t.Errorf("%T of %d bytes counts for %d", f, n, cost)
 			}
 			if set, ok := g.(ipc.Set); ok {
-				same := encoded(t, make([]byte, n))
+				same, err := ipc.NewPayload(make([]byte, n))
+				if err != nil {
+					t.Fatal(err)
+				}
 				if !set.Payload.Equal(same) { // in the loop, which reads nothing
 					t.Errorf("a value of %d bytes is not ready to be compared", n)
 				}

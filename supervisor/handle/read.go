@@ -1,17 +1,15 @@
-package supervisor
+package handle
 
 import (
 	"errors"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
-	"github.com/tinehq/tine/supervisor/cache"
 )
 
-// read posts each frame of the worker until its channel ends, and reads no faster than its
-// allowance: what a worker says costs this master no more than that. gone is closed when its
-// process has ended: what it said before is then read at once.
-func (s *Supervisor) read(m *member, conn *ipc.Conn, gone <-chan struct{}) {
+// read posts each frame of the worker until its channel ends, and reads no faster than its allowance, which bounds what a worker
+// costs the master. gone is closed when the process has ended: what it said before is then read at once.
+func (w *Worker) read(conn *ipc.Conn, gone <-chan struct{}) {
 	allowed := newAllowance(time.Now())
 	for {
 		frame, err := conn.Read()
@@ -22,44 +20,44 @@ func (s *Supervisor) read(m *member, conn *ipc.Conn, gone <-chan struct{}) {
 				// End of file, a reset when it died with unread frames, or our own close.
 				err = nil
 			}
-			s.post(channelEnded{m: m, conn: conn, err: err})
+			w.options.Post(ChannelEnded{Conn: conn, Err: err})
 			return
 		}
 		switch f := frame.(type) {
 		case ipc.Ack:
-			m.acked.Store(f.Epoch)
+			w.acked.Store(f.Epoch)
 		case ipc.Hello: // here, in the order of the acks
-			m.acked.Store(f.Epoch)
+			w.acked.Store(f.Epoch)
 		}
 		cost := costOfFrame(frame)
-		if _, ack := frame.(ipc.Ack); !ack && !s.hand(m, conn, frame) {
+		if _, ack := frame.(ipc.Ack); !ack && !w.hand(conn, frame) {
 			return
 		}
 		if wait := allowed.pay(time.Now(), cost); wait > 0 {
-			s.pause(wait, gone)
+			w.pause(wait, gone)
 		}
 	}
 }
 
 // hand posts a frame. Of those with a descriptor only one at a time is on its way to the loop,
 // whose inbox would take hundreds.
-func (s *Supervisor) hand(m *member, conn *ipc.Conn, frame ipc.Frame) bool {
+func (w *Worker) hand(conn *ipc.Conn, frame ipc.Frame) bool {
 	frame, large := prepare(frame)
 	if !large {
-		if !s.post(frameArrived{m: m, conn: conn, frame: frame}) {
+		if !w.options.Post(Frame{Conn: conn, Frame: frame}) {
 			ipc.Discard(frame)
 			return false
 		}
 		return true
 	}
 	taken := make(chan struct{})
-	if !s.post(frameArrived{m, conn, frame, taken}) {
+	if !w.options.Post(Frame{conn, frame, taken}) {
 		ipc.Discard(frame)
 		return false
 	}
 	select {
 	case <-taken:
-	case <-s.done:
+	case <-w.options.Done:
 	}
 	return true
 }
@@ -98,22 +96,22 @@ func withoutFile(p *ipc.Payload) *ipc.Payload {
 	return small
 }
 
-// pause waits for as long as the worker has to, at most, and lives.
-func (s *Supervisor) pause(d time.Duration, gone <-chan struct{}) {
+// pause waits for d, but no longer than the worker and the master live.
+func (w *Worker) pause(d time.Duration, gone <-chan struct{}) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
 	case <-gone:
-	case <-s.done:
+	case <-w.options.Done:
 	}
 }
 
 const (
 	// allowedRate is how many bytes a worker may send in a second, for long.
 	allowedRate = 256 << 20
-	// allowedAtOnce is how many it may send at once: all values that there can be.
-	allowedAtOnce = cache.MaxPublished
+	// allowedAtOnce is how many it may send at once: as many as all values that workers may have published, cache.MaxPublished.
+	allowedAtOnce = 1 << 30
 	// frameCost is for how many bytes each frame counts beside its payload.
 	frameCost = 4 << 10
 	// changeCost is the same for a change of a value, which goes to all workers.

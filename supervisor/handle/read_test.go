@@ -1,4 +1,4 @@
-package supervisor
+package handle
 
 import (
 	"bytes"
@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
-	"github.com/tinehq/tine/supervisor/config"
 )
 
 // TestAllowance: all values at once, then the rate, and no more after a rest than at the start.
@@ -46,10 +45,7 @@ func TestAllowance(t *testing.T) {
 
 // TestFloodIsReadSlowly: what a worker sends above its allowance waits in its channel.
 func TestFloodIsReadSlowly(t *testing.T) {
-	s, err := New(config.Single("web", nil, 1, []string{"true"}))
-	if err != nil {
-		t.Fatal(err)
-	}
+	facts := make(chan Fact)
 	conn, child, err := ipc.Pair()
 	if err != nil {
 		t.Fatal(err)
@@ -58,8 +54,8 @@ func TestFloodIsReadSlowly(t *testing.T) {
 	const above = 250 * time.Millisecond
 	frames := allowedAtOnce/changeCost + int(allowedRate*above/time.Second/changeCost)
 	began := time.Now()
-	m := &member{conn: conn}
-	go s.read(m, conn, nil)
+	w := Worker{options: Options{Post: func(f Fact) bool { facts <- f; return true }}}
+	go w.read(conn, nil)
 	go func() {
 		defer child.Close()
 		const pieces = 64
@@ -71,14 +67,14 @@ func TestFloodIsReadSlowly(t *testing.T) {
 		}
 	}()
 	for i := range frames + 1 {
-		if f, ok := (<-s.inbox).(frameArrived); !ok || f.frame == nil {
+		if f, ok := (<-facts).(Frame); !ok || f.Frame == nil {
 			t.Fatalf("message %d is no frame", i)
 		}
 	}
 	if took := time.Since(began); took < above {
 		t.Errorf("%d changes were read within %s", frames, took)
 	}
-	if _, ok := (<-s.inbox).(channelEnded); !ok {
+	if _, ok := (<-facts).(ChannelEnded); !ok {
 		t.Error("the end of the channel is not told")
 	}
 }
