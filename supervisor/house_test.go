@@ -80,7 +80,6 @@ var owners = map[string]string{
 	"github.com/cloudflare/tableflip": "supervisor/handover",
 	"github.com/fsnotify/":            "supervisor/filewatch",
 	"modernc.org/sqlite":              "supervisor/cache",
-	"gopkg.in/natefinch/lumberjack":   "supervisor/logs",
 }
 
 // found is what `go list -json` tells of a package.

@@ -31,8 +31,7 @@ func TestMain(m *testing.M) {
 	if config := os.Getenv("TEST_KEPT_MASTER"); config != "" {
 		os.Exit(runKept(config))
 	}
-	// What compresses and removes rotated log files lives as long as the process.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("gopkg.in/natefinch/lumberjack%2ev2.(*Logger).millRun"))
+	goleak.VerifyTestMain(m)
 }
 
 // countAloud prints numbered lines until it is told to stop, and then which was the last.

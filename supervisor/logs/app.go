@@ -14,23 +14,23 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// appLog is where the lines of one app's workers go.
+// appLog is the log of one app's workers.
 type appLog struct {
 	shelf   *book.Shelf
 	config  config.AppLog
 	route   atomic.Pointer[route]
-	dropped atomic.Uint64 // lines that on_full has cost
-	saidAt  atomic.Int64  // when that was said last, in ns since 1970
+	dropped atomic.Uint64 // lines that on_full: drop has cost
+	saidAt  atomic.Int64  // when the log last told of that, in ns since 1970
 }
 
-// route is the way of an app's lines. It changes with the config, while lines come.
+// route says where an app's lines go. It is read-only; a change of the config sets another one while lines come.
 type route struct {
 	out, err *sink
-	json     bool // how a line that is none is made one
-	drop     bool // rather than make a worker wait
+	json     bool // a line that is not a JSON object becomes one; else it gets a prefix
+	drop     bool // a line that finds no room is dropped; else the worker waits
 }
 
-// dest is where one stream of the app goes.
+// dest returns the sink of one stream of the app.
 func (r *route) dest(stream string) *sink {
 	if stream == book.StreamStderr {
 		return r.err
@@ -38,7 +38,7 @@ func (r *route) dest(stream string) *sink {
 	return r.out
 }
 
-// app returns the app's log; one that was not configured goes where the master's does.
+// app returns the log of an app. One that was not configured goes where the master's lines go.
 func (l *Logs) app(name string) *appLog {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -55,11 +55,10 @@ func (l *Logs) appLocked(name string) *appLog {
 	return a
 }
 
-// SetApps makes the logs of these apps what their configs say, and forgets all others.
-// Of two of one name the last counts. Apps that name the same file share it, as the
-// first of them has it rotated. It never waits for a disk, unless now is set: then the
-// files are opened before it returns, and a file that cannot be is an error. Otherwise
-// that is logged.
+// SetApps sets the logs of these apps to what their configs, which have their defaults, say, and forgets all other apps. Of two
+// apps of one name the last counts. Apps that name the same file share it; it is rotated as the first one by name wants it.
+// With now the files are opened before it returns, and the error joins those of all that cannot be: these apps keep the log
+// that they had. Without now it never waits for a disk, and a file that cannot be opened later is logged.
 func (l *Logs) SetApps(apps []config.App, now bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -69,7 +68,7 @@ func (l *Logs) SetApps(apps []config.App, now bool) error {
 	}
 	for name := range l.apps {
 		if _, ok := wanted[name]; !ok {
-			// Whoever still has lines of it finds its sink closed.
+			// An outlet that still has lines of it finds its sink closed.
 			delete(l.apps, name)
 			l.Book.Forget(name)
 		}
@@ -107,7 +106,7 @@ func (l *Logs) SetApps(apps []config.App, now bool) error {
 	return errors.Join(failed...)
 }
 
-// fileSink returns the sink of a file: the one that there is, if it is as it should be.
+// fileSink returns the sink of a file: the one that is there if it is rotated as r says, else a new one.
 func (l *Logs) fileSink(path string, r rotation, now bool) (*sink, error) {
 	if path == l.path {
 		return l.err, nil
@@ -139,11 +138,11 @@ func (l *Logs) newFileSink(f *logFile, trouble func(error, int)) *sink {
 	return s
 }
 
-// sayDroppedEvery is the wait between two complaints of an app's lines being dropped.
+// sayDroppedEvery is the least time between two log lines that tell of an app's dropped lines.
 const sayDroppedEvery = 10 * time.Second
 
-// drop counts a line of an app that its destination had no room for. The destination
-// itself is told the number as soon as it takes something; the master's log is now.
+// drop counts a line of an app for which its destination had no room. The sink writes the number to the destination as soon as
+// that takes something; the master's log has it now.
 func (l *Logs) drop(a *appLog) {
 	n, now, before := a.dropped.Add(1), time.Now().UnixNano(), a.saidAt.Load()
 	if now-before >= int64(sayDroppedEvery) && a.saidAt.CompareAndSwap(before, now) {
@@ -151,8 +150,7 @@ func (l *Logs) drop(a *appLog) {
 	}
 }
 
-// Lines gives yield the kept lines that q chooses, as logbook.query does. An app that
-// there is not is refused.
+// Lines gives yield the kept lines that q chooses: see [book.Lines.Query]. An app that is not there is a *control.Refusal.
 func (l *Logs) Lines(ctx context.Context, q control.LogQuery, yield func(control.LogLine) error) error {
 	if q.App != "" {
 		l.mu.Lock()

@@ -4,28 +4,19 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
-
-	"gopkg.in/natefinch/lumberjack.v2"
 )
 
 const (
-	// checkFileEvery is how often it is looked whether the path still leads to the file
-	// that is written.
+	// checkFileEvery is the interval at which a write checks that the path still leads to the open file.
 	checkFileEvery = time.Second
-	// rotateAgain is the wait after a rotation that failed, and sayAgain that between
-	// two complaints.
+	// rotateAgain is the wait after a rotation that failed.
 	rotateAgain = time.Minute
-	// rotationApart keeps the names of rotated files, which are their time in ms, apart.
+	// rotationApart keeps the names of rotated files apart, which are their time in ms.
 	rotationApart = 2 * time.Millisecond
-
-	backupTime = "2006-01-02T15-04-05.000"
 )
 
 // rotation says when a log file is moved aside, and how many of those stay.
@@ -36,26 +27,22 @@ type rotation struct {
 	compress bool
 }
 
-// logFile is a file that lines are appended to. It is rotated between two lines: none is
-// cut in two, and only a line that is longer than the bound makes a file longer. A
-// rotated file is named after its time in UTC, web-2006-01-02T15-04-05.000.log, and
-// compressed and removed by lumberjack, in a goroutine of its own that lives as long as
-// the process.
-//
-// A file or a folder that is gone is made again. It belongs to one sink's goroutine.
+// logFile is a file that lines are appended to. It is rotated between two lines: no line is cut in two, and only a line that is
+// longer than the bound makes a file longer than that. A file or a folder that is gone is made again. A logFile belongs to the
+// goroutine of one sink.
 type logFile struct {
 	path string
 	rotation
-	say func(error) // what went wrong without a line being lost; must not wait
+	say func(error) // told of a rotation that failed, which costs no line; nil: nobody. It must not wait
+	old *tidier     // of the rotated files
 
-	file     io.WriteCloser     // a *lumberjack.Logger where it rotates, else an *os.File; nil: none is open
-	roller   *lumberjack.Logger // nil: it is not rotated
-	info     os.FileInfo        // of the file that is open; nil: none is
-	size     int64              // of it
-	began    time.Time          // when it did
-	cut      bool               // it ends in the middle of a line
+	file     *os.File    // nil: none is open
+	info     os.FileInfo // of file
+	size     int64       // of file
+	began    time.Time   // when the first line of file was written
+	cut      bool        // file ends in the middle of a line
 	checked  time.Time
-	rotated  time.Time
+	rotated  time.Time // when it was tried last
 	rotateAt time.Time // not before: the last attempt has failed
 }
 
@@ -70,24 +57,16 @@ func openLog(path string, r rotation, say func(error)) (*logFile, error) {
 
 // newLogFile is openLog at the first write.
 func newLogFile(path string, r rotation, say func(error)) *logFile {
-	f := &logFile{path: path, rotation: r, say: say}
-	if r.size > 0 || r.age > 0 {
-		f.roller = &lumberjack.Logger{
-			Filename: path, MaxBackups: r.keep, Compress: r.compress,
-			MaxSize: math.MaxInt32, // MB: when it is time is decided here
-		}
-	}
-	return f
+	return &logFile{path: path, rotation: r, say: say, old: newTidier(path, r)}
 }
 
-// open makes sure that there is a file to append to, with the rights that it is to have,
-// and learns its size and age.
-//
-// A folder that is not there is made: /var/log may be empty after a boot.
+func (f *logFile) rotates() bool { return f.rotation.size > 0 || f.age > 0 }
+
+// open opens the path to append to, and learns its size and age. If it fails, the file that is open stays in use.
 func (f *logFile) open() error {
 	const how = os.O_WRONLY | os.O_CREATE | os.O_APPEND
 	file, err := os.OpenFile(f.path, how, 0o640)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) { // /var/log may be empty after a boot
 		if err := os.MkdirAll(filepath.Dir(f.path), 0o750); err != nil {
 			return fmt.Errorf("cannot make the folder of the log file: %w", err)
 		}
@@ -101,23 +80,19 @@ func (f *logFile) open() error {
 		file.Close()
 		return fmt.Errorf("cannot open the log file: %w", err)
 	}
-	if f.file != nil {
-		_ = f.file.Close()
-	}
-	f.file = file
-	if f.roller != nil {
-		file.Close()
-		f.file = f.roller // it is closed, and opens the path at its next write
-	}
-	f.info, f.size, f.cut, f.checked = info, info.Size(), endsCut(f.path, info.Size()), time.Now()
-	f.began = f.checked
+	_ = f.file.Close()
+	f.file, f.info, f.size, f.checked = file, info, info.Size(), time.Now()
+	f.cut, f.began = endsCut(f.path, f.size), f.checked
 	if f.size > 0 && f.age > 0 {
 		f.began = f.lastRotation(info.ModTime())
+	}
+	if f.rotates() {
+		f.old.start() // what a process that was killed has not compressed
 	}
 	return nil
 }
 
-// endsCut says whether a file ends in the middle of a line: whoever wrote it was killed.
+// endsCut reports whether a file ends in the middle of a line, as a process that is killed leaves it.
 func endsCut(path string, size int64) bool {
 	if size == 0 {
 		return false
@@ -132,46 +107,35 @@ func endsCut(path string, size int64) bool {
 	return n == 1 && last[0] != '\n'
 }
 
-// lastRotation is when the file that is there began: when the one before was rotated. If
-// there is none, it is the newest that the file can have begun.
+// lastRotation returns when the current file began, which is when the one before was rotated. If there is none, it is the
+// newest that the file can have begun: modified.
 func (f *logFile) lastRotation(modified time.Time) time.Time {
-	ext := filepath.Ext(f.path)
-	prefix := strings.TrimSuffix(f.path, ext) + "-"
-	newest := time.Time{}
-	names, _ := filepath.Glob(escapeGlob(prefix) + "*" + escapeGlob(ext) + "*")
-	for _, name := range names {
-		stamp := strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(name, prefix), ".gz"), ext)
-		if t, err := time.Parse(backupTime, stamp); err == nil && t.After(newest) {
-			newest = t
-		}
+	if all := backups(f.path); len(all) > 0 && !all[0].at.After(modified) {
+		return all[0].at
 	}
-	if newest.IsZero() || newest.After(modified) {
-		return modified
-	}
-	return newest
-}
-
-func escapeGlob(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
+	return modified
 }
 
 // Reopen opens the path anew. If that fails, the file that is open stays in use.
 func (f *logFile) Reopen() error { return f.open() }
 
+// Close closes the file and ends the work on rotated ones. It waits for the piece that is being compressed.
 func (f *logFile) Close() error {
-	f.info = nil
+	f.old.close()
 	if f.file == nil {
 		return nil
 	}
-	return f.file.Close()
+	err := f.file.Close()
+	f.file = nil
+	return err
 }
 
 // Write appends whole lines.
 func (f *logFile) Write(p []byte) (n int, err error) {
-	if f.info != nil && time.Since(f.checked) >= checkFileEvery {
+	if f.file != nil && time.Since(f.checked) >= checkFileEvery {
 		f.check()
 	}
-	if f.info == nil {
+	if f.file == nil {
 		if err := f.open(); err != nil {
 			return 0, err
 		}
@@ -211,8 +175,7 @@ func (f *logFile) append(p []byte) (int, error) {
 	return n, err
 }
 
-// check sees whether somebody has moved or removed the file or its folder. What he has
-// done with it he has meant: from here on it is another one.
+// check closes the file if it was moved or removed, by logrotate say: the next write opens a new one at the path.
 func (f *logFile) check() {
 	f.checked = time.Now()
 	info, err := os.Stat(f.path)
@@ -220,13 +183,13 @@ func (f *logFile) check() {
 		return
 	}
 	if err != nil && !os.IsNotExist(err) {
-		return // it cannot be known; what is open is still good
+		return // it cannot be known; the open file is still good
 	}
 	_ = f.file.Close()
-	f.info = nil
+	f.file = nil
 }
 
-// due says whether n bytes more are too many for this file, or it is too old.
+// due reports whether the file is to be rotated before n more bytes are written, or some of them.
 func (f *logFile) due(n int) bool {
 	if f.size == 0 || time.Now().Before(f.rotateAt) {
 		return f.size == 0 && f.rotation.size > 0 && int64(n) > f.rotation.size && !time.Now().Before(f.rotateAt)
@@ -234,8 +197,7 @@ func (f *logFile) due(n int) bool {
 	return f.rotation.size > 0 && f.size+int64(n) > f.rotation.size || f.age > 0 && time.Since(f.began) >= f.age
 }
 
-// fitting is how much of p, in whole lines, still belongs into this file: of an empty
-// one at least one line.
+// fitting returns the whole lines at the beginning of p that still belong into this file: into an empty one at least one line.
 func (f *logFile) fitting(p []byte) []byte {
 	if f.age > 0 && f.size > 0 && time.Since(f.began) >= f.age {
 		return nil
@@ -258,19 +220,22 @@ func (f *logFile) fitting(p []byte) []byte {
 	return p
 }
 
-// rotate moves the file aside. If that fails the same one is written on.
+// rotate moves the file aside and opens a new one. If that fails the same one is written on.
 func (f *logFile) rotate() {
 	if d := rotationApart - time.Since(f.rotated); d > 0 {
 		time.Sleep(d)
 	}
 	f.rotated = time.Now()
-	err := f.roller.Rotate()
+	file, err := moveAside(f.path, f.file, f.rotated)
+	var info os.FileInfo
 	if err == nil {
-		var info os.FileInfo
-		if info, err = os.Stat(f.path); err == nil {
-			f.info, f.size, f.cut, f.began, f.checked = info, 0, false, f.rotated, f.rotated
-			return
-		}
+		info, err = file.Stat()
+	}
+	if err == nil {
+		_ = f.file.Close()
+		f.file, f.info, f.size, f.cut, f.began, f.checked = file, info, 0, false, f.rotated, f.rotated
+		f.old.start()
+		return
 	}
 	f.rotateAt = f.rotated.Add(rotateAgain)
 	if f.say != nil {

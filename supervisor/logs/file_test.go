@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/config"
 )
 
@@ -152,19 +153,17 @@ func TestLogFileKeepsAndCompresses(t *testing.T) {
 		mustWrite(t, f, "line %02d %90s\n", i, "")
 	}
 	want := []string{"line 96", "line 97", "line 98", "line 99"}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	eventually.NoError(t, "the rotated files are compressed and the old ones removed", func() error {
 		var got []string
 		for _, text := range written(t, f.path) {
 			got = append(got, text[:min(7, len(text))])
 		}
 		zipped, _ := filepath.Glob(filepath.Join(filepath.Dir(f.path), "*.gz"))
-		if slices.Equal(got, want) && len(zipped) == 3 {
-			break
+		if !slices.Equal(got, want) || len(zipped) != 3 {
+			return fmt.Errorf("%q are left, %d of them compressed; want %q", got, len(zipped), want)
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%q are left, %d of them compressed; want %q", got, len(zipped), want)
-		}
-	}
+		return nil
+	})
 	if info, err := os.Stat(f.path); err != nil || info.Mode().Perm() != 0o640 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
@@ -209,7 +208,7 @@ func TestLogFileThatIsGoneIsMadeAgain(t *testing.T) {
 	for _, r := range []rotation{{}, {size: 1 << 20}} {
 		f := newTestFile(t, r)
 		f.path = filepath.Join(filepath.Dir(f.path), "folder", "web.log")
-		if f = newLogFile(f.path, r, nil); f.info != nil {
+		if f = newLogFile(f.path, r, nil); f.file != nil {
 			t.Fatal("it is open")
 		}
 		mustWrite(t, f, "one\n")

@@ -7,61 +7,56 @@ import (
 	"time"
 )
 
-// sinkSize bounds what waits for one destination, in bytes. It is large enough
-// to take a burst of every worker's last words and small enough to forget.
+// sinkSize bounds what waits for one destination, in bytes. It holds a burst of the last lines of all workers, and is little
+// memory.
 const sinkSize = 1 << 20
 
 const (
-	// lingerFor is how long lines gather for a destination that has just been given a
-	// few: one write is for all of them. More than lingerBelow bytes do not wait.
+	// lingerFor is how long lines gather after a small write, so that one write takes all of them. As soon as lingerBelow
+	// bytes are pending they are written at once.
 	lingerFor   = 5 * time.Millisecond
 	lingerBelow = 64 << 10
 )
 
-// sink is the bounded queue between everybody who logs and one destination.
-// Its only reader is its own goroutine, so that a terminal that was paused or a
-// disk that is full never holds up the supervisor's loop.
+// sink is the bounded queue between all that log and one destination. Its only reader is its own goroutine, so that a paused
+// terminal or a full disk never holds up the master's loop.
 //
 // Three kinds of writers share it and differ in what happens when it is full:
 //
-//	Write  the master's own lines. Never waits; a line that finds no room is
-//	       dropped and counted, because the loop must not stall.
-//	Line   a worker's output. Waits, which in turn makes that worker wait on
-//	       its pipe; nothing of it is lost and nobody else notices.
-//	Offer  the output of a worker that must not wait, as its app's config says.
-//	       What finds no room is dropped and counted.
+//	Write  the master's own lines. It never waits: a line that finds no room is dropped and counted.
+//	Line   a worker's output. It waits, so that the worker waits on its pipe. Nothing is lost, and no other worker waits.
+//	Offer  the output of a worker whose app has on_full: drop. What finds no room is dropped and counted.
 //
-// What the destination refuses (a full disk) is dropped and counted as well; a
-// line with the number and the reason follows as soon as it accepts again.
+// What the destination refuses (a full disk) is dropped and counted as well. A line with the number and the reason follows as
+// soon as it accepts again.
 type sink struct {
-	mu      sync.Mutex
-	ready   sync.Cond // something is pending, or closed
-	room    sync.Cond // pending has become smaller, or closed
-	pending []byte
-	lines   int // lines in pending
-	spare   []byte
-	queued  uint64    // bytes that were ever added to pending
-	written uint64    // of those, the bytes that the destination has taken or refused
-	flushed sync.Cond // written has grown, or abandoned
-	waiting int       // for flushed
-	hurried bool      // what is pending must not linger
-	hurry   chan struct{}
-	// abandoned: whoever has closed it does not wait any longer for what is pending
-	abandoned bool
-	dropped   int   // lines that nobody will see
+	mu        sync.Mutex
+	ready     sync.Cond // something is pending, or closed
+	room      sync.Cond // pending has become smaller, or closed
+	pending   []byte
+	lines     int // lines in pending
+	spare     []byte
+	queued    uint64    // bytes that were ever added to pending
+	written   uint64    // of those, the bytes that the destination has taken or refused
+	flushed   sync.Cond // written has grown, or abandoned
+	waiting   int       // for flushed
+	hurried   bool      // what is pending must not linger
+	hurry     chan struct{}
+	abandoned bool  // Close has given up on what is pending
+	dropped   int   // lines that are lost and not told of yet
 	lastErr   error // why the destination refused; nil: there was no room
 	closed    bool
 	closing   chan struct{} // closed with it
 	finished  chan struct{}
 	notice    func(lost int, why error) []byte
-	// trouble, which may be nil, is told when the destination begins to refuse, and
-	// with a nil error when it accepts again. It must not wait.
+	// trouble is called when the destination begins to refuse, and with a nil error when it accepts again. It must not wait. It
+	// may be nil.
 	trouble func(why error, lost int)
 
-	destMu sync.Mutex // held over a write, so that Reopen never closes under it
+	destMu sync.Mutex // held during a write, so that Reopen does not close dest meanwhile
 	dest   io.Writer
 	over   bool         // nothing more is written
-	reopen func() error // opens dest anew; nil: it is not ours to reopen, nor to close
+	reopen func() error // opens dest anew; nil: dest belongs to others, and is neither reopened nor closed
 }
 
 func newSink(dest io.Writer, reopen func() error, notice func(int, error) []byte) *sink {
@@ -83,9 +78,8 @@ func (s *sink) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// Line queues a worker's output, given in pieces that belong together, and waits
-// while there is no room. It returns false, at once, when the sink is closed. mark is
-// for Written.
+// Line queues one line of a worker, given in pieces, and waits while there is no room. ok is false, at once, when the sink is
+// closed. mark is for Written.
 func (s *sink) Line(pieces ...[]byte) (mark uint64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,7 +93,7 @@ func (s *sink) Line(pieces ...[]byte) (mark uint64, ok bool) {
 	return s.queued, true
 }
 
-// Offer is Line without the wait; dropped: there was no room.
+// Offer is Line without the wait. dropped says that there was no room.
 func (s *sink) Offer(pieces ...[]byte) (mark uint64, ok, dropped bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,10 +108,9 @@ func (s *sink) Offer(pieces ...[]byte) (mark uint64, ok, dropped bool) {
 	return s.queued, true, false
 }
 
-// Written waits until the line that mark came with, and all before it, are with the
-// destination, or it has refused them; at most so long, if atMost is not 0: then it may be
-// false. With hurry they do not linger. It returns at once when the sink was closed and has
-// given up on them.
+// Written waits until the destination has taken or refused the line of mark and all before it, and then returns true. If atMost
+// is not 0 it waits no longer than that, and returns false. With hurry the lines do not linger. It returns true at once when
+// the sink is closed and has given up on them.
 func (s *sink) Written(mark uint64, hurry bool, atMost time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,14 +142,14 @@ func (s *sink) Written(mark uint64, hurry bool, atMost time.Duration) bool {
 	return s.written >= mark || s.abandoned
 }
 
-// reached is Written without the wait.
+// reached returns what Written would, without the wait.
 func (s *sink) reached(mark uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.written >= mark || s.abandoned
 }
 
-// Settle is Written for all that is queued by now.
+// Settle waits, for at most atMost, until all that is queued by now is written.
 func (s *sink) Settle(atMost time.Duration) {
 	s.mu.Lock()
 	mark := s.queued
@@ -164,7 +157,7 @@ func (s *sink) Settle(atMost time.Duration) {
 	s.Written(mark, true, atMost)
 }
 
-// lose counts a line that came too late for this sink and has no other.
+// lose counts a line that came after the sink was closed and has no other sink.
 func (s *sink) lose() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -180,9 +173,8 @@ func (s *sink) add(pieces ...[]byte) {
 	s.ready.Signal()
 }
 
-// Reopen opens the destination anew, as SIGUSR1 asks for after a log file was moved
-// away. On an error the old one stays in use. It waits for the write in progress: not
-// for the loop to call.
+// Reopen opens the destination anew, as SIGUSR1 asks for after a log file was moved away. On an error the old one stays in use.
+// It waits for the write in progress, so the loop does not call it.
 func (s *sink) Reopen() error {
 	if s.reopen == nil {
 		return nil
@@ -202,10 +194,9 @@ func closeIt(w io.Writer) error {
 	return nil
 }
 
-// Close writes what is pending, for at most d, says what was lost at the very end,
-// ends the sink's goroutine and closes a destination that the sink has opened. A
-// destination that does not take it in that time keeps the goroutine, which then
-// ends with the process.
+// Close writes what is pending, for at most d, with the number of lines that were lost, ends the sink's goroutine and closes the
+// destination if it is a file of ours. If the destination does not take it in that time, that is the error, and the goroutine
+// goes on until the destination takes it or the process ends.
 func (s *sink) Close(d time.Duration) error {
 	s.mu.Lock()
 	if !s.closed {
@@ -290,9 +281,9 @@ func (s *sink) run() {
 	}
 }
 
-// end says what no later line will say, and closes what the sink opened.
+// end tells the destination of the last losses, and closes it if it is a file of ours.
 func (s *sink) end(lost int, why error) {
-	// A destination that still refuses cannot be told anything.
+	// An error is ignored: a destination that still refuses cannot be told anything.
 	_ = s.deliver(nil, lost, why)
 	s.destMu.Lock()
 	defer s.destMu.Unlock()
@@ -302,8 +293,7 @@ func (s *sink) end(lost int, why error) {
 	}
 }
 
-// deliver writes the notice of earlier losses, if any, before the batch: a
-// reader then finds the gap where it is.
+// deliver writes the notice of earlier losses, if any, before the batch, so that it stands where the lines are missing.
 func (s *sink) deliver(batch []byte, lost int, why error) error {
 	s.destMu.Lock()
 	defer s.destMu.Unlock()

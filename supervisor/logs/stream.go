@@ -6,7 +6,7 @@ import (
 	"os"
 )
 
-// stream is where log lines go that go to no file of ours: our stdout, or stderr.
+// stream returns the writer for our stdout or stderr: w, which is written in whole lines if it is a pipe.
 func stream(w io.Writer) io.Writer {
 	f, ok := w.(*os.File)
 	if !ok {
@@ -21,10 +21,9 @@ func stream(w io.Writer) io.Writer {
 // pipeBuf is PIPE_BUF of Linux; elsewhere it may be 512, and longer lines may be torn.
 const pipeBuf = 4096
 
-// pipeWriter writes whole lines to a pipe, in pieces of no more than pipeBuf where no line
-// is longer. Such a piece is written as one or not at all (POSIX, write: PIPE_BUF): what
-// others write into the same pipe, as a keeper does, comes between lines, and no line is
-// torn by a SIGKILL.
+// pipeWriter writes whole lines to a pipe, in pieces of at most pipeBuf bytes unless a line is longer. Such a piece is written
+// as one or not at all (POSIX, write: PIPE_BUF), so the lines of another process on the same pipe, such as the keeper, come
+// between ours, and SIGKILL tears no line.
 type pipeWriter struct{ *os.File }
 
 func (w pipeWriter) Write(lines []byte) (n int, err error) {
