@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"github.com/tinehq/tine/supervisor/serve"
 	"os"
 	"slices"
 	"strings"
@@ -27,7 +28,7 @@ type activation struct {
 
 // isOwn says whether a file of this name was stored by a master before this one.
 func isOwn(name string) bool {
-	return name == succession.StateFile || name == keptControl || name == "values" || slices.ContainsFunc([]string{succession.WorkerPrefix, succession.SocketsPrefix, keptTCP, launch.KeptPin, "value."}, func(p string) bool {
+	return name == succession.StateFile || name == serve.KeptControl || name == "values" || slices.ContainsFunc([]string{succession.WorkerPrefix, succession.SocketsPrefix, serve.KeptTCP, launch.KeptPin, "value."}, func(p string) bool {
 		return strings.HasPrefix(name, p)
 	})
 }
@@ -52,7 +53,7 @@ func (l *loop) activate(c *config.Config) {
 				continue
 			}
 			l.given.sockets = append(l.given.sockets, g)
-			l.s.handed.give(name, g)
+			l.s.server.Handover.Give(name, g.File())
 			if !l.given.wanted(g, c) {
 				l.logs.Warn().Str("name", name).Str("listen", g.Address().String()).Msg("no app listens on the address of a socket that tine was started with: nobody serves it")
 			}

@@ -22,6 +22,7 @@ import (
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
+	"github.com/tinehq/tine/supervisor/snapshot"
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
@@ -346,6 +347,7 @@ func (s *sockets) takeSeat(m *member) {
 	seats[m.seat] = m
 	s.seats[m.slot] = seats
 	m.row = s.Board().Row(m.slot, m.seat)
+	m.live = snapshot.Take(m.row)
 }
 
 // caughtUp takes in how far an adopted worker has come while no master looked.

@@ -11,17 +11,20 @@ import (
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/snapshot"
 )
 
 // app is what the loop keeps for one app: the core that decides, the sockets and
 // processes that it decides about, and how each generation is started.
 type app struct {
-	key         int       // of this app in the record for the next master
-	place       int       // among all apps, as the record has it
-	saving      saving    // what the record has of it
-	recorded    bool      // the record has it
-	deadline    time.Time // of the pool
-	waits       bool      // for a worker: see pool.Waits
+	key         int           // of this app in the record for the next master
+	place       int           // among all apps, as the record has it
+	saving      saving        // what the record has of it
+	recorded    bool          // the record has it
+	shown       *snapshot.App // as readers see it; nil: they do not yet
+	unshown     bool          // it has changed since
+	deadline    time.Time     // of the pool
+	waits       bool          // for a worker: see pool.Waits
 	name        string
 	config      config.App
 	pool        *pool.Pool
@@ -40,6 +43,7 @@ type app struct {
 	steerDue bool  // the two may differ
 
 	totals        []ipc.Stats      // by slot, of the workers that are gone
+	shownTotals   []*ipc.Stats     // of shown; nil: to be made
 	totalsSaved   []byte           // the same as the record has it, but for those that have changed since
 	totalsChanged map[int]struct{} // by slot
 	lastExit      lastExit
@@ -85,6 +89,7 @@ func (s *sockets) shared() bool { return s.users > 1 }
 func (s *sockets) release() {
 	if s.users--; s.users == 0 {
 		close(s.ending)
+		s.leaveAll()
 		s.Close()
 	}
 }

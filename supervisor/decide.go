@@ -212,7 +212,7 @@ const maxLost = 20
 
 // stops tells that the master is to end.
 func (l *loop) stops(e apps.Stops) {
-	l.s.callOff(errStopping)
+	l.s.server.CallOff(errStopping)
 	l.tellStopping()
 	line := l.logs.Info().Str("reason", e.Reason).Bool("at_once", e.Now)
 	if e.Delay > 0 {
@@ -291,18 +291,13 @@ func (a *app) ended() bool  { return a.run != nil && a.run.Ended() } // nil: it 
 func (a *app) leaves() bool { return a.run.Leaves() }
 func (a *app) halted() bool { return a.run.Halted() }
 
-// trouble is why an app does not run as it should, for the status.
+// trouble is why an app does not run as it should, but for what is to be seen of its workers and addresses.
 func (a *app) trouble() string {
 	switch why := a.run.Missing(); {
 	case why != "" && a.run.State() == apps.Blocked:
 		return "not started: " + why
 	case why != "":
 		return "waits: " + why
-	case a.history.error != "":
-		return a.history.error
 	}
-	if why := a.unreachable(); why != "" || a.ended() {
-		return why
-	}
-	return haste(a.pool.Status())
+	return a.history.error
 }

@@ -192,7 +192,7 @@ func TestSteeringIsNotHeldUpByAFlood(t *testing.T) {
 	defer set.Close()
 	a := s.m.app
 	a.sockets, a.steered, a.steerDue = newSockets(set), []int{1}, true
-	s.s.inbox <- getStatus{}
+	s.s.inbox <- reloadEnded{}
 	s.steerInTime()
 	if !a.steerDue {
 		t.Error("it does not wait for what comes together")

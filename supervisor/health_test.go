@@ -13,45 +13,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
 )
-
-// TestJudgeOfReadiness holds what /readyz says of each state.
-func TestJudgeOfReadiness(t *testing.T) {
-	web := appReadiness{name: "web", state: control.AppRunning, desired: 2, ready: 2, everReady: true, listens: true}
-	with := func(change func(*appReadiness)) readiness {
-		a := web
-		change(&a)
-		return readiness{apps: []appReadiness{a}}
-	}
-	for name, c := range map[string]struct {
-		is   readiness
-		ok   bool
-		want string
-	}{
-		"ready":             {readiness{apps: []appReadiness{web}}, true, "web: ready, 2 of 2 workers are ready"},
-		"one is enough":     {with(func(a *appReadiness) { a.ready = 1 }), true, "web: ready, 1 of 2 workers are ready"},
-		"starting":          {with(func(a *appReadiness) { a.ready, a.everReady = 1, false }), false, "web: starting, 1 of 2 workers are ready"},
-		"none any more":     {with(func(a *appReadiness) { a.ready = 0 }), false, "web: no worker is ready, of 2"},
-		"scaled to nothing": {with(func(a *appReadiness) { a.ready, a.desired = 0, 0 }), true, "web: scaled to nothing"},
-		"waits":             {with(func(a *appReadiness) { a.state, a.why = control.AppWaiting, "waits: db is not ready" }), false, "web: waits: db is not ready"},
-		"gave up":           {with(func(a *appReadiness) { a.state, a.why = control.AppGaveUp, "exit code 3" }), false, "web: failed: exit code 3"},
-		"stops":             {with(func(a *appReadiness) { a.state = control.AppStopping }), false, "web: stopping, 2 of 2 workers are ready"},
-		"was stopped":       {with(func(a *appReadiness) { a.state = control.AppStopped }), false, "web: stopped"},
-		"has finished":      {with(func(a *appReadiness) { a.state, a.listens = control.AppFinished, false }), true, "web: finished"},
-		"serves no more":    {with(func(a *appReadiness) { a.state = control.AppFinished }), false, "web: finished"},
-		"leaves":            {with(func(a *appReadiness) { a.state, a.leaves = control.AppStopping, true }), true, "web: stopping, it is no longer in the config"},
-		"a job":             {with(func(a *appReadiness) { a.everReady, a.ready, a.oneShot = false, 0, true }), true, "web: a one-shot app, running"},
-		"nothing":           {readiness{}, true, ""},
-		"all of it stops":   {readiness{stopping: true, apps: []appReadiness{web}}, false, "tine is stopping\nweb: ready, 2 of 2 workers are ready"},
-		"one of two": {readiness{apps: []appReadiness{web, {name: "db", state: control.AppRunning, desired: 1}}}, false,
-			"web: ready, 2 of 2 workers are ready\ndb: starting, 0 of 1 workers are ready"},
-	} {
-		if ok, lines := c.is.judge(); ok != c.ok || strings.Join(lines, "\n") != c.want {
-			t.Errorf("%s: %v, %q", name, ok, lines)
-		}
-	}
-}
 
 // askProbe asks over TCP, on a connection of its own.
 func askProbe(t *testing.T, address, path string) (status int, body string) {
@@ -177,17 +139,18 @@ func TestReadyzFromTheStart(t *testing.T) {
 func TestHealthzIsBounded(t *testing.T) {
 	m := startMaster(t, func(c *config.Config) { c.Health.Listen = "127.0.0.1:0" })
 	at := healthAddress(t, m.log)
-	release := make(chan struct{})
-	if err := m.s.order(holdLoop{release}); err != nil {
-		t.Fatal(err)
+	held, release := make(chan struct{}), make(chan struct{})
+	if !m.s.post(holdLoop{held, release}) {
+		t.Fatal("the loop has ended")
 	}
+	<-held
 	began := time.Now()
 	status, body := askProbe(t, at, "/healthz")
 	close(release)
 	if status != 503 || !strings.Contains(body, "not within 900ms") {
 		t.Errorf("%d %q", status, body)
 	}
-	if took := time.Since(began); took < healthTime/2 {
+	if took := time.Since(began); took < 450*time.Millisecond {
 		t.Errorf("after %s", took)
 	}
 	if status, body := askProbe(t, at, "/healthz"); status != 200 {
@@ -200,7 +163,7 @@ func TestHealthBesideIdleConnections(t *testing.T) {
 	m := startMaster(t, func(c *config.Config) { c.Health.Listen = "127.0.0.1:0" })
 	at := healthAddress(t, m.log)
 	var first net.Conn
-	for i := range maxAskers() + 100 {
+	for i := range m.s.descriptors().Askers + 100 {
 		c, err := net.Dial("tcp", at)
 		if err != nil {
 			t.Fatal(err)
@@ -224,7 +187,13 @@ func TestHealthBesideIdleConnections(t *testing.T) {
 	}
 }
 
-// holdLoop stands still until it is released.
-type holdLoop struct{ release <-chan struct{} }
+// holdLoop has the loop stand still until it is released.
+type holdLoop struct {
+	held    chan<- struct{}
+	release <-chan struct{}
+}
 
-func (h holdLoop) apply(*loop) { <-h.release }
+func (h holdLoop) apply(*loop) {
+	close(h.held)
+	<-h.release
+}

@@ -53,9 +53,11 @@ var house = []struct{ name, imports string }{
 	{"supervisor/handle", "ipc supervisor/launch supervisor/proc supervisor/proc/output"}, // one worker
 	{"supervisor/succession", `ipc supervisor/control/api supervisor/pool supervisor/record supervisor/keeper supervisor/handover supervisor/proc
 		supervisor/proc/output supervisor/listen supervisor/cache supervisor/config supervisor/apps`},
-	{"supervisor/snapshot", "supervisor/config supervisor/control/api supervisor/listen supervisor/pool supervisor/apps"},
-	{"supervisor/serve", `ipc supervisor/claim supervisor/handover supervisor/control supervisor/control/api supervisor/control/dashboard
-		supervisor/control/metrics supervisor/config supervisor/config/file supervisor/book supervisor/orders supervisor/snapshot`},
+	{"supervisor/snapshot", `ipc supervisor/cache supervisor/config supervisor/control/api supervisor/listen supervisor/pool supervisor/proc
+		supervisor/apps`}, // what readers look at
+	{"supervisor/serve", `ipc supervisor/claim supervisor/handover supervisor/cache supervisor/control supervisor/control/api
+		supervisor/control/dashboard supervisor/control/metrics supervisor/config supervisor/config/file supervisor/book supervisor/host
+		supervisor/listen supervisor/orders supervisor/pool supervisor/proc supervisor/snapshot`},
 	{"supervisor/master", all}, // the loop, which carries out what the cores decide
 
 	{"supervisor", flatRootForNow}, // the door

@@ -108,9 +108,13 @@ func (k roomKnown) apply(l *loop) {
 	}
 	r.text = fmt.Sprintf("it has %d of at most %d descriptors", k.room.Files, k.room.MaxFiles)
 	before := r.missing
+	for m := range r.workers {
+		l.show(m.app)
+	}
 	r.missing, r.workers = now, map[*member]bool{}
 	for _, m := range workers {
 		r.workers[m] = true
+		l.show(m.app)
 	}
 	l.tellMissing(before, workers)
 	l.news()

@@ -18,6 +18,7 @@ import (
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/serve"
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
@@ -69,6 +70,7 @@ type loop struct {
 	rescued     *rescued            // of the last master, if its record is lost
 	succession  *control.Succession // how this master came to be in charge of workers; nil: it has started all
 	left        bool                // another master is in charge: nothing here is ours any more
+	picture     picture
 	stepAt      time.Time
 	startedAt   time.Time
 	report      report
@@ -103,6 +105,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 		l.logs.Logger = l.logs.With().Str("master", name).Logger()
 	}
 	l.s.logs = l.logs
+	l.s.server.LogTo(l.logs.With().Logger())
 	defer l.logs.Close()
 	follows := l.s.inCharge != nil // another master, which lives: see succession.go
 	if err := l.logs.SetApps(config.Apps, !waited && !follows); err != nil {
@@ -159,10 +162,10 @@ func (l *loop) run(ctx context.Context) (err error) {
 	// be waited for.
 	defer func() {
 		close(l.s.done)
-		l.s.endUpgrades()
+		l.s.server.EndUpgrades()
 		l.s.book.Close()
 	}()
-	stopControl = l.s.serveControl()
+	stopControl = l.s.server.Start(serve.Inherited{Files: l.s.inherited, Store: l.s.store})
 	l.openValues(l.inheritedValues(), valueKeeper{l})
 	l.startSources(config.Cache)
 	if l.adopted != nil {
@@ -181,18 +184,21 @@ func (l *loop) run(ctx context.Context) (err error) {
 	l.watchKeeper()
 	stop := ctx.Done()
 	for !l.left && l.end == nil {
+		l.steerInTime()
+		l.saveInTime()
+		l.endTurn(l.looksNow(time.Now()))
 		l.tell(time.Now())
 		l.askRoom(time.Now())
 		if l.timerStale {
 			l.setTimer()
 		}
-		l.steerInTime()
-		l.saveInTime()
 		select {
 		case m := <-l.s.inbox:
+			l.s.published.Begin()
 			l.noticePause()
 			m.apply(l)
 		case <-l.wakeup.C:
+			l.s.published.Begin()
 			l.noticePause()
 			l.timerStale = true
 			for _, a := range l.apps {
@@ -207,9 +213,11 @@ func (l *loop) run(ctx context.Context) (err error) {
 			l.saveWholeInTime(time.Now())
 			l.lookAround(time.Now())
 		case <-l.vaultNews():
+			l.s.published.Begin()
 			l.hearVault()
 		case <-stop:
 			stop = nil
+			l.s.published.Begin()
 			stopOrder{reason: context.Cause(ctx).Error()}.apply(l)
 		}
 		l.judgeOrders()
@@ -341,6 +349,9 @@ func (l *loop) setTimer() {
 		next = d
 	}
 	if d := l.nextSave(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
+		next = d
+	}
+	if d := l.nextPicture(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
 		next = d
 	}
 	if d := l.nextRoom(); !d.IsZero() && (next.IsZero() || d.Before(next)) {

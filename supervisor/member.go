@@ -11,6 +11,7 @@ import (
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
+	"github.com/tinehq/tine/supervisor/snapshot"
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
@@ -43,6 +44,7 @@ type member struct {
 
 	seat   int              // of its slot: which row of the scoreboard is its own
 	row    *ipc.Row         // that row; nil without a seat
+	live   *snapshot.Seat   // the same for readers
 	stalls map[witness]bool // which witnesses see that it stands still
 	over   bool             // it reached a limit: its replacement is queued
 	jitter float64          // -1 to 1: its own share of the jitter of its limits

@@ -84,7 +84,6 @@ type (
 		worker uint64
 		answer chan<- ipc.Reply // which call it is
 	}
-	getStatus struct{ answer chan<- Status }
 )
 
 func (f spawned) apply(l *loop) {
@@ -183,8 +182,6 @@ func (c cancelCall) apply(l *loop) {
 		}
 	}
 }
-
-func (c getStatus) apply(l *loop) { c.answer <- l.status() }
 
 // signalMessage is what a signal of the master means. ok is false for one that
 // means nothing to it.

@@ -62,7 +62,7 @@ type scraper struct {
 }
 
 func (m *master) scraper() *scraper {
-	g := metrics.New(measured{commander{m.s}}, m.s.logs.With().Logger())
+	g := metrics.New(m.s.server.Measured(), m.s.logs.With().Logger())
 	return &scraper{m.t, g.Handler()}
 }
 

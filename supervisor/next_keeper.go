@@ -83,11 +83,11 @@ func (s *Supervisor) becomeKeeper() error {
 			return a.err
 		}
 		s.logs.Settle(lastLines)
-		err := s.handed.pause(a.files)
+		err := s.server.Handover.Pause(a.files)
 		if err == nil {
 			err = s.nextKeeper(a.files)
 		}
-		s.handed.resume()
+		s.server.Handover.Resume()
 		result <- err
 		return err
 	case <-s.done:

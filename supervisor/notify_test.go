@@ -15,7 +15,6 @@ import (
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/keeper"
-	"github.com/tinehq/tine/supervisor/pool"
 )
 
 // overseer hears what a process under systemd would say.
@@ -172,27 +171,6 @@ func TestSignsOfLife(t *testing.T) {
 			t.Errorf("no sign of life for %s", d)
 		}
 		last = time.Now()
-	}
-}
-
-// TestAlive: only an app that waits for nothing has no sign of life.
-func TestAlive(t *testing.T) {
-	worker := []pool.WorkerStatus{{State: pool.StateStarting}}
-	for name, c := range map[string]struct {
-		st   pool.Status
-		want bool
-	}{
-		"Ready":    {pool.Status{Wanted: 1, Slots: []pool.SlotStatus{{State: pool.SlotFilled, Workers: worker}}}, true},
-		"Backoff":  {pool.Status{Wanted: 1, Slots: []pool.SlotStatus{{State: pool.SlotBackoff}}}, true},
-		"Held":     {pool.Status{Wanted: 1, Slots: []pool.SlotStatus{{Held: "drained"}}}, true},
-		"Finished": {pool.Status{Wanted: 1, Slots: []pool.SlotStatus{{Finished: true}}}, true},
-		"None":     {pool.Status{}, true},
-		"Nothing":  {pool.Status{Wanted: 2, Slots: []pool.SlotStatus{{}, {}}}, false},
-		"OneOfTwo": {pool.Status{Wanted: 2, Slots: []pool.SlotStatus{{}, {State: pool.SlotFilled, Workers: worker}}}, true},
-	} {
-		if got := alive(c.st); got != c.want {
-			t.Errorf("%s: %v", name, got)
-		}
 	}
 }
 

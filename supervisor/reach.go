@@ -32,29 +32,6 @@ type lookout struct {
 	told []listen.Sight // what the loop has heard of it; the loop's own
 }
 
-// unreachable are the addresses that clients do not reach.
-func (o *lookout) unreachable() (all []control.Unreachable) {
-	for _, s := range o.told {
-		if s.Why != "" {
-			all = append(all, control.Unreachable{Address: s.Address.String(), Reason: s.Why})
-		}
-	}
-	return all
-}
-
-// unreachable is what is wrong with its addresses, in one line.
-func (a *app) unreachable() string {
-	all := a.sockets.lookout.unreachable()
-	if a.ended() || len(all) == 0 {
-		return ""
-	}
-	text := fmt.Sprintf("%s is unreachable: %s", all[0].Address, all[0].Reason)
-	if more := len(all) - 1; more > 0 {
-		text += fmt.Sprintf("; and %d more", more)
-	}
-	return text
-}
-
 // looksAt says whether the app has addresses that a client should reach now.
 func (a *app) looksAt() bool { return !a.ended() && !a.run.Waits() && a.sockets.listens }
 
@@ -149,6 +126,7 @@ func (k looked) apply(l *loop) {
 		if a.sockets != s || a.ended() {
 			continue
 		}
+		l.show(a)
 		for i, now := range k.seen {
 			was := ""
 			if i < len(before) {

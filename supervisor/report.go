@@ -1,21 +1,15 @@
 package supervisor
 
 import (
-	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/keeper"
-	"github.com/tinehq/tine/supervisor/pool"
 )
 
 // reportPace is the least time between two looks at how things are: with many workers each costs something.
 const reportPace = 100 * time.Millisecond
-
-// maxReport is the longest status that is told, in bytes.
-const maxReport = 256
 
 // report is what the loop has told whoever is above, and when it tells the next.
 type report struct {
@@ -76,7 +70,7 @@ func (l *loop) closeReport(inOrder bool) {
 }
 
 // news says that something has happened that describe may tell of.
-func (l *loop) news() { l.report.stale, l.timerStale = true, true }
+func (l *loop) news() { l.report.stale, l.timerStale, l.picture.unshown = true, true, true }
 
 // tellReady tells that all apps were ready once.
 func (l *loop) tellReady() {
@@ -126,6 +120,12 @@ func (l *loop) nextReport() time.Time {
 	return next
 }
 
+// looksNow reports whether tell is about to look at how things are.
+func (l *loop) looksNow(now time.Time) bool {
+	r := &l.report
+	return r.notifier != nil && (r.stale && !now.Before(r.due) || r.interval > 0 && !now.Before(r.lifeAt))
+}
+
 // tell looks at how things are, if it is time to.
 func (l *loop) tell(now time.Time) {
 	r := &l.report
@@ -142,7 +142,7 @@ func (l *loop) tell(now time.Time) {
 	}
 	r.stale, r.due = false, now.Add(reportPace)
 	l.timerStale = true
-	text, rolling := l.describe()
+	text, rolling := l.s.published.Newest().Describe()
 	if busy := r.reloads > 0 || l.plan != nil || rolling; l.state.Ready() && !r.stopping && busy != r.reloading {
 		if busy {
 			l.tellReloading()
@@ -157,69 +157,15 @@ func (l *loop) tell(now time.Time) {
 	}
 }
 
-// describe says in a few words how things are, and whether there is a rollout.
-func (l *loop) describe() (text string, rolling bool) {
-	var parts []string
-	left := 0
-	for _, a := range l.apps {
-		left += len(a.members)
-		if a.ended() || a.config.OneShot && len(a.members) == 0 {
-			continue
-		}
-		st := a.pool.Status()
-		part := fmt.Sprintf("%d of %d ready", st.Ready, st.Wanted)
-		if len(l.apps) > 1 {
-			part = a.name + " " + part
-		}
-		if r := st.Rollout; r != nil {
-			rolling = true
-			part += fmt.Sprintf(", rollout %d of %d", r.Rolled, st.Wanted)
-		}
-		if a.unreachable() != "" {
-			part += ", unreachable"
-		}
-		parts = append(parts, part)
-	}
-	text = strings.Join(parts, "; ")
-	switch {
-	case l.state.Stopping():
-		text = fmt.Sprintf("stopping: %d workers left", left)
-	case text == "":
-		text = "no app runs"
-	case !l.state.Ready():
-		text = "starting: " + text
-	}
-	if len(text) > maxReport {
-		text = text[:maxReport-3] + "..."
-	}
-	return text, rolling
-}
-
 // tellLife gives a sign of life if every app has what it needs.
 func (l *loop) tellLife() {
-	for _, a := range l.apps {
-		if !a.ended() && !a.run.Waits() && !a.leaves() && !alive(a.pool.Status()) {
-			if !l.report.lifeless {
-				l.logs.Error().Str("app", a.name).Msg("the app has no worker and none is about to come; giving no sign of life to whoever is above")
-			}
-			l.report.lifeless = true
-			return
+	if a := l.s.published.Newest().Lifeless(); a != nil {
+		if !l.report.lifeless {
+			l.logs.Error().Str("app", a.Name).Msg("the app has no worker and none is about to come; giving no sign of life to whoever is above")
 		}
+		l.report.lifeless = true
+		return
 	}
 	l.report.lifeless = false
 	l.report.lives()
-}
-
-// alive says whether some slot of an app has a worker, or will by itself, or is meant to have none. Whether a worker that
-// is there does well is the core's affair, which replaces it if not: a new master could do no more.
-func alive(st pool.Status) bool {
-	if st.Wanted == 0 || len(st.Slots) == 0 {
-		return true
-	}
-	for _, slot := range st.Slots {
-		if len(slot.Workers) > 0 || slot.State != pool.SlotVacant || slot.Finished || slot.Held != "" || !slot.RetryAt.IsZero() {
-			return true
-		}
-	}
-	return len(st.Standbys) > 0
 }

@@ -1,9 +1,15 @@
 package supervisor
 
-import "github.com/tinehq/tine/ipc"
+import (
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/snapshot"
+)
 
 // A slot has two workers while one takes over from the other, so that its row of
 // the scoreboard is two: a seat for each.
+
+// seats are the workers that hold the rows of one slot.
+type seats [ipc.Seats]*member
 
 // sit gives a worker a free seat of its slot. ok is false when there is none: a
 // process that outlived SIGKILL holds one, and nobody else's numbers must be mixed
@@ -18,6 +24,7 @@ func (s *sockets) sit(m *member) (ok bool) {
 		s.seats[m.slot] = seats
 		s.Seat(m.slot, seat, uint64(m.id))
 		m.seat, m.row = seat, s.Board().Row(m.slot, seat)
+		m.live = snapshot.Take(m.row)
 		return true
 	}
 	return false
@@ -30,24 +37,31 @@ func (s *sockets) leave(m *member) {
 	if m.row == nil || seats[m.seat] != m {
 		return
 	}
+	m.live.Leave()
 	seats[m.seat] = nil
 	s.seats[m.slot] = seats
 	s.Vacate(m.slot, m.seat)
-	m.row = nil
+	m.row, m.live = nil, nil
 }
 
-// seats are the workers that hold the rows of one slot.
-type seats [ipc.Seats]*member
+// leaveAll has readers use no row any more: the memory is about to be unmapped.
+func (s *sockets) leaveAll() {
+	for _, seats := range s.seats {
+		for _, m := range seats {
+			if m != nil && m.live != nil {
+				m.live.Leave()
+			}
+		}
+	}
+}
 
 // tally adds what a worker has done to the totals of its slot, so that they go on
-// where it ends, and gives up its seat. What it was doing is nobody's any more.
+// where it ends, and gives up its seat.
 func (a *app) tally(m *member) {
 	if m.row == nil {
 		return
 	}
-	done := m.row.Stats()
-	done.Closed = done.Opened // what it had open has ended with it
-	done.Goroutines, done.Heap, done.GCPause = 0, 0, 0
+	done := m.live.Leave()
 	for len(a.totals) <= m.slot {
 		a.totals = append(a.totals, ipc.Stats{})
 	}

@@ -120,7 +120,7 @@ func forEach(requests <-chan struct{}, do func()) (ended <-chan struct{}) {
 func (s *Supervisor) loadConfig() {
 	s.post(reloadBegun{})
 	defer s.post(reloadEnded{})
-	s.renewControl()
+	s.server.LookAtControl()
 	c, err := s.loadAgain()
 	if err != nil {
 		s.post(applyFailed{err})

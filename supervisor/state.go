@@ -129,11 +129,14 @@ func (a *app) totalChanged(slot int) {
 		a.totalsChanged = map[int]struct{}{}
 	}
 	a.totalsChanged[slot] = struct{}{}
+	if slot < len(a.shownTotals) {
+		a.shownTotals[slot] = nil
+	}
 }
 
 // setTotals takes over what other workers have done, by slot.
 func (a *app) setTotals(totals []ipc.Stats) {
-	a.totals, a.totalsSaved, a.totalsChanged = totals, nil, nil
+	a.totals, a.totalsSaved, a.totalsChanged, a.shownTotals = totals, nil, nil, nil
 	for slot := range totals {
 		a.totalChanged(slot)
 	}

@@ -106,14 +106,22 @@ func (l *loop) baseOf(a *app) savedBase {
 	return b
 }
 
-// changed has the next write tell all of an app. What an order does to an app is marked by it.
-func (l *loop) changed(a *app) { a.saving.dirty, a.saving.all = true, true }
+// changed has the next write tell all of an app. What an order does to an app is marked by it. Like those below, it also has the
+// next picture have a new part for the app.
+func (l *loop) changed(a *app) {
+	a.saving.dirty, a.saving.all = true, true
+	l.show(a)
+}
 
 // touched has the next write look at what has changed of an app.
-func (l *loop) touched(a *app) { a.saving.dirty = true }
+func (l *loop) touched(a *app) {
+	a.saving.dirty = true
+	l.show(a)
+}
 
 // touchedWorker has the next write tell of a worker.
 func (l *loop) touchedWorker(m *member) {
+	l.show(m.app)
 	s := &m.app.saving
 	if s.dirty = true; s.members == nil {
 		s.members = map[pool.WorkerID]struct{}{}

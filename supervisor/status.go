@@ -1,14 +1,15 @@
 package supervisor
 
 import (
+	"context"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/snapshot"
 )
 
 // Status is what a master runs now: a copy that shares nothing with it.
@@ -37,54 +38,37 @@ type AppStatus struct {
 }
 
 // WorkerLoad is what one worker does and has done.
-type WorkerLoad struct {
-	InFlight int           // requests
-	Oldest   time.Duration // age of the oldest request in flight; 0: none
-	Open     int           // connections
-	Stats    ipc.Stats
-}
+type WorkerLoad = snapshot.Load
 
-// load reads a worker's row. It may write anything there.
-func (m *member) load() WorkerLoad {
-	st := m.row.Stats()
-	l := WorkerLoad{InFlight: m.row.InFlight(), Open: int(max(int64(st.Opened-st.Closed), 0)), Stats: st}
-	if start, ok := m.row.Oldest(); ok {
-		l.Oldest = max(time.Duration(ipc.Monotonic()-start), 1)
+// Status returns what runs now.
+func (s *Supervisor) Status() (Status, error) {
+	m, err := s.Snapshot(context.Background())
+	if err != nil {
+		return Status{}, err
 	}
-	return l
-}
-
-// loads are those of all workers that have a seat, and the totals by slot.
-func (a *app) loads() (map[pool.WorkerID]WorkerLoad, []ipc.Stats) {
-	all, totals := map[pool.WorkerID]WorkerLoad{}, slices.Clone(a.totals)
-	for id, m := range a.members {
-		if m.row == nil {
-			continue
-		}
-		all[id] = m.load()
-		for len(totals) <= m.slot {
-			totals = append(totals, ipc.Stats{})
-		}
-		totals[m.slot].Add(all[id].Stats)
-	}
-	return all, totals
-}
-
-func (l *loop) status() Status {
-	st := Status{
-		PID: os.Getpid(), Uptime: time.Since(l.startedAt),
-		Epoch: l.values.Epoch(), Cache: l.values.Status(time.Now()),
-	}
-	for _, a := range l.apps {
+	now := time.Now()
+	st := Status{PID: os.Getpid(), Uptime: now.Sub(m.StartedAt), Epoch: m.Values.Epoch, Cache: m.Values.All(now)}
+	for _, a := range m.Apps {
 		as := AppStatus{
-			Name: a.name, Listen: a.listening(), Status: a.pool.Status(), Steering: a.sockets.Steering(),
-			Acked: map[pool.WorkerID]uint64{},
+			Name: a.Name, Listen: a.Addresses(), Status: a.Pool.Clone(), Steering: a.Sockets.Steering(),
+			WorkerLoad: map[pool.WorkerID]WorkerLoad{}, Acked: map[pool.WorkerID]uint64{},
 		}
-		as.WorkerLoad, as.Totals = a.loads()
-		for id, m := range a.members {
-			as.Acked[id] = min(m.Acked(), st.Epoch)
+		for slot := range a.Totals {
+			as.Totals = append(as.Totals, a.Total(slot))
+		}
+		for _, w := range a.Workers {
+			as.Acked[w.ID] = w.Epoch(st.Epoch)
+			if w.Seat == nil {
+				continue
+			}
+			load := w.Seat.Load()
+			as.WorkerLoad[w.ID] = load
+			for len(as.Totals) <= w.Slot {
+				as.Totals = append(as.Totals, ipc.Stats{})
+			}
+			as.Totals[w.Slot].Add(load.Stats)
 		}
 		st.Apps = append(st.Apps, as)
 	}
-	return st
+	return st, nil
 }

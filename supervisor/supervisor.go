@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -18,16 +17,17 @@ import (
 	"github.com/tinehq/tine/supervisor/book"
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/logs"
+	"github.com/tinehq/tine/supervisor/serve"
+	"github.com/tinehq/tine/supervisor/snapshot"
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
 // ErrEnded is what every method of a Supervisor returns once Run has returned,
 // or before it was called.
-var ErrEnded = errors.New("the supervisor is not running")
+var ErrEnded = serve.ErrEnded
 
 // ExitError is how Run reports an end that a process above should see in the
 // exit status.
@@ -75,7 +75,6 @@ type options struct {
 	version        string
 	controlPath    string
 	doctor         func() any
-	onControl      []func(*control.Server)
 	keeper         *keeper.Client
 	store          Store
 	inherited      map[string][]*os.File
@@ -124,27 +123,18 @@ type Supervisor struct {
 	config *config.Config
 	folder string // that the program was started in, as the shell names it: what relative paths in a config mean; "": unknown
 	options
-	logs    *logs.Logs
-	book    book.Events
-	sampler sampler
-	inbox   chan message
-	started chan struct{} // closed when Run takes messages
-	done    chan struct{} // closed when Run takes no more
-	ready   chan struct{} // closed when every app was ready once
-	began   sync.Once
-	wg      sync.WaitGroup // every goroutine that posts to inbox
-	control atomic.Pointer[control.Server]
-	handed  *handedOn
-	drafts  drafts
-	pins    *launch.Pins
-	vault   *succession.Vault // gives files to store; nil: there is none
-
-	lookAtControl chan bool // asks for a look at the control socket: see watchControl
-
-	upgrading sync.Mutex      // held over an upgrade that an order has begun
-	trying    sync.Mutex      // held over its preflight
-	upgrades  context.Context // ended with its cause by callOff, when this master ends or begins to stop
-	callOff   context.CancelCauseFunc
+	logs      *logs.Logs
+	book      book.Events
+	published snapshot.Published // what readers know of the loop
+	inbox     chan message
+	started   chan struct{} // closed when Run takes messages
+	done      chan struct{} // closed when Run takes no more
+	ready     chan struct{} // closed when every app was ready once
+	began     sync.Once
+	wg        sync.WaitGroup // every goroutine that posts to inbox
+	server    *serve.Server  // of all that asks from outside
+	pins      *launch.Pins
+	vault     *succession.Vault // gives files to store; nil: there is none
 }
 
 // inboxSize is how many facts wait for the loop before whoever posts the next one
@@ -168,12 +158,7 @@ func New(c *config.Config, opts ...Option) (*Supervisor, error) {
 		started: make(chan struct{}),
 		done:    make(chan struct{}),
 		ready:   make(chan struct{}),
-		handed:  newHandedOn(),
-
-		lookAtControl: make(chan bool, 1),
 	}
-	s.drafts.load = s.loadAgain
-	s.upgrades, s.callOff = context.WithCancelCause(context.Background())
 	for _, o := range opts {
 		o(&s.options)
 	}
@@ -183,11 +168,12 @@ func New(c *config.Config, opts ...Option) (*Supervisor, error) {
 		s.pins = launch.NewPins(vaultOfPins{s.vault})
 	}
 	if s.upgrader != nil {
-		s.upgrader = handing{s.upgrader, s}
+		s.upgrader = handingOver{s.upgrader, s}
 	}
 	if s.version == "" {
 		s.version = moduleVersion()
 	}
+	s.server = s.newServer()
 	return s, nil
 }
 
@@ -220,7 +206,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 func (s *Supervisor) Ready() <-chan struct{} { return s.ready }
 
 // Stopping is closed when Run has begun to stop, or has ended.
-func (s *Supervisor) Stopping() <-chan struct{} { return s.upgrades.Done() }
+func (s *Supervisor) Stopping() <-chan struct{} { return s.server.CalledOff() }
 
 // post hands m to the loop and waits while its inbox is full. It reports false
 // when Run has ended; m is then still the caller's.
@@ -293,7 +279,7 @@ func (s *Supervisor) Broadcast(topic string, value any) error {
 	if err != nil {
 		return fmt.Errorf("cannot broadcast %q: %w", topic, err)
 	}
-	if err := s.order(broadcast{topic: topic, payload: payload}); err != nil {
+	if err := s.carryOut(broadcast{topic: topic, payload: payload}); err != nil {
 		payload.Release()
 		return err
 	}
@@ -368,19 +354,21 @@ func replyBytes(method string, r ipc.Reply) ([]byte, error) {
 // is on disk now. It returns when the order is given; a second one during a
 // rollout queues one more.
 func (s *Supervisor) Roll(app, reason string) error {
-	return s.order(roll{app: app, reason: reason})
+	return s.carryOut(roll{app: app, reason: reason})
 }
 
 // Scale sets the number of app's workers ("" for every app).
 func (s *Supervisor) Scale(app string, workers int) error {
-	return s.order(scale{app: app, to: workers})
+	return s.carryOut(scale{app: app, to: workers})
 }
 
 // Stop stops everything gracefully; called again, at once.
-func (s *Supervisor) Stop() error { return s.order(stopOrder{reason: "asked to"}) }
+func (s *Supervisor) Stop() error { return s.carryOut(stopOrder{reason: "asked to"}) }
 
 // Kill stops everything at once: requests in flight are lost.
-func (s *Supervisor) Kill() error { return s.order(stopOrder{now: true, reason: "asked to, at once"}) }
+func (s *Supervisor) Kill() error {
+	return s.carryOut(stopOrder{now: true, reason: "asked to, at once"})
+}
 
 // Apply makes c the configuration that runs, as SIGHUP does: what needs no restart
 // takes effect at once, what does is rolled, apps that did not change are left
@@ -389,14 +377,10 @@ func (s *Supervisor) Apply(c *config.Config) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	return s.order(applyConfig{config: c})
+	return s.carryOut(applyConfig{config: c})
 }
 
-// Status returns what runs now.
-func (s *Supervisor) Status() (Status, error) {
-	return command(s, func(answer chan<- Status) message { return getStatus{answer: answer} })
-}
-
+// order hands m to the loop.
 func (s *Supervisor) order(m message) error {
 	select {
 	case <-s.started:
@@ -407,4 +391,34 @@ func (s *Supervisor) order(m message) error {
 		return ErrEnded
 	}
 	return nil
+}
+
+// carryOut hands m to the loop and waits until the loop has acted on it, so that the next Snapshot has what m changes.
+func (s *Supervisor) carryOut(m message) error {
+	taken := make(chan struct{})
+	if err := s.order(receipted{m, taken}); err != nil {
+		return err
+	}
+	select {
+	case <-taken:
+		return nil
+	case <-s.done:
+		select {
+		case <-taken:
+			return nil
+		default:
+			return ErrEnded
+		}
+	}
+}
+
+// receipted is a message of which somebody waits until the loop has acted on it.
+type receipted struct {
+	message
+	taken chan<- struct{}
+}
+
+func (m receipted) apply(l *loop) {
+	m.message.apply(l)
+	close(m.taken)
 }

@@ -240,9 +240,7 @@ func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 		return files, err
 	}
 	l.leaveExits(files)
-	if server := l.s.control.Load(); server != nil {
-		server.Release()
-	}
+	l.s.server.Release()
 	return files, nil
 }
 
@@ -285,10 +283,7 @@ func (l *loop) quit() error {
 
 // takeBack is what adoption is, in the process that has let go, or was about to.
 func (l *loop) takeBack() {
-	if server := l.s.control.Load(); server != nil {
-		server.Reclaim()
-	}
-	l.s.renewControl()
+	l.s.server.Reclaim()
 	l.saveDue, l.kept.torn = true, true       // the record may tell of exits that nobody was to judge here
 	reopened, err := record.Open(l.kept.file) // the one that has failed may have written to it, or made it unusable
 	if err != nil {
@@ -306,6 +301,7 @@ func (l *loop) takeBack() {
 		if a.ended() {
 			continue
 		}
+		l.show(a) // its workers' processes are others
 		a.sockets.SteerAgain()
 		if a.sockets.resting == nil {
 			l.watchAgain(a)
@@ -339,6 +335,7 @@ func (l *loop) takeBackWorker(m *member, until time.Time) {
 func (l *loop) leaveSockets() {
 	for s := range l.allSockets() {
 		close(s.ending)
+		s.leaveAll()
 		s.Leave()
 	}
 }

@@ -62,7 +62,7 @@ func (s *Supervisor) watchUpgradeSignal() (stop func()) {
 	go func() {
 		for sig := range came {
 			// All that can come of it has been logged.
-			_ = s.upgradeFor(context.Background(), control.Order{Verb: control.VerbUpgrade, Reason: "signal: " + sig.String()}, nil)
+			_ = s.Commander().Do(context.Background(), control.Order{Verb: control.VerbUpgrade, Reason: "signal: " + sig.String()}, nil)
 		}
 	}()
 	return func() {

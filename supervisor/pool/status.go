@@ -1,6 +1,9 @@
 package pool
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Status is a copy of what the pool knows, for people and programs that ask.
 type Status struct {
@@ -95,4 +98,17 @@ func (w *worker) status() WorkerStatus {
 		ID: w.id, PID: w.pid, State: w.state, Generation: w.generation,
 		Since: w.since, Started: w.ordered, ReadyAt: w.readyAt, Stalled: w.stall, Recycle: w.recycle,
 	}
+}
+
+// Clone returns a copy that shares nothing with st.
+func (st Status) Clone() Status {
+	if st.Rollout != nil {
+		r := *st.Rollout
+		st.Rollout = &r
+	}
+	st.Slots, st.Standbys, st.Abandoned = slices.Clone(st.Slots), slices.Clone(st.Standbys), slices.Clone(st.Abandoned)
+	for i := range st.Slots {
+		st.Slots[i].Workers = slices.Clone(st.Slots[i].Workers)
+	}
+	return st
 }

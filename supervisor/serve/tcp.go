@@ -1,4 +1,4 @@
-package supervisor
+package serve
 
 import (
 	"bytes"
@@ -21,24 +21,21 @@ const (
 	followedEnd = 5 * time.Second        // for those that the master that follows answers
 )
 
-// maxAskers is the bound of connections to one address: see control.Crowd.
-func maxAskers() int { return ShareDescriptors(0).Askers }
-
 // serveTCP begins to serve h at a TCP address, to whoever can connect; "" is nowhere. Where
 // it cannot, that is logged, and nothing else depends on it. what is its
 // name in the log.
-func (s *Supervisor) serveTCP(what, address string, h http.Handler) (close func()) {
+func (s *Server) serveTCP(what, address string, h http.Handler) (close func()) {
 	if address == "" {
-		s.inheritTCP(keptTCP+what, "")
+		s.Handover.drop(KeptTCP + what)
 		return func() {}
 	}
-	l, err := s.listenTCP(what, address)
+	l, err := s.Handover.listen(what, address)
 	if err != nil {
-		s.logs.Warn().Str("address", address).Err(err).Msg("no " + what + " over TCP")
+		s.log.Warn().Str("address", address).Err(err).Msg("no " + what + " over TCP")
 		return func() {}
 	}
-	s.logs.Info().Str("address", l.Addr().String()).Msg(what)
-	crowd := control.NewCrowd(maxAskers(), 0)
+	s.log.Info().Str("address", l.Addr().String()).Msg(what)
+	crowd := control.NewCrowd(s.Askers, 0)
 	server := control.HTTP1(&http.Server{
 		Handler: s.orFollower(l.Addr(), h), ConnState: crowd.State, ReadHeaderTimeout: askHeadTime, ReadTimeout: askHeadTime, WriteTimeout: askTime,
 		IdleTimeout: askIdle, MaxHeaderBytes: 16 << 10,
@@ -47,11 +44,11 @@ func (s *Supervisor) serveTCP(what, address string, h http.Handler) (close func(
 	go func() {
 		defer func() { ended <- struct{}{} }()
 		if err := server.Serve(crowd.Listener(l)); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			s.logs.Error().Str("address", address).Err(err).Msg(what + " over TCP: ended")
+			s.log.Error().Str("address", address).Err(err).Msg(what + " over TCP: ended")
 		}
 	}()
 	return func() {
-		if s.handed.isFollowed() {
+		if s.Handover.isFollowed() {
 			server.SetKeepAlivesEnabled(false)
 			crowd.Wait(followedEnd)
 		}
@@ -66,11 +63,11 @@ func (s *Supervisor) serveTCP(what, address string, h http.Handler) (close func(
 
 // orFollower has the master that follows this one answer what it took in, and cannot
 // answer any more.
-func (s *Supervisor) orFollower(at net.Addr, h http.Handler) http.Handler {
+func (s *Server) orFollower(at net.Addr, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := &heldAnswer{header: http.Header{}}
 		h.ServeHTTP(answer, r)
-		if answer.status >= http.StatusInternalServerError && s.handed.isFollowed() {
+		if answer.status >= http.StatusInternalServerError && s.Handover.isFollowed() {
 			if other, err := askFollower(r, at); err == nil {
 				answer = other
 			}

@@ -10,38 +10,27 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
-	"github.com/tinehq/tine/supervisor/config/file"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/api"
+	"github.com/tinehq/tine/supervisor/serve"
+	"github.com/tinehq/tine/supervisor/snapshot"
 )
 
-// Commander is the Supervisor for package control: what its socket serves, and what a
-// program that embeds a master can mount elsewhere. All its methods may be called at
-// any time; before Run and after its end they return ErrEnded.
-//
-// What its orders mean for an app:
-//
-//	stop     drains all workers and closes the sockets: connections are refused. The app
-//	         stays in the list, also over a new config, until a start; so does the master,
-//	         though nothing runs.
-//	start    opens the addresses again, with what is on disk now and as many workers as
-//	         before. An app that runs is left as it is, but for its drained slots.
-//	restart  stop, then start, on sockets that stay open: clients that connect wait. A
-//	         command that is not there stops nothing. Of one slot: the same program again.
-//	reload   a rollout. During one, it waits for the next, which all such orders share.
-//	scale    ends when the new workers are ready, or the slots too many are gone.
-//	drain    empties one slot, which stays empty until a start (of it or of the app), a
-//	         restart, a reload or a scale. Not of the only slot that serves.
-//	signal   to the worker's own process, not to its children.
-//
-// An order's App may be a namespace, or empty for all apps; those that do not run are
-// then passed over by reload, scale and signal. A caller that gives up ends its own wait:
-// the order goes on. The counters of a slot survive its workers, a stop and a restart.
-// CPU is that since the question before; latencies are those since the oldest question
-// of the last minute, else since the worker's start.
-func (s *Supervisor) Commander() control.Commander { return commander{s} }
+// Commander is the Supervisor for package control: what its socket serves, and what a program that embeds a master can mount
+// elsewhere. All its methods may be called at any time; before Run and after its end they return ErrEnded. What its orders mean
+// is said at [serve.Server.Commander].
+func (s *Supervisor) Commander() control.Commander { return s.server.Commander() }
 
-type commander struct{ s *Supervisor }
+// serving is the Supervisor as package serve sees it: a serve.Master.
+type serving struct{ s *Supervisor }
+
+func (m serving) Snapshot(ctx context.Context) (*snapshot.Master, error) { return m.s.Snapshot(ctx) }
+
+func (m serving) Upgrade(ctx context.Context, binary string) error { return m.s.Upgrade(ctx, binary) }
+
+func (m serving) Place(ctx context.Context, o control.Order, progress func(control.Progress)) error {
+	return m.s.do(ctx, o, progress)
+}
 
 // ask is command with a context.
 func ask[A any](ctx context.Context, s *Supervisor, make func(answer chan<- A) message) (A, error) {
@@ -79,30 +68,14 @@ func ask[A any](ctx context.Context, s *Supervisor, make func(answer chan<- A) m
 	}
 }
 
-func (c commander) Status(ctx context.Context) (control.Status, error) { return c.s.controlStatus(ctx) }
-
-func (c commander) Do(ctx context.Context, o control.Order, progress func(control.Progress)) error {
-	switch o.Verb {
-	case control.VerbShutdown:
-		return c.shutdown(ctx, o)
-	case control.VerbUpgrade:
-		return c.s.upgradeFor(ctx, o, progress)
-	}
-	return c.s.do(ctx, o, progress)
-}
-
-// shutdown ends the master, and waits for that. Its success is that the master does not
-// answer any more.
-func (c commander) shutdown(ctx context.Context, o control.Order) error {
-	if o.App != "" {
-		return control.Refuse(http.StatusUnprocessableEntity, "shutdown is of tine itself; to end app %s, stop it", o.App)
-	}
-	_, err := ask(ctx, c.s, func(answer chan<- struct{}) message { return shutdown{o, answer} })
+// Shutdown ends the master, and waits for that. Its success is that no master is there any more.
+func (m serving) Shutdown(ctx context.Context, o control.Order) error {
+	_, err := ask(ctx, m.s, func(answer chan<- struct{}) message { return shutdown{o, answer} })
 	if err != nil {
 		return err
 	}
 	select {
-	case <-c.s.done:
+	case <-m.s.done:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -122,8 +95,8 @@ func (m shutdown) apply(l *loop) {
 	m.answer <- struct{}{}
 }
 
-func (c commander) Events(ctx context.Context, after uint64, follow bool, yield func(control.Event) error) error {
-	return c.s.book.Read(ctx, after, follow, yield)
+func (m serving) Events(ctx context.Context, after uint64, follow bool, yield func(control.Event) error) error {
+	return m.s.book.Read(ctx, after, follow, yield)
 }
 
 // value is one cached value, copied.
@@ -142,8 +115,9 @@ type getValue struct {
 
 func (g getValue) apply(l *loop) {
 	var v value
-	all := l.values.Status(time.Now())
-	v.told, v.known = valueOf(all, g.key)
+	known := l.values.Known()
+	st, ok := known.Get(g.key, time.Now())
+	v.told, v.known = serve.CacheValue(st), ok
 	if p, ok := l.values.Get(g.key); ok {
 		// A reference, so that the loop does not wait for the copy of a large one.
 		p = p.Retain()
@@ -155,14 +129,12 @@ func (g getValue) apply(l *loop) {
 		})
 		return
 	}
-	for _, other := range all {
-		v.keys = append(v.keys, other.Key)
-	}
+	v.keys = known.Keys()
 	g.answer <- v
 }
 
-func (c commander) Value(ctx context.Context, key string) ([]byte, control.CacheValue, error) {
-	v, err := ask(ctx, c.s, func(answer chan<- value) message { return getValue{key, answer} })
+func (m serving) Value(ctx context.Context, key string) ([]byte, control.CacheValue, error) {
+	v, err := ask(ctx, m.s, func(answer chan<- value) message { return getValue{key, answer} })
 	switch {
 	case err != nil:
 		return nil, control.CacheValue{}, err
@@ -176,7 +148,7 @@ func (c commander) Value(ctx context.Context, key string) ([]byte, control.Cache
 	return v.data, v.told, nil
 }
 
-func (c commander) SetValue(ctx context.Context, key string, data []byte) (uint64, error) {
+func (m serving) SetValue(ctx context.Context, key string, data []byte) (uint64, error) {
 	if err := checkKey(key); err != nil {
 		return 0, err
 	}
@@ -184,7 +156,7 @@ func (c commander) SetValue(ctx context.Context, key string, data []byte) (uint6
 	if err != nil {
 		return 0, fmt.Errorf("cannot set %q: %w", key, err)
 	}
-	set, err := ask(ctx, c.s, func(answer chan<- valueSet) message {
+	set, err := ask(ctx, m.s, func(answer chan<- valueSet) message {
 		return setValue{key: key, payload: payload, source: cache.SourceSet, answer: answer}
 	})
 	if err != nil {
@@ -196,8 +168,8 @@ func (c commander) SetValue(ctx context.Context, key string, data []byte) (uint6
 	return set.epoch, set.err
 }
 
-func (c commander) DeleteValue(ctx context.Context, key string) error {
-	v, err := ask(ctx, c.s, func(answer chan<- value) message { return deleteKnown{key, answer} })
+func (m serving) DeleteValue(ctx context.Context, key string) error {
+	v, err := ask(ctx, m.s, func(answer chan<- value) message { return deleteKnown{key, answer} })
 	if err == nil && !v.known {
 		return control.Unknown("cached value", key, v.keys)
 	}
@@ -211,18 +183,13 @@ type deleteKnown struct {
 }
 
 func (d deleteKnown) apply(l *loop) {
-	all := l.values.Status(time.Now())
-	_, known := valueOf(all, d.key)
-	if known {
+	known := l.values.Known()
+	if _, ok := known.Get(d.key, time.Now()); ok {
 		l.delete(d.key)
 		d.answer <- value{known: true}
 		return
 	}
-	var v value
-	for _, other := range all {
-		v.keys = append(v.keys, other.Key)
-	}
-	d.answer <- v
+	d.answer <- value{keys: known.Keys()}
 }
 
 // checkKey refuses what no config could have.
@@ -236,14 +203,14 @@ func checkKey(key string) error {
 // maxCommandCall bounds a call whose caller sets no end.
 const maxCommandCall = 30 * time.Second
 
-func (c commander) Call(ctx context.Context, app string, worker uint64, method string, in []byte) ([]byte, error) {
+func (m serving) Call(ctx context.Context, app string, worker uint64, method string, in []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, maxCallTime)
 	defer cancel()
 	if _, ok := ctx.Deadline(); !ok {
 		ctx, cancel = context.WithTimeout(ctx, maxCommandCall)
 		defer cancel()
 	}
-	out, err := c.s.Call(ctx, app, worker, method, in)
+	out, err := m.s.Call(ctx, app, worker, method, in)
 	if err == nil || errors.Is(err, ErrEnded) || ctx.Err() != nil {
 		return out, err
 	}
@@ -258,19 +225,11 @@ func (c commander) Call(ctx context.Context, app string, worker uint64, method s
 }
 
 // Logs: see the logbook.
-func (c commander) Logs(ctx context.Context, q control.LogQuery, yield func(control.LogLine) error) error {
+func (m serving) Logs(ctx context.Context, q control.LogQuery, yield func(control.LogLine) error) error {
 	select {
-	case <-c.s.started:
+	case <-m.s.started:
 	default:
 		return ErrEnded
 	}
-	return c.s.logs.Lines(ctx, q, yield)
-}
-
-func (c commander) Config(ctx context.Context) ([]byte, error) {
-	running, err := c.s.running(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return file.YAML(running.Masked()), nil
+	return m.s.logs.Lines(ctx, q, yield)
 }

@@ -1,4 +1,4 @@
-package supervisor
+package serve
 
 import (
 	"context"
@@ -13,34 +13,26 @@ import (
 // preflightTimeout bounds all that is tried before an upgrade.
 const preflightTimeout = 30 * time.Second
 
-// WithPreflight says what an order to upgrade takes where it names no binary, and what is
-// tried with each before anything else: whether it is a program that could go on from
-// here. It returns that one's version; its error is the order's, and nothing has happened
-// then.
-func WithPreflight(binary string, try func(ctx context.Context, binary string) (version string, err error)) Option {
-	return func(o *options) { o.binary, o.preflight = binary, try }
-}
-
-// upgradeFor carries out an order to upgrade. The end of ctx ends the wait only.
-func (s *Supervisor) upgradeFor(ctx context.Context, o control.Order, progress func(control.Progress)) error {
+// upgrade carries out an order to upgrade. The end of ctx ends the wait only.
+func (s *Server) upgrade(ctx context.Context, o control.Order, progress func(control.Progress)) error {
 	if o.App != "" {
 		return control.Refuse(http.StatusUnprocessableEntity, "upgrade is of tine itself, not of app %s: see reload", o.App)
 	}
-	if s.upgrader == nil || s.store == nil {
+	if !s.Upgradable {
 		return control.Refuse(http.StatusNotImplemented, "cannot upgrade: this master was not started in a way that makes it possible")
 	}
 	binary := o.Binary
 	if binary == "" {
-		binary = s.binary
+		binary = s.Binary
 	}
 	if !filepath.IsAbs(binary) {
 		return api.WrongField("binary", "cannot upgrade to %q: an absolute path is needed", binary)
 	}
 	if !s.upgrading.TryLock() {
-		s.logs.Warn().Str("binary", binary).Str("reason", o.Reason).Msg("upgrade refused: another is under way already")
+		s.log.Warn().Str("binary", binary).Str("reason", o.Reason).Msg("upgrade refused: another is under way already")
 		return control.Refuse(http.StatusConflict, "an upgrade is under way already")
 	}
-	steps := make(chan control.Progress, progressKept)
+	steps := make(chan control.Progress, 2) // all that it tells
 	ended := make(chan error, 1)
 	go func() {
 		defer s.upgrading.Unlock()
@@ -63,39 +55,45 @@ func (s *Supervisor) upgradeFor(ctx context.Context, o control.Order, progress f
 	}
 }
 
-// endUpgrades leaves nothing of a preflight behind. What it has begun then is the Upgrader's to end.
-func (s *Supervisor) endUpgrades() {
+// CallOff ends what an order to upgrade has begun, and refuses the next.
+func (s *Server) CallOff(why error) { s.callOff(why) }
+
+// CalledOff is closed by CallOff.
+func (s *Server) CalledOff() <-chan struct{} { return s.upgrades.Done() }
+
+// EndUpgrades leaves nothing of a preflight behind. An upgrade that it has begun is the master's to end.
+func (s *Server) EndUpgrades() {
 	s.callOff(ErrEnded)
 	s.trying.Lock() // bounded: it has been told
 	defer s.trying.Unlock()
 }
 
-func (s *Supervisor) tryFirst(binary string) (version string, err error) {
+func (s *Server) tryFirst(binary string) (version string, err error) {
 	s.trying.Lock()
 	defer s.trying.Unlock()
 	ctx, cancel := context.WithTimeout(s.upgrades, preflightTimeout)
 	defer cancel()
-	return s.preflight(ctx, binary)
+	return s.Preflight(ctx, binary)
 }
 
 // tryUpgrade goes on whether somebody waits for it or not, until this master stops.
-func (s *Supervisor) tryUpgrade(binary, reason string, steps chan<- control.Progress) error {
+func (s *Server) tryUpgrade(binary, reason string, steps chan<- control.Progress) error {
 	tell := func(p control.Progress) {
 		p.Time = time.Now().Round(time.Millisecond)
-		steps <- p // there are fewer than have room
+		steps <- p
 	}
 	began := time.Now()
 	version := ""
-	if s.preflight != nil {
+	if s.Preflight != nil {
 		var err error
 		if version, err = s.tryFirst(binary); err != nil {
-			s.logs.Error().Str("binary", binary).Err(err).Msg("upgrade refused")
+			s.log.Error().Str("binary", binary).Err(err).Msg("upgrade refused")
 			return control.Refuse(http.StatusUnprocessableEntity, "%v", err)
 		}
 	}
-	s.logs.Info().Str("binary", binary).Str("version", version).Str("reason", reason).Float64("took_ms", ms(time.Since(began))).Msg("upgrading")
+	s.log.Info().Str("binary", binary).Str("version", version).Str("reason", reason).Float64("took_ms", ms(time.Since(began))).Msg("upgrading")
 	tell(control.Progress{State: "starting", Message: "starting " + binary + ", version " + version})
-	if err := s.Upgrade(s.upgrades, binary); err != nil {
+	if err := s.master.Upgrade(s.upgrades, binary); err != nil {
 		return err
 	}
 	tell(control.Progress{State: "done", Message: "another master is in charge", Final: true, OK: true})
