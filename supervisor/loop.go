@@ -19,6 +19,7 @@ import (
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/serve"
+	"github.com/tinehq/tine/supervisor/signals"
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
@@ -118,9 +119,8 @@ func (l *loop) run(ctx context.Context) (err error) {
 	}()
 	// Who reads the log may go away; that must not take the service along.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	signals := watchSignals(l.s)
-	defer signals.stop()
-	defer l.s.watchUpgradeSignal()()
+	defer watchSignals(l.s)()
+	defer signals.WatchUpgrade(l.s.upgradeSignal, l.s.upgradeBySignal)()
 	if !follows {
 		l.openReport()
 	}

@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"fmt"
-	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -181,20 +180,4 @@ func (c cancelCall) apply(l *loop) {
 			m.Cancel(c.answer)
 		}
 	}
-}
-
-// signalMessage is what a signal of the master means. ok is false for one that
-// means nothing to it.
-func signalMessage(sig syscall.Signal) (m message, ok bool) {
-	switch sig {
-	case syscall.SIGUSR2:
-		return roll{reason: "SIGUSR2"}, true
-	case syscall.SIGTTIN:
-		return scale{by: 1}, true
-	case syscall.SIGTTOU:
-		return scale{by: -1}, true
-	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT:
-		return stopOrder{reason: sig.String()}, true
-	}
-	return nil, false
 }

@@ -1,120 +1,42 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
-	"os"
-	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/config/file"
+	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/keeper"
+	"github.com/tinehq/tine/supervisor/signals"
 )
 
-// signalWatch turns the process's signals into messages until it is stopped.
-type signalWatch struct {
-	s       *Supervisor
-	signals chan os.Signal
-	reload  chan struct{} // SIGHUP; one may wait
-	reopen  chan struct{} // SIGUSR1; one may wait
-	ended   chan struct{}
-}
-
-// watchSignals starts a watch if s was asked for one. What is not listed here keeps
-// Go's meaning; SIGURG is the Go runtime's own and SIGWINCH is of no concern to
-// anyone who has no screen.
-func watchSignals(s *Supervisor) *signalWatch {
-	w := &signalWatch{
-		s: s, signals: make(chan os.Signal, 64), ended: make(chan struct{}),
-		reload: make(chan struct{}, 1), reopen: make(chan struct{}, 1),
-	}
+// watchSignals has the loop told what the process's signals order, if s was asked to.
+func watchSignals(s *Supervisor) (stop func()) {
 	if !s.options.signals {
-		close(w.ended)
-		return w
+		return func() {}
 	}
-	signal.Notify(w.signals, watched...)
-	go w.run()
-	return w
+	return signals.Watch(signals.Handlers{
+		Reload: s.loadConfig,
+		Reopen: s.reopenLog,
+		Order: func(sig syscall.Signal) {
+			if m, ok := signalMessage(sig); ok {
+				s.post(m)
+			}
+		},
+		Kept: keeper.PID() != 0,
+	})
 }
 
-var watched = []os.Signal{
-	syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP,
-	syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTTIN, syscall.SIGTTOU,
+// WithUpgradeSignal makes sig an order to upgrade to what WithPreflight names, with its outcome in the log. 0 is none.
+func WithUpgradeSignal(sig syscall.Signal) Option {
+	return func(o *options) { o.upgradeSignal = sig }
 }
 
-// stop gives the signals back their default meaning and ends the watch. A reload or
-// reopen that hangs on its disk is not waited for.
-//
-// Below a keeper they are ignored instead: what somebody sends to both, as systemd does to
-// a control group, comes twice, and the second must not kill a master that has just ended
-// in order.
-func (w *signalWatch) stop() {
-	if w.s.options.signals && keeper.PID() != 0 {
-		signal.Ignore(watched...)
-	}
-	signal.Stop(w.signals)
-	close(w.signals)
-	select {
-	case <-w.ended:
-	case <-time.After(endTimeout):
-	}
-}
-
-// run never waits for a disk: a stop has to get through while a config file hangs.
-func (w *signalWatch) run() {
-	defer close(w.ended)
-	loaded, reopened := forEach(w.reload, w.s.loadConfig), forEach(w.reopen, w.s.reopenLog)
-	twins := twins{kept: func() bool { return keeper.PID() != 0 }}
-	for more := true; more; {
-		var sig os.Signal
-		select {
-		case sig, more = <-w.signals:
-		case <-twins.wait:
-			twins.wait = nil
-			w.post(syscall.SIGUSR2)
-			continue
-		}
-		switch {
-		case !more || twins.hold(sig.(syscall.Signal), time.Now()):
-		case sig == syscall.SIGHUP:
-			request(w.reload)
-		case sig == syscall.SIGUSR1:
-			request(w.reopen)
-		default:
-			w.post(sig.(syscall.Signal))
-		}
-	}
-	close(w.reload)
-	close(w.reopen)
-	<-loaded
-	<-reopened
-}
-
-func (w *signalWatch) post(sig syscall.Signal) {
-	if m, ok := signalMessage(sig); ok {
-		w.s.post(m)
-	}
-}
-
-// request asks for one more. One that waits already will see what this one means.
-func request(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-// forEach does something for each request, in a goroutine that ends with them.
-func forEach(requests <-chan struct{}, do func()) (ended <-chan struct{}) {
-	c := make(chan struct{})
-	go func() {
-		defer close(c)
-		for range requests {
-			do()
-		}
-	}()
-	return c
+// upgradeBySignal upgrades; all that can come of it is logged.
+func (s *Supervisor) upgradeBySignal(name string) {
+	_ = s.Commander().Do(context.Background(), control.Order{Verb: control.VerbUpgrade, Reason: "signal: " + name}, nil)
 }
 
 func (s *Supervisor) loadConfig() {
@@ -150,4 +72,20 @@ func (s *Supervisor) loadAgain() (*config.Config, error) {
 		return file.Reload(s.config)
 	}
 	return nil, errors.New("there is no config file to read: Tine was started with flags, or with a config made in Go")
+}
+
+// signalMessage is what a signal of the master means. ok is false for one that
+// means nothing to it.
+func signalMessage(sig syscall.Signal) (m message, ok bool) {
+	switch sig {
+	case syscall.SIGUSR2:
+		return roll{reason: "SIGUSR2"}, true
+	case syscall.SIGTTIN:
+		return scale{by: 1}, true
+	case syscall.SIGTTOU:
+		return scale{by: -1}, true
+	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT:
+		return stopOrder{reason: sig.String()}, true
+	}
+	return nil, false
 }

@@ -17,7 +17,7 @@ var rules = map[string]string{
 	"cmd/demo": "worker",
 	"cmd/tine": `cmd/tine/internal/pm2 cmd/tine/internal/target cmd/tine/internal/term cmd/tine/internal/top ipc supervisor
 		supervisor/claim supervisor/config supervisor/config/file supervisor/control supervisor/control/metrics
-		supervisor/handover supervisor/host supervisor/keeper supervisor/listen supervisor/logs supervisor/master`,
+		supervisor/handover supervisor/host supervisor/keeper supervisor/listen supervisor/logs supervisor/master supervisor/signals`,
 	"cmd/tine/internal/term":   "supervisor/control",
 	"cmd/tine/internal/target": "cmd/tine/internal/term supervisor/claim supervisor/control",
 	"cmd/tine/internal/top":    "cmd/tine/internal/term supervisor/control",

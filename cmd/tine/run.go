@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"github.com/tinehq/tine/supervisor/signals"
 	"os"
 	"path/filepath"
 	"time"
@@ -66,7 +67,7 @@ it dies: see --keeper. Each flag can be given as an environment variable too:
 			}
 			workingFolder() // first of all: it may execute the program anew
 			load := func() (*supervisor.Config, error) { return f.load(cmd.Flags(), args) }
-			upgrade, err := supervisor.ParseUpgradeSignal(f.upgradeSignal)
+			upgrade, err := signals.ParseUpgrade(f.upgradeSignal)
 			if err != nil {
 				return term.Usagef("--upgrade-signal: %w", err)
 			}

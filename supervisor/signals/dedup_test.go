@@ -1,4 +1,4 @@
-package supervisor
+package signals
 
 import (
 	"syscall"
@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestTwins(t *testing.T) {
+func TestDedup(t *testing.T) {
 	began := time.Now()
 	type come struct {
 		sig  syscall.Signal
@@ -27,7 +27,7 @@ func TestTwins(t *testing.T) {
 		"workers more or less": {false, []come{{syscall.SIGTTIN, 0, false}, {syscall.SIGTTIN, 0, false}, {syscall.SIGTTOU, 0, false}}},
 		"the others":           {false, []come{{syscall.SIGHUP, 0, false}, {syscall.SIGHUP, 0, false}, {syscall.SIGUSR1, 0, false}, {syscall.SIGUSR1, 0, false}}},
 	} {
-		w := twins{kept: func() bool { return !c.alone }}
+		w := dedup{kept: func() bool { return !c.alone }}
 		for i, s := range c.come {
 			if held := w.hold(s.sig, began.Add(s.at)); held != s.held {
 				t.Errorf("%s: signal %d (%v) is held: %v", name, i, s.sig, held)

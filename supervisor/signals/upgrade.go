@@ -1,7 +1,6 @@
-package supervisor
+package signals
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/signal"
@@ -10,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/tinehq/tine/supervisor/control"
 	"golang.org/x/sys/unix"
 )
 
@@ -25,9 +23,9 @@ const (
 // that a keeper passes on; real-time signals too.
 var upgradeSignals = []string{"SIGALRM", "SIGVTALRM", "SIGIO", "SIGPWR"}
 
-// ParseUpgradeSignal reads which signal is to upgrade a master: SIGALRM, SIGVTALRM, SIGIO,
+// ParseUpgrade reads which signal is to upgrade a master: SIGALRM, SIGVTALRM, SIGIO,
 // SIGPWR, with or without SIG, or RTMIN to RTMIN+30, as RTMIN+1; off, or nothing: none (0).
-func ParseUpgradeSignal(text string) (syscall.Signal, error) {
+func ParseUpgrade(text string) (syscall.Signal, error) {
 	if text == "" || text == "off" {
 		return 0, nil
 	}
@@ -45,24 +43,17 @@ func ParseUpgradeSignal(text string) (syscall.Signal, error) {
 		text, strings.Join(upgradeSignals, ", "), lastRealTime-firstRealTime)
 }
 
-// WithUpgradeSignal makes sig an order to upgrade to what WithPreflight names, with its
-// outcome in the log. 0 is none.
-func WithUpgradeSignal(sig syscall.Signal) Option {
-	return func(o *options) { o.upgradeSignal = sig }
-}
-
-// watchUpgradeSignal takes the signal until stop is called. An upgrade under way then is
-// not waited for: it has its own bounds.
-func (s *Supervisor) watchUpgradeSignal() (stop func()) {
-	if s.upgradeSignal == 0 {
+// WatchUpgrade calls upgrade, one call after the other, each time that sig comes, until stop is called. A call under way then
+// is not waited for: an upgrade has its own bounds. sig 0 is none.
+func WatchUpgrade(sig syscall.Signal, upgrade func(name string)) (stop func()) {
+	if sig == 0 {
 		return func() {}
 	}
 	came := make(chan os.Signal, 1)
-	signal.Notify(came, s.upgradeSignal)
+	signal.Notify(came, sig)
 	go func() {
-		for sig := range came {
-			// All that can come of it has been logged.
-			_ = s.Commander().Do(context.Background(), control.Order{Verb: control.VerbUpgrade, Reason: "signal: " + sig.String()}, nil)
+		for s := range came {
+			upgrade(s.String())
 		}
 	}()
 	return func() {
