@@ -14,10 +14,9 @@ const (
 	eventsAtOnce = 256
 )
 
-// Events keeps the newest events for whoever reads them, now or later. Writing
-// costs the same with no reader and with a hundred, and never waits: a reader has a
-// place in the one ring, not a queue of its own. Who is more than eventsKept events
-// behind is told how many it missed. Safe for concurrent use; the zero book is ready.
+// Events keeps the newest 4,096 events for readers now and later. Writing never waits, and costs the same with no reader and with
+// a hundred: a reader has a place in the one ring, not a queue of its own. A reader that is further behind than the ring is
+// long is told how many events it missed. Safe for concurrent use; the zero value is ready.
 type Events struct {
 	mu      sync.Mutex
 	ring    []control.Event // the event with id n is at (n-1) % eventsKept
@@ -26,7 +25,7 @@ type Events struct {
 	closed  bool
 }
 
-// Add gives an event its id and keeps it.
+// Add gives an event the next ID, from 1, keeps it and returns the ID. It shares what e points to, which must not change.
 func (b *Events) Add(e control.Event) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -41,7 +40,7 @@ func (b *Events) Add(e control.Event) uint64 {
 	return e.ID
 }
 
-// Close lets those who follow go, once they have read what there is.
+// Close ends all readers that follow, once they have read what is kept.
 func (b *Events) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -56,7 +55,7 @@ func (b *Events) wake() {
 	}
 }
 
-// Newest is the id of the last event.
+// Newest returns the ID of the last event; 0: there was none.
 func (b *Events) Newest() uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -85,8 +84,9 @@ func (b *Events) next(after, until uint64) (events []control.Event, missed uint6
 	return events, missed, b.changed
 }
 
-// Read gives yield the events after an id, and with follow those that come, as
-// [control.Commander] says.
+// Read gives yield the kept events after an ID, from the calling goroutine, and with follow those that come. An ID greater than
+// the newest one is of an earlier master, and counts as 0. The first event after a gap says in Missed how many are gone. Read
+// returns yield's error, or that of ctx, or nil at the end: without follow, or when the book is closed.
 func (b *Events) Read(ctx context.Context, after uint64, follow bool, yield func(control.Event) error) error {
 	newest := b.Newest()
 	if after > newest {
@@ -96,7 +96,7 @@ func (b *Events) Read(ctx context.Context, after uint64, follow bool, yield func
 	if follow {
 		until = ^uint64(0)
 	}
-	// Who begins at the beginning has missed nothing that it ever asked for.
+	// A reader from the beginning has missed nothing that it asked for.
 	fresh := after == 0
 	for {
 		if err := ctx.Err(); err != nil {

@@ -9,25 +9,26 @@ import (
 )
 
 const (
-	bookText = 1 << 20  // bytes of text that are kept of one app
-	MaxLines = 10_000   // and lines
-	MaxPiece = 64 << 10 // bytes of a longer line that are kept as one
+	// MaxLines is how many lines of one app are kept.
+	MaxLines = 10_000
+	// MaxPiece is the most bytes of a line that should be kept as one: a longer one is added in pieces.
+	MaxPiece = 64 << 10
+
+	bookText = 1 << 20 // bytes of text that are kept of one app
 )
 
-// Lines keeps the newest lines of each app, and of the master itself, in memory, for
-// whoever asks what was printed and whoever follows it. What was printed goes to its
-// destination all the same: this is a copy.
+// Lines keeps a copy of the newest lines of each app, and of the master itself, in memory, for readers that ask what was printed
+// or follow it.
 //
-// Readers pull: each has a place in every shelf, and what is kept is the backlog of
-// all of them at once. One that is so slow that its next line has been dropped is told
-// how many it has missed. A reader costs whoever prints nothing but a wake-up.
+// Readers pull: each has a place on every shelf, and what is kept is the backlog of all of them at once. A reader that is so
+// slow that its next line has been dropped is told how many it has missed. A reader costs a writer no more than a wake-up.
 //
 // Safe for concurrent use. The zero value is not: see [NewLines].
 type Lines struct {
-	// ids is the id of the newest line. A line gets its id while its shelf is locked:
-	// who reads ids, and locks a shelf then, finds every line up to that id on it.
+	// ids is the id of the newest line. A line gets its id while its shelf is locked: a reader that loads ids, and locks a
+	// shelf after that, finds every line up to that id on it.
 	ids     atomic.Uint64
-	awaited atomic.Bool // somebody waits for changed
+	awaited atomic.Bool // a reader waits for changed
 
 	mu      sync.Mutex
 	changed chan struct{}     // closed by the next line
@@ -38,7 +39,7 @@ type Lines struct {
 // NewLines makes an empty book.
 func NewLines() *Lines { return &Lines{shelves: map[string]*Shelf{}} }
 
-// Shelf returns the app's, and makes it if it is new.
+// Shelf returns the shelf of an app, and makes it if it is new; "" is the master's.
 func (b *Lines) Shelf(app string) *Shelf {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -50,7 +51,7 @@ func (b *Lines) Shelf(app string) *Shelf {
 	return s
 }
 
-// Forget drops what is kept of an app.
+// Forget drops what is kept of an app. Lines that are added to its shelf later are not found.
 func (b *Lines) Forget(app string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -70,8 +71,7 @@ func (b *Lines) all(app string) []*Shelf {
 	return found
 }
 
-// await returns a channel that is closed when a line comes after this call, or the
-// book is closed.
+// await returns a channel that is closed by the first line after this call, or when the book is closed.
 func (b *Lines) await() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -99,7 +99,7 @@ func (b *Lines) wakeLocked() {
 	}
 }
 
-// Close ends all readers that follow, once they have read what there is.
+// Close ends all readers that follow, once they have read what is kept.
 func (b *Lines) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -113,25 +113,25 @@ func (b *Lines) over() bool {
 	return b.closed
 }
 
-// The streams of a process. What the master itself and hooks say has others: control.StreamMaster, control.StreamHook.
+// The streams of a worker. Lines of the master and of hooks have control.StreamMaster and control.StreamHook.
 const (
 	StreamStdout = "stdout"
 	StreamStderr = "stderr"
 )
 
-// Origin is who printed a line.
+// Origin says which process printed a line, or which one a line of the master is about.
 type Origin struct {
-	App    string
-	Slot   int // -1: none
-	Worker uint64
-	PID    int
+	App    string // "": none
+	Slot   int    // from 0; -1: none
+	Worker uint64 // number of the worker; 0: none
+	PID    int    // 0: none
 	Stream string
 }
 
-// Shelf has the newest lines of one app, in two rings that grow up to their bounds.
+// Shelf has the newest lines of one app, in two rings that grow up to their bounds. Safe for concurrent use.
 type Shelf struct {
+	App  string // name of the app; "": the master's shelf
 	book *Lines
-	App  string
 
 	mu    sync.Mutex
 	lines []bookLine // the line with number n is at n modulo its length
@@ -154,6 +154,7 @@ type bookLine struct {
 	from  *Origin
 }
 
+// NoLevel is the level of a line that has none, such as that of a worker.
 const NoLevel = zerolog.NoLevel
 
 // Add keeps one line, without its line break, and drops the oldest ones as far as it needs their room. Of a line longer than

@@ -12,23 +12,25 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// MasterWriter puts the master's own lines into the logbook, and passes them on.
+// MasterWriter is a [zerolog.LevelWriter] that keeps the master's own lines on a shelf and passes them on to Next. It is as safe
+// for concurrent use as Next is.
 type MasterWriter struct {
 	Shelf *Shelf
 	Next  io.Writer
 }
 
+// Write is WriteLevel for a line without a level.
 func (w *MasterWriter) Write(line []byte) (int, error) { return w.WriteLevel(NoLevel, line) }
 
-// WriteLevel takes one line as zerolog makes it, a JSON object.
+// WriteLevel takes one line as zerolog makes it, a JSON object. The result is that of Next.
 func (w *MasterWriter) WriteLevel(level zerolog.Level, line []byte) (int, error) {
 	from, text := masterLine(line)
 	w.Shelf.Add(from, time.Now(), level, text, false)
 	return w.Next.Write(line)
 }
 
-// masterLine says whose a line of the master is, and what remains to be read: the
-// message, and the fields that the origin does not have as key=value, in their order.
+// masterLine returns the app or worker that a line of the master is about, and its text: the message, and the fields that the
+// origin does not have as key=value, in their order. A line that is not a JSON object is its own text.
 func masterLine(line []byte) (*Origin, []byte) {
 	from := &Origin{Slot: -1, Stream: control.StreamMaster}
 	decoder := json.NewDecoder(bytes.NewReader(line))

@@ -13,22 +13,19 @@ import (
 )
 
 const (
-	// A reader takes lines from a shelf in portions, so that it holds up nobody who
-	// prints for longer than it takes to copy one.
+	// A reader takes lines from a shelf in portions, so that it delays a writer by no more than the time to copy one.
 	portionLines = 256
 	portionText  = 64 << 10
 
-	// followEvery is how long lines gather for a reader that has read all there is.
+	// followEvery is how long lines gather for a reader that has read all that is kept.
 	followEvery = 5 * time.Millisecond
 )
 
-// Query gives yield the lines that q chooses, in the order of their ids, from the
-// calling goroutine. It returns yield's error; nil at the end of what is kept or, with
-// q.Follow, when ctx ends or the book is closed; a *control.Refusal for a Grep that is
-// no regular expression. Whoever is slower than what comes, and whoever resumes at an
-// id that is no longer kept, gets a line with Missed where they are missing: how many
-// lines the app printed, whether q would have chosen them or not. An app that is
-// unknown has no lines.
+// Query gives yield the lines that q chooses, in the order of their ids, from the calling goroutine. It returns yield's error;
+// nil at the end of what is kept or, with q.Follow, when ctx ends or the book is closed; and a *control.Refusal for a Grep that
+// is not a regular expression. A reader that is too slow, or resumes at an id that is no longer kept, gets a line with Missed
+// at the gap: the number of lines that the app printed there, whether q would have chosen them or not. An unknown app has no
+// lines.
 func (b *Lines) Query(ctx context.Context, q control.LogQuery, yield func(control.LogLine) error) error {
 	f, err := newLineFilter(q)
 	if err != nil {
@@ -82,7 +79,7 @@ func newLineFilter(q control.LogQuery) (*lineFilter, error) {
 	return f, nil
 }
 
-// head says whether what is known without the text fits.
+// head reports whether a line fits by all that is known without its text.
 func (f *lineFilter) head(e *bookLine) bool {
 	q := &f.query
 	return e.at >= f.since && (q.App == "" || e.from.App == q.App) && (q.Stream == "" || e.from.Stream == q.Stream) &&
@@ -105,7 +102,7 @@ type bookmark struct {
 	*Shelf
 	next uint64 // number of the line that comes next
 
-	// What was taken and is not given yet.
+	// Lines that were taken and are not given to yield yet.
 	portion []found
 	given   int    // of portion
 	text    []byte // of portion
@@ -117,7 +114,7 @@ type bookmark struct {
 type found struct {
 	bookLine
 	from, to int
-	missed   uint64 // it stands for so many that are gone
+	missed   uint64 // not 0: it stands for so many lines that are gone
 }
 
 // begin finds the line to begin with, and returns the newest id there is.
@@ -146,7 +143,7 @@ func (r *bookReader) begin(q control.LogQuery) (newest uint64) {
 		p := r.visit(s)
 		s.mu.Lock()
 		if q.After > 0 && q.Last == 0 && s.gone > q.After && (s.App != "" || q.App == "") {
-			// How many of the ids between were this app's nobody knows any more.
+			// How many of the ids between were this app's is not known any more: at most so many.
 			p.next = s.first - min(s.gone-q.After, s.first)
 		}
 		s.mu.Unlock()

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// mostQuiet is how many times the debounce the first of a row of changes waits at
-// most: a file that is written all the time must not put off the rollout for ever.
+// mostQuiet times the debounce is the longest wait of the first of a row of changes: a file that is written all the time must
+// not put off the rollout for ever.
 const mostQuiet = 25
 
-// What an app writes itself where its files are watched would have it replaced for ever. After stormFree rows of changes,
-// each within stormSpan of when the one before was told, the next waits, from leastStorm, doubling, to mostStorm.
+// An app that writes files which it has watched would be replaced for ever. After stormFree rows of changes, each within
+// stormSpan of the report of the one before, the next one waits: leastStorm, then doubling up to mostStorm.
 const (
 	stormFree  = 10
 	stormSpan  = 10 * time.Second
@@ -23,10 +23,10 @@ const (
 // debounce gathers changes until it has been quiet for a while.
 type debounce struct {
 	quiet       time.Duration
-	told        time.Time // when a row was told last
-	rows        int       // that were told shortly after one another
-	first, last time.Time // of the changes that are gathered; zero: none
-	file        string    // the first of them
+	told        time.Time // when the last row was reported
+	rows        int       // rows that were reported shortly after one another
+	first, last time.Time // times of the changes in the current row; zero: none
+	file        string    // of the first change
 	others      map[string]bool
 }
 
@@ -42,7 +42,7 @@ func (d *debounce) add(now time.Time, file string) {
 // maxNamed bounds how many files of one row are counted.
 const maxNamed = 1000
 
-// deadline is when what was gathered is told; zero: there is nothing.
+// deadline returns when the current row is reported; zero: there is none.
 func (d *debounce) deadline() time.Time {
 	if d.first.IsZero() {
 		return time.Time{}
@@ -57,7 +57,7 @@ func (d *debounce) deadline() time.Time {
 	return due
 }
 
-// pace is how long after a row was told the next one is told at the earliest.
+// pace returns the least time between the report of the last row and that of the next.
 func (d *debounce) pace() time.Duration {
 	if d.rows < stormFree {
 		return 0
@@ -69,7 +69,7 @@ func (d *debounce) pace() time.Duration {
 	return min(pace, mostStorm)
 }
 
-// take ends the row and says what has changed, in words. storm: from now on rows wait.
+// take ends the row and returns what has changed, in words. storm says that from now on rows wait.
 func (d *debounce) take(now time.Time) (what string, storm bool) {
 	text := d.file
 	switch n := len(d.others); {
@@ -87,18 +87,17 @@ func (d *debounce) take(now time.Time) (what string, storm bool) {
 	return text, d.rows == stormFree
 }
 
-// alwaysIgnored is what no watch looks at, beside its own patterns.
+// alwaysIgnored are patterns that every watch ignores beside its own.
 var alwaysIgnored = []string{".git", "node_modules", "*.log", "*~", "*.swp"}
 
-// ignored says whether a file is not watched. below is its path below the watched
-// folder, with slashes. A pattern with a slash is for all of that, any other for the
-// name of the file and of each folder above it.
+// ignored reports whether a file is not watched. below is its path below the watched folder, with slashes. A pattern with a slash
+// is matched with that path and those of the folders above it, any other with the name of the file and of each folder above it.
 func ignored(below string, patterns []string) bool {
 	names := strings.Split(below, "/")
 	for _, all := range [][]string{alwaysIgnored, patterns} {
 		for _, p := range all {
 			if strings.Contains(p, "/") {
-				// A folder of that path takes all below it along.
+				// A folder that matches takes all below it along.
 				for n := range names {
 					if ok, _ := path.Match(strings.Trim(p, "/"), strings.Join(names[:n+1], "/")); ok {
 						return true

@@ -8,5 +8,5 @@
 //	debounce.go  when a row of changes is told: after a quiet moment, later and later in a storm
 //	watch.go     the goroutine that joins the three with fsnotify
 //
-// Who replaces workers because of it, and whether, is for the caller to decide.
+// Whether workers are replaced because of a change is for the caller to decide.
 package filewatch

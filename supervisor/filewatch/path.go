@@ -13,10 +13,9 @@ import (
 // maxLinks is how many symlinks one path may lead through, as for the system.
 const maxLinks = 40
 
-// A path means what it leads to now: any of its folders may be made anew, and any of its
-// symlinks turned. lookUp walks it as the system does. steps are the entries, each in a
-// real folder, on which it depends, as far as they are there and the first that is not. real is
-// where they lead; "": nowhere now, and err says why.
+// lookUp walks a path as the system does, to where it leads now: any of its folders may be made anew, and any of its symlinks
+// turned. steps are the entries, each in a real folder, on which that depends: those that exist, and the first that does not.
+// real is where they lead; "": nowhere, and err says why.
 func lookUp(p string, readlink func(string) (target string, link bool, err error)) (steps []string, real string, err error) {
 	rest := strings.Split(filepath.Clean(p), "/")
 	at := "/"
@@ -70,7 +69,7 @@ type watchedPath struct {
 	folder  bool
 }
 
-// newWatchedPath takes a path for a pattern if it looks like one and there is no such file.
+// newWatchedPath takes a path for a pattern if it looks like one and no such file exists.
 func newWatchedPath(p string) (*watchedPath, error) {
 	absolute, err := filepath.Abs(p)
 	if err != nil {
@@ -92,7 +91,7 @@ func newWatchedPath(p string) (*watchedPath, error) {
 
 func (w *watchedPath) String() string { return filepath.Join(w.path, w.pattern) }
 
-// follow finds out anew what the path means.
+// follow finds out anew where the path leads.
 func (w *watchedPath) follow() error {
 	var err error
 	w.folder = false
@@ -108,8 +107,8 @@ func (w *watchedPath) follow() error {
 	return nil
 }
 
-// has says whether a path, below the watched folder, counts by the pattern: it or a folder that it is
-// in. on: folders below it may.
+// has reports whether a path below the watched folder matches the pattern, or a folder that it is in does, and whether paths
+// below it may.
 func (w *watchedPath) has(below string) (is, on bool) {
 	if w.pattern == "" {
 		return true, true

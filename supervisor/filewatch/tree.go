@@ -18,9 +18,8 @@ import (
 // maxWatched bounds the folders that one app has watched.
 const maxWatched = 10_000
 
-// watchTree is what one watch looks at. The system watches folders and not paths: so each
-// folder that a path of the config leads through is watched for that entry, and the folder
-// that it leads to with all below it. What changes on the way is followed.
+// watchTree holds what one Watch watches. The system watches folders and not paths, so each folder that a path of the config
+// leads through is watched for that entry, and the folder that it leads to with all below it. Changes on the way are followed.
 type watchTree struct {
 	watcher *fsnotify.Watcher
 	ignore  []string
@@ -49,9 +48,9 @@ func newWatchTree(w *fsnotify.Watcher, c config.Watch, trouble func(error)) *wat
 	return t
 }
 
-// follow watches what a path means now. some: it has a file that counts.
+// follow watches the place where a path leads now. some says that a file that counts is there.
 func (t *watchTree) follow(w *watchedPath) (some bool, err error) {
-	for range 5 { // until nothing has changed on the way since it is watched
+	for range 5 { // until nothing has changed on the way since the folders are watched
 		err = w.follow()
 		steps, real := w.steps, w.real
 		for i, step := range w.steps {
@@ -72,8 +71,8 @@ func (t *watchTree) follow(w *watchedPath) (some bool, err error) {
 	return true, nil
 }
 
-// moved follows all paths that an entry is on the way of, and forgets the folders that were
-// there. It says whether one of them is something else now.
+// moved follows all paths that lead through an entry anew, and forgets the folders that were there. It reports whether one of
+// the paths leads to something else now.
 func (t *watchTree) moved(entry string, appeared bool) (changed bool) {
 	t.drop(entry)
 	for _, w := range t.paths {
@@ -120,8 +119,7 @@ func (t *watchTree) forget(folder string) {
 
 func liesIn(root, p string) bool { return p == root || root == "/" || strings.HasPrefix(p, root+"/") }
 
-// folder watches a folder with all below it. It says whether anything that counts is
-// in it.
+// folder watches a folder with all below it. It reports whether anything that counts is in it.
 func (t *watchTree) folder(folder string) (some bool) {
 	err := filepath.WalkDir(folder, func(p string, e fs.DirEntry, err error) error {
 		if err != nil {
@@ -148,8 +146,8 @@ func (t *watchTree) folder(folder string) (some bool) {
 	return some
 }
 
-// add says whether more can be added after this one. aside: what cannot be read of it is
-// not missed much.
+// add watches a folder, and reports whether more can be added after it. With aside, for a folder on the way to the end of a path,
+// it is no trouble that the folder cannot be read.
 func (t *watchTree) add(folder string, aside bool) bool {
 	if t.watched[folder] {
 		return true
@@ -173,8 +171,8 @@ func (t *watchTree) add(folder string, aside bool) bool {
 	return true
 }
 
-// counts says whether an event is a change. A new folder is watched from now on, and
-// counts if something is in it already, which may have been written before.
+// counts reports whether an event is a change that counts. A new folder is watched from now on, and counts if a file is in it
+// already.
 func (t *watchTree) counts(e fsnotify.Event) bool {
 	comes := e.Has(fsnotify.Create)
 	moves := comes || e.Has(fsnotify.Remove|fsnotify.Rename)
@@ -203,8 +201,8 @@ func (t *watchTree) counts(e fsnotify.Event) bool {
 	return is && !t.isRoot(e.Name)
 }
 
-// touched says whether the time of a file was set to now, which is how people ask for
-// a restart. The system tells no more than that something about the file changed.
+// touched reports whether the time of a file was set to now, as touch(1) does to ask for a restart. The event says no more than
+// that an attribute of the file has changed.
 func touched(file string) bool {
 	info, err := os.Stat(file)
 	return err == nil && time.Since(info.ModTime()).Abs() < 2*time.Second
@@ -214,8 +212,8 @@ func (t *watchTree) isRoot(p string) bool {
 	return slices.ContainsFunc(t.paths, func(w *watchedPath) bool { return w.folder && w.real == p })
 }
 
-// counted says whether a file counts, and whether one below it may: by the folders that the
-// paths lead to, their patterns and what is to be ignored.
+// counted reports whether a file counts, and whether one below it may: by the folders that the paths lead to, their patterns and
+// what is to be ignored.
 func (t *watchTree) counted(p string) (is, on bool) {
 	for _, w := range t.paths {
 		if !w.folder || !liesIn(w.real, p) {

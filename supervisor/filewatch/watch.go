@@ -10,9 +10,11 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 )
 
-// Watch calls changed after each row of changes, until ctx ends. ready is called
-// when all that is there is watched, with the number of folders. trouble is called with
-// what cannot be watched; the rest is.
+// Watch watches the files of c, which has its defaults and absolute paths, until ctx ends. All functions are called from the
+// calling goroutine, and changes wait while one of them runs: ready once, when all that exists is watched, with the number of
+// folders;
+// changed after each row of changes, with the files in words; trouble with what cannot be watched, while the rest is, and if
+// files change again and again. If the system cannot watch files at all, Watch calls trouble and returns.
 func Watch(ctx context.Context, c config.Watch, ready func(folders int), changed func(what string), trouble func(error)) {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 func AutoWorkers() int {
 	cpus := runtime.NumCPU()
 	var set unix.CPUSet
-	// Asked anew: the affinity may have changed since the runtime looked.
+	// runtime.NumCPU is as of the start of this process; the affinity may have changed since.
 	if err := unix.SchedGetaffinity(0, &set); err == nil && set.Count() > 0 {
 		cpus = set.Count()
 	}
@@ -30,7 +30,7 @@ func CPUQuota() (float64, bool) {
 	return quota, true
 }
 
-// AllowedCPUs lists the CPUs that this process may run on.
+// AllowedCPUs returns the numbers of the CPUs that this process may run on, in ascending order; nil if the kernel does not tell.
 func AllowedCPUs() []int {
 	var set unix.CPUSet
 	if unix.SchedGetaffinity(0, &set) != nil {
@@ -45,7 +45,8 @@ func AllowedCPUs() []int {
 	return cpus
 }
 
-// MemoryLimit returns the memory limit of the control groups that this process is in; false: there is none.
+// MemoryLimit returns the memory limit, in bytes, of the control groups that this process is in; false: there is none below
+// the memory of the machine.
 func MemoryLimit() (int64, bool) {
 	limit, limited := cgroupMemory(os.DirFS("/"))
 	if !limited {

@@ -10,8 +10,8 @@ func AutoWorkers() int { return workersFor(runtime.NumCPU(), 0, false) }
 // CPUQuota returns how many CPUs' worth of time this process may use; false: there is no quota.
 func CPUQuota() (float64, bool) { return 0, false }
 
-// MemoryLimit returns the memory limit of the control groups that this process is in; false: there is none.
+// MemoryLimit returns false: there are no control groups.
 func MemoryLimit() (int64, bool) { return 0, false }
 
-// AllowedCPUs lists the CPUs that workers can be bound to: none where the system does not let one choose.
+// AllowedCPUs returns nil: this system does not bind processes to CPUs.
 func AllowedCPUs() []int { return nil }

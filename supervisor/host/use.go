@@ -4,8 +4,8 @@ import (
 	"time"
 )
 
-// Use is what the system says of one process.
+// Use is what one process uses.
 type Use struct {
-	RSS int64         // bytes
-	CPU time.Duration // used since its start, by itself: not by its children
+	RSS int64         // resident memory in bytes
+	CPU time.Duration // user and system time since its start, without its children
 }

@@ -12,9 +12,9 @@ import (
 // knows (proc_pid_stat(5), sysconf(_SC_CLK_TCK)).
 const clockTick = 10 * time.Millisecond
 
-// UseOf reads /proc/PID/stat: the 14th and 15th field are user and system time, the
-// 24th the resident pages (proc_pid_stat(5)). Whether pid still is the process that is
-// meant is for the caller to know.
+// UseOf returns what a process uses, from /proc/PID/stat: the 14th and 15th field are user and system time, the 24th the resident
+// pages (proc_pid_stat(5)). The error wraps [fs.ErrNotExist] if there is no such process. That pid still is the process that
+// is meant is for the caller to know.
 func UseOf(pid int) (Use, error) {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
