@@ -9,13 +9,11 @@ import (
 
 // hook decodes a section, or a command alone.
 func (d *decoder) hook(to *config.Hook) codec {
-	command := d.command(&to.Command)
-	read := command.decode
-	command.decode = func(path string, n ast.Node) {
-		if read(path, n); len(to.Command) == 0 && !d.reported(path) {
+	command := d.command(&to.Command).then(func(path string, n ast.Node) {
+		if len(to.Command) == 0 && !d.reported(path) {
 			d.fail(n, path, "no command: write the program to run, such as [./notify, ready]")
 		}
-	}
+	})
 	return d.short("command", []field{
 		{"command", command},
 		{"timeout", d.duration(&to.Timeout).when(func() bool { return to.Timeout != 0 })},
@@ -76,51 +74,24 @@ func (d *decoder) watch(to *config.Watch) codec {
 
 // atStart decodes whether an app is run at the start, the opposite of to.
 func (d *decoder) atStart(to *bool) codec {
-	c := d.boolean(new(bool))
-	return codec{
-		func(path string, n ast.Node) {
-			is := !*to
-			d.boolean(&is).decode(path, n)
-			*to = !is
-		},
-		c.schema,
-		func() any {
-			if !*to {
-				return nil
-			}
+	is := !*to
+	c := d.boolean(&is).then(func(string, ast.Node) { *to = !is })
+	c.show = func() any {
+		if *to {
 			return false
-		},
+		}
+		return nil
 	}
+	return c
 }
 
 // stopTimeout decodes a duration, or the words auto (0) and off (-1).
 func (d *decoder) stopTimeout(to *time.Duration) codec {
-	read := d.durationAs(to, "write auto, off, 30s or 1m30s")
-	return codec{
-		func(path string, n ast.Node) {
-			if s, ok := d.resolve(path, n).(*ast.StringNode); ok {
-				switch s.Value {
-				case "auto":
-					*to = 0
-					return
-				case "off":
-					*to = config.StopTimeoutOff
-					return
-				}
-			}
-			if read(path, n); *to == 0 && !d.reported(path) {
-				d.fail(n, path, "0 is not a time to stop in: write auto, off, 30s or 1m30s")
-			}
-		},
-		anyOf(enumSchema("auto", "off"), durationSchema()),
-		func() any {
-			switch {
-			case *to == 0:
-				return "auto"
-			case *to < 0:
-				return "off"
-			}
-			return showDuration(*to)
-		},
-	}
+	const want = "write auto, off, 30s or 1m30s"
+	c := d.durationAs(to, want).then(func(path string, n ast.Node) {
+		if *to == 0 && !d.reported(path) {
+			d.fail(n, path, "0 is not a time to stop in: %s", want)
+		}
+	})
+	return orWords(d, c, to, meaning[time.Duration]{"auto", 0}, meaning[time.Duration]{"off", config.StopTimeoutOff})
 }

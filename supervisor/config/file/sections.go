@@ -170,7 +170,10 @@ func (d *decoder) appFields(a *config.App) []field {
 }
 
 // command decodes a list of words, or one text that is split like a shell does it.
-func (d *decoder) command(to *[]string) codec {
+func (d *decoder) command(to *[]string) codec { return d.commandBy(to, config.SplitWords) }
+
+// commandBy decodes a list of words, or one text of which split makes such a list.
+func (d *decoder) commandBy(to *[]string, split func(string) ([]string, error)) codec {
 	c := d.list(to, nil)
 	asList := c.decode
 	c.decode = func(path string, n ast.Node) {
@@ -178,7 +181,7 @@ func (d *decoder) command(to *[]string) codec {
 		if _, isList := d.resolve(path, n).(*ast.SequenceNode); isList {
 			asList(path, n)
 		} else if s, ok := d.text(path, n); ok {
-			words, err := config.SplitWords(s)
+			words, err := split(s)
 			if err != nil {
 				d.fail(n, path, "%v", err)
 				return
@@ -205,22 +208,13 @@ func (d *decoder) absoluteSocket(n ast.Node, address string) string {
 
 // cacheFields are the keys of a cached value.
 func (d *decoder) cacheFields(v *config.CacheValue) []field {
-	exec := d.list(&v.Exec, nil)
-	asList := exec.decode
-	exec.decode = func(path string, n ast.Node) {
-		if _, isList := d.resolve(path, n).(*ast.SequenceNode); isList {
-			asList(path, n)
-			d.absoluteProgram(n, v.Exec)
-		} else if s, ok := d.text(path, n); ok && strings.TrimSpace(s) != "" {
-			v.Exec = shell(s)
+	exec := d.commandBy(&v.Exec, func(script string) ([]string, error) {
+		if strings.TrimSpace(script) == "" {
+			return nil, nil
 		}
-	}
-	dsn := d.textInto(&v.SQL.DSN)
-	asText := dsn.decode
-	dsn.decode = func(path string, n ast.Node) {
-		asText(path, n)
-		v.SQL.DSN = d.absoluteDSN(n, v.SQL.DSN)
-	}
+		return shell(script), nil
+	})
+	dsn := d.textInto(&v.SQL.DSN).then(func(_ string, n ast.Node) { v.SQL.DSN = config.DSNInFolder(d.folderOf(n), v.SQL.DSN) })
 	return []field{
 		{"exec", exec},
 		{"file", d.pathInto(&v.File)},
@@ -235,11 +229,6 @@ func (d *decoder) cacheFields(v *config.CacheValue) []field {
 		{"dir", d.pathInto(&v.Dir)},
 		{"env", d.env(&v.Env)},
 	}
-}
-
-// absoluteDSN makes the file in a SQLite data source name absolute.
-func (d *decoder) absoluteDSN(n ast.Node, dsn string) string {
-	return config.DSNInFolder(d.folderOf(n), dsn)
 }
 
 // shell is the command that runs a script.

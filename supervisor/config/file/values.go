@@ -20,15 +20,62 @@ type codec struct {
 	show   func() any // nil: not set. Else a string, int, float64, bool, []string or pairs
 }
 
+// then does more after a value was decoded, or was found wrong.
+func (c codec) then(more func(path string, n ast.Node)) codec {
+	read := c.decode
+	c.decode = func(path string, n ast.Node) { read(path, n); more(path, n) }
+	return c
+}
+
+// meaning is a word that stands for a value of T, such as off for 0.
+type meaning[T comparable] struct {
+	word  string
+	value T
+}
+
+// orWords is a codec for to that also takes some words.
+func orWords[T comparable](d *decoder, c codec, to *T, words ...meaning[T]) codec {
+	all := make([]string, len(words))
+	for i, w := range words {
+		all[i] = w.word
+	}
+	return codec{
+		func(path string, n ast.Node) {
+			told := len(d.errs)
+			s, _ := d.resolve(path, n).(*ast.StringNode)
+			if len(d.errs) > told {
+				return // of an anchor or a tag; decode would tell it again
+			}
+			if i := slices.IndexFunc(words, func(w meaning[T]) bool { return s != nil && s.Value == w.word }); i >= 0 {
+				*to = words[i].value
+				return
+			}
+			c.decode(path, n)
+		},
+		anyOf(enumSchema(all...), c.schema),
+		func() any {
+			if i := slices.IndexFunc(words, func(w meaning[T]) bool { return *to == w.value }); i >= 0 {
+				return words[i].word
+			}
+			return c.show()
+		},
+	}
+}
+
+// wrong tells what is wrong with the value at path, unless that is told already.
+func (d *decoder) wrong(path, format string, args ...any) {
+	if !d.reported(path) {
+		d.failAt(d.placeOf(path), path, format, args...)
+	}
+}
+
 // text decodes a scalar of any kind as it is written.
 func (d *decoder) text(path string, n ast.Node) (string, bool) {
 	original := n
 	n = d.resolve(path, n)
 	switch v := n.(type) {
 	case nil:
-		if !d.reported(path) {
-			d.failAt(d.placeOf(path), path, "has no value: write one, or remove the key")
-		}
+		d.wrong(path, "has no value: write one, or remove the key")
 	case *ast.StringNode:
 		return v.Value, true
 	case *ast.LiteralNode:
@@ -89,25 +136,16 @@ func (d *decoder) word(to *string, words ...string) codec {
 
 // pathInto decodes the path of a file or folder.
 func (d *decoder) pathInto(to *string) codec {
-	c := d.textInto(to)
-	read := c.decode
-	c.decode = func(path string, n ast.Node) {
-		read(path, n)
-		*to = d.absolute(n, *to)
-	}
-	return c
+	return d.textInto(to).then(func(_ string, n ast.Node) { *to = d.absolute(n, *to) })
 }
 
-// pathOr decodes a path, or a word that is none.
+// pathOr decodes a path, or a word that stands for no path.
 func (d *decoder) pathOr(to *string, word string) codec {
-	c := d.textInto(to)
-	read := c.decode
-	c.decode = func(path string, n ast.Node) {
-		if read(path, n); *to != word {
+	return d.textInto(to).then(func(_ string, n ast.Node) {
+		if *to != word {
 			*to = d.absolute(n, *to)
 		}
-	}
-	return c
+	})
 }
 
 // absolute makes a path absolute that n, in one of the files, has.
@@ -176,9 +214,7 @@ func (d *decoder) boolean(to *bool) codec {
 			case *ast.BoolNode:
 				*to = v.Value
 			default:
-				if !d.reported(path) {
-					d.failAt(d.placeOf(path), path, "%s is neither true nor false", describe(v))
-				}
+				d.wrong(path, "%s is neither true nor false", describe(v))
 			}
 		},
 		anyOf(&schema{Type: "boolean"}, variableSchema()),
@@ -219,34 +255,16 @@ func (d *decoder) short(key string, fields []field) codec {
 
 const someDuration = "write 30s, 1m30s or 500ms"
 
-func (d *decoder) duration(to *time.Duration) codec {
-	return codec{d.durationAs(to, someDuration), durationSchema(), func() any { return showDuration(*to) }}
-}
+func (d *decoder) duration(to *time.Duration) codec { return d.durationAs(to, someDuration) }
 
 // optional decodes a duration, or the word off (0).
 func (d *decoder) optional(to *time.Duration) codec {
-	read := d.durationAs(to, "write off, 30s, 1m30s or 500ms")
-	return codec{
-		func(path string, n ast.Node) {
-			if s, ok := d.resolve(path, n).(*ast.StringNode); ok && s.Value == "off" {
-				*to = 0
-				return
-			}
-			read(path, n)
-		},
-		anyOf(enumSchema("off"), durationSchema()),
-		func() any {
-			if *to == 0 {
-				return "off"
-			}
-			return showDuration(*to)
-		},
-	}
+	return orWords(d, d.durationAs(to, "write off, 30s, 1m30s or 500ms"), to, meaning[time.Duration]{"off", 0})
 }
 
 // durationAs decodes a duration; want says in its messages what to write.
-func (d *decoder) durationAs(to *time.Duration, want string) func(string, ast.Node) {
-	return func(path string, n ast.Node) {
+func (d *decoder) durationAs(to *time.Duration, want string) codec {
+	read := func(path string, n ast.Node) {
 		resolved := d.resolve(path, n)
 		switch v := resolved.(type) {
 		case *ast.StringNode:
@@ -266,11 +284,10 @@ func (d *decoder) durationAs(to *time.Duration, want string) func(string, ast.No
 			}
 			*to = 0
 		default:
-			if !d.reported(path) {
-				d.failAt(d.placeOf(path), path, "%s is not a duration: %s", describe(resolved), want)
-			}
+			d.wrong(path, "%s is not a duration: %s", describe(resolved), want)
 		}
 	}
+	return codec{read, durationSchema(), func() any { return showDuration(*to) }}
 }
 
 // parseDuration reads 30s, 1m30s or 500ms.
@@ -287,24 +304,21 @@ func parseDuration(text, want string) (time.Duration, error) {
 
 // integer decodes a number from least to most, or word (0) when there is one.
 func (d *decoder) integer(to *int, least, most int, word string) codec {
-	want := fmt.Sprintf("write %d to %d", least, most)
-	s := anyOf(integerSchema(least, most), variableSchema())
-	if word != "" {
-		want = fmt.Sprintf("write %s or %d to %d", word, max(least, 1), most)
-		s = anyOf(enumSchema(word), integerSchema(least, most))
+	if word == "" {
+		return d.integerAs(to, least, most, fmt.Sprintf("write %d to %d", least, most), variableSchema())
 	}
+	c := d.integerAs(to, least, most, fmt.Sprintf("write %s or %d to %d", word, max(least, 1), most))
+	return orWords(d, c, to, meaning[int]{word, 0})
+}
+
+// integerAs decodes a number from least to most; want says in its messages what to write. It is shown from least on.
+func (d *decoder) integerAs(to *int, least, most int, want string, or ...*schema) codec {
 	return codec{
 		func(path string, n ast.Node) {
 			n2 := d.resolve(path, n)
-			if s, ok := n2.(*ast.StringNode); ok && word != "" && s.Value == word {
-				*to = 0
-				return
-			}
 			i, ok := n2.(*ast.IntegerNode)
 			if !ok {
-				if !d.reported(path) {
-					d.failAt(d.placeOf(path), path, "%s is not a whole number: %s", describe(n2), want)
-				}
+				d.wrong(path, "%s is not a whole number: %s", describe(n2), want)
 				return
 			}
 			if err := config.CheckWhole(i.Token.Value); err != nil {
@@ -318,22 +332,18 @@ func (d *decoder) integer(to *int, least, most int, word string) codec {
 			case uint64:
 				value = int64(min(v, math.MaxInt64))
 			}
-			if value < 0 {
-				d.fail(n, path, "%s is negative: %s", i.Token.Value, want)
-				return
-			}
-			if value < int64(least) || value > int64(most) {
-				d.fail(n, path, "%s is out of range: %s", i.Token.Value, want)
-				return
-			}
-			*to = int(value)
-		},
-		s,
-		func() any {
 			switch {
-			case *to == 0 && word != "":
-				return word
-			case *to < least:
+			case value < 0:
+				d.fail(n, path, "%s is negative: %s", i.Token.Value, want)
+			case value < int64(least) || value > int64(most):
+				d.fail(n, path, "%s is out of range: %s", i.Token.Value, want)
+			default:
+				*to = int(value)
+			}
+		},
+		anyOf(append([]*schema{integerSchema(least, most)}, or...)...),
+		func() any {
+			if *to < least {
 				return nil
 			}
 			return *to
@@ -357,9 +367,7 @@ func (d *decoder) share(to *float64) codec {
 				}
 				value, _ = strconv.ParseFloat(v.Token.Value, 64) // of digits: at worst it is infinite
 			default:
-				if !d.reported(path) {
-					d.failAt(d.placeOf(path), path, "%s is not a number: write 0 to 1, such as 0.2", describe(n2))
-				}
+				d.wrong(path, "%s is not a number: write 0 to 1, such as 0.2", describe(n2))
 				return
 			}
 			if !(value >= 0 && value <= 1) {
@@ -375,28 +383,23 @@ func (d *decoder) share(to *float64) codec {
 
 // memory decodes a size such as 512MiB, or the words auto (0) and off (-1).
 func (d *decoder) memory(to *int64) codec {
-	return codec{
-		d.sizeAs(to, parseBytes),
-		anyOf(enumSchema("auto", "off"), sizeSchema()),
-		func() any {
-			switch *to {
-			case 0:
-				return "auto"
-			case -1:
-				return "off"
-			}
-			return FormatSize(*to)
-		},
+	parse := func(text string) (int64, error) {
+		value, ok := bytesOf(text)
+		if !ok || value == 0 {
+			return 0, fmt.Errorf("%s is not a size: write auto, off, or bytes such as 512MiB", config.Shorten(text))
+		}
+		return value, nil
 	}
+	return orWords(d, d.sizeAs(to, parse), to, meaning[int64]{"auto", 0}, meaning[int64]{"off", -1})
 }
 
 // size decodes a size such as 512MiB, or the word off (0).
 func (d *decoder) size(to *int64) codec {
-	return codec{d.sizeAs(to, ParseSize), anyOf(enumSchema("off"), sizeSchema()), func() any { return FormatSize(*to) }}
+	return orWords(d, d.sizeAs(to, ParseSize), to, meaning[int64]{"off", 0})
 }
 
-func (d *decoder) sizeAs(to *int64, parse func(string) (int64, error)) func(string, ast.Node) {
-	return func(path string, n ast.Node) {
+func (d *decoder) sizeAs(to *int64, parse func(string) (int64, error)) codec {
+	read := func(path string, n ast.Node) {
 		s, ok := d.text(path, n)
 		if !ok {
 			return
@@ -408,23 +411,11 @@ func (d *decoder) sizeAs(to *int64, parse func(string) (int64, error)) func(stri
 		}
 		*to = value
 	}
+	return codec{read, sizeSchema(), func() any { return FormatSize(*to) }}
 }
 
-func parseBytes(text string) (int64, error) {
-	switch text {
-	case "auto":
-		return 0, nil
-	case "off":
-		return -1, nil
-	}
-	value, ok := bytesOf(text)
-	if !ok || value == 0 {
-		return 0, fmt.Errorf("%s is not a size: write auto, off, or bytes such as 512MiB", config.Shorten(text))
-	}
-	return value, nil
-}
-
-// ParseSize reads a number of bytes as a config file has it: 1048576, 512KiB, 256MiB, 2GiB, 1TiB. The word off is 0.
+// ParseSize reads a number of bytes as a config file has it: 1048576, 512KiB, 256MiB, 2GiB, 1TiB. The word off is 0. The error
+// says what to write.
 func ParseSize(text string) (int64, error) {
 	if text == "off" {
 		return 0, nil
