@@ -138,7 +138,7 @@ func (l *loop) opened(p *plan, err error) {
 		followed()
 	}
 	l.plan = nil
-	l.news()
+	l.markStale()
 	l.notApplied(p.asked, err)
 	if c := l.nextConfig; c != nil {
 		l.nextConfig = nil

@@ -27,7 +27,7 @@ func (l *loop) decide(ev apps.Event) {
 	for len(l.facts) > 0 {
 		ev := l.facts[0]
 		l.facts = l.facts[1:]
-		l.news()
+		l.markStale()
 		for _, effect := range l.state.Step(time.Now(), ev) {
 			l.carryOutOfApps(effect)
 		}

@@ -117,7 +117,7 @@ func (k roomKnown) apply(l *loop) {
 		l.show(m.app)
 	}
 	l.tellMissing(before, workers)
-	l.news()
+	l.markStale()
 	if len(now) == 0 {
 		return
 	}

@@ -186,9 +186,10 @@ func (l *loop) run(ctx context.Context) (err error) {
 	for !l.left && l.end == nil {
 		l.steerInTime()
 		l.saveInTime()
-		l.endTurn(l.looksNow(time.Now()))
-		l.tell(time.Now())
-		l.askRoom(time.Now())
+		now := time.Now()
+		l.endTurn(l.looksNow(now))
+		l.tell(now)
+		l.askRoom(now)
 		if l.timerStale {
 			l.setTimer()
 		}
@@ -306,7 +307,7 @@ func (l *loop) patienceAtEnd(d time.Duration) time.Duration {
 
 // step gives one event to an app's core and carries out the orders that follow.
 func (l *loop) step(a *app, ev pool.Event) {
-	l.news()
+	l.markStale()
 	l.stepAt = time.Now()
 	effects := a.pool.Step(l.stepAt, ev)
 	l.touched(a)

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// statusPace is the least time between two notifications that say nothing but how things are.
+	// statusPace is the least time between two notifications that have nothing but a status.
 	statusPace = 250 * time.Millisecond
 	// maxNotices is how many notifications wait for a receiver that does not read.
 	maxNotices = 32
@@ -16,23 +16,22 @@ const (
 	notifyTimeout = 5 * time.Second
 )
 
-// WithKeeper makes whoever is above this process, the keeper or systemd, know how it is: READY=1 when all apps are ready,
-// RELOADING=1 and READY=1 around a new configuration and around rollouts, STATUS=, STOPPING=1, and WATCHDOG=1 if it is
-// asked for, as long as the supervisor goes on and its apps have workers. The client stays the caller's, who closes it
-// after Run. nil does nothing.
+// WithKeeper notifies the process above this one, the keeper or systemd: READY=1 when all apps are ready, RELOADING=1 and READY=1
+// around a new configuration and around rollouts, STATUS=, STOPPING=1, and WATCHDOG=1 if it is asked for, as long as the
+// supervisor goes on and its apps have workers. The client stays the caller's, which closes it after Run. nil does nothing.
 func WithKeeper(c *keeper.Client) Option { return func(o *options) { o.keeper = c } }
 
-// notifier sends notifications from a goroutine of its own, in their order: whoever reads them slowly holds up nobody.
-// Of how things are only the newest waits, of signs of life one. When too many others wait the oldest is dropped: what
-// came after it says what holds. A nil notifier has nobody to tell.
+// notifier sends notifications from a goroutine of its own, in their order, so that a slow receiver does not hold up the loop. At
+// most one status and one ping are queued: a newer one replaces the older. Of the other messages the oldest is dropped when
+// maxNotices wait. All methods of a nil notifier do nothing.
 type notifier struct {
-	send func(state ...string) error
-	said func(error) // the first failure in a row
+	notify  func(state ...string) error
+	failing func(error) // called with the first failure in a row
 
 	mu     sync.Mutex
 	queue  [][]string // of changes
 	status string     // not sent yet
-	alive  bool       // and not told yet
+	alive  bool       // a ping is not sent yet
 	closed bool
 	failed bool
 
@@ -40,13 +39,13 @@ type notifier struct {
 	ended chan struct{}
 }
 
-func newNotifier(send func(state ...string) error, said func(error)) *notifier {
-	n := &notifier{send: send, said: said, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+func newNotifier(notify func(state ...string) error, failing func(error)) *notifier {
+	n := &notifier{notify: notify, failing: failing, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	go n.run()
 	return n
 }
 
-// change tells of a change, in lines such as READY=1.
+// change queues a change, in lines such as READY=1.
 func (n *notifier) change(lines ...string) {
 	n.post(func() {
 		if len(n.queue) >= maxNotices {
@@ -56,11 +55,11 @@ func (n *notifier) change(lines ...string) {
 	})
 }
 
-// is tells how things are.
-func (n *notifier) is(status string) { n.post(func() { n.status = status }) }
+// setStatus queues a status.
+func (n *notifier) setStatus(status string) { n.post(func() { n.status = status }) }
 
-// lives tells that the supervisor goes on.
-func (n *notifier) lives() { n.post(func() { n.alive = true }) }
+// ping queues WATCHDOG=1.
+func (n *notifier) ping() { n.post(func() { n.alive = true }) }
 
 // close sends what waits and ends the goroutine. A receiver that does not read is given up after a while.
 func (n *notifier) close() {
@@ -83,7 +82,7 @@ func (n *notifier) post(change func()) {
 	n.mu.Unlock()
 	select {
 	case n.wake <- struct{}{}:
-	default: // it looks again
+	default: // the goroutine is about to look
 	}
 }
 
@@ -98,7 +97,7 @@ func (n *notifier) run() {
 			if withStatus {
 				sentAt = time.Now()
 			}
-			n.tell(lines)
+			n.send(lines)
 		case end:
 			return
 		case more:
@@ -130,10 +129,10 @@ func (n *notifier) next(may bool) (lines []string, withStatus, more, end bool) {
 	return lines, withStatus, n.status != "", n.closed
 }
 
-func (n *notifier) tell(lines []string) {
-	err := n.send(lines...)
+func (n *notifier) send(lines []string) {
+	err := n.notify(lines...)
 	if err != nil && !n.failed {
-		n.said(err)
+		n.failing(err)
 	}
 	n.failed = err != nil
 }

@@ -192,8 +192,8 @@ func TestSlowOverseer(t *testing.T) {
 	<-entered
 	for i := range 100 {
 		n.change(fmt.Sprint(i))
-		n.is(fmt.Sprint("status ", i))
-		n.lives()
+		n.setStatus(fmt.Sprint("status ", i))
+		n.ping()
 	}
 	close(let)
 	n.close()
@@ -226,6 +226,6 @@ func TestNotifierTellsOfAFailureOnce(t *testing.T) {
 	}
 	var none *notifier
 	none.change("READY=1")
-	none.is("x")
+	none.setStatus("x")
 	none.close()
 }

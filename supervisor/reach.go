@@ -135,7 +135,7 @@ func (k looked) apply(l *loop) {
 			l.tellReach(a, now, was)
 		}
 	}
-	l.news()
+	l.markStale()
 }
 
 // tellReach tells that an address of an app has become unreachable, for another reason, or reachable again.

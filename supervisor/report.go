@@ -8,21 +8,21 @@ import (
 	"github.com/tinehq/tine/supervisor/keeper"
 )
 
-// reportPace is the least time between two looks at how things are: with many workers each costs something.
+// reportPace is the least time between two statuses: to make one costs something with many apps.
 const reportPace = 100 * time.Millisecond
 
-// report is what the loop has told whoever is above, and when it tells the next.
+// report is what the loop has told the keeper or systemd, and when it tells the next.
 type report struct {
 	*notifier
-	stale     bool      // something has happened since it was looked at
-	due       time.Time // when it is looked at again, if it is stale
-	reloads   int       // of the configuration, asked for by a signal and not done
-	reloading bool      // so it was told
-	status    string
-	stopping  bool          // so it was told
-	interval  time.Duration // between two signs of life; 0: nobody asks
-	lifeAt    time.Time     // when the next is due
-	lifeless  bool          // that there was none was said
+	stale     bool          // something has happened since the last status was made
+	due       time.Time     // when the next status is made, if the last one is stale
+	reloads   int           // of the configuration, ordered by a signal and not done
+	reloading bool          // RELOADING=1 was told, and READY=1 not since
+	status    string        // that was told last
+	stopping  bool          // STOPPING=1 was told
+	interval  time.Duration // between two pings; 0: none is asked for
+	lifeAt    time.Time     // when the next ping is due
+	lifeless  bool          // it was logged that no ping is sent
 }
 
 // reloadBegun and reloadEnded are around the loading of a configuration that a signal has asked for.
@@ -34,34 +34,34 @@ type (
 func (reloadBegun) apply(l *loop) {
 	l.report.reloads++
 	l.lookNow()
-	l.news()
+	l.markStale()
 	if l.state.Ready() && !l.state.Stopping() {
-		l.tellReloading() // also in the middle of a rollout: who has sent the signal waits for an answer to it
+		l.tellReloading() // also in the middle of a rollout: systemctl reload waits for it
 	}
 }
 
 func (reloadEnded) apply(l *loop) {
 	l.report.reloads--
-	l.news()
+	l.markStale()
 	l.report.due = time.Time{}
 }
 
-// openReport begins to tell. The first word also says that this process takes signals.
+// openReport begins to notify. The first status also says that this process takes signals.
 func (l *loop) openReport() {
 	c := l.s.keeper
 	if c == nil {
 		return
 	}
 	l.report.notifier = newNotifier(c.Notify, func(err error) {
-		l.logs.Warn().Err(err).Msg("cannot tell whoever is above how things are")
+		l.logs.Warn().Err(err).Msg("cannot notify the keeper or systemd")
 	})
 	l.report.interval = keeper.WatchdogInterval() / 2
 	l.report.lifeAt = time.Now()
 	l.report.stale = true
-	l.report.is("starting")
+	l.report.setStatus("starting")
 }
 
-// closeReport tells the end, if it is in order. Whoever ends without a word is started again.
+// closeReport tells the end, if it is in order. A master that ends without STOPPING=1 is started again.
 func (l *loop) closeReport(inOrder bool) {
 	if inOrder {
 		l.tellStopping()
@@ -69,17 +69,17 @@ func (l *loop) closeReport(inOrder bool) {
 	l.report.close()
 }
 
-// news says that something has happened that describe may tell of.
-func (l *loop) news() { l.report.stale, l.timerStale, l.picture.unshown = true, true, true }
+// markStale makes the loop publish a new picture and send a new status line, if that is another one.
+func (l *loop) markStale() { l.report.stale, l.timerStale, l.picture.unshown = true, true, true }
 
 // tellReady tells that all apps were ready once.
 func (l *loop) tellReady() {
 	l.report.change("READY=1")
-	l.news()
+	l.markStale()
 	l.report.due = time.Time{}
 }
 
-// tellAdopted tells what was told by the last master, whose work goes on.
+// tellAdopted tells again what the last master had told, as this one goes on with its work.
 func (l *loop) tellAdopted() {
 	if l.state.Ready() {
 		l.tellReady()
@@ -89,7 +89,7 @@ func (l *loop) tellAdopted() {
 	}
 }
 
-// tellReloading tells that it changes what runs. The time says which of the orders to do so it has seen: sd_notify(3).
+// tellReloading tells that this master changes what runs. The time says which order to reload it has seen: see sd_notify(3).
 func (l *loop) tellReloading() {
 	l.report.reloading = true
 	l.report.change("RELOADING=1", "MONOTONIC_USEC="+strconv.FormatInt(ipc.Monotonic()/int64(time.Microsecond), 10))
@@ -100,11 +100,11 @@ func (l *loop) tellStopping() {
 		return
 	}
 	l.report.stopping = true
-	l.news()
+	l.markStale()
 	l.report.change("STOPPING=1")
 }
 
-// nextReport is when the loop is to look at how things are, or to give a sign of life; zero: at no time.
+// nextReport is when the loop is to make a status, or to ping; zero: at no time.
 func (l *loop) nextReport() time.Time {
 	r := &l.report
 	if r.notifier == nil {
@@ -120,13 +120,13 @@ func (l *loop) nextReport() time.Time {
 	return next
 }
 
-// looksNow reports whether tell is about to look at how things are.
+// looksNow reports whether tell is about to look at the picture.
 func (l *loop) looksNow(now time.Time) bool {
 	r := &l.report
 	return r.notifier != nil && (r.stale && !now.Before(r.due) || r.interval > 0 && !now.Before(r.lifeAt))
 }
 
-// tell looks at how things are, if it is time to.
+// tell pings and sends a new status, if either is due.
 func (l *loop) tell(now time.Time) {
 	r := &l.report
 	if r.notifier == nil {
@@ -153,19 +153,19 @@ func (l *loop) tell(now time.Time) {
 	}
 	if text != r.status {
 		r.status = text
-		r.is(text)
+		r.setStatus(text)
 	}
 }
 
-// tellLife gives a sign of life if every app has what it needs.
+// tellLife pings if every app has a worker, or is about to.
 func (l *loop) tellLife() {
 	if a := l.s.published.Newest().Lifeless(); a != nil {
 		if !l.report.lifeless {
-			l.logs.Error().Str("app", a.Name).Msg("the app has no worker and none is about to come; giving no sign of life to whoever is above")
+			l.logs.Error().Str("app", a.Name).Msg("the app has no worker and none is about to come; sending no WATCHDOG=1")
 		}
 		l.report.lifeless = true
 		return
 	}
 	l.report.lifeless = false
-	l.report.lives()
+	l.report.ping()
 }
