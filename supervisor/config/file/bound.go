@@ -5,8 +5,8 @@ import (
 )
 
 // The YAML library takes time that grows with the square of how deep a file nests, of the lines of one section, and of
-// the empty lines behind a block of text. So these are bounded before it comes to them, by bounds that no config needs:
-// a file that was written to do harm, or by mistake, is refused in a few seconds at most.
+// the empty lines behind a block of text. So these are bounded before the library reads the file, far above what a config needs: a
+// file that was written to do harm, or by mistake, is refused in a few seconds at most.
 const (
 	maxDepth  = 100    // lists and sections within each other
 	maxTokens = 60_000 // words and signs of all files: some 20,000 lines

@@ -12,11 +12,11 @@ import (
 // maxNodes bounds the work that aliases and merge keys can multiply.
 const maxNodes = 100_000
 
-// decoder turns the syntax trees of one config's files into a Config. It does not stop at the first fault: it collects
-// them, and remembers where each value is so that later checks can point at it.
+// decoder turns the syntax trees of one config's files into a Config. It collects all faults, and remembers where each value
+// is, so that later checks can point at it. For one goroutine, and one config.
 type decoder struct {
 	loader  loader
-	sources []*source // in the order in which they were read; the first is the file that was asked for
+	sources []*source // in the order in which they were read; the first is the config file itself
 	bytes   int       // of all of them
 	tokens  int       // in all of them
 	errs    []*config.Problem
@@ -25,7 +25,7 @@ type decoder struct {
 	merging map[ast.Node]bool
 	filled  map[ast.Node]ast.Node // scalars whose variables are replaced; nil: one of them is not there
 	budget  int                   // of sections' lines; below 0: given up
-	lenient bool                  // a missing variable is no fault: what is read is only looked at
+	lenient bool                  // a missing variable is not a fault: the config that is read is not used
 }
 
 func newDecoder(l loader) *decoder {
@@ -35,7 +35,7 @@ func newDecoder(l loader) *decoder {
 	}
 }
 
-// place is a position in one of the files, whose lines are counted through; the zero place is unknown.
+// place is a position in one of the files, whose lines are numbered one after the other; the zero place is unknown.
 type place struct{ line, column int }
 
 func placeOfToken(t *token.Token) place {
@@ -62,7 +62,7 @@ func placeOfNode(n ast.Node) place {
 	return placeOfToken(n.GetToken())
 }
 
-// placeOf finds the value at path, or what is nearest above it.
+// placeOf returns the place of the value at path, or of the nearest one above it.
 func (d *decoder) placeOf(path string) place {
 	for path != "" {
 		if p, ok := d.values[path]; ok {
@@ -73,7 +73,7 @@ func (d *decoder) placeOf(path string) place {
 	return place{}
 }
 
-// reported tells whether the value at path, or what it is in, is known to be wrong already.
+// reported reports whether a fault of the value at path, or of a section or list that it is in, was found already.
 func (d *decoder) reported(path string) bool {
 	if d.meant[path] {
 		return true
@@ -195,7 +195,7 @@ func (d *decoder) entries(path string, n ast.Node) []entry {
 	return own
 }
 
-// merge returns the lines that a merge key brings: of one section, or of each in a list, the first one winning.
+// merge returns the lines that a merge key brings: of one section, or of each in a list, of which the first one wins.
 func (d *decoder) merge(path string, n ast.Node) []entry {
 	target := d.resolve(path, n)
 	if target == nil {

@@ -9,11 +9,11 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 )
 
-// What a [Change] of a config does when it is applied.
+// What a [Change] does when the new config is applied.
 const (
-	EffectAtOnce  = "at once"         // to what runs
-	EffectRollout = "rollout"         // of the app's workers, one at a time
-	EffectRestart = "restart of tine" // only then: until it is started again Tine runs with the old value
+	EffectAtOnce  = "at once"         // it holds at once, for what runs
+	EffectRollout = "rollout"         // the app's workers are replaced, one at a time
+	EffectRestart = "restart of tine" // it holds when Tine is started again; until then the old value does
 	EffectStart   = "start"           // of an app or of a cached value's source
 	EffectStop    = "stop"            // of an app or of a cached value's source, after its work is done
 )
@@ -26,7 +26,7 @@ type Change struct {
 	Effect string // EffectAtOnce, EffectRollout, EffectRestart, EffectStart, EffectStop
 }
 
-// String is the change in one line. It leaves out the values of variables, which may be secret.
+// String returns the change in one line. It leaves out the values of variables, which may be secret.
 func (c Change) String() string {
 	show := func(value string) string {
 		switch {
@@ -45,50 +45,68 @@ func (c Change) String() string {
 }
 
 // Diff returns what differs between two configs and what applying new while old runs does, in the order of a file: the
-// settings of the master first. Defaults count as if they were written. Sources that are Go functions are not compared.
+// settings of the master first, then of apps and cached values, those that are only in new last. Defaults count as if they were
+// written. Sources that are Go functions are not compared.
 func Diff(old, new *config.Config) []Change {
-	a, b := flatten(old), flatten(new)
+	before, after := flatten(old), flatten(new)
+	was, is := index(before), index(after)
 	var changes []Change
-	for _, section := range []struct {
-		name     string
-		old, new []leaf
-	}{{"", a.top, b.top}, {"apps", a.apps, b.apps}, {"cache", a.cache, b.cache}} {
-		changes = append(changes, diffSection(section.name, section.old, section.new)...)
+	for _, section := range []string{"", "apps", "cache"} {
+		done := map[name]bool{}
+		for _, p := range slices.Concat(before, after) {
+			if p.section == section && !done[p.name] {
+				done[p.name] = true
+				changes = append(changes, diffPart(p.name, was[p.name], is[p.name])...)
+			}
+		}
 	}
 	return changes
 }
 
-// leaf is one setting. owner is the app or cached value that it is of.
-type leaf struct{ owner, key, path, value string }
+// part is the settings of the master, of an app or of a cached value.
+type part struct {
+	name
+	settings []setting
+}
 
-type leaves struct{ top, apps, cache []leaf }
+// name is that of a part, such as apps and web; both empty: the master.
+type name struct{ section, owner string }
+
+// setting is one value as a file would have it; key is its path below the part, such as log.file.
+type setting struct{ key, value string }
 
 // flatten returns the settings of a config with its defaults.
-func flatten(c *config.Config) leaves {
-	d := newDecoder(loader{})
-	var out leaves
-	shown, _ := showFields(d.configFields(c.WithDefaults())).(pairs)
+func flatten(c *config.Config) []part {
+	shown, _ := showFields(newDecoder(loader{}).configFields(c.WithDefaults())).(pairs)
+	all := []part{{}}
 	for _, p := range shown {
-		switch p.key {
-		case "apps", "cache":
-			to := &out.apps
-			if p.key == "cache" {
-				to = &out.cache
+		if p.key != "apps" && p.key != "cache" {
+			all[0].add(p)
+			continue
+		}
+		owners, _ := p.value.(pairs)
+		for _, o := range owners {
+			one := part{name: name{p.key, o.key}}
+			keys, _ := o.value.(pairs)
+			for _, k := range keys {
+				one.add(k)
 			}
-			owners, _ := p.value.(pairs)
-			for _, o := range owners {
-				keys, _ := o.value.(pairs)
-				for _, k := range keys {
-					walkLeaves(k.value, k.key, func(key, value string) {
-						*to = append(*to, leaf{o.key, key, config.Join(p.key, o.key) + "." + key, value})
-					})
-				}
-			}
-		default:
-			walkLeaves(p.value, p.key, func(key, value string) { out.top = append(out.top, leaf{"", key, key, value}) })
+			all = append(all, one)
 		}
 	}
-	return out
+	return all
+}
+
+func (p *part) add(k pair) {
+	walkLeaves(k.value, k.key, func(key, value string) { p.settings = append(p.settings, setting{key, value}) })
+}
+
+func index(parts []part) map[name][]setting {
+	m := make(map[name][]setting, len(parts))
+	for _, p := range parts {
+		m[p.name] = p.settings
+	}
+	return m
 }
 
 // walkLeaves gives each setting in a shown value to yield, with its path from key on.
@@ -120,76 +138,51 @@ func quoted(texts []string) []string {
 	return out
 }
 
-func diffSection(section string, old, new []leaf) []Change {
-	before, after := byOwner(old), byOwner(new)
-	var changes []Change
-	owners := append(owners(old), owners(new)...)
-	done := map[string]bool{}
-	for _, owner := range owners {
-		if done[owner] {
-			continue
+// diffPart compares the settings of one part; nil: it is not there.
+func diffPart(of name, was, is []setting) (changes []Change) {
+	path := ""
+	if of.section != "" {
+		path = config.Join(of.section, of.owner)
+		switch {
+		case was == nil:
+			return []Change{{Path: path, New: summary(is), Effect: EffectStart}}
+		case is == nil:
+			return []Change{{Path: path, Old: summary(was), Effect: EffectStop}}
 		}
-		done[owner] = true
-		was, is := before[owner], after[owner]
-		if section != "" && (was == nil || is == nil) {
-			c := Change{Path: config.Join(section, owner), Effect: EffectStart, New: summary(is)}
-			if is == nil {
-				c.Effect, c.New, c.Old = EffectStop, "", summary(was)
-			}
-			changes = append(changes, c)
-			continue
+		path += "."
+	}
+	for _, s := range was {
+		if n, ok := find(is, s.key); !ok || n != s.value {
+			changes = append(changes, Change{path + s.key, s.value, n, effect(of.section, s.key)})
 		}
-		for _, l := range was {
-			if n, ok := find(is, l.key); !ok || n.value != l.value {
-				changes = append(changes, Change{l.path, l.value, n.value, effect(section, l.key)})
-			}
-		}
-		for _, l := range is {
-			if _, ok := find(was, l.key); !ok {
-				changes = append(changes, Change{l.path, "", l.value, effect(section, l.key)})
-			}
+	}
+	for _, s := range is {
+		if _, ok := find(was, s.key); !ok {
+			changes = append(changes, Change{path + s.key, "", s.value, effect(of.section, s.key)})
 		}
 	}
 	return changes
 }
 
-func byOwner(all []leaf) map[string][]leaf {
-	m := map[string][]leaf{}
-	for _, l := range all {
-		m[l.owner] = append(m[l.owner], l)
-	}
-	return m
-}
-
-func owners(all []leaf) []string {
-	var names []string
-	for _, l := range all {
-		if len(names) == 0 || names[len(names)-1] != l.owner {
-			names = append(names, l.owner)
-		}
-	}
-	return names
-}
-
-func find(all []leaf, key string) (leaf, bool) {
-	i := slices.IndexFunc(all, func(l leaf) bool { return l.key == key })
+func find(all []setting, key string) (value string, ok bool) {
+	i := slices.IndexFunc(all, func(s setting) bool { return s.key == key })
 	if i < 0 {
-		return leaf{}, false
+		return "", false
 	}
-	return all[i], true
+	return all[i].value, true
 }
 
-// summary is what an app or cached value is, in a word.
-func summary(all []leaf) string {
+// summary returns the setting that says best what an app or cached value is.
+func summary(all []setting) string {
 	for _, key := range []string{"command", "exec", "file", "sql.dsn"} {
-		if l, ok := find(all, key); ok {
-			return l.value
+		if value, ok := find(all, key); ok {
+			return value
 		}
 	}
 	return ""
 }
 
-// effect says what a change of a setting does: see carryThrough, which does it.
+// effect returns what a change of a setting does. The master, which does it, must agree.
 func effect(section, key string) string {
 	if section == "" && key == "log.level" {
 		return EffectAtOnce

@@ -14,8 +14,9 @@ import (
 //	KEY=file:PATH[@EVERY]
 //	KEY=sql:sqlite:FILE:QUERY[@EVERY]
 //
-// such as users=sql:sqlite:app.db:SELECT count(*) FROM users@5s. What follows the last @ is the interval if it begins
-// with a digit; so end a value that has an @ of its own before a digit with an interval.
+// such as users=sql:sqlite:app.db:SELECT count(*) FROM users@5s. What follows the last @ is the interval if it begins with a
+// digit; so a value that has an @ before a digit must end with an interval. The value has its defaults. The error says what to
+// write.
 func ParseCacheFlag(text string) (config.CacheValue, error) {
 	v, err := parseCacheFlag(text)
 	if err != nil {

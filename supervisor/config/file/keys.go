@@ -1,6 +1,6 @@
 package file
 
-// keyDescriptions says in an editor what each key is for. The fields of [Config] say it in full.
+// keyDescriptions has the text that an editor shows for each key. The fields of [config.Config] have the full description.
 var keyDescriptions = map[string]string{
 	"name":                 "Name of the master. Default: the only app's name, else tine.",
 	"include":              "Files or patterns, relative to this file's folder, whose content counts as if it stood here.",

@@ -38,7 +38,7 @@ func (d *decoder) dependsOn(to *map[string]string) codec {
 				var names []string
 				d.list(&names, nil).decode(path, n)
 				for i, name := range names {
-					// Faults of a name are told where the name is.
+					// The place of the name, for faults of it.
 					at, ok := d.values[config.Index(path, i)]
 					if !ok {
 						at = d.values[path]

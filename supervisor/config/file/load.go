@@ -9,16 +9,16 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 )
 
-// LoadOptions say how a config is read.
+// LoadOptions say how a config is read. The zero value is that of [Load].
 type LoadOptions struct {
-	Env string // the name of one of the environments in the file, which is merged over the rest; "": none
+	Env string // name of one of the environments in the file, which is merged over the rest; "": none
 	// Folder is the absolute path that a relative path of the file is relative to. A symlink in it is followed each time the
 	// file is read. "": the working folder, as the shell names it.
 	Folder string
 }
 
-// Load reads, checks and completes the config in the YAML file at path. Relative paths in it are relative to its folder.
-// When something is wrong with its content the error is a *[config.Problems] that names all of it.
+// Load reads and checks the config in the YAML file at path, and fills in its defaults. Relative paths in it are relative to its
+// folder. If its content is wrong the error is a *[config.Problems] that names all faults. The files have 4 MiB in all at most.
 //
 // At the top of the file, besides the keys of [config.Config]:
 //
@@ -70,8 +70,8 @@ func LoadWith(path string, o LoadOptions) (*config.Config, error) {
 	return c, nil
 }
 
-// Reload reads the file of the config anew, as it was read: a relative path means what it meant then, also where a symlink of
-// the working folder was turned since. A config that was built in Go has none.
+// Reload reads the file of c again, with the same options: a relative path is relative to the same folder as then, also if the
+// working folder has changed. A config that was built in Go has no file, which is an error. c is not changed.
 func Reload(c *config.Config) (*config.Config, error) {
 	from := c.Origin()
 	if from.Path == "" {
@@ -111,7 +111,7 @@ func (d *decoder) load(name, path string, text []byte) (*config.Config, error) {
 	}
 	c := d.config(root)
 	for _, p := range config.Faults(c.WithDefaults()) {
-		// What follows from a fault that is told already helps nobody.
+		// A fault that only follows from one that is reported already is left out.
 		follows := d.budget < 0 || d.reported(p.Path) || p.Path == "apps" && len(d.errs) > 0
 		if !follows {
 			d.failAt(d.placeOf(p.Path), p.Path, "%s", p.Message)

@@ -9,7 +9,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 )
 
-// section makes a section of lines, nil of none.
+// section makes a section of lines; nil: of none.
 func section(entries []entry) ast.Node {
 	if len(entries) == 0 {
 		return nil
@@ -26,8 +26,8 @@ func section(entries []entry) ast.Node {
 	return ast.Mapping(values[0].Start, false, values...)
 }
 
-// united makes one section of those of several files, none of which may say again what another has said. Apps and cached
-// values of all of them stand side by side.
+// united makes one section of the sections of several files. A key that two files have is a fault, except apps and cache, whose
+// entries are put together.
 func (d *decoder) united(path string, roots []ast.Node) ast.Node {
 	roots = slices.DeleteFunc(roots, func(n ast.Node) bool { return n == nil })
 	switch len(roots) {
@@ -113,7 +113,7 @@ func (d *decoder) overlaid(root ast.Node) ast.Node {
 	return d.overlay("", root, d.united("", overlays))
 }
 
-// refuseInEnvironment tells of keys that an environment cannot have, because they are read before it is chosen.
+// refuseInEnvironment reports keys that an environment cannot have, because they are read before it is chosen.
 func (d *decoder) refuseInEnvironment(path string, n ast.Node) {
 	values, _ := valuesOf(n)
 	for _, v := range values {
@@ -124,8 +124,8 @@ func (d *decoder) refuseInEnvironment(path string, n ast.Node) {
 	}
 }
 
-// lookAt tells of faults in an environment that is not chosen, as far as they can be seen without the rest and without
-// its variables.
+// lookAt reports the faults of an environment that is not chosen, as far as they show without the rest of the config and
+// without its variables.
 func (d *decoder) lookAt(path string, n ast.Node) {
 	aside := newDecoder(d.loader)
 	aside.sources, aside.budget, aside.lenient = d.sources, d.budget, true
@@ -138,7 +138,7 @@ func (d *decoder) lookAt(path string, n ast.Node) {
 	}
 }
 
-// overlay merges over into base: sections key by key, anything else in whole. A key with no value is taken away.
+// overlay merges over into base: sections key by key, any other value in whole. A key with no value removes the key.
 func (d *decoder) overlay(path string, base, over ast.Node) ast.Node {
 	if over == nil {
 		return base

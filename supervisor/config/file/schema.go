@@ -8,7 +8,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 )
 
-// schema is a JSON Schema, of which only what a config needs is here.
+// schema is a JSON Schema, with the keywords that a config needs.
 type schema struct {
 	Schema      string             `json:"$schema,omitempty"`
 	Title       string             `json:"title,omitempty"`
@@ -32,7 +32,7 @@ type schema struct {
 }
 
 // Schema returns the JSON Schema (draft 2020-12) of a config file, for editors. It is made of the tables that [Load]
-// decodes with. What needs more than one key to be seen, such as an address that is used twice, only [Load] sees.
+// decodes with. A fault between several keys, such as an address that is used twice, is found by [Load] only.
 func Schema() []byte {
 	d := newDecoder(loader{})
 	top := d.configFields(&config.Config{})
@@ -78,7 +78,7 @@ func Schema() []byte {
 
 func number(f float64) *float64 { return &f }
 
-// textSchema is any scalar: as text, each is taken as it is written.
+// textSchema is any scalar: a key for text takes each as it is written.
 func textSchema() *schema { return &schema{Type: []string{"string", "number", "boolean"}} }
 
 // variableSchema is a value that a variable decides.
@@ -98,7 +98,7 @@ func integerSchema(least, most int) *schema {
 func listSchema(of *schema) *schema { return &schema{Type: "array", Items: of} }
 func mapSchema(of *schema) *schema  { return &schema{Type: "object", Additional: of} }
 
-// anyOf takes what one of some schemas takes. Those that are such themselves are taken apart.
+// anyOf accepts what one of some schemas accepts. Alternatives of those are put on one level.
 func anyOf(of ...*schema) *schema {
 	var all []*schema
 	for _, s := range of {
@@ -121,7 +121,7 @@ func sectionSchema(fields []field) *schema {
 	return s
 }
 
-// nullable is a copy that also takes keys without a value, as an environment has them to take keys away.
+// nullable returns a copy that also accepts keys without a value, with which an environment removes keys.
 func nullable(s *schema) *schema {
 	out := *s
 	out.Properties = maps.Clone(s.Properties)

@@ -8,14 +8,14 @@ import (
 	"github.com/tinehq/tine/supervisor/host"
 )
 
-// config decodes the whole file. What each key means is said at the fields of Config.
+// config decodes the whole file. The fields of [config.Config] say what each key means.
 func (d *decoder) config(root ast.Node) *config.Config {
 	c := &config.Config{}
 	d.section("", root, d.configFields(c), isExtension)
 	return c
 }
 
-// isExtension tells whether a key at the top is the file's own affair: x-... keys hold anchors for merge keys to use.
+// isExtension reports whether a key at the top is ignored: x-... keys hold anchors for merge keys and aliases.
 func isExtension(key string) bool { return strings.HasPrefix(key, "x-") }
 
 // configFields are the keys at the top of a file, of c.
@@ -91,14 +91,14 @@ func (d *decoder) configFields(c *config.Config) []field {
 	}
 }
 
-// atTop is a key that has been read before the rest.
+// atTop is the codec of a key that was read before the rest.
 func (d *decoder) atTop(s *schema) codec {
 	return codec{decode: func(string, ast.Node) {}, schema: s}
 }
 
 func (d *decoder) app(path string, a *config.App, n ast.Node) {
 	d.section(path, n, d.appFields(a), nil)
-	// A longer first wait than the default's longest one is a wish, not a contradiction.
+	// A base that is longer than the default of max raises max, instead of being a fault.
 	if _, set := d.values[config.Join(config.Join(path, "backoff"), "max")]; !set {
 		a.Backoff.Max = max(a.Backoff.Max, a.Backoff.Base)
 	}
@@ -169,7 +169,7 @@ func (d *decoder) appFields(a *config.App) []field {
 	}
 }
 
-// command decodes a list of words, or one text that is split like a shell does it.
+// command decodes a list of words, or one text that is split as a shell does it.
 func (d *decoder) command(to *[]string) codec { return d.commandBy(to, config.SplitWords) }
 
 // commandBy decodes a list of words, or one text of which split makes such a list.
@@ -193,8 +193,8 @@ func (d *decoder) commandBy(to *[]string, split func(string) ([]string, error)) 
 	return c
 }
 
-// absoluteProgram makes a program with a slash one of the file's folder, like every path in it; one without is looked up
-// in PATH.
+// absoluteProgram makes a program with a slash absolute, relative to the folder of the file as every path in it. One without
+// is looked up in PATH.
 func (d *decoder) absoluteProgram(n ast.Node, command []string) {
 	if len(command) > 0 && strings.Contains(command[0], "/") {
 		command[0] = d.absolute(n, command[0])

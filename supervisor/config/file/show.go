@@ -22,8 +22,8 @@ type pair struct {
 	value any
 }
 
-// YAML returns c as one file with all includes, variables, environments and defaults worked in, which [Load]
-// reads as the same config. What can only be said in Go is not in it.
+// YAML returns c as one file, with its includes, variables, environments and defaults filled in, which [Load] reads as the same
+// config. Sources that are Go functions are left out.
 func YAML(c *config.Config) []byte {
 	full := c.WithDefaults()
 	d := newDecoder(loader{})
@@ -57,7 +57,7 @@ func (p pairs) write(b *bytes.Buffer, indent string) {
 	}
 }
 
-// plain is text that YAML reads as it stands, in a list in one line too.
+// plain matches text that YAML reads as it stands, also in a list in one line.
 var plain = regexp.MustCompile(`^([A-Za-z0-9_./$]|--?[A-Za-z])[A-Za-z0-9_./$@%+=~-]*( [A-Za-z0-9_./$@%+=~-]+)*$`)
 
 // scalar writes text so that YAML reads it as text.
@@ -68,7 +68,7 @@ func scalar(text string) string {
 	return strconv.Quote(text)
 }
 
-// literal writes text so that a file that has it means the text itself and no variable.
+// literal escapes text, so that Load finds no variable in it.
 func literal(text string) string {
 	var b strings.Builder
 	for i := range len(text) {
@@ -134,6 +134,8 @@ func showDuration(d time.Duration) string {
 	return s
 }
 
+// FormatSize returns a number of bytes as a config file has it, in the largest unit without a remainder, such as 512KiB; 0 is off.
+// [ParseSize] reads it.
 func FormatSize(n int64) string {
 	if n == 0 {
 		return "off"
@@ -146,7 +148,7 @@ func FormatSize(n int64) string {
 	return fmt.Sprintf("%dB", n)
 }
 
-// when shows the value only where it is set: its zero value has no meaning of its own.
+// when shows the value only if it is set, for a key whose zero value cannot be written.
 func (c codec) when(set func() bool) codec {
 	show := c.show
 	c.show = func() any {

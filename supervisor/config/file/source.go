@@ -20,9 +20,9 @@ const (
 	maxConfigFiles = 200
 )
 
-// source is one file. Its lines are counted on from those of the files before it, so that each place belongs to one file.
+// source is one file. Its lines are numbered on from those of the files before it, so that each place belongs to one file.
 type source struct {
-	name    string // as it is told
+	name    string // in messages
 	path    string // absolute
 	dir     string
 	base    int // lines before it
@@ -33,7 +33,7 @@ type source struct {
 	envs    []ast.Node        // its environments
 }
 
-// sourceOf returns the file that a place is in; the first for one that is unknown.
+// sourceOf returns the file that a place is in; the first one for an unknown place.
 func (d *decoder) sourceOf(at place) *source {
 	for _, s := range slices.Backward(d.sources) {
 		if at.line > s.base {
@@ -52,7 +52,7 @@ func (d *decoder) where(at, from place) string {
 	return fmt.Sprintf("%s:%d", s.name, at.line-s.base)
 }
 
-// read parses a file and all that it includes. It returns the root of the config, nil when there is nothing in it.
+// read parses a file and all that it includes. It returns the root of the config, nil if it is empty; false: it has faults.
 func (d *decoder) read(name, path string, parent *source, text []byte) (ast.Node, bool) {
 	text, badLine, bad := config.PlainText(text)
 	s := &source{
@@ -87,9 +87,9 @@ func (d *decoder) read(name, path string, parent *source, text []byte) (ast.Node
 	return d.united("", roots), true
 }
 
-// parse returns the root of the only document, nil when the file is empty.
+// parse returns the root of the only document, nil if the file is empty; false: it has faults.
 func (d *decoder) parse(s *source, text []byte) (root ast.Node, ok bool) {
-	// The YAML library is not ours: a file that makes it panic is a broken file, not a broken master.
+	// A file that makes the YAML library panic is reported as broken, and must not end the master.
 	defer func() {
 		if p := recover(); p != nil {
 			d.failIn(s, place{}, "", "is not YAML that can be read: %v", p)
@@ -170,8 +170,8 @@ func (v anchorVisitor) Visit(n ast.Node) ast.Visitor {
 	return v
 }
 
-// included returns the root of a file, without what is read before the rest, and after it those of the files that it
-// includes.
+// included returns the root of a file, without the keys that are read before the rest, and after it the roots of the files that
+// it includes.
 func (d *decoder) included(s *source, root ast.Node) []ast.Node {
 	special := []string{"env_file", "include", "environments"}
 	values, isSection := valuesOf(root)
@@ -266,7 +266,7 @@ func (d *decoder) envFiles(s *source, e entry) {
 	}
 }
 
-// reason is the innermost error: what it is about has been said.
+// reason returns the innermost error, without the path that the message has already.
 func reason(err error) error {
 	for {
 		inner := errors.Unwrap(err)
@@ -277,8 +277,8 @@ func reason(err error) error {
 	}
 }
 
-// include reads the files that a file includes. One that is there already is left out, unless it is above s: then s would
-// be in itself.
+// include reads the files that a file includes. A file that was read already is left out, unless it includes s itself, which is a
+// fault.
 func (d *decoder) include(s *source, e entry) []ast.Node {
 	var roots []ast.Node
 	texts, nodes := d.texts(e)
@@ -334,7 +334,7 @@ func (d *decoder) display(s *source, path, text string) string {
 	return path
 }
 
-// above says how the file at path leads to s, or "".
+// above returns how the file at path includes s, such as "a includes b includes a"; "": it does not.
 func (s *source) above(path string) string {
 	names := []string{s.name}
 	for at := s; at != nil; at = at.parent {

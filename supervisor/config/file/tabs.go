@@ -4,7 +4,7 @@ import (
 	"bytes"
 )
 
-// indentedByTab says whether a tab is among the white space that a line, from 1, begins with. YAML has none there.
+// indentedByTab reports whether the white space at the beginning of a line, from 1, has a tab, which YAML does not allow.
 func indentedByTab(text []byte, line int) bool {
 	lines := bytes.Split(text, []byte("\n"))
 	if line < 1 || line > len(lines) {

@@ -13,7 +13,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 )
 
-// codec is one kind of value: how it is read from a file, what an editor is told of it, and how a file would have it.
+// codec is one kind of value: how it is decoded from a file, its schema, and how a file would have it.
 type codec struct {
 	decode func(path string, n ast.Node)
 	schema *schema
@@ -92,8 +92,8 @@ func (d *decoder) text(path string, n ast.Node) (string, bool) {
 	return "", false
 }
 
-// unquoted is the text that a section of one line was probably meant to be, such as an address: between braces the
-// colon in 127.0.0.1:7181 counts as one behind a key. Empty: it looks like a section.
+// unquoted returns the text that a section of one line was probably meant to be, such as an address: between braces the colon
+// in 127.0.0.1:7181 counts as one behind a key. Empty: it looks like a section.
 func unquoted(n ast.Node) string {
 	values, _ := valuesOf(n)
 	if len(values) != 1 || values[0].Value == nil {
@@ -127,7 +127,7 @@ func (d *decoder) textInto(to *string) codec {
 	}
 }
 
-// word decodes one of some words, which [problems] holds it to.
+// word decodes one of some words. That it is one of them is checked by [config.Faults].
 func (d *decoder) word(to *string, words ...string) codec {
 	c := d.textInto(to)
 	c.schema = enumSchema(words...)
@@ -148,7 +148,7 @@ func (d *decoder) pathOr(to *string, word string) codec {
 	})
 }
 
-// absolute makes a path absolute that n, in one of the files, has.
+// absolute makes a path absolute that node n has, relative to the folder of its file.
 func (d *decoder) absolute(n ast.Node, path string) string {
 	return config.InFolder(d.folderOf(n), path)
 }
@@ -156,7 +156,7 @@ func (d *decoder) absolute(n ast.Node, path string) string {
 // folderOf is the folder that relative paths at n are relative to: that of the file.
 func (d *decoder) folderOf(n ast.Node) string { return d.sourceOf(placeOfNode(n)).dir }
 
-// list decodes one text or a list of them. each, when set, changes every one of them.
+// list decodes one text or a list of them. each, if it is not nil, changes every one of them.
 func (d *decoder) list(to *[]string, each func(ast.Node, string) string) codec {
 	return codec{
 		func(path string, n ast.Node) {

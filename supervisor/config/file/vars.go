@@ -12,8 +12,8 @@ import (
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// fill returns the scalar n with its variables replaced, of the kind that the result looks like: ${N} with 4 is a number.
-// It returns nil, and has told so, when one is not there.
+// fill returns the scalar n with its variables replaced, of the kind that the result looks like: ${N} with 4 is a number. If a
+// variable is missing it returns nil, and has reported that.
 func (d *decoder) fill(path string, n ast.Node, text string, at place) ast.Node {
 	if !strings.Contains(text, "$$") && !strings.Contains(text, "${") {
 		return n
@@ -24,7 +24,7 @@ func (d *decoder) fill(path string, n ast.Node, text string, at place) ast.Node 
 		d.filled[n] = out
 	}
 	if out == nil {
-		// That it has no value now is no other fault.
+		// That it has no value now is not a second fault.
 		d.meant[path] = true
 	}
 	return out
@@ -53,7 +53,7 @@ func (d *decoder) fillAnew(path string, n ast.Node, text string, at place) ast.N
 	return ast.String(token.String(result, result, pos))
 }
 
-// find returns where the text is, which is in the scalar at some place.
+// find returns the place of a text in the scalar at another place; that place if the text is not found.
 func (d *decoder) find(at place, text string) place {
 	s := d.sourceOf(at)
 	for i := at.line - s.base; i >= 1 && i <= len(s.lines); i++ {
@@ -69,7 +69,7 @@ func (d *decoder) find(at place, text string) place {
 	return at
 }
 
-// variable looks a name up for a file: what the master was started with wins over env_file.
+// variable looks a name up for a file: the environment that the master was started with wins over env_file.
 func (d *decoder) variable(s *source, name string) (string, bool) {
 	if d.loader.lookup != nil {
 		if v, ok := d.loader.lookup(name); ok {
@@ -101,9 +101,9 @@ func cutBrace(text string) (inside, after string, closed bool) {
 	return text, "", false
 }
 
-// expand replaces ${NAME}, ${NAME:-DEFAULT} (for a variable that is not there or empty) and $$, which is one $. In a default
-// braces go in pairs, and variables are replaced too. Any other $ stands for itself. bad is the part of the text that an
-// error is about.
+// expand replaces ${NAME}, ${NAME:-DEFAULT} (for a variable that is missing or empty) and $$, which is one $. In a default
+// braces go in pairs, and variables are replaced too. Any other $ stands for itself. bad is the part of the text that an error
+// is about.
 func expand(text string, lookup func(string) (string, bool)) (result, bad string, err error) {
 	return expandWithin(text, lookup, 0)
 }
