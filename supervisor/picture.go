@@ -176,22 +176,20 @@ func (s *Supervisor) Snapshot(ctx context.Context) (*snapshot.Master, error) {
 	default:
 		return nil, ErrEnded
 	}
-	for {
-		m, over := s.published.Current()
-		select {
-		case <-s.done:
-			return nil, ErrEnded
-		default:
-		}
-		if over == nil {
-			return m, nil
-		}
+	m, over := s.published.Current()
+	if over != nil {
 		select {
 		case <-over:
+			m = s.published.Newest()
 		case <-s.done:
-			return nil, ErrEnded
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
+	}
+	select {
+	case <-s.done:
+		return nil, ErrEnded
+	default:
+		return m, nil
 	}
 }

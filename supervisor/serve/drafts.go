@@ -13,28 +13,28 @@ import (
 const (
 	// draftPace is the least time between two looks at the files of the config.
 	draftPace = time.Second
-	// draftWait is how long a status waits for such a look: a disk that hangs holds up nobody.
+	// draftWait bounds the wait of a status for such a look: a disk may hang.
 	draftWait = 50 * time.Millisecond
 	// draftPaths is how many of the changes are named.
 	draftPaths = 3
 )
 
-// drafts knows whether the config on disk is the one that runs. Where it is not, somebody has edited it and not applied it, or
-// has applied another one. Only what is asked for is read, in a goroutine of its own, and only when a file has changed. It may be used by
-// several goroutines.
+// drafts tells whether the config on disk is the one that runs. It is not if the files were edited and not applied, or if another
+// config was applied. The files are read for a status only, in a goroutine of its own, and only when one has changed. All methods
+// may be called from any goroutine.
 type drafts struct {
 	load func() (*config.Config, error)
 
 	mu      sync.Mutex
 	looking chan struct{}  // closed when the look under way is over; nil: there is none
-	looked  time.Time      // when the last one began
+	looked  time.Time      // when the last look began
 	stamp   string         // of the files, as they were read last
-	running *config.Config // that it was compared with
-	text    string         // what is to be said; "": the two are the same
-	err     error          // why it could not be read
+	running *config.Config // that they were compared with
+	text    string         // how they differ; "": they do not
+	err     error          // why they could not be read
 }
 
-// of says how the config on disk differs from the one that runs; "": it does not, as far as is known.
+// of returns in words how the config on disk differs from the one that runs; "": it does not, as far as is known.
 func (d *drafts) of(running *config.Config) string {
 	if running == nil || running.Path() == "" {
 		return ""

@@ -109,8 +109,8 @@ func (h *Handover) Resume() {
 	}
 }
 
-// listen takes an address, or the socket that the master before this one had there.
-// The next one gets it too, also after a crash.
+// listen listens at an address, with the socket that the master before this one had there, if it had one. The next master gets the
+// socket too, also after a crash.
 func (h *Handover) listen(what, address string) (*control.SharedListener, error) {
 	name := KeptTCP + what
 	if l := h.inherit(name, address); l != nil {
@@ -144,8 +144,8 @@ func (h *Handover) keep(name string, l *control.SharedListener) error {
 	return h.inherited.Store.Store(name, f)
 }
 
-// inherit is nil where the master before this one had no such socket. One that is not
-// wanted any more is closed, also where it is stored.
+// inherit returns the socket of that name that the master before this one had, if it is of this address; else nil. A socket of
+// another address is closed, also where it is stored.
 func (h *Handover) inherit(name, address string) *control.SharedListener {
 	var found *control.SharedListener
 	for _, f := range h.inherited.Files[name] {
@@ -172,8 +172,7 @@ func (h *Handover) inherit(name, address string) *control.SharedListener {
 // drop closes a socket of the last master that is not wanted any more, also where it is stored.
 func (h *Handover) drop(name string) { h.inherit(name, "") }
 
-// listensAt says whether a listener is what listening at address would give: port 0 is
-// any.
+// listensAt reports whether a listener is what listening at address would give: port 0 is any.
 func listensAt(is net.Addr, address string) bool {
 	at, ok := is.(*net.TCPAddr)
 	if !ok || address == "" {
@@ -191,8 +190,7 @@ func (h *Handover) listenDashboard(address string) (net.Listener, error) {
 	return h.listen(dashboardName, address)
 }
 
-// listenControl takes over the control socket of the master before this one, or makes
-// one.
+// listenControl takes over the control socket of the master before this one, or makes one.
 func (h *Handover) listenControl(server *control.Server) error {
 	files := h.inherited.Files[KeptControl]
 	if len(files) == 0 {

@@ -55,7 +55,7 @@ func answerProbe(w http.ResponseWriter, ok bool, lines ...string) {
 	if !ok {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
-	// An error: who asked has gone.
+	// An error: the client has gone.
 	_, _ = w.Write([]byte(strings.Join(lines, "\n") + "\n"))
 }
 

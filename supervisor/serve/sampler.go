@@ -13,16 +13,15 @@ const (
 	// sampleApart is the least time between two samples that a rate is made of. The
 	// kernel counts a process's time in hundredths of a second.
 	sampleApart = 500 * time.Millisecond
-	// sampleKept is how long a base is good for latencies: "about the last minute".
+	// sampleKept is how long a base serves for latencies, which are of about the last minute.
 	sampleKept = time.Minute
 	// sampleEvery is the time between two bases, of which samplesKept are remembered.
 	sampleEvery = 10 * time.Second
 	samplesKept = 7
 )
 
-// sampler makes rates and recent latencies of what grows, from one question to the
-// next: nobody asked means that nothing is measured. Safe for concurrent use; who asks
-// at the same time waits. The zero sampler is ready.
+// sampler turns counters into rates and recent latencies by comparing with earlier requests. Nothing is sampled in the background.
+// Concurrent callers are serialised by mu. The zero sampler is ready.
 type sampler struct {
 	mu      sync.Mutex
 	workers map[*proc.Process]*sampled
@@ -30,7 +29,7 @@ type sampler struct {
 
 // sampled is what is remembered of one worker.
 type sampled struct {
-	asked   bool // in the round under way
+	asked   bool // it was sampled in the round under way
 	at      time.Time
 	used    host.Use
 	percent float64
@@ -43,15 +42,15 @@ type base struct {
 	histogram ipc.Histogram
 }
 
-// recent is what a sample of one worker gives.
+// recent is what a sample of one worker gives. Memory is in bytes.
 type recent struct {
 	rss      int64
 	percent  float64 // of one CPU, between the last two samples; 0 at the first
 	p50, p99 time.Duration
 }
 
-// round begins a round of samples: all workers are asked in it, and who is not is
-// forgotten. The caller calls done.
+// round begins a round of samples, in which all workers are sampled: a worker that is not is forgotten. It waits for a round under
+// way. The caller calls done.
 func (s *sampler) round() (done func()) {
 	s.mu.Lock()
 	if s.workers == nil {
@@ -68,7 +67,7 @@ func (s *sampler) round() (done func()) {
 	}
 }
 
-// sample asks about one worker, in a round. A worker that has ended has zero.
+// sample measures one worker, in a round. latencies may be nil. A worker that has ended has zero.
 func (s *sampler) sample(now time.Time, p *proc.Process, latencies *ipc.Histogram) (r recent) {
 	w := s.workers[p]
 	if w == nil {
@@ -100,8 +99,8 @@ func (s *sampler) sample(now time.Time, p *proc.Process, latencies *ipc.Histogra
 	return r
 }
 
-// latencies are those of the requests since the oldest base that is not older than
-// sampleKept; without one, since the worker's start.
+// latencies are those of the requests since the oldest base that is not older than sampleKept; without one, since the start of the
+// worker.
 func (w *sampled) latencies(now time.Time, h *ipc.Histogram) (p50, p99 time.Duration) {
 	for len(w.bases) > 0 && now.Sub(w.bases[0].at) > sampleKept {
 		w.bases = w.bases[1:]

@@ -12,18 +12,17 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 )
 
-// Limits of who asks over TCP.
+// Limits of a client over TCP.
 const (
 	askHeadTime = 2 * time.Second
 	askTime     = 15 * time.Second // for the whole answer
 	askIdle     = 2 * time.Minute
 	askEnd      = 250 * time.Millisecond // for answers under way at the end of Run
-	followedEnd = 5 * time.Second        // for those that the master that follows answers
+	followedEnd = 5 * time.Second        // for answers that come from the next master
 )
 
-// serveTCP begins to serve h at a TCP address, to whoever can connect; "" is nowhere. Where
-// it cannot, that is logged, and nothing else depends on it. what is its
-// name in the log.
+// serveTCP begins to serve h at a TCP address, to every client that can connect; "" is nowhere. An address that cannot be served
+// is logged, and nothing else depends on it. what names the address in the log.
 func (s *Server) serveTCP(what, address string, h http.Handler) (close func()) {
 	if address == "" {
 		s.Handover.drop(KeptTCP + what)
@@ -61,8 +60,7 @@ func (s *Server) serveTCP(what, address string, h http.Handler) (close func()) {
 	}
 }
 
-// orFollower has the master that follows this one answer what it took in, and cannot
-// answer any more.
+// orFollower answers by h, and sends a request that h cannot answer any more, as the next master is in charge, on to that one.
 func (s *Server) orFollower(at net.Addr, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := &heldAnswer{header: http.Header{}}
@@ -76,11 +74,11 @@ func (s *Server) orFollower(at net.Addr, h http.Handler) http.Handler {
 		if answer.status != 0 {
 			w.WriteHeader(answer.status)
 		}
-		_, _ = w.Write(answer.body.Bytes()) // an error: who asked has gone
+		_, _ = w.Write(answer.body.Bytes()) // an error: the client has gone
 	})
 }
 
-// heldAnswer is one that is not sent yet. All that are served here are small.
+// heldAnswer is an answer that is not sent yet. All answers over TCP are small.
 type heldAnswer struct {
 	header http.Header
 	status int
@@ -95,7 +93,7 @@ func (a *heldAnswer) WriteHeader(status int) {
 	}
 }
 
-// askFollower asks the same at the same address, where this master accepts nobody.
+// askFollower makes the same request at the same address, where only the next master accepts.
 func askFollower(r *http.Request, at net.Addr) (*heldAnswer, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), followedEnd)
 	defer cancel()

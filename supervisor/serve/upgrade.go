@@ -64,7 +64,7 @@ func (s *Server) CalledOff() <-chan struct{} { return s.upgrades.Done() }
 // EndUpgrades leaves nothing of a preflight behind. An upgrade that it has begun is the master's to end.
 func (s *Server) EndUpgrades() {
 	s.callOff(ErrEnded)
-	s.trying.Lock() // bounded: it has been told
+	s.trying.Lock() // the preflight ends soon: its context has ended
 	defer s.trying.Unlock()
 }
 
@@ -76,7 +76,7 @@ func (s *Server) tryFirst(binary string) (version string, err error) {
 	return s.Preflight(ctx, binary)
 }
 
-// tryUpgrade goes on whether somebody waits for it or not, until this master stops.
+// tryUpgrade tries the binary and then upgrades to it. It goes on when its caller has given up, until CallOff.
 func (s *Server) tryUpgrade(binary, reason string, steps chan<- control.Progress) error {
 	tell := func(p control.Progress) {
 		p.Time = time.Now().Round(time.Millisecond)

@@ -27,11 +27,13 @@ func (p *Published) End() {
 	}
 }
 
-// Newest is what was published last, which may lack what a turn under way has done; nil: nothing was. It is for the loop itself.
+// Newest is what was published last, which may lack what a turn under way has done; nil: nothing was. It is for the loop itself, and
+// for a reader that has waited: see Current.
 func (p *Published) Newest() *Master { return p.newest.Load() }
 
-// Current is the newest Master. Where a turn is under way it is nil, and over is closed at the end of that turn; the reader then
-// calls Current again. The loop's turns are short, but a reader has to bound its wait all the same.
+// Current is the newest Master. Where a turn is under way it is nil, and over is closed at the end of that turn: then Newest has all
+// that the reader can have seen a sign of before it called, whatever turn has begun since. So a reader waits for one turn at most,
+// also beside a loop that is never at rest. It has to bound that wait.
 func (p *Published) Current() (m *Master, over <-chan struct{}) {
 	if p.holds.Load() {
 		return p.newest.Load(), nil

@@ -47,9 +47,9 @@ func TestNoReaderMissesTheEnd(t *testing.T) {
 		readers.Go(func() {
 			for sign := range told {
 				m, over := p.Current()
-				for over != nil {
+				if over != nil {
 					<-over
-					m, over = p.Current()
+					m = p.Newest()
 				}
 				if m.StartedAt.Before(sign.StartedAt) {
 					t.Errorf("%v, though %v was told", m.StartedAt, sign.StartedAt)
