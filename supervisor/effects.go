@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
-	"time"
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/apps"
@@ -45,7 +44,7 @@ func (l *loop) carryOut(a *app, effect pool.Effect) {
 		}
 		l.record(a, e)
 		if e.Kind == pool.KindRolloutBegin {
-			l.report.due = time.Time{} // it may be over before the next look
+			l.report.LookSoon() // it may be over before the next look
 		}
 		noticed(a.stepped, e)
 	case pool.Done:

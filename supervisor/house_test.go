@@ -44,6 +44,7 @@ var house = []struct{ name, imports string }{
 	{"supervisor/config", "ipc supervisor/civil supervisor/control/api supervisor/host supervisor/listen supervisor/proc"},
 	{"supervisor/config/file", "supervisor/config supervisor/host"},
 	{"supervisor/signals", ""},
+	{"supervisor/above", "ipc"},
 	{"supervisor/filewatch", "supervisor/config"},
 	{"supervisor/launch", "ipc supervisor/config supervisor/host supervisor/proc supervisor/proc/output"},
 	{"supervisor/book", "supervisor/config supervisor/control supervisor/control/api"},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/above"
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
@@ -74,8 +75,8 @@ type loop struct {
 	picture     picture
 	stepAt      time.Time
 	startedAt   time.Time
-	report      report
-	given       *activation // never changed, so that it can be shared
+	report      *above.Report // nil: there is no process above to tell
+	given       *activation   // never changed, so that it can be shared
 }
 
 func newLoop(s *Supervisor) *loop {
@@ -126,7 +127,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 	}
 	// Whoever could not even begin is started again if there was a master before it, whose workers wait.
 	orderly := l.s.store != nil && len(l.s.inherited[succession.StateFile]) == 0
-	defer func() { l.closeReport(orderly) }()
+	defer func() { l.report.Close(orderly) }()
 	defer l.closeVault()
 	l.activate(config)
 	defer l.closeInherited()
@@ -187,7 +188,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 		l.steerInTime()
 		l.saveInTime()
 		now := time.Now()
-		l.endTurn(l.looksNow(now))
+		l.endTurn(l.report.IsDue(now))
 		l.tell(now)
 		l.askRoom(now)
 		if l.timerStale {
@@ -343,7 +344,7 @@ func (l *loop) setTimer() {
 	if d := l.state.Deadline(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
 		next = d
 	}
-	if d := l.nextReport(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
+	if d := l.report.Next(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
 		next = d
 	}
 	if d := l.desk.book.Deadline(); !d.IsZero() && (next.IsZero() || d.Before(next)) {

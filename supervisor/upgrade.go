@@ -82,7 +82,9 @@ func (m letGo) apply(l *loop) {
 		m.answer <- letting{err: errStopping}
 		return
 	}
-	l.tellLife()
+	if l.s.published.Newest().Lifeless() == nil {
+		l.report.Ping()
+	}
 	err := l.hearOut()
 	if err == nil {
 		err = l.settleVault()
@@ -108,20 +110,22 @@ func (m letGo) apply(l *loop) {
 	}
 }
 
-// standStill waits for how the upgrade has ended, which is bounded by the Upgrader. Whoever watches this
-// process may have less patience than that, so that it is told meanwhile that there is nothing to mend.
+// standStill waits for how the upgrade has ended, which the Upgrader bounds. systemd's watchdog may be shorter than that wait,
+// so the loop goes on to give signs of life.
 func (l *loop) standStill(result <-chan error) error {
-	if l.report.interval <= 0 {
+	if l.report.Interval() <= 0 {
 		return <-result
 	}
-	again := time.NewTicker(l.report.interval)
+	again := time.NewTicker(l.report.Interval())
 	defer again.Stop()
 	for {
 		select {
 		case err := <-result:
 			return err
 		case <-again.C:
-			l.tellLife()
+			if l.s.published.Newest().Lifeless() == nil {
+				l.report.Ping()
+			}
 		}
 	}
 }
@@ -292,7 +296,7 @@ func (l *loop) takeBack() {
 	l.kept.record = reopened
 	l.keepFailed(succession.StateFile, err)
 	l.values.Rewrite() // before a worker has them
-	if l.state.Ready() && !l.report.reloading {
+	if l.state.Ready() && !l.report.Reloading() {
 		l.tellReady() // the keeper may think that this master leaves for one that has come to that, and crashed
 	}
 

@@ -1,14 +1,12 @@
-package supervisor
+package above
 
 import (
 	"sync"
 	"time"
-
-	"github.com/tinehq/tine/supervisor/keeper"
 )
 
 const (
-	// statusPace is the least time between two notifications that have nothing but a status.
+	// statusPace is the least time between two notifications that say nothing but how things are.
 	statusPace = 250 * time.Millisecond
 	// maxNotices is how many notifications wait for a receiver that does not read.
 	maxNotices = 32
@@ -16,22 +14,17 @@ const (
 	notifyTimeout = 5 * time.Second
 )
 
-// WithKeeper notifies the process above this one, the keeper or systemd: READY=1 when all apps are ready, RELOADING=1 and READY=1
-// around a new configuration and around rollouts, STATUS=, STOPPING=1, and WATCHDOG=1 if it is asked for, as long as the
-// supervisor goes on and its apps have workers. The client stays the caller's, which closes it after Run. nil does nothing.
-func WithKeeper(c *keeper.Client) Option { return func(o *options) { o.keeper = c } }
-
-// notifier sends notifications from a goroutine of its own, in their order, so that a slow receiver does not hold up the loop. At
-// most one status and one ping are queued: a newer one replaces the older. Of the other messages the oldest is dropped when
-// maxNotices wait. All methods of a nil notifier do nothing.
+// notifier sends notifications from a goroutine of its own, in their order, so that a receiver that reads slowly delays nothing
+// here. At most one status text and one sign of life are queued: a newer one replaces the older. Of the other messages the
+// oldest is dropped when maxNotices wait. All methods of a nil notifier do nothing.
 type notifier struct {
-	notify  func(state ...string) error
-	failing func(error) // called with the first failure in a row
+	out  func(state ...string) error
+	said func(error) // the first failure in a row
 
 	mu     sync.Mutex
 	queue  [][]string // of changes
 	status string     // not sent yet
-	alive  bool       // a ping is not sent yet
+	alive  bool       // and not told yet
 	closed bool
 	failed bool
 
@@ -39,14 +32,14 @@ type notifier struct {
 	ended chan struct{}
 }
 
-func newNotifier(notify func(state ...string) error, failing func(error)) *notifier {
-	n := &notifier{notify: notify, failing: failing, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+func newNotifier(out func(state ...string) error, said func(error)) *notifier {
+	n := &notifier{out: out, said: said, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	go n.run()
 	return n
 }
 
-// change queues a change, in lines such as READY=1.
-func (n *notifier) change(lines ...string) {
+// send queues the lines of a change, such as READY=1.
+func (n *notifier) send(lines ...string) {
 	n.post(func() {
 		if len(n.queue) >= maxNotices {
 			n.queue = n.queue[1:]
@@ -55,10 +48,10 @@ func (n *notifier) change(lines ...string) {
 	})
 }
 
-// setStatus queues a status.
+// setStatus queues a status text.
 func (n *notifier) setStatus(status string) { n.post(func() { n.status = status }) }
 
-// ping queues WATCHDOG=1.
+// ping queues a sign of life.
 func (n *notifier) ping() { n.post(func() { n.alive = true }) }
 
 // close sends what waits and ends the goroutine. A receiver that does not read is given up after a while.
@@ -82,7 +75,7 @@ func (n *notifier) post(change func()) {
 	n.mu.Unlock()
 	select {
 	case n.wake <- struct{}{}:
-	default: // the goroutine is about to look
+	default: // it looks again
 	}
 }
 
@@ -97,7 +90,7 @@ func (n *notifier) run() {
 			if withStatus {
 				sentAt = time.Now()
 			}
-			n.send(lines)
+			n.deliver(lines)
 		case end:
 			return
 		case more:
@@ -129,10 +122,10 @@ func (n *notifier) next(may bool) (lines []string, withStatus, more, end bool) {
 	return lines, withStatus, n.status != "", n.closed
 }
 
-func (n *notifier) send(lines []string) {
-	err := n.notify(lines...)
+func (n *notifier) deliver(lines []string) {
+	err := n.out(lines...)
 	if err != nil && !n.failed {
-		n.failing(err)
+		n.said(err)
 	}
 	n.failed = err != nil
 }
