@@ -11,25 +11,26 @@ import (
 const (
 	// dispatchSize is how many messages wait for the user's OnMessage.
 	dispatchSize = 1024
-	// dispatchBytes is how much they may have together. One alone may have more.
+	// dispatchBytes is how many bytes they may have together. A single message may have more.
 	dispatchBytes = 64 << 20
-	// fileCost is what one counts for at least that holds a descriptor.
+	// fileCost is what a message that holds a descriptor counts for at least, in bytes.
 	fileCost = 4 << 20
 )
 
-// dispatcher calls the user's OnMessage with one message after the other, in a
-// goroutine of its own, so that a slow handler is nobody else's trouble.
+// dispatcher calls the user's OnMessage with one message after the other, in a goroutine of its own, so that a slow handler holds up
+// neither the loop nor a worker. Beyond dispatchSize messages or dispatchBytes a message is dropped, which is logged at most once
+// a second.
 type dispatcher struct {
 	logs    *logs.Logs
 	handler func(Message)
 	queue   chan waitingMessage
 	bytes   atomic.Int64 // of those that wait, and of the one that is with the handler
 	ended   chan struct{}
-	dropped int       // messages that were dropped and not said yet
-	saidAt  time.Time // when that was said last
+	dropped int       // messages that were dropped since that was logged last
+	saidAt  time.Time // when it was logged last
 }
 
-// waitingMessage has its bytes in the payload yet, which it owns: to copy up to 1 GiB is not for the loop.
+// waitingMessage still has its bytes in the payload, which it owns: the loop must not copy up to 1 GiB.
 type waitingMessage struct {
 	Message
 	payload *ipc.Payload
@@ -53,7 +54,7 @@ func newDispatcher(s *Supervisor, logs *logs.Logs) *dispatcher {
 	return d
 }
 
-// hand calls the handler. One that panics loses its message and nothing else.
+// hand calls the handler. A handler that panics loses its message and nothing else.
 func (d *dispatcher) hand(m waitingMessage) {
 	defer d.bytes.Add(-m.cost())
 	data, err := m.payload.Bytes()
@@ -93,7 +94,7 @@ func (d *dispatcher) message(m *member, f ipc.Message) {
 	}
 }
 
-// wait queues a message. It says whether there was room, by number and by bytes.
+// wait queues a message, and reports whether there was room, by number and by bytes.
 func (d *dispatcher) wait(m waitingMessage) bool {
 	cost := m.cost()
 	if all := d.bytes.Add(cost); all <= dispatchBytes || all == cost {

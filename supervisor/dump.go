@@ -12,15 +12,15 @@ import (
 const (
 	// dumpMethod is the call that every native worker answers by itself.
 	dumpMethod = "tine.dump"
-	// dumpTimeout bounds the wait for a worker's goroutines: one that is stopped, or
-	// whose runtime stands still, never answers, and is replaced all the same.
+	// dumpTimeout bounds the wait for a worker's answer: a worker that is stopped, or whose runtime stands still, never answers,
+	// and is replaced all the same.
 	dumpTimeout = 2 * time.Second
-	// dumpInLog is how much of a dump the log gets; the file has all of it.
+	// dumpInLog is how many bytes of a dump the log gets; the file has all of it.
 	dumpInLog = 32 << 10
 )
 
-// dump asks a worker what its goroutines are doing, and puts the answer into a file
-// and into the log. What the worker is replaced for is seen there and nowhere else.
+// dump asks a worker what its goroutines are doing, and writes the answer to a file and to the log. Nothing else shows why the worker
+// stood still.
 func (l *loop) dump(m *member, reason string) {
 	if m == nil {
 		return

@@ -13,14 +13,13 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 )
 
-// keepDumps is how many dumps of one app are kept: an app that stalls every minute
-// must not fill a disk.
+// keepDumps is how many dumps of one app are kept, so that an app which stalls every minute does not fill a disk.
 const keepDumps = 20
 
 // dumpFolder is where the dumps of an app go.
 type dumpFolder struct {
 	path string
-	own  bool // made by Tine where everybody may make folders: nobody else's will do
+	own  bool // made by Tine in a folder that every user can write to: it must belong to this user
 }
 
 // dumpFolder is where the config of an app says, else beside the log file, else a
@@ -35,7 +34,7 @@ func (l *loop) dumpFolder(c config.App) dumpFolder {
 	return dumpFolder{path: filepath.Join(os.TempDir(), "tine-"+strconv.Itoa(os.Getuid())), own: true}
 }
 
-// dumpTime sorts by itself and has the same length always.
+// dumpTime is the time in a file's name. It always has the same length, so that names sort by time.
 const dumpTime = "20060102T150405.000"
 
 // write keeps a dump in a file that only this user can read, and removes the oldest
@@ -60,8 +59,7 @@ func (d dumpFolder) write(app, of string, at time.Time, text []byte) (path strin
 	return path, d.thinOut(app)
 }
 
-// check refuses a folder that somebody else may have put in the way: stacks show
-// arguments of functions, and with them secrets.
+// check refuses a folder that another user may have put there: stacks show arguments of functions, and with them secrets.
 func (d dumpFolder) check() error {
 	if !d.own {
 		return nil

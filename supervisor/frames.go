@@ -29,11 +29,10 @@ const (
 	placeAgain = 200 * time.Millisecond
 )
 
-// frame acts on one frame of a worker. What a worker may not send, or not now,
-// ends its channel as a malformed frame does.
+// frame acts on one frame of a worker. A frame that a worker may not send, or not now, ends its channel as a malformed one does.
 func (l *loop) frame(m *member, f ipc.Frame) {
 	if m.app.members[m.id] != m || !m.Heard() {
-		// It came while the channel was being ended.
+		// The frame was on its way when the channel was ended.
 		ipc.Discard(f)
 		return
 	}
@@ -46,11 +45,11 @@ func (l *loop) frame(m *member, f ipc.Frame) {
 	case ipc.Hello:
 		l.hello(m, f)
 	case ipc.Standby:
-		if !m.subscribed { // it would be given its slot now, and again with the snapshot
+		if !m.subscribed { // the worker would be given its slot now, and again with the snapshot
 			l.breakChannel(m, "standing by before the snapshot was sent")
 		} else if m.slot < 0 {
 			l.step(m.app, pool.Parked{ID: m.id})
-		} // else it got to its listeners before its slot got to it
+		} // else the worker asked for its listeners before its slot had reached it
 	case ipc.Wake:
 		m.app.sockets.Wake()
 	case ipc.Ready:
@@ -95,9 +94,8 @@ func (l *loop) hello(m *member, f ipc.Hello) {
 	}
 }
 
-// welcome tells a new worker who it is. The snapshot and the slot follow, at once
-// or when the sources have had their first chance. Nothing waits for the worker's
-// own hello: it finds everything on its channel when it is there.
+// welcome sends a new worker its name and ID. The snapshot and the slot follow, at once or when the sources have had their first
+// chance. The loop does not wait for the worker's own hello: the worker finds everything on its channel when it opens that.
 func (l *loop) welcome(m *member) {
 	l.send(m, ipc.Hello{
 		Protocol: ipc.Protocol, PID: os.Getpid(), Library: "tine",
@@ -110,9 +108,8 @@ func (l *loop) welcome(m *member) {
 	l.introduce(m)
 }
 
-// introduce gives a worker the snapshot and then its slot, if it has one: in this
-// order, so that a worker cannot be ready with values missing. From here on changes
-// go to it.
+// introduce sends a worker the snapshot and then its slot, if it has one: in this order, so that a worker cannot be ready with
+// values missing. From here on changes go to the worker.
 func (l *loop) introduce(m *member) {
 	if m.app.members[m.id] != m || !m.Open() || m.app.ended() {
 		return
@@ -127,9 +124,8 @@ func (l *loop) introduce(m *member) {
 	}
 }
 
-// place sends a worker its slot, with the sockets and the scoreboard. It says
-// whether that is on its way. Where there is no address to listen on, that waits for
-// the worker's hello: a program that never says one needs no scoreboard.
+// place sends a worker its slot, with the sockets and the scoreboard, and reports whether that is on its way. Where the app has no
+// address, the slot is sent after the worker's hello: a program that never says hello needs no scoreboard.
 func (l *loop) place(m *member) bool {
 	sockets := m.app.sockets
 	l.touchedWorker(m)
@@ -168,7 +164,7 @@ func (l *loop) place(m *member) bool {
 	return m.placed
 }
 
-// placeNow is the next attempt after one that had no descriptors.
+// placeNow has the loop try place again, after an attempt for which there were no descriptors.
 type placeNow struct{ m *member }
 
 func (p placeNow) apply(l *loop) {
@@ -177,8 +173,8 @@ func (p placeNow) apply(l *loop) {
 	}
 }
 
-// outOfFiles says whether err is for the want of something that all of this process
-// shares, and that may be there a moment later.
+// outOfFiles reports whether err is a shortage that the whole process has, of descriptors or memory, and that may be over a moment
+// later.
 func outOfFiles(err error) bool {
 	for _, limit := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS} {
 		if errors.Is(err, limit) {
@@ -201,8 +197,8 @@ func (l *loop) memberReady(m *member) {
 	l.step(m.app, pool.Ready{ID: m.id})
 }
 
-// greet sends "Worker PID" once to each worker when all of an app are ready. Who
-// exits or is not wanted any more may be the last that the others waited for.
+// greet sends "Worker PID" once to each worker when all workers of an app are ready. The last that the others waited for may also be
+// one that has exited or is not wanted any more.
 func (l *loop) greet(a *app) {
 	if a.ended() || !a.pool.Brief().AllReady {
 		return
@@ -256,8 +252,8 @@ func (l *loop) replyEpoch(m *member, id, epoch uint64) {
 	l.reply(m, ipc.Reply{ID: id, Payload: text})
 }
 
-// reply answers what a worker asked. One that asks and asks and does not read would
-// wait for answers that were dropped: it is not a worker any more.
+// reply answers what a worker asked. A worker that asks on and on and does not read would wait for answers that were dropped: its
+// channel is ended, and it is replaced.
 func (l *loop) reply(m *member, r ipc.Reply) {
 	if !m.Open() {
 		ipc.Discard(r)
@@ -293,8 +289,7 @@ func (l *loop) call(m *member, f ipc.Call) {
 	})
 }
 
-// callTime is how long the answer to a worker's call may take; 0 is a worker that
-// does not say.
+// callTime is how long the answer to a worker's call may take; asked is 0 where the worker does not say.
 func callTime(asked time.Duration) time.Duration {
 	if asked <= 0 {
 		return usualCallTime
@@ -302,8 +297,7 @@ func callTime(asked time.Duration) time.Duration {
 	return min(asked, maxCallTime)
 }
 
-// answer runs the user's handler. One that panics has only its own call to lose, not
-// all workers of all apps.
+// answer runs the user's handler. A handler that panics fails its own call, and does not end the master.
 func answer(ctx context.Context, l *logs.Logs, handle CallHandler, from Caller, f ipc.Call) (r ipc.Reply) {
 	defer ipc.Discard(f)
 	defer func() {

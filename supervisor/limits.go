@@ -18,8 +18,7 @@ const (
 	rssEvery = 2 * time.Second
 )
 
-// pulse is how often an app's limits are to be checked: often enough for the
-// shortest of them to be kept by a quarter of itself.
+// pulse is how often an app's limits are checked: four times within its request timeout, but not more often than every 50 ms.
 func pulse(c config.App) time.Duration {
 	if c.RequestTimeout > 0 {
 		return min(max(c.RequestTimeout/4, 50*time.Millisecond), usualPulse)
@@ -47,7 +46,7 @@ func (l *loop) checkLimits(a *app) {
 	}
 }
 
-// checkMemory does the same for what only the system knows.
+// checkMemory replaces workers whose memory, which only the system knows, is over the limit.
 func (l *loop) checkMemory(a *app) {
 	for _, m := range a.inOrder() {
 		if !m.ready || m.drains || m.over {
@@ -55,7 +54,7 @@ func (l *loop) checkMemory(a *app) {
 		}
 		rss, err := m.Process().RSS()
 		if err != nil {
-			continue // it is gone, which is told otherwise
+			continue // the process is gone, which is posted
 		}
 		if rss > a.config.MaxRSS {
 			l.over(m, fmt.Sprintf("max rss: %d bytes, the limit is %s", rss, file.FormatSize(a.config.MaxRSS)), false)
@@ -69,8 +68,8 @@ func (l *loop) over(m *member, why string, dump bool) {
 	l.step(m.app, pool.Recycle{ID: m.id, Reason: why, Dump: dump})
 }
 
-// most is the limit of this worker: each has its own share of the jitter, so that
-// workers which started together do not reach it together.
+// most is the limit of this worker. Each worker has its own share of the jitter, so that workers which started together do not reach
+// the limit together.
 func (m *member) most(limit int) uint64 {
 	return uint64(max(float64(limit)*(1+m.app.config.RecycleJitter*m.jitter), 1))
 }

@@ -2,22 +2,21 @@ package supervisor
 
 import "time"
 
-// A socket that cannot be made anew, as its address is another's by now, is seen by the watcher at each look, many times a
-// second. It is tried at this pace, and told of at that one.
+// The watcher reports a socket that cannot be made anew, because another process has its address by now, many times a second.
 const (
-	mendEvery = time.Second
-	tellEvery = time.Minute
+	mendEvery = time.Second // from one attempt to make it to the next
+	tellEvery = time.Minute // from one log line about a failure to the next
 )
 
-// mendPace is of one slot. The zero value has tried and told nothing.
+// mendPace has when a slot was tried and told of last. The zero value: never.
 type mendPace struct{ tried, told time.Time }
 
-// mendDue says whether a slot is to be tried now, and notes that it is.
+// mendDue reports whether a slot is to be tried now, and notes that it is.
 func (s *sockets) mendDue(slot int, now time.Time) bool {
 	return due(&s.paceOf(slot).tried, mendEvery, now)
 }
 
-// tellDue says the same of its failure.
+// tellDue reports whether its failure is to be logged now, and notes that it is.
 func (s *sockets) tellDue(slot int, now time.Time) bool {
 	return due(&s.paceOf(slot).told, tellEvery, now)
 }

@@ -7,16 +7,15 @@ import (
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
-// The loop judges no worker by time in which it has not run itself. The machine, the VM or the container may have been stopped,
-// and the workers with it; or the loop alone, and what they have said meanwhile waits in its inbox. So as long as some worker
-// has a time to do something in, the loop wakes often, and what it was woken late by is told to the cores, before anything
-// that has come since.
+// The loop judges no worker by time in which the loop itself has not run. The machine, the VM or the container may have been stopped,
+// and the workers with it; or the master alone, while the workers' frames wait in the loop's inbox. So as long as a worker has a
+// deadline, the loop wakes often, and tells the cores how late it was woken, before anything that has arrived since.
 //
 // The clock is CLOCK_MONOTONIC, which stands still while the machine is suspended.
 const (
-	// heartbeat is how often the loop looks at the clock while it waits for a worker: so much of a pause may go unnoticed.
+	// heartbeat is how often the loop looks at the clock while it waits for a worker. A shorter pause may go unnoticed.
 	heartbeat = time.Second
-	// lateness is by how much later than asked for a loop is woken on a machine that is only busy.
+	// lateness is how much later than it asked the loop may be woken on a machine that is only busy.
 	lateness = 500 * time.Millisecond
 )
 
@@ -39,7 +38,7 @@ func (a *alarm) set(at, now time.Time) {
 	a.Reset(at.Sub(now))
 }
 
-// missed is for how long nobody was there to hear it; 0: hardly.
+// missed is how late the loop was woken; 0: not by more than lateness.
 func (a *alarm) missed(now time.Time) time.Duration {
 	if a.at.IsZero() {
 		return 0
@@ -50,7 +49,7 @@ func (a *alarm) missed(now time.Time) time.Duration {
 	return 0
 }
 
-// noticePause is called when the loop was woken, before it does what it was woken for.
+// noticePause runs when the loop is woken, before the loop acts on what woke it.
 func (l *loop) noticePause() {
 	late := l.wakeup.missed(time.Now())
 	if late == 0 {

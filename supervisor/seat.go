@@ -5,15 +5,13 @@ import (
 	"github.com/tinehq/tine/supervisor/snapshot"
 )
 
-// A slot has two workers while one takes over from the other, so that its row of
-// the scoreboard is two: a seat for each.
+// A slot has two workers while one takes over from the other, so it has two rows on the scoreboard: a seat for each.
 
 // seats are the workers that hold the rows of one slot.
 type seats [ipc.Seats]*member
 
-// sit gives a worker a free seat of its slot. ok is false when there is none: a
-// process that outlived SIGKILL holds one, and nobody else's numbers must be mixed
-// with its.
+// sit gives a worker a free seat of its slot. ok is false when there is none: a process that outlived SIGKILL holds a seat, and the
+// numbers of two workers must not be mixed.
 func (s *sockets) sit(m *member) (ok bool) {
 	for seat, taken := range s.seats[m.slot] {
 		if taken != nil {
@@ -30,8 +28,7 @@ func (s *sockets) sit(m *member) (ok bool) {
 	return false
 }
 
-// leave takes the seat back from a worker that is gone, and with it what the kernel
-// still counts for connections that died with it.
+// leave takes the seat back from a worker that is gone, and resets what the kernel still counts for connections that ended with it.
 func (s *sockets) leave(m *member) {
 	seats := s.seats[m.slot]
 	if m.row == nil || seats[m.seat] != m {

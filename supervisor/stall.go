@@ -16,8 +16,8 @@ import (
 type witness string
 
 const (
-	bySignal witness = "signal" // the kernel told that the process was stopped
-	byBoard  witness = "board"  // its queue stands still, or its heart
+	bySignal witness = "signal" // the system has stopped the process
+	byBoard  witness = "board"  // its queue or its heartbeat stands still
 )
 
 // steerNotice is what the watcher of an app's sockets has seen.
@@ -92,8 +92,8 @@ func (l *loop) resumed(m *member, by witness) {
 	}
 }
 
-// inOrder are an app's workers in the order in which they were started, so that
-// what is done to all of them is done the same way each time.
+// inOrder are an app's workers in the order in which they were started, so that what the loop does to all of them has the same order
+// each time.
 func (a *app) inOrder() []*member {
 	return slices.SortedFunc(maps.Values(a.members), func(m, n *member) int { return int(m.id) - int(n.id) })
 }
