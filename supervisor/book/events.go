@@ -21,7 +21,7 @@ type Events struct {
 	mu      sync.Mutex
 	ring    []control.Event // the event with id n is at (n-1) % eventsKept
 	last    uint64          // id of the newest; 0: none
-	changed chan struct{}   // closed at the next event; nil: nobody waits
+	changed chan struct{}   // closed at the next event; nil: no reader waits
 	closed  bool
 }
 

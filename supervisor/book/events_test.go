@@ -53,7 +53,7 @@ func TestOldEventsAreMissed(t *testing.T) {
 	if len(ids) != eventsKept || ids[0] != 101 || missed[0] != 50 || missed[1] != 0 {
 		t.Errorf("%d events from %d on, %d missed", len(ids), ids[0], missed[0])
 	}
-	// Who asks for all that there is has missed nothing.
+	// A reader that asks for all that is kept has missed nothing.
 	if _, missed := readBook(t, &b, 0, false, -1); missed[0] != 0 {
 		t.Errorf("%d missed", missed[0])
 	}

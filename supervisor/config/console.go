@@ -16,7 +16,7 @@ const maxSocketPath = 107
 // Dashboard is the page that shows the apps in a browser. In a file it may be its address alone.
 type Dashboard struct {
 	Listen string // TCP address, such as 127.0.0.1:7077; default: no dashboard
-	// TokenFile holds the token that lets a reader give orders. Default: nobody can. From a file: relative to the file's
+	// TokenFile holds the token that lets a reader give orders. Default: no reader can. From a file: relative to the file's
 	// own folder.
 	TokenFile string
 }

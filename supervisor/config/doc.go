@@ -10,7 +10,7 @@
 //	log.go          log files
 //	console.go      control socket, dashboard, metrics, health
 //	validate.go     checks of the whole
-//	claim.go        which addresses are the same, and who has them already
+//	claim.go        which addresses are the same, and what has them already
 //	change.go       what differs between two versions of an app
 //	derived.go      what follows from a config: slots, addresses, steering, timeouts
 //	environment.go  what a worker finds in its environment

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/book"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
@@ -129,8 +130,8 @@ func TestAppFileThatCannotBeOpened(t *testing.T) {
 	out.wait(t, "log file takes lines again")
 }
 
-// A destination that takes nothing: with drop nobody waits, and what it costs is
-// counted and said; with block the worker waits and nothing is lost.
+// A destination that takes nothing: with drop no worker waits, and the dropped lines are counted and logged; with block the
+// worker waits and nothing is lost.
 func TestOnFull(t *testing.T) {
 	for _, onFull := range []string{config.OnFullDrop, config.OnFullBlock} {
 		t.Run(onFull, func(t *testing.T) {
@@ -229,11 +230,12 @@ func TestLogsUnderPressure(t *testing.T) {
 				most = max(most, now.Sys-now.HeapReleased)
 			}
 			// A pump that is that slow, here of the race detector, goes on after it.
-			for deadline := time.Now().Add(time.Minute); read.Load() < c.size || lines.Load() < c.lines; time.Sleep(time.Millisecond) {
-				if time.Now().After(deadline) {
-					t.Fatalf("%d bytes in %d lines, want %d in %d", read.Load(), lines.Load(), c.size, c.lines)
+			eventually.NoError(t, "all is read", func() error {
+				if read.Load() < c.size || lines.Load() < c.lines {
+					return fmt.Errorf("%d bytes in %d lines, want %d in %d", read.Load(), lines.Load(), c.size, c.lines)
 				}
-			}
+				return nil
+			})
 			took := time.Since(at)
 			grown := int64(most) - int64(before.Sys-before.HeapReleased)
 			t.Logf("%.0f MB in %s (%.0f MB/s), memory grew by %.1f MB", float64(read.Load())/1e6, took.Round(time.Millisecond), float64(read.Load())/1e6/took.Seconds(), float64(grown)/(1<<20))
@@ -261,9 +263,7 @@ func TestNothingOfAKilledWorkerIsLost(t *testing.T) {
 	}
 	<-p.OutputDone()
 	// On a busy machine it may have taken longer than OutputGrace, and the rest comes after it.
-	for deadline := time.Now().Add(time.Minute); len(asked(t, l.Book, control.LogQuery{App: "web"})) < 10000 && time.Now().Before(deadline); {
-		time.Sleep(10 * time.Millisecond)
-	}
+	eventually.True(t, "10,000 lines are kept", func() bool { return len(asked(t, l.Book, control.LogQuery{App: "web"})) >= 10000 })
 	if e := p.Exit(); !strings.HasSuffix(e.LastLines, "\n9999\n10000") || strings.Count(e.LastLines, "\n") != 19 || e.LastLine != "10000" {
 		t.Errorf("%+v", e)
 	}
@@ -277,8 +277,8 @@ func TestNothingOfAKilledWorkerIsLost(t *testing.T) {
 	}
 }
 
-// TestFollowLag measures from the write of a worker to whoever follows: for one that
-// prints now and then, and for one that prints 1,000 lines a second, whose lines gather.
+// TestFollowLag measures the time from the write of a worker to a reader that follows: for a worker that prints now and then,
+// and for one that prints 1,000 lines a second, whose lines gather.
 func TestFollowLag(t *testing.T) {
 	l := newTestLogs(t, config.Log{Format: "text"}, io.Discard, config.App{Name: "web"})
 	lag := make(chan time.Duration, 10_000)
@@ -354,11 +354,12 @@ func (b *syncBuffer) String() string {
 
 func (b *syncBuffer) wait(t *testing.T, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(b.String(), text); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("no %q in %q", text, b)
+	eventually.NoError(t, "the text is written", func() error {
+		if all := b.String(); !strings.Contains(all, text) {
+			return fmt.Errorf("no %q in %q", text, all)
 		}
-	}
+		return nil
+	})
 }
 
 // counter takes everything and keeps nothing.

@@ -33,7 +33,7 @@ type rotation struct {
 type logFile struct {
 	path string
 	rotation
-	say func(error) // told of a rotation that failed, which costs no line; nil: nobody. It must not wait
+	say func(error) // called when a rotation failed, which costs no line; may be nil. It must not wait
 	old *tidier     // of the rotated files
 
 	file     *os.File    // nil: none is open

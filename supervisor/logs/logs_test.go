@@ -3,6 +3,7 @@ package logs
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/config"
 )
 
@@ -139,13 +141,10 @@ func TestLogFileIsReopened(t *testing.T) {
 
 func waitForContent(t *testing.T, path, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
-		b, _ := os.ReadFile(path)
-		if bytes.Contains(b, []byte(text)) {
-			return
+	eventually.NoError(t, "the text is written", func() error {
+		if b, err := os.ReadFile(path); !bytes.Contains(b, []byte(text)) {
+			return fmt.Errorf("no %q in %s: %q, %v", text, path, b, err)
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("no %q in %s: %q", text, path, b)
-		}
-	}
+		return nil
+	})
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // gate is a destination that takes nothing until it is opened, or fails.
@@ -98,18 +100,11 @@ func TestSinkSaysWhatAFullDiskCost(t *testing.T) {
 	s.Write([]byte("one\n"))
 	<-g.seen
 	// The write above has failed once the lock is free and the count is up.
-	for deadline := time.Now().Add(5 * time.Second); ; {
+	eventually.True(t, "one line is dropped", func() bool {
 		s.mu.Lock()
-		n := s.dropped
-		s.mu.Unlock()
-		if n == 1 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("dropped %d lines, want 1", n)
-		}
-		time.Sleep(time.Millisecond)
-	}
+		defer s.mu.Unlock()
+		return s.dropped == 1
+	})
 	g.fail(nil)
 	s.Write([]byte("two\n"))
 	if err := s.Close(5 * time.Second); err != nil {

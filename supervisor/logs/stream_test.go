@@ -49,8 +49,8 @@ func TestFreshLines(t *testing.T) {
 	}
 }
 
-// TestPipeWriter: two who write much into one pipe do not tear each other's lines, nor does
-// whoever writes a line beside them.
+// TestPipeWriter: two writers of many lines into one pipe do not tear each other's lines, nor does a third one that writes single
+// lines.
 func TestPipeWriter(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/book"
 	"github.com/tinehq/tine/supervisor/config"
 )
@@ -151,11 +152,10 @@ func TestOutletWrittenOfWhoMustNotWait(t *testing.T) {
 		t.Error("a destination that takes nothing is not behind")
 	}
 	close(g.open)
-	for deadline := time.Now().Add(10 * time.Second); o.behind; time.Sleep(time.Millisecond) {
-		if o.Written(false); time.Now().After(deadline) {
-			t.Fatal("a destination that has taken all is still behind")
-		}
-	}
+	eventually.True(t, "a destination that has taken all is not behind", func() bool {
+		o.Written(false)
+		return !o.behind
+	})
 }
 
 // A file that a master was killed at ends in a part of a line: the next does not write on in it.
