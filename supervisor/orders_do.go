@@ -14,12 +14,12 @@ import (
 const progressKept = 256
 
 // do has the loop carry out an order, and waits for its end: of one order for each app that it is for.
-func (s *Supervisor) do(ctx context.Context, ask control.Order, progress func(control.Progress)) error {
+func (s *Supervisor) do(ctx context.Context, o control.Order, progress func(control.Progress)) error {
 	if progress == nil {
 		progress = func(control.Progress) {}
 	}
 	steps := make(chan control.Progress, progressKept)
-	b, err := command(s, func(answer chan<- begun) message { return placeOrder{ask, steps, answer} })
+	b, err := ask(context.Background(), s, func(answer chan<- begun) message { return placeOrder{o, steps, answer} })
 	if err == nil {
 		err = b.err
 	}
@@ -31,7 +31,7 @@ func (s *Supervisor) do(ctx context.Context, ask control.Order, progress func(co
 	if err != nil {
 		return err // the order goes on, and tells nobody
 	}
-	final := control.Progress{Time: time.Now().Round(time.Millisecond), App: ask.App, Done: last.Done, Total: last.Total, Final: true, OK: len(failures) == 0}
+	final := control.Progress{Time: time.Now().Round(time.Millisecond), App: o.App, Done: last.Done, Total: last.Total, Final: true, OK: len(failures) == 0}
 	if final.OK {
 		final.Done = final.Total
 	}

@@ -18,10 +18,10 @@ func TestNextRunOfAnEndedOrder(t *testing.T) {
 	}
 	address := next.listening()[0]
 	ended := orders.ID(1 << 40)
-	if !m.s.post(nextOpened{ended, nextRun{old: &app{}, next: next}, nil}) {
-		t.Fatal("the master has ended")
+	if err := m.s.carryOut(nextOpened{ended, nextRun{old: &app{}, next: next}, nil}); err != nil {
+		t.Fatal(err)
 	}
-	if apps := m.status().Apps; len(apps) != 1 { // and the loop has acted on it
+	if apps := m.status().Apps; len(apps) != 1 {
 		t.Errorf("%+v", apps)
 	}
 	if c, err := net.Dial("tcp", strings.TrimPrefix(address, "tcp://")); err == nil {

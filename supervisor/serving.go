@@ -32,7 +32,8 @@ func (m serving) Place(ctx context.Context, o control.Order, progress func(contr
 	return m.s.do(ctx, o, progress)
 }
 
-// ask is command with a context.
+// ask hands a message to the loop and waits for its answer, which the message sends on a channel with room for it. The end of ctx ends
+// the wait, and not what the message does.
 func ask[A any](ctx context.Context, s *Supervisor, make func(answer chan<- A) message) (A, error) {
 	var none A
 	select {

@@ -224,26 +224,6 @@ func (s *Supervisor) post(m message) bool {
 	}
 }
 
-// command hands c to the loop and waits for its answer.
-func command[A any](s *Supervisor, make func(answer chan<- A) message) (A, error) {
-	var none A
-	answer := newAnswer[A]()
-	if err := s.order(make(answer)); err != nil {
-		return none, err
-	}
-	select {
-	case a := <-answer:
-		return a, nil
-	case <-s.done:
-		select {
-		case a := <-answer: // the last that it answered
-			return a, nil
-		default:
-			return none, ErrEnded
-		}
-	}
-}
-
 func newAnswer[A any]() chan A { return make(chan A, 1) }
 
 // Set broadcasts a cached value to all workers and returns its epoch. []byte and
@@ -256,7 +236,7 @@ func (s *Supervisor) Set(key string, value any) (epoch uint64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("cannot set %q: %w", key, err)
 	}
-	set, err := command(s, func(answer chan<- valueSet) message {
+	set, err := ask(context.Background(), s, func(answer chan<- valueSet) message {
 		return setValue{key: key, payload: payload, source: cache.SourceSet, answer: answer}
 	})
 	if err != nil {
@@ -267,7 +247,7 @@ func (s *Supervisor) Set(key string, value any) (epoch uint64, err error) {
 
 // Delete removes a cached value from the store and from all workers.
 func (s *Supervisor) Delete(key string) error {
-	_, err := command(s, func(answer chan<- uint64) message {
+	_, err := ask(context.Background(), s, func(answer chan<- uint64) message {
 		return deleteValue{key: key, answer: answer}
 	})
 	return err
@@ -395,24 +375,11 @@ func (s *Supervisor) order(m message) error {
 
 // carryOut hands m to the loop and waits until the loop has acted on it, so that the next Snapshot has what m changes.
 func (s *Supervisor) carryOut(m message) error {
-	taken := make(chan struct{})
-	if err := s.order(receipted{m, taken}); err != nil {
-		return err
-	}
-	select {
-	case <-taken:
-		return nil
-	case <-s.done:
-		select {
-		case <-taken:
-			return nil
-		default:
-			return ErrEnded
-		}
-	}
+	_, err := ask(context.Background(), s, func(taken chan<- struct{}) message { return receipted{m, taken} })
+	return err
 }
 
-// receipted is a message of which somebody waits until the loop has acted on it.
+// receipted is a message whose sender waits until the loop has acted on it.
 type receipted struct {
 	message
 	taken chan<- struct{}
@@ -420,5 +387,5 @@ type receipted struct {
 
 func (m receipted) apply(l *loop) {
 	m.message.apply(l)
-	close(m.taken)
+	m.taken <- struct{}{}
 }
