@@ -48,13 +48,7 @@ func (c *checker) console(config *Config, taken []claim) {
 		c.fail("control", "the path of the socket has %d bytes, the most is %d", len(config.Control), maxSocketPath)
 	} else if config.Control != "" && config.Control != ControlOff {
 		path := listen.Address{Network: "unix", Addr: config.Control}
-		claim := claim{Place: path.Place(), address: path, text: config.Control, who: "the control socket"}
-		for _, other := range taken {
-			if claim.Overlaps(other.Place) {
-				c.usedTwice("control", claim, other)
-				break
-			}
-		}
+		c.free("control", claim{Place: path.Place(), address: path, text: config.Control, who: "the control socket"}, taken)
 	}
 	for _, s := range []struct{ name, address string }{{"dashboard", config.Dashboard.Listen}, {"metrics", config.Metrics.Listen}, {"health", config.Health.Listen}} {
 		if s.address == "" {
@@ -71,12 +65,7 @@ func (c *checker) console(config *Config, taken []claim) {
 			continue
 		}
 		claim.who = "the " + s.name
-		for _, other := range taken {
-			if claim.Overlaps(other.Place) {
-				c.usedTwice(at, claim, other)
-				break
-			}
-		}
+		c.free(at, claim, taken)
 		taken = append(taken, claim)
 	}
 	if config.StopDelay < 0 {

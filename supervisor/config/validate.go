@@ -180,31 +180,32 @@ func (c *checker) listen(path string, a App, taken []claim) []claim {
 			continue
 		}
 		claim.who = "app " + a.Name
-		for _, other := range taken {
-			if claim.Overlaps(other.Place) {
-				c.usedTwice(at, claim, other)
-				break
-			}
-		}
+		c.free(at, claim, taken)
 		taken = append(taken, claim)
 	}
 	return taken
 }
 
-func (c *checker) usedTwice(path string, claim, other claim) {
-	who := other.who
-	if who == claim.who {
-		who = "this app"
-	}
-	if claim.text == other.text {
-		c.fail(path, "%s is in use twice: %s has it already", claim.text, who)
+// free checks that a claim overlaps with none that is taken already.
+func (c *checker) free(path string, wanted claim, taken []claim) {
+	i := slices.IndexFunc(taken, func(other claim) bool { return wanted.Overlaps(other.Place) })
+	if i < 0 {
 		return
 	}
-	wayOut := listen.WayOut(claim.address, other.address)
+	other := taken[i]
+	who := other.who
+	if who == wanted.who {
+		who = "this app"
+	}
+	if wanted.text == other.text {
+		c.fail(path, "%s is in use twice: %s has it already", wanted.text, who)
+		return
+	}
+	wayOut := listen.WayOut(wanted.address, other.address)
 	if wayOut != "" {
 		wayOut = ": " + wayOut
 	}
-	c.fail(path, "%s is in use twice: it overlaps with %s, which %s has already%s", claim.text, other.text, who, wayOut)
+	c.fail(path, "%s is in use twice: it overlaps with %s, which %s has already%s", wanted.text, other.text, who, wayOut)
 }
 
 func (c *checker) cacheValue(path string, v CacheValue) {
