@@ -102,8 +102,9 @@ type keeperless struct {
 }
 
 func (k keeperless) apply(l *loop) {
-	// Nothing that is sent there arrives; the status, and who is started from here, shall not name it either.
+	// Nothing that is sent there arrives; the status, and what is started from here, must not name it either.
 	os.Unsetenv(keeper.EnvKeeper)
+	l.markStale()
 	if l.state.Stopping() {
 		return
 	}

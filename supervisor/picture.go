@@ -7,6 +7,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/apps"
+	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/snapshot"
 )
@@ -88,7 +89,7 @@ func (l *loop) newPicture() *snapshot.Master {
 	}
 	p.apps = p.apps[:0]
 	m := &snapshot.Master{
-		Name: l.name, StartedAt: l.startedAt, Config: l.config, Stopping: l.state.Stopping(), WasReady: l.state.Ready(),
+		Name: l.name, KeeperPID: keeper.PID(), StartedAt: l.startedAt, Config: l.config, Stopping: l.state.Stopping(), WasReady: l.state.Ready(),
 		Unkept: l.unkept(), Values: l.values.Known(), Apps: make([]*snapshot.App, 0, len(l.apps)),
 	}
 	if l.succession != nil {

@@ -21,9 +21,9 @@ type statusView struct {
 }
 
 // status is the master as the control API shows it.
-func (v statusView) status(m *snapshot.Master, version string, keeper int, unapplied string) control.Status {
+func (v statusView) status(m *snapshot.Master, version, unapplied string) control.Status {
 	s := control.Status{
-		Version: version, PID: os.Getpid(), KeeperPID: keeper, UptimeS: seconds(v.now.Sub(m.StartedAt)), Name: m.Name,
+		Version: version, PID: os.Getpid(), KeeperPID: m.KeeperPID, UptimeS: seconds(v.now.Sub(m.StartedAt)), Name: m.Name,
 		Apps:  []control.App{},
 		Cache: control.CacheStatus{Epoch: m.Values.Epoch, Values: []control.CacheValue{}}, Succession: copied(m.Succession),
 		Unkept: m.Unkept, Unapplied: unapplied,
@@ -157,7 +157,7 @@ func (s *Server) status(ctx context.Context) (control.Status, error) {
 	}
 	unapplied := s.drafts.of(m.Config)
 	defer s.sampler.round()()
-	return statusView{&s.sampler, time.Now(), m.Values.Epoch}.status(m, s.Version, s.Keeper, unapplied), nil
+	return statusView{&s.sampler, time.Now(), m.Values.Epoch}.status(m, s.Version, unapplied), nil
 }
 
 // ms is a duration in milliseconds, to the microsecond.

@@ -16,6 +16,7 @@ import (
 // Master is what the loop of a master knew at the end of a turn. Nothing in it may be changed.
 type Master struct {
 	Name      string // of the master; "": it has none
+	KeeperPID int    // of the process that starts the next master when this one crashes; 0: none does
 	StartedAt time.Time
 	Config    *config.Config // that runs, with its defaults
 	Stopping  bool
