@@ -53,3 +53,8 @@ func NewApp(name string, command ...string) App { return config.NewApp(name, com
 
 // Load reads, checks and completes the config in the YAML file at path: see [file.Load].
 func Load(path string) (*Config, error) { return file.Load(path) }
+
+// Single is a config of one app that this program starts: see [config.Single].
+func Single(name string, listen []string, workers int, command []string) *Config {
+	return config.Single(name, listen, workers, command)
+}

@@ -62,13 +62,8 @@ var house = []struct{ name, imports string }{
 		supervisor/listen supervisor/orders supervisor/pool supervisor/proc supervisor/snapshot`},
 	{"supervisor/master", all}, // the loop, which carries out what the cores decide
 
-	{"supervisor", flatRootForNow}, // the door
+	{"supervisor", "ipc supervisor/master supervisor/config supervisor/config/file"}, // the door
 }
-
-// flatRootForNow lets the root package import every row above, as long as the loop is in it. When the loop is in
-// supervisor/master, the root is the door alone: write "supervisor/master supervisor/config supervisor/config/file" in its row
-// and delete this constant.
-const flatRootForNow = all
 
 // forTests are packages that only tests import.
 var forTests = []string{"ipc/eventually", "supervisor/script"}

@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/tinehq/tine/supervisor/master"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
-	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/keeper"
 )
 
@@ -23,7 +23,7 @@ func run(args []string) int {
 	root := newRoot()
 	root.SetArgs(negativeNumbers(args))
 	err := root.ExecuteContext(context.Background())
-	var ended *supervisor.ExitError
+	var ended *master.ExitError
 	if errors.As(err, &ended) { // the reason is in its log
 		return ended.Code
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"github.com/tinehq/tine/supervisor/master"
 	"maps"
 	"os"
 	"runtime"
@@ -13,9 +14,9 @@ import (
 	"github.com/tinehq/tine/supervisor/listen"
 )
 
-// master is one run of a master: the parts of this program that its supervisor is wired to. Its options are the only place
+// masterRun is one run of a master: the parts of this program that its supervisor is wired to. Its options are the only place
 // that joins them.
-type master struct {
+type masterRun struct {
 	above *above      // what the keeper, systemd or tine start gave this process
 	next  *succession // upgrades; nil: there are none
 	claim *heldClaim  // the claim of the master's name
@@ -30,7 +31,7 @@ type master struct {
 func (f *runFlags) runMaster(ctx context.Context, load func() (*supervisor.Config, error), upgradeSignal syscall.Signal) (err error) {
 	up := lookAbove()
 	defer up.close()
-	m := &master{above: up, next: openSuccession(up), upgradeSignal: upgradeSignal}
+	m := &masterRun{above: up, next: openSuccession(up), upgradeSignal: upgradeSignal}
 	if f.config != "" {
 		m.reload = load
 	}
@@ -45,7 +46,7 @@ func (f *runFlags) runMaster(ctx context.Context, load func() (*supervisor.Confi
 	if err := m.next.receive(ctx); err != nil {
 		return err
 	}
-	c, err := supervisor.LeftConfig(up.files)
+	c, err := master.LeftConfig(up.files)
 	if err != nil {
 		if c, err = load(); err != nil {
 			return err
@@ -65,7 +66,7 @@ func (f *runFlags) runMaster(ctx context.Context, load func() (*supervisor.Confi
 	}
 	followed := false
 	defer func() { h.end(followed) }()
-	s, err := supervisor.New(c, m.options(c)...)
+	s, err := master.New(c, m.options(c)...)
 	if err != nil {
 		return err
 	}
@@ -90,51 +91,51 @@ func (f *runFlags) runMaster(ctx context.Context, load func() (*supervisor.Confi
 	err = s.Run(ctx)
 	close(ended)
 	<-told
-	if followed = errors.Is(err, supervisor.ErrUpgraded); followed {
+	if followed = errors.Is(err, master.ErrUpgraded); followed {
 		return nil // tine upgrade prints that it is done
 	}
 	return err
 }
 
 // options wires the supervisor to this process.
-func (m *master) options(c *supervisor.Config) []supervisor.Option {
-	all := []supervisor.Option{
-		supervisor.WithSignals(),
-		supervisor.WithUpgradeSignal(m.upgradeSignal),
-		supervisor.WithKeeper(m.above.client),
-		supervisor.WithNextKeeper(func(files map[string][]*os.File) error { return m.becomeNextKeeper(c, files) }),
-		supervisor.OnReachable(m.claim.reachable),
+func (m *masterRun) options(c *supervisor.Config) []master.Option {
+	all := []master.Option{
+		master.WithSignals(),
+		master.WithUpgradeSignal(m.upgradeSignal),
+		master.WithKeeper(m.above.client),
+		master.WithNextKeeper(func(files map[string][]*os.File) error { return m.becomeNextKeeper(c, files) }),
+		master.OnReachable(m.claim.reachable),
 	}
 	switch {
 	case m.above.client.Limit() > 0:
-		all = append(all, supervisor.WithStore(m.above.client, m.above.files))
+		all = append(all, master.WithStore(m.above.client, m.above.files))
 	case runtime.GOOS == "linux": // nothing stores descriptors here, but an upgrade hands on what a store would have
-		all = append(all, supervisor.WithStore(nowhere{}, m.above.files))
+		all = append(all, master.WithStore(nowhere{}, m.above.files))
 	default:
-		all = append(all, supervisor.WithInherited(m.above.files))
+		all = append(all, master.WithInherited(m.above.files))
 	}
 	if m.next != nil {
-		all = append(all, supervisor.WithUpgrader(m.next))
+		all = append(all, master.WithUpgrader(m.next))
 		if binary, err := ownBinary(); err == nil {
-			all = append(all, supervisor.WithPreflight(binary, preflight))
+			all = append(all, master.WithPreflight(binary, preflight))
 		}
 		if m.next.HasParent() {
-			all = append(all, supervisor.WithSuccession(m.next.lead, m.next.inCharge))
+			all = append(all, master.WithSuccession(m.next.lead, m.next.inCharge))
 		}
 	}
 	if m.reload != nil {
-		all = append(all, supervisor.WithReload(m.reload))
+		all = append(all, master.WithReload(m.reload))
 	}
 	if c.Control != supervisor.ControlOff {
-		all = append(all, supervisor.WithControl(c.Control), supervisor.WithVersion(versionText()),
-			supervisor.WithDoctor(func() any { return diagnose(listen.Probe()) }))
+		all = append(all, master.WithControl(c.Control), master.WithVersion(versionText()),
+			master.WithDoctor(func() any { return diagnose(listen.Probe()) }))
 	}
 	return all
 }
 
 // becomeNextKeeper makes this process, a master whose keeper has died, the next keeper, and returns only an error. The pipe
 // of a tine start that waits goes with files to the next master.
-func (m *master) becomeNextKeeper(c *supervisor.Config, files map[string][]*os.File) error {
+func (m *masterRun) becomeNextKeeper(c *supervisor.Config, files map[string][]*os.File) error {
 	start, err := m.above.duplicateStart()
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/tinehq/tine/supervisor/master"
 	"io"
 	"os"
 	"strings"
@@ -24,12 +25,12 @@ import (
 // embedded is a master inside this process, for what only a program that embeds it
 // can see: Status, and sources in Go.
 type embedded struct {
-	*supervisor.Supervisor
+	*master.Supervisor
 	*tine // its folder and log; there is no process
 	ended chan error
 }
 
-func startEmbedded(t *testing.T, c *supervisor.Config, opts ...supervisor.Option) *embedded {
+func startEmbedded(t *testing.T, c *supervisor.Config, opts ...master.Option) *embedded {
 	t.Helper()
 	dir := folder(t)
 	m := &tine{t: t, dir: dir, news: make(chan struct{}), exited: make(chan struct{})}
@@ -43,7 +44,7 @@ func startEmbedded(t *testing.T, c *supervisor.Config, opts ...supervisor.Option
 	}
 	c.Log = supervisor.Log{Format: "json", Level: "debug"}
 	r, w := io.Pipe()
-	s, err := supervisor.New(c, append([]supervisor.Option{supervisor.WithOutput(&locked{mu: &m.mu, b: &m.stdout}, w)}, opts...)...)
+	s, err := master.New(c, append([]master.Option{master.WithOutput(&locked{mu: &m.mu, b: &m.stdout}, w)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

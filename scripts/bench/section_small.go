@@ -41,7 +41,7 @@ func (b *bench) small() error {
 		}
 		b.table.add("step of the core with 256 slots: "+m[1], "< 20 us", fmt.Sprintf("%.1f us", ns/1000), verdictOf(ns < 20000))
 	}
-	readers, err := b.goBench("./supervisor", "^Benchmark(Status|Metrics)Of64Workers$")
+	readers, err := b.goBench("./supervisor/master", "^Benchmark(Status|Metrics)Of64Workers$")
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,425 @@
+package master
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/apps"
+	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/config/file"
+	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/handle"
+	"github.com/tinehq/tine/supervisor/host"
+	"github.com/tinehq/tine/supervisor/launch"
+	"github.com/tinehq/tine/supervisor/listen"
+	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/proc"
+	"github.com/tinehq/tine/supervisor/snapshot"
+	"github.com/tinehq/tine/supervisor/succession"
+)
+
+// adopt makes the apps again that the last master has left, with their sockets and
+// workers, as they were. config is what that one ran with: see goOnWith.
+func (l *loop) adopt(state succession.State, config *config.Config) error {
+	l.keys = state.Keys // the first step writes the record anew
+	drainAt, endBy := state.Stop.Restored()
+	ev := apps.Restore{Ready: state.WasReady, Stopping: state.Stopping, Asked: state.Asked, DrainAt: drainAt, EndBy: endBy}
+	state.Date()
+	all := map[int]*sockets{}
+	for _, saved := range state.Sockets {
+		s, err := l.adoptSockets(saved, state.Apps)
+		if err != nil {
+			for _, s := range all {
+				s.Leave()
+			}
+			return err
+		}
+		all[saved.Key] = s
+	}
+	byKey := map[int]*app{}
+	var left []leftRun
+	for _, saved := range state.Apps {
+		a, err := l.adoptApp(saved, all[saved.Sockets], since(saved.At))
+		if err != nil {
+			for _, s := range all {
+				s.Leave()
+			}
+			return err
+		}
+		byKey[saved.Key] = a
+		left = append(left, leftRun{a, apps.Restored{
+			EverReady: saved.EverReady, Leaving: saved.Leaving, Halted: saved.Halted, Due: saved.NextRun, Origin: originOf(saved.Added, false), Ran: true,
+		}, saved.Replaces})
+	}
+	for _, saved := range state.Ended {
+		a, err := l.adoptEnded(saved, since(saved.At))
+		if err != nil {
+			for _, s := range all {
+				s.Leave()
+			}
+			return err
+		}
+		left = slices.Insert(left, min(max(saved.Place, 0), len(left)), leftRun{a, apps.Restored{
+			// One that a person has stopped has left, and so has one that was halted before it had.
+			EverReady: saved.EverReady, Leaving: saved.Halted, Halted: saved.Halted, Due: saved.NextRun, Origin: originOf(saved.Added, saved.Ordered),
+			Ended: true, Ran: saved.History.LastID > 0, Code: saved.Code, Reason: saved.Reason,
+		}, 0})
+	}
+	for i := range left {
+		o := l.enter(left[i].app)[0]
+		r := &left[i].run
+		r.ID, r.Spec, r.Facts = o.ID, o.Spec, o.Facts
+	}
+	for _, r := range left {
+		if on := byKey[r.replaces]; on != nil {
+			r.run.Replaces = on.id()
+		}
+		ev.Runs = append(ev.Runs, r.run)
+	}
+	l.decide(ev)
+	l.adopted = &adopted{state: state}
+	running := *config
+	running.Apps = nil
+	for _, a := range l.apps {
+		if !a.leaves() || a.halted() {
+			running.Apps = append(running.Apps, a.config)
+		}
+	}
+	l.config = &running
+	l.keepConfig(config)
+	return nil
+}
+
+// leftRun is an app that the last master has left, and what its record has of it.
+type leftRun struct {
+	app      *app
+	run      apps.Restored
+	replaces int // key of the app; 0: none
+}
+
+func originOf(added, ordered bool) apps.Origin {
+	switch {
+	case ordered:
+		return apps.FromOrder
+	case added:
+		return apps.FromConfig
+	}
+	return apps.FromStart
+}
+
+// since is how long ago something was, which is never in the future.
+func since(at int64) time.Duration { return time.Duration(max(ipc.Monotonic()-at, 0)) }
+
+// adopted is what is still to be done when all is made again.
+type adopted struct{ state succession.State }
+
+func (l *loop) adoptSockets(saved succession.Sockets, apps []succession.App) (*sockets, error) {
+	prefix := succession.SocketsName(saved.Key, "")
+	files := map[string]*os.File{}
+	for name, fs := range l.s.inherited {
+		if file, ok := strings.CutPrefix(name, prefix); ok && len(fs) > 0 {
+			files[file] = fs[0]
+		}
+	}
+	if saved.Set.Bare { // what is there is for a version before this one, and stored nowhere
+		hot, rows := listen.BoardNames()
+		delete(files, hot)
+		delete(files, rows)
+	}
+	i := slices.IndexFunc(apps, func(a succession.App) bool { return a.Sockets == saved.Key })
+	if i < 0 {
+		return nil, fmt.Errorf("cannot adopt sockets %d: they are of no app", saved.Key)
+	}
+	o := apps[i].Config.SteeringOptions()
+	o.Given = l.given.sockets
+	lent := maps.Clone(files)
+	l.given.lend(saved.Set, lent)
+	set, err := listen.Prepare(saved.Set, lent, o)
+	if err != nil {
+		return nil, err
+	}
+	s := newSockets(set)
+	s.key, s.kept = saved.Key, map[string]bool{}
+	for name := range files {
+		s.kept[name] = true
+	}
+	return s, nil
+}
+
+func (l *loop) adoptApp(saved succession.App, s *sockets, ago time.Duration) (*app, error) {
+	if s == nil {
+		return nil, fmt.Errorf("cannot adopt app %s: its sockets are not in the record", saved.Config.Name)
+	}
+	config := saved.Config.Restored()
+	core, err := pool.Restore(poolConfig(config), saved.Pool, time.Now(), ago)
+	if err != nil {
+		return nil, fmt.Errorf("cannot adopt app %s: %w", config.Name, err)
+	}
+	a := &app{
+		key: saved.Key, name: config.Name, config: config, pool: core, sockets: s,
+		members: map[pool.WorkerID]*member{}, generations: map[int]*launch.Generation{},
+		startWith: saved.StartWith,
+	}
+	a.restoreHistory(saved.History)
+	for n, g := range saved.Generations {
+		g.Config = g.Config.Restored()
+		a.generations[n] = l.restoredGeneration(g)
+	}
+	a.current = a.generations[core.Status().Generation]
+	if a.previous = l.restoredRelease(saved.Previous); a.previous != nil {
+		a.previousUntil = saved.Previous.Until
+	}
+	a.backTo = l.restoredRelease(saved.BackTo)
+	s.users++
+	return a, nil
+}
+
+// restoredGeneration starts what the generation's first worker was, if there was one:
+// the disk may have changed since.
+func (l *loop) restoredGeneration(saved succession.Generation) *launch.Generation {
+	g := launch.New(saved.Config)
+	g.At, g.Back = saved.At, saved.Back
+	if saved.Command == nil {
+		return g
+	}
+	c := saved.Config
+	c.Workers = c.Slots()
+	allowed, quota := host.AllowedCPUs(), host.AutoWorkers()
+	r := launch.Recipe{Command: *saved.Command, CPUs: func(slot int) []int { return c.CPUs(slot, allowed, quota) }}
+	g.Resolved.Store(&r)
+	g.Resolve = func() (launch.Recipe, error) { return r, nil }
+	g.Pin(l.s.pins, func(_ string, id *proc.FileID, _ bool) *launch.Pin { return l.s.pins.Inherit(id, l.s.inherited) }, false)
+	return g
+}
+
+// resume goes on with what was adopted. Workers that have died meanwhile are found by
+// their pidfds, and those that went on say how far they have come: facts like any other.
+func (l *loop) resume() {
+	state, wasReady := l.adopted.state, l.state.Ready()
+	if syscall.Kill(state.Master, 0) != nil { // one that hands over still lives
+		l.logs.FreshLines()
+	}
+	byKey := map[int]*app{}
+	for _, a := range l.apps {
+		byKey[a.key] = a
+	}
+	l.succession = &control.Succession{After: state.Master, Replaced: []control.ReplacedWorker{}}
+	var reaching sync.WaitGroup
+	ended := map[*app][]*member{}
+	for _, saved := range state.Apps {
+		a := byKey[saved.Key]
+		l.openHooks(a)
+		strays := l.strays(saved)
+		for _, sm := range slices.Concat(saved.Members, strays) {
+			m := &member{
+				app: a, id: sm.ID, slot: sm.Slot, generation: sm.Generation, jitter: sm.Jitter, adopted: true,
+				ready: sm.Ready, greeted: sm.Greeted, left: sm.Left, drains: sm.Drains, seat: sm.Seat,
+			}
+			if sm.Exit != nil {
+				m.unjudged = sm.Exit
+				ended[a] = append(ended[a], m)
+				continue
+			}
+			a.members[m.id] = m
+			reaching.Go(func() { m.unreached = l.s.reach(m, sm.PID) })
+		}
+		for _, sm := range strays {
+			a.members[sm.ID].stray = true
+		}
+	}
+	reaching.Wait()
+	unreached := l.dropUnreached() // all of them, before a step looks at any
+	for _, saved := range state.Apps {
+		a := byKey[saved.Key]
+		for _, m := range slices.Collect(maps.Values(a.members)) {
+			l.reached(m)
+		}
+		for _, m := range ended[a] {
+			l.sit(m)
+			exit := m.unjudged.Restored()
+			l.replaced(m, "it had ended: "+exit.String())
+			l.exited(m, handle.Exited{Exit: exit, Left: m.unjudged.Left})
+		}
+		for _, m := range unreached[a] {
+			l.logs.Error().Str("app", a.name).Int("slot", m.slot).Uint64("worker", uint64(m.id)).Err(m.unreached).Msg("cannot adopt worker")
+			if !m.stray {
+				l.replaced(m, "cannot adopt it: "+m.unreached.Error())
+				l.step(a, pool.Exited{ID: m.id, Code: pool.CodeUnknown})
+			}
+		}
+		for i := range saved.Pool.Slots {
+			for _, w := range saved.Pool.Slots[i].Workers {
+				if w.Stalled != "" { // who watches begins anew
+					l.step(a, pool.Resumed{ID: w.ID})
+				}
+			}
+		}
+		for _, m := range a.sockets.mended {
+			l.recycleMended(a.sockets, m, nil)
+		}
+		l.step(a, pool.Restored{})
+	}
+	l.endStrays()
+	if wasReady {
+		close(l.s.ready)
+	}
+	for _, a := range l.apps {
+		l.greet(a) // the last master may have died before
+		a.sockets.mended = nil
+	}
+	l.sayAdopted()
+	l.adopted = nil
+}
+
+// sayAdopted tells what has become of the workers, and counts those that go on as they were.
+func (l *loop) sayAdopted() {
+	s := l.succession
+	for m := range l.allMembers() {
+		if m.adopted && !slices.ContainsFunc(s.Replaced, func(r control.ReplacedWorker) bool { return r.App == m.app.name && r.Worker == uint64(m.id) }) {
+			s.Adopted++
+		}
+	}
+	e := l.logs.Info().Int("workers", s.Adopted).Int("after", s.After).Float64("took_ms", ms(time.Since(l.startedAt)))
+	if len(s.Replaced) > 0 {
+		e.Int("replaced", len(s.Replaced))
+	}
+	e.Msg("adopted the workers of the last master")
+}
+
+// reach makes the worker's process and channel ours. It runs for all workers at once.
+func (s *Supervisor) reach(m *member, pid int) (err error) {
+	files := s.inherited[succession.WorkerName(m.app.key, m.id)]
+	if len(files) != handle.FilesOfWorker {
+		return fmt.Errorf("%d of its %d files were kept", len(files), handle.FilesOfWorker)
+	}
+	m.Worker, err = handle.Adopt(pid, files, s.exitOf(pid), s.handleOptions(m))
+	return err
+}
+
+// dropUnreached takes out the workers that could not be adopted.
+func (l *loop) dropUnreached() map[*app][]*member {
+	lost := map[*app][]*member{}
+	for _, a := range l.apps {
+		for id, m := range a.members {
+			if m.unreached != nil {
+				delete(a.members, id)
+				lost[a] = append(lost[a], m)
+			}
+		}
+	}
+	return lost
+}
+
+// reached brings a worker into the loop.
+func (l *loop) reached(m *member) {
+	if m.stray {
+		m.jitter = 2*rand.Float64() - 1
+		l.step(m.app, pool.Spawned{ID: m.id, PID: m.PID()})
+	}
+	l.sit(m)
+	m.placed = true
+	if m.Open() {
+		l.welcome(m)
+	}
+	l.s.wg.Go(m.Follow())
+}
+
+func (l *loop) sit(m *member) {
+	if m.slot >= 0 && m.seat >= 0 {
+		m.app.sockets.takeSeat(m)
+	}
+}
+
+// takeSeat gives an adopted worker the seat that it has.
+func (s *sockets) takeSeat(m *member) {
+	if s.Board() == nil || !s.Keep(m.slot, m.seat, uint64(m.id)) {
+		return
+	}
+	seats := s.seats[m.slot]
+	seats[m.seat] = m
+	s.seats[m.slot] = seats
+	m.row = s.Board().Row(m.slot, m.seat)
+	m.live = snapshot.Take(m.row)
+}
+
+// caughtUp takes in how far an adopted worker has come while no master looked.
+func (l *loop) caughtUp(m *member, f ipc.Hello) {
+	switch f.State {
+	case ipc.StateReady:
+		if !m.ready {
+			m.ready = true
+			l.touchedWorker(m)
+			l.step(m.app, pool.Ready{ID: m.id})
+		}
+	case ipc.StateStarting, ipc.StateStandby:
+		if m.slot >= 0 { // what gave it the slot has not reached it
+			m.placed = false
+			if m.subscribed {
+				l.place(m)
+			}
+		} else if f.State == ipc.StateStandby && !l.parked(m) {
+			l.step(m.app, pool.Parked{ID: m.id})
+		}
+	case ipc.StateDraining:
+		if !m.drains {
+			m.drains = true
+			l.touchedWorker(m)
+			l.step(m.app, pool.Leaving{ID: m.id, Reason: "it drains already"})
+		}
+	}
+}
+
+func (l *loop) parked(m *member) bool {
+	for _, w := range m.app.pool.Status().Standbys {
+		if w.ID == m.id {
+			return w.State == pool.StateStandby
+		}
+	}
+	return false
+}
+
+// goOnWith starts what the last master had not come to start of the config that it ran with: apps that wait for others,
+// and what was left to do of a config that it was applying. A rollout that was aborted is not tried again.
+func (l *loop) goOnWith(cfg *config.Config) {
+	if l.state.Stopping() {
+		return
+	}
+	if len(file.Diff(l.config, cfg)) > 0 {
+		l.prepare(cfg, true)
+	}
+}
+
+// adoptEnded makes it again, as it is when its sockets are closed.
+func (l *loop) adoptEnded(saved succession.Ended, ago time.Duration) (*app, error) {
+	config := saved.Config.Restored()
+	core, err := pool.Restore(poolConfig(config), saved.Pool, time.Now(), ago)
+	if err != nil {
+		return nil, fmt.Errorf("cannot adopt app %s, which has ended: %w", config.Name, err)
+	}
+	set, err := listen.Open(nil, 1, config.SteeringOptions()) // for what is shown of it
+	if err != nil {
+		return nil, fmt.Errorf("cannot adopt app %s, which has ended: %w", config.Name, err)
+	}
+	if saved.Key == 0 {
+		saved.Key = l.newKey()
+	}
+	a := &app{
+		key: saved.Key, name: config.Name, config: config, pool: core, sockets: newSockets(set),
+		members:     map[pool.WorkerID]*member{},
+		generations: map[int]*launch.Generation{core.Status().Generation: launch.New(config)},
+		startWith:   saved.StartWith,
+	}
+	a.restoreHistory(saved.History)
+	a.history.error = saved.Error
+	a.sockets.users++
+	a.sockets.release()
+	return a, nil
+}

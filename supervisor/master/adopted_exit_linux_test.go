@@ -1,0 +1,67 @@
+package master
+
+import (
+	"os"
+	"slices"
+	"syscall"
+	"testing"
+	_ "unsafe" // for the name of a variable
+
+	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/keeper"
+)
+
+//go:linkname exitStatus github.com/tinehq/tine/supervisor/proc.exitStatus
+var exitStatus func(pidfd int) (status syscall.WaitStatus, known bool)
+
+// oldKernel has the master be on one that does not tell how a process has ended.
+const oldKernel = "TEST_OLD_KERNEL"
+
+func playOldKernel() {
+	if os.Getenv(oldKernel) != "" {
+		exitStatus = func(int) (syscall.WaitStatus, bool) { return 0, false }
+	}
+}
+
+// How a worker has ended that an earlier master has started is known from the keeper, where the kernel does not say it: both
+// of one that ends now and of one that has ended while no master lived.
+func TestExitOfAdoptedWorker(t *testing.T) {
+	t.Setenv(oldKernel, "1")
+	m := startKept(t, keptConfig)
+	st, _ := m.crash(m.await("ready", allAppsReady))
+	victim := onlyApp(st).Workers[1]
+	if err := syscall.Kill(victim.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	killed := func(slot, pid int) func(control.Status) bool {
+		return func(st control.Status) bool {
+			w := onlyApp(st).Workers
+			return allAppsReady(st) && w[slot].PID != pid && w[slot].LastExit == "SIGKILL"
+		}
+	}
+	st = m.await("the end of a worker is known", killed(1, victim.PID))
+
+	victim = onlyApp(st).Workers[0]
+	if err := syscall.Kill(st.PID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(victim.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	m.crash(st)
+	m.await("the end of a worker without a master is known", killed(0, victim.PID))
+}
+
+func TestExitAmong(t *testing.T) {
+	all := []keeper.Exit{{PID: 1, Start: 5, Status: 1}, {PID: 2, Start: 6, Status: 2}, {PID: 1, Start: 9, Status: 3}, {PID: 3, Status: 4}}
+	for _, c := range []struct {
+		pid    int
+		start  uint64
+		status syscall.WaitStatus
+		known  bool
+	}{{1, 5, 1, true}, {1, 9, 3, true}, {1, 0, 3, true}, {1, 7, 0, false}, {3, 8, 4, true}, {4, 0, 0, false}} {
+		if got, known := exitAmong(slices.Clone(all), c.pid, c.start); got != c.status || known != c.known {
+			t.Errorf("%d of %d: %d, %v; want %d, %v", c.pid, c.start, got, known, c.status, c.known)
+		}
+	}
+}

@@ -1,0 +1,192 @@
+package master
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/apps"
+	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/launch"
+	"github.com/tinehq/tine/supervisor/listen"
+	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/snapshot"
+)
+
+// app is what the loop keeps for one app: the core that decides, the sockets and
+// processes that it decides about, and how each generation is started.
+type app struct {
+	key         int           // of this app in the record for the next master
+	place       int           // among all apps, as the record has it
+	saving      saving        // what the record has of it
+	recorded    bool          // the record has it
+	shown       *snapshot.App // as readers see it; nil: they do not yet
+	unshown     bool          // it has changed since
+	deadline    time.Time     // of the pool
+	waits       bool          // for a worker: see pool.Waits
+	name        string
+	config      config.App
+	pool        *pool.Pool
+	sockets     *sockets
+	members     map[pool.WorkerID]*member
+	generations map[int]*launch.Generation
+	current     *launch.Generation // of the last rollout that was done; nil: there was none
+	previous    *launch.Generation // whose release was the one before; nil: none is remembered
+	backTo      *launch.Generation // of a rollback that is queued
+
+	previousUntil time.Time
+
+	steered  []int // slots that shall get new connections
+	admitted []int // those that do
+	slots    int   // were open when they were admitted
+	steerDue bool  // the two may differ
+
+	totals        []ipc.Stats      // by slot, of the workers that are gone
+	shownTotals   []*ipc.Stats     // of shown; nil: to be made
+	totalsSaved   []byte           // the same as the record has it, but for those that have changed since
+	totalsChanged map[int]struct{} // by slot
+	lastExit      lastExit
+
+	run     *apps.Run     // what the core has decided about it; nil while it is being opened
+	stepped *apps.Stepped // what the step of its pool that is under way tells the core; nil: none is
+
+	hooksCtx context.Context // of what only makes sense while the app runs; nil before its start
+	endHooks context.CancelFunc
+	files    *fileWatch // nil: none
+
+	startWith int // workers, when it is started again; 0: as many as before
+	history   history
+
+	// replaces is the app whose sockets it was opened on, to take its place, until the core knows that.
+	replaces *app
+}
+
+// sockets are shared by an app and the one that replaces it: whoever ends last
+// closes them.
+type sockets struct {
+	*listen.Set
+	users  int
+	seats  map[int]seats // by slot
+	ending chan struct{} // closed before they are: nobody is told any more
+
+	mended  []listen.Mended   // when they were adopted, until the loop runs
+	pace    map[int]*mendPace // of slots that could not be made anew
+	resting chan struct{}     // closed before the watcher is ended; nil: there is none
+
+	listens bool // it has addresses
+	lookout lookout
+
+	key         int             // in the record for the next master
+	kept        map[string]bool // files that are stored for it
+	keptChanges uint64          // Set.Changes when they were looked at last
+	closing     map[int]bool    // slots whose sockets are closed when the store has none of them any more
+	saved       *listen.Saved   // as the record has it; nil: it has not
+}
+
+func (s *sockets) shared() bool { return s.users > 1 }
+
+func (s *sockets) release() {
+	if s.users--; s.users == 0 {
+		close(s.ending)
+		s.leaveAll()
+		s.Close()
+	}
+}
+
+// lastExit is what the worker that ended last printed last: for the log line that
+// tells its end.
+type lastExit struct {
+	id    pool.WorkerID
+	words string
+	lines string // the last of both streams
+}
+
+// openApp resolves the command and opens the sockets, so that what is wrong with
+// either is known before anything runs. It may wait for a disk or a name server.
+// The sockets of an app that it replaces are used as they are; the caller counts.
+func openApp(c config.App, replaces *app, given *activation) (*app, error) {
+	g := launch.New(c)
+	if _, err := g.Resolve(); err != nil {
+		return nil, err
+	}
+	a := &app{
+		name:        c.Name,
+		config:      c,
+		pool:        pool.New(poolConfig(c)),
+		replaces:    replaces,
+		members:     map[pool.WorkerID]*member{},
+		generations: map[int]*launch.Generation{},
+	}
+	a.generations[a.pool.Status().Generation] = g
+	if replaces != nil {
+		a.sockets = replaces.sockets
+		return a, nil
+	}
+	addresses, err := given.addresses(c)
+	if err != nil {
+		return nil, err
+	}
+	o := c.SteeringOptions()
+	o.Given = given.sockets
+	set, err := listen.Open(addresses, c.Slots(), o)
+	if err != nil {
+		return nil, err
+	}
+	a.sockets = newSockets(set)
+	return a, nil
+}
+
+// listening is where the app listens, with the real port where the config says 0.
+func (a *app) listening() (all []string) {
+	for _, address := range a.sockets.Addresses() {
+		all = append(all, address.String())
+	}
+	return all
+}
+
+var restarts = map[string]pool.Restart{
+	config.RestartOnFailure: pool.RestartOnFailure,
+	config.RestartAlways:    pool.RestartAlways,
+	config.RestartNever:     pool.RestartNever,
+}
+
+func poolConfig(c config.App) pool.Config {
+	return pool.Config{
+		Workers:        c.Slots(),
+		Restart:        restarts[c.Restart],
+		Backoff:        pool.Backoff(c.Backoff),
+		StartLimit:     c.StartLimit,
+		ReadyTimeout:   c.StartTimeout(),
+		DrainDelay:     c.DrainDelay,
+		DrainTimeout:   c.DrainTimeout,
+		KillAfter:      c.KillAfter,
+		StopFirst:      c.Rollout == config.RolloutStopFirst,
+		MaxSurge:       c.MaxSurge,
+		MaxUnavailable: c.MaxUnavailable,
+		StallTimeout:   c.StallTimeout,
+		MaxAge:         c.MaxAge,
+		AgeJitter:      c.RecycleJitter,
+		Standby:        c.Standby,
+		Seed:           rand.Uint64(),
+	}
+}
+
+// forget drops the generations that no slot starts again and no worker is of.
+func (a *app) forget(st pool.Status, next int) {
+	used := map[int]bool{st.Generation: true, next: true}
+	for _, slot := range st.Slots {
+		used[slot.Generation] = true
+		for _, w := range slot.Workers {
+			used[w.Generation] = true
+		}
+	}
+	for _, w := range st.Standbys {
+		used[w.Generation] = true
+	}
+	for n := range a.generations {
+		if !used[n] {
+			delete(a.generations, n)
+		}
+	}
+}

@@ -1,0 +1,303 @@
+package master
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/apps"
+	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/launch"
+	"github.com/tinehq/tine/supervisor/pool"
+)
+
+// The loop decides nothing between apps: it tells the core of package apps what has happened, and carries out what that orders.
+
+// decide gives the core an event and carries out what follows. An event that comes of that is given when the effects of the
+// event before are carried out.
+func (l *loop) decide(ev apps.Event) {
+	l.facts = append(l.facts, ev)
+	if l.deciding {
+		return
+	}
+	l.deciding = true
+	for len(l.facts) > 0 {
+		ev := l.facts[0]
+		l.facts = l.facts[1:]
+		l.markStale()
+		for _, effect := range l.state.Step(time.Now(), ev) {
+			l.carryOutOfApps(effect)
+		}
+	}
+	l.deciding, l.facts = false, nil
+}
+
+func (l *loop) carryOutOfApps(effect apps.Effect) {
+	switch e := effect.(type) {
+	case apps.Order:
+		l.apps = make([]*app, len(e.Apps))
+		for i, id := range e.Apps {
+			l.apps[i] = l.byID[id]
+			l.apps[i].run = l.state.Run(id)
+		}
+		l.saveDue = true
+	case apps.Save:
+		for _, id := range e.Apps {
+			l.touched(l.byID[id])
+		}
+		l.saveDue = true
+		if e.Now {
+			l.saveChanged()
+		}
+	case apps.Listen:
+		l.watch(l.byID[e.App])
+	case apps.Start:
+		l.start(l.byID[e.App], e.Anew)
+	case apps.Pool:
+		l.step(l.byID[e.App], e.Event)
+	case apps.Watch:
+		l.setFileWatch(l.byID[e.App])
+	case apps.Unwatch:
+		l.byID[e.App].endFileWatch()
+	case apps.RunHook:
+		l.runHook(l.byID[e.App], e)
+	case apps.CancelHooks:
+		l.byID[e.App].cancelHooks()
+	case apps.Release:
+		if m := l.byID[e.App].members[e.Drain.ID]; m != nil {
+			l.tellDrain(m, e.Drain)
+		}
+	case apps.Serves:
+		// What the one before ordered last must not stay: it orders nothing more.
+		a := l.byID[e.App]
+		a.admitted, a.steerDue = nil, true
+	case apps.Change:
+		l.change(l.byID[e.App], e.Stopped)
+	case apps.Forget:
+		if a := l.byID[e.App]; a.previous != nil {
+			a.previous.Drop(l.s.pins)
+		}
+		delete(l.byID, e.App)
+	case apps.OrderStart:
+		l.orderOwn(e.App, e.Reason)
+	case apps.Close:
+		l.closeApp(l.byID[e.App], e)
+	case apps.AllReady:
+		l.allReady(e)
+	case apps.Stops:
+		l.stops(e)
+	case apps.NoTime:
+		l.logs.Warn().Msg("the time for the stop is over: not waiting for hooks")
+		l.cancel()
+	case apps.Done:
+		l.end = &e
+	case apps.Record:
+		l.tellRecord(e)
+	default:
+		panic("master: effect of the apps without a hand to carry it out")
+	}
+}
+
+// enter describes apps that are open, and have their keys, to the core.
+func (l *loop) enter(all ...*app) (opened []apps.Opened) {
+	for _, a := range all {
+		l.byID[a.id()] = a
+		o := apps.Opened{ID: a.id(), Spec: specOf(a.config), Facts: a.pool.Brief()}
+		if a.replaces != nil {
+			o.Replaces, a.replaces = a.replaces.id(), nil
+		}
+		opened = append(opened, o)
+	}
+	return opened
+}
+
+// specOf is what the core needs of an app's config.
+func specOf(c config.App) apps.Spec {
+	s := apps.Spec{
+		Name: c.Name, OneShot: c.OneShot, NotAtStart: c.NotAtStart, Watched: len(c.Watch.Paths) > 0,
+		Hooks: apps.Hooks{AfterReady: len(c.Hooks.AfterReady.Command) > 0, OnCrash: len(c.Hooks.OnCrash.Command) > 0},
+	}
+	if len(c.Hooks.BeforeDrain.Command) > 0 {
+		s.Hooks.BeforeDrain = c.Hooks.BeforeDrain.Timeout
+	}
+	for name, what := range c.DependsOn {
+		s.Needs = append(s.Needs, apps.Need{Name: name, Exited: what == config.DependsExited})
+	}
+	slices.SortFunc(s.Needs, func(a, b apps.Need) int { return strings.Compare(a.Name, b.Name) })
+	if c.CronRestart != "" {
+		s.Schedule, _ = config.ParseSchedule(c.CronRestart) // Validate has done so before
+	}
+	return s
+}
+
+// start starts an app that waits for no other. anew: what it was opened with may be old by now, as what it has waited for may
+// have made it.
+func (l *loop) start(a *app, anew bool) {
+	if anew {
+		a.generations[a.pool.Status().Generation] = launch.New(a.config)
+	}
+	st := a.sockets.Steering()
+	l.logs.Info().Str("app", a.name).Strs("listen", a.listening()).Int("workers", a.pool.Status().Wanted).
+		Str("steering", string(st.Kind)).Str("policy", string(st.Policy)).Msg("starting")
+	for _, note := range st.Notes {
+		l.logs.Info().Str("app", a.name).Str("steering", string(st.Kind)).Str("note", note).Msg("steering is not what it could be")
+	}
+	l.openHooks(a)
+	l.step(a, pool.Start{})
+}
+
+// openHooks begins the time in which an app's hooks may run.
+func (l *loop) openHooks(a *app) {
+	a.cancelHooks()
+	a.hooksCtx, a.endHooks = context.WithCancel(l.ctx)
+}
+
+// cancelHooks ends those that only make sense while the app runs on.
+func (a *app) cancelHooks() {
+	if a.endHooks != nil {
+		a.endHooks()
+	}
+}
+
+// closeApp gives up what an app has had whose pool is done, and tells its end.
+func (l *loop) closeApp(a *app, e apps.Close) {
+	for _, m := range a.members {
+		a.tally(m) // it outlived SIGKILL; its row goes with the sockets
+	}
+	for _, g := range a.generations {
+		if g != a.previous {
+			g.Drop(l.s.pins) // a start resolves anew
+		}
+	}
+	l.closeSurplus(a)
+	l.setPulse(a.sockets)
+	if a.sockets.users == 1 {
+		l.saveChanged() // a record that still has it would miss its sockets
+		l.unkeepSockets(a.sockets)
+	}
+	a.sockets.release()
+	level := zerolog.InfoLevel
+	a.history.error = ""
+	if e.Code != 0 {
+		level, a.history.error = zerolog.ErrorLevel, e.Reason
+	}
+	l.event(a, level, control.Event{Kind: control.EventAppEnded, Code: e.Code, Reason: e.Reason, Message: "app " + a.name + " ended: " + e.Reason})
+	l.logs.WithLevel(level).Str("app", a.name).Int("code", e.Code).Str("reason", e.Reason).Msg("app ended")
+}
+
+// allReady tells that no app is waited for any more.
+func (l *loop) allReady(e apps.AllReady) {
+	// A client that has waited for this connects now, and is to find every slot open.
+	l.steerAll()
+	l.saveState() // a master that takes over has to tell it again
+	close(l.s.ready)
+	l.tellReady()
+	took := ms(time.Since(l.startedAt))
+	if len(e.Failed) == 0 {
+		l.logs.Info().Float64("took_ms", took).Msg("all workers are ready")
+		return
+	}
+	var lost []string
+	for _, id := range e.Failed[:min(len(e.Failed), maxLost)] {
+		lost = append(lost, l.byID[id].name)
+	}
+	l.logs.Warn().Float64("took_ms", took).Int("failed", len(e.Failed)).Strs("apps", lost).Msg("ready, but for apps that have failed")
+}
+
+// maxLost bounds the apps that one line names.
+const maxLost = 20
+
+// stops tells that the master is to end.
+func (l *loop) stops(e apps.Stops) {
+	l.s.server.CallOff(errStopping)
+	l.tellStopping()
+	line := l.logs.Info().Str("reason", e.Reason).Bool("at_once", e.Now)
+	if e.Delay > 0 {
+		line = line.Dur("delay_ms", e.Delay)
+	}
+	if e.Within != 0 {
+		line = line.Dur("within_ms", e.Within.Round(time.Millisecond))
+	}
+	line.Msg("stopping")
+	l.event(nil, zerolog.InfoLevel, control.Event{Kind: control.EventStopping, Reason: e.Reason, Message: "tine is stopping: " + e.Reason})
+	if e.Delay > 0 {
+		l.saveState()
+	}
+}
+
+// tellRecord writes what the core has to say to the log and, for some kinds, to the book of events.
+func (l *loop) tellRecord(r apps.Record) {
+	line := func(level zerolog.Level) *zerolog.Event {
+		e := l.logs.WithLevel(level)
+		if a := l.byID[r.App]; a != nil {
+			e = e.Str("app", a.name)
+		}
+		return e
+	}
+	event := func(level zerolog.Level, kind, said string) {
+		a := l.byID[r.App]
+		l.event(a, level, control.Event{Kind: kind, Reason: r.Reason, Message: strings.Replace(said, "APP", "app "+a.name, 1) + r.Reason})
+	}
+	switch r.Kind {
+	case apps.KindWaiting:
+		line(zerolog.InfoLevel).Str("reason", r.Reason).Msg("app waits for what it depends on")
+		event(zerolog.InfoLevel, eventWaiting, "APP waits: ")
+	case apps.KindNotStarted:
+		line(zerolog.ErrorLevel).Str("reason", r.Reason).Msg("app not started: what it depends on has failed")
+		event(zerolog.ErrorLevel, eventNotStarted, "APP is not started: ")
+	case apps.KindLeftOut:
+		e := line(zerolog.InfoLevel)
+		if !r.Next.IsZero() {
+			e = e.Time("next_run", r.Next)
+		}
+		e.Msg("one-shot app not run at the start")
+	case apps.KindCron:
+		event(zerolog.InfoLevel, "cron", "APP is restarted: ")
+	case apps.KindWatch:
+		l.event(l.byID[r.App], zerolog.InfoLevel, control.Event{Kind: "watch", Reason: r.Reason,
+			Message: "files of app " + l.byID[r.App].name + " have changed: " + strings.TrimPrefix(r.Reason, "watch: ")})
+	case apps.KindNotAgain:
+		line(zerolog.WarnLevel).Str("reason", r.Reason).Str("state", appWords[r.State]).Msg("one-shot app not run again: it has not ended")
+	case apps.KindMissed:
+		line(zerolog.WarnLevel).Int("crashes", r.Count).Msg("hook on_crash not run for some crashes: too many at once")
+	case apps.KindRemoved:
+		line(zerolog.InfoLevel).Msg("app is no longer in the config; stopping it")
+	case apps.KindRemovedSoon:
+		line(zerolog.InfoLevel).Msg("app is no longer in the config; stopping it when its successor is ready")
+	case apps.KindImpossible:
+		line(zerolog.ErrorLevel).Str("state", r.State.String()).Str("reason", r.Reason).Msg("this cannot happen; please report it")
+	}
+}
+
+// eventWaiting and eventNotStarted are told of an app that waits for others.
+const (
+	eventWaiting    = "waiting"
+	eventNotStarted = "not started"
+)
+
+// appWords are the states of an app in the words of package control.
+var appWords = map[apps.State]string{
+	apps.Running: control.AppRunning, apps.Waiting: control.AppWaiting, apps.Stopping: control.AppStopping,
+	apps.Stopped: control.AppStopped, apps.Failed: control.AppGaveUp, apps.Finished: control.AppFinished,
+}
+
+// state is the app's, in the words of package control.
+func (a *app) state() string { return appWords[a.run.Shown()] }
+
+func (a *app) ended() bool  { return a.run != nil && a.run.Ended() } // nil: it is being opened
+func (a *app) leaves() bool { return a.run.Leaves() }
+func (a *app) halted() bool { return a.run.Halted() }
+
+// trouble is why an app does not run as it should, but for what is to be seen of its workers and addresses.
+func (a *app) trouble() string {
+	switch why := a.run.Missing(); {
+	case why != "" && a.run.State() == apps.Blocked:
+		return "not started: " + why
+	case why != "":
+		return "waits: " + why
+	}
+	return a.history.error
+}

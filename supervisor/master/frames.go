@@ -1,0 +1,335 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/listen"
+	"github.com/tinehq/tine/supervisor/logs"
+	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/proc"
+)
+
+const (
+	// maxCallTime bounds how long a worker may give the master for an answer.
+	maxCallTime = 10 * time.Minute
+	// usualCallTime is for a worker's call that does not say how long it may take.
+	usualCallTime = 30 * time.Second
+	// maxRunningCalls bounds the calls of one worker that are being answered at once.
+	maxRunningCalls = 64
+	// placeAgain is the pause before the next attempt to share sockets for which
+	// this process had no descriptor.
+	placeAgain = 200 * time.Millisecond
+)
+
+// frame acts on one frame of a worker. A frame that a worker may not send, or not now, ends its channel as a malformed one does.
+func (l *loop) frame(m *member, f ipc.Frame) {
+	if m.app.members[m.id] != m || !m.Heard() {
+		// The frame was on its way when the channel was ended.
+		ipc.Discard(f)
+		return
+	}
+	if _, hello := f.(ipc.Hello); !hello && !m.greeting {
+		ipc.Discard(f)
+		l.breakChannel(m, fmt.Sprintf("%T before its hello", f))
+		return
+	}
+	switch f := f.(type) {
+	case ipc.Hello:
+		l.hello(m, f)
+	case ipc.Standby:
+		if !m.subscribed { // the worker would be given its slot now, and again with the snapshot
+			l.breakChannel(m, "standing by before the snapshot was sent")
+		} else if m.slot < 0 {
+			l.step(m.app, pool.Parked{ID: m.id})
+		} // else the worker asked for its listeners before its slot had reached it
+	case ipc.Wake:
+		m.app.sockets.Wake()
+	case ipc.Ready:
+		l.memberReady(m)
+	case ipc.Set:
+		l.publish(m, f)
+	case ipc.Delete:
+		l.replyEpoch(m, f.ID, l.delete(f.Key))
+	case ipc.Message:
+		l.dispatch.message(m, f)
+	case ipc.Call:
+		l.call(m, f)
+	case ipc.Reply:
+		m.Replied(f)
+	case ipc.Bye:
+		l.bye(m, f)
+	default:
+		ipc.Discard(f)
+		l.breakChannel(m, fmt.Sprintf("a worker does not send %T", f))
+	}
+}
+
+func (l *loop) breakChannel(m *member, why string) {
+	l.worker(l.logs.Error(), m).Str("reason", why).Msg("worker broke the channel's rules; replacing it")
+	m.dropChannel(why)
+	l.step(m.app, pool.Recycle{ID: m.id, Reason: "broken channel: " + why})
+}
+
+func (l *loop) hello(m *member, f ipc.Hello) {
+	switch {
+	case m.greeting:
+		l.breakChannel(m, "a second hello")
+	case f.Protocol < 1:
+		l.breakChannel(m, fmt.Sprintf("protocol version %d", f.Protocol))
+	}
+	m.greeting = true
+	if m.subscribed && m.slot >= 0 && !m.placed {
+		l.place(m)
+	}
+	if m.adopted && f.State != "" && m.Open() {
+		l.caughtUp(m, f)
+	}
+}
+
+// welcome sends a new worker its name and ID. The snapshot and the slot follow, at once or when the sources have had their first
+// chance. The loop does not wait for the worker's own hello: the worker finds everything on its channel when it opens that.
+func (l *loop) welcome(m *member) {
+	l.send(m, ipc.Hello{
+		Protocol: ipc.Protocol, PID: os.Getpid(), Library: "tine",
+		App: m.app.name, Worker: uint64(m.id), Generation: uint64(m.generation),
+	})
+	if !l.snapshot {
+		l.wantSnapshot = append(l.wantSnapshot, m)
+		return
+	}
+	l.introduce(m)
+}
+
+// introduce sends a worker the snapshot and then its slot, if it has one: in this order, so that a worker cannot be ready with
+// values missing. From here on changes go to the worker.
+func (l *loop) introduce(m *member) {
+	if m.app.members[m.id] != m || !m.Open() || m.app.ended() {
+		return
+	}
+	if err := m.SendValues(l.values.Values()); err != nil {
+		l.unsent(m, err)
+		return
+	}
+	m.subscribed = true
+	if m.slot >= 0 && !m.placed {
+		l.place(m)
+	}
+}
+
+// place sends a worker its slot, with the sockets and the scoreboard, and reports whether that is on its way. Where the app has no
+// address, the slot is sent after the worker's hello: a program that never says hello needs no scoreboard.
+func (l *loop) place(m *member) bool {
+	sockets := m.app.sockets
+	l.touchedWorker(m)
+	if !m.greeting && len(sockets.Addresses()) == 0 {
+		return false
+	}
+	assign := ipc.Assign{Slot: m.slot, DrainDelay: m.app.config.DrainDelay, DrainTimeout: m.app.config.DrainTimeout}
+	l.mend(sockets, m.slot, m) // a worker before it may have shut down what this one is about to get
+	var err error
+	assign.Listeners, assign.Files, err = sockets.Share(m.slot)
+	if err == nil {
+		err = sockets.NeedBoard()
+	}
+	if err == nil && sockets.sit(m) {
+		assign.Seat, assign.Board = m.seat, true
+		if assign.Hot, assign.Rows, err = sockets.Board().Share(); err != nil {
+			sockets.leave(m)
+			assign.Board = false
+			ipc.Discard(assign)
+		}
+	}
+	switch {
+	case outOfFiles(err) || errors.Is(err, listen.ErrDeaf):
+		// Not this worker's fault. Its ready timeout bounds the attempts.
+		if !m.delayed {
+			m.delayed = true
+			l.worker(l.logs.Error(), m).Err(proc.AsLimit(err)).Msg("cannot give worker its sockets; trying again")
+		}
+		l.later(placeAgain, placeNow{m})
+		return false
+	case err != nil:
+		l.breakChannel(m, err.Error())
+		return false
+	}
+	m.placed = l.send(m, assign)
+	return m.placed
+}
+
+// placeNow has the loop try place again, after an attempt for which there were no descriptors.
+type placeNow struct{ m *member }
+
+func (p placeNow) apply(l *loop) {
+	if m := p.m; m.app.members[m.id] == m && m.Open() && !m.app.ended() {
+		l.place(m)
+	}
+}
+
+// outOfFiles reports whether err is a shortage that the whole process has, of descriptors or memory, and that may be over a moment
+// later.
+func outOfFiles(err error) bool {
+	for _, limit := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS} {
+		if errors.Is(err, limit) {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *loop) memberReady(m *member) {
+	if !m.greeting || !m.subscribed && !m.adopted {
+		l.breakChannel(m, "ready before its hello or before the snapshot was sent")
+		return
+	}
+	if m.ready {
+		return
+	}
+	m.ready = true
+	l.touchedWorker(m)
+	l.step(m.app, pool.Ready{ID: m.id})
+}
+
+// greet sends "Worker PID" once to each worker when all workers of an app are ready. The last that the others waited for may also be
+// one that has exited or is not wanted any more.
+func (l *loop) greet(a *app) {
+	if a.ended() || !a.pool.Brief().AllReady {
+		return
+	}
+	for _, m := range a.members {
+		if m.ready && !m.greeted && m.Open() {
+			m.greeted = true
+			l.touchedWorker(m)
+			text, err := cache.Encode("Worker " + strconv.Itoa(m.PID()))
+			if err != nil {
+				continue
+			}
+			l.note(m, ipc.Message{Topic: "greeting", Payload: text})
+		}
+	}
+}
+
+func (l *loop) bye(m *member, f ipc.Bye) {
+	m.left = true
+	if !m.drains && m.slot >= 0 {
+		m.app.history.slot(m.slot).unasked = true
+	}
+	if f.Cut > 0 {
+		l.worker(l.logs.Warn(), m).Int("requests", f.Cut).Str("reason", f.Reason).Msg("requests cut off at the end of the drain")
+	}
+	m.drains = true
+	l.touchedWorker(m)
+	l.step(m.app, pool.Leaving{ID: m.id, Reason: f.Reason})
+}
+
+// publish sets a value for a worker.
+func (l *loop) publish(m *member, f ipc.Set) {
+	c, changed, err := l.values.Publish(time.Now(), f.Key, f.Payload, uint64(m.id))
+	if err != nil {
+		l.reply(m, ipc.Reply{ID: f.ID, Error: err.Error()})
+		return
+	}
+	if changed {
+		l.spread(c)
+	}
+	l.replyEpoch(m, f.ID, c.Epoch)
+}
+
+// replyEpoch answers a publish with the epoch that it was given.
+func (l *loop) replyEpoch(m *member, id, epoch uint64) {
+	text, err := cache.Encode(epoch)
+	if err != nil {
+		l.reply(m, ipc.Reply{ID: id, Error: err.Error()})
+		return
+	}
+	l.reply(m, ipc.Reply{ID: id, Payload: text})
+}
+
+// reply answers what a worker asked. A worker that asks on and on and does not read would wait for answers that were dropped: its
+// channel is ended, and it is replaced.
+func (l *loop) reply(m *member, r ipc.Reply) {
+	if !m.Open() {
+		ipc.Discard(r)
+		return
+	}
+	if err := m.Send(r); errors.Is(err, ipc.ErrFull) { // of the room for answers alone
+		l.breakChannel(m, "it asks and does not read the answers: "+err.Error())
+	}
+}
+
+// call answers a worker's call in a goroutine of its own.
+func (l *loop) call(m *member, f ipc.Call) {
+	handle, ok := l.s.calls[f.Method]
+	switch {
+	case !ok:
+		ipc.Discard(f)
+		l.reply(m, ipc.Reply{ID: f.ID, Error: fmt.Sprintf("the master knows no method %q", f.Method)})
+		return
+	case m.running >= maxRunningCalls:
+		ipc.Discard(f)
+		l.reply(m, ipc.Reply{ID: f.ID, Error: fmt.Sprintf("%d calls of this worker are running already", m.running)})
+		return
+	}
+	m.running++
+	from := Caller{App: m.app.name, Slot: m.slot, Worker: uint64(m.id)}
+	l.s.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(l.ctx, callTime(f.Timeout))
+		defer cancel()
+		r := answer(ctx, l.logs, handle, from, f)
+		if !l.s.post(callAnswered{m, r}) {
+			ipc.Discard(r)
+		}
+	})
+}
+
+// callTime is how long the answer to a worker's call may take; asked is 0 where the worker does not say.
+func callTime(asked time.Duration) time.Duration {
+	if asked <= 0 {
+		return usualCallTime
+	}
+	return min(asked, maxCallTime)
+}
+
+// answer runs the user's handler. A handler that panics fails its own call, and does not end the master.
+func answer(ctx context.Context, l *logs.Logs, handle CallHandler, from Caller, f ipc.Call) (r ipc.Reply) {
+	defer ipc.Discard(f)
+	defer func() {
+		if p := recover(); p != nil {
+			l.Panicked(p).Str("app", from.App).Int("slot", from.Slot).Uint64("worker", from.Worker).
+				Str("method", f.Method).Msg("OnCall's handler panicked; its caller gets an error")
+			r = ipc.Reply{ID: f.ID, Error: fmt.Sprintf("the handler of %q panicked: %v", f.Method, p)}
+		}
+	}()
+	in, err := f.Payload.Bytes()
+	if err != nil {
+		return ipc.Reply{ID: f.ID, Error: err.Error()}
+	}
+	out, err := handle(ctx, from, in)
+	if err != nil {
+		return ipc.Reply{ID: f.ID, Error: err.Error()}
+	}
+	payload, err := cache.Encode(out)
+	if err != nil {
+		return ipc.Reply{ID: f.ID, Error: err.Error()}
+	}
+	return ipc.Reply{ID: f.ID, Payload: payload}
+}
+
+// callAnswered carries a handler's answer back to the loop, which alone may use
+// the worker's outbox.
+type callAnswered struct {
+	m     *member
+	reply ipc.Reply
+}
+
+func (c callAnswered) apply(l *loop) {
+	c.m.running--
+	l.reply(c.m, c.reply)
+}

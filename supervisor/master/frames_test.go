@@ -1,0 +1,453 @@
+package master
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/apps"
+	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/handle"
+	"github.com/tinehq/tine/supervisor/listen"
+	"github.com/tinehq/tine/supervisor/logs"
+	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/proc"
+	"golang.org/x/sys/unix"
+)
+
+// stage is a loop that nobody runs, with one app and one worker that never reads.
+type stage struct {
+	*loop
+	m   *member
+	log *bytes.Buffer
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	s, err := New(config.Single("web", nil, 1, []string{"true"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &bytes.Buffer{}
+	l := newLoop(s)
+	if l.logs, err = logs.New(config.Log{Format: "json"}, nil, log); err != nil {
+		t.Fatal(err)
+	}
+	s.logs = l.logs
+	conn, child, err := ipc.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &app{name: "web", config: config.App{Name: "web"}, pool: pool.New(poolConfig(config.NewApp("web", "true"))), members: map[pool.WorkerID]*member{}}
+	m := &member{app: a, id: 1, greeting: true, subscribed: true}
+	m.Worker = handle.Attach(&proc.Process{}, conn, s.handleOptions(m))
+	a.members[1] = m
+	a.key = l.newKey()
+	o := l.enter(a)[0]
+	o.Facts.Phase = pool.PhaseRunning
+	l.decide(apps.Restore{Runs: []apps.Restored{{ID: o.ID, Spec: o.Spec, Facts: o.Facts}}})
+	t.Cleanup(func() {
+		m.CloseChannel("the test ends")
+		child.Close()
+		l.values.Close()
+		l.logs.Close()
+	})
+	return &stage{l, m, log}
+}
+
+// said ends the log and returns it.
+func (s *stage) said() string {
+	s.logs.Close()
+	return s.log.String()
+}
+
+func encoded(t *testing.T, v any) *ipc.Payload {
+	t.Helper()
+	p, err := cache.Encode(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestFloodDoesNotFloodTheLog: dropped messages are counted and not told one by one.
+func TestFloodDoesNotFloodTheLog(t *testing.T) {
+	s := newStage(t)
+	const n = 20_000
+	text := strings.Repeat("x", 4096)
+	for range n {
+		s.note(s.m, ipc.Message{Topic: "t", Payload: encoded(t, text)})
+	}
+	if !s.m.Open() {
+		t.Fatal("a worker that does not read messages lost its channel")
+	}
+	s.logDropped(s.m, true)
+	log := s.said()
+	if lines := strings.Count(log, "\n"); lines < 1 || lines > 60 {
+		t.Errorf("%d log lines: %.2000s", lines, log)
+	}
+	if !strings.Contains(log, `"messages":1,`) {
+		t.Errorf("the first one is not told at once: %.2000s", log)
+	}
+}
+
+// TestUnreadAnswersEndTheChannel: who asks and does not read the answers is replaced.
+func TestUnreadAnswersEndTheChannel(t *testing.T) {
+	s := newStage(t)
+	for range 1_000_000 {
+		s.frame(s.m, ipc.Call{ID: 1, Method: "none", Payload: encoded(t, "")})
+		if !s.m.Open() {
+			break
+		}
+	}
+	if s.m.Open() {
+		t.Fatal("the channel is still open")
+	}
+	if log := s.said(); strings.Count(log, "does not read the answers") == 0 || strings.Count(log, "\n") > 10 {
+		t.Errorf("log: %.2000s", log)
+	}
+}
+
+func TestNothingComesBeforeTheHello(t *testing.T) {
+	for _, f := range []ipc.Frame{
+		ipc.Ready{}, ipc.Bye{}, ipc.Wake{}, ipc.Delete{ID: 1, Key: "k"},
+		ipc.Set{ID: 1, Key: "k", Payload: encoded(t, "v")},
+		ipc.Call{ID: 1, Method: "m", Payload: encoded(t, "v")},
+		ipc.Message{Topic: "t", Payload: encoded(t, "v")},
+	} {
+		s := newStage(t)
+		s.m.greeting = false
+		s.frame(s.m, f)
+		if s.m.Open() {
+			t.Errorf("%T was taken before the hello", f)
+		}
+		if s.values.Len() > 0 {
+			t.Errorf("%T took effect before the hello", f)
+		}
+	}
+}
+
+// TestStandbyBeforeTheSnapshot: who asks for a slot too early would get it twice, with
+// both seats of the scoreboard.
+func TestStandbyBeforeTheSnapshot(t *testing.T) {
+	s := newStage(t)
+	s.m.slot, s.m.subscribed = -1, false
+	s.frame(s.m, ipc.Standby{})
+	if s.m.Open() {
+		t.Error("it was taken")
+	}
+}
+
+// TestWorkerWakesTheWatcher that rests: what it has counted may be all that is to be seen of a connection.
+func TestWorkerWakesTheWatcher(t *testing.T) {
+	s := newStage(t)
+	set, err := listen.Open([]listen.Address{{Network: "tcp", Addr: "127.0.0.1:0"}}, 1, listen.Options{Best: listen.KindHash})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	s.m.app.sockets = newSockets(set)
+	seen := make(chan listen.Notice, 16)
+	if err := set.Watch(listen.Watch{Pulse: time.Millisecond, Notify: func(n listen.Notice) { seen <- n }}); err != nil {
+		t.Skip("NOT TESTED: ", err)
+	}
+	late := time.After(10 * time.Second)
+	for set.Board().Header().Asleep.Load() == 0 {
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-late:
+			t.Fatal("it does not rest")
+		}
+	}
+	s.frame(s.m, ipc.Wake{})
+	select {
+	case n := <-seen:
+		if n.What != listen.Pulse {
+			t.Errorf("notice %+v, want a pulse", n)
+		}
+	case <-late:
+		t.Error("it rests on")
+	}
+	if !s.m.Open() {
+		t.Error("the worker lost its channel")
+	}
+}
+
+// TestSteeringIsNotHeldUpByAFlood: the loop waits for a quiet moment to steer, but not
+// for ever.
+func TestSteeringIsNotHeldUpByAFlood(t *testing.T) {
+	s := newStage(t)
+	set, err := listen.Open([]listen.Address{{Network: "tcp", Addr: "127.0.0.1:0"}}, 2, listen.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	a := s.m.app
+	a.sockets, a.steered, a.steerDue = newSockets(set), []int{1}, true
+	s.s.inbox <- reloadEnded{}
+	s.steerInTime()
+	if !a.steerDue {
+		t.Error("it does not wait for what comes together")
+	}
+	for range inboxSize {
+		s.steerInTime()
+	}
+	if a.steerDue {
+		t.Errorf("not steered after %d messages", inboxSize)
+	}
+}
+
+// TestSurplusSlots: of an app that has ended, slots stay which the other one's workers
+// are still leaving. A socket that they hold would keep its number in the kernel's
+// group, and the next one that is opened would be taken for another.
+func TestSurplusSlots(t *testing.T) {
+	s := newStage(t)
+	set, err := listen.Open([]listen.Address{{Network: "tcp", Addr: "127.0.0.1:0"}}, 4, listen.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	b, config := s.m.app, config.NewApp("web", "true")
+	config.Workers = 3
+	b.pool, b.sockets = pool.New(poolConfig(config)), newSockets(set)
+	step := func(events ...pool.Event) {
+		for _, e := range events {
+			b.pool.Step(time.Now(), e)
+		}
+	}
+	step(pool.Start{})
+	for id := range 3 {
+		step(pool.Spawned{ID: pool.WorkerID(id + 1), PID: 10 + id}, pool.Ready{ID: pool.WorkerID(id + 1)})
+	}
+	step(pool.Scale{N: 1})
+	a := &app{name: "old", sockets: b.sockets}
+	s.closeSurplus(a)
+	if n := set.Slots(); n != 3 {
+		t.Errorf("%d slots are open while 3 workers run, want 3", n)
+	}
+	step(pool.Exited{ID: 2}, pool.Exited{ID: 3})
+	s.closeSurplus(a)
+	if n := set.Slots(); n != 1 {
+		t.Errorf("%d slots are open, want the one that is wanted", n)
+	}
+}
+
+// TestTotalsOfWhoIsGone: its connections have ended with it, and are nobody's load.
+func TestTotalsOfWhoIsGone(t *testing.T) {
+	s := newStage(t)
+	set, err := listen.Open([]listen.Address{{Network: "tcp", Addr: "127.0.0.1:0"}}, 1, listen.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	a := s.m.app
+	a.sockets = newSockets(set)
+	for range 3 { // the seat is free again each time
+		if !a.sockets.sit(s.m) {
+			t.Fatal("no free seat")
+		}
+		s.m.row.Opened.Add(5)
+		s.m.row.Closed.Add(2)
+		s.m.row.Heap.Store(1 << 20)
+		a.tally(s.m)
+	}
+	if got := a.totals[0]; got.Opened != 15 || got.Closed != 15 || got.Heap != 0 {
+		t.Errorf("totals %d opened, %d closed, heap %d; want 15, 15, 0", got.Opened, got.Closed, got.Heap)
+	}
+}
+
+func TestCallTime(t *testing.T) {
+	for asked, want := range map[time.Duration]time.Duration{
+		0: 30 * time.Second, -1: 30 * time.Second, time.Millisecond: time.Millisecond, time.Hour: 10 * time.Minute,
+	} {
+		if got := callTime(asked); got != want {
+			t.Errorf("%s gives %s, want %s", asked, got, want)
+		}
+	}
+}
+
+// TestPanicOfAHandler ends nothing: its caller gets an error, and the log the stack.
+func TestPanicOfAHandler(t *testing.T) {
+	s := newStage(t)
+	handle := func(context.Context, Caller, []byte) (any, error) { panic("no such luck") }
+	r := answer(context.Background(), s.logs, handle, Caller{App: "web"}, ipc.Call{ID: 7, Method: "m", Payload: encoded(t, "")})
+	if r.ID != 7 || !strings.Contains(r.Error, "no such luck") {
+		t.Errorf("answer %+v", r)
+	}
+
+	s.s.onMessage = func(m Message) {
+		if m.Topic == "bad" {
+			panic("worse luck")
+		}
+	}
+	d := newDispatcher(s.s, s.logs)
+	d.message(s.m, ipc.Message{Topic: "bad", Payload: encoded(t, "")})
+	d.message(s.m, ipc.Message{Topic: "good", Payload: encoded(t, "")})
+	d.close()
+	log := s.said()
+	for _, want := range []string{"no such luck", "worse luck", "frames_test.go"} {
+		if !strings.Contains(log, want) {
+			t.Errorf("no %q in the log: %s", want, log)
+		}
+	}
+}
+
+func TestOutOfFiles(t *testing.T) {
+	if err := fmt.Errorf("cannot share: %w", syscall.EMFILE); !outOfFiles(err) {
+		t.Errorf("%v is a matter of the master", err)
+	}
+	if outOfFiles(errors.New("not open")) || outOfFiles(nil) {
+		t.Error("anything is taken for a lack of descriptors")
+	}
+}
+
+// TestReadyWithoutTheOneThatFinished: a worker that exits 0 before all are ready is
+// not waited for.
+func TestReadyWithoutTheOneThatFinished(t *testing.T) {
+	s := newStage(t)
+	a := s.m.app
+	config := config.NewApp("web", "true")
+	config.Workers = 2
+	a.pool = pool.New(poolConfig(config))
+	set, err := listen.Open(nil, 2, listen.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.sockets = &sockets{Set: set, users: 2} // which somebody watches
+	other := &member{app: a, id: 2, slot: 1, Worker: &handle.Worker{}}
+	a.members[2] = other
+	s.wakeup = alarm{Timer: time.NewTimer(time.Hour)}
+	for _, e := range []pool.Event{pool.Start{}, pool.Spawned{ID: 1, PID: 11}, pool.Spawned{ID: 2, PID: 12}} {
+		a.pool.Step(time.Now(), e)
+	}
+	s.decide(apps.Resumed{})
+	s.memberReady(s.m)
+	select {
+	case <-s.s.ready:
+		t.Fatal("ready with one of two")
+	default:
+	}
+	s.exited(other, handle.Exited{})
+	select {
+	case <-s.s.ready:
+	default:
+		t.Errorf("not ready: %+v", a.pool.Status())
+	}
+	if !s.m.greeted {
+		t.Error("the worker that is left was not greeted")
+	}
+}
+
+// TestSlowOnMessageDoesNotFloodTheLog, also when it takes one now and then.
+func TestSlowOnMessageDoesNotFloodTheLog(t *testing.T) {
+	s := newStage(t)
+	next := make(chan struct{})
+	s.s.onMessage = func(Message) { <-next }
+	d := newDispatcher(s.s, s.logs)
+	for i := range 10 * dispatchSize {
+		d.message(s.m, ipc.Message{Topic: "t", Payload: encoded(t, "")})
+		if i%2 == 0 { // so that half of them find no room
+			next <- struct{}{}
+		}
+	}
+	close(next)
+	d.close()
+	if log := s.said(); strings.Count(log, "\n") > 60 || !strings.Contains(log, "OnMessage is too slow") {
+		t.Errorf("%d lines: %.1000s", strings.Count(log, "\n"), log)
+	}
+}
+
+// TestLargeMessagesWaitBounded: by their bytes, but one of any size finds room alone. What was
+// dropped or handed over holds nothing any more.
+func TestLargeMessagesWaitBounded(t *testing.T) {
+	s := newStage(t)
+	entered, next := make(chan int), make(chan struct{})
+	s.s.onMessage = func(m Message) {
+		entered <- len(m.Data)
+		<-next
+	}
+	d := newDispatcher(s.s, s.logs)
+	send := func(n int) {
+		p, err := ipc.NewPayload(make([]byte, n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.message(s.m, ipc.Message{Topic: "t", Payload: p})
+	}
+	send(dispatchBytes + 1)
+	if n := <-entered; n != dispatchBytes+1 {
+		t.Errorf("the handler has got %d bytes", n)
+	}
+	send(1)
+	if n := len(d.queue); n != 0 {
+		t.Errorf("%d messages wait beside one that is too large for another", n)
+	}
+	next <- struct{}{}
+	for d.bytes.Load() != 0 {
+		runtime.Gosched() // until hand has returned
+	}
+	send(1)
+	<-entered
+	for range 100 {
+		send(1 << 20)
+	}
+	if n := len(d.queue); n != dispatchBytes/fileCost-1 {
+		t.Errorf("%d messages with descriptors wait", n)
+	}
+	go func() {
+		for range entered {
+		}
+	}()
+	close(next)
+	d.close()
+	close(entered)
+	if n := d.bytes.Load(); n != 0 {
+		t.Errorf("%d bytes are counted at the end", n)
+	}
+}
+
+// TestSocketsAreSharedWhenThereAreDescriptorsAgain: until then the worker is not
+// blamed.
+func TestSocketsAreSharedWhenThereAreDescriptorsAgain(t *testing.T) {
+	s := newStage(t)
+	set, err := listen.Open([]listen.Address{{Network: "tcp", Addr: "127.0.0.1:0"}}, 1, listen.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	s.m.app.sockets = newSockets(set)
+	s.m.app.sockets.users = 1
+	s.m.subscribed = false
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	none := limit
+	none.Cur = 3 // all lower ones are open, so that none is free, whatever is closed meanwhile
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	s.introduce(s.m)
+	s.doLater(s.agenda.next())
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if !s.m.Open() || s.m.row != nil {
+		t.Fatalf("the worker is blamed, or has what was not there: %s", s.said())
+	}
+	s.doLater(s.agenda.next())
+	if s.m.row == nil {
+		t.Error("the worker has not got its sockets")
+	}
+	if log := s.said(); strings.Count(log, "RLIMIT_NOFILE") != 1 {
+		t.Errorf("the log does not name the limit once: %s", log)
+	}
+}

@@ -1,0 +1,62 @@
+package master
+
+import (
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/tinehq/tine/supervisor/succession"
+)
+
+// names is a store that keeps only the names, with how many files each has.
+type names struct {
+	mu   sync.Mutex
+	kept map[string]int
+}
+
+func (n *names) Store(name string, files ...*os.File) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.kept[name] += len(files)
+	return nil
+}
+
+func (n *names) Remove(name string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.kept, name)
+	return nil
+}
+
+func (n *names) all() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Sorted(maps.Keys(n.kept))
+}
+
+// TestNothingIsKeptAfterAnEnd in order, which systemd could give to the next master. What is left of a master without a
+// record is dropped.
+func TestNothingIsKeptAfterAnEnd(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	store := &names{kept: map[string]int{"sockets.7.sock.0.0": 1}}
+	m := startMaster(t, nil, WithStore(store, map[string][]*os.File{"sockets.7.sock.0.0": {r}}))
+	<-m.s.Ready()
+	if all := store.all(); !slices.Contains(all, succession.StateFile) || slices.Contains(all, "sockets.7.sock.0.0") {
+		t.Errorf("it keeps %v", all)
+	}
+	if err := m.s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.wait(); err != nil {
+		t.Error(err)
+	}
+	if all := store.all(); len(all) > 0 {
+		t.Errorf("after the end it keeps %v", all)
+	}
+}

@@ -1,0 +1,223 @@
+package master
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/keeper"
+	"github.com/tinehq/tine/supervisor/succession"
+)
+
+// A store that is full, or loses a file on the way, answers nothing: what is missing would show when the master has crashed,
+// by the workers that are lost. So the loop asks for it after each change, a burst of them once, and says at once what a crash
+// would cost. As long as something is missing it stores that again, when there is room.
+const (
+	roomSoon  = 200 * time.Millisecond // from a change to the question
+	roomAgain = 5 * time.Second        // from one question to the next, while something is missing
+	roomTime  = 5 * time.Second        // bounds the answer
+)
+
+// room is what the loop knows of the store's.
+type room struct {
+	due     time.Time        // of the next question; zero: none is due
+	asking  bool             // the answer is on its way
+	stale   bool             // something has changed since it was asked
+	missing map[string]bool  // names of which the store has no file, or not all
+	workers map[*member]bool // of those
+	text    string           // how full the store is, when something is missing
+}
+
+func (r *room) changed() {
+	if r.asking {
+		r.stale = true
+	} else if soon := time.Now().Add(roomSoon); r.due.IsZero() || r.due.After(soon) {
+		r.due = soon
+	}
+}
+
+// roomKnown is the answer.
+type roomKnown struct {
+	room keeper.Room
+	err  error
+}
+
+// nextRoom is when the store is to be asked; zero: at no time.
+func (l *loop) nextRoom() time.Time {
+	if l.kept == nil {
+		return time.Time{}
+	}
+	return l.kept.room.due
+}
+
+// askRoom asks, if it is time to.
+func (l *loop) askRoom(now time.Time) {
+	due := l.nextRoom()
+	if due.IsZero() || now.Before(due) {
+		return
+	}
+	r := &l.kept.room
+	r.due = time.Time{}
+	store, ok := l.kept.store.(interface {
+		Room(context.Context) (keeper.Room, error)
+	})
+	if !ok {
+		return
+	}
+	r.asking, r.stale = true, false
+	l.s.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(l.ctx, roomTime)
+		defer cancel()
+		var k roomKnown
+		k.room, k.err = store.Room(ctx)
+		l.s.post(k)
+	})
+}
+
+func (k roomKnown) apply(l *loop) {
+	r := &l.kept.room
+	r.asking = false
+	l.timerStale = true
+	if k.err != nil || l.left || l.state.Stopping() {
+		if !l.state.Stopping() {
+			l.logs.Debug().Err(k.err).Msg("what is kept for the next master is not known")
+		}
+		return
+	}
+	if r.stale {
+		defer r.changed()
+	}
+	now := map[string]bool{}
+	for _, name := range k.room.Refused {
+		now[name] = true
+	}
+	workers := map[string]*member{} // by name, of those that are missing
+	if len(now) > 0 {
+		for m := range l.allMembers() {
+			if name := succession.WorkerName(m.app.key, m.id); now[name] {
+				workers[name] = m
+			}
+		}
+	}
+	r.text = fmt.Sprintf("it has %d of at most %d descriptors", k.room.Files, k.room.MaxFiles)
+	before := r.missing
+	for m := range r.workers {
+		l.show(m.app)
+	}
+	r.missing, r.workers = now, map[*member]bool{}
+	for _, m := range workers {
+		r.workers[m] = true
+		l.show(m.app)
+	}
+	l.tellMissing(before, workers)
+	l.markStale()
+	if len(now) == 0 {
+		return
+	}
+	r.due = time.Now().Add(roomAgain)
+	free := k.room.MaxFiles - k.room.Files
+	for _, name := range slices.Sorted(maps.Keys(now)) {
+		if files := l.missingFiles(name, workers[name]); len(files) > 0 {
+			if free -= len(files); free >= 0 {
+				l.kept.room.changed()
+				l.s.vault.Put(name, files...)
+			}
+			closeFiles(files)
+		}
+	}
+}
+
+// tellMissing says what was not missing before, and that nothing is any more.
+func (l *loop) tellMissing(before map[string]bool, workers map[string]*member) {
+	r := &l.kept.room
+	for _, name := range slices.Sorted(maps.Keys(r.missing)) {
+		if before[name] {
+			continue
+		}
+		if m := workers[name]; m != nil {
+			l.worker(l.logs.Error(), m).Str("store", r.text).Msg("nothing is kept of this worker: a crash of the master would lose it")
+		} else {
+			l.logs.Error().Str("file", name).Str("store", r.text).Msg("a file is not kept: a crash of the master would lose what it is for")
+		}
+	}
+	switch {
+	case len(before) == 0 && len(r.missing) > 0:
+		l.event(nil, zerolog.ErrorLevel, control.Event{Kind: control.EventNotKept, Message: l.unkept()})
+	case len(before) > 0 && len(r.missing) == 0:
+		const message = "all is kept again for the next master"
+		l.event(nil, zerolog.InfoLevel, control.Event{Kind: control.EventKept, Message: message})
+		l.logs.Info().Msg(message)
+	}
+}
+
+// unkept says what a crash of this master would lose; empty: nothing.
+func (l *loop) unkept() string {
+	if l.kept == nil {
+		return ""
+	}
+	workers, others := 0, 0
+	for m := range l.kept.room.workers {
+		if m.app.members[m.id] == m {
+			workers++
+		}
+	}
+	for name := range l.kept.room.missing {
+		if !strings.HasPrefix(name, succession.WorkerPrefix) {
+			others++
+		}
+	}
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		what string
+	}{{workers, "worker"}, {others, "other file"}} {
+		if p.n > 1 {
+			p.what += "s"
+		}
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("a crash of the master would lose %s, which the %s has no room for: %s", strings.Join(parts, " and "), l.storeName(), l.kept.room.text)
+}
+
+func (l *loop) storeName() string {
+	if keeper.PID() != 0 {
+		return "keeper"
+	}
+	return "descriptor store of systemd"
+}
+
+// missingFiles are duplicates of what is to be stored under a name; none if nobody has it any more.
+func (l *loop) missingFiles(name string, m *member) []*os.File {
+	if m != nil && m.Reachable() {
+		files, err := m.Files()
+		if err != nil {
+			return nil
+		}
+		return files
+	}
+	if !strings.HasPrefix(name, succession.SocketsPrefix) {
+		return nil
+	}
+	for _, a := range l.apps {
+		for file, f := range a.sockets.Files() {
+			if succession.SocketsName(a.sockets.key, file) == name {
+				if d, err := ipc.Duplicate(f); err == nil {
+					return []*os.File{d}
+				}
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,462 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/above"
+	"github.com/tinehq/tine/supervisor/apps"
+	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/keeper"
+	"github.com/tinehq/tine/supervisor/logs"
+	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/serve"
+	"github.com/tinehq/tine/supervisor/signals"
+	"github.com/tinehq/tine/supervisor/succession"
+)
+
+// endTimeout bounds the wait, after the last worker has gone, for the goroutines
+// that read its last output.
+const endTimeout = 2 * time.Second
+
+// loop is the one goroutine that owns everything below: it takes one message at a
+// time, gives the facts in it to the cores, and carries out what they order.
+// Nothing in it waits for a process, a disk or a network.
+type loop struct {
+	s    *Supervisor
+	logs *logs.Logs
+	apps []*app
+	name string // of the master
+
+	values       *cache.Values
+	sources      map[string]*source // by key
+	agenda       agenda
+	snapshot     bool      // the sources had their first chance: workers may have the snapshot
+	wantSnapshot []*member // were spawned before that
+
+	state    *apps.Apps       // decides between the apps
+	byID     map[apps.ID]*app // apps, and those before whose hooks run
+	facts    []apps.Event     // that are to be given to state
+	deciding bool             // state was given one, and what follows is being carried out
+	end      *apps.Done       // the last that it has ordered; nil: this master goes on
+
+	dispatch    *dispatcher
+	saveDue     bool  // the record lags behind
+	saveDelayed int   // messages since it was last up to date
+	spawning    int   // workers that are being started: whether that has worked is on its way
+	plan        *plan // whose apps are being opened, or that is being carried out; nil: no config is being applied
+	applying    []applyAndTell
+	nextConfig  *config.Config // came meanwhile: the newest counts
+	config      *config.Config // that runs
+	logConfig   config.Log     // what the log was opened with
+	wakeup      alarm
+	timerStale  bool            // a core was stepped since it was set
+	unsteered   int             // messages since steering was last brought up to date
+	lookAt      time.Time       // when the addresses are looked at next
+	memoryAt    time.Time       // when the workers' memory is looked at next; zero: no app has a limit
+	ctx         context.Context // of the sources; ends with the loop
+	cancel      context.CancelFunc
+	keys        int                 // the last that an app or sockets were given
+	desk        desk                // the orders under way
+	kept        *kept               // for the next master; nil: nothing is
+	adopted     *adopted            // of the last master, until the loop runs
+	rescued     *rescued            // of the last master, if its record is lost
+	succession  *control.Succession // how this master came to be in charge of workers; nil: it has started all
+	left        bool                // another master is in charge: nothing here is ours any more
+	picture     picture
+	stepAt      time.Time
+	startedAt   time.Time
+	report      *above.Report // nil: there is no process above to tell
+	given       *activation   // never changed, so that it can be shared
+}
+
+func newLoop(s *Supervisor) *loop {
+	l := &loop{s: s, sources: map[string]*source{}, values: cache.NewValues(s.shareOfValues), startedAt: time.Now(), lookAt: time.Now(), given: &activation{}}
+	l.forgetApps()
+	l.desk = newDesk(l)
+	return l
+}
+
+// forgetApps begins anew with no app.
+func (l *loop) forgetApps() {
+	c := l.s.config
+	l.state = apps.New(apps.Limits{StopDelay: c.StopDelay, StopTimeout: max(c.StopTimeout, 0)})
+	l.apps, l.byID = nil, map[apps.ID]*app{}
+}
+
+func (l *loop) run(ctx context.Context) (err error) {
+	config := l.s.config.WithDefaults()
+	l.name, l.config = config.Name, config
+	l.logConfig = config.Log
+	// After a crash workers wait for a master, whether it can write its log or not. In an upgrade the old one goes on.
+	waited := len(l.s.inherited[succession.StateFile]) > 0 && l.s.lead == nil
+	l.logs, err = logs.Open(config.Log, l.s.stdout, l.s.stderr, !waited)
+	if err != nil {
+		return err
+	}
+	if name := l.s.config.Name; name != "" {
+		l.logs.Logger = l.logs.With().Str("master", name).Logger()
+	}
+	l.s.logs = l.logs
+	l.s.server.LogTo(l.logs.With().Logger())
+	defer l.logs.Close()
+	follows := l.s.inCharge != nil // another master, which lives: see succession.go
+	if err := l.logs.SetApps(config.Apps, !waited && !follows); err != nil {
+		return err
+	}
+	stopControl := func() {}
+	defer func() { // when all else has ended, but for the log
+		l.logs.Book.Close()
+		stopControl()
+	}()
+	// Who reads the log may go away; that must not take the service along.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	defer watchSignals(l.s)()
+	defer signals.WatchUpgrade(l.s.upgradeSignal, l.s.upgradeBySignal)()
+	if !follows {
+		l.openReport()
+	}
+	// Whoever could not even begin is started again if there was a master before it, whose workers wait.
+	orderly := l.s.store != nil && len(l.s.inherited[succession.StateFile]) == 0
+	defer func() { l.report.Close(orderly) }()
+	defer l.closeVault()
+	l.activate(config)
+	defer l.closeInherited()
+	if err := l.takeOver(ctx); err != nil {
+		return err
+	}
+	if l.s.vault != nil && !follows {
+		l.s.vault.Start()
+	}
+	if config, err = l.inherit(config, follows); err != nil {
+		return err
+	}
+	defer l.closeSockets()
+	if err := l.tookOver(ctx); err != nil {
+		return err
+	}
+	if l.s.vault != nil && follows {
+		l.s.vault.Start()
+	}
+	l.beginSockets()
+
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	defer l.waitForGoroutines()
+	defer l.cancel()
+	defer l.values.Close()
+	l.dispatch = newDispatcher(l.s, l.logs)
+	defer l.dispatch.close()
+
+	l.wakeup = alarm{Timer: time.NewTimer(time.Hour)}
+	defer l.wakeup.Stop()
+	close(l.s.started)
+	// First of all that is deferred: whoever waits to post is then let go, and can
+	// be waited for.
+	defer func() {
+		close(l.s.done)
+		l.s.server.EndUpgrades()
+		l.s.book.Close()
+	}()
+	stopControl = l.s.server.Start(serve.Inherited{Files: l.s.inherited, Store: l.s.store})
+	l.openValues(l.inheritedValues(), valueKeeper{l})
+	l.startSources(config.Cache)
+	if l.adopted != nil {
+		l.resume()
+		l.tellAdopted()
+		if l.rescued == nil {
+			l.goOnWith(config)
+			l.lookForDraft(config)
+		} else {
+			l.endLost(config)
+		}
+		l.decide(apps.Resumed{})
+	} else {
+		l.decide(apps.Begin{Runs: l.enter(l.apps...)})
+	}
+	l.watchKeeper()
+	stop := ctx.Done()
+	for !l.left && l.end == nil {
+		l.steerInTime()
+		l.saveInTime()
+		now := time.Now()
+		l.endTurn(l.report.IsDue(now))
+		l.tell(now)
+		l.askRoom(now)
+		if l.timerStale {
+			l.setTimer()
+		}
+		select {
+		case m := <-l.s.inbox:
+			l.s.published.Begin()
+			l.noticePause()
+			m.apply(l)
+		case <-l.wakeup.C:
+			l.s.published.Begin()
+			l.noticePause()
+			l.timerStale = true
+			for _, a := range l.apps {
+				if d := a.deadline; !d.IsZero() && !d.After(time.Now()) {
+					l.step(a, pool.Tick{})
+				}
+			}
+			l.doLater(time.Now())
+			l.introduceInTime(time.Now())
+			l.pollMemory(time.Now())
+			l.decide(apps.Tick{})
+			l.saveWholeInTime(time.Now())
+			l.lookAround(time.Now())
+		case <-l.vaultNews():
+			l.s.published.Begin()
+			l.hearVault()
+		case <-stop:
+			stop = nil
+			l.s.published.Begin()
+			stopOrder{reason: context.Cause(ctx).Error()}.apply(l)
+		}
+		l.judgeOrders()
+	}
+	// The keeper is told that a master which has handed over leaves for good. systemd might take it for the service.
+	orderly = !l.left || keeper.PID() != 0
+	if l.left {
+		l.logs.Info().Msg("another master is in charge; this one leaves")
+		return ErrUpgraded
+	}
+	l.forgetKept()
+	if l.end.Code != 0 {
+		return &ExitError{Code: l.end.Code, App: l.end.App, Reason: l.end.Reason}
+	}
+	return nil
+}
+
+// open opens every app, or none.
+func (l *loop) open(c *config.Config) error {
+	for _, config := range c.Apps {
+		a, err := openApp(config, nil, l.given)
+		if err != nil {
+			l.closeSockets()
+			return err
+		}
+		a.sockets.users++
+		l.number(a)
+		l.apps = append(l.apps, a)
+	}
+	return nil
+}
+
+func (l *loop) closeSockets() {
+	if l.left {
+		l.leaveSockets()
+		return
+	}
+	for _, a := range l.apps {
+		if !a.ended() {
+			a.sockets.release()
+		}
+	}
+}
+
+// waitForGoroutines lets the readers and pumps of the workers end. One that does
+// not, because a stranger holds a worker's stdout open, is left to the process's
+// end.
+func (l *loop) waitForGoroutines() {
+	if l.left {
+		return // those of the workers last as long as this process
+	}
+	ended := make(chan struct{})
+	go func() { l.s.wg.Wait(); close(ended) }()
+	timeout := time.After(l.patienceAtEnd(endTimeout))
+	for {
+		select {
+		case m := <-l.s.inbox:
+			// Posted at the very end. Of all facts only this one needs somebody.
+			if f, ok := m.(spawned); ok {
+				_ = f.m.Process().Kill()
+				f.m.CloseChannel("the master ends")
+			}
+			if n, ok := m.(nextOpened); ok && n.err == nil {
+				n.close()
+			}
+			if k, ok := m.(looked); ok {
+				k.close()
+			}
+		case <-ended:
+			return
+		case <-timeout:
+			l.logs.Warn().Msg("a worker's output or channel is still open in another process; not waiting for it")
+			return
+		}
+	}
+}
+
+// patienceAtEnd bounds d by the time that a stop has left.
+func (l *loop) patienceAtEnd(d time.Duration) time.Duration {
+	_, endBy := l.state.StopTimes()
+	if endBy.IsZero() {
+		return d
+	}
+	return min(d, max(time.Until(endBy)-apps.LastMoment/2, apps.LastMoment/5))
+}
+
+// step gives one event to an app's core and carries out the orders that follow.
+func (l *loop) step(a *app, ev pool.Event) {
+	l.markStale()
+	l.stepAt = time.Now()
+	effects := a.pool.Step(l.stepAt, ev)
+	l.touched(a)
+	l.saveChanged()
+	outermost := a.stepped == nil // else what this brings about is told with the rest of that step
+	if outermost {
+		a.stepped = &apps.Stepped{App: a.id()}
+	}
+	for _, effect := range effects {
+		l.carryOut(a, effect)
+	}
+	a.deadline, a.waits = a.pool.Deadline(), a.pool.Waits()
+	l.greet(a) // whichever way the last that the others waited for has come, or gone
+	l.touched(a)
+	l.saveDue = true
+	if outermost {
+		stepped := *a.stepped
+		stepped.Facts, a.stepped = a.pool.Brief(), nil
+		l.decide(stepped)
+	}
+}
+
+// setTimer arms the one timer for the earliest deadline of all cores.
+func (l *loop) setTimer() {
+	l.timerStale = false
+	next := l.nextMemory(time.Now())
+	if d := l.agenda.next(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
+		next = d
+	}
+	if d := l.nextValues(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
+		next = d
+	}
+	if d := l.state.Deadline(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
+		next = d
+	}
+	if d := l.report.Next(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
+		next = d
+	}
+	if d := l.desk.book.Deadline(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
+		next = d
+	}
+	if d := l.nextSave(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
+		next = d
+	}
+	if d := l.nextPicture(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
+		next = d
+	}
+	if d := l.nextRoom(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
+		next = d
+	}
+	now := time.Now()
+	if d := l.nextLook(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
+		next = d
+	}
+	for _, a := range l.apps {
+		d := a.deadline
+		if a.waits && d.After(now.Add(heartbeat)) {
+			d = now.Add(heartbeat)
+		}
+		if !d.IsZero() && (next.IsZero() || d.Before(next)) {
+			next = d
+		}
+	}
+	l.wakeup.set(next, now)
+}
+
+// closeSurplus closes the slots that only a, which has ended, had workers in: those
+// that the app on the same sockets does not have. Those whose workers are still
+// leaving it closes itself: as long as a worker holds a socket, the kernel counts it.
+func (l *loop) closeSurplus(a *app) {
+	for _, b := range l.apps {
+		if b == a || b.ended() || b.sockets != a.sockets {
+			continue
+		}
+		for slot := b.sockets.Slots() - 1; slot >= max(b.pool.Slots(), 1); slot-- {
+			l.closeSlot(b.sockets, slot)
+		}
+	}
+}
+
+// find returns the app of that name that is to stay, or nil.
+func (l *loop) find(name string) *app { return l.appOf(l.state.Find(name)) }
+
+// appOf is the app of a run of the core; nil for none.
+func (l *loop) appOf(r *apps.Run) *app {
+	if r == nil {
+		return nil
+	}
+	return l.byID[r.ID()]
+}
+
+// each calls f for the running app of that name, or for all of them for "".
+func (l *loop) each(name string, f func(*app)) {
+	for _, a := range l.apps {
+		if !a.ended() && (name == "" || name == a.name) {
+			f(a)
+		}
+	}
+}
+
+// members yields the workers whose channel carries messages and values.
+func (l *loop) members() iter.Seq[*member] {
+	return func(yield func(*member) bool) {
+		for _, a := range l.apps {
+			for _, m := range a.members {
+				if m.subscribed && !yield(m) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// send queues an order for one worker. An order is never dropped: a worker that cannot
+// be given it is replaced. It says whether the order is on its way.
+func (l *loop) send(m *member, order ipc.Frame) bool {
+	if !m.Open() {
+		ipc.Discard(order)
+		return false
+	}
+	if err := m.Send(order); err != nil {
+		l.unsent(m, err)
+		return false
+	}
+	return true
+}
+
+// unsent ends the channel on which an order could not be sent.
+func (l *loop) unsent(m *member, err error) {
+	if !errors.Is(err, ipc.ErrClosed) { // else its end is on its way to this loop
+		l.breakChannel(m, err.Error())
+	}
+}
+
+// note queues a message for one worker. A message for which there is no room is dropped, and that is logged.
+func (l *loop) note(m *member, f ipc.Message) {
+	m.Note(f)
+	l.logDropped(m, false)
+}
+
+// logDropped logs how many messages to a worker were dropped since that was last logged, at most once a second, or with all at once.
+func (l *loop) logDropped(m *member, all bool) {
+	if n, topic := m.Dropped(time.Now(), all); n > 0 {
+		l.worker(l.logs.Warn(), m).Int("messages", n).Str("topic", topic).Msg("messages to worker dropped: it does not read its channel")
+	}
+}
+
+// worker adds to a log line which worker it speaks of.
+func (l *loop) worker(e *zerolog.Event, m *member) *zerolog.Event {
+	return e.Str("app", m.app.name).Int("slot", m.slot).Uint64("worker", uint64(m.id)).Int("pid", m.PID())
+}

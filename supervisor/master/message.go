@@ -1,0 +1,183 @@
+package master
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/apps"
+	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/handle"
+	"github.com/tinehq/tine/supervisor/pool"
+)
+
+// message is anything that reaches the loop from another goroutine: a fact about
+// a worker, a result of a source, or somebody's command. apply runs in the loop
+// and must not wait for anything.
+type message interface{ apply(l *loop) }
+
+// Facts about one worker. spawned, or spawnFailed, is the first.
+type (
+	spawned struct{ m *member }
+
+	spawnFailed struct {
+		app *app
+		id  pool.WorkerID
+		err error
+	}
+
+	// fact is any other, as the handle of the worker has posted it.
+	fact struct {
+		m *member
+		handle.Fact
+	}
+)
+
+// Commands, from the methods of Supervisor and from signals.
+type (
+	roll  struct{ app, reason string }
+	scale struct {
+		app string
+		to  int
+		by  int // used when not 0
+	}
+	stopOrder struct {
+		now    bool
+		own    bool // the master's own, not a person's
+		reason string
+	}
+	applyConfig struct{ config *config.Config }
+	applyFailed struct{ err error }
+	// appsOpened: what a new config adds is ready to be started; nothing has
+	// changed yet.
+	appsOpened struct {
+		plan *plan
+		err  error
+	}
+
+	setValue struct {
+		key, source string
+		payload     *ipc.Payload
+		answer      chan<- valueSet
+	}
+	deleteValue struct {
+		key    string
+		answer chan<- uint64
+	}
+	broadcast struct {
+		topic   string
+		payload *ipc.Payload
+	}
+	callWorker struct {
+		app     string
+		worker  uint64
+		method  string
+		timeout time.Duration
+		payload *ipc.Payload
+		answer  chan<- ipc.Reply
+		missing chan<- error // with room for one: there is no such worker
+	}
+	cancelCall struct {
+		worker uint64
+		answer chan<- ipc.Reply // which call it is
+	}
+)
+
+func (f spawned) apply(l *loop) {
+	l.spawning--
+	if f.m.app.ended() {
+		// The core has said its last word: nobody else would end this process.
+		_ = f.m.Process().Kill()
+		f.m.dropChannel("the app has ended")
+		return
+	}
+	f.m.app.members[f.m.id] = f.m
+	l.touchedWorker(f.m)
+	if l.kept != nil {
+		l.kept.room.changed()
+	}
+	l.welcome(f.m)
+	l.step(f.m.app, pool.Spawned{ID: f.m.id, PID: f.m.PID()})
+}
+
+func (f spawnFailed) apply(l *loop) {
+	l.spawning--
+	l.step(f.app, pool.SpawnFailed{ID: f.id, Err: f.err.Error()})
+}
+
+func (c roll) apply(l *loop) {
+	l.each(c.app, func(a *app) {
+		if a.run.CanRoll() {
+			l.step(a, pool.Roll{Reason: c.reason})
+		}
+	})
+}
+
+func (c scale) apply(l *loop) {
+	l.each(c.app, func(a *app) {
+		n := c.to
+		if c.by != 0 {
+			// One fewer than one is none, which is a stop: too much for a signal
+			// that is so easily sent once too often.
+			n = max(a.pool.Status().Wanted+c.by, 1)
+		}
+		l.step(a, pool.Scale{N: n})
+	})
+}
+
+func (c stopOrder) apply(l *loop) { l.decide(apps.Stop{Now: c.now, Own: c.own, Reason: c.reason}) }
+
+func (c applyConfig) apply(l *loop) { l.applyConfig(c.config) }
+
+func (c appsOpened) apply(l *loop) { l.opened(c.plan, c.err) }
+
+func (c applyFailed) apply(l *loop) {
+	l.event(nil, zerolog.ErrorLevel, control.Event{Kind: control.EventConfigRefused, Reason: c.err.Error(), Message: "configuration not applied"})
+	l.logs.Error().Msgf("configuration not applied, everything runs on as it was: %v", c.err)
+}
+
+func (c setValue) apply(l *loop) {
+	epoch, err := l.set(c.key, c.payload, c.source)
+	c.answer <- valueSet{epoch, err}
+}
+
+// valueSet is what came of setting a value.
+type valueSet struct {
+	epoch uint64
+	err   error
+}
+
+func (c deleteValue) apply(l *loop) { c.answer <- l.delete(c.key) }
+
+func (c broadcast) apply(l *loop) {
+	for m := range l.members() {
+		l.note(m, ipc.Message{Topic: c.topic, Payload: c.payload.Retain()})
+	}
+	c.payload.Release()
+}
+
+func (c callWorker) apply(l *loop) {
+	a := l.find(c.app)
+	if a == nil {
+		c.payload.Release()
+		c.missing <- noSuchWorker(fmt.Sprintf("no app %q", c.app))
+		return
+	}
+	m := a.members[pool.WorkerID(c.worker)]
+	if m == nil || !m.subscribed {
+		c.payload.Release()
+		c.missing <- noSuchWorker(fmt.Sprintf("no worker %d that can be called", c.worker))
+		return
+	}
+	m.Call(c.method, c.timeout, c.payload, c.answer)
+}
+
+func (c cancelCall) apply(l *loop) {
+	for _, a := range l.apps { // find passes over those that are stopping
+		if m := a.members[pool.WorkerID(c.worker)]; m != nil {
+			m.Cancel(c.answer)
+		}
+	}
+}

@@ -1,0 +1,196 @@
+package master
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/apps"
+	"github.com/tinehq/tine/supervisor/keeper"
+	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/snapshot"
+)
+
+const (
+	// cheapPicture is what making a picture may take without a pause after it.
+	cheapPicture = 100 * time.Microsecond
+	// picturePart bounds the share of the loop's time that pictures take: one that took longer than cheapPicture is followed by
+	// a pause of so many times that, unless a reader waits for the next.
+	picturePart = 20
+	// picturePause bounds that pause, and so the wait of a reader that comes when no turn follows.
+	picturePause = 20 * time.Millisecond
+)
+
+// picture is what the loop knows of the snapshot that it has published last: see package snapshot.
+type picture struct {
+	unshown bool      // something has changed that belongs to no app
+	apps    []*app    // that have changed since, each once
+	of      []*app    // all apps, as they were published
+	epoch   uint64    // of the values, likewise
+	due     time.Time // of the next one, while one is owed; zero: now
+	listed  []*app    // those of them that are shown
+	listing bool      // which of the apps are listed may have changed
+}
+
+// show has the next picture made with a new part for a.
+func (l *loop) show(a *app) {
+	if !a.unshown {
+		a.unshown = true
+		l.picture.apps = append(l.picture.apps, a)
+	}
+}
+
+// owed reports whether the newest picture lacks something.
+func (l *loop) owed() bool {
+	p := &l.picture
+	return p.unshown || len(p.apps) > 0 || l.values.Touched() || p.epoch != l.values.Epoch() || !slices.Equal(p.of, l.apps)
+}
+
+// endTurn ends a turn of the loop: it makes a new picture, if something has changed, and lets the readers that wait go on. After
+// a picture that took long it may leave the next one due for a while. now: it is made all the same.
+func (l *loop) endTurn(now bool) {
+	p := &l.picture
+	if l.owed() {
+		began := time.Now()
+		if !now && began.Before(p.due) && !l.s.published.Wanted() {
+			l.timerStale = true
+			return
+		}
+		m := l.newPicture()
+		l.s.published.Publish(m)
+		p.due = time.Time{}
+		if took := time.Since(began); took > cheapPicture {
+			p.due = began.Add(took + min(took*picturePart, picturePause))
+		}
+	}
+	l.s.published.End()
+}
+
+// nextPicture is when one that is owed is due; zero: none is.
+func (l *loop) nextPicture() time.Time {
+	if !l.owed() {
+		return time.Time{}
+	}
+	return l.picture.due
+}
+
+// newPicture makes a picture. The parts of apps that have not changed are those of the one before.
+func (l *loop) newPicture() *snapshot.Master {
+	p, before := &l.picture, l.s.published.Newest()
+	for _, a := range p.apps {
+		a.unshown = false
+		if a.run == nil {
+			continue // it is being opened: its first part is made when it is among the apps
+		}
+		now := l.pictureOf(a)
+		p.listing = p.listing || a.shown == nil || a.shown.Ended != now.Ended || a.shown.Goes != now.Goes
+		a.shown = now
+	}
+	p.apps = p.apps[:0]
+	m := &snapshot.Master{
+		Name: l.name, KeeperPID: keeper.PID(), StartedAt: l.startedAt, Config: l.config, Stopping: l.state.Stopping(), WasReady: l.state.Ready(),
+		Unkept: l.unkept(), Values: l.values.Known(), Apps: make([]*snapshot.App, 0, len(l.apps)),
+	}
+	if l.succession != nil {
+		copied := *l.succession
+		copied.Replaced = slices.Clone(copied.Replaced)
+		m.Succession = &copied
+	}
+	for _, a := range l.apps {
+		if a.shown == nil {
+			a.shown = l.pictureOf(a)
+		}
+		m.Apps = append(m.Apps, a.shown)
+	}
+	if before == nil || p.listing || !slices.Equal(p.of, l.apps) {
+		p.listed = l.allListed()
+	}
+	for _, a := range p.listed {
+		m.Listed = append(m.Listed, a.shown)
+	}
+	p.of, p.epoch, p.unshown, p.listing = append(p.of[:0], l.apps...), l.values.Epoch(), false, false
+	return m
+}
+
+// pictureOf makes the part of one app, which shares nothing that changes with it.
+func (l *loop) pictureOf(a *app) *snapshot.App {
+	of := &snapshot.App{
+		Name: a.name, Namespace: a.config.Namespace, State: a.state(), Pool: a.pool.Status(),
+		OneShot: a.config.OneShot, Listens: len(a.config.Listen) > 0, EverReady: a.run.EverReady(), Ended: a.ended(), Waiting: a.run.Waits(), Leaving: a.leaves(),
+		Goes: a.leaves() && !a.halted(), Failed: a.run.Standing() == apps.Lost, Trouble: a.trouble(), NextRun: a.run.NextRun(),
+		Listen: a.config.Listen, Restarts: a.history.restarts, Crashes: a.history.crashes,
+		Rolled: a.history.rollouts[pool.KindRolloutDone], Aborted: a.history.rollouts[pool.KindRolloutAborted],
+		Cancelled: a.history.rollouts[pool.KindRolloutCancelled], LastRollout: a.history.lastRollout,
+		Previous: releaseOf(0, a.previous), Sockets: a.sockets.Set,
+		Workers: make([]snapshot.Worker, 0, len(a.members)), Totals: a.totalsShown(),
+	}
+	of.Release = releaseOf(of.Pool.Generation, a.generations[of.Pool.Generation])
+	if of.Previous != nil && !a.previousUntil.IsZero() {
+		until := a.previousUntil.Round(time.Millisecond)
+		of.Previous.Until = &until
+	}
+	if !a.ended() {
+		of.Listen = a.listening()
+		for _, sight := range a.sockets.lookout.told {
+			of.Reaches = append(of.Reaches, snapshot.Address{Address: sight.Address.String(), Why: sight.Why})
+		}
+		if of.Trouble == "" {
+			of.Trouble = of.UnreachableText()
+		}
+		if of.Trouble == "" {
+			of.Trouble = haste(of.Pool)
+		}
+	}
+	for _, s := range a.history.slots {
+		of.History = append(of.History, snapshot.SlotHistory{Restarts: s.restarts, LastExit: s.lastExit})
+	}
+	for id, m := range a.members {
+		w := snapshot.Worker{ID: id, Slot: m.slot, Ready: m.ready && !m.drains, Unkept: l.kept != nil && l.kept.room.workers[m], Seat: m.live}
+		if m.Worker != nil {
+			w.Process, w.Channel = m.Process(), m.Worker
+		}
+		of.Workers = append(of.Workers, w)
+	}
+	return of
+}
+
+// totalsShown are the totals by slot, of which those are the same as before that have not changed.
+func (a *app) totalsShown() []*ipc.Stats {
+	for len(a.shownTotals) < len(a.totals) {
+		a.shownTotals = append(a.shownTotals, nil)
+	}
+	for slot, shown := range a.shownTotals {
+		if shown == nil {
+			copied := a.totals[slot]
+			a.shownTotals[slot] = &copied
+		}
+	}
+	return slices.Clone(a.shownTotals)
+}
+
+// Snapshot returns what the master knew at the end of the last turn of its loop. While a turn is under way it waits for the end
+// of that, so that it has all that the caller can have seen a sign of. It fails with ErrEnded before Run and after it.
+func (s *Supervisor) Snapshot(ctx context.Context) (*snapshot.Master, error) {
+	select {
+	case <-s.started:
+	default:
+		return nil, ErrEnded
+	}
+	m, over := s.published.Current()
+	if over != nil {
+		select {
+		case <-over:
+			m = s.published.Newest()
+		case <-s.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	select {
+	case <-s.done:
+		return nil, ErrEnded
+	default:
+		return m, nil
+	}
+}

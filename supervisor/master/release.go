@@ -1,0 +1,158 @@
+package master
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/launch"
+	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/succession"
+)
+
+// A release is what the workers of a generation are started from: see generation. Whatever starts another worker of that
+// generation - a crash, a scale, a standby, a drained slot that is filled again, a later master - starts the release. Only
+// a rollout takes what is on disk: a reload, SIGUSR2, a config that is applied, a watched file that changed, cron_restart; and so
+// does the start of an app that does not run, a one-shot's next run among them. A rollback is a rollout to the release before.
+
+// generationsHeld are all that the app may start again.
+func (a *app) generationsHeld() []*launch.Generation {
+	all := slices.Collect(maps.Values(a.generations))
+	for _, g := range []*launch.Generation{a.current, a.previous, a.backTo} {
+		if g != nil {
+			all = append(all, g)
+		}
+	}
+	return all
+}
+
+// dropUnheld lets go of those of before that nothing can start any more.
+func (l *loop) dropUnheld(a *app, before []*launch.Generation) {
+	held := a.generationsHeld()
+	for _, g := range before {
+		if !slices.Contains(held, g) {
+			g.Drop(l.s.pins)
+		}
+	}
+}
+
+// resolveGeneration makes the generation that a rollout takes. One that is there stays: it was begun below an earlier master.
+func (l *loop) resolveGeneration(a *app, e pool.Resolve) {
+	before := a.generationsHeld()
+	st := a.pool.Status()
+	a.current = a.generations[st.Generation]
+	a.forget(st, e.Generation)
+	if a.generations[e.Generation] == nil {
+		g := launch.New(a.config)
+		if e.Back {
+			for _, old := range []*launch.Generation{a.backTo, a.previous, a.current} {
+				if old != nil {
+					g = old.Again(l.s.pins)
+					break
+				}
+			}
+			a.backTo = nil
+		}
+		a.generations[e.Generation] = g
+	}
+	l.dropUnheld(a, before)
+	a.history.lastGeneration = max(a.history.lastGeneration, e.Generation)
+}
+
+// released remembers the release that a rollout has replaced. One that has replaced it by the same changes nothing.
+func (l *loop) released(a *app, generation int) {
+	g := a.generations[generation]
+	if g == nil || g == a.current {
+		return
+	}
+	before := a.generationsHeld()
+	// Of one that an earlier tine has begun nobody knows what it was.
+	if old := a.current; old != nil && old.Resolved.Load() != nil && old.Resolved.Load().Command.ProgramID != nil && !launch.SameRelease(old, g) {
+		a.previous, a.previousUntil = old, time.Now()
+	}
+	a.current = g
+	l.dropUnheld(a, before)
+}
+
+func savedOf(g *launch.Generation) succession.Generation {
+	s := succession.Generation{Config: g.Config, At: g.At, Back: g.Back}
+	if r := g.Resolved.Load(); r != nil {
+		s.Command = &r.Command
+	}
+	return s
+}
+
+// restoredRelease is nil where nothing was kept.
+func (l *loop) restoredRelease(s *succession.Release) *launch.Generation {
+	if s == nil || s.Command == nil {
+		return nil
+	}
+	s.Config = s.Config.Restored()
+	return l.restoredGeneration(s.Generation)
+}
+
+// drift is said once for each generation: what a worker was started from and what is on disk are not the same.
+type drift struct {
+	a        *app
+	g        *launch.Generation
+	text     string
+	harmless bool
+}
+
+func (d drift) apply(l *loop) {
+	if d.g.Drifted.Swap(true) {
+		return
+	}
+	e := l.logs.Info()
+	if !d.harmless {
+		e = l.logs.Warn()
+	}
+	e.Str("app", d.a.name).Str("release", d.text).Msg("what is on disk is not the release that runs")
+}
+
+// releaseOf is what describe shows of a generation.
+func releaseOf(number int, g *launch.Generation) *control.Release {
+	if g == nil || g.Resolved.Load() == nil {
+		return nil
+	}
+	c := g.Resolved.Load().Command
+	r := &control.Release{Generation: number, Program: c.Path, Folder: c.Dir, Since: g.At.Round(time.Millisecond), Rollback: g.Back, Unpinned: []string{}}
+	switch {
+	case c.Script:
+		r.Unpinned = append(r.Unpinned, c.Path+" is a script: it is read from disk at each start")
+	case g.Pinned() && c.Pinned.Program == nil:
+		r.Unpinned = append(r.Unpinned, c.Path+" is not held open: it is started as it is on disk")
+	}
+	for _, arg := range c.Reads {
+		r.Unpinned = append(r.Unpinned, arg+", an argument, is a file: it is read from disk")
+	}
+	return r
+}
+
+// holdReleases opens the files of releases that the last master could not hold, or that its store has lost, if they are still
+// those. Each has a goroutine of its own, as it may be on a disk that hangs.
+func (l *loop) holdReleases() {
+	for _, a := range l.apps {
+		for _, g := range a.generationsHeld() {
+			if !a.ended() && g.Resolved.Load() != nil && !g.Pinned() {
+				l.s.wg.Go(func() { g.Hold(l.s.pins) })
+			}
+		}
+	}
+}
+
+// forgetPins takes out of the store, and closes, what no release of this master has.
+func (l *loop) forgetPins() {
+	for name, files := range l.s.inherited {
+		if !strings.HasPrefix(name, launch.KeptPin) {
+			continue
+		}
+		if !l.s.pins.Holds(name) {
+			l.unkeep(name)
+		}
+		closeFiles(files)
+		delete(l.s.inherited, name)
+	}
+}

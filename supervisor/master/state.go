@@ -1,0 +1,165 @@
+package master
+
+import (
+	"encoding/binary"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/apps"
+	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/succession"
+)
+
+// saveInTime writes the record once more for what the orders of steps have changed: what
+// is counted, and who was greeted. A burst of events waits for its end.
+func (l *loop) saveInTime() {
+	if l.saveDue && (len(l.s.inbox) == 0 || l.saveDelayed > inboxSize) {
+		l.saveDelayed = 0
+		l.saveChanged()
+		return
+	}
+	l.saveDelayed++
+}
+
+// savedHead is the state without the apps and the config.
+func (l *loop) savedHead() succession.State {
+	return succession.State{
+		Version: succession.Version, Master: os.Getpid(), At: ipc.Monotonic(), Keys: l.keys,
+		WasReady: l.state.Ready(), Stopping: l.state.Stopping(), Asked: l.state.Asked(), Stop: succession.SaveStop(l.state.StopTimes()),
+	}
+}
+
+func (l *loop) savedApp(a *app, now time.Time) succession.App {
+	s := succession.App{
+		Key: a.key, Place: a.place, Sockets: a.sockets.key, Config: a.config, Pool: a.pool.Snapshot(now),
+		Generations: map[int]succession.Generation{}, EverReady: a.run.EverReady(), Added: a.run.Origin() != apps.FromStart, Leaving: a.leaves(),
+		// Stopped to be started again, it is started by the next master, which knows nothing of the order.
+		Halted: a.halted() && a.run.Next() == 0, StartWith: a.startWith, Replaces: l.replacedKey(a),
+		History: a.savedHistory(), NextRun: a.run.NextRun(),
+	}
+	for n, g := range a.generations {
+		s.Generations[n] = savedOf(g)
+	}
+	if a.previous != nil {
+		s.Previous = &succession.Release{Generation: savedOf(a.previous), Until: a.previousUntil}
+	}
+	if a.backTo != nil {
+		s.BackTo = &succession.Release{Generation: savedOf(a.backTo)}
+	}
+	for _, m := range a.inOrder() {
+		s.Members = append(s.Members, m.saved())
+	}
+	return s
+}
+
+// replacedKey is that of the app that a replaces; 0: none.
+func (l *loop) replacedKey(a *app) int {
+	if old := l.byID[a.run.Replaces()]; old != nil && !old.ended() {
+		return old.key
+	}
+	return 0
+}
+
+func (m *member) saved() succession.Member {
+	saved := succession.Member{
+		ID: m.id, PID: m.PID(), Slot: m.slot, Seat: -1, Generation: m.generation,
+		Ready: m.ready, Greeted: m.greeted, Left: m.left, Drains: m.drains, Jitter: m.jitter, Exit: m.unjudged,
+	}
+	if m.row != nil {
+		saved.Seat = m.seat
+	}
+	return saved
+}
+
+// savedEnded is of an app that stays so. One that an order is about to start again is left out: the next master starts it,
+// as it is in the config.
+func (l *loop) savedEnded(a *app, now time.Time) succession.Ended {
+	code, reason := a.run.Exit()
+	return succession.Ended{
+		Key: a.key, Place: a.place, Config: a.config, Pool: a.pool.Snapshot(now), Halted: a.halted(), Ordered: a.run.Origin() == apps.FromOrder,
+		EverReady: a.run.EverReady(), Added: a.run.Origin() != apps.FromStart, StartWith: a.startWith,
+		Code: code, Reason: reason, Error: a.history.error, History: a.savedHistory(), NextRun: a.run.NextRun(),
+	}
+}
+
+// endsOfRollouts are the kinds that a history counts.
+var endsOfRollouts = [...]pool.Kind{pool.KindRolloutDone, pool.KindRolloutAborted, pool.KindRolloutCancelled}
+
+func (a *app) savedHistory() succession.History {
+	h := &a.history
+	s := succession.History{
+		Restarts: h.restarts, Crashes: h.crashes, Rollout: h.lastRollout, RolloutReason: h.rolloutReason,
+		LastID: h.lastID, LastGeneration: h.lastGeneration, Totals: a.savedTotals(),
+	}
+	for kind, n := range h.rollouts {
+		if s.Rollouts == nil {
+			s.Rollouts = map[string]uint64{}
+		}
+		s.Rollouts[kind.String()] = n
+	}
+	for _, slot := range h.slots {
+		s.Slots = append(s.Slots, slot.saved())
+	}
+	return s
+}
+
+func (s slotHistory) saved() succession.SlotHistory {
+	return succession.SlotHistory{Restarts: s.restarts, Unasked: s.unasked, LastExit: s.lastExit}
+}
+
+var statsSize = binary.Size(ipc.Stats{})
+
+// savedTotals encodes the histogram of a slot again only when it has changed.
+func (a *app) savedTotals() []byte {
+	if n := len(a.totals) * statsSize; len(a.totalsSaved) < n {
+		a.totalsSaved = append(a.totalsSaved, make([]byte, n-len(a.totalsSaved))...)
+	}
+	for slot := range a.totalsChanged {
+		_, _ = binary.Encode(a.totalsSaved[slot*statsSize:], binary.LittleEndian, &a.totals[slot]) // it fails only with what has no fixed size
+	}
+	clear(a.totalsChanged)
+	return a.totalsSaved
+}
+
+// totalChanged notes that the totals of a slot are others than before.
+func (a *app) totalChanged(slot int) {
+	if a.totalsChanged == nil {
+		a.totalsChanged = map[int]struct{}{}
+	}
+	a.totalsChanged[slot] = struct{}{}
+	if slot < len(a.shownTotals) {
+		a.shownTotals[slot] = nil
+	}
+}
+
+// setTotals takes over what other workers have done, by slot.
+func (a *app) setTotals(totals []ipc.Stats) {
+	a.totals, a.totalsSaved, a.totalsChanged, a.shownTotals = totals, nil, nil, nil
+	for slot := range totals {
+		a.totalChanged(slot)
+	}
+}
+
+func (a *app) restoreHistory(s succession.History) {
+	a.history = history{
+		restarts: s.Restarts, crashes: s.Crashes, lastRollout: s.Rollout, rolloutReason: s.RolloutReason,
+		lastID: s.LastID, lastGeneration: s.LastGeneration,
+	}
+	for _, kind := range endsOfRollouts {
+		if n := s.Rollouts[kind.String()]; n > 0 {
+			a.history.count(kind, n)
+		}
+	}
+	for _, slot := range s.Slots {
+		a.history.slots = append(a.history.slots, slotHistory{slot.Restarts, slot.Unasked, slot.LastExit})
+	}
+	if len(s.Totals) == 0 || len(s.Totals)%statsSize != 0 {
+		return
+	}
+	totals := make([]ipc.Stats, len(s.Totals)/statsSize)
+	if _, err := binary.Decode(s.Totals, binary.LittleEndian, totals); err == nil {
+		a.totals, a.totalsSaved = totals, slices.Clone(s.Totals)
+	}
+}

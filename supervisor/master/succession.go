@@ -1,0 +1,206 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/listen"
+	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/succession"
+)
+
+// How a master comes to be in charge of what another one has left, or still has:
+//
+//	lead ──▶ inherit ──▶ ready ──▶ beginSockets, serve, openValues, resume
+//	         reads only  the other  from here on there is no way back, and nobody who
+//	                     one ends   would go it
+//
+// Whatever fails before ready leaves the other master as it was. What fails after it costs
+// the worker, the slot or the value that it is about, and nothing else.
+
+// WithSuccession is for a process that an Upgrader of another master has started, which
+// has handed it what WithStore takes as inherited. lead is called first of all: an error
+// says that this process must not become the master. ready is called when it is certain
+// that all can be adopted: the other master is to end then. Until ready has returned nil
+// nothing is changed that the other master has, so that after an error, or if this process
+// dies, that one goes on as if nothing had been. Run returns the error. Both are bounded by
+// the caller, and not called where nothing was inherited.
+func WithSuccession(lead, ready func(context.Context) error) Option {
+	return func(o *options) { o.lead, o.inCharge = lead, ready }
+}
+
+func (l *loop) takeOver(ctx context.Context) error {
+	if l.s.lead == nil {
+		return nil
+	}
+	if len(l.s.inherited[succession.StateFile]) == 0 {
+		return errors.New("cannot take over from the old master: it has handed on no state")
+	}
+	if err := l.s.lead(ctx); err != nil {
+		return fmt.Errorf("cannot take over from the old master: %w", err)
+	}
+	return nil
+}
+
+// inherit makes the apps: those of the last master, or, where there was none, those of the
+// config. It returns the config that holds. A master that follows one that lives changes
+// nothing by it.
+func (l *loop) inherit(config *config.Config, follows bool) (*config.Config, error) {
+	before, err := l.openStore()
+	if err == nil && before != nil {
+		config = before.GoesOn(config)
+		if err = l.adopt(*before, config); err == nil {
+			l.closeAdopted()
+		}
+	}
+	switch {
+	case err != nil && follows:
+		return config, fmt.Errorf("cannot take over from the old master: %w", err)
+	case err != nil && l.kept != nil && l.kept.file != nil:
+		return config, l.rescue(config, err)
+	case err == nil && before == nil:
+		l.forgetInherited()
+		return config, l.open(config)
+	}
+	return config, err
+}
+
+// tookOver tells the other master to end. If that fails it goes on, so that nothing here
+// may be touched any more.
+func (l *loop) tookOver(ctx context.Context) error {
+	if l.s.inCharge == nil {
+		return nil
+	}
+	if err := l.s.inCharge(ctx); err != nil {
+		l.left = true
+		return fmt.Errorf("cannot take over from the old master: %w", err)
+	}
+	l.openReport()
+	l.event(nil, zerolog.InfoLevel, control.Event{Kind: control.EventUpgraded, PID: os.Getpid(), Message: "upgraded to tine " + l.s.version})
+	l.logs.Info().Str("version", l.s.version).Int("pid", os.Getpid()).Msg("upgraded: this master is in charge")
+	return nil
+}
+
+// beginSockets takes over the sockets that were adopted. What could not be is made anew
+// now, and its workers are replaced when they are there.
+func (l *loop) beginSockets() {
+	if l.adopted != nil && l.rescued == nil {
+		l.forgetPins()
+		l.holdReleases()
+		l.forgetSockets()
+	}
+	for s := range l.allSockets() {
+		s.mended = s.Begin()
+		for _, m := range s.mended {
+			l.sayMended(s, m)
+		}
+	}
+}
+
+// mend opens anew what of a slot's sockets listens no more, and has the workers replaced
+// that have what it replaces: all but the one that is about to get it.
+func (l *loop) mend(s *sockets, slot int, but *member) {
+	for _, m := range s.Mend(slot) {
+		l.mended(s, m, but)
+	}
+}
+
+// mended is called for whatever was made anew while the loop runs: a socket that listened no more, or that lost its file.
+func (l *loop) mended(s *sockets, m listen.Mended, but *member) {
+	l.sayMended(s, m)
+	l.recycleMended(s, m, but)
+}
+
+// sayMended also has the store, and the record, keep what is new: until they have, a crash of this master would lose it.
+func (l *loop) sayMended(s *sockets, m listen.Mended) {
+	for _, name := range m.New {
+		if s.kept[name] {
+			l.unkeep(succession.SocketsName(s.key, name))
+			delete(s.kept, name)
+		}
+	}
+	tell := true
+	if m.Err == nil {
+		delete(s.pace, m.Slot)
+	} else {
+		tell = s.tellDue(m.Slot, time.Now())
+	}
+	for _, a := range l.apps {
+		if a.sockets != s || a.ended() || !tell {
+			continue
+		}
+		l.changed(a)
+		l.saveDue = true
+		slot := "all"
+		if m.Slot != listen.AllSlots {
+			slot = strconv.Itoa(m.Slot)
+		}
+		if m.Err != nil {
+			l.logs.Error().Str("app", a.name).Str("slots", slot).Str("reason", m.Why).Err(m.Err).
+				Msg(m.What + " is of no use any more and cannot be made anew; it is tried again")
+			continue
+		}
+		l.event(a, zerolog.WarnLevel, control.Event{Kind: control.EventMended, Reason: m.Why, Message: m.What + " was made anew"})
+		l.logs.Warn().Str("app", a.name).Str("slots", slot).Str("reason", m.Why).
+			Msg(m.What + " was made anew; the workers that had the old one are replaced, nobody else notices")
+	}
+}
+
+// recycleMended has the workers replaced that have what is of no use any more.
+func (l *loop) recycleMended(s *sockets, m listen.Mended, but *member) {
+	if m.Err != nil {
+		return // a successor could not listen either
+	}
+	for _, a := range l.apps {
+		if a.sockets != s || a.ended() {
+			continue
+		}
+		for _, w := range a.inOrder() {
+			if w == but || !w.placed || w.drains || w.slot < 0 || m.Slot != listen.AllSlots && w.slot != m.Slot {
+				continue
+			}
+			why := m.What + ": " + m.Why
+			l.replaced(w, why)
+			l.step(a, pool.Recycle{ID: w.id, Reason: why})
+		}
+	}
+}
+
+// replaced notes, while this master takes over, that a worker does not go on as it was.
+func (l *loop) replaced(m *member, why string) {
+	if l.adopted == nil {
+		return
+	}
+	all := &l.succession.Replaced
+	for _, r := range *all {
+		if r.Worker == uint64(m.id) && r.App == m.app.name {
+			return
+		}
+	}
+	*all = append(*all, control.ReplacedWorker{App: m.app.name, Slot: m.slot, Worker: uint64(m.id), Reason: strings.ToValidUTF8(why, "?")})
+}
+
+// allSockets are those of the apps that have not ended, each once.
+func (l *loop) allSockets() iter.Seq[*sockets] {
+	return func(yield func(*sockets) bool) {
+		seen := map[*sockets]bool{}
+		for _, a := range l.apps {
+			if a.ended() || seen[a.sockets] {
+				continue
+			}
+			seen[a.sockets] = true
+			if !yield(a.sockets) {
+				return
+			}
+		}
+	}
+}
