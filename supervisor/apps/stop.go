@@ -97,10 +97,14 @@ func (s *Apps) kill(r *Run, why Why) {
 
 // stopInOrder tells those to stop that no other run needs any more.
 func (s *Apps) stopInOrder() {
+	if !slices.ContainsFunc(s.runs, func(r *Run) bool { return r.state == Leaving }) {
+		return
+	}
 	due, under := 0, 0 // to be told; told
+	needed := s.neededByLeaving()
 	for _, r := range s.runs {
 		switch {
-		case r.state == Leaving && !s.isNeeded(r):
+		case r.state == Leaving && !needed[r.spec.Name]:
 			s.stopNow(r)
 			under++
 		case r.state == Leaving:
@@ -127,14 +131,17 @@ func (s *Apps) stopNow(r *Run) {
 	s.emit(Pool{r.id, pool.Stop{Reason: s.partingOf(r)}})
 }
 
-// isNeeded says whether a run that is to stop too, and was started, depends on r.
-func (s *Apps) isNeeded(r *Run) bool {
-	for _, b := range s.runs {
-		if b != r && b.Leaves() && !b.Ended() && !b.Waits() && b.spec.needs(r.spec.Name) {
-			return true
+// neededByLeaving are the names of the apps that runs depend on which are to stop too, and were started.
+func (s *Apps) neededByLeaving() map[string]bool {
+	needed := map[string]bool{}
+	for _, r := range s.runs {
+		if r.Leaves() && !r.Ended() && !r.Waits() {
+			for _, n := range r.spec.Needs {
+				needed[n.Name] = true
+			}
 		}
 	}
-	return false
+	return needed
 }
 
 // partingOf is why the workers of a run go; empty: it is a stop.
@@ -148,20 +155,26 @@ func (s *Apps) partingOf(r *Run) string {
 // hurry tells a run how long it has for a stop that is to follow, or that it is in.
 func (s *Apps) hurry(r *Run) {
 	if !s.endBy.IsZero() {
-		s.emit(Pool{r.id, pool.Hurry{Within: s.endBy.Sub(s.now) / time.Duration(s.stages(r, 0))}})
+		s.emit(Pool{r.id, pool.Hurry{Within: s.endBy.Sub(s.now) / time.Duration(s.stages(r, map[ID]int{}))}})
 	}
 }
 
-// stages is how many runs stop one after the other, r the first of them.
-func (s *Apps) stages(r *Run, depth int) int {
+// stages is how many runs stop one after the other, r the first of them. found has those of the runs that were looked at: each is
+// looked at once, however many need it.
+func (s *Apps) stages(r *Run, found map[ID]int) int {
+	if n, was := found[r.id]; was {
+		return n // 0: it is being looked at, as it needs itself by others
+	}
+	found[r.id] = 0
 	most := 0
-	if depth < len(s.runs) { // else they need each other
+	for _, n := range r.spec.Needs {
 		for _, b := range s.runs {
-			if b != r && !b.Ended() && !b.Waits() && r.spec.needs(b.spec.Name) {
-				most = max(most, s.stages(b, depth+1))
+			if b.spec.Name == n.Name && b != r && !b.Ended() && !b.Waits() {
+				most = max(most, s.stages(b, found))
 			}
 		}
 	}
+	found[r.id] = most + 1
 	return most + 1
 }
 

@@ -31,3 +31,25 @@ func BenchmarkRollout(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkManyOrders is what a Tick costs beside a restart of all of n apps, which claims the next run of each.
+func BenchmarkManyOrders(b *testing.B) {
+	for _, n := range []int{16, 128, 1024} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			w := newWorld(io.Discard)
+			for i := range n {
+				if err := addApp(w, parse([]string{fmt.Sprintf("web%d", i), "workers=1", "patience=10000h"})); err != nil {
+					b.Fatal(err)
+				}
+			}
+			w.place(api.Order{Verb: api.VerbRestart})
+			if len(w.book.claims) != n {
+				b.Fatal(len(w.book.claims))
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				w.book.Step(w.now, Tick{})
+			}
+		})
+	}
+}

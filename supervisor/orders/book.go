@@ -1,6 +1,7 @@
 package orders
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -24,7 +25,7 @@ type Book struct {
 	apps    Apps
 	signals Signals
 
-	orders []*order // in the order in which they were begun
+	orders []*order // in the order in which they were begun, which is that of their IDs
 	last   ID
 	claims map[apps.ID]ID // which order brings the next run of an app
 	follow *follow        // of the config that is being carried out; nil: of none
@@ -92,8 +93,8 @@ func (b *Book) Listens() bool { return len(b.orders) > 0 || b.follow != nil }
 func (b *Book) emit(e Effect) { b.effects = append(b.effects, e) }
 
 func (b *Book) find(id ID) *order {
-	i := slices.IndexFunc(b.orders, func(o *order) bool { return o.id == id })
-	if i < 0 {
+	i, found := slices.BinarySearchFunc(b.orders, id, func(o *order, id ID) int { return cmp.Compare(o.id, id) })
+	if !found {
 		return nil
 	}
 	return b.orders[i]

@@ -1,6 +1,7 @@
 package orders
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -372,6 +373,9 @@ func (w *world) rest() {
 	}
 	if len(w.book.orders) > MaxOrders {
 		w.fault("%d orders are under way", len(w.book.orders))
+	}
+	if !slices.IsSortedFunc(w.book.orders, func(a, b *order) int { return cmp.Compare(a.id, b.id) }) {
+		w.fault("the orders are not in the order of their IDs, by which they are found")
 	}
 	open := map[Request]int{}
 	for _, o := range w.book.orders {
