@@ -229,6 +229,9 @@ func (l *loop) resume() {
 				continue
 			}
 			a.members[m.id] = m
+			if m.ready {
+				m.becameReady()
+			}
 			reaching.Go(func() { m.unreached = l.s.reach(m, sm.PID) })
 		}
 		for _, sm := range strays {
@@ -355,7 +358,7 @@ func (l *loop) caughtUp(m *member, f ipc.Hello) {
 	switch f.State {
 	case ipc.StateReady:
 		if !m.ready {
-			m.ready = true
+			m.becameReady()
 			l.touchedWorker(m)
 			l.step(m.app, pool.Ready{ID: m.id})
 		}

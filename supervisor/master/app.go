@@ -30,6 +30,7 @@ type app struct {
 	pool        *pool.Pool
 	sockets     *sockets
 	members     map[pool.WorkerID]*member
+	ungreeted   map[pool.WorkerID]struct{} // are ready, and were not told that all are
 	generations map[int]*launch.Generation
 	current     *launch.Generation // of the last rollout that was done; nil: there was none
 	previous    *launch.Generation // whose release was the one before; nil: none is remembered

@@ -77,7 +77,7 @@ func (l *loop) spawn(a *app, e pool.Spawn) {
 			l.s.post(spawnFailed{app: a, id: e.ID, err: proc.AsLimit(err)})
 			return
 		}
-		l.s.launch(ctx, m, g)
+		l.s.launcher(l.s, ctx, m, g)
 	})
 }
 

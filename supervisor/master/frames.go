@@ -192,19 +192,37 @@ func (l *loop) memberReady(m *member) {
 	if m.ready {
 		return
 	}
-	m.ready = true
+	m.becameReady()
 	l.touchedWorker(m)
 	l.step(m.app, pool.Ready{ID: m.id})
+}
+
+// becameReady notes that the worker said so. It is greeted when all workers of its app are ready.
+func (m *member) becameReady() {
+	m.ready = true
+	if m.greeted {
+		return
+	}
+	if m.app.ungreeted == nil {
+		m.app.ungreeted = map[pool.WorkerID]struct{}{}
+	}
+	m.app.ungreeted[m.id] = struct{}{}
 }
 
 // greet sends "Worker PID" once to each worker when all workers of an app are ready. The last that the others waited for may also be
 // one that has exited or is not wanted any more.
 func (l *loop) greet(a *app) {
-	if a.ended() || !a.pool.Brief().AllReady {
+	if len(a.ungreeted) == 0 || a.ended() || !a.pool.Brief().AllReady {
 		return
 	}
-	for _, m := range a.members {
-		if m.ready && !m.greeted && m.Open() {
+	for id := range a.ungreeted {
+		m := a.members[id]
+		if m == nil {
+			delete(a.ungreeted, id)
+			continue
+		}
+		if m.Open() {
+			delete(a.ungreeted, id)
 			m.greeted = true
 			l.touchedWorker(m)
 			text, err := cache.Encode("Worker " + strconv.Itoa(m.PID()))

@@ -85,6 +85,7 @@ type options struct {
 	preflight      func(ctx context.Context, binary string) (version string, err error)
 	nextKeeper     func(files map[string][]*os.File) error
 	reachable      func(address string)
+	launcher       func(*Supervisor, context.Context, *member, *launch.Generation) // starts a worker: launch, or a test's
 }
 
 // WithOutput sends the workers' output and the log to these instead of the
@@ -161,6 +162,9 @@ func New(c *config.Config, opts ...Option) (*Supervisor, error) {
 	}
 	for _, o := range opts {
 		o(&s.options)
+	}
+	if s.launcher == nil {
+		s.launcher = (*Supervisor).launch
 	}
 	s.pins = launch.NewPins(nil)
 	if s.store != nil {
