@@ -119,7 +119,9 @@ func (l *loop) run(ctx context.Context) (err error) {
 		stopControl()
 	}()
 	// Who reads the log may go away; that must not take the service along.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	pipes := make(chan os.Signal, 1)
+	signal.Notify(pipes, syscall.SIGPIPE)
+	defer signal.Stop(pipes) // the program around may do as it likes then
 	defer watchSignals(l.s)()
 	defer signals.WatchUpgrade(l.s.upgradeSignal, l.s.upgradeBySignal)()
 	if !follows {
