@@ -45,6 +45,7 @@ var house = []struct{ name, imports string }{
 	{"supervisor/config/file", "supervisor/config supervisor/host"},
 	{"supervisor/signals", ""},
 	{"supervisor/above", "ipc"},
+	{"supervisor/journal", "supervisor/control supervisor/pool"},
 	{"supervisor/filewatch", "supervisor/config"},
 	{"supervisor/launch", "ipc supervisor/config supervisor/host supervisor/proc supervisor/proc/output"},
 	{"supervisor/book", "supervisor/config supervisor/control supervisor/control/api"},

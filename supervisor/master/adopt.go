@@ -421,7 +421,7 @@ func (l *loop) adoptEnded(saved succession.Ended, ago time.Duration) (*app, erro
 		startWith:   saved.StartWith,
 	}
 	a.restoreHistory(saved.History)
-	a.history.error = saved.Error
+	a.history.Err = saved.Error
 	a.sockets.users++
 	a.sockets.release()
 	return a, nil

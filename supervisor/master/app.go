@@ -2,12 +2,15 @@ package master
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/journal"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -57,7 +60,7 @@ type app struct {
 	files    *fileWatch // nil: none
 
 	startWith int // workers, when it is started again; 0: as many as before
-	history   history
+	history   journal.History
 
 	// replaces is the app whose sockets it was opened on, to take its place, until the core knows that.
 	replaces *app
@@ -190,4 +193,18 @@ func (a *app) forget(st pool.Status, next int) {
 			delete(a.generations, n)
 		}
 	}
+}
+
+// inherit makes a the next run of an app that has ended or is about to.
+func (a *app) inherit(old *app) {
+	a.history = old.history
+	a.history.Changed = nil
+	a.previous, a.previousUntil, old.previous = old.previous, old.previousUntil, nil
+	a.history.Rollouts = maps.Clone(old.history.Rollouts)
+	for i := range a.history.Slots {
+		a.history.Slots[i].Unasked = false // what follows is by order
+	}
+	old.history.Slots = nil // two writers would share it
+	a.setTotals(slices.Clone(old.totals))
+	a.history.Err = ""
 }

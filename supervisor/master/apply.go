@@ -223,7 +223,7 @@ func (l *loop) compare(p *plan, carried bool) (all []apps.Wanted) {
 		w := apps.Wanted{Done: l.done(cfg)}
 		if a := l.find(cfg.Name); a != nil && carried {
 			cfg = l.keeps(a, cfg, p)
-			unrolled := a.unrolled(cfg) && !(p.goesOn && a.history.lastRollout != nil)
+			unrolled := a.unrolled(cfg) && !(p.goesOn && a.history.LastRollout != nil)
 			w.Equal = reflect.DeepEqual(a.config, cfg)
 			w.Rolls = config.StartedDifferently(a.config, cfg) || unrolled
 		}

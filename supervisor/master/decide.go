@@ -180,9 +180,9 @@ func (l *loop) closeApp(a *app, e apps.Close) {
 	}
 	a.sockets.release()
 	level := zerolog.InfoLevel
-	a.history.error = ""
+	a.history.Err = ""
 	if e.Code != 0 {
-		level, a.history.error = zerolog.ErrorLevel, e.Reason
+		level, a.history.Err = zerolog.ErrorLevel, e.Reason
 	}
 	l.event(a, level, control.Event{Kind: control.EventAppEnded, Code: e.Code, Reason: e.Reason, Message: "app " + a.name + " ended: " + e.Reason})
 	l.logs.WithLevel(level).Str("app", a.name).Int("code", e.Code).Str("reason", e.Reason).Msg("app ended")
@@ -299,5 +299,5 @@ func (a *app) trouble() string {
 	case why != "":
 		return "waits: " + why
 	}
-	return a.history.error
+	return a.history.Err
 }

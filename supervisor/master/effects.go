@@ -17,11 +17,11 @@ import (
 func (l *loop) carryOut(a *app, effect pool.Effect) {
 	switch e := effect.(type) {
 	case pool.Spawn:
-		a.history.lastID = max(a.history.lastID, e.ID)
-		a.history.filled(e.Slot)
+		a.history.LastID = max(a.history.LastID, e.ID)
+		a.history.Filled(e.Slot)
 		l.spawn(a, e)
 	case pool.Assign:
-		a.history.filled(e.Slot)
+		a.history.Filled(e.Slot)
 		l.assign(a, e)
 	case pool.Dump:
 		l.dump(a.members[e.ID], e.Reason)

@@ -237,7 +237,7 @@ func (l *loop) greet(a *app) {
 func (l *loop) bye(m *member, f ipc.Bye) {
 	m.left = true
 	if !m.drains && m.slot >= 0 {
-		m.app.history.slot(m.slot).unasked = true
+		m.app.history.Slot(m.slot).Unasked = true
 	}
 	if f.Cut > 0 {
 		l.worker(l.logs.Warn(), m).Int("requests", f.Cut).Str("reason", f.Reason).Msg("requests cut off at the end of the drain")

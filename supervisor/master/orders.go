@@ -173,7 +173,7 @@ func (l *loop) carryOutOrder(effect orders.Effect) {
 		}
 	case orders.Blame:
 		if a := l.runOf(e.App); a != nil { // else a config has taken it out meanwhile
-			a.history.error = e.Err.Error()
+			a.history.Err = e.Err.Error()
 			l.changed(a)
 		}
 	default:

@@ -43,7 +43,7 @@ func (l *loop) openNext(a *app, e orders.Open) {
 	if e.Keep {
 		keeps = a
 	}
-	firstID, number := a.history.lastID+1, a.nextGeneration()
+	firstID, number := a.history.LastID+1, a.nextGeneration()
 	asked := config
 	asked.Workers = max(wanted, 1)
 	l.s.wg.Go(func() {
@@ -64,7 +64,7 @@ func (l *loop) openNext(a *app, e orders.Open) {
 
 // nextGeneration is that of a new run, which reads all anew as a rollout does.
 func (a *app) nextGeneration() int {
-	return max(a.history.lastGeneration, a.pool.Brief().Generation) + 1
+	return max(a.history.LastGeneration, a.pool.Brief().Generation) + 1
 }
 
 func (m nextOpened) apply(l *loop) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/apps"
+	"github.com/tinehq/tine/supervisor/journal"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/snapshot"
@@ -119,9 +120,9 @@ func (l *loop) pictureOf(a *app) *snapshot.App {
 		Name: a.name, Namespace: a.config.Namespace, State: a.state(), Pool: a.pool.Status(),
 		OneShot: a.config.OneShot, Listens: len(a.config.Listen) > 0, EverReady: a.run.EverReady(), Ended: a.ended(), Waiting: a.run.Waits(), Leaving: a.leaves(),
 		Goes: a.leaves() && !a.halted(), Failed: a.run.Standing() == apps.Lost, Trouble: a.trouble(), NextRun: a.run.NextRun(),
-		Listen: a.config.Listen, Restarts: a.history.restarts, Crashes: a.history.crashes,
-		Rolled: a.history.rollouts[pool.KindRolloutDone], Aborted: a.history.rollouts[pool.KindRolloutAborted],
-		Cancelled: a.history.rollouts[pool.KindRolloutCancelled], LastRollout: a.history.lastRollout,
+		Listen: a.config.Listen, Restarts: a.history.Restarts, Crashes: a.history.Crashes,
+		Rolled: a.history.Rollouts[pool.KindRolloutDone], Aborted: a.history.Rollouts[pool.KindRolloutAborted],
+		Cancelled: a.history.Rollouts[pool.KindRolloutCancelled], LastRollout: a.history.LastRollout,
 		Previous: releaseOf(0, a.previous), Sockets: a.sockets.Set,
 		Workers: make([]snapshot.Worker, 0, len(a.members)), Totals: a.totalsShown(),
 	}
@@ -139,11 +140,11 @@ func (l *loop) pictureOf(a *app) *snapshot.App {
 			of.Trouble = of.UnreachableText()
 		}
 		if of.Trouble == "" {
-			of.Trouble = haste(of.Pool)
+			of.Trouble = journal.Haste(of.Pool)
 		}
 	}
-	for _, s := range a.history.slots {
-		of.History = append(of.History, snapshot.SlotHistory{Restarts: s.restarts, LastExit: s.lastExit})
+	for _, s := range a.history.Slots {
+		of.History = append(of.History, snapshot.SlotHistory{Restarts: s.Restarts, LastExit: s.LastExit})
 	}
 	for id, m := range a.members {
 		w := snapshot.Worker{ID: id, Slot: m.slot, Ready: m.ready && !m.drains, Unkept: l.kept != nil && l.kept.room.workers[m], Seat: m.live}

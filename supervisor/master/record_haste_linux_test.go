@@ -7,6 +7,7 @@ import (
 
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/journal"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
@@ -49,7 +50,7 @@ func TestLimitBelowNeed(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	m.s.logs.Settle(time.Minute)
-	if !strings.Contains(m.log.String(), hasteHint) {
+	if !strings.Contains(m.log.String(), journal.HasteHint) {
 		t.Error("the log has no hint")
 	}
 }

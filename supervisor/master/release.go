@@ -58,7 +58,7 @@ func (l *loop) resolveGeneration(a *app, e pool.Resolve) {
 		a.generations[e.Generation] = g
 	}
 	l.dropUnheld(a, before)
-	a.history.lastGeneration = max(a.history.lastGeneration, e.Generation)
+	a.history.LastGeneration = max(a.history.LastGeneration, e.Generation)
 }
 
 // released remembers the release that a rollout has replaced. One that has replaced it by the same changes nothing.

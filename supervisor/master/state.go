@@ -8,7 +8,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/apps"
-	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/journal"
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
@@ -80,33 +80,30 @@ func (l *loop) savedEnded(a *app, now time.Time) succession.Ended {
 	return succession.Ended{
 		Key: a.key, Place: a.place, Config: a.config, Pool: a.pool.Snapshot(now), Halted: a.halted(), Ordered: a.run.Origin() == apps.FromOrder,
 		EverReady: a.run.EverReady(), Added: a.run.Origin() != apps.FromStart, StartWith: a.startWith,
-		Code: code, Reason: reason, Error: a.history.error, History: a.savedHistory(), NextRun: a.run.NextRun(),
+		Code: code, Reason: reason, Error: a.history.Err, History: a.savedHistory(), NextRun: a.run.NextRun(),
 	}
 }
-
-// endsOfRollouts are the kinds that a history counts.
-var endsOfRollouts = [...]pool.Kind{pool.KindRolloutDone, pool.KindRolloutAborted, pool.KindRolloutCancelled}
 
 func (a *app) savedHistory() succession.History {
 	h := &a.history
 	s := succession.History{
-		Restarts: h.restarts, Crashes: h.crashes, Rollout: h.lastRollout, RolloutReason: h.rolloutReason,
-		LastID: h.lastID, LastGeneration: h.lastGeneration, Totals: a.savedTotals(),
+		Restarts: h.Restarts, Crashes: h.Crashes, Rollout: h.LastRollout, RolloutReason: h.RolloutReason,
+		LastID: h.LastID, LastGeneration: h.LastGeneration, Totals: a.savedTotals(),
 	}
-	for kind, n := range h.rollouts {
+	for kind, n := range h.Rollouts {
 		if s.Rollouts == nil {
 			s.Rollouts = map[string]uint64{}
 		}
 		s.Rollouts[kind.String()] = n
 	}
-	for _, slot := range h.slots {
-		s.Slots = append(s.Slots, slot.saved())
+	for _, slot := range h.Slots {
+		s.Slots = append(s.Slots, savedSlotHistory(slot))
 	}
 	return s
 }
 
-func (s slotHistory) saved() succession.SlotHistory {
-	return succession.SlotHistory{Restarts: s.restarts, Unasked: s.unasked, LastExit: s.lastExit}
+func savedSlotHistory(s journal.Slot) succession.SlotHistory {
+	return succession.SlotHistory{Restarts: s.Restarts, Unasked: s.Unasked, LastExit: s.LastExit}
 }
 
 var statsSize = binary.Size(ipc.Stats{})
@@ -143,17 +140,17 @@ func (a *app) setTotals(totals []ipc.Stats) {
 }
 
 func (a *app) restoreHistory(s succession.History) {
-	a.history = history{
-		restarts: s.Restarts, crashes: s.Crashes, lastRollout: s.Rollout, rolloutReason: s.RolloutReason,
-		lastID: s.LastID, lastGeneration: s.LastGeneration,
+	a.history = journal.History{
+		Restarts: s.Restarts, Crashes: s.Crashes, LastRollout: s.Rollout, RolloutReason: s.RolloutReason,
+		LastID: s.LastID, LastGeneration: s.LastGeneration,
 	}
-	for _, kind := range endsOfRollouts {
+	for _, kind := range journal.EndsOfRollouts {
 		if n := s.Rollouts[kind.String()]; n > 0 {
-			a.history.count(kind, n)
+			a.history.Count(kind, n)
 		}
 	}
 	for _, slot := range s.Slots {
-		a.history.slots = append(a.history.slots, slotHistory{slot.Restarts, slot.Unasked, slot.LastExit})
+		a.history.Slots = append(a.history.Slots, journal.Slot{Restarts: slot.Restarts, Unasked: slot.Unasked, LastExit: slot.LastExit})
 	}
 	if len(s.Totals) == 0 || len(s.Totals)%statsSize != 0 {
 		return

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/journal"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -52,7 +53,7 @@ type savedBase struct {
 	lastRollout                 *control.Rollout
 	rolloutReason               string
 	lastGeneration, generations int
-	rollouts                    [len(endsOfRollouts)]uint64
+	rollouts                    [len(journal.EndsOfRollouts)]uint64
 	previous, backTo            *launch.Generation
 	previousUntil               time.Time
 	newest                      [3]savedGeneration // that workers are of, or will be
@@ -89,11 +90,11 @@ func (l *loop) baseOf(a *app) savedBase {
 	b := savedBase{
 		kind: l.kindOf(a), place: a.place, sockets: a.sockets.key, everReady: a.run.EverReady(), added: a.run.Origin() != apps.FromStart,
 		leaving: a.leaves(), halted: a.halted() && a.run.Next() == 0, startWith: a.startWith, replaces: l.replacedKey(a), nextRun: a.run.NextRun(),
-		lastRollout: h.lastRollout, rolloutReason: h.rolloutReason, lastGeneration: h.lastGeneration, generations: len(a.generations),
+		lastRollout: h.LastRollout, rolloutReason: h.RolloutReason, lastGeneration: h.LastGeneration, generations: len(a.generations),
 		previous: a.previous, backTo: a.backTo, previousUntil: a.previousUntil,
 	}
-	for i, kind := range endsOfRollouts {
-		b.rollouts[i] = h.rollouts[kind]
+	for i, kind := range journal.EndsOfRollouts {
+		b.rollouts[i] = h.Rollouts[kind]
 	}
 	for n, g := range a.generations {
 		is := savedGeneration{n, g, g.Resolved.Load()}
@@ -268,7 +269,7 @@ func (l *loop) partOf(a *app, now time.Time) (p succession.Part, ok bool) {
 		return p, false
 	}
 	h := &a.history
-	p = succession.Part{Key: a.key, Restarts: h.restarts, Crashes: h.crashes, LastID: h.lastID}
+	p = succession.Part{Key: a.key, Restarts: h.Restarts, Crashes: h.Crashes, LastID: h.LastID}
 	if p.Pool, ok = a.pool.Changes(now); !ok {
 		return p, false
 	}
@@ -279,13 +280,13 @@ func (l *loop) partOf(a *app, now time.Time) (p succession.Part, ok bool) {
 			p.Gone = append(p.Gone, id)
 		}
 	}
-	for n := range h.changed {
+	for n := range h.Changed {
 		if p.Slots == nil {
 			p.Slots = map[int]succession.SlotHistory{}
 		}
-		p.Slots[n] = h.slots[n].saved()
+		p.Slots[n] = savedSlotHistory(h.Slots[n])
 	}
-	clear(h.changed)
+	clear(h.Changed)
 	return p, true
 }
 

@@ -1,31 +1,21 @@
-package master
+package journal
 
 import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
-	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/pool"
 	"golang.org/x/sys/unix"
 )
 
-// event enters e in the book of those that follow. It is called by the loop alone.
-func (l *loop) event(a *app, level zerolog.Level, e control.Event) {
-	e.Time, e.Level = time.Now().Round(time.Millisecond), level.String()
-	if a != nil {
-		e.App = a.name
-	}
-	e.ID = l.s.book.Add(e)
-}
-
-// eventOf is what a core's record is to those who follow.
-func eventOf(a *app, r pool.Record) control.Event {
+// EventOf is a record of a pool as the event that readers follow. words are the last words of the worker that the record is
+// about; "": it had none.
+func EventOf(r pool.Record, words string) control.Event {
 	e := control.Event{
 		Kind: r.Kind.String(), Worker: uint64(r.ID), PID: r.PID, Generation: r.Generation,
-		TookMS: ms(r.Took), DelayMS: ms(r.Delay), Failures: r.Failures,
+		TookMS: float64(r.Took.Microseconds()) / 1000, DelayMS: float64(r.Delay.Microseconds()) / 1000, Failures: r.Failures,
 	}
 	if r.Slot >= 0 {
 		e.Slot = &r.Slot
@@ -39,9 +29,7 @@ func eventOf(a *app, r pool.Record) control.Event {
 		if r.Signal != 0 {
 			e.Signal = unix.SignalName(syscall.Signal(r.Signal))
 		}
-		if r.Unasked() && a.lastExit.id == r.ID {
-			e.LastWords = a.lastExit.words
-		}
+		e.LastWords = words
 	case pool.KindScaled:
 		e.Reason = strconv.Itoa(r.Slots) + " workers"
 	}
@@ -70,13 +58,4 @@ func eventText(e control.Event) string {
 		b.WriteString(": " + e.LastWords)
 	}
 	return b.String()
-}
-
-// valueEvent tells of one cached value.
-func (l *loop) valueEvent(level zerolog.Level, kind, key, reason string) {
-	text := key
-	if reason != "" {
-		text += ": " + reason
-	}
-	l.event(nil, level, control.Event{Kind: kind, Reason: reason, Message: text})
 }

@@ -1,4 +1,4 @@
-package master
+package journal
 
 import (
 	"fmt"
@@ -8,8 +8,8 @@ import (
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
-// levels says how loud each kind of record is. What a person has to look into is a
-// warning or an error; what he expects after his own command is not.
+// levels says how loud each kind of record is. What a person has to look into is a warning or an error; what follows from a
+// command is not.
 var levels = map[pool.Kind]zerolog.Level{
 	pool.KindSpawned:        zerolog.DebugLevel,
 	pool.KindSpawnFailed:    zerolog.ErrorLevel,
@@ -26,23 +26,23 @@ var levels = map[pool.Kind]zerolog.Level{
 	pool.KindImpossible:     zerolog.ErrorLevel,
 }
 
-// record writes what a core recorded as one line, with the fields that its kind has.
-func (l *loop) record(a *app, r pool.Record) {
+// LevelOf says how loud r is.
+func LevelOf(r pool.Record) zerolog.Level {
 	level, ok := levels[r.Kind]
-	if !ok {
-		level = zerolog.InfoLevel
+	switch {
+	case r.Kind == pool.KindExited && r.Unasked():
+		return zerolog.ErrorLevel
+	case r.Kind == pool.KindRecycle && r.Delay > 0:
+		return zerolog.WarnLevel
+	case !ok:
+		return zerolog.InfoLevel
 	}
-	if r.Kind == pool.KindExited && r.Unasked() {
-		level = zerolog.ErrorLevel
-	}
-	if r.Kind == pool.KindRecycle && r.Delay > 0 {
-		level = zerolog.WarnLevel
-	}
-	a.history.note(r, a.pool.Status)
-	event := eventOf(a, r)
-	l.event(a, level, event)
-	l.factForOrders(a, r, event.Message)
-	e := l.logs.WithLevel(level).Str("app", a.name)
+	return level
+}
+
+// WriteLine writes r as one line of the log, with the fields that its kind has. words are the last words of the worker that the
+// record is about; "": it had none. silent says that the worker has never said hello on its channel.
+func WriteLine(e *zerolog.Event, r pool.Record, words string, silent bool) {
 	if r.Slot >= 0 {
 		e.Int("slot", r.Slot)
 	}
@@ -59,10 +59,10 @@ func (l *loop) record(a *app, r pool.Record) {
 		e.Str("reason", r.Reason)
 	}
 	if r.Took != 0 {
-		e.Float64("took_ms", ms(r.Took))
+		e.Float64("took_ms", float64(r.Took.Microseconds())/1000)
 	}
 	if r.Delay != 0 {
-		e.Float64("delay_ms", ms(r.Delay))
+		e.Float64("delay_ms", float64(r.Delay.Microseconds())/1000)
 	}
 	if r.Failures != 0 {
 		e.Int("failures", r.Failures)
@@ -73,16 +73,16 @@ func (l *loop) record(a *app, r pool.Record) {
 		if r.Signal != 0 {
 			e.Stringer("signal", syscall.Signal(r.Signal))
 		}
-		if m := a.lastExit; m.id == r.ID && m.words != "" && r.Unasked() {
-			e.Str("last_words", m.words)
+		if words != "" {
+			e.Str("last_words", words)
 		}
 	case pool.KindReadyTimeout:
-		if m := a.members[r.ID]; m != nil && !m.greeting {
+		if silent {
 			e.Str("hint", "it never said hello on its channel: does the program call worker.Start?")
 		}
 	case pool.KindRecycle:
 		if r.Delay > 0 {
-			e.Str("hint", hasteHint)
+			e.Str("hint", HasteHint)
 		}
 	case pool.KindScaled:
 		e.Int("slots", r.Slots)
@@ -90,11 +90,11 @@ func (l *loop) record(a *app, r pool.Record) {
 	e.Msg(r.Kind.String())
 }
 
-// hasteHint is said of workers that are replaced a moment after they were ready, one after the other.
-const hasteHint = "the limit is below what the program needs: raise it, or see what the program does; replacements wait longer and longer"
+// HasteHint is said of workers that are replaced a moment after they were ready, one after the other.
+const HasteHint = "the limit is below what the program needs: raise it, or see what the program does; replacements wait longer and longer"
 
-// haste is the slot whose workers are replaced like that, in words; "": none is.
-func haste(st pool.Status) string {
+// Haste is the slot whose workers are replaced like that, in words; "": none is.
+func Haste(st pool.Status) string {
 	for _, s := range st.Slots {
 		if s.Hasty == 0 {
 			continue
@@ -108,7 +108,7 @@ func haste(st pool.Status) string {
 		if why != "" {
 			why = " (" + why + ")"
 		}
-		return fmt.Sprintf("slot %d: %d workers in a row had to be replaced within a minute of being ready%s: %s", s.Slot, s.Hasty, why, hasteHint)
+		return fmt.Sprintf("slot %d: %d workers in a row had to be replaced within a minute of being ready%s: %s", s.Slot, s.Hasty, why, HasteHint)
 	}
 	return ""
 }
