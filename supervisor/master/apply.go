@@ -12,6 +12,7 @@ import (
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
@@ -26,6 +27,7 @@ type plan struct {
 	leaving   []predecessor
 	given     *activation
 	added     []*app        // the newcomers that are open
+	auto      int           // workers of an app whose config leaves their number to the machine
 	places    config.Places // of all addresses, old and new; known once it is open
 }
 
@@ -67,7 +69,7 @@ func (l *loop) prepare(c *config.Config, goesOn bool) {
 		}
 	}
 	l.s.wg.Go(func() {
-		p.places = config.PlacesOf(p.config, running)
+		p.places, p.auto = config.PlacesOf(p.config, running), host.AutoWorkers()
 		err := p.open()
 		for until := time.Now().Add(letGoTime); p.goesOn && errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(until); {
 			select {
@@ -166,7 +168,7 @@ func (l *loop) outdated(p *plan) error {
 // The config is the one that runs from the first change on: should this master end before the last, the next one makes
 // the rest.
 func (l *loop) carryThrough(p *plan) {
-	l.config = p.config
+	l.config, l.auto = p.config, p.auto
 	for _, a := range p.added {
 		a.sockets.users++
 		l.number(a)
@@ -258,17 +260,25 @@ func (l *loop) change(a *app, stopped bool) {
 	a.config = cfg
 	if stopped {
 		if cfg.Workers != old.Workers {
-			a.startWith = cfg.Slots()
+			a.startWith = l.resolved(cfg).Workers
 		}
 		return
 	}
 	l.setPulse(a.sockets)
-	next := poolConfig(cfg)
+	next := poolConfig(l.resolved(cfg))
 	if cfg.Workers == old.Workers {
 		// Scaled by hand since then, perhaps: that stays.
 		next.Workers = a.pool.Status().Wanted
 	}
 	l.step(a, pool.Reconfigure{Config: next})
+}
+
+// resolved is c with the number of its workers, as the machine gave it when the config was applied: to look it up reads files.
+func (l *loop) resolved(c config.App) config.App {
+	if c.Workers == 0 {
+		c.Workers = l.auto
+	}
+	return c
 }
 
 // unrolled says whether the workers were started with something else than config

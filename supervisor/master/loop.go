@@ -16,6 +16,7 @@ import (
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -56,6 +57,7 @@ type loop struct {
 	plan        *plan // whose apps are being opened, or that is being carried out; nil: no config is being applied
 	applying    []applyAndTell
 	nextConfig  *config.Config // came meanwhile: the newest counts
+	auto        int            // workers of an app whose config leaves their number to the machine
 	config      *config.Config // that runs
 	logConfig   config.Log     // what the log was opened with
 	wakeup      alarm
@@ -95,7 +97,7 @@ func (l *loop) forgetApps() {
 
 func (l *loop) run(ctx context.Context) (err error) {
 	config := l.s.config.WithDefaults()
-	l.name, l.config = config.Name, config
+	l.name, l.config, l.auto = config.Name, config, host.AutoWorkers()
 	l.logConfig = config.Log
 	// After a crash workers wait for a master, whether it can write its log or not. In an upgrade the old one goes on.
 	waited := len(l.s.inherited[succession.StateFile]) > 0 && l.s.lead == nil

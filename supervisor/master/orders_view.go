@@ -33,7 +33,7 @@ func (v ordersView) App(id apps.ID) (orders.App, bool) {
 		ID: id, Name: a.name, Namespace: a.config.Namespace, State: a.run.State(), Shown: a.run.Shown(), Halted: a.halted(), NextBy: a.run.Next(),
 		Missing: a.run.Missing(), Code: code, Reason: reason, OneShot: a.config.OneShot, Endless: a.config.StartLimit == 0,
 		Shared: a.sockets.shared(), Processes: len(a.members),
-		Times: patience(a.config), Pool: a.pool,
+		Times: patience(v.l.resolved(a.config)), Pool: a.pool,
 	}, true
 }
 
@@ -87,7 +87,7 @@ func (l *loop) patience(a *app) time.Duration {
 	if a.config.OneShot {
 		return config.OneShotTime
 	}
-	c := a.config
+	c := l.resolved(a.config)
 	c.ReadyTimeout = c.StartTimeout()
 	most := patience(c)
 	for name := range c.DependsOn {
