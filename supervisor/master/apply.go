@@ -130,6 +130,12 @@ func (l *loop) opened(p *plan, err error) {
 	if err == nil {
 		err = l.outdated(p)
 	}
+	if ended := (*endedMeanwhile)(nil); p.goesOn && errors.As(err, &ended) {
+		p.close()
+		l.plan = nil
+		l.prepare(p.asked, true) // no caller applies it again; what has ended is opened anew
+		return
+	}
 	if err != nil {
 		p.close()
 		l.decide(apps.Refuse{})
@@ -155,10 +161,17 @@ func (l *loop) outdated(p *plan) error {
 	}
 	for _, a := range p.added {
 		if a.replaces != nil && a.replaces.ended() {
-			return fmt.Errorf("app %s has ended meanwhile and its addresses are closed: apply the configuration again", a.replaces.name)
+			return &endedMeanwhile{a.replaces.name}
 		}
 	}
 	return nil
+}
+
+// endedMeanwhile says that an app whose sockets another one was opened on has ended, and they with it.
+type endedMeanwhile struct{ app string }
+
+func (e *endedMeanwhile) Error() string {
+	return fmt.Sprintf("app %s has ended meanwhile and its addresses are closed: apply the configuration again", e.app)
 }
 
 // carryThrough changes what runs into what the config says. Each app is compared on
