@@ -58,6 +58,7 @@ var house = []struct{ name, imports string }{
 		supervisor/proc/output supervisor/listen supervisor/cache supervisor/config supervisor/apps`},
 	{"supervisor/snapshot", `ipc supervisor/cache supervisor/config supervisor/control/api supervisor/listen supervisor/pool supervisor/proc
 		supervisor/apps`}, // what readers look at
+	{"supervisor/slots", "ipc supervisor/listen supervisor/snapshot"}, // the sockets of an app: who uses them, what is seen at them
 	{"supervisor/serve", `ipc supervisor/claim supervisor/handover supervisor/cache supervisor/control supervisor/control/api
 		supervisor/control/dashboard supervisor/control/metrics supervisor/config supervisor/config/file supervisor/book supervisor/host
 		supervisor/listen supervisor/orders supervisor/pool supervisor/proc supervisor/snapshot`},

@@ -22,7 +22,6 @@ import (
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
-	"github.com/tinehq/tine/supervisor/snapshot"
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
@@ -178,7 +177,7 @@ func (l *loop) adoptApp(saved succession.App, s *sockets, ago time.Duration) (*a
 		a.previousUntil = saved.Previous.Until
 	}
 	a.backTo = l.restoredRelease(saved.BackTo)
-	s.users++
+	s.Use()
 	return a, nil
 }
 
@@ -221,7 +220,7 @@ func (l *loop) resume() {
 		for _, sm := range slices.Concat(saved.Members, strays) {
 			m := &member{
 				app: a, id: sm.ID, slot: sm.Slot, generation: sm.Generation, jitter: sm.Jitter, adopted: true,
-				ready: sm.Ready, greeted: sm.Greeted, left: sm.Left, drains: sm.Drains, seat: sm.Seat,
+				ready: sm.Ready, greeted: sm.Greeted, left: sm.Left, drains: sm.Drains, savedSeat: sm.Seat,
 			}
 			if sm.Exit != nil {
 				m.unjudged = sm.Exit
@@ -336,21 +335,9 @@ func (l *loop) reached(m *member) {
 }
 
 func (l *loop) sit(m *member) {
-	if m.slot >= 0 && m.seat >= 0 {
-		m.app.sockets.takeSeat(m)
+	if m.slot >= 0 && m.savedSeat >= 0 {
+		m.seat = m.app.sockets.SitAgain(m.slot, m.savedSeat, uint64(m.id))
 	}
-}
-
-// takeSeat gives an adopted worker the seat that it has.
-func (s *sockets) takeSeat(m *member) {
-	if s.Board() == nil || !s.Keep(m.slot, m.seat, uint64(m.id)) {
-		return
-	}
-	seats := s.seats[m.slot]
-	seats[m.seat] = m
-	s.seats[m.slot] = seats
-	m.row = s.Board().Row(m.slot, m.seat)
-	m.live = snapshot.Take(m.row)
 }
 
 // caughtUp takes in how far an adopted worker has come while no master looked.
@@ -422,7 +409,7 @@ func (l *loop) adoptEnded(saved succession.Ended, ago time.Duration) (*app, erro
 	}
 	a.restoreHistory(saved.History)
 	a.history.Err = saved.Error
-	a.sockets.users++
-	a.sockets.release()
+	a.sockets.Use()
+	a.sockets.Release()
 	return a, nil
 }

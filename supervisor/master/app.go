@@ -14,6 +14,7 @@ import (
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/slots"
 	"github.com/tinehq/tine/supervisor/snapshot"
 )
 
@@ -41,10 +42,7 @@ type app struct {
 
 	previousUntil time.Time
 
-	steered  []int // slots that shall get new connections
-	admitted []int // those that do
-	slots    int   // were open when they were admitted
-	steerDue bool  // the two may differ
+	steering slots.Steering
 
 	totals        []ipc.Stats      // by slot, of the workers that are gone
 	shownTotals   []*ipc.Stats     // of shown; nil: to be made
@@ -66,20 +64,11 @@ type app struct {
 	replaces *app
 }
 
-// sockets are shared by an app and the one that replaces it: whoever ends last
-// closes them.
+// sockets are those of an app, and of the app that replaces it, with what the record and the store have of them.
 type sockets struct {
-	*listen.Set
-	users  int
-	seats  map[int]seats // by slot
-	ending chan struct{} // closed before they are: nobody is told any more
+	*slots.Sockets
 
-	mended  []listen.Mended   // when they were adopted, until the loop runs
-	pace    map[int]*mendPace // of slots that could not be made anew
-	resting chan struct{}     // closed before the watcher is ended; nil: there is none
-
-	listens bool // it has addresses
-	lookout lookout
+	mended []listen.Mended // when they were adopted, until the loop runs
 
 	key         int             // in the record for the next master
 	kept        map[string]bool // files that are stored for it
@@ -88,14 +77,20 @@ type sockets struct {
 	saved       *listen.Saved   // as the record has it; nil: it has not
 }
 
-func (s *sockets) shared() bool { return s.users > 1 }
+func newSockets(set *listen.Set) *sockets { return &sockets{Sockets: slots.New(set)} }
 
-func (s *sockets) release() {
-	if s.users--; s.users == 0 {
-		close(s.ending)
-		s.leaveAll()
-		s.Close()
+// tally adds what a worker has done to the totals of its slot, so that they go on where it ends, and gives up its seat.
+func (a *app) tally(m *member) {
+	if m.seat == nil {
+		return
 	}
+	done := a.sockets.Vacate(m.seat)
+	m.seat = nil
+	for len(a.totals) <= m.slot {
+		a.totals = append(a.totals, ipc.Stats{})
+	}
+	a.totals[m.slot].Add(done)
+	a.totalChanged(m.slot)
 }
 
 // lastExit is what the worker that ended last printed last: for the log line that

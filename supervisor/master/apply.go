@@ -183,7 +183,7 @@ func (e *endedMeanwhile) Error() string {
 func (l *loop) carryThrough(p *plan) {
 	l.config, l.auto = p.config, p.auto
 	for _, a := range p.added {
-		a.sockets.users++
+		a.sockets.Use()
 		l.number(a)
 	}
 	ev := apps.Configure{Apps: l.compare(p, true), New: l.enter(p.added...)}

@@ -72,8 +72,7 @@ func (l *loop) carryOutOfApps(effect apps.Effect) {
 		}
 	case apps.Serves:
 		// What the one before ordered last must not stay: it orders nothing more.
-		a := l.byID[e.App]
-		a.admitted, a.steerDue = nil, true
+		l.byID[e.App].steering.Enforce()
 	case apps.Change:
 		l.change(l.byID[e.App], e.Stopped)
 	case apps.Forget:
@@ -174,11 +173,11 @@ func (l *loop) closeApp(a *app, e apps.Close) {
 	}
 	l.closeSurplus(a)
 	l.setPulse(a.sockets)
-	if a.sockets.users == 1 {
+	if !a.sockets.Shared() {
 		l.saveChanged() // a record that still has it would miss its sockets
 		l.unkeepSockets(a.sockets)
 	}
-	a.sockets.release()
+	a.sockets.Release()
 	level := zerolog.InfoLevel
 	a.history.Err = ""
 	if e.Code != 0 {

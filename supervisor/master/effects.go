@@ -4,7 +4,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
-	"slices"
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/apps"
@@ -33,7 +32,7 @@ func (l *loop) carryOut(a *app, effect pool.Effect) {
 		// Not now: spawn opens it, where a failure has somewhere to go.
 	case pool.Steer:
 		// With the last of what comes together, or before somebody or some sockets go.
-		a.steered, a.steerDue = e.Slots, true
+		a.steering.Order(e.Slots)
 	case pool.RetireSlot:
 		l.retire(a, e.Slot)
 	case pool.Resolve:
@@ -91,7 +90,7 @@ func (l *loop) openSlot(a *app, slot int) error {
 	before := a.sockets.Slots()
 	err := a.sockets.OpenSlot(slot)
 	if a.sockets.Slots() > before {
-		a.steerDue = true // it was ordered before the slot was there to be admitted
+		a.steering.Reconsider() // it was ordered before the slot was there to be admitted
 	}
 	return err
 }
@@ -137,14 +136,12 @@ func (l *loop) steer(a *app) {
 	if l.state.Yields(a.run) {
 		return // it stays due
 	}
-	a.steerDue = false
-	if slices.Equal(a.steered, a.admitted) && a.sockets.Slots() == a.slots {
-		return
+	changed, err := a.steering.Apply(a.sockets)
+	if changed {
+		l.touched(a)
 	}
-	a.admitted, a.slots = a.steered, a.sockets.Slots()
-	l.touched(a)
-	if err := a.sockets.SteerTo(a.admitted); err != nil {
-		l.logs.Warn().Str("app", a.name).Ints("slots", a.admitted).Err(err).Msg("cannot steer; the kernel goes on to spread connections over all slots")
+	if err != nil {
+		l.logs.Warn().Str("app", a.name).Ints("slots", a.steering.Admitted()).Err(err).Msg("cannot steer; the kernel goes on to spread connections over all slots")
 	}
 }
 
@@ -161,7 +158,7 @@ func (l *loop) steerInTime() {
 // steerAll carries out what was ordered and waits to be.
 func (l *loop) steerAll() {
 	for _, a := range l.apps {
-		if a.steerDue && !a.ended() {
+		if a.steering.Due() && !a.ended() {
 			l.steer(a)
 		}
 	}
@@ -173,7 +170,7 @@ func (l *loop) drain(m *member, e pool.Drain) {
 	a, told := m.app, m.drains && e.Again
 	m.drains = true
 	l.touchedWorker(m)
-	if a.steerDue {
+	if a.steering.Due() {
 		l.steer(a)
 	}
 	switch held := a.run.IsHeld(m.id); {
@@ -217,10 +214,10 @@ func (l *loop) kill(m *member, send func() error) {
 // the kernel steered new connections elsewhere; what is left there would be reset,
 // and is said.
 func (l *loop) retire(a *app, slot int) {
-	if a.steerDue {
+	if a.steering.Due() {
 		l.steer(a)
 	}
-	if a.sockets.shared() {
+	if a.sockets.Shared() {
 		return // The other app still has workers on it; its end closes what is left over.
 	}
 	if n, err := a.sockets.Queue(slot); err == nil && n > 0 {

@@ -7,6 +7,7 @@ import (
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/slots"
 	"github.com/tinehq/tine/supervisor/succession"
 	"golang.org/x/sys/unix"
 )
@@ -26,9 +27,9 @@ func (f fact) apply(l *loop) {
 		}
 	case handle.Suspended:
 		if fact.Stopped {
-			l.stalled(f.m, bySignal, "stopped by a signal")
+			l.stalled(f.m, slots.BySignal, "stopped by a signal")
 		} else {
-			l.resumed(f.m, bySignal)
+			l.resumed(f.m, slots.BySignal)
 		}
 	case handle.Exited:
 		l.exited(f.m, fact)

@@ -139,12 +139,14 @@ func (l *loop) place(m *member) bool {
 	if err == nil {
 		err = sockets.NeedBoard()
 	}
-	if err == nil && sockets.sit(m) {
-		assign.Seat, assign.Board = m.seat, true
-		if assign.Hot, assign.Rows, err = sockets.Board().Share(); err != nil {
-			sockets.leave(m)
-			assign.Board = false
-			ipc.Discard(assign)
+	if err == nil {
+		if seat := sockets.Sit(m.slot, uint64(m.id)); seat != nil {
+			m.seat, assign.Seat, assign.Board = seat, seat.Number, true
+			if assign.Hot, assign.Rows, err = sockets.Board().Share(); err != nil {
+				sockets.Vacate(seat)
+				m.seat, assign.Board = nil, false
+				ipc.Discard(assign)
+			}
 		}
 	}
 	switch {

@@ -191,16 +191,17 @@ func TestSteeringIsNotHeldUpByAFlood(t *testing.T) {
 	}
 	defer set.Close()
 	a := s.m.app
-	a.sockets, a.steered, a.steerDue = newSockets(set), []int{1}, true
+	a.sockets = newSockets(set)
+	a.steering.Order([]int{1})
 	s.s.inbox <- reloadEnded{}
 	s.steerInTime()
-	if !a.steerDue {
+	if !a.steering.Due() {
 		t.Error("it does not wait for what comes together")
 	}
 	for range inboxSize {
 		s.steerInTime()
 	}
-	if a.steerDue {
+	if a.steering.Due() {
 		t.Errorf("not steered after %d messages", inboxSize)
 	}
 }
@@ -251,12 +252,12 @@ func TestTotalsOfWhoIsGone(t *testing.T) {
 	a := s.m.app
 	a.sockets = newSockets(set)
 	for range 3 { // the seat is free again each time
-		if !a.sockets.sit(s.m) {
+		if s.m.seat = a.sockets.Sit(0, 1); s.m.seat == nil {
 			t.Fatal("no free seat")
 		}
-		s.m.row.Opened.Add(5)
-		s.m.row.Closed.Add(2)
-		s.m.row.Heap.Store(1 << 20)
+		s.m.seat.Row.Opened.Add(5)
+		s.m.seat.Row.Closed.Add(2)
+		s.m.seat.Row.Heap.Store(1 << 20)
 		a.tally(s.m)
 	}
 	if got := a.totals[0]; got.Opened != 15 || got.Closed != 15 || got.Heap != 0 {
@@ -321,7 +322,9 @@ func TestReadyWithoutTheOneThatFinished(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.sockets = &sockets{Set: set, users: 2} // which somebody watches
+	a.sockets = newSockets(set)
+	a.sockets.Use()
+	a.sockets.Use() // so that another app has them watched
 	other := &member{app: a, id: 2, slot: 1, Worker: &handle.Worker{}}
 	a.members[2] = other
 	s.wakeup = alarm{Timer: time.NewTimer(time.Hour)}
@@ -424,7 +427,7 @@ func TestSocketsAreSharedWhenThereAreDescriptorsAgain(t *testing.T) {
 	}
 	defer set.Close()
 	s.m.app.sockets = newSockets(set)
-	s.m.app.sockets.users = 1
+	s.m.app.sockets.Use()
 	s.m.subscribed = false
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -440,11 +443,11 @@ func TestSocketsAreSharedWhenThereAreDescriptorsAgain(t *testing.T) {
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	if !s.m.Open() || s.m.row != nil {
+	if !s.m.Open() || s.m.seat != nil {
 		t.Fatalf("the worker is blamed, or has what was not there: %s", s.said())
 	}
 	s.doLater(s.agenda.next())
-	if s.m.row == nil {
+	if s.m.seat == nil {
 		t.Error("the worker has not got its sockets")
 	}
 	if log := s.said(); strings.Count(log, "RLIMIT_NOFILE") != 1 {

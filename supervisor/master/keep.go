@@ -228,7 +228,7 @@ type slotFree struct {
 }
 
 func (f slotFree) apply(l *loop) {
-	if f.sockets.closing[f.slot] && f.sockets.users > 0 {
+	if f.sockets.closing[f.slot] && f.sockets.Used() {
 		delete(f.sockets.closing, f.slot)
 		f.close(l)
 	}

@@ -31,17 +31,17 @@ func pulse(c config.App) time.Duration {
 func (l *loop) checkLimits(a *app) {
 	now := ipc.Monotonic()
 	for _, m := range a.inOrder() {
-		if m.row == nil || !m.ready || m.drains || m.over {
+		if m.seat == nil || !m.ready || m.drains || m.over {
 			continue
 		}
-		start, some := m.row.Oldest()
+		start, some := m.seat.Row.Oldest()
 		age := time.Duration(now - start)
 		switch {
 		case some && a.config.RequestTimeout > 0 && age > a.config.RequestTimeout:
 			l.worker(l.logs.Warn(), m).Float64("age_ms", ms(age)).Float64("limit_ms", ms(a.config.RequestTimeout)).Msg("slow request; replacing the worker")
 			l.over(m, fmt.Sprintf("request timeout: one is %s old", age.Round(time.Millisecond)), true)
-		case a.config.MaxRequests > 0 && m.row.Requests() >= m.most(a.config.MaxRequests):
-			l.over(m, fmt.Sprintf("max requests: %d served", m.row.Requests()), false)
+		case a.config.MaxRequests > 0 && m.seat.Row.Requests() >= m.most(a.config.MaxRequests):
+			l.over(m, fmt.Sprintf("max requests: %d served", m.seat.Row.Requests()), false)
 		}
 	}
 }

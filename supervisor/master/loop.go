@@ -249,7 +249,7 @@ func (l *loop) open(c *config.Config) error {
 			l.closeSockets()
 			return err
 		}
-		a.sockets.users++
+		a.sockets.Use()
 		l.number(a)
 		l.apps = append(l.apps, a)
 	}
@@ -263,7 +263,7 @@ func (l *loop) closeSockets() {
 	}
 	for _, a := range l.apps {
 		if !a.ended() {
-			a.sockets.release()
+			a.sockets.Release()
 		}
 	}
 }
@@ -290,7 +290,7 @@ func (l *loop) waitForGoroutines() {
 				n.close()
 			}
 			if k, ok := m.(looked); ok {
-				k.close()
+				k.Close()
 			}
 		case <-ended:
 			return

@@ -5,13 +5,12 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
-	"github.com/tinehq/tine/supervisor/snapshot"
+	"github.com/tinehq/tine/supervisor/slots"
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
@@ -29,6 +28,7 @@ type member struct {
 	generation int
 
 	adopted   bool             // from an earlier master
+	savedSeat int              // that it has, by the record of that master; -1: none
 	stray     bool             // in no record of that master
 	unreached error            // why it could not be
 	placed    bool             // it has been given its slot
@@ -42,12 +42,10 @@ type member struct {
 	ended      bool // that it has ended is known
 	drains     bool // it was told to, or does so of its own accord
 
-	seat   int              // of its slot: which row of the scoreboard is its own
-	row    *ipc.Row         // that row; nil without a seat
-	live   *snapshot.Seat   // the same for readers
-	stalls map[witness]bool // which witnesses see that it stands still
-	over   bool             // it reached a limit: its replacement is queued
-	jitter float64          // -1 to 1: its own share of the jitter of its limits
+	seat   *slots.Seat // its row of the scoreboard; nil: it has none
+	stall  slots.Stall // who sees that it stands still
+	over   bool        // it reached a limit: its replacement is queued
+	jitter float64     // -1 to 1: its own share of the jitter of its limits
 
 	stdout, stderr atomic.Pointer[logs.Prefix]
 

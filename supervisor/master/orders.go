@@ -163,7 +163,7 @@ func (l *loop) carryOutOrder(effect orders.Effect) {
 	case orders.Hold:
 		n := l.desk.prepared[e.Order]
 		n.held = true
-		n.next.sockets.users++
+		n.next.sockets.Use()
 	case orders.Exchange:
 		l.exchange(e)
 	case orders.Close:

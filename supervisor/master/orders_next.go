@@ -22,7 +22,7 @@ func (n *nextRun) close() {
 	case n.next.sockets != n.old.sockets:
 		n.next.sockets.Close()
 	case n.held:
-		n.next.sockets.release()
+		n.next.sockets.Release()
 	}
 }
 
@@ -88,12 +88,12 @@ func (l *loop) exchange(e orders.Exchange) {
 		return
 	}
 	if !n.held {
-		next.sockets.users++
+		next.sockets.Use()
 	}
 	next.inherit(old)
 	if n.held {
-		next.sockets.users++ // shared, for as long as this takes: they are watched already
-		defer func() { next.sockets.users-- }()
+		next.sockets.Use() // shared, for as long as this takes: they are watched already
+		defer next.sockets.Release()
 	}
 	l.decide(apps.Exchange{App: e.App, Next: l.enter(next)[0]})
 	if n.held { // a config may have made it smaller meanwhile

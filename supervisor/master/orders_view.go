@@ -32,7 +32,7 @@ func (v ordersView) App(id apps.ID) (orders.App, bool) {
 	return orders.App{
 		ID: id, Name: a.name, Namespace: a.config.Namespace, State: a.run.State(), Shown: a.run.Shown(), Halted: a.halted(), NextBy: a.run.Next(),
 		Missing: a.run.Missing(), Code: code, Reason: reason, OneShot: a.config.OneShot, Endless: a.config.StartLimit == 0,
-		Shared: a.sockets.shared(), Processes: len(a.members),
+		Shared: a.sockets.Shared(), Processes: len(a.members),
 		Times: patience(v.l.resolved(a.config)), Pool: a.pool,
 	}, true
 }

@@ -133,7 +133,7 @@ func (l *loop) pictureOf(a *app) *snapshot.App {
 	}
 	if !a.ended() {
 		of.Listen = a.listening()
-		for _, sight := range a.sockets.lookout.told {
+		for _, sight := range a.sockets.Sights() {
 			of.Reaches = append(of.Reaches, snapshot.Address{Address: sight.Address.String(), Why: sight.Why})
 		}
 		if of.Trouble == "" {
@@ -147,7 +147,7 @@ func (l *loop) pictureOf(a *app) *snapshot.App {
 		of.History = append(of.History, snapshot.SlotHistory{Restarts: s.Restarts, LastExit: s.LastExit})
 	}
 	for id, m := range a.members {
-		w := snapshot.Worker{ID: id, Slot: m.slot, Ready: m.ready && !m.drains, Unkept: l.kept != nil && l.kept.room.workers[m], Seat: m.live}
+		w := snapshot.Worker{ID: id, Slot: m.slot, Ready: m.ready && !m.drains, Unkept: l.kept != nil && l.kept.room.workers[m], Seat: m.seat.Reader()}
 		if m.Worker != nil {
 			w.Process, w.Channel = m.Process(), m.Worker
 		}

@@ -9,15 +9,7 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
-)
-
-// witness is what notices that a worker stands still. Several may at once, and the worker goes on again only when none of them
-// sees it any more.
-type witness string
-
-const (
-	bySignal witness = "signal" // the system has stopped the process
-	byBoard  witness = "board"  // its queue or its heartbeat stands still
+	"github.com/tinehq/tine/supervisor/slots"
 )
 
 // steerNotice is what the watcher of an app's sockets has seen.
@@ -28,7 +20,7 @@ type steerNotice struct {
 
 func (n steerNotice) apply(l *loop) {
 	if n.notice.What == listen.Deaf {
-		if n.sockets.mendDue(n.notice.Slot, time.Now()) {
+		if n.sockets.MendDue(n.notice.Slot, time.Now()) {
 			l.mend(n.sockets, n.notice.Slot, nil)
 		}
 		return
@@ -40,12 +32,12 @@ func (n steerNotice) apply(l *loop) {
 		switch n.notice.What {
 		case listen.Stalled:
 			if m := a.accepting(n.notice.Slot); m != nil {
-				l.stalled(m, byBoard, n.notice.Why)
+				l.stalled(m, slots.ByBoard, n.notice.Why)
 			}
 		case listen.Resumed:
 			for _, m := range a.inOrder() {
 				if m.slot == n.notice.Slot {
-					l.resumed(m, byBoard)
+					l.resumed(m, slots.ByBoard)
 				}
 			}
 		case listen.Pulse:
@@ -68,26 +60,14 @@ func (a *app) accepting(slot int) (found *member) {
 	return found
 }
 
-func (l *loop) stalled(m *member, by witness, why string) {
-	if m.app.members[m.id] != m {
-		return
-	}
-	if m.stalls == nil {
-		m.stalls = map[witness]bool{}
-	}
-	first := len(m.stalls) == 0
-	m.stalls[by] = true
-	if first {
+func (l *loop) stalled(m *member, by slots.Witness, why string) {
+	if m.app.members[m.id] == m && m.stall.See(by) {
 		l.step(m.app, pool.Stalled{ID: m.id, Reason: why})
 	}
 }
 
-func (l *loop) resumed(m *member, by witness) {
-	if m.app.members[m.id] != m || !m.stalls[by] {
-		return
-	}
-	delete(m.stalls, by)
-	if len(m.stalls) == 0 {
+func (l *loop) resumed(m *member, by slots.Witness) {
+	if m.app.members[m.id] == m && m.stall.Clear(by) {
 		l.step(m.app, pool.Resumed{ID: m.id})
 	}
 }

@@ -67,8 +67,8 @@ func (m *member) saved() succession.Member {
 		ID: m.id, PID: m.PID(), Slot: m.slot, Seat: -1, Generation: m.generation,
 		Ready: m.ready, Greeted: m.greeted, Left: m.left, Drains: m.drains, Jitter: m.jitter, Exit: m.unjudged,
 	}
-	if m.row != nil {
-		saved.Seat = m.seat
+	if m.seat != nil {
+		saved.Seat = m.seat.Number
 	}
 	return saved
 }

@@ -4,46 +4,28 @@ import (
 	"github.com/tinehq/tine/supervisor/listen"
 )
 
-func newSockets(set *listen.Set) *sockets {
-	return &sockets{Set: set, seats: map[int]seats{}, ending: make(chan struct{}), listens: len(set.Addresses()) > 0}
-}
-
 // watch has the loop told what is seen at an app's sockets, once for those that
 // share them.
 func (l *loop) watch(a *app) {
-	s := a.sockets
-	if s.shared() {
-		l.setPulse(s)
+	if a.sockets.Shared() {
+		l.setPulse(a.sockets)
 		return
 	}
 	l.watchAgain(a)
 }
 
 func (l *loop) watchAgain(a *app) {
-	s, resting := a.sockets, make(chan struct{})
-	err := s.Watch(listen.Watch{Pulse: pulse(a.config), Notify: func(n listen.Notice) {
-		// Not for ever: the loop may be waiting for the watcher to end.
+	s := a.sockets
+	err := s.Watch(pulse(a.config), func(n listen.Notice, quit <-chan struct{}) {
 		select {
 		case l.s.inbox <- steerNotice{s, n}:
-		case <-resting:
-		case <-s.ending:
+		case <-quit: // the loop is about to wait for the watcher's end
 		case <-l.s.done:
 		}
-	}})
+	})
 	if err != nil {
 		l.logs.Warn().Str("app", a.name).Err(err).Msg("cannot watch the sockets: stalled workers are noticed only by a signal, and neither request_timeout nor max_requests is kept")
-		return
 	}
-	s.resting = resting
-}
-
-// rest ends the watcher until watchAgain.
-func (s *sockets) rest() {
-	if s.resting != nil {
-		close(s.resting)
-		s.resting = nil
-	}
-	s.Rest()
 }
 
 // setPulse has the limits of all apps on the sockets checked as often as the one with

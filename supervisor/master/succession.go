@@ -130,9 +130,9 @@ func (l *loop) sayMended(s *sockets, m listen.Mended) {
 	}
 	tell := true
 	if m.Err == nil {
-		delete(s.pace, m.Slot)
+		s.MendDone(m.Slot)
 	} else {
-		tell = s.tellDue(m.Slot, time.Now())
+		tell = s.TellDue(m.Slot, time.Now())
 	}
 	for _, a := range l.apps {
 		if a.sockets != s || a.ended() || !tell {

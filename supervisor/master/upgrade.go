@@ -220,7 +220,7 @@ func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 		if a.ended() {
 			continue
 		}
-		a.sockets.rest()
+		a.sockets.Rest()
 		for name, f := range a.sockets.Files() {
 			if name := succession.SocketsName(a.sockets.key, name); files[name] == nil {
 				if err := put(name, f); err != nil {
@@ -307,7 +307,7 @@ func (l *loop) takeBack() {
 		}
 		l.show(a) // its workers' processes are others
 		a.sockets.SteerAgain()
-		if a.sockets.resting == nil {
+		if !a.sockets.Watched() {
 			l.watchAgain(a)
 		}
 		for _, m := range a.members {
@@ -338,8 +338,6 @@ func (l *loop) takeBackWorker(m *member, until time.Time) {
 // leaveSockets is the end of a master that another one follows.
 func (l *loop) leaveSockets() {
 	for s := range l.allSockets() {
-		close(s.ending)
-		s.leaveAll()
 		s.Leave()
 	}
 }
