@@ -11,6 +11,7 @@
 //	sink.go    a destination that may be slow: a bounded buffer, a goroutine that writes, blocking or dropping when full
 //	file.go    a file that is rotated, and follows a rename or a removal by logrotate
 //	rotate.go  rotated files: their names; they are compressed, and removed when there are too many
+//	dump.go    what the goroutines of a worker that stands still were doing: a private file for each, of which the newest stay
 //	stream.go  stdout and stderr: whole lines in pieces that a pipe takes as one
 //
 // A line is handed to its sink before more is read from the process that printed it, so a slow destination slows the app

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/logs"
 )
 
 const (
@@ -35,7 +36,7 @@ func (l *loop) dump(m *member, reason string) {
 		return
 	}
 	asked := dumpRequest{
-		m: m, reason: reason, folder: l.dumpFolder(m.app.config), answer: newAnswer[ipc.Reply](),
+		m: m, reason: reason, folder: logs.DumpFolderOf(m.app.config.DumpDir, l.logConfig.File), answer: newAnswer[ipc.Reply](),
 		of: fmt.Sprintf("slot%d-worker%d-pid%d", m.slot, m.id, m.PID()),
 	}
 	m.Call(dumpMethod, dumpTimeout, nothing, asked.answer)
@@ -47,7 +48,7 @@ func (l *loop) dump(m *member, reason string) {
 type dumpRequest struct {
 	m      *member
 	reason string
-	folder dumpFolder
+	folder logs.DumpFolder
 	of     string // the worker, in the name of the file
 	answer chan ipc.Reply
 }
@@ -71,22 +72,10 @@ func (d dumpRequest) finish(l *loop) {
 		line.Err(err).Msg("no goroutine dump")
 		return
 	}
-	if path, err := d.folder.write(d.m.app.name, d.of, time.Now(), text); err != nil {
+	if path, err := d.folder.Write(d.m.app.name, d.of, time.Now(), text); err != nil {
 		line.AnErr("file_error", err)
 	} else {
 		line.Str("file", path)
 	}
-	line.Int("goroutines", bytes.Count(text, []byte("goroutine "))).Str("dump", headOf(text, dumpInLog)).Msg("goroutine dump")
-}
-
-// headOf cuts text after whole lines.
-func headOf(text []byte, most int) string {
-	if len(text) <= most {
-		return string(text)
-	}
-	head := text[:most]
-	if i := bytes.LastIndexByte(head, '\n'); i > 0 {
-		head = head[:i+1]
-	}
-	return string(head) + fmt.Sprintf("... %d bytes more in the file\n", len(text)-len(head))
+	line.Int("goroutines", bytes.Count(text, []byte("goroutine "))).Str("dump", logs.HeadOf(text, dumpInLog)).Msg("goroutine dump")
 }

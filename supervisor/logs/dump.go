@@ -1,6 +1,7 @@
-package master
+package logs
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -9,37 +10,35 @@ import (
 	"strconv"
 	"syscall"
 	"time"
-
-	"github.com/tinehq/tine/supervisor/config"
 )
 
 // keepDumps is how many dumps of one app are kept, so that an app which stalls every minute does not fill a disk.
 const keepDumps = 20
 
-// dumpFolder is where the dumps of an app go.
-type dumpFolder struct {
+// DumpFolder is where the dumps of an app go. Its methods are safe for any goroutine, and may wait for a disk.
+type DumpFolder struct {
 	path string
 	own  bool // made by Tine in a folder that every user can write to: it must belong to this user
 }
 
-// dumpFolder is where the config of an app says, else beside the log file, else a
-// folder of this user's own in the temporary folder.
-func (l *loop) dumpFolder(c config.App) dumpFolder {
+// DumpFolderOf is the folder of an app that has dumpDir in its config, below a master that logs to logFile; "": none. Without both it
+// is a folder of this user's own in the temporary folder.
+func DumpFolderOf(dumpDir, logFile string) DumpFolder {
 	switch {
-	case c.DumpDir != "":
-		return dumpFolder{path: c.DumpDir}
-	case l.logConfig.File != "":
-		return dumpFolder{path: filepath.Dir(l.logConfig.File)}
+	case dumpDir != "":
+		return DumpFolder{path: dumpDir}
+	case logFile != "":
+		return DumpFolder{path: filepath.Dir(logFile)}
 	}
-	return dumpFolder{path: filepath.Join(os.TempDir(), "tine-"+strconv.Itoa(os.Getuid())), own: true}
+	return DumpFolder{path: filepath.Join(os.TempDir(), "tine-"+strconv.Itoa(os.Getuid())), own: true}
 }
 
 // dumpTime is the time in a file's name. It always has the same length, so that names sort by time.
 const dumpTime = "20060102T150405.000"
 
-// write keeps a dump in a file that only this user can read, and removes the oldest
-// ones of the same app. of says which worker it is.
-func (d dumpFolder) write(app, of string, at time.Time, text []byte) (path string, err error) {
+// Write keeps a dump in a new file that only this user can read, and removes the oldest ones of the same app. of is the worker, in the
+// name of the file: slotN-workerN-pidN. With an error the path may be there nevertheless: old dumps could not be removed.
+func (d DumpFolder) Write(app, of string, at time.Time, text []byte) (path string, err error) {
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
 		return "", fmt.Errorf("cannot make the folder for dumps: %w", err)
 	}
@@ -60,7 +59,7 @@ func (d dumpFolder) write(app, of string, at time.Time, text []byte) (path strin
 }
 
 // check refuses a folder that another user may have put there: stacks show arguments of functions, and with them secrets.
-func (d dumpFolder) check() error {
+func (d DumpFolder) check() error {
 	if !d.own {
 		return nil
 	}
@@ -81,7 +80,7 @@ func (d dumpFolder) check() error {
 }
 
 // thinOut removes the oldest dumps of an app.
-func (d dumpFolder) thinOut(app string) error {
+func (d DumpFolder) thinOut(app string) error {
 	dumps, err := filepath.Glob(filepath.Join(d.path, "dump-"+app+"-????????T??????.???-slot*.txt"))
 	if err != nil {
 		return fmt.Errorf("cannot look for old dumps: %w", err)
@@ -92,4 +91,16 @@ func (d dumpFolder) thinOut(app string) error {
 		errs = append(errs, os.Remove(path))
 	}
 	return errors.Join(errs...)
+}
+
+// HeadOf is the whole lines within the first most bytes of text, and how much is missing.
+func HeadOf(text []byte, most int) string {
+	if len(text) <= most {
+		return string(text)
+	}
+	head := text[:most]
+	if i := bytes.LastIndexByte(head, '\n'); i > 0 {
+		head = head[:i+1]
+	}
+	return string(head) + fmt.Sprintf("... %d bytes more in the file\n", len(text)-len(head))
 }

@@ -1,4 +1,4 @@
-package master
+package logs
 
 import (
 	"fmt"
@@ -10,8 +10,8 @@ import (
 )
 
 func TestDumpIsPrivate(t *testing.T) {
-	d := dumpFolder{path: filepath.Join(t.TempDir(), "new", "folder"), own: true}
-	path, err := d.write("web", "slot0-worker1-pid2", time.Now(), []byte("goroutine 1"))
+	d := DumpFolder{path: filepath.Join(t.TempDir(), "new", "folder"), own: true}
+	path, err := d.Write("web", "slot0-worker1-pid2", time.Now(), []byte("goroutine 1"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,8 +26,7 @@ func TestDumpIsPrivate(t *testing.T) {
 	}
 }
 
-// TestDumpRefusesPreparedFolder: whoever makes the folder first would read what is
-// written into it.
+// TestDumpRefusesPreparedFolder: another user who makes the folder first would read what is written into it.
 func TestDumpRefusesPreparedFolder(t *testing.T) {
 	mine := filepath.Join(t.TempDir(), "mine")
 	if err := os.Mkdir(mine, 0o777); err != nil {
@@ -41,7 +40,7 @@ func TestDumpRefusesPreparedFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{mine: "its mode is 0777", link: "it is no folder"} {
-		_, err := dumpFolder{path: path, own: true}.write("web", "slot0", time.Now(), nil)
+		_, err := DumpFolder{path: path, own: true}.Write("web", "slot0", time.Now(), nil)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("writing into %s gives %v, want %q", path, err, want)
 		}
@@ -49,11 +48,11 @@ func TestDumpRefusesPreparedFolder(t *testing.T) {
 }
 
 func TestDumpsAreBounded(t *testing.T) {
-	d := dumpFolder{path: t.TempDir()}
+	d := DumpFolder{path: t.TempDir()}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for i := range keepDumps + 5 {
 		for _, app := range []string{"web", "web-2"} {
-			if _, err := d.write(app, fmt.Sprintf("slot%d-worker1-pid1", i), at.Add(time.Duration(i)*time.Second), nil); err != nil {
+			if _, err := d.Write(app, fmt.Sprintf("slot%d-worker1-pid1", i), at.Add(time.Duration(i)*time.Second), nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -76,10 +75,10 @@ func TestDumpsAreBounded(t *testing.T) {
 }
 
 func TestHeadOf(t *testing.T) {
-	if got := headOf([]byte("one\ntwo\n"), 100); got != "one\ntwo\n" {
+	if got := HeadOf([]byte("one\ntwo\n"), 100); got != "one\ntwo\n" {
 		t.Errorf("short text became %q", got)
 	}
-	if got := headOf([]byte("one\ntwo\nthree\n"), 10); got != "one\ntwo\n... 6 bytes more in the file\n" {
+	if got := HeadOf([]byte("one\ntwo\nthree\n"), 10); got != "one\ntwo\n... 6 bytes more in the file\n" {
 		t.Errorf("long text became %q", got)
 	}
 }
