@@ -34,7 +34,6 @@ type world struct {
 // fakePool has the facts of a pool and does nothing by itself.
 type fakePool struct {
 	pool.Brief
-	drains []pool.WorkerID
 }
 
 // begin is when a story begins.
