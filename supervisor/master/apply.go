@@ -284,6 +284,7 @@ func (l *loop) change(a *app, stopped bool) {
 		next.Workers = a.pool.Status().Wanted
 	}
 	l.step(a, pool.Reconfigure{Config: next})
+	l.changed(a) // the record has the config beside what a step of the pool changes
 }
 
 // resolved is c with the number of its workers, as the machine gave it when the config was applied: to look it up reads files.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/orders"
@@ -575,6 +577,36 @@ func TestStopDuringARestart(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	m.must(control.Order{Verb: control.VerbStart, App: "web"})
+}
+
+// TestConfigDuringARestart: what a config says that is applied while a restart waits for the workers that drain is what the next
+// run has.
+func TestConfigDuringARestart(t *testing.T) {
+	m := startMaster(t, nil)
+	busy := make(chan struct{})
+	go func() { defer close(busy); m.get("?sleep=1s") }()
+	eventually.True(t, "a request in flight", func() bool { return m.inFlight() > 0 })
+	restarted := make(chan error, 1)
+	mark := m.lastEvent()
+	go func() {
+		restarted <- m.Do(context.Background(), control.Order{Verb: control.VerbRestart, App: "web"}, nil)
+	}()
+	m.await(mark, func(e control.Event) bool { return e.Kind == "draining" })
+	next := *m.s.config
+	next.Apps = slices.Clone(next.Apps)
+	next.Apps[0].Workers = 3
+	next.Apps[0].Env = maps.Clone(next.Apps[0].Env)
+	next.Apps[0].Env["LATER"] = "1"
+	if err := m.s.Apply(&next); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-restarted; err != nil {
+		t.Fatal(err)
+	}
+	<-busy
+	if a := m.app("web"); len(a.Workers) != 3 || a.Ready != 3 {
+		t.Errorf("%d of %d workers are ready, want 3", a.Ready, len(a.Workers))
+	}
 }
 
 func (m *master) inFlight() (n int) {

@@ -2,6 +2,7 @@ package master
 
 import (
 	"math/rand/v2"
+	"reflect"
 	"slices"
 
 	"github.com/tinehq/tine/supervisor/apps"
@@ -78,6 +79,21 @@ func (m nextOpened) apply(l *loop) {
 	l.order(orders.Opened{Order: m.order, Next: m.next.id(), Wanted: m.next.pool.Brief().Wanted})
 }
 
+// bringUpToDate gives a run that was prepared, and has not begun, the config that was applied to the one before it meanwhile.
+func (l *loop) bringUpToDate(next, old *app) {
+	if reflect.DeepEqual(next.config, old.config) {
+		return
+	}
+	number := next.pool.Brief().Generation
+	c := poolConfig(l.resolved(old.config))
+	c.Workers, c.FirstID, c.FirstGeneration, c.Seed = next.pool.Brief().Wanted, old.history.LastID+1, number, rand.Uint64()
+	if old.startWith > 0 {
+		c.Workers = old.startWith
+	}
+	next.config, next.pool = old.config, pool.New(c)
+	next.generations = map[int]*launch.Generation{number: launch.New(old.config)}
+}
+
 // exchange puts the next run of an app in the place of the one that has ended, and starts it.
 func (l *loop) exchange(e orders.Exchange) {
 	n := l.desk.prepared[e.Order]
@@ -91,6 +107,7 @@ func (l *loop) exchange(e orders.Exchange) {
 		next.sockets.Use()
 	}
 	next.inherit(old)
+	l.bringUpToDate(next, old)
 	if n.held {
 		next.sockets.Use() // shared, for as long as this takes: they are watched already
 		defer next.sockets.Release()

@@ -169,6 +169,8 @@ func (b *Book) judgeReady(o *order, a App) outcome {
 		return o.fails("cannot %s app %s: %s", o.Verb, a.Name, a.Reason)
 	case a.ended() && (a.Halted || b.apps.Stopping()):
 		return o.isCancelled("cannot %s app %s: %w", o.Verb, a.Name, ErrStopped)
+	case a.State == apps.Gone:
+		return o.isCancelled("cannot %s app %s: it was taken out of the config meanwhile", o.Verb, a.Name)
 	case a.ended():
 		return outcome{as: done} // its work is done already
 	}

@@ -154,6 +154,8 @@ func (r *run) state() apps.State {
 	switch {
 	case r.ended && r.halted:
 		return apps.Stopped
+	case r.ended && r.leaving:
+		return apps.Gone
 	case r.ended && r.code != 0:
 		return apps.Failed
 	case r.ended:
