@@ -143,3 +143,37 @@ func unusedAddress(t *testing.T) string {
 	defer l.Close()
 	return l.Addr().String()
 }
+
+// TestWhyAnAppGaveUpOutlivesACrash: the next master still says why an app gave up, also when the app gave up a moment before the
+// crash and for the second time.
+func TestWhyAnAppGaveUpOutlivesACrash(t *testing.T) {
+	m := startKept(t, keptConfig)
+	m.configure(keptConfig + `
+  bad:
+    command: [sh, -c, "exit 3"]
+    oneshot: true
+    start_limit: 1
+`)
+	st := m.await("ready", allAppsReady)
+	if err := syscall.Kill(st.PID, syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	why := func(st control.Status) string {
+		for _, a := range st.Apps {
+			if a.Name == "bad" && a.State == control.AppGaveUp {
+				return a.Error
+			}
+		}
+		return ""
+	}
+	told := func(st control.Status) bool { return why(st) != "" }
+	m.await("the first end", told)
+	if err := m.do(control.Order{Verb: control.VerbStart, App: "bad"}); err == nil {
+		t.Error("the second run has not failed")
+	}
+	st = m.await("the second end", told)
+	now, _ := m.crash(st)
+	if why(now) != why(st) {
+		t.Errorf("before the crash it gave up because of %q, after it because of %q", why(st), why(now))
+	}
+}

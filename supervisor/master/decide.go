@@ -163,6 +163,11 @@ func (a *app) cancelHooks() {
 
 // closeApp gives up what an app has had whose pool is done, and tells its end.
 func (l *loop) closeApp(a *app, e apps.Close) {
+	level := zerolog.InfoLevel
+	a.history.Err = ""
+	if e.Code != 0 {
+		level, a.history.Err = zerolog.ErrorLevel, e.Reason
+	}
 	for _, m := range a.members {
 		a.tally(m) // it outlived SIGKILL; its row goes with the sockets
 	}
@@ -178,11 +183,6 @@ func (l *loop) closeApp(a *app, e apps.Close) {
 		l.unkeepSockets(a.sockets)
 	}
 	a.sockets.Release()
-	level := zerolog.InfoLevel
-	a.history.Err = ""
-	if e.Code != 0 {
-		level, a.history.Err = zerolog.ErrorLevel, e.Reason
-	}
 	l.event(a, level, control.Event{Kind: control.EventAppEnded, Code: e.Code, Reason: e.Reason, Message: "app " + a.name + " ended: " + e.Reason})
 	l.logs.WithLevel(level).Str("app", a.name).Int("code", e.Code).Str("reason", e.Reason).Msg("app ended")
 }

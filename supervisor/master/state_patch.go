@@ -51,7 +51,7 @@ type savedBase struct {
 	startWith, replaces         int
 	nextRun                     time.Time
 	lastRollout                 *control.Rollout
-	rolloutReason               string
+	rolloutReason, why          string
 	lastGeneration, generations int
 	rollouts                    [len(journal.EndsOfRollouts)]uint64
 	previous, backTo            *launch.Generation
@@ -90,7 +90,7 @@ func (l *loop) baseOf(a *app) savedBase {
 	b := savedBase{
 		kind: l.kindOf(a), place: a.place, sockets: a.sockets.key, everReady: a.run.EverReady(), added: a.run.Origin() != apps.FromStart,
 		leaving: a.leaves(), halted: a.halted() && a.run.Next() == 0, startWith: a.startWith, replaces: l.replacedKey(a), nextRun: a.run.NextRun(),
-		lastRollout: h.LastRollout, rolloutReason: h.RolloutReason, lastGeneration: h.LastGeneration, generations: len(a.generations),
+		lastRollout: h.LastRollout, rolloutReason: h.RolloutReason, why: h.Err, lastGeneration: h.LastGeneration, generations: len(a.generations),
 		previous: a.previous, backTo: a.backTo, previousUntil: a.previousUntil,
 	}
 	for i, kind := range journal.EndsOfRollouts {
