@@ -3,39 +3,41 @@
 // package supervisor, the door; cmd/tine uses the options of this package for what only a whole process has: a store above,
 // upgrades, a keeper.
 //
-//	                     ┌────────────────── loop (one goroutine) ──────────────────┐
-//	signals ──┐          │                                                          │
-//	methods ──┤ message  │  event   ┌────────────┐  effects   carryOut              │
-//	readers ──┼─────────▶│ ────────▶│ pool.Pool  │──────────▶ spawn, drain, signal, │
-//	exits   ──┤  inbox   │          │ (one an app│            steer, retire, record │
-//	sources ──┘          │  timer ─▶│  it decides)            │                     │
-//	                     │          └────────────┘            ▼                     │
-//	                     │  cache.Store ──────────────▶ an ipc.Outbox a worker      │
-//	                     └──────────────────────────────────────────────────────────┘
+//	            messages          ┌───────────── loop (one goroutine) ─────────────┐
+//	signals ────────┐             │ facts    orders.Book   what somebody asked for │
+//	serve (readers, │   inbox     │ ───────▶ apps.Apps     between apps            │    effects
+//	orders) ────────┼───────────▶ │          pool.Pool     workers of one app      │ ────────────▶ spawn, drain, signal,
+//	workers, exits ─┤             │ timer ─▶ cache.Values  values, their epochs    │               steer, record, hook
+//	sources, files ─┘             └───────────────────┬────────────────────────────┘
+//	                                                  ▼ at the end of a turn
+//	                                     snapshot.Master, which all readers read
 //
-// Whatever happens becomes a message (message.go) to one goroutine, the loop
-// (loop.go). It turns facts into events for the app's core, package pool, which
-// alone decides, and carries out the effects that come back (effects.go). Nothing
-// in the loop waits: a process is started (member.go), a disk read and a source
-// asked in goroutines that post what came of it, and end with the loop.
+// Each thing that happens becomes a message to the loop. The loop turns it into events of the cores, which alone decide, and
+// carries out the effects that come back. Before the effects of a step the record for the next master has what the step
+// changed. Nothing in the loop waits: a process is started, a disk read, a source asked and a file stored in goroutines that
+// post what came of it and end with the loop.
 //
-// The listening sockets belong to the slots (package listen), so that a worker's
-// end closes nothing: what is queued waits for the next worker. A worker is a
-// process (package proc) with a channel (package ipc). Through the channel it says
-// hello, gets the snapshot of the cached values and then its slot with the sockets
-// (frames.go), says ready, and is told to drain. Cached values (values.go) come
-// from sources (package cache) or from Set, and go to every worker in the order of
-// their epochs; a worker that does not read holds up nobody.
+//	loop.go                      run: take over, open, the turns, the end; the timer
+//	message.go, facts.go         what comes in: from methods, from workers
+//	decide.go, hook.go           effects of package apps
+//	effects.go, release.go       effects of a pool: spawn, drain, steer; the release that a rollout takes
+//	orders*.go                   effects of package orders: the next run of an app, progress and results
+//	apply.go, draft.go           a new config: opened first, then carried out
+//	app.go, member.go, frames.go an app, a worker, what a worker says
+//	values.go, dispatch.go       cached values and their sources; messages for the user's OnMessage
+//	limits.go, stall.go, dump.go requests that take too long, memory; workers that stand still
+//	picture.go, serving*.go      the picture for readers; what package serve asks for
+//	keep*.go, state*.go          what is stored and recorded for the next master
+//	succession.go, adopt.go, rescue.go, activation.go   how this master takes over from another, a crashed one, or systemd
+//	upgrade.go, next_keeper.go   how it hands over to the next master, or becomes the keeper
+//	report.go, signals.go        the process above; the process's signals
 //
-// Beside the workers an app has a life of its own: it waits for those that it depends
-// on, runs commands at moments of it (hook.go), is renewed at a time
-// or when a file changes (watchfiles.go), or only does its work and ends. What starts, stops and ends between the apps
-// package apps decides; decide.go gives it the facts, and carries out its effects. A worker finds TINE_APP, TINE_GENERATION, TINE_SLOT and, as with PM2,
-// NODE_APP_INSTANCE in its environment; a standby the first two only.
+// A worker finds TINE_APP, TINE_GENERATION, TINE_SLOT and, as with PM2, NODE_APP_INSTANCE in its environment; a standby the first
+// two only.
 //
 // # Release
 //
-// What a worker is started from, its release, is looked up once for each rollout and held (generation.go): the program's open file,
+// What a worker is started from, its release, is looked up once for each rollout and held (package launch): the program's open file,
 // its folder, arguments and environment. Rollouts take what is on disk then (tine reload, SIGUSR2, an applied config, watch,
 // cron_restart), and so do starts of what does not run. Everything else starts the release again, also below later masters: a
 // crash, a scale, max_age, a standby. So a build that failed its reload never replaces a crashed worker.
