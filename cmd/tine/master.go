@@ -6,6 +6,7 @@ import (
 	"github.com/tinehq/tine/supervisor/master"
 	"maps"
 	"os"
+	"os/signal"
 	"runtime"
 	"syscall"
 
@@ -29,6 +30,9 @@ type masterRun struct {
 // another one (after an upgrade, or after a crash below a keeper or systemd) goes on with the config of that one; load is
 // called if there was none, or if it left no config that can be read.
 func (f *runFlags) runMaster(ctx context.Context, load func() (*supervisor.Config, error), upgradeSignal syscall.Signal) (err error) {
+	// The reader of the log may go away. That must not end this process, nor change its exit status after the last worker has
+	// gone. Caught, not ignored: what a process ignores its children ignore too.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	up := lookAbove()
 	defer up.close()
 	m := &masterRun{above: up, next: openSuccession(up), upgradeSignal: upgradeSignal}
