@@ -44,6 +44,7 @@ var house = []struct{ name, imports string }{
 	{"supervisor/config", "ipc supervisor/civil supervisor/control/api supervisor/host supervisor/listen supervisor/proc"},
 	{"supervisor/config/file", "supervisor/config supervisor/host"},
 	{"supervisor/signals", ""},
+	{"supervisor/wake", ""}, // the one timer of the loop
 	{"supervisor/above", "ipc"},
 	{"supervisor/journal", "supervisor/control supervisor/pool"},
 	{"supervisor/filewatch", "supervisor/config"},

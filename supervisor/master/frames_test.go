@@ -20,6 +20,7 @@ import (
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
+	"github.com/tinehq/tine/supervisor/wake"
 	"golang.org/x/sys/unix"
 )
 
@@ -327,7 +328,7 @@ func TestReadyWithoutTheOneThatFinished(t *testing.T) {
 	a.sockets.Use() // so that another app has them watched
 	other := &member{app: a, id: 2, slot: 1, Worker: &handle.Worker{}}
 	a.members[2] = other
-	s.wakeup = alarm{Timer: time.NewTimer(time.Hour)}
+	s.wakeup = wake.NewAlarm()
 	for _, e := range []pool.Event{pool.Start{}, pool.Spawned{ID: 1, PID: 11}, pool.Spawned{ID: 2, PID: 12}} {
 		a.pool.Step(time.Now(), e)
 	}
@@ -439,14 +440,14 @@ func TestSocketsAreSharedWhenThereAreDescriptorsAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.introduce(s.m)
-	s.doLater(s.agenda.next())
+	s.doLater(s.agenda.Next())
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
 	if !s.m.Open() || s.m.seat != nil {
 		t.Fatalf("the worker is blamed, or has what was not there: %s", s.said())
 	}
-	s.doLater(s.agenda.next())
+	s.doLater(s.agenda.Next())
 	if s.m.seat == nil {
 		t.Error("the worker has not got its sockets")
 	}

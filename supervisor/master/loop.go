@@ -23,6 +23,7 @@ import (
 	"github.com/tinehq/tine/supervisor/serve"
 	"github.com/tinehq/tine/supervisor/signals"
 	"github.com/tinehq/tine/supervisor/succession"
+	"github.com/tinehq/tine/supervisor/wake"
 )
 
 // endTimeout bounds the wait, after the last worker has gone, for the goroutines
@@ -40,7 +41,7 @@ type loop struct {
 
 	values       *cache.Values
 	sources      map[string]*source // by key
-	agenda       agenda
+	agenda       wake.Agenda[message]
 	snapshot     bool      // the sources had their first chance: workers may have the snapshot
 	wantSnapshot []*member // were spawned before that
 
@@ -60,7 +61,7 @@ type loop struct {
 	auto        int            // workers of an app whose config leaves their number to the machine
 	config      *config.Config // that runs
 	logConfig   config.Log     // what the log was opened with
-	wakeup      alarm
+	wakeup      *wake.Alarm
 	timerStale  bool            // a core was stepped since it was set
 	unsteered   int             // messages since steering was last brought up to date
 	lookAt      time.Time       // when the addresses are looked at next
@@ -160,7 +161,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 	l.dispatch = newDispatcher(l.s, l.logs)
 	defer l.dispatch.close()
 
-	l.wakeup = alarm{Timer: time.NewTimer(time.Hour)}
+	l.wakeup = wake.NewAlarm()
 	defer l.wakeup.Stop()
 	close(l.s.started)
 	// First of all that is deferred: whoever waits to post is then let go, and can
@@ -203,7 +204,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 			l.s.published.Begin()
 			l.noticePause()
 			m.apply(l)
-		case <-l.wakeup.C:
+		case <-l.wakeup.C():
 			l.s.published.Begin()
 			l.noticePause()
 			l.timerStale = true
@@ -333,50 +334,6 @@ func (l *loop) step(a *app, ev pool.Event) {
 		stepped.Facts, a.stepped = a.pool.Brief(), nil
 		l.decide(stepped)
 	}
-}
-
-// setTimer arms the one timer for the earliest deadline of all cores.
-func (l *loop) setTimer() {
-	l.timerStale = false
-	next := l.nextMemory(time.Now())
-	if d := l.agenda.next(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
-		next = d
-	}
-	if d := l.nextValues(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
-		next = d
-	}
-	if d := l.state.Deadline(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
-		next = d
-	}
-	if d := l.report.Next(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
-		next = d
-	}
-	if d := l.desk.book.Deadline(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
-		next = d
-	}
-	if d := l.nextSave(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
-		next = d
-	}
-	if d := l.nextPicture(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
-		next = d
-	}
-	if d := l.nextRoom(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
-		next = d
-	}
-	now := time.Now()
-	if d := l.nextLook(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
-		next = d
-	}
-	for _, a := range l.apps {
-		d := a.deadline
-		if a.waits && d.After(now.Add(heartbeat)) {
-			d = now.Add(heartbeat)
-		}
-		if !d.IsZero() && (next.IsZero() || d.Before(next)) {
-			next = d
-		}
-	}
-	l.wakeup.set(next, now)
 }
 
 // closeSurplus closes the slots that only a, which has ended, had workers in: those
