@@ -18,9 +18,10 @@ const renewEvery = 3 * time.Second
 
 // lookout looks at the addresses of one app.
 type lookout struct {
-	busy   atomic.Bool // a look is under way, whose the next two are
-	seen   []listen.Sight
-	failed time.Time // when a socket could not be made again
+	busy   atomic.Bool    // a look is under way, whose the next three are
+	found  []listen.Sight // by the look before
+	seen   []listen.Sight // the same, with what came of the attempts to make sockets again
+	failed time.Time      // when a socket could not be made again
 
 	told []listen.Sight // what Tell was given last; for the owner of the Sockets
 }
@@ -67,14 +68,15 @@ type eyes interface {
 
 // look sees what there is, and makes again what is lost. news: it is not what the look before has seen.
 func (o *lookout) look(by eyes, now time.Time) (k Looked, news bool) {
-	before := o.seen
+	before, found := o.seen, o.found
 	seen := by.Look(before)
+	o.found = slices.Clone(seen)
 	for i := range seen {
 		sight := &seen[i]
 		if !sight.Lost {
 			continue
 		}
-		if i < len(before) && sight.Same(before[i]) && now.Sub(o.failed) < renewEvery {
+		if i < len(found) && i < len(before) && sight.Same(found[i]) && now.Sub(o.failed) < renewEvery {
 			sight.Why = before[i].Why
 			continue
 		}

@@ -60,6 +60,31 @@ func TestLookPostsChangesOnly(t *testing.T) {
 	}
 }
 
+// TestSocketIsTriedInItsPace: as long as the same is in the way it is not tried at each look, and what else is in the way is tried at
+// once.
+func TestSocketIsTriedInItsPace(t *testing.T) {
+	at := listen.Address{Network: "unix", Addr: "/run/web.sock"}
+	s, o := &scene{sights: []listen.Sight{{Address: at, Why: "the file is gone", Lost: true}}}, &lookout{}
+	now := time.Now()
+	for range 60 { // looks, one a second
+		o.look(s, now)
+		now = now.Add(time.Second)
+	}
+	if want := 60 * int(time.Second) / int(renewEvery); s.renewed != want {
+		t.Errorf("tried %d times within a minute, want %d", s.renewed, want)
+	}
+	if sight := o.seen[0]; sight.Why != "the file is gone: it is in use" {
+		t.Errorf("between two attempts the reason is %q, want that of the last one", sight.Why)
+	}
+	before := s.renewed
+	o.look(s, now) // due
+	s.sights[0].Why = "it is the socket of another process"
+	o.look(s, now.Add(time.Second))
+	if tried := s.renewed - before; tried != 2 {
+		t.Errorf("tried %d times, want once for each reason", tried)
+	}
+}
+
 // TestLookMakesAFileAgain that was removed. A Looked that nobody takes gives up what it has made.
 func TestLookMakesAFileAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sock")
