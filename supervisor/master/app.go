@@ -4,10 +4,8 @@ import (
 	"context"
 	"maps"
 	"math/rand/v2"
-	"slices"
 	"time"
 
-	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/journal"
@@ -44,11 +42,8 @@ type app struct {
 
 	steering slots.Steering
 
-	totals        []ipc.Stats      // by slot, of the workers that are gone
-	shownTotals   []*ipc.Stats     // of shown; nil: to be made
-	totalsSaved   []byte           // the same as the record has it, but for those that have changed since
-	totalsChanged map[int]struct{} // by slot
-	lastExit      lastExit
+	totals   slots.Totals // of the workers that are gone
+	lastExit lastExit
 
 	run     *apps.Run     // what the core has decided about it; nil while it is being opened
 	stepped *apps.Stepped // what the step of its pool that is under way tells the core; nil: none is
@@ -84,13 +79,8 @@ func (a *app) tally(m *member) {
 	if m.seat == nil {
 		return
 	}
-	done := a.sockets.Vacate(m.seat)
+	a.totals.Add(m.slot, a.sockets.Vacate(m.seat))
 	m.seat = nil
-	for len(a.totals) <= m.slot {
-		a.totals = append(a.totals, ipc.Stats{})
-	}
-	a.totals[m.slot].Add(done)
-	a.totalChanged(m.slot)
 }
 
 // lastExit is what the worker that ended last printed last: for the log line that
@@ -200,6 +190,6 @@ func (a *app) inherit(old *app) {
 		a.history.Slots[i].Unasked = false // what follows is by order
 	}
 	old.history.Slots = nil // two writers would share it
-	a.setTotals(slices.Clone(old.totals))
+	a.totals.Inherit(&old.totals)
 	a.history.Err = ""
 }

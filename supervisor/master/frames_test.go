@@ -261,7 +261,7 @@ func TestTotalsOfWhoIsGone(t *testing.T) {
 		s.m.seat.Row.Heap.Store(1 << 20)
 		a.tally(s.m)
 	}
-	if got := a.totals[0]; got.Opened != 15 || got.Closed != 15 || got.Heap != 0 {
+	if got := a.totals.Shown()[0]; got.Opened != 15 || got.Closed != 15 || got.Heap != 0 {
 		t.Errorf("totals %d opened, %d closed, heap %d; want 15, 15, 0", got.Opened, got.Closed, got.Heap)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/journal"
 	"github.com/tinehq/tine/supervisor/keeper"
@@ -124,7 +123,7 @@ func (l *loop) pictureOf(a *app) *snapshot.App {
 		Rolled: a.history.Rollouts[pool.KindRolloutDone], Aborted: a.history.Rollouts[pool.KindRolloutAborted],
 		Cancelled: a.history.Rollouts[pool.KindRolloutCancelled], LastRollout: a.history.LastRollout,
 		Previous: releaseOf(0, a.previous), Sockets: a.sockets.Set,
-		Workers: make([]snapshot.Worker, 0, len(a.members)), Totals: a.totalsShown(),
+		Workers: make([]snapshot.Worker, 0, len(a.members)), Totals: a.totals.Shown(),
 	}
 	of.Release = releaseOf(of.Pool.Generation, a.generations[of.Pool.Generation])
 	if of.Previous != nil && !a.previousUntil.IsZero() {
@@ -154,20 +153,6 @@ func (l *loop) pictureOf(a *app) *snapshot.App {
 		of.Workers = append(of.Workers, w)
 	}
 	return of
-}
-
-// totalsShown are the totals by slot, of which those are the same as before that have not changed.
-func (a *app) totalsShown() []*ipc.Stats {
-	for len(a.shownTotals) < len(a.totals) {
-		a.shownTotals = append(a.shownTotals, nil)
-	}
-	for slot, shown := range a.shownTotals {
-		if shown == nil {
-			copied := a.totals[slot]
-			a.shownTotals[slot] = &copied
-		}
-	}
-	return slices.Clone(a.shownTotals)
 }
 
 // Snapshot returns what the master knew at the end of the last turn of its loop. While a turn is under way it waits for the end

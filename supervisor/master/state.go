@@ -1,9 +1,7 @@
 package master
 
 import (
-	"encoding/binary"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
@@ -88,7 +86,7 @@ func (a *app) savedHistory() succession.History {
 	h := &a.history
 	s := succession.History{
 		Restarts: h.Restarts, Crashes: h.Crashes, Rollout: h.LastRollout, RolloutReason: h.RolloutReason,
-		LastID: h.LastID, LastGeneration: h.LastGeneration, Totals: a.savedTotals(),
+		LastID: h.LastID, LastGeneration: h.LastGeneration, Totals: a.totals.Save(),
 	}
 	for kind, n := range h.Rollouts {
 		if s.Rollouts == nil {
@@ -106,39 +104,6 @@ func savedSlotHistory(s journal.Slot) succession.SlotHistory {
 	return succession.SlotHistory{Restarts: s.Restarts, Unasked: s.Unasked, LastExit: s.LastExit}
 }
 
-var statsSize = binary.Size(ipc.Stats{})
-
-// savedTotals encodes the histogram of a slot again only when it has changed.
-func (a *app) savedTotals() []byte {
-	if n := len(a.totals) * statsSize; len(a.totalsSaved) < n {
-		a.totalsSaved = append(a.totalsSaved, make([]byte, n-len(a.totalsSaved))...)
-	}
-	for slot := range a.totalsChanged {
-		_, _ = binary.Encode(a.totalsSaved[slot*statsSize:], binary.LittleEndian, &a.totals[slot]) // it fails only with what has no fixed size
-	}
-	clear(a.totalsChanged)
-	return a.totalsSaved
-}
-
-// totalChanged notes that the totals of a slot are others than before.
-func (a *app) totalChanged(slot int) {
-	if a.totalsChanged == nil {
-		a.totalsChanged = map[int]struct{}{}
-	}
-	a.totalsChanged[slot] = struct{}{}
-	if slot < len(a.shownTotals) {
-		a.shownTotals[slot] = nil
-	}
-}
-
-// setTotals takes over what other workers have done, by slot.
-func (a *app) setTotals(totals []ipc.Stats) {
-	a.totals, a.totalsSaved, a.totalsChanged, a.shownTotals = totals, nil, nil, nil
-	for slot := range totals {
-		a.totalChanged(slot)
-	}
-}
-
 func (a *app) restoreHistory(s succession.History) {
 	a.history = journal.History{
 		Restarts: s.Restarts, Crashes: s.Crashes, LastRollout: s.Rollout, RolloutReason: s.RolloutReason,
@@ -152,11 +117,5 @@ func (a *app) restoreHistory(s succession.History) {
 	for _, slot := range s.Slots {
 		a.history.Slots = append(a.history.Slots, journal.Slot{Restarts: slot.Restarts, Unasked: slot.Unasked, LastExit: slot.LastExit})
 	}
-	if len(s.Totals) == 0 || len(s.Totals)%statsSize != 0 {
-		return
-	}
-	totals := make([]ipc.Stats, len(s.Totals)/statsSize)
-	if _, err := binary.Decode(s.Totals, binary.LittleEndian, totals); err == nil {
-		a.totals, a.totalsSaved = totals, slices.Clone(s.Totals)
-	}
+	a.totals.Restore(s.Totals)
 }

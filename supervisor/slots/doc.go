@@ -12,6 +12,7 @@
 //
 //	sockets.go   Sockets: use and end; the watcher, which posts each notice by a func of the caller
 //	seat.go      Seat: a worker's row of the scoreboard. A slot has two, for a worker and the one that takes over from it
+//	totals.go    Totals: what the workers of each slot have done that are gone
 //	steering.go  Steering: the slots that an app's core wants to get new connections, and those that do
 //	lookout.go   the look at the addresses from where clients come, and what it makes again
 //	pace.go      how often a socket that cannot be made anew is tried, and told of
