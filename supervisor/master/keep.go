@@ -351,12 +351,15 @@ func (l *loop) unkeepSockets(s *sockets) {
 }
 
 // keepWorker stores what the next master needs of a worker, before anybody hears that
-// it exists.
+// it exists. A worker that has ended meanwhile has nothing that a master could adopt.
 func (s *Supervisor) keepWorker(m *member) error {
 	if s.store == nil || !m.Reachable() {
 		return nil
 	}
 	files, err := m.Files()
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

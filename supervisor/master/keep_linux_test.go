@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/tinehq/tine/supervisor/handle"
+	"github.com/tinehq/tine/supervisor/proc"
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
@@ -58,5 +60,34 @@ func TestNothingIsKeptAfterAnEnd(t *testing.T) {
 	}
 	if all := store.all(); len(all) > 0 {
 		t.Errorf("after the end it keeps %v", all)
+	}
+}
+
+// noOutput takes lines and drops them.
+type noOutput struct{}
+
+func (noOutput) Line([]byte, bool) {}
+func (noOutput) Written(bool)      {}
+
+// TestAWorkerThatHasEndedIsNotMissed: that a worker ends before it is stored is no failure of the store. Its exit is told, and a
+// warning that workers will be lost would be wrong.
+func TestAWorkerThatHasEndedIsNotMissed(t *testing.T) {
+	w, err := handle.Start(proc.Command{Path: "/bin/sh", Args: []string{"sh", "-c", "exit 3"}}, nil, handle.Options{
+		Post:   func(handle.Fact) bool { return true },
+		Done:   t.Context().Done(),
+		Go:     func(f func()) { go f() },
+		Output: func(int) (stdout, stderr handle.Output) { return noOutput{}, noOutput{} },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-w.Process().Exited()
+	store := &names{kept: map[string]int{}}
+	s := &Supervisor{options: options{store: store}}
+	if err := s.keepWorker(&member{Worker: w, app: &app{key: 7}, id: 1}); err != nil {
+		t.Errorf("it is missed: %v", err)
+	}
+	if all := store.all(); len(all) > 0 {
+		t.Errorf("stored: %v", all)
 	}
 }
