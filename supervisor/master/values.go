@@ -27,8 +27,19 @@ type source struct {
 // valueKeeper keeps values where all the rest is kept, if it is.
 type valueKeeper struct{ l *loop }
 
-func (k valueKeeper) Keep(name string, f *os.File) { k.l.keep(name, f) }
-func (k valueKeeper) Drop(name string)             { k.l.unkeep(name) }
+// Keep returns when the store has f: workers and callers hear of the value after that, so that no value is lost of which a worker
+// has seen the epoch, whenever this master is killed. Only values with a file of their own come here. A store that does
+// not answer is waited for as long as for a handover, and no longer.
+func (k valueKeeper) Keep(name string, f *os.File) {
+	k.l.keep(name, f)
+	if v := k.l.s.vault; v != nil {
+		if err := v.WaitAtMost(vaultPatience); err != nil {
+			k.l.logs.Warn().Str("file", name).Err(err).Msg("should this master crash now, a cached value is lost")
+		}
+	}
+}
+
+func (k valueKeeper) Drop(name string) { k.l.unkeep(name) }
 
 // openValues goes on with the values of the master before, if it has left some, but for those whose sources are not in the config
 // any more. It comes before the sources are started.
