@@ -81,6 +81,7 @@ func TestAWorkerThatHasEndedIsNotMissed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer w.Abandon()
 	<-w.Process().Exited()
 	store := &names{kept: map[string]int{}}
 	s := &Supervisor{options: options{store: store}}
