@@ -113,8 +113,8 @@ func (s *Server) Path() string { return s.options.Path }
 // Options.WriteTimeout. It may answer with Problem.
 func (s *Server) Handle(pattern string, h http.Handler) { s.mounted[pattern] = h }
 
-// API is all that the server answers, for a listener of somebody else, who has to
-// check who asks and which methods he lets through. Its requests count as under way
+// API is all that the server answers, for a listener of the caller, which has to
+// check the client and the methods that it lets through. Its requests count as under way
 // when the server is closed, and are answered with 503 after that.
 func (s *Server) API() http.Handler { return http.HandlerFunc(s.serveHTTP) }
 
@@ -184,7 +184,7 @@ func (s *Server) Serve() error {
 }
 
 // Adopt is Listen with the files of the master before this one, whose Hand has returned
-// them: whoever connects meanwhile waits. They stay the caller's. An error means that
+// them: a client that connects meanwhile waits. They stay the caller's. An error means that
 // Listen is to be called.
 func (s *Server) Adopt(files []*os.File) error {
 	if len(files) != 2 {

@@ -13,7 +13,7 @@ import (
 )
 
 // SharedListener is a listening socket that a master hands on to the one that follows it: both have it for a while, and
-// one of them accepts. What waits in the kernel's queue meanwhile is accepted by whoever goes on.
+// one of them accepts. What waits in the kernel's queue meanwhile is accepted by the master that goes on.
 type SharedListener struct {
 	listener
 

@@ -90,8 +90,8 @@ func (v *activation) addresses(c config.App) ([]listen.Address, error) {
 	return all, err
 }
 
-// lend completes the files of sockets that are adopted: those that were given are kept under the name that whoever has given
-// them uses, and nothing is kept twice.
+// lend completes the files of sockets that are adopted: those that were given are kept under the name that
+// their giver uses, and nothing is kept twice.
 func (v *activation) lend(saved listen.Saved, files map[string]*os.File) {
 	for i, a := range saved.Addresses {
 		name := listen.SocketName(i, 0)

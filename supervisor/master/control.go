@@ -11,7 +11,7 @@ import (
 )
 
 // WithControl has Run serve the control API on the Unix socket at path, for tine's own
-// commands and whoever else knows HTTP: see package control, and
+// commands and other clients that know HTTP: see package control, and
 // [control.DefaultPath] for where it is looked for. If it cannot be made, Run logs a
 // warning and goes on without it. It is the last to be closed, so that the end of a
 // stop can be watched. "" or [ControlOff]: none.

@@ -164,8 +164,8 @@ func (l *loop) run(ctx context.Context) (err error) {
 	l.wakeup = wake.NewAlarm()
 	defer l.wakeup.Stop()
 	close(l.s.started)
-	// First of all that is deferred: whoever waits to post is then let go, and can
-	// be waited for.
+	// Deferred last, so it runs first: done is closed before goroutines are waited for, or those that are blocked in post would
+	// never return.
 	defer func() {
 		close(l.s.done)
 		l.s.server.EndUpgrades()

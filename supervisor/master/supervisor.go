@@ -138,8 +138,8 @@ type Supervisor struct {
 	vault     *succession.Vault // gives files to store; nil: there is none
 }
 
-// inboxSize is how many facts wait for the loop before whoever posts the next one
-// waits too. Small: the loop is fast, and a worker that floods it should feel so.
+// inboxSize is how many facts wait for the loop before the goroutine that posts the next one waits too. It is small: the loop is
+// fast, and a worker that floods it is slowed down.
 const inboxSize = 256
 
 // New checks c and prepares to run it. It starts nothing.

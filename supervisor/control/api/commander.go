@@ -17,8 +17,8 @@ type Commander interface {
 	// aborted rollout. The end of ctx ends the wait, and not the order.
 	//
 	// progress, which may be nil, is called from one goroutine at a time, and never
-	// after Do has returned. It may take up to Options.WriteTimeout: whoever calls it
-	// must not hold up the master meanwhile. The last call may be the Final one; where
+	// after Do has returned. It may take up to Options.WriteTimeout: its caller must
+	// not hold up the master meanwhile. The last call may be the Final one; where
 	// there is none, the server makes it from the error.
 	Do(ctx context.Context, order Order, progress func(Progress)) error
 

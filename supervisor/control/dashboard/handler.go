@@ -23,7 +23,7 @@ var (
 	orders = []string{control.VerbReload, control.VerbScale, control.VerbDrain, control.VerbStart}
 )
 
-// Access is the answer to GET /access: what who asks may do.
+// Access is the answer to GET /access: what the client may do.
 type Access struct {
 	Orders  bool `json:"orders"`  // there is a token
 	Granted bool `json:"granted"` // the request has it

@@ -31,8 +31,8 @@ const (
 // The workers answer these by themselves: see package worker.
 const methodMetrics = "tine.metrics"
 
-// Metrics gathers. Safe for concurrent use: who asks while others are answered gets
-// the same answer.
+// Metrics gathers. Safe for concurrent use: a call while another one is under way
+// gets the same answer.
 type Metrics struct {
 	source Source
 	log    zerolog.Logger

@@ -97,8 +97,8 @@ func (s sum) plus(o sum) sum {
 	return out
 }
 
-// less says whether s has counted less than o, which was before it: whoever counts
-// has begun anew.
+// less says whether s has counted less than o, which was before it: the counting
+// process has begun anew.
 func (s sum) less(o sum, kind dto.MetricType) bool {
 	if kind == dto.MetricType_COUNTER {
 		return s.sum < o.sum
