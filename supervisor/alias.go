@@ -27,9 +27,6 @@ type (
 // Words of a Config: see its fields.
 const (
 	ControlOff       = config.ControlOff
-	EffectRestart    = file.EffectRestart
-	EffectStart      = file.EffectStart
-	EffectStop       = file.EffectStop
 	PolicyCPU        = config.PolicyCPU
 	PolicyClientIP   = config.PolicyClientIP
 	PolicyHash       = config.PolicyHash

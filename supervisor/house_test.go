@@ -42,13 +42,13 @@ var house = []struct{ name, imports string }{
 	{"supervisor/control/metrics", "ipc supervisor/control supervisor/control/api"},
 
 	{"supervisor/config", "ipc supervisor/civil supervisor/control/api supervisor/host supervisor/listen supervisor/proc"},
-	{"supervisor/config/file", "supervisor/config supervisor/host"},
+	{"supervisor/config/file", "supervisor/config supervisor/control/api supervisor/host"},
 	{"supervisor/signals", ""},
 	{"supervisor/wake", ""}, // the one timer of the loop
 	{"supervisor/above", "ipc"},
-	{"supervisor/journal", "supervisor/control supervisor/pool"},
+	{"supervisor/journal", "supervisor/control/api supervisor/pool"},
 	{"supervisor/filewatch", "supervisor/config"},
-	{"supervisor/launch", "ipc supervisor/config supervisor/host supervisor/proc supervisor/proc/output"},
+	{"supervisor/launch", "supervisor/wake ipc supervisor/config supervisor/host supervisor/proc supervisor/proc/output"},
 	{"supervisor/book", "supervisor/config supervisor/control supervisor/control/api"},
 	{"supervisor/logs", "ipc supervisor/book supervisor/config supervisor/control supervisor/control/api supervisor/proc supervisor/proc/output"},
 

@@ -137,7 +137,7 @@ func printChanges(out io.Writer, result control.ApplyResult) {
 	}
 	waits := 0
 	for _, c := range result.Changes {
-		if c.Effect == supervisor.EffectRestart {
+		if c.Effect == control.EffectRestart {
 			waits++
 		}
 		fmt.Fprintln(out, describeChange(c))
@@ -164,7 +164,7 @@ func describeChange(c control.Change) string {
 		is = "none"
 	}
 	switch c.Effect {
-	case supervisor.EffectStart, supervisor.EffectStop:
+	case control.EffectStart, control.EffectStop:
 		return fmt.Sprintf("%s: %s", c.Path, c.Effect)
 	}
 	return strings.ReplaceAll(fmt.Sprintf("%s: %s -> %s (%s)", c.Path, was, is, c.Effect), "\n", " ")

@@ -473,7 +473,7 @@ func (m *tine) must(path string) string {
 	return b
 }
 
-// who asks any worker for its identity.
+// who returns the identity that one of the workers answers with.
 func (m *tine) who() about {
 	m.t.Helper()
 	return parseAbout(m.t, m.must("/"))

@@ -30,7 +30,6 @@ type State struct {
 	Ready    bool // all apps were ready once
 	Changing bool // a config is being applied, or a rollout is under way
 	Status   string
-	Lifeless bool // an app has no worker and none is about to come
 }
 
 // Open begins to tell. send delivers one notification, within seconds; failed is told the first failure in a row, in another
@@ -151,23 +150,25 @@ func (r *Report) IsDue(now time.Time) bool {
 	return r != nil && (r.stale && !now.Before(r.due) || r.interval > 0 && !now.Before(r.lifeAt))
 }
 
-// Tell looks at how things are, if it is time to, and tells what has changed. It reports whether a sign of life was due and
-// was, for the first time in a row, not given.
-func (r *Report) Tell(now time.Time, look func() State) (lifeless bool) {
-	if !r.IsDue(now) {
+// Tell gives a sign of life, if one is due and lives says so, and tells what look finds changed, if it is time to. Each of the two
+// is called only where it is needed: both look at all apps. It reports whether a sign of life was due and was, for the first time
+// in a row, not given.
+func (r *Report) Tell(now time.Time, lives func() bool, look func() State) (lifeless bool) {
+	if r == nil {
 		return false
 	}
-	is := look()
 	if r.interval > 0 && !now.Before(r.lifeAt) {
 		r.lifeAt = now.Add(r.interval)
-		lifeless = is.Lifeless && !r.lifeless
-		if r.lifeless = is.Lifeless; !r.lifeless {
+		before := r.lifeless
+		if r.lifeless = !lives(); !r.lifeless {
 			r.out.ping()
 		}
+		lifeless = r.lifeless && !before
 	}
 	if !r.stale || now.Before(r.due) {
 		return lifeless
 	}
+	is := look()
 	r.stale, r.due = false, now.Add(pace)
 	if busy := r.reloads > 0 || is.Changing; is.Ready && !r.stopping && busy != r.reloading {
 		if busy {

@@ -34,6 +34,8 @@ func open(t *testing.T, interval time.Duration, now time.Time) (*Report, func() 
 	}
 }
 
+func well() bool { return true }
+
 // TestReport: a change is told with RELOADING and READY around it, and nothing is told twice.
 func TestReport(t *testing.T) {
 	now := time.Unix(1000, 0)
@@ -42,7 +44,7 @@ func TestReport(t *testing.T) {
 	is := State{Ready: true, Status: "1 app"}
 	look := func() State { return is }
 	for range 3 {
-		r.Tell(now, look)
+		r.Tell(now, well, look)
 		now = now.Add(pace)
 	}
 	if next := r.Next(); !next.IsZero() {
@@ -50,17 +52,17 @@ func TestReport(t *testing.T) {
 	}
 	r.MarkStale()
 	is.Changing = true
-	r.Tell(now, look)
+	r.Tell(now, well, look)
 	r.MarkStale()
 	is.Changing = false
 	if r.IsDue(now) {
 		t.Error("two looks without the pace between them")
 	}
 	r.LookSoon()
-	r.Tell(now, look)
+	r.Tell(now, well, look)
 	r.BeginReload(true)
 	r.EndReload()
-	r.Tell(now.Add(pace), look)
+	r.Tell(now.Add(pace), well, look)
 	r.Stopping()
 	r.Stopping()
 	var changes []string
@@ -90,11 +92,11 @@ func TestSignsOfLife(t *testing.T) {
 	defer r.Close(false)
 	reports := 0
 	for i := range 10 {
-		is := State{Lifeless: i >= 4 && i < 7}
-		if r.Tell(now, func() State { return is }) {
+		lives := i < 4 || i >= 7
+		if r.Tell(now, func() bool { return lives }, func() State { return State{} }) {
 			reports++
 		}
-		if !is.Lifeless {
+		if lives {
 			eventually.Receive(t, "a sign of life", told)
 		}
 		now = r.Next()
@@ -114,7 +116,7 @@ func TestNoReport(t *testing.T) {
 	r.LookSoon()
 	r.Stopping()
 	r.Ping()
-	if r.Tell(time.Now(), nil) || r.IsDue(time.Now()) || !r.Next().IsZero() || r.Interval() != 0 || r.Reloading() {
+	if r.Tell(time.Now(), nil, nil) || r.IsDue(time.Now()) || !r.Next().IsZero() || r.Interval() != 0 || r.Reloading() {
 		t.Error("a nil Report has something to do")
 	}
 	r.Close(true)

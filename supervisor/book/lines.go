@@ -113,12 +113,6 @@ func (b *Lines) over() bool {
 	return b.closed
 }
 
-// The streams of a worker. Lines of the master and of hooks have control.StreamMaster and control.StreamHook.
-const (
-	StreamStdout = "stdout"
-	StreamStderr = "stderr"
-)
-
 // Origin says which process printed a line, or which one a line of the master is about.
 type Origin struct {
 	App    string // "": none

@@ -49,13 +49,13 @@ func TestLinesQuery(t *testing.T) {
 		text string
 	}{
 		{&Origin{Slot: -1, Stream: control.StreamMaster}, "starting"}, // id 1
-		{from("web", 0, StreamStdout), "GET /a"},
-		{from("web", 1, StreamStdout), "GET /b"},
-		{from("job", 0, StreamStdout), "tick"},
-		{from("web", 1, StreamStderr), "oops\xff"},
+		{from("web", 0, control.StreamStdout), "GET /a"},
+		{from("web", 1, control.StreamStdout), "GET /b"},
+		{from("job", 0, control.StreamStdout), "tick"},
+		{from("web", 1, control.StreamStderr), "oops\xff"},
 		{&Origin{App: "web", Slot: 1, Stream: control.StreamMaster}, "exited"}, // id 6
-		{from("web", 0, StreamStdout), "GET /c"},
-		{from("job", 0, StreamStdout), ""},
+		{from("web", 0, control.StreamStdout), "GET /c"},
+		{from("job", 0, control.StreamStdout), ""},
 	} {
 		shelf := l.from.App
 		if l.from.Stream == control.StreamMaster {
@@ -76,7 +76,7 @@ func TestLinesQuery(t *testing.T) {
 		{"more than there are", control.LogQuery{App: "job", Last: 100}, []string{"job:tick", "job:"}},
 		{"none", control.LogQuery{Last: -1}, nil},
 		{"a slot", control.LogQuery{App: "web", Slot: &one}, []string{"web:GET /b", "web:oops\uFFFD", "web:exited"}},
-		{"a stream", control.LogQuery{Stream: StreamStderr}, []string{"web:oops\uFFFD"}},
+		{"a stream", control.LogQuery{Stream: control.StreamStderr}, []string{"web:oops\uFFFD"}},
 		{"the master", control.LogQuery{Stream: control.StreamMaster}, []string{":starting", "web:exited"}},
 		{"since", control.LogQuery{Since: noon.Add(6 * time.Minute)}, []string{"web:GET /c", "job:"}},
 		{"grep", control.LogQuery{Grep: "^GET /[bc]$"}, []string{"web:GET /b", "web:GET /c"}},
@@ -96,7 +96,7 @@ func TestLinesQuery(t *testing.T) {
 	}
 	t.Run("fields", func(t *testing.T) {
 		_ = b.Query(t.Context(), control.LogQuery{Grep: "GET /b"}, func(l control.LogLine) error {
-			if l.ID != 3 || !l.Time.Equal(noon.Add(2*time.Minute)) || l.App != "web" || l.Slot == nil || *l.Slot != 1 || l.Worker != 2 || l.PID != 101 || l.Stream != StreamStdout || l.Level != "" {
+			if l.ID != 3 || !l.Time.Equal(noon.Add(2*time.Minute)) || l.App != "web" || l.Slot == nil || *l.Slot != 1 || l.Worker != 2 || l.PID != 101 || l.Stream != control.StreamStdout || l.Level != "" {
 				t.Errorf("got %+v", l)
 			}
 			return nil
@@ -137,7 +137,7 @@ func TestLinesKeepsTheNewest(t *testing.T) {
 			all := make([]string, c.lines)
 			for i := range all {
 				all[i] = strings.Repeat(string(rune('a'+i%26)), c.size+i*c.step%2000)
-				s.Add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte(all[i]), false)
+				s.Add(from("web", 0, control.StreamStdout), time.Now(), NoLevel, []byte(all[i]), false)
 				all[i] = all[i][:min(len(all[i]), bookText)]
 			}
 			got := asked(t, b, control.LogQuery{})
@@ -161,7 +161,7 @@ func TestLinesKeepsTheNewest(t *testing.T) {
 
 func TestLinesForgets(t *testing.T) {
 	b := NewLines()
-	b.Shelf("web").Add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("a"), false)
+	b.Shelf("web").Add(from("web", 0, control.StreamStdout), time.Now(), NoLevel, []byte("a"), false)
 	b.Forget("web")
 	if got := asked(t, b, control.LogQuery{}); got != nil {
 		t.Errorf("got %q", got)
@@ -173,7 +173,7 @@ func TestLinesSaysWhatAResumingReaderMissed(t *testing.T) {
 	b := NewLines()
 	s := b.Shelf("web")
 	for range MaxLines + 500 {
-		s.Add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("x"), false)
+		s.Add(from("web", 0, control.StreamStdout), time.Now(), NoLevel, []byte("x"), false)
 	}
 	got := asked(t, b, control.LogQuery{After: 100})
 	if len(got) != MaxLines+1 || got[0] != "web:missed 400" {
@@ -229,22 +229,22 @@ func (f *follower) next(t *testing.T) control.LogLine {
 func TestLinesFollow(t *testing.T) {
 	b := NewLines()
 	web := b.Shelf("web")
-	web.Add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("before"), false)
+	web.Add(from("web", 0, control.StreamStdout), time.Now(), NoLevel, []byte("before"), false)
 	f := follow(t, b, control.LogQuery{Last: 1}, 0)
 	if l := f.next(t); l.Text != "before" {
 		t.Fatalf("got %+v", l)
 	}
-	web.Add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("after"), false)
+	web.Add(from("web", 0, control.StreamStdout), time.Now(), NoLevel, []byte("after"), false)
 	if l := f.next(t); l.Text != "after" {
 		t.Fatalf("got %+v", l)
 	}
 	// An app that comes later is followed too.
-	b.Shelf("job").Add(from("job", 0, StreamStdout), time.Now(), NoLevel, []byte("new"), false)
+	b.Shelf("job").Add(from("job", 0, control.StreamStdout), time.Now(), NoLevel, []byte("new"), false)
 	if l := f.next(t); l.Text != "new" || l.App != "job" {
 		t.Fatalf("got %+v", l)
 	}
 	// The end of the book ends it, with what is left.
-	web.Add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("last words"), false)
+	web.Add(from("web", 0, control.StreamStdout), time.Now(), NoLevel, []byte("last words"), false)
 	b.Close()
 	if l := f.next(t); l.Text != "last words" {
 		t.Fatalf("got %+v", l)
@@ -276,16 +276,16 @@ func TestLinesSlowReader(t *testing.T) {
 	looks := 0
 	eventually.True(t, "all of a hundred readers follow", func() bool {
 		if looks++; looks%10 == 0 && b.ids.Load() < 1900 { // each line goes to all of them, which have room for 2000
-			s.Add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("marked, to begin"), false)
+			s.Add(from("web", 0, control.StreamStdout), time.Now(), NoLevel, []byte("marked, to begin"), false)
 		}
 		return !slices.ContainsFunc(readers, func(f *follower) bool { return len(f.lines) == 0 })
 	})
 	added := int(b.ids.Load())
 	for range 3 * MaxLines {
-		s.Add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("x"), false)
+		s.Add(from("web", 0, control.StreamStdout), time.Now(), NoLevel, []byte("x"), false)
 		added++
 	}
-	s.Add(from("web", 0, StreamStdout), time.Now(), NoLevel, []byte("the marked end"), false)
+	s.Add(from("web", 0, control.StreamStdout), time.Now(), NoLevel, []byte("the marked end"), false)
 	added++
 	for _, f := range readers {
 		for {
@@ -326,7 +326,7 @@ func TestLinesLosesNothingAmongManyWriters(t *testing.T) {
 		wg.Go(func() {
 			app := fmt.Sprint("app", w%3)
 			for i := range lines {
-				b.Shelf(app).Add(from(app, w, StreamStdout), time.Now(), NoLevel, fmt.Appendf(nil, "%d", i), false)
+				b.Shelf(app).Add(from(app, w, control.StreamStdout), time.Now(), NoLevel, fmt.Appendf(nil, "%d", i), false)
 			}
 		})
 	}
@@ -364,7 +364,7 @@ func TestMasterLine(t *testing.T) {
 
 func BenchmarkLinesAdd(b *testing.B) {
 	s := NewLines().Shelf("web")
-	who, line := from("web", 0, StreamStdout), []byte(strings.Repeat("x", 100))
+	who, line := from("web", 0, control.StreamStdout), []byte(strings.Repeat("x", 100))
 	for b.Loop() {
 		s.Add(who, time.Now(), NoLevel, line, false)
 	}

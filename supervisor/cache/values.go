@@ -18,7 +18,7 @@ const (
 	maxKeys = 10_000
 )
 
-// Who set a value, as Status shows it and the journal keeps it. Anything else is the text of a source of the config, which
+// The origin of a value, as Status shows it and the journal keeps it. Anything else is the text of a source of the config, which
 // always has a colon, or is "func".
 const (
 	// SourceSet is the source of a value that was set by the program or over the control socket.

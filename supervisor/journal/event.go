@@ -5,17 +5,17 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/pool"
 	"golang.org/x/sys/unix"
 )
 
 // EventOf is a record of a pool as the event that readers follow. words are the last words of the worker that the record is
 // about; "": it had none.
-func EventOf(r pool.Record, words string) control.Event {
-	e := control.Event{
+func EventOf(r pool.Record, words string) api.Event {
+	e := api.Event{
 		Kind: r.Kind.String(), Worker: uint64(r.ID), PID: r.PID, Generation: r.Generation,
-		TookMS: float64(r.Took.Microseconds()) / 1000, DelayMS: float64(r.Delay.Microseconds()) / 1000, Failures: r.Failures,
+		TookMS: api.Milliseconds(r.Took), DelayMS: api.Milliseconds(r.Delay), Failures: r.Failures,
 	}
 	if r.Slot >= 0 {
 		e.Slot = &r.Slot
@@ -38,7 +38,7 @@ func EventOf(r pool.Record, words string) control.Event {
 }
 
 // eventText is an event in words.
-func eventText(e control.Event) string {
+func eventText(e api.Event) string {
 	var b strings.Builder
 	if e.Worker != 0 {
 		b.WriteString("worker " + strconv.FormatUint(e.Worker, 10) + " ")

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"syscall"
 
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/pool"
 	"golang.org/x/sys/unix"
 )
@@ -17,7 +17,7 @@ type History struct {
 	Rollouts          map[pool.Kind]uint64 // by how they ended
 	Slots             []Slot
 	Changed           map[int]struct{} // of slots, since the record was written
-	LastRollout       *control.Rollout // the last one, if it was aborted
+	LastRollout       *api.Rollout     // the last one, if it was aborted
 	RolloutReason     string           // of the one that began last
 	LastID            pool.WorkerID    // the highest there was
 	LastGeneration    int              // likewise
@@ -94,9 +94,9 @@ func (h *History) Note(r pool.Record, st func() pool.Status) {
 		}
 	case pool.KindRolloutAborted:
 		now := st()
-		h.LastRollout = &control.Rollout{
+		h.LastRollout = &api.Rollout{
 			ID: r.Generation, Reason: h.RolloutReason, Total: now.Wanted, Done: generationCount(now, r.Generation),
-			State: control.RolloutAborted, Error: r.Reason,
+			State: api.RolloutAborted, Error: r.Reason,
 		}
 	case pool.KindReleased, pool.KindHeld:
 		if r.Slot >= 0 {

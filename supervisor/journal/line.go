@@ -5,6 +5,7 @@ import (
 	"syscall"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
@@ -59,10 +60,10 @@ func WriteLine(e *zerolog.Event, r pool.Record, words string, silent bool) {
 		e.Str("reason", r.Reason)
 	}
 	if r.Took != 0 {
-		e.Float64("took_ms", float64(r.Took.Microseconds())/1000)
+		e.Float64("took_ms", api.Milliseconds(r.Took))
 	}
 	if r.Delay != 0 {
-		e.Float64("delay_ms", float64(r.Delay.Microseconds())/1000)
+		e.Float64("delay_ms", api.Milliseconds(r.Delay))
 	}
 	if r.Failures != 0 {
 		e.Int("failures", r.Failures)

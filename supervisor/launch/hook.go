@@ -10,13 +10,7 @@ import (
 
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/proc"
-)
-
-const (
-	// beat is the interval at which a hook's time is measured. Of a pause of this process at most one beat counts as run time.
-	beat = time.Second
-	// late is how late a timer may fire because the machine is busy. More is taken for a pause of this process.
-	late = 500 * time.Millisecond
+	"github.com/tinehq/tine/supervisor/wake"
 )
 
 // hookEnd bounds the wait for the exit of a hook that was killed.
@@ -43,7 +37,7 @@ func RunHook(ctx context.Context, c config.App, r Hook) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := withRunTime(ctx, h.Timeout)
+	ctx, cancel := wake.WithRunTime(ctx, h.Timeout)
 	defer cancel()
 	known := make(chan struct{})
 	var stdout, stderr proc.LineFunc
@@ -111,31 +105,4 @@ func (p *preparation) once(do func() error) error {
 	p.mu.Unlock()
 	close(now.ended)
 	return now.err
-}
-
-// withRunTime is context.WithTimeout, but counts only time in which this process runs: after a pause of the process (SIGSTOP,
-// a suspended machine) the hook still has the rest of its time. At the timeout the cause is context.DeadlineExceeded. The
-// caller must call cancel.
-func withRunTime(ctx context.Context, left time.Duration) (_ context.Context, cancel func()) {
-	ctx, end := context.WithCancelCause(ctx)
-	go func() {
-		timer := time.NewTimer(0)
-		defer timer.Stop()
-		for left > 0 {
-			asked, began := min(left, beat), time.Now()
-			timer.Reset(asked)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				return
-			}
-			if took := time.Since(began); took <= asked+late {
-				left -= took
-			} else {
-				left -= asked
-			}
-		}
-		end(context.DeadlineExceeded)
-	}()
-	return ctx, func() { end(context.Canceled) }
 }

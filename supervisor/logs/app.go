@@ -32,7 +32,7 @@ type route struct {
 
 // dest returns the sink of one stream of the app.
 func (r *route) dest(stream string) *sink {
-	if stream == book.StreamStderr {
+	if stream == control.StreamStderr {
 		return r.err
 	}
 	return r.out

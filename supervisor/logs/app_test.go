@@ -41,7 +41,7 @@ func newTestLogs(t *testing.T, c config.Log, out io.Writer, apps ...config.App) 
 // printer is a worker's stream of an app.
 func (l *Logs) printer(app string, slot int) func(line []byte, more bool) {
 	var prefix atomic.Pointer[Prefix]
-	prefix.Store(NewPrefix(app, slot, uint64(slot+1), 100+slot, book.StreamStdout))
+	prefix.Store(NewPrefix(app, slot, uint64(slot+1), 100+slot, control.StreamStdout))
 	return l.Output(&prefix)
 }
 

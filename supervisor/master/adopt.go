@@ -16,6 +16,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/config/file"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/launch"
@@ -289,7 +290,7 @@ func (l *loop) sayAdopted() {
 			s.Adopted++
 		}
 	}
-	e := l.logs.Info().Int("workers", s.Adopted).Int("after", s.After).Float64("took_ms", ms(time.Since(l.startedAt)))
+	e := l.logs.Info().Int("workers", s.Adopted).Int("after", s.After).Float64("took_ms", api.Milliseconds(time.Since(l.startedAt)))
 	if len(s.Replaced) > 0 {
 		e.Int("replaced", len(s.Replaced))
 	}

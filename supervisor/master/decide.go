@@ -10,6 +10,7 @@ import (
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -27,8 +28,11 @@ func (l *loop) decide(ev apps.Event) {
 	for len(l.facts) > 0 {
 		ev := l.facts[0]
 		l.facts = l.facts[1:]
-		l.markStale()
-		for _, effect := range l.state.Step(time.Now(), ev) {
+		effects := l.state.Step(time.Now(), ev)
+		if _, tick := ev.(apps.Tick); !tick || len(effects) > 0 {
+			l.markStale() // a tick that orders nothing has changed nothing
+		}
+		for _, effect := range effects {
 			l.carryOutOfApps(effect)
 		}
 	}
@@ -194,7 +198,7 @@ func (l *loop) allReady(e apps.AllReady) {
 	l.saveState() // a master that takes over has to tell it again
 	close(l.s.ready)
 	l.tellReady()
-	took := ms(time.Since(l.startedAt))
+	took := api.Milliseconds(time.Since(l.startedAt))
 	if len(e.Failed) == 0 {
 		l.logs.Info().Float64("took_ms", took).Msg("all workers are ready")
 		return

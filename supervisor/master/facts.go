@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/slots"
@@ -23,7 +24,7 @@ func (f fact) apply(l *loop) {
 		l.channelEnded(f.m, fact)
 	case handle.Stuck:
 		if f.m.app.members[f.m.id] == f.m && !f.m.deaf() {
-			l.worker(l.logs.Warn(), f.m).Float64("waiting_ms", ms(fact.Waiting)).Msg("worker does not read its channel; it will get the newest values when it does")
+			l.worker(l.logs.Warn(), f.m).Float64("waiting_ms", api.Milliseconds(fact.Waiting)).Msg("worker does not read its channel; it will get the newest values when it does")
 		}
 	case handle.Suspended:
 		if fact.Stopped {

@@ -14,6 +14,7 @@ import (
 	"github.com/tinehq/tine/supervisor/book"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/proc"
@@ -81,7 +82,7 @@ func (l *loop) runHook(a *app, e apps.RunHook) {
 }
 
 func (m hookEnded) apply(l *loop) {
-	if took := ms(m.took); m.err == nil {
+	if took := api.Milliseconds(m.took); m.err == nil {
 		l.logs.Info().Str("app", m.a.name).Str("hook", m.kind).Float64("took_ms", took).Msg("hook has run")
 		l.event(m.a, zerolog.InfoLevel, control.Event{Kind: eventHook, Reason: m.kind, TookMS: took, Message: "hook " + m.kind + " of app " + m.a.name + " has run"})
 	} else {
@@ -123,13 +124,8 @@ func (s *Supervisor) prepare(ctx context.Context, m *member, g *launch.Generatio
 // hookOutput is where the lines of a hook go: to the app's log, with a prefix that names the hook and its process.
 func hookOutput(out *logs.Logs, kind string, from book.Origin) func(pid int) (stdout, stderr proc.LineFunc) {
 	return func(pid int) (stdout, stderr proc.LineFunc) {
-		from.PID = pid
 		var prefix atomic.Pointer[logs.Prefix]
-		prefix.Store(&logs.Prefix{
-			Origin: from,
-			Text:   fmt.Appendf(nil, "%s/%s[%d] ", from.App, kind, pid),
-			JSON:   fmt.Appendf(nil, `","app":%q,"hook":%q,"pid":%d,"stream":%q,"message":`, from.App, kind, pid, from.Stream),
-		})
+		prefix.Store(logs.NewHookPrefix(from, kind, pid))
 		return out.Output(&prefix), out.Output(&prefix)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/config/file"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
@@ -38,7 +39,7 @@ func (l *loop) checkLimits(a *app) {
 		age := time.Duration(now - start)
 		switch {
 		case some && a.config.RequestTimeout > 0 && age > a.config.RequestTimeout:
-			l.worker(l.logs.Warn(), m).Float64("age_ms", ms(age)).Float64("limit_ms", ms(a.config.RequestTimeout)).Msg("slow request; replacing the worker")
+			l.worker(l.logs.Warn(), m).Float64("age_ms", api.Milliseconds(age)).Float64("limit_ms", api.Milliseconds(a.config.RequestTimeout)).Msg("slow request; replacing the worker")
 			l.over(m, fmt.Sprintf("request timeout: one is %s old", age.Round(time.Millisecond)), true)
 		case a.config.MaxRequests > 0 && m.seat.Row.Requests() >= m.most(a.config.MaxRequests):
 			l.over(m, fmt.Sprintf("max requests: %d served", m.seat.Row.Requests()), false)

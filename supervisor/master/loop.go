@@ -2,15 +2,11 @@ package master
 
 import (
 	"context"
-	"errors"
-	"iter"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
-	"github.com/rs/zerolog"
-	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/above"
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/cache"
@@ -121,7 +117,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 		l.logs.Book.Close()
 		stopControl()
 	}()
-	// Who reads the log may go away; that must not take the service along.
+	// The reader of the log may go away; that must not take the service along.
 	pipes := make(chan os.Signal, 1)
 	signal.Notify(pipes, syscall.SIGPIPE)
 	defer signal.Stop(pipes) // the program around may do as it likes then
@@ -368,56 +364,4 @@ func (l *loop) each(name string, f func(*app)) {
 			f(a)
 		}
 	}
-}
-
-// members yields the workers whose channel carries messages and values.
-func (l *loop) members() iter.Seq[*member] {
-	return func(yield func(*member) bool) {
-		for _, a := range l.apps {
-			for _, m := range a.members {
-				if m.subscribed && !yield(m) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// send queues an order for one worker. An order is never dropped: a worker that cannot
-// be given it is replaced. It says whether the order is on its way.
-func (l *loop) send(m *member, order ipc.Frame) bool {
-	if !m.Open() {
-		ipc.Discard(order)
-		return false
-	}
-	if err := m.Send(order); err != nil {
-		l.unsent(m, err)
-		return false
-	}
-	return true
-}
-
-// unsent ends the channel on which an order could not be sent.
-func (l *loop) unsent(m *member, err error) {
-	if !errors.Is(err, ipc.ErrClosed) { // else its end is on its way to this loop
-		l.breakChannel(m, err.Error())
-	}
-}
-
-// note queues a message for one worker. A message for which there is no room is dropped, and that is logged.
-func (l *loop) note(m *member, f ipc.Message) {
-	m.Note(f)
-	l.logDropped(m, false)
-}
-
-// logDropped logs how many messages to a worker were dropped since that was last logged, at most once a second, or with all at once.
-func (l *loop) logDropped(m *member, all bool) {
-	if n, topic := m.Dropped(time.Now(), all); n > 0 {
-		l.worker(l.logs.Warn(), m).Int("messages", n).Str("topic", topic).Msg("messages to worker dropped: it does not read its channel")
-	}
-}
-
-// worker adds to a log line which worker it speaks of.
-func (l *loop) worker(e *zerolog.Event, m *member) *zerolog.Event {
-	return e.Str("app", m.app.name).Int("slot", m.slot).Uint64("worker", uint64(m.id)).Int("pid", m.PID())
 }

@@ -12,9 +12,6 @@ import (
 // and the workers with it; or the master alone, while the workers' frames wait in the loop's inbox. So as long as a worker has a
 // deadline, the loop wakes often, and tells the cores how late it was woken, before anything that has arrived since.
 
-// heartbeat is how often the loop looks at the clock while it waits for a worker. A shorter pause may go unnoticed.
-const heartbeat = time.Second
-
 // noticePause runs when the loop is woken, before the loop acts on what woke it.
 func (l *loop) noticePause() {
 	late := l.wakeup.Late(time.Now())
@@ -44,8 +41,8 @@ func (l *loop) setTimer() {
 		l.nextSave(), l.nextPicture(), l.nextRoom(), l.nextLook())
 	for _, a := range l.apps {
 		d := a.deadline
-		if a.waits && d.After(now.Add(heartbeat)) {
-			d = now.Add(heartbeat)
+		if a.waits && d.After(now.Add(wake.Heartbeat)) {
+			d = now.Add(wake.Heartbeat)
 		}
 		next = wake.Earliest(next, d)
 	}

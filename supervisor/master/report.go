@@ -5,6 +5,7 @@ import (
 
 	"github.com/tinehq/tine/supervisor/above"
 	"github.com/tinehq/tine/supervisor/keeper"
+	"github.com/tinehq/tine/supervisor/snapshot"
 )
 
 // WithKeeper notifies the process above this one, the keeper or systemd: READY=1 when all apps are ready, RELOADING=1 and READY=1
@@ -72,10 +73,10 @@ func (l *loop) tell(now time.Time) {
 	}
 	l.timerStale = true
 	picture := l.s.published.Newest()
-	lifeless := picture.Lifeless()
-	if l.report.Tell(now, func() above.State {
+	var lifeless *snapshot.App
+	if l.report.Tell(now, func() bool { lifeless = picture.Lifeless(); return lifeless == nil }, func() above.State {
 		text, rolling := picture.Describe()
-		return above.State{Ready: l.state.Ready(), Changing: l.plan != nil || rolling, Status: text, Lifeless: lifeless != nil}
+		return above.State{Ready: l.state.Ready(), Changing: l.plan != nil || rolling, Status: text}
 	}) {
 		l.logs.Error().Str("app", lifeless.Name).Msg("the app has no worker and none is about to come; sending no WATCHDOG=1")
 	}

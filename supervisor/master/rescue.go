@@ -306,9 +306,12 @@ func (l *loop) endLost(config *config.Config) (ends []<-chan struct{}) {
 		ends = append(ends, m.Process().Exited())
 		l.rescued.ending++
 		l.s.wg.Go(func() {
-			late := time.AfterFunc(patience, func() { _ = m.Process().Kill() })
-			defer late.Stop()
-			<-m.Process().Exited()
+			select {
+			case <-m.Process().Exited():
+			case <-time.After(patience):
+				_ = m.Process().Kill()
+				<-m.Process().Exited()
+			}
 			l.s.post(lostEnded{f.name})
 			<-m.Process().OutputDone()
 		})

@@ -181,16 +181,6 @@ func New(c *config.Config, opts ...Option) (*Supervisor, error) {
 	return s, nil
 }
 
-// Run runs c as cmd/tine does, with signals, until all its apps have ended or ctx
-// is done. See [Supervisor.Run].
-func Run(ctx context.Context, c *config.Config, opts ...Option) error {
-	s, err := New(c, append([]Option{WithSignals()}, opts...)...)
-	if err != nil {
-		return err
-	}
-	return s.Run(ctx)
-}
-
 // Run starts the apps and returns when all of them have ended: nil when they were
 // stopped or have finished, *ExitError when one gave up or a worker's exit code
 // is to be passed on, another error when nothing could be started. When ctx is

@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/record"
@@ -354,5 +355,5 @@ func (u upgradeEnded) apply(l *loop) {
 		return
 	}
 	l.event(nil, zerolog.ErrorLevel, control.Event{Kind: control.EventUpgradeFailed, Reason: u.err.Error(), Message: "upgrade failed, everything runs on as it was"})
-	l.logs.Error().Err(u.err).Float64("took_ms", ms(u.took)).Msg("upgrade failed, everything runs on as it was")
+	l.logs.Error().Err(u.err).Float64("took_ms", api.Milliseconds(u.took)).Msg("upgrade failed, everything runs on as it was")
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/snapshot"
 )
@@ -138,14 +139,14 @@ func (v statusView) worker(a *snapshot.App, slot int, w pool.WorkerStatus, p *sn
 	if p.Seat != nil {
 		load := p.Seat.Load()
 		latencies = &load.Stats.Histogram
-		row.InFlight, row.Connections, row.OldestMS = load.InFlight, load.Open, ms(load.Oldest)
+		row.InFlight, row.Connections, row.OldestMS = load.InFlight, load.Open, api.Milliseconds(load.Oldest)
 		row.Requests, row.Errors = load.Stats.Requests, load.Stats.Errors()
 	}
 	if p.Process == nil {
 		return row
 	}
 	r := v.sample(v.now, p.Process, latencies)
-	row.RSSBytes, row.CPUPercent, row.P50MS, row.P99MS = r.rss, r.percent, ms(r.p50), ms(r.p99)
+	row.RSSBytes, row.CPUPercent, row.P50MS, row.P99MS = r.rss, r.percent, api.Milliseconds(r.p50), api.Milliseconds(r.p99)
 	return row
 }
 
@@ -159,6 +160,3 @@ func (s *Server) status(ctx context.Context) (control.Status, error) {
 	defer s.sampler.round()()
 	return statusView{&s.sampler, time.Now(), m.Values.Epoch}.status(m, s.Version, unapplied), nil
 }
-
-// ms is a duration in milliseconds, to the microsecond.
-func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

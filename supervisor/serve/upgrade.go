@@ -91,7 +91,7 @@ func (s *Server) tryUpgrade(binary, reason string, steps chan<- control.Progress
 			return control.Refuse(http.StatusUnprocessableEntity, "%v", err)
 		}
 	}
-	s.log.Info().Str("binary", binary).Str("version", version).Str("reason", reason).Float64("took_ms", ms(time.Since(began))).Msg("upgrading")
+	s.log.Info().Str("binary", binary).Str("version", version).Str("reason", reason).Float64("took_ms", api.Milliseconds(time.Since(began))).Msg("upgrading")
 	tell(control.Progress{State: "starting", Message: "starting " + binary + ", version " + version})
 	if err := s.master.Upgrade(s.upgrades, binary); err != nil {
 		return err

@@ -8,5 +8,6 @@
 // knows what it was set to: a loop that is woken much later than that has not run meanwhile, as the machine, the VM, the container or the
 // process was stopped, and judges nobody by that time.
 //
-// Nothing here has a goroutine, and nothing but Alarm has a timer. All of it is for one goroutine.
+// [WithRunTime] is a timeout for another process that does not count such a pause either: it has a goroutine and a timer of its own.
+// Nothing else here has either, and all of the rest is for one goroutine.
 package wake

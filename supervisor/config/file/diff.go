@@ -7,15 +7,7 @@ import (
 	"strings"
 
 	"github.com/tinehq/tine/supervisor/config"
-)
-
-// What a [Change] does when the new config is applied.
-const (
-	EffectAtOnce  = "at once"         // it holds at once, for what runs
-	EffectRollout = "rollout"         // the app's workers are replaced, one at a time
-	EffectRestart = "restart of tine" // it holds when Tine is started again; until then the old value does
-	EffectStart   = "start"           // of an app or of a cached value's source
-	EffectStop    = "stop"            // of an app or of a cached value's source, after its work is done
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // Change is one difference between two configs.
@@ -23,7 +15,7 @@ type Change struct {
 	Path   string // such as apps.web.drain_timeout
 	Old    string // as a file would have it; "" when it was not there
 	New    string // "" when it is not there any more
-	Effect string // EffectAtOnce, EffectRollout, EffectRestart, EffectStart, EffectStop
+	Effect string // api.EffectAtOnce, api.EffectRollout, api.EffectRestart, api.EffectStart, api.EffectStop
 }
 
 // String returns the change in one line. It leaves out the values of variables, which may be secret.
@@ -38,7 +30,7 @@ func (c Change) String() string {
 		return value
 	}
 	switch c.Effect {
-	case EffectStart, EffectStop:
+	case api.EffectStart, api.EffectStop:
 		return c.Path + ": " + c.Effect
 	}
 	return fmt.Sprintf("%s: %s -> %s (%s)", c.Path, show(c.Old), show(c.New), c.Effect)
@@ -145,9 +137,9 @@ func diffPart(of name, was, is []setting) (changes []Change) {
 		path = config.Join(of.section, of.owner)
 		switch {
 		case was == nil:
-			return []Change{{Path: path, New: summary(is), Effect: EffectStart}}
+			return []Change{{Path: path, New: summary(is), Effect: api.EffectStart}}
 		case is == nil:
-			return []Change{{Path: path, Old: summary(was), Effect: EffectStop}}
+			return []Change{{Path: path, Old: summary(was), Effect: api.EffectStop}}
 		}
 		path += "."
 	}
@@ -185,20 +177,20 @@ func summary(all []setting) string {
 // effect returns what a change of a setting does. The master, which does it, must agree.
 func effect(section, key string) string {
 	if section == "" && key == "log.level" {
-		return EffectAtOnce
+		return api.EffectAtOnce
 	}
 	key, _, _ = strings.Cut(key, ".")
 	switch section {
 	case "":
-		return EffectRestart
+		return api.EffectRestart
 	case "cache":
-		return EffectAtOnce
+		return api.EffectAtOnce
 	}
 	switch key {
 	case "command", "dir", "env", "env_file", "gomaxprocs", "gomemlimit", "cpu_affinity":
-		return EffectRollout
+		return api.EffectRollout
 	case "listen", "policy", "steering", "on_overload", "overload_at":
-		return EffectRestart
+		return api.EffectRestart
 	}
-	return EffectAtOnce
+	return api.EffectAtOnce
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // otherValues has for each key of an app a value that is not its default.
@@ -44,12 +45,12 @@ func TestDiffSaysWhatApplyingDoes(t *testing.T) {
 			t.Errorf("%s: no change", f.key)
 		}
 		from, to := old.Apps[0], next.Apps[0]
-		want := EffectAtOnce
+		want := api.EffectAtOnce
 		switch {
 		case config.StartedDifferently(from, to):
-			want = EffectRollout
+			want = api.EffectRollout
 		case !slices.Equal(from.Listen, to.Listen), !reflect.DeepEqual(to.SteeredAs(from), to):
-			want = EffectRestart
+			want = api.EffectRestart
 		}
 		for _, c := range changes {
 			if c.Effect != want && c.Path != "apps.a.workers" {
@@ -78,20 +79,20 @@ apps:
 cache: {b: {exec: b, every: 6s}, c: {file: c}}
 `)
 	want := []Change{
-		{"log.level", "info", "debug", EffectAtOnce},
-		{"log.file", "/srv/a.log", "/srv/b.log", EffectRestart},
-		{"dashboard.listen", "", "127.0.0.1:7077", EffectRestart},
-		{"apps.web.command", "[/srv/web, -v]", `[/srv/web, -v, ""]`, EffectRollout},
-		{"apps.web.env.GONE", "x", "", EffectRollout},
-		{"apps.web.env.SECRET", "hunter2", "hunter3", EffectRollout},
-		{"apps.web.workers", "auto", "3", EffectAtOnce},
-		{"apps.web.hooks.on_crash.command", "[x]", "", EffectAtOnce},
-		{"apps.web.hooks.on_crash.timeout", "30s", "", EffectAtOnce},
-		{"apps.old", "[/srv/old]", "", EffectStop},
-		{"apps.fresh", "", "[/srv/fresh]", EffectStart},
-		{"cache.a", "/srv/a", "", EffectStop},
-		{"cache.b.every", "5s", "6s", EffectAtOnce},
-		{"cache.c", "", "/srv/c", EffectStart},
+		{"log.level", "info", "debug", api.EffectAtOnce},
+		{"log.file", "/srv/a.log", "/srv/b.log", api.EffectRestart},
+		{"dashboard.listen", "", "127.0.0.1:7077", api.EffectRestart},
+		{"apps.web.command", "[/srv/web, -v]", `[/srv/web, -v, ""]`, api.EffectRollout},
+		{"apps.web.env.GONE", "x", "", api.EffectRollout},
+		{"apps.web.env.SECRET", "hunter2", "hunter3", api.EffectRollout},
+		{"apps.web.workers", "auto", "3", api.EffectAtOnce},
+		{"apps.web.hooks.on_crash.command", "[x]", "", api.EffectAtOnce},
+		{"apps.web.hooks.on_crash.timeout", "30s", "", api.EffectAtOnce},
+		{"apps.old", "[/srv/old]", "", api.EffectStop},
+		{"apps.fresh", "", "[/srv/fresh]", api.EffectStart},
+		{"cache.a", "/srv/a", "", api.EffectStop},
+		{"cache.b.every", "5s", "6s", api.EffectAtOnce},
+		{"cache.c", "", "/srv/c", api.EffectStart},
 	}
 	got := Diff(old, next)
 	if !reflect.DeepEqual(got, want) {

@@ -330,3 +330,6 @@ type Change struct {
 	New    string `json:"new"`    // empty: is there no more
 	Effect string `json:"effect"` // at once, rollout, restart of tine, start, stop
 }
+
+// Milliseconds is a duration as events and log lines have it: in milliseconds, to the microsecond.
+func Milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
