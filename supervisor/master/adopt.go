@@ -17,6 +17,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config/file"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/api"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/launch"
@@ -33,7 +34,7 @@ func (l *loop) adopt(state succession.State, config *config.Config) error {
 	drainAt, endBy := state.Stop.Restored()
 	ev := apps.Restore{Ready: state.WasReady, Stopping: state.Stopping, Asked: state.Asked, DrainAt: drainAt, EndBy: endBy}
 	state.Date()
-	all := map[int]*sockets{}
+	all := map[int]*crew.Sockets{}
 	for _, saved := range state.Sockets {
 		s, err := l.adoptSockets(saved, state.Apps)
 		if err != nil {
@@ -44,7 +45,7 @@ func (l *loop) adopt(state succession.State, config *config.Config) error {
 		}
 		all[saved.Key] = s
 	}
-	byKey := map[int]*app{}
+	byKey := map[int]*crew.App{}
 	var left []leftRun
 	for _, saved := range state.Apps {
 		a, err := l.adoptApp(saved, all[saved.Sockets], since(saved.At))
@@ -80,7 +81,7 @@ func (l *loop) adopt(state succession.State, config *config.Config) error {
 	}
 	for _, r := range left {
 		if on := byKey[r.replaces]; on != nil {
-			r.run.Replaces = on.id()
+			r.run.Replaces = on.ID()
 		}
 		ev.Runs = append(ev.Runs, r.run)
 	}
@@ -89,8 +90,8 @@ func (l *loop) adopt(state succession.State, config *config.Config) error {
 	running := *config
 	running.Apps = nil
 	for _, a := range l.apps {
-		if !a.leaves() || a.halted() {
-			running.Apps = append(running.Apps, a.config)
+		if !a.Leaves() || a.Halted() {
+			running.Apps = append(running.Apps, a.Config)
 		}
 	}
 	l.config = &running
@@ -100,7 +101,7 @@ func (l *loop) adopt(state succession.State, config *config.Config) error {
 
 // leftRun is an app that the last master has left, and what its record has of it.
 type leftRun struct {
-	app      *app
+	app      *crew.App
 	run      apps.Restored
 	replaces int // key of the app; 0: none
 }
@@ -121,7 +122,7 @@ func since(at int64) time.Duration { return time.Duration(max(ipc.Monotonic()-at
 // adopted is what is still to be done when all is made again.
 type adopted struct{ state succession.State }
 
-func (l *loop) adoptSockets(saved succession.Sockets, apps []succession.App) (*sockets, error) {
+func (l *loop) adoptSockets(saved succession.Sockets, apps []succession.App) (*crew.Sockets, error) {
 	prefix := succession.SocketsName(saved.Key, "")
 	files := map[string]*os.File{}
 	for name, fs := range l.s.inherited {
@@ -139,45 +140,45 @@ func (l *loop) adoptSockets(saved succession.Sockets, apps []succession.App) (*s
 		return nil, fmt.Errorf("cannot adopt sockets %d: they are of no app", saved.Key)
 	}
 	o := apps[i].Config.SteeringOptions()
-	o.Given = l.given.sockets
+	o.Given = l.given.Sockets
 	lent := maps.Clone(files)
-	l.given.lend(saved.Set, lent)
+	l.given.Lend(saved.Set, lent)
 	set, err := listen.Prepare(saved.Set, lent, o)
 	if err != nil {
 		return nil, err
 	}
-	s := newSockets(set)
-	s.key, s.kept = saved.Key, map[string]bool{}
+	s := crew.NewSockets(set)
+	s.Key, s.Kept = saved.Key, map[string]bool{}
 	for name := range files {
-		s.kept[name] = true
+		s.Kept[name] = true
 	}
 	return s, nil
 }
 
-func (l *loop) adoptApp(saved succession.App, s *sockets, ago time.Duration) (*app, error) {
+func (l *loop) adoptApp(saved succession.App, s *crew.Sockets, ago time.Duration) (*crew.App, error) {
 	if s == nil {
 		return nil, fmt.Errorf("cannot adopt app %s: its sockets are not in the record", saved.Config.Name)
 	}
 	config := saved.Config.Restored()
-	core, err := pool.Restore(poolConfig(config), saved.Pool, time.Now(), ago)
+	core, err := pool.Restore(crew.PoolConfig(config), saved.Pool, time.Now(), ago)
 	if err != nil {
 		return nil, fmt.Errorf("cannot adopt app %s: %w", config.Name, err)
 	}
-	a := &app{
-		key: saved.Key, name: config.Name, config: config, pool: core, sockets: s,
-		members: map[pool.WorkerID]*member{}, generations: map[int]*launch.Generation{},
-		startWith: saved.StartWith,
+	a := &crew.App{
+		Key: saved.Key, Name: config.Name, Config: config, Pool: core, Sockets: s,
+		Members: map[pool.WorkerID]*crew.Worker{}, Generations: map[int]*launch.Generation{},
+		StartWith: saved.StartWith,
 	}
-	a.restoreHistory(saved.History)
+	a.RestoreHistory(saved.History)
 	for n, g := range saved.Generations {
 		g.Config = g.Config.Restored()
-		a.generations[n] = l.restoredGeneration(g)
+		a.Generations[n] = l.restoredGeneration(g)
 	}
-	a.current = a.generations[core.Status().Generation]
-	if a.previous = l.restoredRelease(saved.Previous); a.previous != nil {
-		a.previousUntil = saved.Previous.Until
+	a.Current = a.Generations[core.Status().Generation]
+	if a.Previous = l.restoredRelease(saved.Previous); a.Previous != nil {
+		a.PreviousUntil = saved.Previous.Until
 	}
-	a.backTo = l.restoredRelease(saved.BackTo)
+	a.BackTo = l.restoredRelease(saved.BackTo)
 	s.Use()
 	return a, nil
 }
@@ -207,55 +208,55 @@ func (l *loop) resume() {
 	if syscall.Kill(state.Master, 0) != nil { // one that hands over still lives
 		l.logs.FreshLines()
 	}
-	byKey := map[int]*app{}
+	byKey := map[int]*crew.App{}
 	for _, a := range l.apps {
-		byKey[a.key] = a
+		byKey[a.Key] = a
 	}
 	l.succession = &control.Succession{After: state.Master, Replaced: []control.ReplacedWorker{}}
 	var reaching sync.WaitGroup
-	ended := map[*app][]*member{}
+	ended := map[*crew.App][]*crew.Worker{}
 	for _, saved := range state.Apps {
 		a := byKey[saved.Key]
 		l.openHooks(a)
 		strays := l.strays(saved)
 		for _, sm := range slices.Concat(saved.Members, strays) {
-			m := &member{
-				app: a, id: sm.ID, slot: sm.Slot, generation: sm.Generation, jitter: sm.Jitter, adopted: true,
-				ready: sm.Ready, greeted: sm.Greeted, left: sm.Left, drains: sm.Drains, savedSeat: sm.Seat,
+			m := &crew.Worker{
+				App: a, ID: sm.ID, Slot: sm.Slot, Generation: sm.Generation, Jitter: sm.Jitter, Adopted: true,
+				Ready: sm.Ready, Greeted: sm.Greeted, Left: sm.Left, Drains: sm.Drains, SavedSeat: sm.Seat,
 			}
 			if sm.Exit != nil {
-				m.unjudged = sm.Exit
+				m.Unjudged = sm.Exit
 				ended[a] = append(ended[a], m)
 				continue
 			}
-			a.members[m.id] = m
-			if m.ready {
-				m.becameReady()
+			a.Members[m.ID] = m
+			if m.Ready {
+				m.BecameReady()
 			}
-			reaching.Go(func() { m.unreached = l.s.reach(m, sm.PID) })
+			reaching.Go(func() { m.Unreached = l.s.reach(m, sm.PID) })
 		}
 		for _, sm := range strays {
-			a.members[sm.ID].stray = true
+			a.Members[sm.ID].Stray = true
 		}
 	}
 	reaching.Wait()
 	unreached := l.dropUnreached() // all of them, before a step looks at any
 	for _, saved := range state.Apps {
 		a := byKey[saved.Key]
-		for _, m := range slices.Collect(maps.Values(a.members)) {
+		for _, m := range slices.Collect(maps.Values(a.Members)) {
 			l.reached(m)
 		}
 		for _, m := range ended[a] {
 			l.sit(m)
-			exit := m.unjudged.Restored()
+			exit := m.Unjudged.Restored()
 			l.replaced(m, "it had ended: "+exit.String())
-			l.exited(m, handle.Exited{Exit: exit, Left: m.unjudged.Left})
+			l.exited(m, handle.Exited{Exit: exit, Left: m.Unjudged.Left})
 		}
 		for _, m := range unreached[a] {
-			l.logs.Error().Str("app", a.name).Int("slot", m.slot).Uint64("worker", uint64(m.id)).Err(m.unreached).Msg("cannot adopt worker")
-			if !m.stray {
-				l.replaced(m, "cannot adopt it: "+m.unreached.Error())
-				l.step(a, pool.Exited{ID: m.id, Code: pool.CodeUnknown})
+			l.logs.Error().Str("app", a.Name).Int("slot", m.Slot).Uint64("worker", uint64(m.ID)).Err(m.Unreached).Msg("cannot adopt worker")
+			if !m.Stray {
+				l.replaced(m, "cannot adopt it: "+m.Unreached.Error())
+				l.step(a, pool.Exited{ID: m.ID, Code: pool.CodeUnknown})
 			}
 		}
 		for i := range saved.Pool.Slots {
@@ -265,8 +266,8 @@ func (l *loop) resume() {
 				}
 			}
 		}
-		for _, m := range a.sockets.mended {
-			l.recycleMended(a.sockets, m, nil)
+		for _, m := range a.Sockets.Mended {
+			l.recycleMended(a.Sockets, m, nil)
 		}
 		l.step(a, pool.Restored{})
 	}
@@ -276,7 +277,7 @@ func (l *loop) resume() {
 	}
 	for _, a := range l.apps {
 		l.greet(a) // the last master may have died before
-		a.sockets.mended = nil
+		a.Sockets.Mended = nil
 	}
 	l.sayAdopted()
 	l.adopted = nil
@@ -286,7 +287,7 @@ func (l *loop) resume() {
 func (l *loop) sayAdopted() {
 	s := l.succession
 	for m := range l.allMembers() {
-		if m.adopted && !slices.ContainsFunc(s.Replaced, func(r control.ReplacedWorker) bool { return r.App == m.app.name && r.Worker == uint64(m.id) }) {
+		if m.Adopted && !slices.ContainsFunc(s.Replaced, func(r control.ReplacedWorker) bool { return r.App == m.App.Name && r.Worker == uint64(m.ID) }) {
 			s.Adopted++
 		}
 	}
@@ -298,8 +299,8 @@ func (l *loop) sayAdopted() {
 }
 
 // reach makes the worker's process and channel ours. It runs for all workers at once.
-func (s *Supervisor) reach(m *member, pid int) (err error) {
-	files := s.inherited[succession.WorkerName(m.app.key, m.id)]
+func (s *Supervisor) reach(m *crew.Worker, pid int) (err error) {
+	files := s.inherited[succession.WorkerName(m.App.Key, m.ID)]
 	if len(files) != handle.FilesOfWorker {
 		return fmt.Errorf("%d of its %d files were kept", len(files), handle.FilesOfWorker)
 	}
@@ -308,12 +309,12 @@ func (s *Supervisor) reach(m *member, pid int) (err error) {
 }
 
 // dropUnreached takes out the workers that could not be adopted.
-func (l *loop) dropUnreached() map[*app][]*member {
-	lost := map[*app][]*member{}
+func (l *loop) dropUnreached() map[*crew.App][]*crew.Worker {
+	lost := map[*crew.App][]*crew.Worker{}
 	for _, a := range l.apps {
-		for id, m := range a.members {
-			if m.unreached != nil {
-				delete(a.members, id)
+		for id, m := range a.Members {
+			if m.Unreached != nil {
+				delete(a.Members, id)
 				lost[a] = append(lost[a], m)
 			}
 		}
@@ -322,55 +323,55 @@ func (l *loop) dropUnreached() map[*app][]*member {
 }
 
 // reached brings a worker into the loop.
-func (l *loop) reached(m *member) {
-	if m.stray {
-		m.jitter = 2*rand.Float64() - 1
-		l.step(m.app, pool.Spawned{ID: m.id, PID: m.PID()})
+func (l *loop) reached(m *crew.Worker) {
+	if m.Stray {
+		m.Jitter = 2*rand.Float64() - 1
+		l.step(m.App, pool.Spawned{ID: m.ID, PID: m.PID()})
 	}
 	l.sit(m)
-	m.placed = true
+	m.Placed = true
 	if m.Open() {
 		l.welcome(m)
 	}
 	l.s.wg.Go(m.Follow())
 }
 
-func (l *loop) sit(m *member) {
-	if m.slot >= 0 && m.savedSeat >= 0 {
-		m.seat = m.app.sockets.SitAgain(m.slot, m.savedSeat, uint64(m.id))
+func (l *loop) sit(m *crew.Worker) {
+	if m.Slot >= 0 && m.SavedSeat >= 0 {
+		m.Seat = m.App.Sockets.SitAgain(m.Slot, m.SavedSeat, uint64(m.ID))
 	}
 }
 
 // caughtUp takes in how far an adopted worker has come while no master looked.
-func (l *loop) caughtUp(m *member, f ipc.Hello) {
+func (l *loop) caughtUp(m *crew.Worker, f ipc.Hello) {
 	switch f.State {
 	case ipc.StateReady:
-		if !m.ready {
-			m.becameReady()
+		if !m.Ready {
+			m.BecameReady()
 			l.touchedWorker(m)
-			l.step(m.app, pool.Ready{ID: m.id})
+			l.step(m.App, pool.Ready{ID: m.ID})
 		}
 	case ipc.StateStarting, ipc.StateStandby:
-		if m.slot >= 0 { // what gave it the slot has not reached it
-			m.placed = false
-			if m.subscribed {
+		if m.Slot >= 0 { // what gave it the slot has not reached it
+			m.Placed = false
+			if m.Subscribed {
 				l.place(m)
 			}
 		} else if f.State == ipc.StateStandby && !l.parked(m) {
-			l.step(m.app, pool.Parked{ID: m.id})
+			l.step(m.App, pool.Parked{ID: m.ID})
 		}
 	case ipc.StateDraining:
-		if !m.drains {
-			m.drains = true
+		if !m.Drains {
+			m.Drains = true
 			l.touchedWorker(m)
-			l.step(m.app, pool.Leaving{ID: m.id, Reason: "it drains already"})
+			l.step(m.App, pool.Leaving{ID: m.ID, Reason: "it drains already"})
 		}
 	}
 }
 
-func (l *loop) parked(m *member) bool {
-	for _, w := range m.app.pool.Status().Standbys {
-		if w.ID == m.id {
+func (l *loop) parked(m *crew.Worker) bool {
+	for _, w := range m.App.Pool.Status().Standbys {
+		if w.ID == m.ID {
 			return w.State == pool.StateStandby
 		}
 	}
@@ -389,9 +390,9 @@ func (l *loop) goOnWith(cfg *config.Config) {
 }
 
 // adoptEnded makes it again, as it is when its sockets are closed.
-func (l *loop) adoptEnded(saved succession.Ended, ago time.Duration) (*app, error) {
+func (l *loop) adoptEnded(saved succession.Ended, ago time.Duration) (*crew.App, error) {
 	config := saved.Config.Restored()
-	core, err := pool.Restore(poolConfig(config), saved.Pool, time.Now(), ago)
+	core, err := pool.Restore(crew.PoolConfig(config), saved.Pool, time.Now(), ago)
 	if err != nil {
 		return nil, fmt.Errorf("cannot adopt app %s, which has ended: %w", config.Name, err)
 	}
@@ -402,15 +403,15 @@ func (l *loop) adoptEnded(saved succession.Ended, ago time.Duration) (*app, erro
 	if saved.Key == 0 {
 		saved.Key = l.newKey()
 	}
-	a := &app{
-		key: saved.Key, name: config.Name, config: config, pool: core, sockets: newSockets(set),
-		members:     map[pool.WorkerID]*member{},
-		generations: map[int]*launch.Generation{core.Status().Generation: launch.New(config)},
-		startWith:   saved.StartWith,
+	a := &crew.App{
+		Key: saved.Key, Name: config.Name, Config: config, Pool: core, Sockets: crew.NewSockets(set),
+		Members:     map[pool.WorkerID]*crew.Worker{},
+		Generations: map[int]*launch.Generation{core.Status().Generation: launch.New(config)},
+		StartWith:   saved.StartWith,
 	}
-	a.restoreHistory(saved.History)
-	a.history.Err = saved.Error
-	a.sockets.Use()
-	a.sockets.Release()
+	a.RestoreHistory(saved.History)
+	a.History.Err = saved.Error
+	a.Sockets.Use()
+	a.Sockets.Release()
 	return a, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -25,15 +26,15 @@ type plan struct {
 	apps      []config.App   // those of config, when it is carried out, with what stays of those that run
 	newcomers []config.App   // to open
 	leaving   []predecessor
-	given     *activation
-	added     []*app        // the newcomers that are open
+	given     *crew.Given
+	added     []*crew.App   // the newcomers that are open
 	auto      int           // workers of an app whose config leaves their number to the machine
 	places    config.Places // of all addresses, old and new; known once it is open
 }
 
 // predecessor is an app that goes because of the same config, or is going already, and the addresses that it has.
 type predecessor struct {
-	app    *app
+	app    *crew.App
 	listen []string
 }
 
@@ -58,14 +59,14 @@ func (l *loop) prepare(c *config.Config, goesOn bool) {
 		p.newcomers = append(p.newcomers, p.config.Apps[i])
 	}
 	for _, r := range goes {
-		if a := l.appOf(r); len(a.config.Listen) > 0 {
-			p.leaving = append(p.leaving, predecessor{a, a.config.Listen})
+		if a := l.appOf(r); len(a.Config.Listen) > 0 {
+			p.leaving = append(p.leaving, predecessor{a, a.Config.Listen})
 		}
 	}
 	var running []string
 	for _, a := range l.apps {
-		if !a.ended() {
-			running = append(running, a.config.Listen...)
+		if !a.Ended() {
+			running = append(running, a.Config.Listen...)
 		}
 	}
 	l.s.wg.Go(func() {
@@ -94,7 +95,7 @@ const (
 )
 
 // predecessor is the app on the very addresses of a new one, whatever they are written like.
-func (p *plan) predecessor(config config.App) *app {
+func (p *plan) predecessor(config config.App) *crew.App {
 	for _, old := range p.leaving {
 		if len(config.Listen) > 0 && p.places.Same(old.listen, config.Listen) {
 			return old.app
@@ -105,7 +106,7 @@ func (p *plan) predecessor(config config.App) *app {
 
 func (p *plan) open() error {
 	for _, n := range p.newcomers {
-		a, err := openApp(n, p.predecessor(n), p.given)
+		a, err := crew.Open(n, p.predecessor(n), p.given)
 		if err != nil {
 			p.close()
 			return err
@@ -118,8 +119,8 @@ func (p *plan) open() error {
 // close gives back what was opened for a plan that is not carried out.
 func (p *plan) close() {
 	for _, a := range p.added {
-		if a.replaces == nil {
-			a.sockets.Close()
+		if a.Replaces == nil {
+			a.Sockets.Close()
 		}
 	}
 	p.added = nil
@@ -160,8 +161,8 @@ func (l *loop) outdated(p *plan) error {
 		return errors.New("stopping")
 	}
 	for _, a := range p.added {
-		if a.replaces != nil && a.replaces.ended() {
-			return &endedMeanwhile{a.replaces.name}
+		if a.Replaces != nil && a.Replaces.Ended() {
+			return &endedMeanwhile{a.Replaces.Name}
 		}
 	}
 	return nil
@@ -183,7 +184,7 @@ func (e *endedMeanwhile) Error() string {
 func (l *loop) carryThrough(p *plan) {
 	l.config, l.auto = p.config, p.auto
 	for _, a := range p.added {
-		a.sockets.Use()
+		a.Sockets.Use()
 		l.number(a)
 	}
 	ev := apps.Configure{Apps: l.compare(p, true), New: l.enter(p.added...)}
@@ -219,12 +220,12 @@ func (p *plan) app(name string) *config.App {
 func (l *loop) routeLogs(p *plan) {
 	var configs []config.App
 	for _, a := range slices.Concat(l.apps, p.added) {
-		cfg := p.app(a.name)
-		switch stays := l.find(a.name) == a || a.run != nil && a.halted(); {
+		cfg := p.app(a.Name)
+		switch stays := l.find(a.Name) == a || a.Run != nil && a.Halted(); {
 		case cfg != nil && stays:
 			configs = append(configs, *cfg)
-		case a.run == nil || a.run.State() != apps.Gone && !(stays && a.ended()):
-			configs = append(configs, a.config)
+		case a.Run == nil || a.Run.State() != apps.Gone && !(stays && a.Ended()):
+			configs = append(configs, a.Config)
 		}
 	}
 	_ = l.logs.SetApps(configs, false)
@@ -238,9 +239,9 @@ func (l *loop) compare(p *plan, carried bool) (all []apps.Wanted) {
 		w := apps.Wanted{Done: l.done(cfg)}
 		if a := l.find(cfg.Name); a != nil && carried {
 			cfg = l.keeps(a, cfg, p)
-			unrolled := a.unrolled(cfg) && !(p.goesOn && a.history.LastRollout != nil)
-			w.Equal = reflect.DeepEqual(a.config, cfg)
-			w.Rolls = config.StartedDifferently(a.config, cfg) || unrolled
+			unrolled := a.Unrolled(cfg) && !(p.goesOn && a.History.LastRollout != nil)
+			w.Equal = reflect.DeepEqual(a.Config, cfg)
+			w.Rolls = config.StartedDifferently(a.Config, cfg) || unrolled
 		}
 		w.Spec = specOf(cfg)
 		all, p.apps = append(all, w), append(p.apps, cfg)
@@ -249,39 +250,39 @@ func (l *loop) compare(p *plan, carried bool) (all []apps.Wanted) {
 }
 
 // keeps is a new config of a running app with what the app keeps until Tine is started again, which is told.
-func (l *loop) keeps(a *app, cfg config.App, p *plan) config.App {
-	old, warn := a.config, l.logs.Warn
+func (l *loop) keeps(a *crew.App, cfg config.App, p *plan) config.App {
+	old, warn := a.Config, l.logs.Warn
 	if p.goesOn {
 		warn = l.logs.Debug // the last master has said it
 	}
 	if !slices.Equal(old.Listen, cfg.Listen) {
 		if !p.places.Same(old.Listen, cfg.Listen) { // else it is another way to write them
-			warn().Str("app", a.name).Strs("listen", old.Listen).Msg("the app keeps its addresses: new ones take effect when Tine is started again")
+			warn().Str("app", a.Name).Strs("listen", old.Listen).Msg("the app keeps its addresses: new ones take effect when Tine is started again")
 		}
 		cfg.Listen = old.Listen
 	}
 	if steered := cfg.SteeredAs(old); !reflect.DeepEqual(steered, cfg) {
-		warn().Str("app", a.name).Str("policy", old.Policy).Str("steering", old.Steering).Msg("the app keeps its steering: a new policy, kind or bound takes effect when Tine is started again")
+		warn().Str("app", a.Name).Str("policy", old.Policy).Str("steering", old.Steering).Msg("the app keeps its steering: a new policy, kind or bound takes effect when Tine is started again")
 		cfg = steered
 	}
 	return cfg
 }
 
 // change gives an app its part of the config that is being carried out. stopped: it is for the next start.
-func (l *loop) change(a *app, stopped bool) {
-	old, cfg := a.config, *l.plan.app(a.name)
-	a.config = cfg
+func (l *loop) change(a *crew.App, stopped bool) {
+	old, cfg := a.Config, *l.plan.app(a.Name)
+	a.Config = cfg
 	if stopped {
 		if cfg.Workers != old.Workers {
-			a.startWith = l.resolved(cfg).Workers
+			a.StartWith = l.resolved(cfg).Workers
 		}
 		return
 	}
-	l.setPulse(a.sockets)
-	next := poolConfig(l.resolved(cfg))
+	l.setPulse(a.Sockets)
+	next := crew.PoolConfig(l.resolved(cfg))
 	if cfg.Workers == old.Workers {
 		// Scaled by hand since then, perhaps: that stays.
-		next.Workers = a.pool.Status().Wanted
+		next.Workers = a.Pool.Status().Wanted
 	}
 	l.step(a, pool.Reconfigure{Config: next})
 	l.changed(a) // the record has the config beside what a step of the pool changes
@@ -295,19 +296,11 @@ func (l *loop) resolved(c config.App) config.App {
 	return c
 }
 
-// unrolled says whether the workers were started with something else than config
-// has, and no rollout is under way that may change it: the last one was aborted.
-func (a *app) unrolled(cfg config.App) bool {
-	st := a.pool.Status()
-	g := a.generations[st.Generation]
-	return st.Rollout == nil && g != nil && !g.Back && config.StartedDifferently(g.Config, cfg)
-}
-
 // done is whether an app of this very config has run and ended by itself: it is not
 // started again because another app's config has changed.
 func (l *loop) done(config config.App) bool {
-	return slices.ContainsFunc(l.apps, func(a *app) bool {
-		return a.ended() && !a.leaves() && a.name == config.Name && reflect.DeepEqual(a.config, config)
+	return slices.ContainsFunc(l.apps, func(a *crew.App) bool {
+		return a.Ended() && !a.Leaves() && a.Name == config.Name && reflect.DeepEqual(a.Config, config)
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/api"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -42,10 +43,10 @@ func (l *loop) decide(ev apps.Event) {
 func (l *loop) carryOutOfApps(effect apps.Effect) {
 	switch e := effect.(type) {
 	case apps.Order:
-		l.apps = make([]*app, len(e.Apps))
+		l.apps = make([]*crew.App, len(e.Apps))
 		for i, id := range e.Apps {
 			l.apps[i] = l.byID[id]
-			l.apps[i].run = l.state.Run(id)
+			l.apps[i].Run = l.state.Run(id)
 		}
 		l.saveDue = true
 	case apps.Save:
@@ -65,23 +66,23 @@ func (l *loop) carryOutOfApps(effect apps.Effect) {
 	case apps.Watch:
 		l.setFileWatch(l.byID[e.App])
 	case apps.Unwatch:
-		l.byID[e.App].endFileWatch()
+		l.byID[e.App].EndFileWatch()
 	case apps.RunHook:
 		l.runHook(l.byID[e.App], e)
 	case apps.CancelHooks:
-		l.byID[e.App].cancelHooks()
+		l.byID[e.App].CancelHooks()
 	case apps.Release:
-		if m := l.byID[e.App].members[e.Drain.ID]; m != nil {
+		if m := l.byID[e.App].Members[e.Drain.ID]; m != nil {
 			l.tellDrain(m, e.Drain)
 		}
 	case apps.Serves:
 		// What the one before ordered last must not stay: it orders nothing more.
-		l.byID[e.App].steering.Enforce()
+		l.byID[e.App].Steering.Enforce()
 	case apps.Change:
 		l.change(l.byID[e.App], e.Stopped)
 	case apps.Forget:
-		if a := l.byID[e.App]; a.previous != nil {
-			a.previous.Drop(l.s.pins)
+		if a := l.byID[e.App]; a.Previous != nil {
+			a.Previous.Drop(l.s.pins)
 		}
 		delete(l.byID, e.App)
 	case apps.OrderStart:
@@ -105,12 +106,12 @@ func (l *loop) carryOutOfApps(effect apps.Effect) {
 }
 
 // enter describes apps that are open, and have their keys, to the core.
-func (l *loop) enter(all ...*app) (opened []apps.Opened) {
+func (l *loop) enter(all ...*crew.App) (opened []apps.Opened) {
 	for _, a := range all {
-		l.byID[a.id()] = a
-		o := apps.Opened{ID: a.id(), Spec: specOf(a.config), Facts: a.pool.Brief()}
-		if a.replaces != nil {
-			o.Replaces, a.replaces = a.replaces.id(), nil
+		l.byID[a.ID()] = a
+		o := apps.Opened{ID: a.ID(), Spec: specOf(a.Config), Facts: a.Pool.Brief()}
+		if a.Replaces != nil {
+			o.Replaces, a.Replaces = a.Replaces.ID(), nil
 		}
 		opened = append(opened, o)
 	}
@@ -138,57 +139,50 @@ func specOf(c config.App) apps.Spec {
 
 // start starts an app that waits for no other. anew: what it was opened with may be old by now, as what it has waited for may
 // have made it.
-func (l *loop) start(a *app, anew bool) {
+func (l *loop) start(a *crew.App, anew bool) {
 	if anew {
-		a.generations[a.pool.Status().Generation] = launch.New(a.config)
+		a.Generations[a.Pool.Status().Generation] = launch.New(a.Config)
 	}
-	st := a.sockets.Steering()
-	l.logs.Info().Str("app", a.name).Strs("listen", a.listening()).Int("workers", a.pool.Status().Wanted).
+	st := a.Sockets.Steering()
+	l.logs.Info().Str("app", a.Name).Strs("listen", a.Listening()).Int("workers", a.Pool.Status().Wanted).
 		Str("steering", string(st.Kind)).Str("policy", string(st.Policy)).Msg("starting")
 	for _, note := range st.Notes {
-		l.logs.Info().Str("app", a.name).Str("steering", string(st.Kind)).Str("note", note).Msg("steering is not what it could be")
+		l.logs.Info().Str("app", a.Name).Str("steering", string(st.Kind)).Str("note", note).Msg("steering is not what it could be")
 	}
 	l.openHooks(a)
 	l.step(a, pool.Start{})
 }
 
 // openHooks begins the time in which an app's hooks may run.
-func (l *loop) openHooks(a *app) {
-	a.cancelHooks()
-	a.hooksCtx, a.endHooks = context.WithCancel(l.ctx)
-}
-
-// cancelHooks ends those that only make sense while the app runs on.
-func (a *app) cancelHooks() {
-	if a.endHooks != nil {
-		a.endHooks()
-	}
+func (l *loop) openHooks(a *crew.App) {
+	a.CancelHooks()
+	a.HooksCtx, a.EndHooks = context.WithCancel(l.ctx)
 }
 
 // closeApp gives up what an app has had whose pool is done, and tells its end.
-func (l *loop) closeApp(a *app, e apps.Close) {
+func (l *loop) closeApp(a *crew.App, e apps.Close) {
 	level := zerolog.InfoLevel
-	a.history.Err = ""
+	a.History.Err = ""
 	if e.Code != 0 {
-		level, a.history.Err = zerolog.ErrorLevel, e.Reason
+		level, a.History.Err = zerolog.ErrorLevel, e.Reason
 	}
-	for _, m := range a.members {
-		a.tally(m) // it outlived SIGKILL; its row goes with the sockets
+	for _, m := range a.Members {
+		a.Tally(m) // it outlived SIGKILL; its row goes with the sockets
 	}
-	for _, g := range a.generations {
-		if g != a.previous {
+	for _, g := range a.Generations {
+		if g != a.Previous {
 			g.Drop(l.s.pins) // a start resolves anew
 		}
 	}
 	l.closeSurplus(a)
-	l.setPulse(a.sockets)
-	if !a.sockets.Shared() {
+	l.setPulse(a.Sockets)
+	if !a.Sockets.Shared() {
 		l.saveChanged() // a record that still has it would miss its sockets
-		l.unkeepSockets(a.sockets)
+		l.unkeepSockets(a.Sockets)
 	}
-	a.sockets.Release()
-	l.event(a, level, control.Event{Kind: control.EventAppEnded, Code: e.Code, Reason: e.Reason, Message: "app " + a.name + " ended: " + e.Reason})
-	l.logs.WithLevel(level).Str("app", a.name).Int("code", e.Code).Str("reason", e.Reason).Msg("app ended")
+	a.Sockets.Release()
+	l.event(a, level, control.Event{Kind: control.EventAppEnded, Code: e.Code, Reason: e.Reason, Message: "app " + a.Name + " ended: " + e.Reason})
+	l.logs.WithLevel(level).Str("app", a.Name).Int("code", e.Code).Str("reason", e.Reason).Msg("app ended")
 }
 
 // allReady tells that no app is waited for any more.
@@ -205,7 +199,7 @@ func (l *loop) allReady(e apps.AllReady) {
 	}
 	var lost []string
 	for _, id := range e.Failed[:min(len(e.Failed), maxLost)] {
-		lost = append(lost, l.byID[id].name)
+		lost = append(lost, l.byID[id].Name)
 	}
 	l.logs.Warn().Float64("took_ms", took).Int("failed", len(e.Failed)).Strs("apps", lost).Msg("ready, but for apps that have failed")
 }
@@ -236,13 +230,13 @@ func (l *loop) tellRecord(r apps.Record) {
 	line := func(level zerolog.Level) *zerolog.Event {
 		e := l.logs.WithLevel(level)
 		if a := l.byID[r.App]; a != nil {
-			e = e.Str("app", a.name)
+			e = e.Str("app", a.Name)
 		}
 		return e
 	}
 	event := func(level zerolog.Level, kind, said string) {
 		a := l.byID[r.App]
-		l.event(a, level, control.Event{Kind: kind, Reason: r.Reason, Message: strings.Replace(said, "APP", "app "+a.name, 1) + r.Reason})
+		l.event(a, level, control.Event{Kind: kind, Reason: r.Reason, Message: strings.Replace(said, "APP", "app "+a.Name, 1) + r.Reason})
 	}
 	switch r.Kind {
 	case apps.KindWaiting:
@@ -261,9 +255,9 @@ func (l *loop) tellRecord(r apps.Record) {
 		event(zerolog.InfoLevel, "cron", "APP is restarted: ")
 	case apps.KindWatch:
 		l.event(l.byID[r.App], zerolog.InfoLevel, control.Event{Kind: "watch", Reason: r.Reason,
-			Message: "files of app " + l.byID[r.App].name + " have changed: " + strings.TrimPrefix(r.Reason, "watch: ")})
+			Message: "files of app " + l.byID[r.App].Name + " have changed: " + strings.TrimPrefix(r.Reason, "watch: ")})
 	case apps.KindNotAgain:
-		line(zerolog.WarnLevel).Str("reason", r.Reason).Str("state", appWords[r.State]).Msg("one-shot app not run again: it has not ended")
+		line(zerolog.WarnLevel).Str("reason", r.Reason).Str("state", crew.AppWords[r.State]).Msg("one-shot app not run again: it has not ended")
 	case apps.KindMissed:
 		line(zerolog.WarnLevel).Int("crashes", r.Count).Msg("hook on_crash not run for some crashes: too many at once")
 	case apps.KindRemoved:
@@ -280,27 +274,3 @@ const (
 	eventWaiting    = "waiting"
 	eventNotStarted = "not started"
 )
-
-// appWords are the states of an app in the words of package control.
-var appWords = map[apps.State]string{
-	apps.Running: control.AppRunning, apps.Waiting: control.AppWaiting, apps.Stopping: control.AppStopping,
-	apps.Stopped: control.AppStopped, apps.Failed: control.AppGaveUp, apps.Finished: control.AppFinished,
-}
-
-// state is the app's, in the words of package control.
-func (a *app) state() string { return appWords[a.run.Shown()] }
-
-func (a *app) ended() bool  { return a.run != nil && a.run.Ended() } // nil: it is being opened
-func (a *app) leaves() bool { return a.run.Leaves() }
-func (a *app) halted() bool { return a.run.Halted() }
-
-// trouble is why an app does not run as it should, but for what is to be seen of its workers and addresses.
-func (a *app) trouble() string {
-	switch why := a.run.Missing(); {
-	case why != "" && a.run.State() == apps.Blocked:
-		return "not started: " + why
-	case why != "":
-		return "waits: " + why
-	}
-	return a.history.Err
-}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/logs"
 )
 
@@ -77,14 +78,14 @@ func (d *dispatcher) hand(m waitingMessage) {
 
 // message queues one message of a worker, or drops it when the handler is too far
 // behind. Without a handler it is shown at the debug level.
-func (d *dispatcher) message(m *member, f ipc.Message) {
+func (d *dispatcher) message(m *crew.Worker, f ipc.Message) {
 	if d.handler == nil {
-		d.logs.Debug().Str("app", m.app.name).Int("slot", m.slot).Uint64("worker", uint64(m.id)).
+		d.logs.Debug().Str("app", m.App.Name).Int("slot", m.Slot).Uint64("worker", uint64(m.ID)).
 			Str("topic", f.Topic).Int("bytes", f.Payload.Len()).Msg("message from worker")
 		ipc.Discard(f)
 		return
 	}
-	waiting := waitingMessage{Message{App: m.app.name, Slot: m.slot, Worker: uint64(m.id), Topic: f.Topic}, f.Payload}
+	waiting := waitingMessage{Message{App: m.App.Name, Slot: m.Slot, Worker: uint64(m.ID), Topic: f.Topic}, f.Payload}
 	if !d.wait(waiting) {
 		ipc.Discard(f)
 		d.dropped++

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/logs"
 )
 
@@ -22,7 +23,7 @@ const (
 
 // dump asks a worker what its goroutines are doing, and writes the answer to a file and to the log. Nothing else shows why the worker
 // stood still.
-func (l *loop) dump(m *member, reason string) {
+func (l *loop) dump(m *crew.Worker, reason string) {
 	if m == nil {
 		return
 	}
@@ -36,8 +37,8 @@ func (l *loop) dump(m *member, reason string) {
 		return
 	}
 	asked := dumpRequest{
-		m: m, reason: reason, folder: logs.DumpFolderOf(m.app.config.DumpDir, l.logConfig.File), answer: newAnswer[ipc.Reply](),
-		of: fmt.Sprintf("slot%d-worker%d-pid%d", m.slot, m.id, m.PID()),
+		m: m, reason: reason, folder: logs.DumpFolderOf(m.App.Config.DumpDir, l.logConfig.File), answer: newAnswer[ipc.Reply](),
+		of: fmt.Sprintf("slot%d-worker%d-pid%d", m.Slot, m.ID, m.PID()),
 	}
 	m.Call(dumpMethod, dumpTimeout, nothing, asked.answer)
 	l.s.wg.Go(func() { asked.finish(l) })
@@ -46,7 +47,7 @@ func (l *loop) dump(m *member, reason string) {
 // dumpRequest is a dump that a worker was asked for. Its fields are not written to
 // again, so that a goroutine of its own can wait for the answer.
 type dumpRequest struct {
-	m      *member
+	m      *crew.Worker
 	reason string
 	folder logs.DumpFolder
 	of     string // the worker, in the name of the file
@@ -62,7 +63,7 @@ func (d dumpRequest) finish(l *loop) {
 	case r := <-d.answer:
 		text, err = replyBytes(dumpMethod, r)
 	case <-late.C:
-		l.s.post(cancelCall{worker: uint64(d.m.id), answer: d.answer})
+		l.s.post(cancelCall{worker: uint64(d.m.ID), answer: d.answer})
 		err = fmt.Errorf("no answer within %s: the process is stopped, or its runtime stands still", dumpTimeout)
 	case <-l.s.done:
 		return
@@ -72,7 +73,7 @@ func (d dumpRequest) finish(l *loop) {
 		line.Err(err).Msg("no goroutine dump")
 		return
 	}
-	if path, err := d.folder.Write(d.m.app.name, d.of, time.Now(), text); err != nil {
+	if path, err := d.folder.Write(d.m.App.Name, d.of, time.Now(), text); err != nil {
 		line.AnErr("file_error", err)
 	} else {
 		line.Str("file", path)

@@ -7,32 +7,33 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/apps"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
 )
 
 // carryOut does what an app's core has ordered. None of it waits; what can fail
 // later comes back as a fact.
-func (l *loop) carryOut(a *app, effect pool.Effect) {
+func (l *loop) carryOut(a *crew.App, effect pool.Effect) {
 	switch e := effect.(type) {
 	case pool.Spawn:
-		a.history.LastID = max(a.history.LastID, e.ID)
-		a.history.Filled(e.Slot)
+		a.History.LastID = max(a.History.LastID, e.ID)
+		a.History.Filled(e.Slot)
 		l.spawn(a, e)
 	case pool.Assign:
-		a.history.Filled(e.Slot)
+		a.History.Filled(e.Slot)
 		l.assign(a, e)
 	case pool.Dump:
-		l.dump(a.members[e.ID], e.Reason)
+		l.dump(a.Members[e.ID], e.Reason)
 	case pool.Drain:
-		l.drain(a.members[e.ID], e)
+		l.drain(a.Members[e.ID], e)
 	case pool.Signal:
-		l.signal(a.members[e.ID], e)
+		l.signal(a.Members[e.ID], e)
 	case pool.OpenSlot:
 		// Not now: spawn opens it, where a failure has somewhere to go.
 	case pool.Steer:
 		// With the last of what comes together, or before somebody or some sockets go.
-		a.steering.Order(e.Slots)
+		a.Steering.Order(e.Slots)
 	case pool.RetireSlot:
 		l.retire(a, e.Slot)
 	case pool.Resolve:
@@ -45,9 +46,9 @@ func (l *loop) carryOut(a *app, effect pool.Effect) {
 		if e.Kind == pool.KindRolloutBegin {
 			l.report.LookSoon() // it may be over before the next look
 		}
-		noticed(a.stepped, e)
+		noticed(a.Stepped, e)
 	case pool.Done:
-		a.stepped.Done = &e
+		a.Stepped.Done = &e
 	default:
 		panic("master: effect without a hand to carry it out")
 	}
@@ -66,10 +67,10 @@ func noticed(s *apps.Stepped, r pool.Record) {
 	}
 }
 
-func (l *loop) spawn(a *app, e pool.Spawn) {
-	m := &member{app: a, id: e.ID, slot: e.Slot, generation: e.Generation, jitter: 2*rand.Float64() - 1}
-	g := a.generations[e.Generation]
-	err, ctx := l.openSlot(a, e.Slot), a.hooksCtx
+func (l *loop) spawn(a *crew.App, e pool.Spawn) {
+	m := &crew.Worker{App: a, ID: e.ID, Slot: e.Slot, Generation: e.Generation, Jitter: 2*rand.Float64() - 1}
+	g := a.Generations[e.Generation]
+	err, ctx := l.openSlot(a, e.Slot), a.HooksCtx
 	l.spawning++
 	l.s.wg.Go(func() {
 		if err != nil {
@@ -82,66 +83,66 @@ func (l *loop) spawn(a *app, e pool.Spawn) {
 
 // openSlot opens the sockets of a slot that gets its first worker. A standby has
 // none.
-func (l *loop) openSlot(a *app, slot int) error {
+func (l *loop) openSlot(a *crew.App, slot int) error {
 	if slot < 0 {
 		return nil
 	}
-	l.stayOpen(a.sockets, slot)
-	before := a.sockets.Slots()
-	err := a.sockets.OpenSlot(slot)
-	if a.sockets.Slots() > before {
-		a.steering.Reconsider() // it was ordered before the slot was there to be admitted
+	l.stayOpen(a.Sockets, slot)
+	before := a.Sockets.Slots()
+	err := a.Sockets.OpenSlot(slot)
+	if a.Sockets.Slots() > before {
+		a.Steering.Reconsider() // it was ordered before the slot was there to be admitted
 	}
 	return err
 }
 
 // assign gives a slot to a worker that stood by. One that cannot have it is
 // replaced, as one that fails to start is.
-func (l *loop) assign(a *app, e pool.Assign) {
-	m := a.members[e.ID]
+func (l *loop) assign(a *crew.App, e pool.Assign) {
+	m := a.Members[e.ID]
 	if m == nil {
 		return // its exit is on the way
 	}
-	m.slot = e.Slot
+	m.Slot = e.Slot
 	l.touchedWorker(m)
-	m.name(m.PID())
+	m.Name(m.PID())
 	if err := l.openSlot(a, e.Slot); err != nil {
 		l.worker(l.logs.Error(), m).Err(proc.AsLimit(err)).Msg("cannot open the slot of a standby; replacing it")
-		l.step(a, pool.Recycle{ID: m.id, Reason: err.Error()})
+		l.step(a, pool.Recycle{ID: m.ID, Reason: err.Error()})
 		return
 	}
 	if !m.Open() {
-		l.step(a, pool.Recycle{ID: m.id, Reason: "its channel has ended"})
+		l.step(a, pool.Recycle{ID: m.ID, Reason: "its channel has ended"})
 		return
 	}
 	if !l.place(m) && !m.Open() {
 		return
 	}
-	if r, err := a.generations[m.generation].Resolve(); err == nil {
+	if r, err := a.Generations[m.Generation].Resolve(); err == nil {
 		// Beside the rest: the first requests need not wait for it.
 		l.s.wg.Go(func() { l.bind(m, r.Bound(e.Slot)) })
 	}
 }
 
-func (l *loop) bind(m *member, cpus []int) {
+func (l *loop) bind(m *crew.Worker, cpus []int) {
 	if err := m.Process().Bind(cpus); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		l.logs.Debug().Str("app", m.app.name).Uint64("worker", uint64(m.id)).Err(err).Msg("worker not bound to the CPU of its slot")
+		l.logs.Debug().Str("app", m.App.Name).Uint64("worker", uint64(m.ID)).Err(err).Msg("worker not bound to the CPU of its slot")
 	}
 }
 
 // steer lets only the slots get new connections that the core has ordered. Of two apps
 // on the same sockets the one that serves has the say: the other one's workers are
 // still starting, and with it slots may be that nobody else has.
-func (l *loop) steer(a *app) {
-	if l.state.Yields(a.run) {
+func (l *loop) steer(a *crew.App) {
+	if l.state.Yields(a.Run) {
 		return // it stays due
 	}
-	changed, err := a.steering.Apply(a.sockets)
+	changed, err := a.Steering.Apply(a.Sockets)
 	if changed {
 		l.touched(a)
 	}
 	if err != nil {
-		l.logs.Warn().Str("app", a.name).Ints("slots", a.steering.Admitted()).Err(err).Msg("cannot steer; the kernel goes on to spread connections over all slots")
+		l.logs.Warn().Str("app", a.Name).Ints("slots", a.Steering.Admitted()).Err(err).Msg("cannot steer; the kernel goes on to spread connections over all slots")
 	}
 }
 
@@ -158,7 +159,7 @@ func (l *loop) steerInTime() {
 // steerAll carries out what was ordered and waits to be.
 func (l *loop) steerAll() {
 	for _, a := range l.apps {
-		if a.steering.Due() && !a.ended() {
+		if a.Steering.Due() && !a.Ended() {
 			l.steer(a)
 		}
 	}
@@ -166,26 +167,26 @@ func (l *loop) steerAll() {
 
 // drain asks a native worker over its channel. One whose channel has ended can
 // only be asked by a signal.
-func (l *loop) drain(m *member, e pool.Drain) {
-	a, told := m.app, m.drains && e.Again
-	m.drains = true
+func (l *loop) drain(m *crew.Worker, e pool.Drain) {
+	a, told := m.App, m.Drains && e.Again
+	m.Drains = true
 	l.touchedWorker(m)
-	if a.steering.Due() {
+	if a.Steering.Due() {
 		l.steer(a)
 	}
-	switch held := a.run.IsHeld(m.id); {
+	switch held := a.Run.IsHeld(m.ID); {
 	case told && (held || m.Open()): // else it got SIGTERM, and a second one would cut it short
-		a.stepped.Told = append(a.stepped.Told, m.id)
+		a.Stepped.Told = append(a.Stepped.Told, m.ID)
 		l.tellDrain(m, e)
 	case told:
-	case a.run.Holds(e) > 0:
-		a.stepped.Held = append(a.stepped.Held, apps.Held{Drain: e, PID: m.PID(), Generation: m.generation})
+	case a.Run.Holds(e) > 0:
+		a.Stepped.Held = append(a.Stepped.Held, apps.Held{Drain: e, PID: m.PID(), Generation: m.Generation})
 	default:
 		l.tellDrain(m, e)
 	}
 }
 
-func (l *loop) tellDrain(m *member, e pool.Drain) {
+func (l *loop) tellDrain(m *crew.Worker, e pool.Drain) {
 	if m.Open() {
 		err := m.Send(ipc.Drain{Reason: e.Reason, Handover: e.Handover, Linger: e.Linger, Delay: e.Delay, Timeout: e.Timeout})
 		if err == nil {
@@ -196,7 +197,7 @@ func (l *loop) tellDrain(m *member, e pool.Drain) {
 	l.kill(m, m.Process().Terminate)
 }
 
-func (l *loop) signal(m *member, e pool.Signal) {
+func (l *loop) signal(m *crew.Worker, e pool.Signal) {
 	if e.Kill {
 		l.kill(m, m.Process().Kill)
 		return
@@ -204,7 +205,7 @@ func (l *loop) signal(m *member, e pool.Signal) {
 	l.kill(m, m.Process().Terminate)
 }
 
-func (l *loop) kill(m *member, send func() error) {
+func (l *loop) kill(m *crew.Worker, send func() error) {
 	if err := send(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		l.worker(l.logs.Error(), m).Err(err).Msg("cannot signal worker")
 	}
@@ -213,15 +214,15 @@ func (l *loop) kill(m *member, send func() error) {
 // retire closes the last slot's sockets. Its worker has emptied their queues while
 // the kernel steered new connections elsewhere; what is left there would be reset,
 // and is said.
-func (l *loop) retire(a *app, slot int) {
-	if a.steering.Due() {
+func (l *loop) retire(a *crew.App, slot int) {
+	if a.Steering.Due() {
 		l.steer(a)
 	}
-	if a.sockets.Shared() {
+	if a.Sockets.Shared() {
 		return // The other app still has workers on it; its end closes what is left over.
 	}
-	if n, err := a.sockets.Queue(slot); err == nil && n > 0 {
-		l.logs.Warn().Str("app", a.name).Int("slot", slot).Int("connections", n).Msg("slot closed with connections waiting; they are reset")
+	if n, err := a.Sockets.Queue(slot); err == nil && n > 0 {
+		l.logs.Warn().Str("app", a.Name).Int("slot", slot).Int("connections", n).Msg("slot closed with connections waiting; they are reset")
 	}
-	l.closeSlot(a.sockets, slot)
+	l.closeSlot(a.Sockets, slot)
 }

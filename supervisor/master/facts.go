@@ -6,6 +6,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/control/api"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/slots"
@@ -23,7 +24,7 @@ func (f fact) apply(l *loop) {
 	case handle.ChannelEnded:
 		l.channelEnded(f.m, fact)
 	case handle.Stuck:
-		if f.m.app.members[f.m.id] == f.m && !f.m.deaf() {
+		if f.m.App.Members[f.m.ID] == f.m && !f.m.Deaf() {
 			l.worker(l.logs.Warn(), f.m).Float64("waiting_ms", api.Milliseconds(fact.Waiting)).Msg("worker does not read its channel; it will get the newest values when it does")
 		}
 	case handle.Suspended:
@@ -39,7 +40,7 @@ func (f fact) apply(l *loop) {
 	}
 }
 
-func (l *loop) frameArrived(m *member, f handle.Frame) {
+func (l *loop) frameArrived(m *crew.Worker, f handle.Frame) {
 	if f.Taken != nil {
 		defer close(f.Taken)
 	}
@@ -50,7 +51,7 @@ func (l *loop) frameArrived(m *member, f handle.Frame) {
 	l.frame(m, f.Frame)
 }
 
-func (l *loop) channelEnded(m *member, f handle.ChannelEnded) {
+func (l *loop) channelEnded(m *crew.Worker, f handle.ChannelEnded) {
 	if !m.Current(f.Conn) {
 		return // the worker has another channel by now
 	}
@@ -58,8 +59,8 @@ func (l *loop) channelEnded(m *member, f handle.ChannelEnded) {
 		m.StopHearing()
 		return
 	}
-	m.dropChannel("the worker closed its channel")
-	if m.deaf() {
+	m.DropChannel("the worker closed its channel")
+	if m.Deaf() {
 		return
 	}
 	if f.Err == nil {
@@ -71,36 +72,36 @@ func (l *loop) channelEnded(m *member, f handle.ChannelEnded) {
 		said = "channel to worker is unusable by a limit of the master; replacing the worker"
 	}
 	l.worker(l.logs.Error(), m).Err(f.Err).Msg(said)
-	l.step(m.app, pool.Recycle{ID: m.id, Reason: "broken channel: " + f.Err.Error()})
+	l.step(m.App, pool.Recycle{ID: m.ID, Reason: "broken channel: " + f.Err.Error()})
 }
 
 // channelStillGone asks whether a worker that has closed its channel has ended too.
-type channelStillGone struct{ m *member }
+type channelStillGone struct{ m *crew.Worker }
 
 func (f channelStillGone) apply(l *loop) {
-	if f.m.app.members[f.m.id] != f.m || f.m.left {
+	if f.m.App.Members[f.m.ID] != f.m || f.m.Left {
 		return // gone; or on its way, in the time that its drain has
 	}
 	l.worker(l.logs.Warn(), f.m).Msg("worker closed its channel and runs on; replacing it")
-	l.step(f.m.app, pool.Recycle{ID: f.m.id, Reason: "closed its channel"})
+	l.step(f.m.App, pool.Recycle{ID: f.m.ID, Reason: "closed its channel"})
 }
 
-func (l *loop) exited(m *member, f handle.Exited) {
-	a := m.app
-	if m.ended {
+func (l *loop) exited(m *crew.Worker, f handle.Exited) {
+	a := m.App
+	if m.Exited {
 		return // it was let go of between the signs of its end, and taken back
 	}
-	if f.Left && !m.left && !m.drains {
-		l.bye(m, ipc.Bye{Reason: leftUnheard})
+	if f.Left && !m.Left && !m.Drains {
+		l.bye(m, ipc.Bye{Reason: crew.LeftUnheard})
 	}
-	m.ended = true
-	delete(a.members, m.id)
+	m.Exited = true
+	delete(a.Members, m.ID)
 	l.touchedWorker(m)
 	// Last, when the record has the end: a record that still has the worker would miss its files.
-	defer l.unkeep(succession.WorkerName(a.key, m.id))
-	a.tally(m)
-	m.dropChannel("the worker ended")
-	a.lastExit = lastExit{id: m.id, words: f.Exit.LastLine, lines: f.Exit.LastLines}
+	defer l.unkeep(succession.WorkerName(a.Key, m.ID))
+	a.Tally(m)
+	m.DropChannel("the worker ended")
+	a.LastExit = crew.LastExit{ID: m.ID, Words: f.Exit.LastLine, Lines: f.Exit.LastLines}
 	l.logDropped(m, true)
-	l.step(a, pool.Exited{ID: m.id, Code: f.Exit.Code, Signal: int(f.Exit.Signal), SignalName: unix.SignalName(f.Exit.Signal)})
+	l.step(a, pool.Exited{ID: m.ID, Code: f.Exit.Code, Signal: int(f.Exit.Signal), SignalName: unix.SignalName(f.Exit.Signal)})
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -30,13 +31,13 @@ const (
 )
 
 // frame acts on one frame of a worker. A frame that a worker may not send, or not now, ends its channel as a malformed one does.
-func (l *loop) frame(m *member, f ipc.Frame) {
-	if m.app.members[m.id] != m || !m.Heard() {
+func (l *loop) frame(m *crew.Worker, f ipc.Frame) {
+	if m.App.Members[m.ID] != m || !m.Heard() {
 		// The frame was on its way when the channel was ended.
 		ipc.Discard(f)
 		return
 	}
-	if _, hello := f.(ipc.Hello); !hello && !m.greeting {
+	if _, hello := f.(ipc.Hello); !hello && !m.Greeting {
 		ipc.Discard(f)
 		l.breakChannel(m, fmt.Sprintf("%T before its hello", f))
 		return
@@ -45,13 +46,13 @@ func (l *loop) frame(m *member, f ipc.Frame) {
 	case ipc.Hello:
 		l.hello(m, f)
 	case ipc.Standby:
-		if !m.subscribed { // the worker would be given its slot now, and again with the snapshot
+		if !m.Subscribed { // the worker would be given its slot now, and again with the snapshot
 			l.breakChannel(m, "standing by before the snapshot was sent")
-		} else if m.slot < 0 {
-			l.step(m.app, pool.Parked{ID: m.id})
+		} else if m.Slot < 0 {
+			l.step(m.App, pool.Parked{ID: m.ID})
 		} // else the worker asked for its listeners before its slot had reached it
 	case ipc.Wake:
-		m.app.sockets.Wake()
+		m.App.Sockets.Wake()
 	case ipc.Ready:
 		l.memberReady(m)
 	case ipc.Set:
@@ -72,34 +73,34 @@ func (l *loop) frame(m *member, f ipc.Frame) {
 	}
 }
 
-func (l *loop) breakChannel(m *member, why string) {
+func (l *loop) breakChannel(m *crew.Worker, why string) {
 	l.worker(l.logs.Error(), m).Str("reason", why).Msg("worker broke the channel's rules; replacing it")
-	m.dropChannel(why)
-	l.step(m.app, pool.Recycle{ID: m.id, Reason: "broken channel: " + why})
+	m.DropChannel(why)
+	l.step(m.App, pool.Recycle{ID: m.ID, Reason: "broken channel: " + why})
 }
 
-func (l *loop) hello(m *member, f ipc.Hello) {
+func (l *loop) hello(m *crew.Worker, f ipc.Hello) {
 	switch {
-	case m.greeting:
+	case m.Greeting:
 		l.breakChannel(m, "a second hello")
 	case f.Protocol < 1:
 		l.breakChannel(m, fmt.Sprintf("protocol version %d", f.Protocol))
 	}
-	m.greeting = true
-	if m.subscribed && m.slot >= 0 && !m.placed {
+	m.Greeting = true
+	if m.Subscribed && m.Slot >= 0 && !m.Placed {
 		l.place(m)
 	}
-	if m.adopted && f.State != "" && m.Open() {
+	if m.Adopted && f.State != "" && m.Open() {
 		l.caughtUp(m, f)
 	}
 }
 
 // welcome sends a new worker its name and ID. The snapshot and the slot follow, at once or when the sources have had their first
 // chance. The loop does not wait for the worker's own hello: the worker finds everything on its channel when it opens that.
-func (l *loop) welcome(m *member) {
+func (l *loop) welcome(m *crew.Worker) {
 	l.send(m, ipc.Hello{
 		Protocol: ipc.Protocol, PID: os.Getpid(), Library: "tine",
-		App: m.app.name, Worker: uint64(m.id), Generation: uint64(m.generation),
+		App: m.App.Name, Worker: uint64(m.ID), Generation: uint64(m.Generation),
 	})
 	if !l.snapshot {
 		l.wantSnapshot = append(l.wantSnapshot, m)
@@ -110,41 +111,41 @@ func (l *loop) welcome(m *member) {
 
 // introduce sends a worker the snapshot and then its slot, if it has one: in this order, so that a worker cannot be ready with
 // values missing. From here on changes go to the worker.
-func (l *loop) introduce(m *member) {
-	if m.app.members[m.id] != m || !m.Open() || m.app.ended() {
+func (l *loop) introduce(m *crew.Worker) {
+	if m.App.Members[m.ID] != m || !m.Open() || m.App.Ended() {
 		return
 	}
 	if err := m.SendValues(l.values.Values()); err != nil {
 		l.unsent(m, err)
 		return
 	}
-	m.subscribed = true
-	if m.slot >= 0 && !m.placed {
+	m.Subscribed = true
+	if m.Slot >= 0 && !m.Placed {
 		l.place(m)
 	}
 }
 
 // place sends a worker its slot, with the sockets and the scoreboard, and reports whether that is on its way. Where the app has no
 // address, the slot is sent after the worker's hello: a program that never says hello needs no scoreboard.
-func (l *loop) place(m *member) bool {
-	sockets := m.app.sockets
+func (l *loop) place(m *crew.Worker) bool {
+	sockets := m.App.Sockets
 	l.touchedWorker(m)
-	if !m.greeting && len(sockets.Addresses()) == 0 {
+	if !m.Greeting && len(sockets.Addresses()) == 0 {
 		return false
 	}
-	assign := ipc.Assign{Slot: m.slot, DrainDelay: m.app.config.DrainDelay, DrainTimeout: m.app.config.DrainTimeout}
-	l.mend(sockets, m.slot, m) // a worker before it may have shut down what this one is about to get
+	assign := ipc.Assign{Slot: m.Slot, DrainDelay: m.App.Config.DrainDelay, DrainTimeout: m.App.Config.DrainTimeout}
+	l.mend(sockets, m.Slot, m) // a worker before it may have shut down what this one is about to get
 	var err error
-	assign.Listeners, assign.Files, err = sockets.Share(m.slot)
+	assign.Listeners, assign.Files, err = sockets.Share(m.Slot)
 	if err == nil {
 		err = sockets.NeedBoard()
 	}
 	if err == nil {
-		if seat := sockets.Sit(m.slot, uint64(m.id)); seat != nil {
-			m.seat, assign.Seat, assign.Board = seat, seat.Number, true
+		if seat := sockets.Sit(m.Slot, uint64(m.ID)); seat != nil {
+			m.Seat, assign.Seat, assign.Board = seat, seat.Number, true
 			if assign.Hot, assign.Rows, err = sockets.Board().Share(); err != nil {
 				sockets.Vacate(seat)
-				m.seat, assign.Board = nil, false
+				m.Seat, assign.Board = nil, false
 				ipc.Discard(assign)
 			}
 		}
@@ -152,8 +153,8 @@ func (l *loop) place(m *member) bool {
 	switch {
 	case outOfFiles(err) || errors.Is(err, listen.ErrDeaf):
 		// Not this worker's fault. Its ready timeout bounds the attempts.
-		if !m.delayed {
-			m.delayed = true
+		if !m.Delayed {
+			m.Delayed = true
 			l.worker(l.logs.Error(), m).Err(proc.AsLimit(err)).Msg("cannot give worker its sockets; trying again")
 		}
 		l.later(placeAgain, placeNow{m})
@@ -162,15 +163,15 @@ func (l *loop) place(m *member) bool {
 		l.breakChannel(m, err.Error())
 		return false
 	}
-	m.placed = l.send(m, assign)
-	return m.placed
+	m.Placed = l.send(m, assign)
+	return m.Placed
 }
 
 // placeNow has the loop try place again, after an attempt for which there were no descriptors.
-type placeNow struct{ m *member }
+type placeNow struct{ m *crew.Worker }
 
 func (p placeNow) apply(l *loop) {
-	if m := p.m; m.app.members[m.id] == m && m.Open() && !m.app.ended() {
+	if m := p.m; m.App.Members[m.ID] == m && m.Open() && !m.App.Ended() {
 		l.place(m)
 	}
 }
@@ -186,46 +187,34 @@ func outOfFiles(err error) bool {
 	return false
 }
 
-func (l *loop) memberReady(m *member) {
-	if !m.greeting || !m.subscribed && !m.adopted {
+func (l *loop) memberReady(m *crew.Worker) {
+	if !m.Greeting || !m.Subscribed && !m.Adopted {
 		l.breakChannel(m, "ready before its hello or before the snapshot was sent")
 		return
 	}
-	if m.ready {
+	if m.Ready {
 		return
 	}
-	m.becameReady()
+	m.BecameReady()
 	l.touchedWorker(m)
-	l.step(m.app, pool.Ready{ID: m.id})
-}
-
-// becameReady notes that the worker said so. It is greeted when all workers of its app are ready.
-func (m *member) becameReady() {
-	m.ready = true
-	if m.greeted {
-		return
-	}
-	if m.app.ungreeted == nil {
-		m.app.ungreeted = map[pool.WorkerID]struct{}{}
-	}
-	m.app.ungreeted[m.id] = struct{}{}
+	l.step(m.App, pool.Ready{ID: m.ID})
 }
 
 // greet sends "Worker PID" once to each worker when all workers of an app are ready. The last that the others waited for may also be
 // one that has exited or is not wanted any more.
-func (l *loop) greet(a *app) {
-	if len(a.ungreeted) == 0 || a.ended() || !a.pool.Brief().AllReady {
+func (l *loop) greet(a *crew.App) {
+	if len(a.Ungreeted) == 0 || a.Ended() || !a.Pool.Brief().AllReady {
 		return
 	}
-	for id := range a.ungreeted {
-		m := a.members[id]
+	for id := range a.Ungreeted {
+		m := a.Members[id]
 		if m == nil {
-			delete(a.ungreeted, id)
+			delete(a.Ungreeted, id)
 			continue
 		}
 		if m.Open() {
-			delete(a.ungreeted, id)
-			m.greeted = true
+			delete(a.Ungreeted, id)
+			m.Greeted = true
 			l.touchedWorker(m)
 			text, err := cache.Encode("Worker " + strconv.Itoa(m.PID()))
 			if err != nil {
@@ -236,22 +225,22 @@ func (l *loop) greet(a *app) {
 	}
 }
 
-func (l *loop) bye(m *member, f ipc.Bye) {
-	m.left = true
-	if !m.drains && m.slot >= 0 {
-		m.app.history.Slot(m.slot).Unasked = true
+func (l *loop) bye(m *crew.Worker, f ipc.Bye) {
+	m.Left = true
+	if !m.Drains && m.Slot >= 0 {
+		m.App.History.Slot(m.Slot).Unasked = true
 	}
 	if f.Cut > 0 {
 		l.worker(l.logs.Warn(), m).Int("requests", f.Cut).Str("reason", f.Reason).Msg("requests cut off at the end of the drain")
 	}
-	m.drains = true
+	m.Drains = true
 	l.touchedWorker(m)
-	l.step(m.app, pool.Leaving{ID: m.id, Reason: f.Reason})
+	l.step(m.App, pool.Leaving{ID: m.ID, Reason: f.Reason})
 }
 
 // publish sets a value for a worker.
-func (l *loop) publish(m *member, f ipc.Set) {
-	c, changed, err := l.values.Publish(time.Now(), f.Key, f.Payload, uint64(m.id))
+func (l *loop) publish(m *crew.Worker, f ipc.Set) {
+	c, changed, err := l.values.Publish(time.Now(), f.Key, f.Payload, uint64(m.ID))
 	if err != nil {
 		l.reply(m, ipc.Reply{ID: f.ID, Error: err.Error()})
 		return
@@ -263,7 +252,7 @@ func (l *loop) publish(m *member, f ipc.Set) {
 }
 
 // replyEpoch answers a publish with the epoch that it was given.
-func (l *loop) replyEpoch(m *member, id, epoch uint64) {
+func (l *loop) replyEpoch(m *crew.Worker, id, epoch uint64) {
 	text, err := cache.Encode(epoch)
 	if err != nil {
 		l.reply(m, ipc.Reply{ID: id, Error: err.Error()})
@@ -274,7 +263,7 @@ func (l *loop) replyEpoch(m *member, id, epoch uint64) {
 
 // reply answers what a worker asked. A worker that asks on and on and does not read would wait for answers that were dropped: its
 // channel is ended, and it is replaced.
-func (l *loop) reply(m *member, r ipc.Reply) {
+func (l *loop) reply(m *crew.Worker, r ipc.Reply) {
 	if !m.Open() {
 		ipc.Discard(r)
 		return
@@ -285,20 +274,20 @@ func (l *loop) reply(m *member, r ipc.Reply) {
 }
 
 // call answers a worker's call in a goroutine of its own.
-func (l *loop) call(m *member, f ipc.Call) {
+func (l *loop) call(m *crew.Worker, f ipc.Call) {
 	handle, ok := l.s.calls[f.Method]
 	switch {
 	case !ok:
 		ipc.Discard(f)
 		l.reply(m, ipc.Reply{ID: f.ID, Error: fmt.Sprintf("the master knows no method %q", f.Method)})
 		return
-	case m.running >= maxRunningCalls:
+	case m.Running >= maxRunningCalls:
 		ipc.Discard(f)
-		l.reply(m, ipc.Reply{ID: f.ID, Error: fmt.Sprintf("%d calls of this worker are running already", m.running)})
+		l.reply(m, ipc.Reply{ID: f.ID, Error: fmt.Sprintf("%d calls of this worker are running already", m.Running)})
 		return
 	}
-	m.running++
-	from := Caller{App: m.app.name, Slot: m.slot, Worker: uint64(m.id)}
+	m.Running++
+	from := Caller{App: m.App.Name, Slot: m.Slot, Worker: uint64(m.ID)}
 	l.s.wg.Go(func() {
 		ctx, cancel := context.WithTimeout(l.ctx, callTime(f.Timeout))
 		defer cancel()
@@ -345,11 +334,11 @@ func answer(ctx context.Context, l *logs.Logs, handle CallHandler, from Caller, 
 // callAnswered carries a handler's answer back to the loop, which alone may use
 // the worker's outbox.
 type callAnswered struct {
-	m     *member
+	m     *crew.Worker
 	reply ipc.Reply
 }
 
 func (c callAnswered) apply(l *loop) {
-	c.m.running--
+	c.m.Running--
 	l.reply(c.m, c.reply)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/logs"
@@ -27,7 +28,7 @@ import (
 // stage is a loop that nobody runs, with one app and one worker that never reads.
 type stage struct {
 	*loop
-	m   *member
+	m   *crew.Worker
 	log *bytes.Buffer
 }
 
@@ -47,11 +48,11 @@ func newStage(t *testing.T) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &app{name: "web", config: config.App{Name: "web"}, pool: pool.New(poolConfig(config.NewApp("web", "true"))), members: map[pool.WorkerID]*member{}}
-	m := &member{app: a, id: 1, greeting: true, subscribed: true}
+	a := &crew.App{Name: "web", Config: config.App{Name: "web"}, Pool: pool.New(crew.PoolConfig(config.NewApp("web", "true"))), Members: map[pool.WorkerID]*crew.Worker{}}
+	m := &crew.Worker{App: a, ID: 1, Greeting: true, Subscribed: true}
 	m.Worker = handle.Attach(&proc.Process{}, conn, s.handleOptions(m))
-	a.members[1] = m
-	a.key = l.newKey()
+	a.Members[1] = m
+	a.Key = l.newKey()
 	o := l.enter(a)[0]
 	o.Facts.Phase = pool.PhaseRunning
 	l.decide(apps.Restore{Runs: []apps.Restored{{ID: o.ID, Spec: o.Spec, Facts: o.Facts}}})
@@ -125,7 +126,7 @@ func TestNothingComesBeforeTheHello(t *testing.T) {
 		ipc.Message{Topic: "t", Payload: encoded(t, "v")},
 	} {
 		s := newStage(t)
-		s.m.greeting = false
+		s.m.Greeting = false
 		s.frame(s.m, f)
 		if s.m.Open() {
 			t.Errorf("%T was taken before the hello", f)
@@ -140,7 +141,7 @@ func TestNothingComesBeforeTheHello(t *testing.T) {
 // both seats of the scoreboard.
 func TestStandbyBeforeTheSnapshot(t *testing.T) {
 	s := newStage(t)
-	s.m.slot, s.m.subscribed = -1, false
+	s.m.Slot, s.m.Subscribed = -1, false
 	s.frame(s.m, ipc.Standby{})
 	if s.m.Open() {
 		t.Error("it was taken")
@@ -155,7 +156,7 @@ func TestWorkerWakesTheWatcher(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer set.Close()
-	s.m.app.sockets = newSockets(set)
+	s.m.App.Sockets = crew.NewSockets(set)
 	seen := make(chan listen.Notice, 16)
 	if err := set.Watch(listen.Watch{Pulse: time.Millisecond, Notify: func(n listen.Notice) { seen <- n }}); err != nil {
 		t.Skip("NOT TESTED: ", err)
@@ -191,18 +192,18 @@ func TestSteeringIsNotHeldUpByAFlood(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer set.Close()
-	a := s.m.app
-	a.sockets = newSockets(set)
-	a.steering.Order([]int{1})
+	a := s.m.App
+	a.Sockets = crew.NewSockets(set)
+	a.Steering.Order([]int{1})
 	s.s.inbox <- reloadEnded{}
 	s.steerInTime()
-	if !a.steering.Due() {
+	if !a.Steering.Due() {
 		t.Error("it does not wait for what comes together")
 	}
 	for range inboxSize {
 		s.steerInTime()
 	}
-	if a.steering.Due() {
+	if a.Steering.Due() {
 		t.Errorf("not steered after %d messages", inboxSize)
 	}
 }
@@ -217,12 +218,12 @@ func TestSurplusSlots(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer set.Close()
-	b, config := s.m.app, config.NewApp("web", "true")
+	b, config := s.m.App, config.NewApp("web", "true")
 	config.Workers = 3
-	b.pool, b.sockets = pool.New(poolConfig(config)), newSockets(set)
+	b.Pool, b.Sockets = pool.New(crew.PoolConfig(config)), crew.NewSockets(set)
 	step := func(events ...pool.Event) {
 		for _, e := range events {
-			b.pool.Step(time.Now(), e)
+			b.Pool.Step(time.Now(), e)
 		}
 	}
 	step(pool.Start{})
@@ -230,7 +231,7 @@ func TestSurplusSlots(t *testing.T) {
 		step(pool.Spawned{ID: pool.WorkerID(id + 1), PID: 10 + id}, pool.Ready{ID: pool.WorkerID(id + 1)})
 	}
 	step(pool.Scale{N: 1})
-	a := &app{name: "old", sockets: b.sockets}
+	a := &crew.App{Name: "old", Sockets: b.Sockets}
 	s.closeSurplus(a)
 	if n := set.Slots(); n != 3 {
 		t.Errorf("%d slots are open while 3 workers run, want 3", n)
@@ -250,18 +251,18 @@ func TestTotalsOfWhoIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer set.Close()
-	a := s.m.app
-	a.sockets = newSockets(set)
+	a := s.m.App
+	a.Sockets = crew.NewSockets(set)
 	for range 3 { // the seat is free again each time
-		if s.m.seat = a.sockets.Sit(0, 1); s.m.seat == nil {
+		if s.m.Seat = a.Sockets.Sit(0, 1); s.m.Seat == nil {
 			t.Fatal("no free seat")
 		}
-		s.m.seat.Row.Opened.Add(5)
-		s.m.seat.Row.Closed.Add(2)
-		s.m.seat.Row.Heap.Store(1 << 20)
-		a.tally(s.m)
+		s.m.Seat.Row.Opened.Add(5)
+		s.m.Seat.Row.Closed.Add(2)
+		s.m.Seat.Row.Heap.Store(1 << 20)
+		a.Tally(s.m)
 	}
-	if got := a.totals.Shown()[0]; got.Opened != 15 || got.Closed != 15 || got.Heap != 0 {
+	if got := a.Totals.Shown()[0]; got.Opened != 15 || got.Closed != 15 || got.Heap != 0 {
 		t.Errorf("totals %d opened, %d closed, heap %d; want 15, 15, 0", got.Opened, got.Closed, got.Heap)
 	}
 }
@@ -315,22 +316,22 @@ func TestOutOfFiles(t *testing.T) {
 // not waited for.
 func TestReadyWithoutTheOneThatFinished(t *testing.T) {
 	s := newStage(t)
-	a := s.m.app
+	a := s.m.App
 	config := config.NewApp("web", "true")
 	config.Workers = 2
-	a.pool = pool.New(poolConfig(config))
+	a.Pool = pool.New(crew.PoolConfig(config))
 	set, err := listen.Open(nil, 2, listen.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.sockets = newSockets(set)
-	a.sockets.Use()
-	a.sockets.Use() // so that another app has them watched
-	other := &member{app: a, id: 2, slot: 1, Worker: &handle.Worker{}}
-	a.members[2] = other
+	a.Sockets = crew.NewSockets(set)
+	a.Sockets.Use()
+	a.Sockets.Use() // so that another app has them watched
+	other := &crew.Worker{App: a, ID: 2, Slot: 1, Worker: &handle.Worker{}}
+	a.Members[2] = other
 	s.wakeup = wake.NewAlarm()
 	for _, e := range []pool.Event{pool.Start{}, pool.Spawned{ID: 1, PID: 11}, pool.Spawned{ID: 2, PID: 12}} {
-		a.pool.Step(time.Now(), e)
+		a.Pool.Step(time.Now(), e)
 	}
 	s.decide(apps.Resumed{})
 	s.memberReady(s.m)
@@ -343,9 +344,9 @@ func TestReadyWithoutTheOneThatFinished(t *testing.T) {
 	select {
 	case <-s.s.ready:
 	default:
-		t.Errorf("not ready: %+v", a.pool.Status())
+		t.Errorf("not ready: %+v", a.Pool.Status())
 	}
-	if !s.m.greeted {
+	if !s.m.Greeted {
 		t.Error("the worker that is left was not greeted")
 	}
 }
@@ -427,9 +428,9 @@ func TestSocketsAreSharedWhenThereAreDescriptorsAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer set.Close()
-	s.m.app.sockets = newSockets(set)
-	s.m.app.sockets.Use()
-	s.m.subscribed = false
+	s.m.App.Sockets = crew.NewSockets(set)
+	s.m.App.Sockets.Use()
+	s.m.Subscribed = false
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
@@ -444,11 +445,11 @@ func TestSocketsAreSharedWhenThereAreDescriptorsAgain(t *testing.T) {
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	if !s.m.Open() || s.m.seat != nil {
+	if !s.m.Open() || s.m.Seat != nil {
 		t.Fatalf("the worker is blamed, or has what was not there: %s", s.said())
 	}
 	s.doLater(s.agenda.Next())
-	if s.m.seat == nil {
+	if s.m.Seat == nil {
 		t.Error("the worker has not got its sockets")
 	}
 	if log := s.said(); strings.Count(log, "RLIMIT_NOFILE") != 1 {

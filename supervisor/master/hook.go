@@ -15,6 +15,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/api"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/proc"
@@ -32,7 +33,7 @@ const (
 
 // hookEnded: err is nil when the command exited with 0.
 type hookEnded struct {
-	a    *app
+	a    *crew.App
 	kind string
 	took time.Duration
 	err  error
@@ -44,8 +45,8 @@ var hookKinds = map[apps.Hook]string{
 }
 
 // runHook starts a hook for the core. Its end comes back as a message.
-func (l *loop) runHook(a *app, e apps.RunHook) {
-	r, from := launch.Hook{Kind: hookKinds[e.Hook], Env: hookEnv(a.name, e.Generation)}, hookOrigin(a.name, -1, 0)
+func (l *loop) runHook(a *crew.App, e apps.RunHook) {
+	r, from := launch.Hook{Kind: hookKinds[e.Hook], Env: hookEnv(a.Name, e.Generation)}, hookOrigin(a.Name, -1, 0)
 	var slots, workers, pids []string
 	for _, w := range e.Workers {
 		if w.Slot >= 0 {
@@ -54,7 +55,7 @@ func (l *loop) runHook(a *app, e apps.RunHook) {
 		workers, pids = append(workers, strconv.FormatUint(uint64(w.ID), 10)), append(pids, strconv.Itoa(w.PID))
 	}
 	if len(e.Workers) == 1 {
-		from = hookOrigin(a.name, e.Workers[0].Slot, uint64(e.Workers[0].ID))
+		from = hookOrigin(a.Name, e.Workers[0].Slot, uint64(e.Workers[0].ID))
 	}
 	if len(slots) > 0 {
 		r.Env = append(r.Env, config.EnvSlot+"="+strings.Join(slots, ","))
@@ -66,7 +67,7 @@ func (l *loop) runHook(a *app, e apps.RunHook) {
 	ctx := l.ctx
 	switch e.Hook {
 	case apps.AfterReady:
-		ctx = a.hooksCtx
+		ctx = a.HooksCtx
 	case apps.OnCrash:
 		signal := ""
 		if e.Signal != 0 {
@@ -74,7 +75,7 @@ func (l *loop) runHook(a *app, e apps.RunHook) {
 		}
 		r.Env = append(r.Env, "TINE_EXIT_CODE="+strconv.Itoa(e.Code), "TINE_SIGNAL="+signal)
 	}
-	c, began := a.config, time.Now()
+	c, began := a.Config, time.Now()
 	l.s.wg.Go(func() {
 		err := launch.RunHook(ctx, c, r)
 		l.s.post(hookEnded{a, r.Kind, time.Since(began), err})
@@ -83,15 +84,15 @@ func (l *loop) runHook(a *app, e apps.RunHook) {
 
 func (m hookEnded) apply(l *loop) {
 	if took := api.Milliseconds(m.took); m.err == nil {
-		l.logs.Info().Str("app", m.a.name).Str("hook", m.kind).Float64("took_ms", took).Msg("hook has run")
-		l.event(m.a, zerolog.InfoLevel, control.Event{Kind: eventHook, Reason: m.kind, TookMS: took, Message: "hook " + m.kind + " of app " + m.a.name + " has run"})
+		l.logs.Info().Str("app", m.a.Name).Str("hook", m.kind).Float64("took_ms", took).Msg("hook has run")
+		l.event(m.a, zerolog.InfoLevel, control.Event{Kind: eventHook, Reason: m.kind, TookMS: took, Message: "hook " + m.kind + " of app " + m.a.Name + " has run"})
 	} else {
-		l.logs.Warn().Str("app", m.a.name).Str("hook", m.kind).Float64("took_ms", took).Err(m.err).Msg("hook failed")
-		l.event(m.a, zerolog.WarnLevel, control.Event{Kind: eventHookFailed, Reason: m.kind, TookMS: took, Message: "hook " + m.kind + " of app " + m.a.name + " failed: " + m.err.Error()})
+		l.logs.Warn().Str("app", m.a.Name).Str("hook", m.kind).Float64("took_ms", took).Err(m.err).Msg("hook failed")
+		l.event(m.a, zerolog.WarnLevel, control.Event{Kind: eventHookFailed, Reason: m.kind, TookMS: took, Message: "hook " + m.kind + " of app " + m.a.Name + " failed: " + m.err.Error()})
 	}
 	for hook, kind := range hookKinds {
 		if kind == m.kind {
-			l.decide(apps.HookEnded{App: m.a.id(), Hook: hook})
+			l.decide(apps.HookEnded{App: m.a.ID(), Hook: hook})
 		}
 	}
 }
@@ -106,14 +107,14 @@ func hookOrigin(app string, slot int, worker uint64) book.Origin {
 }
 
 // prepare runs the hook before_start of a worker's generation.
-func (s *Supervisor) prepare(ctx context.Context, m *member, g *launch.Generation) error {
+func (s *Supervisor) prepare(ctx context.Context, m *crew.Worker, g *launch.Generation) error {
 	if len(g.Config.Hooks.BeforeStart.Command) == 0 {
 		return nil
 	}
 	return g.Prepare(func() error {
 		began := time.Now()
-		err := launch.RunHook(ctx, g.Config, launch.Hook{Kind: config.HookBeforeStart, Env: hookEnv(m.app.name, m.generation), Output: hookOutput(s.logs, config.HookBeforeStart, hookOrigin(m.app.name, -1, 0))})
-		s.post(hookEnded{m.app, config.HookBeforeStart, time.Since(began), err})
+		err := launch.RunHook(ctx, g.Config, launch.Hook{Kind: config.HookBeforeStart, Env: hookEnv(m.App.Name, m.Generation), Output: hookOutput(s.logs, config.HookBeforeStart, hookOrigin(m.App.Name, -1, 0))})
+		s.post(hookEnded{m.App, config.HookBeforeStart, time.Since(began), err})
 		if err != nil {
 			return fmt.Errorf("hook before_start: %w", err)
 		}

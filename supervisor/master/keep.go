@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/record"
@@ -151,85 +152,85 @@ func (l *loop) newKey() int {
 }
 
 // number gives an app that runs from here on, and its sockets, their keys.
-func (l *loop) number(a *app) {
-	a.key = l.newKey()
-	if a.sockets.key == 0 {
-		a.sockets.key = l.newKey()
+func (l *loop) number(a *crew.App) {
+	a.Key = l.newKey()
+	if a.Sockets.Key == 0 {
+		a.Sockets.Key = l.newKey()
 	}
 }
 
 // keepSockets stores the files that sockets have got since the last time, and takes out
 // those that they have no more.
-func (l *loop) keepSockets(s *sockets) {
+func (l *loop) keepSockets(s *crew.Sockets) {
 	changes := s.Changes()
-	if l.kept == nil || s.kept != nil && s.keptChanges == changes {
+	if l.kept == nil || s.Kept != nil && s.KeptChanges == changes {
 		return
 	}
-	s.keptChanges = changes
+	s.KeptChanges = changes
 	files := s.Files()
-	if s.kept == nil {
-		s.kept = map[string]bool{}
+	if s.Kept == nil {
+		s.Kept = map[string]bool{}
 	}
-	for slot := range s.closing {
+	for slot := range s.Closing {
 		for i := range s.Addresses() {
 			delete(files, listen.SocketName(i, slot))
 		}
 	}
-	for name := range s.kept {
+	for name := range s.Kept {
 		if files[name] == nil {
-			l.unkeep(succession.SocketsName(s.key, name))
-			delete(s.kept, name)
+			l.unkeep(succession.SocketsName(s.Key, name))
+			delete(s.Kept, name)
 		}
 	}
 	for name, f := range files {
-		if !s.kept[name] {
-			s.kept[name] = true
-			l.keep(succession.SocketsName(s.key, name), f)
+		if !s.Kept[name] {
+			s.Kept[name] = true
+			l.keep(succession.SocketsName(s.Key, name), f)
 		}
 	}
 }
 
 // closeSlot closes the sockets of the last slot, in the store and then here. As long as the store has one, the kernel counts it
 // and may have connections wait in it, which nobody accepts. So the loop goes on until the store has closed them: see slotFree.
-func (l *loop) closeSlot(s *sockets, slot int) {
+func (l *loop) closeSlot(s *crew.Sockets, slot int) {
 	if l.kept == nil {
 		slotFree{s, slot}.close(l)
 		return
 	}
-	if s.closing[slot] {
+	if s.Closing[slot] {
 		return
 	}
 	for i := range s.Addresses() {
-		if name := listen.SocketName(i, slot); s.kept[name] {
-			l.unkeep(succession.SocketsName(s.key, name))
-			delete(s.kept, name)
+		if name := listen.SocketName(i, slot); s.Kept[name] {
+			l.unkeep(succession.SocketsName(s.Key, name))
+			delete(s.Kept, name)
 		}
 	}
-	if s.closing == nil {
-		s.closing = map[int]bool{}
+	if s.Closing == nil {
+		s.Closing = map[int]bool{}
 	}
-	s.closing[slot] = true
+	s.Closing[slot] = true
 	l.s.vault.Barrier(slotFree{s, slot})
 }
 
 // stayOpen calls off that a slot is closed, which a worker gets again: the store gets its sockets again.
-func (l *loop) stayOpen(s *sockets, slot int) {
-	if s.closing[slot] {
-		delete(s.closing, slot)
-		s.keptChanges = 0
+func (l *loop) stayOpen(s *crew.Sockets, slot int) {
+	if s.Closing[slot] {
+		delete(s.Closing, slot)
+		s.KeptChanges = 0
 		l.saveDue = true
 	}
 }
 
 // slotFree is that the store has no socket of a slot any more.
 type slotFree struct {
-	sockets *sockets
+	sockets *crew.Sockets
 	slot    int
 }
 
 func (f slotFree) apply(l *loop) {
-	if f.sockets.closing[f.slot] && f.sockets.Used() {
-		delete(f.sockets.closing, f.slot)
+	if f.sockets.Closing[f.slot] && f.sockets.Used() {
+		delete(f.sockets.Closing, f.slot)
 		f.close(l)
 	}
 }
@@ -237,13 +238,13 @@ func (f slotFree) apply(l *loop) {
 func (f slotFree) close(l *loop) {
 	err := f.sockets.CloseSlot(f.slot)
 	for _, a := range l.apps {
-		if a.sockets != f.sockets || a.ended() {
+		if a.Sockets != f.sockets || a.Ended() {
 			continue
 		}
 		l.touched(a)
 		l.saveDue = true
 		if err != nil {
-			l.logs.Error().Str("app", a.name).Int("slot", f.slot).Err(err).Msg("cannot close slot")
+			l.logs.Error().Str("app", a.Name).Int("slot", f.slot).Err(err).Msg("cannot close slot")
 		}
 	}
 }
@@ -323,8 +324,8 @@ func (p vaultOfPins) Remove(name string) error {
 func (l *loop) forgetSockets() {
 	adopted := map[string]bool{}
 	for s := range l.allSockets() {
-		for name := range s.kept {
-			adopted[succession.SocketsName(s.key, name)] = true
+		for name := range s.Kept {
+			adopted[succession.SocketsName(s.Key, name)] = true
 		}
 	}
 	forgot := false
@@ -340,19 +341,19 @@ func (l *loop) forgetSockets() {
 }
 
 // unkeepSockets is for sockets that are closed for good.
-func (l *loop) unkeepSockets(s *sockets) {
+func (l *loop) unkeepSockets(s *crew.Sockets) {
 	if l.kept == nil {
 		return
 	}
-	for name := range s.kept {
-		l.unkeep(succession.SocketsName(s.key, name))
+	for name := range s.Kept {
+		l.unkeep(succession.SocketsName(s.Key, name))
 	}
-	s.kept = nil
+	s.Kept = nil
 }
 
 // keepWorker stores what the next master needs of a worker, before anybody hears that
 // it exists. A worker that has ended meanwhile has nothing that a master could adopt.
-func (s *Supervisor) keepWorker(m *member) error {
+func (s *Supervisor) keepWorker(m *crew.Worker) error {
 	if s.store == nil || !m.Reachable() {
 		return nil
 	}
@@ -365,7 +366,7 @@ func (s *Supervisor) keepWorker(m *member) error {
 	}
 	defer closeFiles(files)
 	_ = s.vault.WaitAtMost(vaultPatience) // the sockets of its slot come first
-	name := succession.WorkerName(m.app.key, m.id)
+	name := succession.WorkerName(m.App.Key, m.ID)
 	s.vault.Has(name)
 	return s.store.Store(name, files...)
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/proc"
 	"github.com/tinehq/tine/supervisor/succession"
@@ -85,7 +86,7 @@ func TestAWorkerThatHasEndedIsNotMissed(t *testing.T) {
 	<-w.Process().Exited()
 	store := &names{kept: map[string]int{}}
 	s := &Supervisor{options: options{store: store}}
-	if err := s.keepWorker(&member{Worker: w, app: &app{key: 7}, id: 1}); err != nil {
+	if err := s.keepWorker(&crew.Worker{Worker: w, App: &crew.App{Key: 7}, ID: 1}); err != nil {
 		t.Errorf("it is missed: %v", err)
 	}
 	if all := store.all(); len(all) > 0 {

@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/succession"
 )
@@ -27,12 +28,12 @@ const (
 
 // room is what the loop knows of the store's.
 type room struct {
-	due     time.Time        // of the next question; zero: none is due
-	asking  bool             // the answer is on its way
-	stale   bool             // something has changed since it was asked
-	missing map[string]bool  // names of which the store has no file, or not all
-	workers map[*member]bool // of those
-	text    string           // how full the store is, when something is missing
+	due     time.Time             // of the next question; zero: none is due
+	asking  bool                  // the answer is on its way
+	stale   bool                  // something has changed since it was asked
+	missing map[string]bool       // names of which the store has no file, or not all
+	workers map[*crew.Worker]bool // of those
+	text    string                // how full the store is, when something is missing
 }
 
 func (r *room) changed() {
@@ -98,10 +99,10 @@ func (k roomKnown) apply(l *loop) {
 	for _, name := range k.room.Refused {
 		now[name] = true
 	}
-	workers := map[string]*member{} // by name, of those that are missing
+	workers := map[string]*crew.Worker{} // by name, of those that are missing
 	if len(now) > 0 {
 		for m := range l.allMembers() {
-			if name := succession.WorkerName(m.app.key, m.id); now[name] {
+			if name := succession.WorkerName(m.App.Key, m.ID); now[name] {
 				workers[name] = m
 			}
 		}
@@ -109,12 +110,12 @@ func (k roomKnown) apply(l *loop) {
 	r.text = fmt.Sprintf("it has %d of at most %d descriptors", k.room.Files, k.room.MaxFiles)
 	before := r.missing
 	for m := range r.workers {
-		l.show(m.app)
+		l.show(m.App)
 	}
-	r.missing, r.workers = now, map[*member]bool{}
+	r.missing, r.workers = now, map[*crew.Worker]bool{}
 	for _, m := range workers {
 		r.workers[m] = true
-		l.show(m.app)
+		l.show(m.App)
 	}
 	l.tellMissing(before, workers)
 	l.markStale()
@@ -135,7 +136,7 @@ func (k roomKnown) apply(l *loop) {
 }
 
 // tellMissing says what was not missing before, and that nothing is any more.
-func (l *loop) tellMissing(before map[string]bool, workers map[string]*member) {
+func (l *loop) tellMissing(before map[string]bool, workers map[string]*crew.Worker) {
 	r := &l.kept.room
 	for _, name := range slices.Sorted(maps.Keys(r.missing)) {
 		if before[name] {
@@ -164,7 +165,7 @@ func (l *loop) unkept() string {
 	}
 	workers, others := 0, 0
 	for m := range l.kept.room.workers {
-		if m.app.members[m.id] == m {
+		if m.App.Members[m.ID] == m {
 			workers++
 		}
 	}
@@ -199,7 +200,7 @@ func (l *loop) storeName() string {
 }
 
 // missingFiles are duplicates of what is to be stored under a name; none if nobody has it any more.
-func (l *loop) missingFiles(name string, m *member) []*os.File {
+func (l *loop) missingFiles(name string, m *crew.Worker) []*os.File {
 	if m != nil && m.Reachable() {
 		files, err := m.Files()
 		if err != nil {
@@ -211,8 +212,8 @@ func (l *loop) missingFiles(name string, m *member) []*os.File {
 		return nil
 	}
 	for _, a := range l.apps {
-		for file, f := range a.sockets.Files() {
-			if succession.SocketsName(a.sockets.key, file) == name {
+		for file, f := range a.Sockets.Files() {
+			if succession.SocketsName(a.Sockets.Key, file) == name {
 				if d, err := ipc.Duplicate(f); err == nil {
 					return []*os.File{d}
 				}

@@ -9,6 +9,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/config/file"
 	"github.com/tinehq/tine/supervisor/control/api"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
@@ -29,55 +30,49 @@ func pulse(c config.App) time.Duration {
 
 // checkLimits looks at what the workers have written on the scoreboard: a request
 // that takes too long, or as many requests as a worker may serve.
-func (l *loop) checkLimits(a *app) {
+func (l *loop) checkLimits(a *crew.App) {
 	now := ipc.Monotonic()
-	for _, m := range a.inOrder() {
-		if m.seat == nil || !m.ready || m.drains || m.over {
+	for _, m := range a.InOrder() {
+		if m.Seat == nil || !m.Ready || m.Drains || m.Over {
 			continue
 		}
-		start, some := m.seat.Row.Oldest()
+		start, some := m.Seat.Row.Oldest()
 		age := time.Duration(now - start)
 		switch {
-		case some && a.config.RequestTimeout > 0 && age > a.config.RequestTimeout:
-			l.worker(l.logs.Warn(), m).Float64("age_ms", api.Milliseconds(age)).Float64("limit_ms", api.Milliseconds(a.config.RequestTimeout)).Msg("slow request; replacing the worker")
+		case some && a.Config.RequestTimeout > 0 && age > a.Config.RequestTimeout:
+			l.worker(l.logs.Warn(), m).Float64("age_ms", api.Milliseconds(age)).Float64("limit_ms", api.Milliseconds(a.Config.RequestTimeout)).Msg("slow request; replacing the worker")
 			l.over(m, fmt.Sprintf("request timeout: one is %s old", age.Round(time.Millisecond)), true)
-		case a.config.MaxRequests > 0 && m.seat.Row.Requests() >= m.most(a.config.MaxRequests):
-			l.over(m, fmt.Sprintf("max requests: %d served", m.seat.Row.Requests()), false)
+		case a.Config.MaxRequests > 0 && m.Seat.Row.Requests() >= m.Most(a.Config.MaxRequests):
+			l.over(m, fmt.Sprintf("max requests: %d served", m.Seat.Row.Requests()), false)
 		}
 	}
 }
 
 // checkMemory replaces workers whose memory, which only the system knows, is over the limit.
-func (l *loop) checkMemory(a *app) {
-	for _, m := range a.inOrder() {
-		if !m.ready || m.drains || m.over {
+func (l *loop) checkMemory(a *crew.App) {
+	for _, m := range a.InOrder() {
+		if !m.Ready || m.Drains || m.Over {
 			continue
 		}
 		rss, err := m.Process().RSS()
 		if err != nil {
 			continue // the process is gone, which is posted
 		}
-		if rss > a.config.MaxRSS {
-			l.over(m, fmt.Sprintf("max rss: %d bytes, the limit is %s", rss, file.FormatSize(a.config.MaxRSS)), false)
+		if rss > a.Config.MaxRSS {
+			l.over(m, fmt.Sprintf("max rss: %d bytes, the limit is %s", rss, file.FormatSize(a.Config.MaxRSS)), false)
 		}
 	}
 }
 
 // over queues a worker for its replacement, once.
-func (l *loop) over(m *member, why string, dump bool) {
-	m.over = true
-	l.step(m.app, pool.Recycle{ID: m.id, Reason: why, Dump: dump})
-}
-
-// most is the limit of this worker. Each worker has its own share of the jitter, so that workers which started together do not reach
-// the limit together.
-func (m *member) most(limit int) uint64 {
-	return uint64(max(float64(limit)*(1+m.app.config.RecycleJitter*m.jitter), 1))
+func (l *loop) over(m *crew.Worker, why string, dump bool) {
+	m.Over = true
+	l.step(m.App, pool.Recycle{ID: m.ID, Reason: why, Dump: dump})
 }
 
 // nextMemory is when the workers' memory is to be looked at, or zero.
 func (l *loop) nextMemory(now time.Time) time.Time {
-	limited := slices.ContainsFunc(l.apps, func(a *app) bool { return !a.ended() && a.config.MaxRSS > 0 })
+	limited := slices.ContainsFunc(l.apps, func(a *crew.App) bool { return !a.Ended() && a.Config.MaxRSS > 0 })
 	switch {
 	case !limited:
 		l.memoryAt = time.Time{}
@@ -93,7 +88,7 @@ func (l *loop) pollMemory(now time.Time) {
 	}
 	l.memoryAt = now.Add(rssEvery)
 	for _, a := range l.apps {
-		if !a.ended() && a.config.MaxRSS > 0 {
+		if !a.Ended() && a.Config.MaxRSS > 0 {
 			l.checkMemory(a)
 		}
 	}

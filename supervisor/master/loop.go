@@ -12,6 +12,7 @@ import (
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/logs"
@@ -32,20 +33,21 @@ const endTimeout = 2 * time.Second
 type loop struct {
 	s    *Supervisor
 	logs *logs.Logs
-	apps []*app
+	crew *crew.Crew
+	apps []*crew.App
 	name string // of the master
 
 	values       *cache.Values
 	sources      map[string]*source // by key
 	agenda       wake.Agenda[message]
-	snapshot     bool      // the sources had their first chance: workers may have the snapshot
-	wantSnapshot []*member // were spawned before that
+	snapshot     bool           // the sources had their first chance: workers may have the snapshot
+	wantSnapshot []*crew.Worker // were spawned before that
 
-	state    *apps.Apps       // decides between the apps
-	byID     map[apps.ID]*app // apps, and those before whose hooks run
-	facts    []apps.Event     // that are to be given to state
-	deciding bool             // state was given one, and what follows is being carried out
-	end      *apps.Done       // the last that it has ordered; nil: this master goes on
+	state    *apps.Apps            // decides between the apps
+	byID     map[apps.ID]*crew.App // apps, and those before whose hooks run
+	facts    []apps.Event          // that are to be given to state
+	deciding bool                  // state was given one, and what follows is being carried out
+	end      *apps.Done            // the last that it has ordered; nil: this master goes on
 
 	dispatch    *dispatcher
 	saveDue     bool  // the record lags behind
@@ -75,11 +77,11 @@ type loop struct {
 	stepAt      time.Time
 	startedAt   time.Time
 	report      *above.Report // nil: there is no process above to tell
-	given       *activation   // never changed, so that it can be shared
+	given       *crew.Given   // never changed, so that it can be shared
 }
 
 func newLoop(s *Supervisor) *loop {
-	l := &loop{s: s, sources: map[string]*source{}, values: cache.NewValues(s.shareOfValues), startedAt: time.Now(), lookAt: time.Now(), given: &activation{}}
+	l := &loop{s: s, sources: map[string]*source{}, values: cache.NewValues(s.shareOfValues), startedAt: time.Now(), lookAt: time.Now(), given: &crew.Given{}}
 	l.forgetApps()
 	l.desk = newDesk(l)
 	return l
@@ -89,7 +91,7 @@ func newLoop(s *Supervisor) *loop {
 func (l *loop) forgetApps() {
 	c := l.s.config
 	l.state = apps.New(apps.Limits{StopDelay: c.StopDelay, StopTimeout: max(c.StopTimeout, 0)})
-	l.apps, l.byID = nil, map[apps.ID]*app{}
+	l.apps, l.byID = nil, map[apps.ID]*crew.App{}
 }
 
 func (l *loop) run(ctx context.Context) (err error) {
@@ -106,6 +108,8 @@ func (l *loop) run(ctx context.Context) (err error) {
 		l.logs.Logger = l.logs.With().Str("master", name).Logger()
 	}
 	l.s.logs = l.logs
+	l.crew = crew.New(inner{l}, l.logs)
+	l.crew = crew.New(inner{l}, l.logs)
 	l.s.server.LogTo(l.logs.With().Logger())
 	defer l.logs.Close()
 	follows := l.s.inCharge != nil // another master, which lives: see succession.go
@@ -205,7 +209,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 			l.noticePause()
 			l.timerStale = true
 			for _, a := range l.apps {
-				if d := a.deadline; !d.IsZero() && !d.After(time.Now()) {
+				if d := a.Deadline; !d.IsZero() && !d.After(time.Now()) {
 					l.step(a, pool.Tick{})
 				}
 			}
@@ -241,12 +245,12 @@ func (l *loop) run(ctx context.Context) (err error) {
 // open opens every app, or none.
 func (l *loop) open(c *config.Config) error {
 	for _, config := range c.Apps {
-		a, err := openApp(config, nil, l.given)
+		a, err := crew.Open(config, nil, l.given)
 		if err != nil {
 			l.closeSockets()
 			return err
 		}
-		a.sockets.Use()
+		a.Sockets.Use()
 		l.number(a)
 		l.apps = append(l.apps, a)
 	}
@@ -259,8 +263,8 @@ func (l *loop) closeSockets() {
 		return
 	}
 	for _, a := range l.apps {
-		if !a.ended() {
-			a.sockets.Release()
+		if !a.Ended() {
+			a.Sockets.Release()
 		}
 	}
 }
@@ -308,26 +312,26 @@ func (l *loop) patienceAtEnd(d time.Duration) time.Duration {
 }
 
 // step gives one event to an app's core and carries out the orders that follow.
-func (l *loop) step(a *app, ev pool.Event) {
+func (l *loop) step(a *crew.App, ev pool.Event) {
 	l.markStale()
 	l.stepAt = time.Now()
-	effects := a.pool.Step(l.stepAt, ev)
+	effects := a.Pool.Step(l.stepAt, ev)
 	l.touched(a)
 	l.saveChanged()
-	outermost := a.stepped == nil // else what this brings about is told with the rest of that step
+	outermost := a.Stepped == nil // else what this brings about is told with the rest of that step
 	if outermost {
-		a.stepped = &apps.Stepped{App: a.id()}
+		a.Stepped = &apps.Stepped{App: a.ID()}
 	}
 	for _, effect := range effects {
 		l.carryOut(a, effect)
 	}
-	a.deadline, a.waits = a.pool.Deadline(), a.pool.Waits()
+	a.Deadline, a.Waits = a.Pool.Deadline(), a.Pool.Waits()
 	l.greet(a) // whichever way the last that the others waited for has come, or gone
 	l.touched(a)
 	l.saveDue = true
 	if outermost {
-		stepped := *a.stepped
-		stepped.Facts, a.stepped = a.pool.Brief(), nil
+		stepped := *a.Stepped
+		stepped.Facts, a.Stepped = a.Pool.Brief(), nil
 		l.decide(stepped)
 	}
 }
@@ -335,22 +339,22 @@ func (l *loop) step(a *app, ev pool.Event) {
 // closeSurplus closes the slots that only a, which has ended, had workers in: those
 // that the app on the same sockets does not have. Those whose workers are still
 // leaving it closes itself: as long as a worker holds a socket, the kernel counts it.
-func (l *loop) closeSurplus(a *app) {
+func (l *loop) closeSurplus(a *crew.App) {
 	for _, b := range l.apps {
-		if b == a || b.ended() || b.sockets != a.sockets {
+		if b == a || b.Ended() || b.Sockets != a.Sockets {
 			continue
 		}
-		for slot := b.sockets.Slots() - 1; slot >= max(b.pool.Slots(), 1); slot-- {
-			l.closeSlot(b.sockets, slot)
+		for slot := b.Sockets.Slots() - 1; slot >= max(b.Pool.Slots(), 1); slot-- {
+			l.closeSlot(b.Sockets, slot)
 		}
 	}
 }
 
 // find returns the app of that name that is to stay, or nil.
-func (l *loop) find(name string) *app { return l.appOf(l.state.Find(name)) }
+func (l *loop) find(name string) *crew.App { return l.appOf(l.state.Find(name)) }
 
 // appOf is the app of a run of the core; nil for none.
-func (l *loop) appOf(r *apps.Run) *app {
+func (l *loop) appOf(r *apps.Run) *crew.App {
 	if r == nil {
 		return nil
 	}
@@ -358,9 +362,9 @@ func (l *loop) appOf(r *apps.Run) *app {
 }
 
 // each calls f for the running app of that name, or for all of them for "".
-func (l *loop) each(name string, f func(*app)) {
+func (l *loop) each(name string, f func(*crew.App)) {
 	for _, a := range l.apps {
-		if !a.ended() && (name == "" || name == a.name) {
+		if !a.Ended() && (name == "" || name == a.Name) {
 			f(a)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -20,17 +21,17 @@ type message interface{ apply(l *loop) }
 
 // Facts about one worker. spawned, or spawnFailed, is the first.
 type (
-	spawned struct{ m *member }
+	spawned struct{ m *crew.Worker }
 
 	spawnFailed struct {
-		app *app
+		app *crew.App
 		id  pool.WorkerID
 		err error
 	}
 
 	// fact is any other, as the handle of the worker has posted it.
 	fact struct {
-		m *member
+		m *crew.Worker
 		handle.Fact
 	}
 )
@@ -87,19 +88,19 @@ type (
 
 func (f spawned) apply(l *loop) {
 	l.spawning--
-	if f.m.app.ended() {
+	if f.m.App.Ended() {
 		// The core has said its last word: nobody else would end this process.
 		_ = f.m.Process().Kill()
-		f.m.dropChannel("the app has ended")
+		f.m.DropChannel("the app has ended")
 		return
 	}
-	f.m.app.members[f.m.id] = f.m
+	f.m.App.Members[f.m.ID] = f.m
 	l.touchedWorker(f.m)
 	if l.kept != nil {
 		l.kept.room.changed()
 	}
 	l.welcome(f.m)
-	l.step(f.m.app, pool.Spawned{ID: f.m.id, PID: f.m.PID()})
+	l.step(f.m.App, pool.Spawned{ID: f.m.ID, PID: f.m.PID()})
 }
 
 func (f spawnFailed) apply(l *loop) {
@@ -108,20 +109,20 @@ func (f spawnFailed) apply(l *loop) {
 }
 
 func (c roll) apply(l *loop) {
-	l.each(c.app, func(a *app) {
-		if a.run.CanRoll() {
+	l.each(c.app, func(a *crew.App) {
+		if a.Run.CanRoll() {
 			l.step(a, pool.Roll{Reason: c.reason})
 		}
 	})
 }
 
 func (c scale) apply(l *loop) {
-	l.each(c.app, func(a *app) {
+	l.each(c.app, func(a *crew.App) {
 		n := c.to
 		if c.by != 0 {
 			// One fewer than one is none, which is a stop: too much for a signal
 			// that is so easily sent once too often.
-			n = max(a.pool.Status().Wanted+c.by, 1)
+			n = max(a.Pool.Status().Wanted+c.by, 1)
 		}
 		l.step(a, pool.Scale{N: n})
 	})
@@ -165,8 +166,8 @@ func (c callWorker) apply(l *loop) {
 		c.missing <- noSuchWorker(fmt.Sprintf("no app %q", c.app))
 		return
 	}
-	m := a.members[pool.WorkerID(c.worker)]
-	if m == nil || !m.subscribed {
+	m := a.Members[pool.WorkerID(c.worker)]
+	if m == nil || !m.Subscribed {
 		c.payload.Release()
 		c.missing <- noSuchWorker(fmt.Sprintf("no worker %d that can be called", c.worker))
 		return
@@ -176,7 +177,7 @@ func (c callWorker) apply(l *loop) {
 
 func (c cancelCall) apply(l *loop) {
 	for _, a := range l.apps { // find passes over those that are stopping
-		if m := a.members[pool.WorkerID(c.worker)]; m != nil {
+		if m := a.Members[pool.WorkerID(c.worker)]; m != nil {
 			m.Cancel(c.answer)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/orders"
 	"github.com/tinehq/tine/supervisor/pool"
 	"golang.org/x/sys/unix"
@@ -76,13 +77,13 @@ func (l *loop) judgeOrders() {
 }
 
 // factForOrders shows the orders what the core of an app has recorded, in the words of the event that tells it.
-func (l *loop) factForOrders(a *app, r pool.Record, message string) {
+func (l *loop) factForOrders(a *crew.App, r pool.Record, message string) {
 	if !l.desk.book.Listens() {
 		return
 	}
-	fact := orders.Fact{App: a.id(), Record: r, Message: message}
+	fact := orders.Fact{App: a.ID(), Record: r, Message: message}
 	if r.Kind == pool.KindExited {
-		fact.Output = a.lastExit.lines
+		fact.Output = a.LastExit.Lines
 	}
 	l.order(fact)
 }
@@ -138,21 +139,21 @@ func (l *loop) carryOutOrder(effect orders.Effect) {
 	case orders.Do:
 		l.decide(e.Event)
 	case orders.Stop:
-		if a := l.runOf(e.App); !a.ended() {
-			l.logs.Info().Str("app", a.name).Str("reason", e.Reason).Bool("at_once", e.Now).Msg("stopping app")
+		if a := l.runOf(e.App); !a.Ended() {
+			l.logs.Info().Str("app", a.Name).Str("reason", e.Reason).Bool("at_once", e.Now).Msg("stopping app")
 		}
 		l.decide(apps.StopApp{App: e.App, Now: e.Now})
 	case orders.Pool:
 		a := l.runOf(e.App)
 		if roll, ok := e.Event.(pool.Roll); ok && roll.Back {
-			before := a.generationsHeld()
-			a.backTo = a.releaseBefore()
+			before := a.GenerationsHeld()
+			a.BackTo = a.ReleaseBefore()
 			l.dropUnheld(a, before)
 		}
 		l.step(a, e.Event)
 	case orders.Kill:
-		for _, m := range l.runOf(e.App).inOrder() {
-			if m.slot == e.Slot {
+		for _, m := range l.runOf(e.App).InOrder() {
+			if m.Slot == e.Slot {
 				l.kill(m, m.Process().Kill)
 			}
 		}
@@ -163,7 +164,7 @@ func (l *loop) carryOutOrder(effect orders.Effect) {
 	case orders.Hold:
 		n := l.desk.prepared[e.Order]
 		n.held = true
-		n.next.sockets.Use()
+		n.next.Sockets.Use()
 	case orders.Exchange:
 		l.exchange(e)
 	case orders.Close:
@@ -173,7 +174,7 @@ func (l *loop) carryOutOrder(effect orders.Effect) {
 		}
 	case orders.Blame:
 		if a := l.runOf(e.App); a != nil { // else a config has taken it out meanwhile
-			a.history.Err = e.Err.Error()
+			a.History.Err = e.Err.Error()
 			l.changed(a)
 		}
 	default:
@@ -182,21 +183,21 @@ func (l *loop) carryOutOrder(effect orders.Effect) {
 }
 
 // sendSignal sends a signal to one worker or to all.
-func (l *loop) sendSignal(a *app, e orders.Send) {
+func (l *loop) sendSignal(a *crew.App, e orders.Send) {
 	sig := syscall.Signal(e.Signal)
 	var sent []orders.Sent
-	for _, m := range a.inOrder() {
-		if e.Slot != nil && m.slot != *e.Slot {
+	for _, m := range a.InOrder() {
+		if e.Slot != nil && m.Slot != *e.Slot {
 			continue
 		}
 		if err := m.Process().Send(sig); err != nil {
 			continue // its exit is on the way
 		}
-		slot := m.slot
-		sent = append(sent, orders.Sent{Slot: slot, Worker: m.id, PID: m.PID()})
+		slot := m.Slot
+		sent = append(sent, orders.Sent{Slot: slot, Worker: m.ID, PID: m.PID()})
 		l.worker(l.logs.Info(), m).Str("signal", unix.SignalName(sig)).Str("reason", e.Reason).Msg("signal sent")
-		l.event(a, zerolog.InfoLevel, control.Event{Kind: control.EventSignalled, Slot: &slot, Worker: uint64(m.id), PID: m.PID(),
-			Signal: unix.SignalName(sig), Reason: e.Reason, Message: "worker " + strconv.FormatUint(uint64(m.id), 10) + " was sent " + unix.SignalName(sig)})
+		l.event(a, zerolog.InfoLevel, control.Event{Kind: control.EventSignalled, Slot: &slot, Worker: uint64(m.ID), PID: m.PID(),
+			Signal: unix.SignalName(sig), Reason: e.Reason, Message: "worker " + strconv.FormatUint(uint64(m.ID), 10) + " was sent " + unix.SignalName(sig)})
 	}
 	l.order(orders.Signalled{Order: e.Order, Sent: sent})
 }

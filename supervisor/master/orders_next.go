@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/tinehq/tine/supervisor/apps"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/orders"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -13,17 +14,17 @@ import (
 
 // nextRun is the next run of an app, which is prepared for an order.
 type nextRun struct {
-	old, next *app
+	old, next *crew.App
 	held      bool // the sockets that both have are counted for it
 }
 
 // close gives up its sockets, but those of the run before.
 func (n *nextRun) close() {
 	switch {
-	case n.next.sockets != n.old.sockets:
-		n.next.sockets.Close()
+	case n.next.Sockets != n.old.Sockets:
+		n.next.Sockets.Close()
 	case n.held:
-		n.next.sockets.Release()
+		n.next.Sockets.Release()
 	}
 }
 
@@ -35,37 +36,32 @@ type nextOpened struct {
 }
 
 // openNext prepares the next run of an app in a goroutine, because that may wait: on the sockets of the run before, or on new ones.
-func (l *loop) openNext(a *app, e orders.Open) {
-	config, wanted, given := a.config, a.pool.Brief().Wanted, l.given
-	if a.startWith > 0 {
-		wanted = a.startWith
+func (l *loop) openNext(a *crew.App, e orders.Open) {
+	config, wanted, given := a.Config, a.Pool.Brief().Wanted, l.given
+	if a.StartWith > 0 {
+		wanted = a.StartWith
 	}
-	var keeps *app
+	var keeps *crew.App
 	if e.Keep {
 		keeps = a
 	}
-	firstID, number := a.history.LastID+1, a.nextGeneration()
+	firstID, number := a.History.LastID+1, a.NextGeneration()
 	asked := config
 	asked.Workers = max(wanted, 1)
 	l.s.wg.Go(func() {
-		next, err := openApp(asked, keeps, given)
+		next, err := crew.Open(asked, keeps, given)
 		if err == nil {
-			c := poolConfig(config)
+			c := crew.PoolConfig(config)
 			c.Workers, c.FirstID, c.FirstGeneration, c.Seed = wanted, firstID, number, rand.Uint64()
-			g := next.generations[next.pool.Brief().Generation]
-			next.config, next.pool, next.replaces = config, pool.New(c), nil
-			next.generations = map[int]*launch.Generation{number: g}
+			g := next.Generations[next.Pool.Brief().Generation]
+			next.Config, next.Pool, next.Replaces = config, pool.New(c), nil
+			next.Generations = map[int]*launch.Generation{number: g}
 			g.Config = config
 		}
 		if m := (nextOpened{e.Order, nextRun{old: a, next: next}, err}); !l.s.post(m) && err == nil {
 			m.close()
 		}
 	})
-}
-
-// nextGeneration is that of a new run, which reads all anew as a rollout does.
-func (a *app) nextGeneration() int {
-	return max(a.history.LastGeneration, a.pool.Brief().Generation) + 1
 }
 
 func (m nextOpened) apply(l *loop) {
@@ -76,22 +72,22 @@ func (m nextOpened) apply(l *loop) {
 	}
 	l.number(m.next)
 	l.desk.prepared[m.order] = &m.nextRun
-	l.order(orders.Opened{Order: m.order, Next: m.next.id(), Wanted: m.next.pool.Brief().Wanted})
+	l.order(orders.Opened{Order: m.order, Next: m.next.ID(), Wanted: m.next.Pool.Brief().Wanted})
 }
 
 // bringUpToDate gives a run that was prepared, and has not begun, the config that was applied to the one before it meanwhile.
-func (l *loop) bringUpToDate(next, old *app) {
-	if reflect.DeepEqual(next.config, old.config) {
+func (l *loop) bringUpToDate(next, old *crew.App) {
+	if reflect.DeepEqual(next.Config, old.Config) {
 		return
 	}
-	number := next.pool.Brief().Generation
-	c := poolConfig(l.resolved(old.config))
-	c.Workers, c.FirstID, c.FirstGeneration, c.Seed = next.pool.Brief().Wanted, old.history.LastID+1, number, rand.Uint64()
-	if old.startWith > 0 {
-		c.Workers = old.startWith
+	number := next.Pool.Brief().Generation
+	c := crew.PoolConfig(l.resolved(old.Config))
+	c.Workers, c.FirstID, c.FirstGeneration, c.Seed = next.Pool.Brief().Wanted, old.History.LastID+1, number, rand.Uint64()
+	if old.StartWith > 0 {
+		c.Workers = old.StartWith
 	}
-	next.config, next.pool = old.config, pool.New(c)
-	next.generations = map[int]*launch.Generation{number: launch.New(old.config)}
+	next.Config, next.Pool = old.Config, pool.New(c)
+	next.Generations = map[int]*launch.Generation{number: launch.New(old.Config)}
 }
 
 // exchange puts the next run of an app in the place of the one that has ended, and starts it.
@@ -104,13 +100,13 @@ func (l *loop) exchange(e orders.Exchange) {
 		return
 	}
 	if !n.held {
-		next.sockets.Use()
+		next.Sockets.Use()
 	}
-	next.inherit(old)
+	next.Inherit(old)
 	l.bringUpToDate(next, old)
 	if n.held {
-		next.sockets.Use() // shared, for as long as this takes: they are watched already
-		defer next.sockets.Release()
+		next.Sockets.Use() // shared, for as long as this takes: they are watched already
+		defer next.Sockets.Release()
 	}
 	l.decide(apps.Exchange{App: e.App, Next: l.enter(next)[0]})
 	if n.held { // a config may have made it smaller meanwhile

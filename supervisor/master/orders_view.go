@@ -8,7 +8,7 @@ import (
 
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/launch"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/orders"
 	"golang.org/x/sys/unix"
 )
@@ -18,7 +18,7 @@ type ordersView struct{ l *loop }
 
 func (v ordersView) Listed() (all []apps.ID) {
 	for _, a := range v.l.allListed() {
-		all = append(all, a.id())
+		all = append(all, a.ID())
 	}
 	return all
 }
@@ -28,53 +28,39 @@ func (v ordersView) App(id apps.ID) (orders.App, bool) {
 	if a == nil {
 		return orders.App{}, false
 	}
-	code, reason := a.run.Exit()
+	code, reason := a.Run.Exit()
 	return orders.App{
-		ID: id, Name: a.name, Namespace: a.config.Namespace, State: a.run.State(), Shown: a.run.Shown(), Halted: a.halted(), NextBy: a.run.Next(),
-		Missing: a.run.Missing(), Code: code, Reason: reason, OneShot: a.config.OneShot, Endless: a.config.StartLimit == 0,
-		Shared: a.sockets.Shared(), Processes: len(a.members),
-		Times: patience(v.l.resolved(a.config)), Pool: a.pool,
+		ID: id, Name: a.Name, Namespace: a.Config.Namespace, State: a.Run.State(), Shown: a.Run.Shown(), Halted: a.Halted(), NextBy: a.Run.Next(),
+		Missing: a.Run.Missing(), Code: code, Reason: reason, OneShot: a.Config.OneShot, Endless: a.Config.StartLimit == 0,
+		Shared: a.Sockets.Shared(), Processes: len(a.Members),
+		Times: patience(v.l.resolved(a.Config)), Pool: a.Pool,
 	}, true
 }
 
 func (v ordersView) Patience(id apps.ID) time.Duration { return v.l.patience(v.l.runOf(id)) }
 
-func (v ordersView) Trouble(id apps.ID) string { return v.l.runOf(id).trouble() }
+func (v ordersView) Trouble(id apps.ID) string { return v.l.runOf(id).Trouble() }
 
 func (v ordersView) Releases(id apps.ID) (previous, goBack bool) {
 	a := v.l.runOf(id)
-	return a.previous != nil, a.releaseBefore() != nil
+	return a.Previous != nil, a.ReleaseBefore() != nil
 }
 
 func (v ordersView) Stopping() bool { return v.l.state.Stopping() }
 
 // runOf is the app of that run; nil if there is none any more.
-func (l *loop) runOf(id apps.ID) *app {
-	if a := l.byID[id]; a != nil && a.run != nil {
+func (l *loop) runOf(id apps.ID) *crew.App {
+	if a := l.byID[id]; a != nil && a.Run != nil {
 		return a
 	}
 	return nil
 }
 
-func (a *app) id() apps.ID { return apps.ID(a.key) }
-
-// releaseBefore is the release that a rollback goes back to; nil: there is none.
-func (a *app) releaseBefore() *launch.Generation {
-	to := a.previous
-	if st := a.pool.Brief(); st.Rolling {
-		to = a.generations[st.Generation]
-	}
-	if to == nil || to.Resolved.Load() == nil {
-		return nil
-	}
-	return to
-}
-
 // listed is the app that goes by a name now, whether it runs or not; nil if none does.
-func (l *loop) listed(name string) *app { return l.appOf(l.state.Listed(name)) }
+func (l *loop) listed(name string) *crew.App { return l.appOf(l.state.Listed(name)) }
 
 // allListed are the apps that are shown.
-func (l *loop) allListed() (all []*app) {
+func (l *loop) allListed() (all []*crew.App) {
 	for _, r := range l.state.List() {
 		all = append(all, l.appOf(r))
 	}
@@ -83,15 +69,15 @@ func (l *loop) allListed() (all []*app) {
 
 // patience is what an order for a may take: what a may, and what those may that it
 // waits for.
-func (l *loop) patience(a *app) time.Duration {
-	if a.config.OneShot {
+func (l *loop) patience(a *crew.App) time.Duration {
+	if a.Config.OneShot {
 		return config.OneShotTime
 	}
-	c := l.resolved(a.config)
+	c := l.resolved(a.Config)
 	c.ReadyTimeout = c.StartTimeout()
 	most := patience(c)
 	for name := range c.DependsOn {
-		if d := l.listed(name); d != nil && d != a && !d.run.EverReady() {
+		if d := l.listed(name); d != nil && d != a && !d.Run.EverReady() {
 			most = max(most, patience(c)+l.patience(d))
 		}
 	}

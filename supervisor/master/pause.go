@@ -21,10 +21,10 @@ func (l *loop) noticePause() {
 	l.timerStale = true
 	waited := false
 	for _, a := range l.apps {
-		if a.ended() {
+		if a.Ended() {
 			continue
 		}
-		waited = waited || a.pool.Waits()
+		waited = waited || a.Pool.Waits()
 		l.step(a, pool.Paused{For: late})
 	}
 	l.order(orders.Paused{For: late})
@@ -40,8 +40,8 @@ func (l *loop) setTimer() {
 	next := wake.Earliest(l.nextMemory(now), l.agenda.Next(), l.nextValues(), l.state.Deadline(), l.report.Next(), l.desk.book.Deadline(),
 		l.nextSave(), l.nextPicture(), l.nextRoom(), l.nextLook())
 	for _, a := range l.apps {
-		d := a.deadline
-		if a.waits && d.After(now.Add(wake.Heartbeat)) {
+		d := a.Deadline
+		if a.Waits && d.After(now.Add(wake.Heartbeat)) {
 			d = now.Add(wake.Heartbeat)
 		}
 		next = wake.Earliest(next, d)

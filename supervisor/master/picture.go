@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/supervisor/apps"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/journal"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -24,19 +25,19 @@ const (
 
 // picture is what the loop knows of the snapshot that it has published last: see package snapshot.
 type picture struct {
-	unshown bool      // something has changed that belongs to no app
-	apps    []*app    // that have changed since, each once
-	of      []*app    // all apps, as they were published
-	epoch   uint64    // of the values, likewise
-	due     time.Time // of the next one, while one is owed; zero: now
-	listed  []*app    // those of them that are shown
-	listing bool      // which of the apps are listed may have changed
+	unshown bool        // something has changed that belongs to no app
+	apps    []*crew.App // that have changed since, each once
+	of      []*crew.App // all apps, as they were published
+	epoch   uint64      // of the values, likewise
+	due     time.Time   // of the next one, while one is owed; zero: now
+	listed  []*crew.App // those of them that are shown
+	listing bool        // which of the apps are listed may have changed
 }
 
 // show has the next picture made with a new part for a.
-func (l *loop) show(a *app) {
-	if !a.unshown {
-		a.unshown = true
+func (l *loop) show(a *crew.App) {
+	if !a.Unshown {
+		a.Unshown = true
 		l.picture.apps = append(l.picture.apps, a)
 	}
 }
@@ -79,13 +80,13 @@ func (l *loop) nextPicture() time.Time {
 func (l *loop) newPicture() *snapshot.Master {
 	p, before := &l.picture, l.s.published.Newest()
 	for _, a := range p.apps {
-		a.unshown = false
-		if a.run == nil {
+		a.Unshown = false
+		if a.Run == nil {
 			continue // it is being opened: its first part is made when it is among the apps
 		}
 		now := l.pictureOf(a)
-		p.listing = p.listing || a.shown == nil || a.shown.Ended != now.Ended || a.shown.Goes != now.Goes
-		a.shown = now
+		p.listing = p.listing || a.Shown == nil || a.Shown.Ended != now.Ended || a.Shown.Goes != now.Goes
+		a.Shown = now
 	}
 	p.apps = p.apps[:0]
 	m := &snapshot.Master{
@@ -98,41 +99,41 @@ func (l *loop) newPicture() *snapshot.Master {
 		m.Succession = &copied
 	}
 	for _, a := range l.apps {
-		if a.shown == nil {
-			a.shown = l.pictureOf(a)
+		if a.Shown == nil {
+			a.Shown = l.pictureOf(a)
 		}
-		m.Apps = append(m.Apps, a.shown)
+		m.Apps = append(m.Apps, a.Shown)
 	}
 	if before == nil || p.listing || !slices.Equal(p.of, l.apps) {
 		p.listed = l.allListed()
 	}
 	for _, a := range p.listed {
-		m.Listed = append(m.Listed, a.shown)
+		m.Listed = append(m.Listed, a.Shown)
 	}
 	p.of, p.epoch, p.unshown, p.listing = append(p.of[:0], l.apps...), l.values.Epoch(), false, false
 	return m
 }
 
 // pictureOf makes the part of one app, which shares nothing that changes with it.
-func (l *loop) pictureOf(a *app) *snapshot.App {
+func (l *loop) pictureOf(a *crew.App) *snapshot.App {
 	of := &snapshot.App{
-		Name: a.name, Namespace: a.config.Namespace, State: a.state(), Pool: a.pool.Status(),
-		OneShot: a.config.OneShot, Listens: len(a.config.Listen) > 0, EverReady: a.run.EverReady(), Ended: a.ended(), Waiting: a.run.Waits(), Leaving: a.leaves(),
-		Goes: a.leaves() && !a.halted(), Failed: a.run.Standing() == apps.Lost, Trouble: a.trouble(), NextRun: a.run.NextRun(),
-		Listen: a.config.Listen, Restarts: a.history.Restarts, Crashes: a.history.Crashes,
-		Rolled: a.history.Rollouts[pool.KindRolloutDone], Aborted: a.history.Rollouts[pool.KindRolloutAborted],
-		Cancelled: a.history.Rollouts[pool.KindRolloutCancelled], LastRollout: a.history.LastRollout,
-		Previous: releaseOf(0, a.previous), Sockets: a.sockets.Set,
-		Workers: make([]snapshot.Worker, 0, len(a.members)), Totals: a.totals.Shown(),
+		Name: a.Name, Namespace: a.Config.Namespace, State: a.State(), Pool: a.Pool.Status(),
+		OneShot: a.Config.OneShot, Listens: len(a.Config.Listen) > 0, EverReady: a.Run.EverReady(), Ended: a.Ended(), Waiting: a.Run.Waits(), Leaving: a.Leaves(),
+		Goes: a.Leaves() && !a.Halted(), Failed: a.Run.Standing() == apps.Lost, Trouble: a.Trouble(), NextRun: a.Run.NextRun(),
+		Listen: a.Config.Listen, Restarts: a.History.Restarts, Crashes: a.History.Crashes,
+		Rolled: a.History.Rollouts[pool.KindRolloutDone], Aborted: a.History.Rollouts[pool.KindRolloutAborted],
+		Cancelled: a.History.Rollouts[pool.KindRolloutCancelled], LastRollout: a.History.LastRollout,
+		Previous: releaseOf(0, a.Previous), Sockets: a.Sockets.Set,
+		Workers: make([]snapshot.Worker, 0, len(a.Members)), Totals: a.Totals.Shown(),
 	}
-	of.Release = releaseOf(of.Pool.Generation, a.generations[of.Pool.Generation])
-	if of.Previous != nil && !a.previousUntil.IsZero() {
-		until := a.previousUntil.Round(time.Millisecond)
+	of.Release = releaseOf(of.Pool.Generation, a.Generations[of.Pool.Generation])
+	if of.Previous != nil && !a.PreviousUntil.IsZero() {
+		until := a.PreviousUntil.Round(time.Millisecond)
 		of.Previous.Until = &until
 	}
-	if !a.ended() {
-		of.Listen = a.listening()
-		for _, sight := range a.sockets.Sights() {
+	if !a.Ended() {
+		of.Listen = a.Listening()
+		for _, sight := range a.Sockets.Sights() {
 			of.Reaches = append(of.Reaches, snapshot.Address{Address: sight.Address.String(), Why: sight.Why})
 		}
 		if of.Trouble == "" {
@@ -142,11 +143,11 @@ func (l *loop) pictureOf(a *app) *snapshot.App {
 			of.Trouble = journal.Haste(of.Pool)
 		}
 	}
-	for _, s := range a.history.Slots {
+	for _, s := range a.History.Slots {
 		of.History = append(of.History, snapshot.SlotHistory{Restarts: s.Restarts, LastExit: s.LastExit})
 	}
-	for id, m := range a.members {
-		w := snapshot.Worker{ID: id, Slot: m.slot, Ready: m.ready && !m.drains, Unkept: l.kept != nil && l.kept.room.workers[m], Seat: m.seat.Reader()}
+	for id, m := range a.Members {
+		w := snapshot.Worker{ID: id, Slot: m.Slot, Ready: m.Ready && !m.Drains, Unkept: l.kept != nil && l.kept.room.workers[m], Seat: m.Seat.Reader()}
 		if m.Worker != nil {
 			w.Process, w.Channel = m.Process(), m.Worker
 		}

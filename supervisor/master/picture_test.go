@@ -8,6 +8,7 @@ import (
 
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/listen"
@@ -37,16 +38,16 @@ func crowd(t testing.TB, n, workers int) *loop {
 			t.Fatal(err)
 		}
 		t.Cleanup(set.Close)
-		a := &app{name: c.Name, config: c, pool: pool.New(poolConfig(c)), sockets: newSockets(set), members: map[pool.WorkerID]*member{}, generations: map[int]*launch.Generation{}}
+		a := &crew.App{Name: c.Name, Config: c, Pool: pool.New(crew.PoolConfig(c)), Sockets: crew.NewSockets(set), Members: map[pool.WorkerID]*crew.Worker{}, Generations: map[int]*launch.Generation{}}
 		now := time.Now()
-		a.pool.Step(now, pool.Start{})
-		for _, slot := range a.pool.Status().Slots {
+		a.Pool.Step(now, pool.Start{})
+		for _, slot := range a.Pool.Status().Slots {
 			id := slot.Workers[0].ID
-			a.pool.Step(now, pool.Spawned{ID: id, PID: 1000 + int(id)})
-			a.pool.Step(now, pool.Ready{ID: id})
-			a.members[id] = &member{app: a, id: id, slot: slot.Slot, Worker: &handle.Worker{}}
+			a.Pool.Step(now, pool.Spawned{ID: id, PID: 1000 + int(id)})
+			a.Pool.Step(now, pool.Ready{ID: id})
+			a.Members[id] = &crew.Worker{App: a, ID: id, Slot: slot.Slot, Worker: &handle.Worker{}}
 		}
-		a.key = l.newKey()
+		a.Key = l.newKey()
 		o := l.enter(a)[0]
 		runs = append(runs, apps.Restored{ID: o.ID, Spec: o.Spec, Facts: o.Facts})
 	}
@@ -69,7 +70,7 @@ func TestPictureSharesWhatHasNotChanged(t *testing.T) {
 	}
 	l.s.published.Begin()
 	l.changed(l.apps[1])
-	l.apps[1].pool.Step(time.Now(), pool.Scale{N: 5})
+	l.apps[1].Pool.Step(time.Now(), pool.Scale{N: 5})
 	l.endTurn(true)
 	after := l.s.published.Newest()
 	for i := range 3 {

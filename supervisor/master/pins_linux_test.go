@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/proc"
 	"github.com/tinehq/tine/supervisor/succession"
@@ -59,7 +60,7 @@ func TestRestoredReleaseIsLeftAsItIs(t *testing.T) {
 	}
 	// In charge it holds what the last one could not.
 	l.s.pins.Open = proc.Pin
-	l.apps = []*app{{generations: map[int]*launch.Generation{1: g}}}
+	l.apps = []*crew.App{{Generations: map[int]*launch.Generation{1: g}}}
 	l.holdReleases()
 	l.s.wg.Wait()
 	if len(store.stored) != 2 || g.Program == nil || g.Program.Name != name || g.Folder == nil || g.Resolved.Load().Command.Pinned.Program == nil {

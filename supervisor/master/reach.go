@@ -6,18 +6,16 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/slots"
 )
 
 // lookEvery is the time between two looks at the addresses of an app.
 const lookEvery = time.Second
 
-// looksAt says whether the app has addresses that a client should reach now.
-func (a *app) looksAt() bool { return !a.ended() && !a.run.Waits() && a.sockets.Listens() }
-
 // nextLook is when the addresses are to be looked at; zero: at no time.
 func (l *loop) nextLook() time.Time {
-	if l.state.Stopping() || !slices.ContainsFunc(l.apps, (*app).looksAt) {
+	if l.state.Stopping() || !slices.ContainsFunc(l.apps, (*crew.App).LooksAt) {
 		return time.Time{}
 	}
 	return l.lookAt
@@ -33,7 +31,7 @@ func (l *loop) lookAround(now time.Time) {
 	}
 	l.lookAt = now.Add(lookEvery)
 	for _, a := range l.apps {
-		if s := a.sockets; a.looksAt() {
+		if s := a.Sockets; a.LooksAt() {
 			s.StartLook(l.s.wg.Go, func(k slots.Looked) bool { return l.s.post(looked{s, k}) })
 		}
 	}
@@ -41,7 +39,7 @@ func (l *loop) lookAround(now time.Time) {
 
 // looked is what was seen at the addresses of an app, with the sockets that were made again.
 type looked struct {
-	sockets *sockets
+	sockets *crew.Sockets
 	slots.Looked
 }
 
@@ -51,7 +49,7 @@ func (k looked) apply(l *loop) {
 	}
 	changes := k.sockets.Tell(k.Looked)
 	for _, a := range l.apps {
-		if a.sockets != k.sockets || a.ended() {
+		if a.Sockets != k.sockets || a.Ended() {
 			continue
 		}
 		l.show(a)
@@ -63,14 +61,14 @@ func (k looked) apply(l *loop) {
 }
 
 // tellReach tells that an address of an app has become unreachable, for another reason, or reachable again.
-func (l *loop) tellReach(a *app, c slots.Reach) {
+func (l *loop) tellReach(a *crew.App, c slots.Reach) {
 	address := c.Address.String()
 	if c.Why == "" {
-		l.logs.Info().Str("app", a.name).Str("address", address).Msg("address is reachable again")
+		l.logs.Info().Str("app", a.Name).Str("address", address).Msg("address is reachable again")
 		l.event(a, zerolog.InfoLevel, control.Event{Kind: control.EventReachable, Message: address + " is reachable again"})
 		return
 	}
-	l.logs.Error().Str("app", a.name).Str("address", address).Str("reason", c.Why).Int("ready", a.pool.Status().Ready).
+	l.logs.Error().Str("app", a.Name).Str("address", address).Str("reason", c.Why).Int("ready", a.Pool.Status().Ready).
 		Msg("address is unreachable, whatever the workers say")
 	l.event(a, zerolog.ErrorLevel, control.Event{Kind: control.EventUnreachable, Reason: c.Why, Message: address + " is unreachable: " + c.Why})
 }

@@ -21,8 +21,8 @@ func TestLimitBelowNeed(t *testing.T) {
 		ask := make(chan struct{})
 		m.s.post(inLoop{func(l *loop) {
 			defer close(ask)
-			for _, w := range l.find("web").inOrder() {
-				if w.ready && !w.drains && !w.over {
+			for _, w := range l.find("web").InOrder() {
+				if w.Ready && !w.Drains && !w.Over {
 					l.over(w, "max rss: 31MiB, the limit is 20MiB", false)
 				}
 			}

@@ -1,12 +1,12 @@
 package master
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/succession"
@@ -17,20 +17,9 @@ import (
 // a rollout takes what is on disk: a reload, SIGUSR2, a config that is applied, a watched file that changed, cron_restart; and so
 // does the start of an app that does not run, a one-shot's next run among them. A rollback is a rollout to the release before.
 
-// generationsHeld are all that the app may start again.
-func (a *app) generationsHeld() []*launch.Generation {
-	all := slices.Collect(maps.Values(a.generations))
-	for _, g := range []*launch.Generation{a.current, a.previous, a.backTo} {
-		if g != nil {
-			all = append(all, g)
-		}
-	}
-	return all
-}
-
 // dropUnheld lets go of those of before that nothing can start any more.
-func (l *loop) dropUnheld(a *app, before []*launch.Generation) {
-	held := a.generationsHeld()
+func (l *loop) dropUnheld(a *crew.App, before []*launch.Generation) {
+	held := a.GenerationsHeld()
 	for _, g := range before {
 		if !slices.Contains(held, g) {
 			g.Drop(l.s.pins)
@@ -39,40 +28,40 @@ func (l *loop) dropUnheld(a *app, before []*launch.Generation) {
 }
 
 // resolveGeneration makes the generation that a rollout takes. One that is there stays: it was begun below an earlier master.
-func (l *loop) resolveGeneration(a *app, e pool.Resolve) {
-	before := a.generationsHeld()
-	st := a.pool.Status()
-	a.current = a.generations[st.Generation]
-	a.forget(st, e.Generation)
-	if a.generations[e.Generation] == nil {
-		g := launch.New(a.config)
+func (l *loop) resolveGeneration(a *crew.App, e pool.Resolve) {
+	before := a.GenerationsHeld()
+	st := a.Pool.Status()
+	a.Current = a.Generations[st.Generation]
+	a.Forget(st, e.Generation)
+	if a.Generations[e.Generation] == nil {
+		g := launch.New(a.Config)
 		if e.Back {
-			for _, old := range []*launch.Generation{a.backTo, a.previous, a.current} {
+			for _, old := range []*launch.Generation{a.BackTo, a.Previous, a.Current} {
 				if old != nil {
 					g = old.Again(l.s.pins)
 					break
 				}
 			}
-			a.backTo = nil
+			a.BackTo = nil
 		}
-		a.generations[e.Generation] = g
+		a.Generations[e.Generation] = g
 	}
 	l.dropUnheld(a, before)
-	a.history.LastGeneration = max(a.history.LastGeneration, e.Generation)
+	a.History.LastGeneration = max(a.History.LastGeneration, e.Generation)
 }
 
 // released remembers the release that a rollout has replaced. One that has replaced it by the same changes nothing.
-func (l *loop) released(a *app, generation int) {
-	g := a.generations[generation]
-	if g == nil || g == a.current {
+func (l *loop) released(a *crew.App, generation int) {
+	g := a.Generations[generation]
+	if g == nil || g == a.Current {
 		return
 	}
-	before := a.generationsHeld()
+	before := a.GenerationsHeld()
 	// Of one that an earlier tine has begun nobody knows what it was.
-	if old := a.current; old != nil && old.Resolved.Load() != nil && old.Resolved.Load().Command.ProgramID != nil && !launch.SameRelease(old, g) {
-		a.previous, a.previousUntil = old, time.Now()
+	if old := a.Current; old != nil && old.Resolved.Load() != nil && old.Resolved.Load().Command.ProgramID != nil && !launch.SameRelease(old, g) {
+		a.Previous, a.PreviousUntil = old, time.Now()
 	}
-	a.current = g
+	a.Current = g
 	l.dropUnheld(a, before)
 }
 
@@ -95,7 +84,7 @@ func (l *loop) restoredRelease(s *succession.Release) *launch.Generation {
 
 // drift is said once for each generation: what a worker was started from and what is on disk are not the same.
 type drift struct {
-	a        *app
+	a        *crew.App
 	g        *launch.Generation
 	text     string
 	harmless bool
@@ -109,7 +98,7 @@ func (d drift) apply(l *loop) {
 	if !d.harmless {
 		e = l.logs.Warn()
 	}
-	e.Str("app", d.a.name).Str("release", d.text).Msg("what is on disk is not the release that runs")
+	e.Str("app", d.a.Name).Str("release", d.text).Msg("what is on disk is not the release that runs")
 }
 
 // releaseOf is what describe shows of a generation.
@@ -135,8 +124,8 @@ func releaseOf(number int, g *launch.Generation) *control.Release {
 // those. Each has a goroutine of its own, as it may be on a disk that hangs.
 func (l *loop) holdReleases() {
 	for _, a := range l.apps {
-		for _, g := range a.generationsHeld() {
-			if !a.ended() && g.Resolved.Load() != nil && !g.Pinned() {
+		for _, g := range a.GenerationsHeld() {
+			if !a.Ended() && g.Resolved.Load() != nil && !g.Pinned() {
 				l.s.wg.Go(func() { g.Hold(l.s.pins) })
 			}
 		}

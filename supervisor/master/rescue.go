@@ -14,6 +14,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -152,7 +153,7 @@ func (l *loop) rescueApp(state *succession.State, c config.App, own []*leftWorke
 	if !ok {
 		return saved, s, false
 	}
-	cfg := poolConfig(c)
+	cfg := crew.PoolConfig(c)
 	cfg.FirstGeneration = generation + 1
 	var serving []pool.Found
 	for _, f := range own {
@@ -182,7 +183,7 @@ func (l *loop) rescueApp(state *succession.State, c config.App, own []*leftWorke
 // together; else their address must be one that the config says to the port, as what is at
 // any port may be another app's.
 func (l *loop) rescueSockets(state *succession.State, c config.App, own []*leftWorker, slots int) (key int, set listen.Saved, ok bool) {
-	addresses, err := l.given.addresses(c)
+	addresses, err := l.given.Addresses(c)
 	if err != nil {
 		return 0, set, false
 	}
@@ -212,7 +213,7 @@ func (l *loop) rescueSockets(state *succession.State, c config.App, own []*leftW
 			continue
 		}
 		files := byKey[key]
-		l.given.lend(skeleton(addresses), files)
+		l.given.Lend(skeleton(addresses), files)
 		if set, err := listen.Recover(files, addresses, slots); err == nil {
 			set.Admitted = nil
 			for _, f := range own {
@@ -296,7 +297,7 @@ func (l *loop) endLost(config *config.Config) (ends []<-chan struct{}) {
 		patience = max(patience, c.DrainDelay+c.DrainTimeout+c.KillAfter)
 	}
 	for _, f := range l.rescued.lost {
-		m := &member{app: &app{name: cmp.Or(f.hello.App, "lost"), key: f.key}, id: f.id, slot: f.hello.Slot}
+		m := &crew.Worker{App: &crew.App{Name: cmp.Or(f.hello.App, "lost"), Key: f.key}, ID: f.id, Slot: f.hello.Slot}
 		if f.pid == 0 || l.s.reachLost(m, f.pid, f.files) != nil { // it has ended
 			l.unkeep(f.name)
 			continue
@@ -323,7 +324,7 @@ func (l *loop) endLost(config *config.Config) (ends []<-chan struct{}) {
 }
 
 // reachLost makes the process of a worker ours that is to be ended.
-func (s *Supervisor) reachLost(m *member, pid int, files []*os.File) (err error) {
+func (s *Supervisor) reachLost(m *crew.Worker, pid int, files []*os.File) (err error) {
 	o := s.handleOptions(m)
 	o.Post = func(handle.Fact) bool { return true } // that it is suspended changes nothing
 	m.Worker, err = handle.AdoptProcess(pid, files, s.exitOf(pid), o)

@@ -13,6 +13,7 @@ import (
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/proc"
@@ -45,16 +46,16 @@ func newPuppets(t testing.TB) *puppets {
 var channels sync.Mutex // guards the environment
 
 // launch is what the loop calls to start a worker.
-func (p *puppets) launch(s *Supervisor, m *member) {
+func (p *puppets) launch(s *Supervisor, m *crew.Worker) {
 	conn, child, err := ipc.Pair()
 	if err != nil {
-		s.post(spawnFailed{app: m.app, id: m.id, err: err})
+		s.post(spawnFailed{app: m.App, id: m.ID, err: err})
 		return
 	}
 	fd, err := unix.FcntlInt(child.Fd(), unix.F_DUPFD_CLOEXEC, 3) // which FromEnv closes
 	child.Close()
 	if err != nil {
-		s.post(spawnFailed{app: m.app, id: m.id, err: err})
+		s.post(spawnFailed{app: m.App, id: m.ID, err: err})
 		return
 	}
 	channels.Lock()
@@ -66,7 +67,7 @@ func (p *puppets) launch(s *Supervisor, m *member) {
 		return
 	}
 	defer worker.Close()
-	m.name(p.shared.PID())
+	m.Name(p.shared.PID())
 	m.Worker = handle.Attach(p.shared, conn, s.handleOptions(m))
 	if !s.post(spawned{m}) {
 		m.CloseChannel("nobody is there")
@@ -99,7 +100,7 @@ type rolled struct {
 func startPuppets(t testing.TB, n int) *master {
 	p := newPuppets(t)
 	launcher := func(o *options) {
-		o.launcher = func(s *Supervisor, _ context.Context, m *member, _ *launch.Generation) { p.launch(s, m) }
+		o.launcher = func(s *Supervisor, _ context.Context, m *crew.Worker, _ *launch.Generation) { p.launch(s, m) }
 	}
 	return startMaster(t, func(c *config.Config) {
 		c.Log.Level = "error"

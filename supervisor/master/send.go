@@ -7,14 +7,15 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/crew"
 )
 
 // members yields the workers whose channel carries messages and values.
-func (l *loop) members() iter.Seq[*member] {
-	return func(yield func(*member) bool) {
+func (l *loop) members() iter.Seq[*crew.Worker] {
+	return func(yield func(*crew.Worker) bool) {
 		for _, a := range l.apps {
-			for _, m := range a.members {
-				if m.subscribed && !yield(m) {
+			for _, m := range a.Members {
+				if m.Subscribed && !yield(m) {
 					return
 				}
 			}
@@ -24,7 +25,7 @@ func (l *loop) members() iter.Seq[*member] {
 
 // send queues an order for one worker. An order is never dropped: a worker that cannot
 // be given it is replaced. It says whether the order is on its way.
-func (l *loop) send(m *member, order ipc.Frame) bool {
+func (l *loop) send(m *crew.Worker, order ipc.Frame) bool {
 	if !m.Open() {
 		ipc.Discard(order)
 		return false
@@ -37,26 +38,26 @@ func (l *loop) send(m *member, order ipc.Frame) bool {
 }
 
 // unsent ends the channel on which an order could not be sent.
-func (l *loop) unsent(m *member, err error) {
+func (l *loop) unsent(m *crew.Worker, err error) {
 	if !errors.Is(err, ipc.ErrClosed) { // else its end is on its way to this loop
 		l.breakChannel(m, err.Error())
 	}
 }
 
 // note queues a message for one worker. A message for which there is no room is dropped, and that is logged.
-func (l *loop) note(m *member, f ipc.Message) {
+func (l *loop) note(m *crew.Worker, f ipc.Message) {
 	m.Note(f)
 	l.logDropped(m, false)
 }
 
 // logDropped logs how many messages to a worker were dropped since that was last logged, at most once a second, or with all at once.
-func (l *loop) logDropped(m *member, all bool) {
+func (l *loop) logDropped(m *crew.Worker, all bool) {
 	if n, topic := m.Dropped(time.Now(), all); n > 0 {
 		l.worker(l.logs.Warn(), m).Int("messages", n).Str("topic", topic).Msg("messages to worker dropped: it does not read its channel")
 	}
 }
 
 // worker adds to a log line which worker it speaks of.
-func (l *loop) worker(e *zerolog.Event, m *member) *zerolog.Event {
-	return e.Str("app", m.app.name).Int("slot", m.slot).Uint64("worker", uint64(m.id)).Int("pid", m.PID())
+func (l *loop) worker(e *zerolog.Event, m *crew.Worker) *zerolog.Event {
+	return e.Str("app", m.App.Name).Int("slot", m.Slot).Uint64("worker", uint64(m.ID)).Int("pid", m.PID())
 }

@@ -1,12 +1,11 @@
 package master
 
 import (
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/slots"
@@ -14,7 +13,7 @@ import (
 
 // steerNotice is what the watcher of an app's sockets has seen.
 type steerNotice struct {
-	sockets *sockets
+	sockets *crew.Sockets
 	notice  listen.Notice
 }
 
@@ -26,17 +25,17 @@ func (n steerNotice) apply(l *loop) {
 		return
 	}
 	for _, a := range l.apps {
-		if a.sockets != n.sockets || a.ended() {
+		if a.Sockets != n.sockets || a.Ended() {
 			continue
 		}
 		switch n.notice.What {
 		case listen.Stalled:
-			if m := a.accepting(n.notice.Slot); m != nil {
+			if m := a.Accepting(n.notice.Slot); m != nil {
 				l.stalled(m, slots.ByBoard, n.notice.Why)
 			}
 		case listen.Resumed:
-			for _, m := range a.inOrder() {
-				if m.slot == n.notice.Slot {
+			for _, m := range a.InOrder() {
+				if m.Slot == n.notice.Slot {
 					l.resumed(m, slots.ByBoard)
 				}
 			}
@@ -44,36 +43,20 @@ func (n steerNotice) apply(l *loop) {
 			l.checkLimits(a)
 		case listen.Fell:
 			l.event(a, zerolog.WarnLevel, control.Event{Kind: control.EventSteeringFell, Reason: n.notice.Why, Message: "steering fell back to " + string(n.notice.Kind)})
-			l.logs.Warn().Str("app", a.name).Str("steering", string(n.notice.Kind)).Str("reason", n.notice.Why).
+			l.logs.Warn().Str("app", a.Name).Str("steering", string(n.notice.Kind)).Str("reason", n.notice.Why).
 				Msg("steering fell back; nothing is lost, new connections are spread less well")
 		}
 	}
 }
 
-// accepting is the worker that takes a slot's connections, or nil.
-func (a *app) accepting(slot int) (found *member) {
-	for _, m := range a.members {
-		if m.slot == slot && m.ready && !m.drains && (found == nil || m.id > found.id) {
-			found = m
-		}
-	}
-	return found
-}
-
-func (l *loop) stalled(m *member, by slots.Witness, why string) {
-	if m.app.members[m.id] == m && m.stall.See(by) {
-		l.step(m.app, pool.Stalled{ID: m.id, Reason: why})
+func (l *loop) stalled(m *crew.Worker, by slots.Witness, why string) {
+	if m.App.Members[m.ID] == m && m.Stall.See(by) {
+		l.step(m.App, pool.Stalled{ID: m.ID, Reason: why})
 	}
 }
 
-func (l *loop) resumed(m *member, by slots.Witness) {
-	if m.app.members[m.id] == m && m.stall.Clear(by) {
-		l.step(m.app, pool.Resumed{ID: m.id})
+func (l *loop) resumed(m *crew.Worker, by slots.Witness) {
+	if m.App.Members[m.ID] == m && m.Stall.Clear(by) {
+		l.step(m.App, pool.Resumed{ID: m.ID})
 	}
-}
-
-// inOrder are an app's workers in the order in which they were started, so that what the loop does to all of them has the same order
-// each time.
-func (a *app) inOrder() []*member {
-	return slices.SortedFunc(maps.Values(a.members), func(m, n *member) int { return int(m.id) - int(n.id) })
 }

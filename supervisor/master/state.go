@@ -6,7 +6,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/apps"
-	"github.com/tinehq/tine/supervisor/journal"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
@@ -29,93 +29,44 @@ func (l *loop) savedHead() succession.State {
 	}
 }
 
-func (l *loop) savedApp(a *app, now time.Time) succession.App {
+func (l *loop) savedApp(a *crew.App, now time.Time) succession.App {
 	s := succession.App{
-		Key: a.key, Place: a.place, Sockets: a.sockets.key, Config: a.config, Pool: a.pool.Snapshot(now),
-		Generations: map[int]succession.Generation{}, EverReady: a.run.EverReady(), Added: a.run.Origin() != apps.FromStart, Leaving: a.leaves(),
+		Key: a.Key, Place: a.Place, Sockets: a.Sockets.Key, Config: a.Config, Pool: a.Pool.Snapshot(now),
+		Generations: map[int]succession.Generation{}, EverReady: a.Run.EverReady(), Added: a.Run.Origin() != apps.FromStart, Leaving: a.Leaves(),
 		// Stopped to be started again, it is started by the next master, which knows nothing of the order.
-		Halted: a.halted() && a.run.Next() == 0, StartWith: a.startWith, Replaces: l.replacedKey(a),
-		History: a.savedHistory(), NextRun: a.run.NextRun(),
+		Halted: a.Halted() && a.Run.Next() == 0, StartWith: a.StartWith, Replaces: l.replacedKey(a),
+		History: a.SavedHistory(), NextRun: a.Run.NextRun(),
 	}
-	for n, g := range a.generations {
+	for n, g := range a.Generations {
 		s.Generations[n] = savedOf(g)
 	}
-	if a.previous != nil {
-		s.Previous = &succession.Release{Generation: savedOf(a.previous), Until: a.previousUntil}
+	if a.Previous != nil {
+		s.Previous = &succession.Release{Generation: savedOf(a.Previous), Until: a.PreviousUntil}
 	}
-	if a.backTo != nil {
-		s.BackTo = &succession.Release{Generation: savedOf(a.backTo)}
+	if a.BackTo != nil {
+		s.BackTo = &succession.Release{Generation: savedOf(a.BackTo)}
 	}
-	for _, m := range a.inOrder() {
-		s.Members = append(s.Members, m.saved())
+	for _, m := range a.InOrder() {
+		s.Members = append(s.Members, m.Saved())
 	}
 	return s
 }
 
 // replacedKey is that of the app that a replaces; 0: none.
-func (l *loop) replacedKey(a *app) int {
-	if old := l.byID[a.run.Replaces()]; old != nil && !old.ended() {
-		return old.key
+func (l *loop) replacedKey(a *crew.App) int {
+	if old := l.byID[a.Run.Replaces()]; old != nil && !old.Ended() {
+		return old.Key
 	}
 	return 0
 }
 
-func (m *member) saved() succession.Member {
-	saved := succession.Member{
-		ID: m.id, PID: m.PID(), Slot: m.slot, Seat: -1, Generation: m.generation,
-		Ready: m.ready, Greeted: m.greeted, Left: m.left, Drains: m.drains, Jitter: m.jitter, Exit: m.unjudged,
-	}
-	if m.seat != nil {
-		saved.Seat = m.seat.Number
-	}
-	return saved
-}
-
 // savedEnded is of an app that stays so. One that an order is about to start again is left out: the next master starts it,
 // as it is in the config.
-func (l *loop) savedEnded(a *app, now time.Time) succession.Ended {
-	code, reason := a.run.Exit()
+func (l *loop) savedEnded(a *crew.App, now time.Time) succession.Ended {
+	code, reason := a.Run.Exit()
 	return succession.Ended{
-		Key: a.key, Place: a.place, Config: a.config, Pool: a.pool.Snapshot(now), Halted: a.halted(), Ordered: a.run.Origin() == apps.FromOrder,
-		EverReady: a.run.EverReady(), Added: a.run.Origin() != apps.FromStart, StartWith: a.startWith,
-		Code: code, Reason: reason, Error: a.history.Err, History: a.savedHistory(), NextRun: a.run.NextRun(),
+		Key: a.Key, Place: a.Place, Config: a.Config, Pool: a.Pool.Snapshot(now), Halted: a.Halted(), Ordered: a.Run.Origin() == apps.FromOrder,
+		EverReady: a.Run.EverReady(), Added: a.Run.Origin() != apps.FromStart, StartWith: a.StartWith,
+		Code: code, Reason: reason, Error: a.History.Err, History: a.SavedHistory(), NextRun: a.Run.NextRun(),
 	}
-}
-
-func (a *app) savedHistory() succession.History {
-	h := &a.history
-	s := succession.History{
-		Restarts: h.Restarts, Crashes: h.Crashes, Rollout: h.LastRollout, RolloutReason: h.RolloutReason,
-		LastID: h.LastID, LastGeneration: h.LastGeneration, Totals: a.totals.Save(),
-	}
-	for kind, n := range h.Rollouts {
-		if s.Rollouts == nil {
-			s.Rollouts = map[string]uint64{}
-		}
-		s.Rollouts[kind.String()] = n
-	}
-	for _, slot := range h.Slots {
-		s.Slots = append(s.Slots, savedSlotHistory(slot))
-	}
-	return s
-}
-
-func savedSlotHistory(s journal.Slot) succession.SlotHistory {
-	return succession.SlotHistory{Restarts: s.Restarts, Unasked: s.Unasked, LastExit: s.LastExit}
-}
-
-func (a *app) restoreHistory(s succession.History) {
-	a.history = journal.History{
-		Restarts: s.Restarts, Crashes: s.Crashes, LastRollout: s.Rollout, RolloutReason: s.RolloutReason,
-		LastID: s.LastID, LastGeneration: s.LastGeneration,
-	}
-	for _, kind := range journal.EndsOfRollouts {
-		if n := s.Rollouts[kind.String()]; n > 0 {
-			a.history.Count(kind, n)
-		}
-	}
-	for _, slot := range s.Slots {
-		a.history.Slots = append(a.history.Slots, journal.Slot{Restarts: slot.Restarts, Unasked: slot.Unasked, LastExit: slot.LastExit})
-	}
-	a.totals.Restore(s.Totals)
 }

@@ -17,8 +17,8 @@ func (l *loop) leaveExits(files map[string][]*os.File) {
 		if !ended {
 			continue
 		}
-		m.unjudged, any = succession.SaveExit(end.Exit, end.Left), true
-		name := succession.WorkerName(m.app.key, m.id)
+		m.Unjudged, any = succession.SaveExit(end.Exit, end.Left), true
+		name := succession.WorkerName(m.App.Key, m.ID)
 		closeFiles(files[name])
 		delete(files, name)
 	}

@@ -3,15 +3,12 @@ package master
 import (
 	"encoding/json"
 	"maps"
-	"reflect"
 	"slices"
 	"time"
 
 	"github.com/tinehq/tine/supervisor/apps"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/journal"
-	"github.com/tinehq/tine/supervisor/launch"
-	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/succession"
 )
@@ -32,75 +29,32 @@ const (
 	patchedFor = 2 * time.Second
 )
 
-// saving is what the loop knows of what the record has of an app.
-type saving struct {
-	dirty   bool // something may be others than the record has it
-	all     bool // and it is known to be more than slots and workers
-	base    savedBase
-	members map[pool.WorkerID]struct{} // are new, or others, or gone
-	slots   map[int]struct{}           // have another history
-}
-
-// savedBase is what no part of an app tells, as far as that is not the pool's. It is compared, so that nothing is encoded to see
-// that it is the same.
-type savedBase struct {
-	kind                        savedKind
-	place, sockets              int
-	everReady, added, leaving   bool
-	halted                      bool
-	startWith, replaces         int
-	nextRun                     time.Time
-	lastRollout                 *control.Rollout
-	rolloutReason, why          string
-	lastGeneration, generations int
-	rollouts                    [len(journal.EndsOfRollouts)]uint64
-	previous, backTo            *launch.Generation
-	previousUntil               time.Time
-	newest                      [3]savedGeneration // that workers are of, or will be
-}
-
-// savedGeneration tells a generation from another, and from itself before it was resolved.
-type savedGeneration struct {
-	number   int
-	is       *launch.Generation
-	resolved *launch.Recipe
-}
-
-// savedKind is how an app is in the record.
-type savedKind uint8
-
-const (
-	notSaved savedKind = iota // there is nothing to adopt
-	savedRunning
-	savedAsEnded
-)
-
-func (l *loop) kindOf(a *app) savedKind {
+func (l *loop) kindOf(a *crew.App) crew.SavedKind {
 	switch {
-	case !a.ended() && !a.run.Waits():
-		return savedRunning
-	case a.ended() && a.run.Next() == 0 && l.listed(a.name) == a:
-		return savedAsEnded
+	case !a.Ended() && !a.Run.Waits():
+		return crew.SavedRunning
+	case a.Ended() && a.Run.Next() == 0 && l.listed(a.Name) == a:
+		return crew.SavedAsEnded
 	}
-	return notSaved
+	return crew.NotSaved
 }
 
-func (l *loop) baseOf(a *app) savedBase {
-	h := &a.history
-	b := savedBase{
-		kind: l.kindOf(a), place: a.place, sockets: a.sockets.key, everReady: a.run.EverReady(), added: a.run.Origin() != apps.FromStart,
-		leaving: a.leaves(), halted: a.halted() && a.run.Next() == 0, startWith: a.startWith, replaces: l.replacedKey(a), nextRun: a.run.NextRun(),
-		lastRollout: h.LastRollout, rolloutReason: h.RolloutReason, why: h.Err, lastGeneration: h.LastGeneration, generations: len(a.generations),
-		previous: a.previous, backTo: a.backTo, previousUntil: a.previousUntil,
+func (l *loop) baseOf(a *crew.App) crew.SavedBase {
+	h := &a.History
+	b := crew.SavedBase{
+		Kind: l.kindOf(a), Place: a.Place, Sockets: a.Sockets.Key, EverReady: a.Run.EverReady(), Added: a.Run.Origin() != apps.FromStart,
+		Leaving: a.Leaves(), Halted: a.Halted() && a.Run.Next() == 0, StartWith: a.StartWith, Replaces: l.replacedKey(a), NextRun: a.Run.NextRun(),
+		LastRollout: h.LastRollout, RolloutReason: h.RolloutReason, Why: h.Err, LastGeneration: h.LastGeneration, Generations: len(a.Generations),
+		Previous: a.Previous, BackTo: a.BackTo, PreviousUntil: a.PreviousUntil,
 	}
 	for i, kind := range journal.EndsOfRollouts {
-		b.rollouts[i] = h.Rollouts[kind]
+		b.Rollouts[i] = h.Rollouts[kind]
 	}
-	for n, g := range a.generations {
-		is := savedGeneration{n, g, g.Resolved.Load()}
-		for i := range b.newest {
-			if is.number >= b.newest[i].number {
-				is, b.newest[i] = b.newest[i], is
+	for n, g := range a.Generations {
+		is := crew.SavedGeneration{Number: n, Is: g, Resolved: g.Resolved.Load()}
+		for i := range b.Newest {
+			if is.Number >= b.Newest[i].Number {
+				is, b.Newest[i] = b.Newest[i], is
 			}
 		}
 	}
@@ -109,25 +63,25 @@ func (l *loop) baseOf(a *app) savedBase {
 
 // changed has the next write tell all of an app. What an order does to an app is marked by it. Like those below, it also has the
 // next picture have a new part for the app.
-func (l *loop) changed(a *app) {
-	a.saving.dirty, a.saving.all = true, true
+func (l *loop) changed(a *crew.App) {
+	a.Saving.Dirty, a.Saving.All = true, true
 	l.show(a)
 }
 
 // touched has the next write look at what has changed of an app.
-func (l *loop) touched(a *app) {
-	a.saving.dirty = true
+func (l *loop) touched(a *crew.App) {
+	a.Saving.Dirty = true
 	l.show(a)
 }
 
 // touchedWorker has the next write tell of a worker.
-func (l *loop) touchedWorker(m *member) {
-	l.show(m.app)
-	s := &m.app.saving
-	if s.dirty = true; s.members == nil {
-		s.members = map[pool.WorkerID]struct{}{}
+func (l *loop) touchedWorker(m *crew.Worker) {
+	l.show(m.App)
+	s := &m.App.Saving
+	if s.Dirty = true; s.Members == nil {
+		s.Members = map[pool.WorkerID]struct{}{}
 	}
-	s.members[m.id] = struct{}{}
+	s.Members[m.ID] = struct{}{}
 }
 
 // saveState writes the whole record.
@@ -149,8 +103,8 @@ func (l *loop) save(whole bool) {
 		changed = l.apps
 	}
 	for _, a := range changed {
-		if !a.ended() {
-			l.keepSockets(a.sockets)
+		if !a.Ended() {
+			l.keepSockets(a.Sockets)
 		}
 	}
 	var err error
@@ -167,7 +121,7 @@ func (l *loop) writeWhole() error {
 	k := l.kept
 	k.written, k.configWritten = map[int]bool{}, nil
 	for _, a := range l.apps {
-		a.saving.all = true
+		a.Saving.All = true
 	}
 	blob, err := json.Marshal(l.part(l.apps).State)
 	if err == nil {
@@ -178,7 +132,7 @@ func (l *loop) writeWhole() error {
 	return err
 }
 
-func (l *loop) writePatch(changed []*app) error {
+func (l *loop) writePatch(changed []*crew.App) error {
 	k := l.kept
 	blob, err := json.Marshal(l.part(changed))
 	if err == nil {
@@ -208,12 +162,12 @@ func (l *loop) nextSave() time.Time {
 
 // unsaved are the apps that the record does not have as they are. One that has moved among the others moves those after
 // it too.
-func (l *loop) unsaved() (changed []*app) {
+func (l *loop) unsaved() (changed []*crew.App) {
 	for i, a := range l.apps {
-		if a.place != i {
-			a.place, a.saving.dirty = i, true
+		if a.Place != i {
+			a.Place, a.Saving.Dirty = i, true
 		}
-		if a.saving.dirty {
+		if a.Saving.Dirty {
 			changed = append(changed, a)
 		}
 	}
@@ -221,7 +175,7 @@ func (l *loop) unsaved() (changed []*app) {
 }
 
 // part is the state with what has changed of those apps, and the keys of those that are in the record and not in the state.
-func (l *loop) part(changed []*app) (p succession.Patch) {
+func (l *loop) part(changed []*crew.App) (p succession.Patch) {
 	k := l.kept
 	p.State = l.savedHead()
 	if p.Config = l.savedConfig(); k.configWritten != nil && &k.configWritten[0] == &p.Config[0] {
@@ -229,53 +183,53 @@ func (l *loop) part(changed []*app) (p succession.Patch) {
 	} else {
 		k.configWritten = p.Config
 	}
-	seen := map[*sockets]bool{}
+	seen := map[*crew.Sockets]bool{}
 	now := time.Now()
 	for _, a := range changed {
-		s := &a.saving
+		s := &a.Saving
 		base := l.baseOf(a)
-		all := s.all || base != s.base || base.generations > len(base.newest)
-		if base.kind == savedRunning && !seen[a.sockets] {
-			seen[a.sockets] = true
-			if set, other := a.sockets.unsavedSet(all); other {
-				p.Sockets = append(p.Sockets, succession.Sockets{Key: a.sockets.key, Set: set})
+		all := s.All || base != s.Base || base.Generations > len(base.Newest)
+		if base.Kind == crew.SavedRunning && !seen[a.Sockets] {
+			seen[a.Sockets] = true
+			if set, other := a.Sockets.UnsavedSet(all); other {
+				p.Sockets = append(p.Sockets, succession.Sockets{Key: a.Sockets.Key, Set: set})
 			}
 		}
 		if part, ok := l.partOf(a, now); !all && ok {
 			p.Parts = append(p.Parts, part)
 		} else {
-			switch base.kind {
-			case savedRunning:
+			switch base.Kind {
+			case crew.SavedRunning:
 				p.Apps = append(p.Apps, l.savedApp(a, now))
-			case savedAsEnded:
+			case crew.SavedAsEnded:
 				p.Ended = append(p.Ended, l.savedEnded(a, now))
 			}
 		}
-		a.recorded = base.kind != notSaved
-		if a.recorded {
-			k.written[a.key] = true
+		a.Recorded = base.Kind != crew.NotSaved
+		if a.Recorded {
+			k.written[a.Key] = true
 		}
-		s.dirty, s.all, s.base = false, false, base
-		clear(s.members)
-		clear(s.slots)
+		s.Dirty, s.All, s.Base = false, false, base
+		clear(s.Members)
+		clear(s.Slots)
 	}
 	p.Gone = l.noLongerRecorded()
 	return p
 }
 
 // partOf is what has changed of the slots and workers of an app that runs; false: more has.
-func (l *loop) partOf(a *app, now time.Time) (p succession.Part, ok bool) {
-	if a.saving.all || a.saving.base.kind != savedRunning {
+func (l *loop) partOf(a *crew.App, now time.Time) (p succession.Part, ok bool) {
+	if a.Saving.All || a.Saving.Base.Kind != crew.SavedRunning {
 		return p, false
 	}
-	h := &a.history
-	p = succession.Part{Key: a.key, Restarts: h.Restarts, Crashes: h.Crashes, LastID: h.LastID}
-	if p.Pool, ok = a.pool.Changes(now); !ok {
+	h := &a.History
+	p = succession.Part{Key: a.Key, Restarts: h.Restarts, Crashes: h.Crashes, LastID: h.LastID}
+	if p.Pool, ok = a.Pool.Changes(now); !ok {
 		return p, false
 	}
-	for _, id := range slices.Sorted(maps.Keys(a.saving.members)) {
-		if m := a.members[id]; m != nil {
-			p.Members = append(p.Members, m.saved())
+	for _, id := range slices.Sorted(maps.Keys(a.Saving.Members)) {
+		if m := a.Members[id]; m != nil {
+			p.Members = append(p.Members, m.Saved())
 		} else {
 			p.Gone = append(p.Gone, id)
 		}
@@ -284,31 +238,17 @@ func (l *loop) partOf(a *app, now time.Time) (p succession.Part, ok bool) {
 		if p.Slots == nil {
 			p.Slots = map[int]succession.SlotHistory{}
 		}
-		p.Slots[n] = savedSlotHistory(h.Slots[n])
+		p.Slots[n] = crew.SavedSlotHistory(h.Slots[n])
 	}
 	clear(h.Changed)
 	return p, true
-}
-
-// unsavedSet is what the record is to have of the sockets; other: it is not what it has, or all is to be written.
-func (s *sockets) unsavedSet(all bool) (set listen.Saved, other bool) {
-	set = s.Save()
-	if !all && s.saved != nil && slices.Equal(set.Admitted, s.saved.Admitted) {
-		a, b := set, *s.saved
-		a.Admitted, b.Admitted = nil, nil
-		if reflect.DeepEqual(a, b) {
-			return set, false
-		}
-	}
-	s.saved = &set
-	return set, true
 }
 
 // noLongerRecorded finds what the record has of apps that are gone, or wait.
 func (l *loop) noLongerRecorded() (gone []int) {
 	recorded := 0
 	for _, a := range l.apps {
-		if a.recorded {
+		if a.Recorded {
 			recorded++
 		}
 	}
@@ -317,8 +257,8 @@ func (l *loop) noLongerRecorded() (gone []int) {
 	}
 	is := map[int]bool{}
 	for _, a := range l.apps {
-		if a.recorded {
-			is[a.key] = true
+		if a.Recorded {
+			is[a.Key] = true
 		}
 	}
 	for key := range l.kept.written {

@@ -44,7 +44,7 @@ func (l *loop) endStrays() {
 	}
 	adopted := map[string]bool{}
 	for m := range l.allMembers() {
-		adopted[succession.WorkerName(m.app.key, m.id)] = true
+		adopted[succession.WorkerName(m.App.Key, m.ID)] = true
 	}
 	for name, files := range l.s.inherited {
 		if !strings.HasPrefix(name, succession.WorkerPrefix) || adopted[name] {

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/succession"
@@ -99,8 +100,8 @@ func (l *loop) beginSockets() {
 		l.forgetSockets()
 	}
 	for s := range l.allSockets() {
-		s.mended = s.Begin()
-		for _, m := range s.mended {
+		s.Mended = s.Begin()
+		for _, m := range s.Mended {
 			l.sayMended(s, m)
 		}
 	}
@@ -108,24 +109,24 @@ func (l *loop) beginSockets() {
 
 // mend opens anew what of a slot's sockets listens no more, and has the workers replaced
 // that have what it replaces: all but the one that is about to get it.
-func (l *loop) mend(s *sockets, slot int, but *member) {
+func (l *loop) mend(s *crew.Sockets, slot int, but *crew.Worker) {
 	for _, m := range s.Mend(slot) {
 		l.mended(s, m, but)
 	}
 }
 
 // mended is called for whatever was made anew while the loop runs: a socket that listened no more, or that lost its file.
-func (l *loop) mended(s *sockets, m listen.Mended, but *member) {
+func (l *loop) mended(s *crew.Sockets, m listen.Mended, but *crew.Worker) {
 	l.sayMended(s, m)
 	l.recycleMended(s, m, but)
 }
 
 // sayMended also has the store, and the record, keep what is new: until they have, a crash of this master would lose it.
-func (l *loop) sayMended(s *sockets, m listen.Mended) {
+func (l *loop) sayMended(s *crew.Sockets, m listen.Mended) {
 	for _, name := range m.New {
-		if s.kept[name] {
-			l.unkeep(succession.SocketsName(s.key, name))
-			delete(s.kept, name)
+		if s.Kept[name] {
+			l.unkeep(succession.SocketsName(s.Key, name))
+			delete(s.Kept, name)
 		}
 	}
 	tell := true
@@ -135,7 +136,7 @@ func (l *loop) sayMended(s *sockets, m listen.Mended) {
 		tell = s.TellDue(m.Slot, time.Now())
 	}
 	for _, a := range l.apps {
-		if a.sockets != s || a.ended() || !tell {
+		if a.Sockets != s || a.Ended() || !tell {
 			continue
 		}
 		l.changed(a)
@@ -145,60 +146,60 @@ func (l *loop) sayMended(s *sockets, m listen.Mended) {
 			slot = strconv.Itoa(m.Slot)
 		}
 		if m.Err != nil {
-			l.logs.Error().Str("app", a.name).Str("slots", slot).Str("reason", m.Why).Err(m.Err).
+			l.logs.Error().Str("app", a.Name).Str("slots", slot).Str("reason", m.Why).Err(m.Err).
 				Msg(m.What + " is of no use any more and cannot be made anew; it is tried again")
 			continue
 		}
 		l.event(a, zerolog.WarnLevel, control.Event{Kind: control.EventMended, Reason: m.Why, Message: m.What + " was made anew"})
-		l.logs.Warn().Str("app", a.name).Str("slots", slot).Str("reason", m.Why).
+		l.logs.Warn().Str("app", a.Name).Str("slots", slot).Str("reason", m.Why).
 			Msg(m.What + " was made anew; the workers that had the old one are replaced, nobody else notices")
 	}
 }
 
 // recycleMended has the workers replaced that have what is of no use any more.
-func (l *loop) recycleMended(s *sockets, m listen.Mended, but *member) {
+func (l *loop) recycleMended(s *crew.Sockets, m listen.Mended, but *crew.Worker) {
 	if m.Err != nil {
 		return // a successor could not listen either
 	}
 	for _, a := range l.apps {
-		if a.sockets != s || a.ended() {
+		if a.Sockets != s || a.Ended() {
 			continue
 		}
-		for _, w := range a.inOrder() {
-			if w == but || !w.placed || w.drains || w.slot < 0 || m.Slot != listen.AllSlots && w.slot != m.Slot {
+		for _, w := range a.InOrder() {
+			if w == but || !w.Placed || w.Drains || w.Slot < 0 || m.Slot != listen.AllSlots && w.Slot != m.Slot {
 				continue
 			}
 			why := m.What + ": " + m.Why
 			l.replaced(w, why)
-			l.step(a, pool.Recycle{ID: w.id, Reason: why})
+			l.step(a, pool.Recycle{ID: w.ID, Reason: why})
 		}
 	}
 }
 
 // replaced notes, while this master takes over, that a worker does not go on as it was.
-func (l *loop) replaced(m *member, why string) {
+func (l *loop) replaced(m *crew.Worker, why string) {
 	if l.adopted == nil {
 		return
 	}
 	all := &l.succession.Replaced
 	for _, r := range *all {
-		if r.Worker == uint64(m.id) && r.App == m.app.name {
+		if r.Worker == uint64(m.ID) && r.App == m.App.Name {
 			return
 		}
 	}
-	*all = append(*all, control.ReplacedWorker{App: m.app.name, Slot: m.slot, Worker: uint64(m.id), Reason: strings.ToValidUTF8(why, "?")})
+	*all = append(*all, control.ReplacedWorker{App: m.App.Name, Slot: m.Slot, Worker: uint64(m.ID), Reason: strings.ToValidUTF8(why, "?")})
 }
 
 // allSockets are those of the apps that have not ended, each once.
-func (l *loop) allSockets() iter.Seq[*sockets] {
-	return func(yield func(*sockets) bool) {
-		seen := map[*sockets]bool{}
+func (l *loop) allSockets() iter.Seq[*crew.Sockets] {
+	return func(yield func(*crew.Sockets) bool) {
+		seen := map[*crew.Sockets]bool{}
 		for _, a := range l.apps {
-			if a.ended() || seen[a.sockets] {
+			if a.Ended() || seen[a.Sockets] {
 				continue
 			}
-			seen[a.sockets] = true
-			if !yield(a.sockets) {
+			seen[a.Sockets] = true
+			if !yield(a.Sockets) {
 				return
 			}
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/tinehq/tine/supervisor/book"
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/logs"
@@ -85,7 +86,7 @@ type options struct {
 	preflight      func(ctx context.Context, binary string) (version string, err error)
 	nextKeeper     func(files map[string][]*os.File) error
 	reachable      func(address string)
-	launcher       func(*Supervisor, context.Context, *member, *launch.Generation) // starts a worker: launch, or a test's
+	launcher       func(*Supervisor, context.Context, *crew.Worker, *launch.Generation) // starts a worker: launch, or a test's
 }
 
 // WithOutput sends the workers' output and the log to these instead of the

@@ -13,6 +13,7 @@ import (
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/api"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/record"
@@ -144,15 +145,15 @@ const (
 // the values and the orders that hold. It fails while a worker is being started, which
 // nobody else would know of.
 func (l *loop) hearOut() error {
-	var ending []*member
+	var ending []*crew.Worker
 	until := time.Now().Add(lastSaid) // for all of them together
 	for m := range l.channels() {
-		m.HearOut(time.Until(until), m.greeting)
+		m.HearOut(time.Until(until), m.Greeting)
 		ending = append(ending, m)
 	}
 	late := time.NewTimer(lastSaid)
 	defer late.Stop()
-	for l.spawning > 0 || slices.ContainsFunc(ending, func(m *member) bool { return m.Hearing() }) {
+	for l.spawning > 0 || slices.ContainsFunc(ending, func(m *crew.Worker) bool { return m.Hearing() }) {
 		select {
 		case m := <-l.s.inbox:
 			m.apply(l)
@@ -169,8 +170,8 @@ func (l *loop) hearOut() error {
 }
 
 // channels are the workers that have one.
-func (l *loop) channels() iter.Seq[*member] {
-	return func(yield func(*member) bool) {
+func (l *loop) channels() iter.Seq[*crew.Worker] {
+	return func(yield func(*crew.Worker) bool) {
 		for m := range l.allMembers() {
 			if m.Open() && !yield(m) {
 				return
@@ -180,10 +181,10 @@ func (l *loop) channels() iter.Seq[*member] {
 }
 
 // allMembers are the workers that there are, whether they can be reached or not.
-func (l *loop) allMembers() iter.Seq[*member] {
-	return func(yield func(*member) bool) {
+func (l *loop) allMembers() iter.Seq[*crew.Worker] {
+	return func(yield func(*crew.Worker) bool) {
 		for _, a := range l.apps {
-			for _, m := range a.members {
+			for _, m := range a.Members {
 				if !yield(m) {
 					return
 				}
@@ -218,23 +219,23 @@ func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 		return files, err
 	}
 	for _, a := range l.apps {
-		if a.ended() {
+		if a.Ended() {
 			continue
 		}
-		a.sockets.Rest()
-		for name, f := range a.sockets.Files() {
-			if name := succession.SocketsName(a.sockets.key, name); files[name] == nil {
+		a.Sockets.Rest()
+		for name, f := range a.Sockets.Files() {
+			if name := succession.SocketsName(a.Sockets.Key, name); files[name] == nil {
 				if err := put(name, f); err != nil {
 					return files, err
 				}
 			}
 		}
-		giveSpareBoard(a.sockets, files)
-		for _, m := range a.members {
-			m.subscribed = false
+		giveSpareBoard(a.Sockets, files)
+		for _, m := range a.Members {
+			m.Subscribed = false
 			given, err := m.Give()
 			if given != nil {
-				files[succession.WorkerName(m.app.key, m.id)] = given
+				files[succession.WorkerName(m.App.Key, m.ID)] = given
 			}
 			if err != nil {
 				return files, err
@@ -251,9 +252,9 @@ func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 
 // giveSpareBoard adds the board that an earlier version wants for sockets without one. It goes along where descriptors
 // allow; this version does without.
-func giveSpareBoard(s *sockets, files map[string][]*os.File) {
+func giveSpareBoard(s *crew.Sockets, files map[string][]*os.File) {
 	hotName, rowsName := listen.BoardNames()
-	hotName, rowsName = succession.SocketsName(s.key, hotName), succession.SocketsName(s.key, rowsName)
+	hotName, rowsName = succession.SocketsName(s.Key, hotName), succession.SocketsName(s.Key, rowsName)
 	if files[hotName] != nil {
 		return
 	}
@@ -303,29 +304,29 @@ func (l *loop) takeBack() {
 
 	until := time.Now().Add(lastOutput) // for all workers together
 	for _, a := range l.apps {
-		if a.ended() {
+		if a.Ended() {
 			continue
 		}
 		l.show(a) // its workers' processes are others
-		a.sockets.SteerAgain()
-		if !a.sockets.Watched() {
+		a.Sockets.SteerAgain()
+		if !a.Sockets.Watched() {
 			l.watchAgain(a)
 		}
-		for _, m := range a.members {
+		for _, m := range a.Members {
 			l.takeBackWorker(m, until)
 		}
 	}
 }
 
-func (l *loop) takeBackWorker(m *member, until time.Time) {
-	m.unjudged = nil
+func (l *loop) takeBackWorker(m *crew.Worker, until time.Time) {
+	m.Unjudged = nil
 	again, err := m.Reclaim(until, func(pid int) handle.ExitOf { return l.s.exitOf(pid) })
 	if err != nil {
 		l.worker(l.logs.Error(), m).Err(err).Msg("cannot have the worker back after an upgrade that failed; another one takes its place")
 	}
-	m.dropChannel("the upgrade has failed") // hearOut has ended it, also where nothing was given away
+	m.DropChannel("the upgrade has failed") // hearOut has ended it, also where nothing was given away
 	if m.Renew() {                          // else its exit is on the way
-		m.adopted, m.greeting = true, false
+		m.Adopted, m.Greeting = true, false
 		l.welcome(m)
 		if !again {
 			m.Hear()

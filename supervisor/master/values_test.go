@@ -7,6 +7,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/crew"
 )
 
 // TestRefusedValue: a worker is told that it cannot set a value, and keeps its channel.
@@ -27,17 +28,17 @@ func TestFirstWorkersWaitForSources(t *testing.T) {
 		cancel()
 		s.s.wg.Wait()
 	})
-	s.m.subscribed, s.m.slot = false, -1
-	s.wantSnapshot = []*member{s.m}
+	s.m.Subscribed, s.m.Slot = false, -1
+	s.wantSnapshot = []*crew.Worker{s.m}
 	answer := make(chan string, 1)
 	fetch := func(context.Context) (any, error) { return <-answer, nil }
 	s.startSources([]config.CacheValue{{Key: "k", Func: fetch, Every: time.Hour, Timeout: time.Hour}})
 	due := s.nextValues()
-	if s.snapshot || due.IsZero() || s.m.subscribed {
+	if s.snapshot || due.IsZero() || s.m.Subscribed {
 		t.Fatal("a source that has not answered is not waited for")
 	}
 	s.introduceInTime(due)
-	if !s.snapshot || !s.m.subscribed || !s.nextValues().IsZero() {
+	if !s.snapshot || !s.m.Subscribed || !s.nextValues().IsZero() {
 		t.Error("the worker waits on")
 	}
 	answer <- "v"

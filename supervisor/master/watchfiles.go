@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/supervisor/apps"
-	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/filewatch"
 )
 
@@ -18,38 +18,31 @@ const (
 // filesChanged: files that an app has watched have changed, and it has been quiet
 // since.
 type filesChanged struct {
-	a    *app
-	w    *fileWatch
+	a    *crew.App
+	w    *crew.FileWatch
 	what string
 }
 
 func (f filesChanged) apply(l *loop) {
-	if f.a.files == f.w {
-		l.decide(apps.FilesChanged{App: f.a.id(), What: f.what})
+	if f.a.Files == f.w {
+		l.decide(apps.FilesChanged{App: f.a.ID(), What: f.what})
 	}
-}
-
-// fileWatch watches the files of one app. Where it fails it says so, and nothing else
-// changes.
-type fileWatch struct {
-	config config.Watch
-	cancel context.CancelFunc
 }
 
 // setFileWatch watches what an app's config says from now on. Watching ends with
 // the app.
-func (l *loop) setFileWatch(a *app) {
-	if a.files != nil && reflect.DeepEqual(a.files.config, a.config.Watch) {
+func (l *loop) setFileWatch(a *crew.App) {
+	if a.Files != nil && reflect.DeepEqual(a.Files.Config, a.Config.Watch) {
 		return
 	}
-	a.endFileWatch()
-	if len(a.config.Watch.Paths) == 0 || l.state.Stopping() {
+	a.EndFileWatch()
+	if len(a.Config.Watch.Paths) == 0 || l.state.Stopping() {
 		return
 	}
 	ctx, cancel := context.WithCancel(l.ctx)
-	w := &fileWatch{config: a.config.Watch, cancel: cancel}
-	a.files = w
-	name, said := a.name, time.Time{}
+	w := &crew.FileWatch{Config: a.Config.Watch, Cancel: cancel}
+	a.Files = w
+	name, said := a.Name, time.Time{}
 	trouble := func(err error) {
 		if time.Since(said) >= troubleEvery {
 			said = time.Now()
@@ -60,12 +53,5 @@ func (l *loop) setFileWatch(a *app) {
 	ready := func(folders int) {
 		l.logs.Debug().Str("app", name).Int("folders", folders).Msg("watching files")
 	}
-	l.s.wg.Go(func() { filewatch.Watch(ctx, w.config, ready, changed, trouble) })
-}
-
-func (a *app) endFileWatch() {
-	if a.files != nil {
-		a.files.cancel()
-		a.files = nil
-	}
+	l.s.wg.Go(func() { filewatch.Watch(ctx, w.Config, ready, changed, trouble) })
 }

@@ -1,0 +1,278 @@
+package crew
+
+import (
+	"context"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/tinehq/tine/supervisor/apps"
+	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/journal"
+	"github.com/tinehq/tine/supervisor/launch"
+	"github.com/tinehq/tine/supervisor/listen"
+	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/slots"
+	"github.com/tinehq/tine/supervisor/snapshot"
+)
+
+// App is what the loop keeps for one app: the core that decides, the sockets and
+// processes that it decides about, and how each generation is started.
+type App struct {
+	Key         int           // of this app in the record for the next master
+	Place       int           // among all apps, as the record has it
+	Saving      saving        // what the record has of it
+	Recorded    bool          // the record has it
+	Shown       *snapshot.App // as readers see it; nil: they do not yet
+	Unshown     bool          // it has changed since
+	Deadline    time.Time     // of the pool
+	Waits       bool          // for a worker: see pool.Waits
+	Name        string
+	Config      config.App
+	Pool        *pool.Pool
+	Sockets     *Sockets
+	Members     map[pool.WorkerID]*Worker
+	Ungreeted   map[pool.WorkerID]struct{} // are ready, and were not told that all are
+	Generations map[int]*launch.Generation
+	Current     *launch.Generation // of the last rollout that was done; nil: there was none
+	Previous    *launch.Generation // whose release was the one before; nil: none is remembered
+	BackTo      *launch.Generation // of a rollback that is queued
+
+	PreviousUntil time.Time
+
+	Steering slots.Steering
+
+	Totals   slots.Totals // of the workers that are gone
+	LastExit LastExit
+
+	Run     *apps.Run     // what the core has decided about it; nil while it is being opened
+	Stepped *apps.Stepped // what the step of its pool that is under way tells the core; nil: none is
+
+	HooksCtx context.Context // of what only makes sense while the app runs; nil before its start
+	EndHooks context.CancelFunc
+	Files    *FileWatch // nil: none
+
+	StartWith int // workers, when it is started again; 0: as many as before
+	History   journal.History
+
+	// replaces is the app whose sockets it was opened on, to take its place, until the core knows that.
+	Replaces *App
+}
+
+// LastExit is what the worker that ended last printed last: for the log line that
+// tells its end.
+type LastExit struct {
+	ID    pool.WorkerID
+	Words string
+	Lines string // the last of both streams
+}
+
+// Open resolves the command and opens the sockets, so that what is wrong with
+// either is known before anything runs. It may wait for a disk or a name server.
+// The sockets of an app that it replaces are used as they are; the caller counts.
+func Open(c config.App, replaces *App, given *Given) (*App, error) {
+	g := launch.New(c)
+	if _, err := g.Resolve(); err != nil {
+		return nil, err
+	}
+	a := &App{
+		Name:        c.Name,
+		Config:      c,
+		Pool:        pool.New(PoolConfig(c)),
+		Replaces:    replaces,
+		Members:     map[pool.WorkerID]*Worker{},
+		Generations: map[int]*launch.Generation{},
+	}
+	a.Generations[a.Pool.Status().Generation] = g
+	if replaces != nil {
+		a.Sockets = replaces.Sockets
+		return a, nil
+	}
+	addresses, err := given.Addresses(c)
+	if err != nil {
+		return nil, err
+	}
+	o := c.SteeringOptions()
+	o.Given = given.Sockets
+	set, err := listen.Open(addresses, c.Slots(), o)
+	if err != nil {
+		return nil, err
+	}
+	a.Sockets = NewSockets(set)
+	return a, nil
+}
+
+// Listening is where the app listens, with the real port where the config says 0.
+func (a *App) Listening() (all []string) {
+	for _, address := range a.Sockets.Addresses() {
+		all = append(all, address.String())
+	}
+	return all
+}
+
+var restarts = map[string]pool.Restart{
+	config.RestartOnFailure: pool.RestartOnFailure,
+	config.RestartAlways:    pool.RestartAlways,
+	config.RestartNever:     pool.RestartNever,
+}
+
+// PoolConfig is what the core of the pool needs of an app's config, with a seed of its own.
+func PoolConfig(c config.App) pool.Config {
+	return pool.Config{
+		Workers:        c.Slots(),
+		Restart:        restarts[c.Restart],
+		Backoff:        pool.Backoff(c.Backoff),
+		StartLimit:     c.StartLimit,
+		ReadyTimeout:   c.StartTimeout(),
+		DrainDelay:     c.DrainDelay,
+		DrainTimeout:   c.DrainTimeout,
+		KillAfter:      c.KillAfter,
+		StopFirst:      c.Rollout == config.RolloutStopFirst,
+		MaxSurge:       c.MaxSurge,
+		MaxUnavailable: c.MaxUnavailable,
+		StallTimeout:   c.StallTimeout,
+		MaxAge:         c.MaxAge,
+		AgeJitter:      c.RecycleJitter,
+		Standby:        c.Standby,
+		Seed:           rand.Uint64(),
+	}
+}
+
+// Forget drops the generations that no slot starts again and no worker is of.
+func (a *App) Forget(st pool.Status, next int) {
+	used := map[int]bool{st.Generation: true, next: true}
+	for _, slot := range st.Slots {
+		used[slot.Generation] = true
+		for _, w := range slot.Workers {
+			used[w.Generation] = true
+		}
+	}
+	for _, w := range st.Standbys {
+		used[w.Generation] = true
+	}
+	for n := range a.Generations {
+		if !used[n] {
+			delete(a.Generations, n)
+		}
+	}
+}
+
+// Inherit makes a the next run of an app that has ended or is about to.
+func (a *App) Inherit(old *App) {
+	a.History = old.History
+	a.History.Changed = nil
+	a.Previous, a.PreviousUntil, old.Previous = old.Previous, old.PreviousUntil, nil
+	a.History.Rollouts = maps.Clone(old.History.Rollouts)
+	for i := range a.History.Slots {
+		a.History.Slots[i].Unasked = false // what follows is by order
+	}
+	old.History.Slots = nil // two writers would share it
+	a.Totals.Inherit(&old.Totals)
+	a.History.Err = ""
+}
+
+func (a *App) ID() apps.ID { return apps.ID(a.Key) }
+
+// ReleaseBefore is the release that a rollback goes back to; nil: there is none.
+func (a *App) ReleaseBefore() *launch.Generation {
+	to := a.Previous
+	if st := a.Pool.Brief(); st.Rolling {
+		to = a.Generations[st.Generation]
+	}
+	if to == nil || to.Resolved.Load() == nil {
+		return nil
+	}
+	return to
+}
+
+// NextGeneration is that of a new run, which reads all anew as a rollout does.
+func (a *App) NextGeneration() int {
+	return max(a.History.LastGeneration, a.Pool.Brief().Generation) + 1
+}
+
+// AppWords are the states of an app in the words of package control.
+var AppWords = map[apps.State]string{
+	apps.Running: control.AppRunning, apps.Waiting: control.AppWaiting, apps.Stopping: control.AppStopping,
+	apps.Stopped: control.AppStopped, apps.Failed: control.AppGaveUp, apps.Finished: control.AppFinished,
+}
+
+// State is the app's, in the words of package control.
+func (a *App) State() string { return AppWords[a.Run.Shown()] }
+
+func (a *App) Ended() bool { return a.Run != nil && a.Run.Ended() } // nil: it is being opened
+
+func (a *App) Leaves() bool { return a.Run.Leaves() }
+
+func (a *App) Halted() bool { return a.Run.Halted() }
+
+// Trouble is why an app does not run as it should, but for what is to be seen of its workers and addresses.
+func (a *App) Trouble() string {
+	switch why := a.Run.Missing(); {
+	case why != "" && a.Run.State() == apps.Blocked:
+		return "not started: " + why
+	case why != "":
+		return "waits: " + why
+	}
+	return a.History.Err
+}
+
+// Accepting is the worker that takes a slot's connections, or nil.
+func (a *App) Accepting(slot int) (found *Worker) {
+	for _, m := range a.Members {
+		if m.Slot == slot && m.Ready && !m.Drains && (found == nil || m.ID > found.ID) {
+			found = m
+		}
+	}
+	return found
+}
+
+// InOrder are an app's workers in the order in which they were started, so that what the loop does to all of them has the same order
+// each time.
+func (a *App) InOrder() []*Worker {
+	return slices.SortedFunc(maps.Values(a.Members), func(m, n *Worker) int { return int(m.ID) - int(n.ID) })
+}
+
+// LooksAt says whether the app has addresses that a client should reach now.
+func (a *App) LooksAt() bool { return !a.Ended() && !a.Run.Waits() && a.Sockets.Listens() }
+
+// CancelHooks ends those that only make sense while the app runs on.
+func (a *App) CancelHooks() {
+	if a.EndHooks != nil {
+		a.EndHooks()
+	}
+}
+
+// FileWatch watches the files of one app. Where it fails it says so, and nothing else
+// changes.
+type FileWatch struct {
+	Config config.Watch
+	Cancel context.CancelFunc
+}
+
+func (a *App) EndFileWatch() {
+	if a.Files != nil {
+		a.Files.Cancel()
+		a.Files = nil
+	}
+}
+
+// Unrolled says whether the workers were started with something else than config
+// has, and no rollout is under way that may change it: the last one was aborted.
+func (a *App) Unrolled(cfg config.App) bool {
+	st := a.Pool.Status()
+	g := a.Generations[st.Generation]
+	return st.Rollout == nil && g != nil && !g.Back && config.StartedDifferently(g.Config, cfg)
+}
+
+// GenerationsHeld are all that the app may start again.
+func (a *App) GenerationsHeld() []*launch.Generation {
+	all := slices.Collect(maps.Values(a.Generations))
+	for _, g := range []*launch.Generation{a.Current, a.Previous, a.BackTo} {
+		if g != nil {
+			all = append(all, g)
+		}
+	}
+	return all
+}

@@ -1,0 +1,96 @@
+package crew
+
+import (
+	"strconv"
+	"sync/atomic"
+
+	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/handle"
+	"github.com/tinehq/tine/supervisor/logs"
+	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/slots"
+	"github.com/tinehq/tine/supervisor/succession"
+)
+
+// LeftUnheard is the reason of a worker that has left when no master was there to hear one.
+const LeftUnheard = "left while no master heard it"
+
+// Worker is a worker as the loop knows it: its process, and what the loop must remember of it. The loop owns it once spawned has been
+// posted.
+type Worker struct {
+	*handle.Worker // nil: its process is not started yet, or has ended before this master
+
+	App        *App
+	ID         pool.WorkerID
+	Slot       int // -1: a standby
+	Generation int
+
+	Adopted   bool             // from an earlier master
+	SavedSeat int              // that it has, by the record of that master; -1: none
+	Stray     bool             // in no record of that master
+	Unreached error            // why it could not be
+	Placed    bool             // it has been given its slot
+	Unjudged  *succession.Exit // it has ended, and the next master in charge judges that
+
+	Greeting   bool // it said hello
+	Subscribed bool // the snapshot is on its way, so that changes go to it too
+	Ready      bool // it said so
+	Greeted    bool // it got "Worker PID"
+	Left       bool // it said Bye: that its channel ends is in order
+	Exited     bool // that it has ended is known
+	Drains     bool // it was told to, or does so of its own accord
+
+	Seat   *slots.Seat // its row of the scoreboard; nil: it has none
+	Stall  slots.Stall // who sees that it stands still
+	Over   bool        // it reached a limit: its replacement is queued
+	Jitter float64     // -1 to 1: its own share of the jitter of its limits
+
+	Stdout, Stderr atomic.Pointer[logs.Prefix]
+
+	Delayed bool // it waits for its sockets, which this process has no descriptors for
+	Running int  // its own calls that are being answered
+}
+
+// Name sets the name that the lines of the worker's output have in the log.
+func (m *Worker) Name(pid int) {
+	m.Stdout.Store(logs.NewPrefix(m.App.Name, m.Slot, uint64(m.ID), pid, "stdout"))
+	m.Stderr.Store(logs.NewPrefix(m.App.Name, m.Slot, uint64(m.ID), pid, "stderr"))
+}
+
+// DropChannel ends the channel from this side and fails the calls that wait.
+func (m *Worker) DropChannel(why string) {
+	m.CloseChannel(why)
+	m.Subscribed = false
+}
+
+// Deaf reports whether a worker is a program that knows nothing of its channel, and may
+// leave it unread or close it.
+func (m *Worker) Deaf() bool { return m.App.Config.OneShot && !m.Greeting }
+
+// BecameReady notes that the worker said so. It is greeted when all workers of its app are ready.
+func (m *Worker) BecameReady() {
+	m.Ready = true
+	if m.Greeted {
+		return
+	}
+	if m.App.Ungreeted == nil {
+		m.App.Ungreeted = map[pool.WorkerID]struct{}{}
+	}
+	m.App.Ungreeted[m.ID] = struct{}{}
+}
+
+// Most is the limit of this worker. Each worker has its own share of the jitter, so that workers which started together do not reach
+// the limit together.
+func (m *Worker) Most(limit int) uint64 {
+	return uint64(max(float64(limit)*(1+m.App.Config.RecycleJitter*m.Jitter), 1))
+}
+
+// OwnEnv is a worker's part of its environment.
+func (m *Worker) OwnEnv() []string {
+	env := []string{config.EnvApp + "=" + m.App.Name, config.EnvGeneration + "=" + strconv.Itoa(m.Generation)}
+	if m.Slot >= 0 {
+		slot := strconv.Itoa(m.Slot)
+		env = append(env, config.EnvSlot+"="+slot, config.EnvInstance+"="+slot)
+	}
+	return env
+}
