@@ -109,7 +109,6 @@ func (l *loop) run(ctx context.Context) (err error) {
 	}
 	l.s.logs = l.logs
 	l.crew = crew.New(inner{l}, l.logs)
-	l.crew = crew.New(inner{l}, l.logs)
 	l.s.server.LogTo(l.logs.With().Logger())
 	defer l.logs.Close()
 	follows := l.s.inCharge != nil // another master, which lives: see succession.go
