@@ -66,6 +66,10 @@ var house = []struct{ name, imports string }{
 	{"supervisor/crew", `ipc supervisor/apps supervisor/cache supervisor/config supervisor/control supervisor/control/api supervisor/handle
 		supervisor/journal supervisor/launch supervisor/listen supervisor/logs supervisor/pool supervisor/proc supervisor/slots supervisor/snapshot
 		supervisor/succession`}, // an app as its master runs it: the hand of its pool
+	{"supervisor/estate", `ipc supervisor/apps supervisor/cache supervisor/config supervisor/config/file supervisor/control supervisor/control/api
+		supervisor/crew supervisor/handle supervisor/handover supervisor/host supervisor/journal supervisor/keeper supervisor/launch supervisor/listen
+		supervisor/logs supervisor/pool supervisor/proc supervisor/record supervisor/serve supervisor/slots supervisor/snapshot
+		supervisor/succession`}, // what a master leaves, and the next one takes over
 	{"supervisor/master", all}, // the loop, which carries out what the cores decide
 
 	{"supervisor", "ipc supervisor/master supervisor/config supervisor/config/file"}, // the door

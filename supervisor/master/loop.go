@@ -13,6 +13,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/crew"
+	"github.com/tinehq/tine/supervisor/estate"
 	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/logs"
@@ -31,11 +32,12 @@ const endTimeout = 2 * time.Second
 // time, gives the facts in it to the cores, and carries out what they order.
 // Nothing in it waits for a process, a disk or a network.
 type loop struct {
-	s    *Supervisor
-	logs *logs.Logs
-	crew *crew.Crew
-	apps []*crew.App
-	name string // of the master
+	s      *Supervisor
+	logs   *logs.Logs
+	crew   *crew.Crew
+	estate *estate.Estate
+	apps   []*crew.App
+	name   string // of the master
 
 	values       *cache.Values
 	sources      map[string]*source // by key
@@ -82,6 +84,7 @@ type loop struct {
 
 func newLoop(s *Supervisor) *loop {
 	l := &loop{s: s, sources: map[string]*source{}, values: cache.NewValues(s.shareOfValues), startedAt: time.Now(), lookAt: time.Now(), given: &crew.Given{}}
+	l.estate = estate.New(outer{l}, estate.Options{Store: s.store, Inherited: s.inherited, Vault: s.vault, Pins: s.pins})
 	l.forgetApps()
 	l.desk = newDesk(l)
 	return l
@@ -109,6 +112,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 	}
 	l.s.logs = l.logs
 	l.crew = crew.New(inner{l}, l.logs)
+	l.estate.LogTo(l.logs)
 	l.s.server.LogTo(l.logs.With().Logger())
 	defer l.logs.Close()
 	follows := l.s.inCharge != nil // another master, which lives: see succession.go
