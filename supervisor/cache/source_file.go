@@ -60,7 +60,7 @@ func (s *fileSource) read() (*ipc.Payload, os.FileInfo, error) {
 		return nil, nil, err
 	}
 	if !before.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("%s is no regular file: %s", s.path, before.Mode())
+		return nil, nil, fmt.Errorf("%s is not a regular file: %s", s.path, before.Mode())
 	}
 	if before.Size() > s.limit {
 		return nil, nil, tooLarge(s.path+" has", s.limit)

@@ -77,8 +77,8 @@ func TestFileThatIsNone(t *testing.T) {
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	check(t, File(fifo), "", "is no regular file")
-	check(t, File(dir), "", "is no regular file")
+	check(t, File(fifo), "", "is not a regular file")
+	check(t, File(dir), "", "is not a regular file")
 }
 
 func TestFileOverTheLimit(t *testing.T) {

@@ -60,7 +60,7 @@ func (s *Schedule) parse(text string) error {
 		if every, ok := strings.CutPrefix(text, "@every "); ok {
 			d, err := time.ParseDuration(strings.TrimSpace(every))
 			if err != nil || d < time.Second || d%time.Second != 0 {
-				return fmt.Errorf("%q is no whole number of seconds: write @every 90m or @every 10s", every)
+				return fmt.Errorf("%q is not a whole number of seconds: write @every 90m or @every 10s", every)
 			}
 			s.every = d
 			return nil
@@ -116,7 +116,7 @@ func (f field) parse(text string) (all bits, any bool, err error) {
 		step := 1
 		if stepped {
 			if step, err = f.number(stepText, false); err != nil || step < 1 {
-				return 0, false, fmt.Errorf("the step in the %s %q is no number from 1 on", f.name, part)
+				return 0, false, fmt.Errorf("the step in the %s %q is not a number from 1 on", f.name, part)
 			}
 		}
 		from, to := f.least, f.most
@@ -181,5 +181,9 @@ func (f field) fault(text string) error {
 	if f.words != nil {
 		names = ", or a name such as " + f.words[1]
 	}
-	return fmt.Errorf("%q is no %s: write %d to %d%s", text, f.name, f.least, f.most, names)
+	article := "a"
+	if f.name == "hour" {
+		article = "an"
+	}
+	return fmt.Errorf("%q is not %s %s: write %d to %d%s", text, article, f.name, f.least, f.most, names)
 }

@@ -127,7 +127,7 @@ func ownFolder(dir string) error {
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !info.IsDir() || ok && int(st.Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("%s is no folder that user %d alone can change", dir, os.Geteuid())
+		return fmt.Errorf("%s is not a folder that user %d alone can change", dir, os.Geteuid())
 	}
 	return nil
 }

@@ -66,7 +66,7 @@ func Take(ctx context.Context, name string) (*Claim, error) {
 			}
 			continue
 		case errors.Is(err, ErrNone):
-			return nil, fmt.Errorf("cannot take the name %s: somebody has it, who does not listen", address)
+			return nil, fmt.Errorf("cannot take the name %s: a process has it that does not listen", address)
 		case errors.Is(err, ErrSilent):
 			return nil, &TakenError{About: a, Err: ErrSilent, name: name}
 		case err != nil:
@@ -102,7 +102,7 @@ func Adopt(f *os.File) (*Claim, error) {
 	}
 	if err == nil {
 		if sa, ok := got.(*unix.SockaddrUnix); !ok || !strings.HasPrefix(sa.Name, prefix) {
-			err = errors.New("it is no claim")
+			err = errors.New("it is not a claim")
 		} else {
 			return &Claim{file: f, address: sa.Name}, nil
 		}

@@ -126,7 +126,7 @@ func TestParseSchedule(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"": "0 fields instead of 5", "4 *": "2 fields instead of 5", "0 0 4 * * *": "6 fields instead of 5", "61 * * * *": "is no minute", "0 0 31 2 *": "never comes",
+		"": "0 fields instead of 5", "4 *": "2 fields instead of 5", "0 0 4 * * *": "6 fields instead of 5", "61 * * * *": "is not a minute", "0 0 31 2 *": "never comes",
 		"CRON_TZ=UTC": "nothing after CRON_TZ=", "TZ=": "nothing after TZ=", "TZ=Mars/Base 0 4 * * *": "Mars/Base",
 		"@sometimes": "is not known", strings.Repeat("1,", 200) + "1 * * * *": "the most is 256",
 	} {

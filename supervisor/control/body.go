@@ -47,7 +47,7 @@ func (rq *request) readBody(limit int64) ([]byte, error) {
 	return nil, Refuse(http.StatusBadRequest, "cannot read the body: %v", err)
 }
 
-// noBody refuses a body where none is looked at. Whoever sent one expects something
+// noBody refuses a body where none is looked at. A client that sent one expects something
 // of it, and net/http would wait for it.
 func (rq *request) noBody() error {
 	if rq.r.ContentLength == 0 {
@@ -75,11 +75,11 @@ func decodeBody(data []byte, to any, allowed []string) (map[string]bool, error) 
 		if errors.As(err, &syntax) {
 			offset = int(syntax.Offset) - 1
 		}
-		return nil, badBody(data, offset, "", "the body is no JSON: %v", err)
+		return nil, badBody(data, offset, "", "the body is not JSON: %v", err)
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return nil, badBody(data, 0, "", "the body is no JSON object")
+		return nil, badBody(data, 0, "", "the body is not a JSON object")
 	}
 	fields := fieldsOf(to)
 	for d.More() {
@@ -111,7 +111,7 @@ func decodeBody(data []byte, to any, allowed []string) (map[string]bool, error) 
 		}
 		given[name] = true
 		if err := json.Unmarshal(raw, field.Addr().Interface()); err != nil {
-			return nil, badBody(data, int(d.InputOffset())-len(raw), name, "the field %q is no %s", name, kindName(field.Type()))
+			return nil, badBody(data, int(d.InputOffset())-len(raw), name, "the field %q is not %s", name, kindName(field.Type()))
 		}
 	}
 	return given, nil
@@ -147,7 +147,7 @@ func kindName(t reflect.Type) string {
 	case reflect.Bool:
 		return "true or false"
 	case reflect.Int:
-		return "whole number"
+		return "a whole number"
 	}
 	return "text"
 }

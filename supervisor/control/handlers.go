@@ -243,7 +243,7 @@ func getEvents(rq *request) error {
 	if last := rq.r.Header.Get("Last-Event-ID"); last != "" {
 		id, err := strconv.ParseUint(last, 10, 64)
 		if err != nil {
-			r := Refuse(http.StatusBadRequest, "Last-Event-ID: %q is no id", last)
+			r := Refuse(http.StatusBadRequest, "Last-Event-ID: %q is not an id", last)
 			r.Field = "Last-Event-ID"
 			return r
 		}

@@ -87,7 +87,7 @@ func (p param) parse(text string, now time.Time) (any, error) {
 	case paramInt:
 		n, err := strconv.Atoi(text)
 		if err != nil {
-			return nil, badParam(p.name, "%q is no whole number", text)
+			return nil, badParam(p.name, "%q is not a whole number", text)
 		}
 		if n < p.min {
 			return nil, badParam(p.name, "%d is less than %d", n, p.min)
@@ -96,7 +96,7 @@ func (p param) parse(text string, now time.Time) (any, error) {
 	case paramID:
 		n, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
-			return nil, badParam(p.name, "%q is no id", text)
+			return nil, badParam(p.name, "%q is not an id", text)
 		}
 		return n, nil
 	case paramBool:

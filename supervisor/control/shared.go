@@ -43,7 +43,7 @@ func Share(l net.Listener) (*SharedListener, error) {
 func Inherit(f *os.File) (*SharedListener, error) {
 	l, err := net.FileListener(f)
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen at what was handed on: %w", err)
+		return nil, fmt.Errorf("cannot listen on the socket that was handed on: %w", err)
 	}
 	s, err := Share(l)
 	if err != nil {

@@ -54,25 +54,25 @@ func (s *socket) unix() *net.UnixListener { return s.listener.(*net.UnixListener
 // dead socket, and the second one would remove the new socket of the first.
 func listen(path string, keeper int) (*socket, error) {
 	if len(path) > maxSocketPath {
-		return nil, fmt.Errorf("cannot listen at %s: its path has %d bytes, and a socket's may have %d", path, len(path), maxSocketPath)
+		return nil, fmt.Errorf("cannot listen on %s: its path has %d bytes, and a socket's may have %d", path, len(path), maxSocketPath)
 	}
 	if err := makeFolder(filepath.Dir(path)); err != nil {
-		return nil, fmt.Errorf("cannot listen at %s: %w", path, err)
+		return nil, fmt.Errorf("cannot listen on %s: %w", path, err)
 	}
 	lock, err := takeLock(path+lockSuffix, keeper)
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen at %s: %w", path, err)
+		return nil, fmt.Errorf("cannot listen on %s: %w", path, err)
 	}
 	l, err := replaceSocket(path)
 	if err != nil {
 		dropLock(lock)
-		return nil, fmt.Errorf("cannot listen at %s: %w", path, err)
+		return nil, fmt.Errorf("cannot listen on %s: %w", path, err)
 	}
 	made, err := os.Lstat(path)
 	if err != nil {
 		l.Close()
 		dropLock(lock)
-		return nil, fmt.Errorf("cannot listen at %s: %w", path, err)
+		return nil, fmt.Errorf("cannot listen on %s: %w", path, err)
 	}
 	shared, err := Share(l)
 	if err != nil {
@@ -94,7 +94,7 @@ func relisten(path string, keeper int) (*socket, error) {
 			err = os.Mkdir(dir, 0o700)
 		}
 		if err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, fmt.Errorf("cannot listen at %s: %w", path, err)
+			return nil, fmt.Errorf("cannot listen on %s: %w", path, err)
 		}
 	}
 	return listen(path, keeper)
@@ -111,7 +111,7 @@ func listenAbstract() (*socket, error) {
 	path := fmt.Sprintf("@tine-control-%d-%s", os.Getpid(), strings.ToLower(rand.Text()))
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen at %s: %w", path, err)
+		return nil, fmt.Errorf("cannot listen on %s: %w", path, err)
 	}
 	shared, err := Share(l)
 	if err != nil {
@@ -270,7 +270,7 @@ func replaceSocket(path string) (*net.UnixListener, error) {
 	case err != nil:
 		return nil, err
 	case info.Mode().Type() != fs.ModeSocket:
-		return nil, errors.New("there is something that is no socket")
+		return nil, errors.New("there is something that is not a socket")
 	default:
 		conn, err := net.DialTimeout("unix", path, knockTimeout)
 		if err == nil {

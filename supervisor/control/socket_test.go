@@ -248,7 +248,7 @@ func TestListenRefuses(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"":                            "no path",
-		file:                          "no socket",
+		file:                          "not a socket",
 		file + "/web.sock":            "not a directory",
 		open + "/web.sock":            "changed by others",
 		dir + strings.Repeat("x", 99): "its path has",

@@ -104,7 +104,7 @@ func (s *shell) answer(d datagram, text []byte) {
 	}
 	var st unix.Stat_t
 	if unix.Fstat(d.fds[0], &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
-		s.log.say("cannot answer process %d: what came with its question is no memfd", d.sender.Pid)
+		s.log.say("cannot answer process %d: what came with its question is not a memfd", d.sender.Pid)
 		return
 	}
 	for len(text) > 0 {
@@ -151,6 +151,6 @@ func (s *shell) mayLead(pid int, uid uint32, byMaster bool) bool {
 func (s *shell) refuse(d datagram) {
 	s.refused++
 	if s.refused&(s.refused-1) == 0 {
-		s.log.say("refused a notification of process %d (user %d), which is no master; %d so far", d.sender.Pid, d.sender.Uid, s.refused)
+		s.log.say("refused a notification of process %d (user %d), which is not a master; %d so far", d.sender.Pid, d.sender.Uid, s.refused)
 	}
 }

@@ -183,5 +183,5 @@ func (a Address) explainOwner(err error) error {
 	if a.User != "" {
 		return fmt.Errorf("cannot give the socket to user %q: %w: only root may, and this is user id %d", a.User, err, os.Geteuid())
 	}
-	return fmt.Errorf("cannot give the socket to group %q: %w: user id %d is no member of it; run as a member, or as root", a.Group, err, os.Geteuid())
+	return fmt.Errorf("cannot give the socket to group %q: %w: user id %d is not a member of it; run as a member, or as root", a.Group, err, os.Geteuid())
 }

@@ -112,13 +112,13 @@ func (l glance) lookAtFile(s *Sight) {
 	case err != nil:
 		s.Why = fmt.Sprintf("the path cannot be followed: %v", err)
 	case info.Mode().Type() != fs.ModeSocket:
-		s.Why = fmt.Sprintf("%s is something else now, no socket: remove it", l.file.path)
+		s.Why = fmt.Sprintf("%s is something else now, not a socket: remove it", l.file.path)
 	default:
 		s.Why, s.Lost = fmt.Sprintf("%s is the socket of another process now", l.file.path), true
 	}
 	s.mark = fmt.Sprintf("%d:%d %t %s", is.dev, is.ino, l.deaf, s.Why)
 	if l.given && s.Lost {
-		s.Why, s.Lost = s.Why+"; it was opened by whoever has started tine, who has to open it again", false
+		s.Why, s.Lost = s.Why+"; the program that started tine opened it and must open it again", false
 	}
 }
 

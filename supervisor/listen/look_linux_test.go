@@ -56,7 +56,7 @@ func TestLookAtSharedAndGiven(t *testing.T) {
 	s := mustOpenAs(t, 2, Options{Given: []*Given{mustTake(t, f)}}, "unix:"+path)
 	mustSee(t, s, "")
 	os.Remove(path)
-	if all := mustSee(t, s, "who has to open it again"); all[0].Lost {
+	if all := mustSee(t, s, "must open it again"); all[0].Lost {
 		t.Error("it is to be made again")
 	}
 }

@@ -160,7 +160,7 @@ func initialUserNamespace() bool {
 func probeNamespace() Capability {
 	c := Capability{Name: "user namespace", OK: initialUserNamespace(), Detail: "the initial one"}
 	if !c.OK {
-		c.Detail = "not the initial one: the kernel loads no eBPF program from here, whoever asks"
+		c.Detail = "not the initial one: the kernel loads no eBPF program from here, not even for root"
 		c.Needs = "to run outside of a user namespace (a container that is not rootless)"
 	}
 	return c

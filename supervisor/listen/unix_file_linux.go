@@ -34,7 +34,7 @@ func openSocketFile(path string) (openedFile, error) {
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFSOCK || int(st.Uid) != os.Geteuid() || st.Nlink != 1 {
 		f.close()
-		return openedFile{}, fmt.Errorf("somebody else has just replaced the file of the socket at %s", path)
+		return openedFile{}, fmt.Errorf("another process has just replaced the file of the socket at %s", path)
 	}
 	return f, nil
 }

@@ -70,7 +70,7 @@ func (d DumpFolder) check() error {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	switch {
 	case !info.IsDir():
-		return fmt.Errorf("cannot use %s for dumps: it is no folder", d.path)
+		return fmt.Errorf("cannot use %s for dumps: it is not a folder", d.path)
 	case ok && int(st.Uid) != os.Getuid():
 		return fmt.Errorf("cannot use the folder %s for dumps: it belongs to user %d", d.path, st.Uid)
 	case info.Mode().Perm()&0o077 != 0:

@@ -39,7 +39,7 @@ func TestDumpRefusesPreparedFolder(t *testing.T) {
 	if err := os.Chmod(mine, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]string{mine: "its mode is 0777", link: "it is no folder"} {
+	for path, want := range map[string]string{mine: "its mode is 0777", link: "it is not a folder"} {
 		_, err := DumpFolder{path: path, own: true}.Write("web", "slot0", time.Now(), nil)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("writing into %s gives %v, want %q", path, err, want)

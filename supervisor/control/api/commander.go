@@ -32,7 +32,7 @@ type Commander interface {
 	Events(ctx context.Context, after uint64, follow bool, yield func(Event) error) error
 
 	// Logs gives yield the lines that q chooses, oldest first, as Events does. A Grep
-	// that is no regular expression is refused with 400.
+	// that is not a regular expression is refused with 400.
 	Logs(ctx context.Context, q LogQuery, yield func(LogLine) error) error
 
 	// Value returns one cached value, and what is known of it. The caller owns the bytes.

@@ -224,7 +224,7 @@ type LogLine struct {
 	PID    int       `json:"pid,omitempty"`
 	Stream string    `json:"stream"`          // stdout, stderr, master, hook
 	Level  string    `json:"level,omitempty"` // where it is known
-	Text   string    `json:"text"`            // without the newline; what is no UTF-8 is U+FFFD
+	Text   string    `json:"text"`            // without the newline; bytes that are not UTF-8 are U+FFFD
 	// Partial: it is a piece of a line of more than 64 KiB, which goes on in the next line of the same worker and stream.
 	Partial bool `json:"partial,omitempty"`
 	// Missed stands for that many lines before this one that this reader was too slow

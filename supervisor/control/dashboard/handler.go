@@ -65,8 +65,8 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		}
 		switch {
 		case !s.knows(r):
-			s.refused(r, "a Host that is no name of the dashboard was refused")
-			control.Problem(w, control.Refuse(http.StatusForbidden, "%q is no name of this dashboard", r.Host))
+			s.refused(r, "a Host that is not a name of the dashboard was refused")
+			control.Problem(w, control.Refuse(http.StatusForbidden, "%q is not a name of this dashboard", r.Host))
 		case !isPage(r) && !ownOrigin(r):
 			s.refused(r, "a request of another origin to the dashboard was refused")
 			control.Problem(w, control.Refuse(http.StatusForbidden, "another origin may not ask this dashboard"))

@@ -107,7 +107,7 @@ func (s *Server) Listen() error {
 	}
 	s.token, s.listener = t, s.crowd.Listener(listener)
 	if a, ok := listener.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
-		s.log.Warn().Stringer("address", a).Msg("whoever reaches the dashboard's address can read status, events and logs")
+		s.log.Warn().Stringer("address", a).Msg("every client that reaches the dashboard's address can read status, events and logs")
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func readToken(path string) (*token, error) {
 	case err != nil:
 		return nil, fmt.Errorf("cannot read the dashboard's token: %w", err)
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("cannot read the dashboard's token: %s is no file", path)
+		return nil, fmt.Errorf("cannot read the dashboard's token: %s is not a file", path)
 	case info.Mode().Perm()&0o077 != 0:
 		return nil, fmt.Errorf("cannot use the dashboard's token: %s has mode %04o, so that others may read it: chmod 600 %s", path, info.Mode().Perm(), path)
 	}

@@ -26,7 +26,7 @@ func FuzzImport(f *testing.F) {
 		}
 		for _, n := range notes {
 			// Faults of the values are the file's own, the form is ours.
-			if strings.Contains(n, "is no YAML") || strings.Contains(n, "unknown key") || strings.Contains(n, "here twice") {
+			if strings.Contains(n, "is not YAML") || strings.Contains(n, "unknown key") || strings.Contains(n, "here twice") {
 				t.Errorf("%s\n%s", n, config)
 			}
 		}
