@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"github.com/tinehq/tine/supervisor/master"
 	"os"
 	"runtime"
 	"text/tabwriter"
@@ -29,7 +28,7 @@ type diagnosis struct {
 	Workers     int     `json:"workers"`                // of an app whose config has no number
 	MemoryLimit int64   `json:"memory_limit,omitempty"` // bytes; absent: no limit
 
-	Descriptors master.Descriptors `json:"descriptors"` // how a master divides them
+	Descriptors host.Descriptors `json:"descriptors"` // how a master divides them
 
 	Masters      string              `json:"masters,omitempty"` // where the masters of this user are looked for
 	Steering     string              `json:"steering"`          // the kind for steering: auto
@@ -68,7 +67,7 @@ func diagnose(can []listen.Capability) diagnosis {
 	d.Masters = control.Where()
 	d.CPUQuota, _ = host.CPUQuota()
 	d.MemoryLimit, _ = host.MemoryLimit()
-	d.Descriptors = master.ShareDescriptors(keeper.RoomFor(keeper.DefaultMaxFiles))
+	d.Descriptors = host.ShareDescriptors(keeper.RoomFor(keeper.DefaultMaxFiles))
 	return d
 }
 
@@ -127,7 +126,7 @@ func (d diagnosis) print(w term.Screen) {
 }
 
 // shared returns how many descriptors are for what.
-func shared(d master.Descriptors) string {
+func shared(d host.Descriptors) string {
 	return fmt.Sprintf("%d: %d for large cached values, %d for the control socket, %d for each of health, metrics and dashboard; %d for workers and their sockets",
 		d.Limit, d.Values, d.Control, d.Askers, d.Workers)
 }

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"github.com/tinehq/tine/supervisor/master"
+	"github.com/tinehq/tine/supervisor/host"
 	"strings"
 	"testing"
 
@@ -13,7 +13,7 @@ func TestDiagnosisAsText(t *testing.T) {
 	t.Parallel()
 	d := diagnosis{
 		Tine: "v1.2.3", Go: "go1.26.0", System: "linux/amd64", Kernel: "6.1.0", UID: 1000, CPUs: 8, CPUQuota: 1.5, Workers: 2,
-		Descriptors: master.Descriptors{Limit: 1024, Values: 124, Control: 128, Askers: 64, Workers: 392},
+		Descriptors: host.Descriptors{Limit: 1024, Values: 124, Control: 128, Askers: 64, Workers: 392},
 		MemoryLimit: 512 << 20, Steering: "cbpf", Capabilities: []listen.Capability{
 			{Name: "ebpf", Detail: "operation not permitted", Needs: "CAP_BPF"},
 			{Name: "cbpf", OK: true, Detail: "attached"},

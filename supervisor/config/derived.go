@@ -65,6 +65,14 @@ func (c App) StartTimeout() time.Duration {
 	return c.ReadyTimeout
 }
 
+// Patience returns what one change of the app may take at most: a start of each worker, one after the other, with the end of the
+// one before it, twice, as a rollout may wait for another.
+func (c App) Patience() time.Duration {
+	one := c.ReadyTimeout + c.DrainDelay + c.DrainTimeout + 2*c.KillAfter
+	attempts := max(c.StartLimit, 1)
+	return 2*one*time.Duration(max(c.Slots(), 1)) + (c.ReadyTimeout+c.Backoff.Max)*time.Duration(attempts)
+}
+
 // The kinds of hooks. A hook runs beside the loop, which never waits for it: its end comes back as a message. At most one hook
 // of each kind runs at a time for an app. What happens to a further one meanwhile:
 //

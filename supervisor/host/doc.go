@@ -11,5 +11,7 @@
 //	MemoryLimit   how many bytes the control groups allow
 //	UseOf         resident memory and CPU time of a process
 //
+// ShareDescriptors divides the file descriptors that this process may have among what a master needs them for.
+//
 // Only Linux tells all of it. Elsewhere there are no limits, and UseOf returns [errors.ErrUnsupported].
 package host

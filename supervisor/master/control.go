@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/serve"
 )
@@ -58,6 +59,15 @@ func (s *Supervisor) newServer() *serve.Server {
 		o.Path = ""
 	}
 	return serve.New(serving{s}, o)
+}
+
+// descriptors shares out the file descriptors below the store that there is.
+func (s *Supervisor) descriptors() host.Descriptors {
+	kept := 0
+	if bounded, ok := s.store.(interface{ Limit() int }); ok {
+		kept = bounded.Limit()
+	}
+	return host.ShareDescriptors(kept)
 }
 
 // handingOver is an Upgrader that also hands over what the server listens at.

@@ -11,6 +11,7 @@ import (
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/orders"
 	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/signals"
 	"golang.org/x/sys/unix"
 )
 
@@ -44,7 +45,7 @@ type partResult struct {
 }
 
 func newDesk(l *loop) desk {
-	return desk{book: orders.New(ordersView{l}, signalOf), requests: map[orders.Request]*waiter{}, prepared: map[orders.ID]*nextRun{}}
+	return desk{book: orders.New(ordersView{l}, signals.Find), requests: map[orders.Request]*waiter{}, prepared: map[orders.ID]*nextRun{}}
 }
 
 // placeOrder is an order on its way to the loop.

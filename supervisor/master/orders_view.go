@@ -1,16 +1,12 @@
 package master
 
 import (
-	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/orders"
-	"golang.org/x/sys/unix"
 )
 
 // ordersView is what the book of orders reads of the loop's apps.
@@ -33,7 +29,7 @@ func (v ordersView) App(id apps.ID) (orders.App, bool) {
 		ID: id, Name: a.Name, Namespace: a.Config.Namespace, State: a.Run.State(), Shown: a.Run.Shown(), Halted: a.Halted(), NextBy: a.Run.Next(),
 		Missing: a.Run.Missing(), Code: code, Reason: reason, OneShot: a.Config.OneShot, Endless: a.Config.StartLimit == 0,
 		Shared: a.Sockets.Shared(), Processes: len(a.Members),
-		Times: patience(v.l.resolved(a.Config)), Pool: a.Pool,
+		Times: v.l.resolved(a.Config).Patience(), Pool: a.Pool,
 	}, true
 }
 
@@ -75,35 +71,11 @@ func (l *loop) patience(a *crew.App) time.Duration {
 	}
 	c := l.resolved(a.Config)
 	c.ReadyTimeout = c.StartTimeout()
-	most := patience(c)
+	most := c.Patience()
 	for name := range c.DependsOn {
 		if d := l.listed(name); d != nil && d != a && !d.Run.EverReady() {
-			most = max(most, patience(c)+l.patience(d))
+			most = max(most, c.Patience()+l.patience(d))
 		}
 	}
 	return most
-}
-
-// patience is what one change of an app may take at most: a start of each worker, one
-// after the other, with the end of the one before it, twice, for a rollout may wait
-// for another.
-func patience(c config.App) time.Duration {
-	one := c.ReadyTimeout + c.DrainDelay + c.DrainTimeout + 2*c.KillAfter
-	attempts := max(c.StartLimit, 1)
-	return 2*one*time.Duration(max(c.Slots(), 1)) + (c.ReadyTimeout+c.Backoff.Max)*time.Duration(attempts)
-}
-
-// signalOf reads the name of a signal, with or without SIG, in any case, or a number. Number is 0 if there is none.
-func signalOf(text string) (number int, name string) {
-	name = strings.ToUpper(text)
-	if !strings.HasPrefix(name, "SIG") {
-		name = "SIG" + name
-	}
-	if sig := unix.SignalNum(name); sig != 0 {
-		return int(sig), unix.SignalName(sig)
-	}
-	if n, err := strconv.Atoi(text); err == nil && n > 0 && unix.SignalName(syscall.Signal(n)) != "" {
-		return n, unix.SignalName(syscall.Signal(n))
-	}
-	return 0, name
 }

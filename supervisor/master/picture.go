@@ -181,3 +181,15 @@ func (s *Supervisor) Snapshot(ctx context.Context) (*snapshot.Master, error) {
 		return m, nil
 	}
 }
+
+// Status is what a master runs now: a copy that shares nothing with it.
+type Status = snapshot.Status
+
+// Status returns what runs now.
+func (s *Supervisor) Status() (Status, error) {
+	m, err := s.Snapshot(context.Background())
+	if err != nil {
+		return Status{}, err
+	}
+	return m.Status(time.Now()), nil
+}

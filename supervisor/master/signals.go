@@ -20,12 +20,10 @@ func watchSignals(s *Supervisor) (stop func()) {
 	return signals.Watch(signals.Handlers{
 		Reload: s.loadConfig,
 		Reopen: s.reopenLog,
-		Order: func(sig syscall.Signal) {
-			if m, ok := signalMessage(sig); ok {
-				s.post(m)
-			}
-		},
-		Kept: keeper.PID() != 0,
+		Roll:   func(reason string) { s.post(roll{reason: reason}) },
+		Scale:  func(by int) { s.post(scale{by: by}) },
+		Stop:   func(reason string) { s.post(stopOrder{reason: reason}) },
+		Kept:   keeper.PID() != 0,
 	})
 }
 
@@ -72,20 +70,4 @@ func (s *Supervisor) loadAgain() (*config.Config, error) {
 		return file.Reload(s.config)
 	}
 	return nil, errors.New("there is no config file to read: Tine was started with flags, or with a config made in Go")
-}
-
-// signalMessage is what a signal of the master means. ok is false for one that
-// means nothing to it.
-func signalMessage(sig syscall.Signal) (m message, ok bool) {
-	switch sig {
-	case syscall.SIGUSR2:
-		return roll{reason: "SIGUSR2"}, true
-	case syscall.SIGTTIN:
-		return scale{by: 1}, true
-	case syscall.SIGTTOU:
-		return scale{by: -1}, true
-	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT:
-		return stopOrder{reason: sig.String()}, true
-	}
-	return nil, false
 }

@@ -9,5 +9,5 @@
 //
 // [Watch] turns them into calls, from a goroutine that never waits for a disk: a stop must get through while the config file of
 // an earlier SIGHUP hangs. dedup.go drops the copies that a keeper passes on of a signal that was sent to both processes.
-// What a signal does is the caller's; nothing here knows of a loop.
+// [Find] reads the name of one. What a signal does is the caller's; nothing here knows of a loop.
 package signals

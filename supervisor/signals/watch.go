@@ -9,12 +9,28 @@ import (
 
 // Handlers are what the signals of a master mean. Reload and Reopen may wait for a disk; they run in goroutines of their own,
 // one call of each at a time, and one more that waits: a further signal meanwhile changes nothing, as the one that waits will
-// see what it means. Order must not wait for long.
+// see what it means. The others must not wait for long.
 type Handlers struct {
-	Reload func()               // SIGHUP
-	Reopen func()               // SIGUSR1
-	Order  func(syscall.Signal) // SIGTERM, SIGINT, SIGQUIT, SIGUSR2, SIGTTIN, SIGTTOU
-	Kept   bool                 // a keeper is above, and passes signals on: see dedup
+	Reload func()              // SIGHUP
+	Reopen func()              // SIGUSR1
+	Roll   func(reason string) // SIGUSR2
+	Scale  func(by int)        // SIGTTIN: 1, SIGTTOU: -1
+	Stop   func(reason string) // SIGTERM, SIGINT, SIGQUIT
+	Kept   bool                // a keeper is above, and passes signals on: see dedup
+}
+
+// order is for the signals that change what runs. Any other signal means nothing.
+func (h Handlers) order(sig syscall.Signal) {
+	switch sig {
+	case syscall.SIGUSR2:
+		h.Roll("SIGUSR2")
+	case syscall.SIGTTIN:
+		h.Scale(1)
+	case syscall.SIGTTOU:
+		h.Scale(-1)
+	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT:
+		h.Stop(sig.String())
+	}
 }
 
 var watched = []os.Signal{
@@ -68,7 +84,7 @@ func (w *watch) run() {
 		case sig, more = <-w.signals:
 		case <-dedup.wait:
 			dedup.wait = nil
-			w.h.Order(syscall.SIGUSR2)
+			w.h.order(syscall.SIGUSR2)
 			continue
 		}
 		switch {
@@ -78,7 +94,7 @@ func (w *watch) run() {
 		case sig == syscall.SIGUSR1:
 			request(reopen)
 		default:
-			w.h.Order(sig.(syscall.Signal))
+			w.h.order(sig.(syscall.Signal))
 		}
 	}
 	close(reload)

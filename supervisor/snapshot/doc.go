@@ -9,6 +9,7 @@
 //	published.go  where the loop puts the newest Master, and readers find it
 //	seat.go       what a worker says of itself, which changes without a turn of the loop
 //	describe.go   a Master in one line
+//	status.go     a Master as a program that embeds it sees it: a copy with what is live
 //
 // # What a reader may rely on
 //

@@ -1,4 +1,4 @@
-package master
+package host
 
 import "golang.org/x/sys/unix"
 
@@ -26,7 +26,7 @@ const (
 	mostFiles = 1 << 20
 )
 
-// ShareDescriptors shares out what this process may have, below a keeper that holds at most kept files; 0: as many as it likes.
+// ShareDescriptors shares out what this process may have. kept is how many files the keeper above holds at most; 0: no bound.
 func ShareDescriptors(kept int) Descriptors {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
@@ -48,13 +48,4 @@ func shareOut(limit, kept int) Descriptors {
 	// In an upgrade there are two of each value for a moment.
 	d.Workers = max(limit-2*d.Values-d.Control-askedAddresses*d.Askers-ownFiles, 0)
 	return d
-}
-
-// descriptors shares them out below the store that there is.
-func (s *Supervisor) descriptors() Descriptors {
-	kept := 0
-	if bounded, ok := s.store.(interface{ Limit() int }); ok {
-		kept = bounded.Limit()
-	}
-	return ShareDescriptors(kept)
 }

@@ -1,7 +1,6 @@
-package master
+package snapshot
 
 import (
-	"context"
 	"os"
 	"time"
 
@@ -9,7 +8,6 @@ import (
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
-	"github.com/tinehq/tine/supervisor/snapshot"
 )
 
 // Status is what a master runs now: a copy that shares nothing with it.
@@ -28,7 +26,7 @@ type AppStatus struct {
 	pool.Status
 	Steering listen.Steering
 	// WorkerLoad is what each worker with a slot says of itself on the scoreboard.
-	WorkerLoad map[pool.WorkerID]WorkerLoad
+	WorkerLoad map[pool.WorkerID]Load
 	// Totals are sums since the app was started, by slot: they go on over the workers
 	// of a slot and never go back. Goroutines and Heap are those of its workers now.
 	Totals []ipc.Stats
@@ -37,21 +35,13 @@ type AppStatus struct {
 	Acked map[pool.WorkerID]uint64
 }
 
-// WorkerLoad is what one worker does and has done.
-type WorkerLoad = snapshot.Load
-
-// Status returns what runs now.
-func (s *Supervisor) Status() (Status, error) {
-	m, err := s.Snapshot(context.Background())
-	if err != nil {
-		return Status{}, err
-	}
-	now := time.Now()
+// Status is m as programs that embed the master see it, with what its workers say of themselves now.
+func (m *Master) Status(now time.Time) Status {
 	st := Status{PID: os.Getpid(), Uptime: now.Sub(m.StartedAt), Epoch: m.Values.Epoch, Cache: m.Values.All(now)}
 	for _, a := range m.Apps {
 		as := AppStatus{
 			Name: a.Name, Listen: a.Addresses(), Status: a.Pool.Clone(), Steering: a.Sockets.Steering(),
-			WorkerLoad: map[pool.WorkerID]WorkerLoad{}, Acked: map[pool.WorkerID]uint64{},
+			WorkerLoad: map[pool.WorkerID]Load{}, Acked: map[pool.WorkerID]uint64{},
 		}
 		for slot := range a.Totals {
 			as.Totals = append(as.Totals, a.Total(slot))
@@ -70,5 +60,5 @@ func (s *Supervisor) Status() (Status, error) {
 		}
 		st.Apps = append(st.Apps, as)
 	}
-	return st, nil
+	return st
 }
