@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"github.com/tinehq/tine/supervisor/handlers"
 	"github.com/tinehq/tine/supervisor/master"
 )
 
@@ -14,11 +15,11 @@ type (
 	// ExitError is how Run reports an end that a process above should see in the exit status.
 	ExitError = master.ExitError
 	// Message is what a worker sent with worker.Send.
-	Message = master.Message
+	Message = handlers.Message
 	// Caller names the worker that makes a call.
-	Caller = master.Caller
+	Caller = handlers.Caller
 	// CallHandler answers a worker's Call.
-	CallHandler = master.CallHandler
+	CallHandler = handlers.CallHandler
 	// Status is what a master knows of its apps at one moment.
 	Status = master.Status
 	// Option changes how a Supervisor runs; what it runs is in the Config.
@@ -39,8 +40,8 @@ func WithReload(load func() (*Config, error)) Option { return master.WithReload(
 // WithControl sets the path of the control socket. Without it the Config decides, and a Config that says nothing has none.
 func WithControl(path string) Option { return master.WithControl(path) }
 
-// OnMessage is called with every worker's messages, one after the other. Up to 1,024 of 64 MiB together wait for it; what
-// comes while so many wait is dropped and logged: see [master.OnMessage].
+// OnMessage is called with every worker's messages, one after the other. Up to 1,024 of 64 MiB together wait for it, of which those
+// of over 64 KiB count for 4 MiB at least; one alone may have more. A message that comes while so many wait is dropped and logged.
 func OnMessage(f func(Message)) Option { return master.OnMessage(f) }
 
 // OnCall answers the workers' calls of method. At most 64 calls of one worker run at once; the next is answered with an

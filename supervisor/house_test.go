@@ -63,8 +63,9 @@ var house = []struct{ name, imports string }{
 	{"supervisor/serve", `ipc supervisor/claim supervisor/handover supervisor/cache supervisor/control supervisor/control/api
 		supervisor/control/dashboard supervisor/control/metrics supervisor/config supervisor/config/file supervisor/book supervisor/host
 		supervisor/listen supervisor/orders supervisor/pool supervisor/proc supervisor/snapshot`},
+	{"supervisor/handlers", "ipc supervisor/cache supervisor/logs"}, // the program's own functions
 	{"supervisor/crew", `ipc supervisor/apps supervisor/cache supervisor/config supervisor/control supervisor/control/api supervisor/handle
-		supervisor/journal supervisor/launch supervisor/listen supervisor/logs supervisor/pool supervisor/proc supervisor/slots supervisor/snapshot
+		supervisor/handlers supervisor/journal supervisor/launch supervisor/listen supervisor/logs supervisor/pool supervisor/proc supervisor/slots supervisor/snapshot
 		supervisor/succession`}, // an app as its master runs it: the hand of its pool
 	{"supervisor/estate", `ipc supervisor/apps supervisor/cache supervisor/config supervisor/config/file supervisor/control supervisor/control/api
 		supervisor/crew supervisor/handle supervisor/handover supervisor/host supervisor/journal supervisor/keeper supervisor/launch supervisor/listen
@@ -72,7 +73,7 @@ var house = []struct{ name, imports string }{
 		supervisor/succession`}, // what a master leaves, and the next one takes over
 	{"supervisor/master", all}, // the loop, which carries out what the cores decide
 
-	{"supervisor", "ipc supervisor/master supervisor/config supervisor/config/file"}, // the door
+	{"supervisor", "ipc supervisor/handlers supervisor/master supervisor/config supervisor/config/file"}, // the door
 }
 
 // forTests are packages that only tests import.

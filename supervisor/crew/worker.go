@@ -6,6 +6,7 @@ import (
 
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/handle"
+	"github.com/tinehq/tine/supervisor/handlers"
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/slots"
@@ -48,13 +49,18 @@ type Worker struct {
 	Stdout, Stderr atomic.Pointer[logs.Prefix]
 
 	Delayed bool // it waits for its sockets, which this process has no descriptors for
-	Running int  // its own calls that are being answered
+	Calls   handlers.Calls
 }
 
 // Name sets the name that the lines of the worker's output have in the log.
 func (m *Worker) Name(pid int) {
 	m.Stdout.Store(logs.NewPrefix(m.App.Name, m.Slot, uint64(m.ID), pid, "stdout"))
 	m.Stderr.Store(logs.NewPrefix(m.App.Name, m.Slot, uint64(m.ID), pid, "stderr"))
+}
+
+// Caller is the worker as the program's own functions see it.
+func (m *Worker) Caller() handlers.Caller {
+	return handlers.Caller{App: m.App.Name, Slot: m.Slot, Worker: uint64(m.ID)}
 }
 
 // DropChannel ends the channel from this side and fails the calls that wait.

@@ -1,7 +1,6 @@
 package master
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -13,22 +12,12 @@ import (
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/listen"
-	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
 )
 
-const (
-	// maxCallTime bounds how long a worker may give the master for an answer.
-	maxCallTime = 10 * time.Minute
-	// usualCallTime is for a worker's call that does not say how long it may take.
-	usualCallTime = 30 * time.Second
-	// maxRunningCalls bounds the calls of one worker that are being answered at once.
-	maxRunningCalls = 64
-	// placeAgain is the pause before the next attempt to share sockets for which
-	// this process had no descriptor.
-	placeAgain = 200 * time.Millisecond
-)
+// placeAgain is the pause before the next attempt to share sockets for which this process had no descriptor.
+const placeAgain = 200 * time.Millisecond
 
 // frame acts on one frame of a worker. A frame that a worker may not send, or not now, ends its channel as a malformed one does.
 func (l *loop) frame(m *crew.Worker, f ipc.Frame) {
@@ -60,7 +49,7 @@ func (l *loop) frame(m *crew.Worker, f ipc.Frame) {
 	case ipc.Delete:
 		l.replyEpoch(m, f.ID, l.delete(f.Key))
 	case ipc.Message:
-		l.dispatch.message(m, f)
+		l.handlers.Message(m.Caller(), f)
 	case ipc.Call:
 		l.call(m, f)
 	case ipc.Reply:
@@ -273,62 +262,12 @@ func (l *loop) reply(m *crew.Worker, r ipc.Reply) {
 	}
 }
 
-// call answers a worker's call in a goroutine of its own.
+// call has the program's function answer a worker's call.
 func (l *loop) call(m *crew.Worker, f ipc.Call) {
-	handle, ok := l.s.calls[f.Method]
-	switch {
-	case !ok:
-		ipc.Discard(f)
-		l.reply(m, ipc.Reply{ID: f.ID, Error: fmt.Sprintf("the master knows no method %q", f.Method)})
-		return
-	case m.Running >= maxRunningCalls:
-		ipc.Discard(f)
-		l.reply(m, ipc.Reply{ID: f.ID, Error: fmt.Sprintf("%d calls of this worker are running already", m.Running)})
-		return
-	}
-	m.Running++
-	from := Caller{App: m.App.Name, Slot: m.Slot, Worker: uint64(m.ID)}
-	l.s.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(l.ctx, callTime(f.Timeout))
-		defer cancel()
-		r := answer(ctx, l.logs, handle, from, f)
-		if !l.s.post(callAnswered{m, r}) {
-			ipc.Discard(r)
-		}
-	})
-}
-
-// callTime is how long the answer to a worker's call may take; asked is 0 where the worker does not say.
-func callTime(asked time.Duration) time.Duration {
-	if asked <= 0 {
-		return usualCallTime
-	}
-	return min(asked, maxCallTime)
-}
-
-// answer runs the user's handler. A handler that panics fails its own call, and does not end the master.
-func answer(ctx context.Context, l *logs.Logs, handle CallHandler, from Caller, f ipc.Call) (r ipc.Reply) {
-	defer ipc.Discard(f)
-	defer func() {
-		if p := recover(); p != nil {
-			l.Panicked(p).Str("app", from.App).Int("slot", from.Slot).Uint64("worker", from.Worker).
-				Str("method", f.Method).Msg("OnCall's handler panicked; its caller gets an error")
-			r = ipc.Reply{ID: f.ID, Error: fmt.Sprintf("the handler of %q panicked: %v", f.Method, p)}
-		}
-	}()
-	in, err := f.Payload.Bytes()
+	err := l.handlers.Call(&m.Calls, m.Caller(), f, func(r ipc.Reply) bool { return l.s.post(callAnswered{m, r}) })
 	if err != nil {
-		return ipc.Reply{ID: f.ID, Error: err.Error()}
+		l.reply(m, ipc.Reply{ID: f.ID, Error: err.Error()})
 	}
-	out, err := handle(ctx, from, in)
-	if err != nil {
-		return ipc.Reply{ID: f.ID, Error: err.Error()}
-	}
-	payload, err := cache.Encode(out)
-	if err != nil {
-		return ipc.Reply{ID: f.ID, Error: err.Error()}
-	}
-	return ipc.Reply{ID: f.ID, Payload: payload}
 }
 
 // callAnswered carries a handler's answer back to the loop, which alone may use
@@ -339,6 +278,6 @@ type callAnswered struct {
 }
 
 func (c callAnswered) apply(l *loop) {
-	c.m.Running--
+	c.m.Calls.Answered()
 	l.reply(c.m, c.reply)
 }

@@ -2,10 +2,8 @@ package master
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,6 +15,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/handle"
+	"github.com/tinehq/tine/supervisor/handlers"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -43,7 +42,7 @@ func newStage(t *testing.T) *stage {
 	if l.logs, err = logs.New(config.Log{Format: "json"}, nil, log); err != nil {
 		t.Fatal(err)
 	}
-	s.logs = l.logs
+	s.logs, l.handlers = l.logs, handlers.New(s.functions, l.logs)
 	conn, child, err := ipc.Pair()
 	if err != nil {
 		t.Fatal(err)
@@ -267,42 +266,6 @@ func TestTotalsOfWhoIsGone(t *testing.T) {
 	}
 }
 
-func TestCallTime(t *testing.T) {
-	for asked, want := range map[time.Duration]time.Duration{
-		0: 30 * time.Second, -1: 30 * time.Second, time.Millisecond: time.Millisecond, time.Hour: 10 * time.Minute,
-	} {
-		if got := callTime(asked); got != want {
-			t.Errorf("%s gives %s, want %s", asked, got, want)
-		}
-	}
-}
-
-// TestPanicOfAHandler ends nothing: its caller gets an error, and the log the stack.
-func TestPanicOfAHandler(t *testing.T) {
-	s := newStage(t)
-	handle := func(context.Context, Caller, []byte) (any, error) { panic("no such luck") }
-	r := answer(context.Background(), s.logs, handle, Caller{App: "web"}, ipc.Call{ID: 7, Method: "m", Payload: encoded(t, "")})
-	if r.ID != 7 || !strings.Contains(r.Error, "no such luck") {
-		t.Errorf("answer %+v", r)
-	}
-
-	s.s.onMessage = func(m Message) {
-		if m.Topic == "bad" {
-			panic("worse luck")
-		}
-	}
-	d := newDispatcher(s.s, s.logs)
-	d.message(s.m, ipc.Message{Topic: "bad", Payload: encoded(t, "")})
-	d.message(s.m, ipc.Message{Topic: "good", Payload: encoded(t, "")})
-	d.close()
-	log := s.said()
-	for _, want := range []string{"no such luck", "worse luck", "frames_test.go"} {
-		if !strings.Contains(log, want) {
-			t.Errorf("no %q in the log: %s", want, log)
-		}
-	}
-}
-
 func TestOutOfFiles(t *testing.T) {
 	if err := fmt.Errorf("cannot share: %w", syscall.EMFILE); !outOfFiles(err) {
 		t.Errorf("%v is a matter of the master", err)
@@ -348,74 +311,6 @@ func TestReadyWithoutTheOneThatFinished(t *testing.T) {
 	}
 	if !s.m.Greeted {
 		t.Error("the worker that is left was not greeted")
-	}
-}
-
-// TestSlowOnMessageDoesNotFloodTheLog, also when it takes one now and then.
-func TestSlowOnMessageDoesNotFloodTheLog(t *testing.T) {
-	s := newStage(t)
-	next := make(chan struct{})
-	s.s.onMessage = func(Message) { <-next }
-	d := newDispatcher(s.s, s.logs)
-	for i := range 10 * dispatchSize {
-		d.message(s.m, ipc.Message{Topic: "t", Payload: encoded(t, "")})
-		if i%2 == 0 { // so that half of them find no room
-			next <- struct{}{}
-		}
-	}
-	close(next)
-	d.close()
-	if log := s.said(); strings.Count(log, "\n") > 60 || !strings.Contains(log, "OnMessage is too slow") {
-		t.Errorf("%d lines: %.1000s", strings.Count(log, "\n"), log)
-	}
-}
-
-// TestLargeMessagesWaitBounded: by their bytes, but one of any size finds room alone. What was
-// dropped or handed over holds nothing any more.
-func TestLargeMessagesWaitBounded(t *testing.T) {
-	s := newStage(t)
-	entered, next := make(chan int), make(chan struct{})
-	s.s.onMessage = func(m Message) {
-		entered <- len(m.Data)
-		<-next
-	}
-	d := newDispatcher(s.s, s.logs)
-	send := func(n int) {
-		p, err := ipc.NewPayload(make([]byte, n))
-		if err != nil {
-			t.Fatal(err)
-		}
-		d.message(s.m, ipc.Message{Topic: "t", Payload: p})
-	}
-	send(dispatchBytes + 1)
-	if n := <-entered; n != dispatchBytes+1 {
-		t.Errorf("the handler has got %d bytes", n)
-	}
-	send(1)
-	if n := len(d.queue); n != 0 {
-		t.Errorf("%d messages wait beside one that is too large for another", n)
-	}
-	next <- struct{}{}
-	for d.bytes.Load() != 0 {
-		runtime.Gosched() // until hand has returned
-	}
-	send(1)
-	<-entered
-	for range 100 {
-		send(1 << 20)
-	}
-	if n := len(d.queue); n != dispatchBytes/fileCost-1 {
-		t.Errorf("%d messages with descriptors wait", n)
-	}
-	go func() {
-		for range entered {
-		}
-	}()
-	close(next)
-	d.close()
-	close(entered)
-	if n := d.bytes.Load(); n != 0 {
-		t.Errorf("%d bytes are counted at the end", n)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/estate"
+	"github.com/tinehq/tine/supervisor/handlers"
 	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/logs"
@@ -51,11 +52,11 @@ type loop struct {
 	deciding bool                  // state was given one, and what follows is being carried out
 	end      *apps.Done            // the last that it has ordered; nil: this master goes on
 
-	dispatch    *dispatcher
-	saveDue     bool  // the record lags behind
-	saveDelayed int   // messages since it was last up to date
-	spawning    int   // workers that are being started: whether that has worked is on its way
-	plan        *plan // whose apps are being opened, or that is being carried out; nil: no config is being applied
+	handlers    *handlers.Handlers // the program's own functions
+	saveDue     bool               // the record lags behind
+	saveDelayed int                // messages since it was last up to date
+	spawning    int                // workers that are being started: whether that has worked is on its way
+	plan        *plan              // whose apps are being opened, or that is being carried out; nil: no config is being applied
 	applying    []applyAndTell
 	nextConfig  *config.Config // came meanwhile: the newest counts
 	auto        int            // workers of an app whose config leaves their number to the machine
@@ -113,6 +114,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 	l.s.logs = l.logs
 	l.crew = crew.New(inner{l}, l.logs)
 	l.estate.LogTo(l.logs)
+	l.handlers = handlers.New(l.s.functions, l.logs)
 	l.s.server.LogTo(l.logs.With().Logger())
 	defer l.logs.Close()
 	follows := l.s.inCharge != nil // another master, which lives: see succession.go
@@ -161,8 +163,8 @@ func (l *loop) run(ctx context.Context) (err error) {
 	defer l.waitForGoroutines()
 	defer l.cancel()
 	defer l.values.Close()
-	l.dispatch = newDispatcher(l.s, l.logs)
-	defer l.dispatch.close()
+	l.handlers.Start(l.ctx, l.s.wg.Go)
+	defer l.handlers.Close()
 
 	l.wakeup = wake.NewAlarm()
 	defer l.wakeup.Stop()

@@ -12,6 +12,7 @@ import (
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/api"
+	"github.com/tinehq/tine/supervisor/handlers"
 	"github.com/tinehq/tine/supervisor/serve"
 	"github.com/tinehq/tine/supervisor/snapshot"
 )
@@ -205,7 +206,7 @@ func checkKey(key string) error {
 const maxCommandCall = 30 * time.Second
 
 func (m serving) Call(ctx context.Context, app string, worker uint64, method string, in []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, maxCallTime)
+	ctx, cancel := context.WithTimeout(ctx, handlers.MaxCallTime)
 	defer cancel()
 	if _, ok := ctx.Deadline(); !ok {
 		ctx, cancel = context.WithTimeout(ctx, maxCommandCall)

@@ -18,6 +18,7 @@ import (
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/crew"
+	"github.com/tinehq/tine/supervisor/handlers"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/logs"
@@ -42,28 +43,6 @@ func (e *ExitError) Error() string {
 	return fmt.Sprintf("app %s ended with status %d: %s", e.App, e.Code, e.Reason)
 }
 
-// Message is what a worker sent with worker.Send: a topic and bytes, with the
-// worker that it came from. No answer is expected.
-type Message struct {
-	App    string
-	Slot   int
-	Worker uint64
-	Topic  string
-	Data   []byte
-}
-
-// Caller names the worker that makes a call.
-type Caller struct {
-	App    string
-	Slot   int
-	Worker uint64
-}
-
-// CallHandler answers a worker's Call. What it returns is encoded as cached
-// values are: []byte and string as they are, anything else as JSON. It runs in a
-// goroutine of its own; ctx ends when the caller's time is over.
-type CallHandler func(ctx context.Context, from Caller, in []byte) (any, error)
-
 // Option changes how a Supervisor runs; what it runs is in the Config.
 type Option func(*options)
 
@@ -71,8 +50,7 @@ type options struct {
 	stdout, stderr io.Writer
 	signals        bool
 	reload         func() (*config.Config, error)
-	onMessage      func(Message)
-	calls          map[string]CallHandler
+	functions      handlers.Functions
 	version        string
 	controlPath    string
 	doctor         func() any
@@ -107,15 +85,14 @@ func WithReload(load func() (*config.Config, error)) Option {
 	return func(o *options) { o.reload = load }
 }
 
-// OnMessage is called with every worker's messages, one after the other. Up to
-// 1,024 of 64 MiB together wait for it, of which those of over 64 KiB count for 4 MiB at
-// least; one alone may have more. What comes while so many wait is dropped and logged.
-func OnMessage(f func(Message)) Option { return func(o *options) { o.onMessage = f } }
+// OnMessage is called with every worker's messages: see package supervisor.
+func OnMessage(f func(handlers.Message)) Option {
+	return func(o *options) { o.functions.OnMessage = f }
+}
 
-// OnCall answers the workers' calls of method. At most 64 calls of one worker run
-// at once; the next is answered with an error.
-func OnCall(method string, h CallHandler) Option {
-	return func(o *options) { o.calls[method] = h }
+// OnCall answers the workers' calls of method: see package supervisor.
+func OnCall(method string, h handlers.CallHandler) Option {
+	return func(o *options) { o.functions.OnCall[method] = h }
 }
 
 // Supervisor runs the apps of one Config. Its methods may be called from any
@@ -155,7 +132,7 @@ func New(c *config.Config, opts ...Option) (*Supervisor, error) {
 	s := &Supervisor{
 		config:  c,
 		folder:  folder,
-		options: options{calls: map[string]CallHandler{}},
+		options: options{functions: handlers.Functions{OnCall: map[string]handlers.CallHandler{}}},
 		inbox:   make(chan message, inboxSize),
 		started: make(chan struct{}),
 		done:    make(chan struct{}),
