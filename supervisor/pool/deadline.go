@@ -125,20 +125,27 @@ func (p *Pool) overdue(w *worker) {
 		p.recordOf(w, Record{Kind: KindDrainTimeout, Took: took})
 		p.end(w, sigTerm, "drain timeout")
 	case StateKilling:
+		unspawned := w.pid == 0 // its Spawn is not answered yet, so no signal was sent and no process has outlived one
 		if w.owed < sigKill {
-			p.recordOf(w, Record{Kind: KindKilling, Reason: w.why, Took: took})
+			if !unspawned {
+				p.recordOf(w, Record{Kind: KindKilling, Reason: w.why, Took: took})
+			}
 			p.end(w, sigKill, w.why)
 			return
 		}
-		p.recordOf(w, Record{Kind: KindAbandoned, Reason: w.why, Took: took})
+		r := Record{Kind: KindAbandoned, Reason: w.why, Took: took}
+		if unspawned {
+			r.Reason, r.Took = w.why+"; its process is not started yet", p.now.Sub(w.ordered)
+		}
+		p.recordOf(w, r)
 		p.abandon(w)
 	case StateStandby, StateReady, StateGone:
 		panic("pool: nothing is due in state " + w.state.String())
 	}
 }
 
-// abandon treats a worker as gone that may exist: not even SIGKILL ends a process in uninterruptible sleep, and it must hold
-// up neither its slot nor the stop. Its last fact may still come.
+// abandon treats a worker as gone that may exist or may appear: not even SIGKILL ends a process in uninterruptible sleep, and a
+// start may take longer than the times of a stop. Neither holds up its slot or the stop. Its last fact may still come.
 func (p *Pool) abandon(w *worker) {
 	w.enter(StateGone, p.now, never)
 	w.slot.remove(w)

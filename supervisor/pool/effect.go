@@ -128,7 +128,7 @@ const (
 	KindDrainTimeout          // did not finish in time; Took: how long it drained
 	KindTerminating           // a starting worker or a standby is not wanted; Took: how long it was that
 	KindKilling               // SIGTERM was not enough, or everything stops at once; Took: how long in the state before
-	KindAbandoned             // outlived even SIGKILL: treated as gone from here on
+	KindAbandoned             // outlived even SIGKILL, or was never spawned (then Took since it was ordered): treated as gone from here on
 	KindExited                // Took: how long in the state it was in
 	KindRecycle               // queued for replacement
 	KindBackoff               // the slot, or a standby, is tried again after Delay
