@@ -7,8 +7,9 @@ import (
 	"github.com/tinehq/tine/supervisor/listen"
 )
 
-// Slots returns the number of workers that c wants: Workers, or [host.AutoWorkers] if that is 0. AutoWorkers reads files of
-// control groups, so a caller that runs for each event keeps the result.
+// Slots returns the number of workers that c wants: Workers, or [host.AutoWorkers] if that is 0. Each such call reads files of
+// control groups, which takes a part of a millisecond. That is fine where a config is applied, an order is placed or a generation
+// is resolved; what runs for each event of a worker takes the number from the pool.
 func (c App) Slots() int {
 	if c.Workers > 0 {
 		return c.Workers
@@ -30,7 +31,8 @@ func (c App) Addresses() ([]listen.Address, error) {
 	return all, nil
 }
 
-// SteeringOptions returns how c wants connections to be steered, for package listen. CPUs are looked up when it is called.
+// SteeringOptions returns how c wants connections to be steered, for package listen. The number of workers and the CPUs are
+// looked up in this call; the CPU of a slot is computed from them later, without a look.
 func (c App) SteeringOptions() listen.Options {
 	o := listen.Options{
 		Policy: listen.Policy(c.Policy),
@@ -41,6 +43,7 @@ func (c App) SteeringOptions() listen.Options {
 		o.Best = listen.Kind(c.Steering)
 	}
 	allowed, quota := host.AllowedCPUs(), host.AutoWorkers()
+	c.Workers = c.Slots()
 	o.CPU = func(slot int) int {
 		if cpus := c.CPUs(slot, allowed, quota); len(cpus) == 1 {
 			return cpus[0]

@@ -29,8 +29,8 @@ const (
 // generation is shared and do not change, but for Program and Folder: those belong to its methods.
 type Generation struct {
 	Config config.App
-	// Resolve looks the release up, at its first call, and returns the same at each later one. It waits for a disk. The error
-	// names the app.
+	// Resolve looks the release up, at its first call, and returns the same at each later one. It waits for a disk and reads
+	// files of control groups: the first call is made outside the loop of the master. The error names the app.
 	Resolve func() (Recipe, error)
 	// Resolved is the release once Resolve has succeeded; nil before.
 	Resolved atomic.Pointer[Recipe]
