@@ -1,4 +1,4 @@
-# The two that matter on a fresh machine with Go: make run, make test.
+# On a fresh machine with Go: make run starts the demo, make test checks everything.
 
 SHELL     := /bin/bash
 GO        ?= go
@@ -20,30 +20,30 @@ setup: ## fetch what building and testing needs
 build: setup ## put tine and demo into bin/
 	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/tine ./cmd/demo
 
-run: build ## the demo service under Tine on :7000, as in the README
+run: build ## run the demo service under Tine on :7000, as in the README
 	@bin/demo -setup -db demo.db
 	@exec bin/tine run -c cmd/demo/tine.yaml
 
-test: setup ## every check: format, vet, staticcheck, import rules, all tests with -race
+test: setup ## make every check: format, vet, staticcheck, import rules, all tests with -race
 	@scripts/test
 
-lint: setup ## format, vet, staticcheck, types on macOS and arm64
+lint: setup ## check format, vet, staticcheck, types on macOS and arm64
 	@scripts/lint
 
-race: setup ## all tests, real processes included, with the race detector
+race: setup ## run all tests, real processes included, with the race detector
 	@scripts/race
 
-fuzz: setup ## every fuzz test for FUZZTIME (20s)
+fuzz: setup ## run every fuzz test for FUZZTIME (20s)
 	@scripts/fuzz $(GO) $(FUZZTIME)
 
-chaos: build ## random rolls, scales, kills (of the master too) and upgrades under load for CHAOSTIME (60s); SEED=n repeats a run
+chaos: build ## roll, scale, kill (the master too) and upgrade at random under load for CHAOSTIME (60s); SEED=n repeats a run
 	@$(GO) run ./scripts/chaos -for $(CHAOSTIME) -seed $(SEED)
 
-bench: build ## the figures, measured against peers in one run
+bench: build ## measure Tine and its peers in one run
 	@$(GO) run ./scripts/bench
 
-fmt: ## format
+fmt: ## format the code
 	@gofmt -w $$(git ls-files '*.go')
 
-clean: ## remove what the others made
+clean: ## remove what the other targets made
 	@rm -rf bin demo.db demo.db-wal demo.db-shm

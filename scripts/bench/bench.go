@@ -101,7 +101,7 @@ func (b *bench) sleep(d time.Duration) error {
 	}
 }
 
-// freeAddress is one that nobody listens on at the moment.
+// freeAddress returns an address that no process listens on at the moment.
 func freeAddress() (string, error) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

@@ -39,7 +39,7 @@ type tally struct {
 	requests int // asked
 	failed   int // without a complete and right answer
 	resets   int // of them by a reset
-	refused  int // of them because nobody listened
+	refused  int // of them because no process listened
 	examples []string
 	times    []time.Duration
 	took     time.Duration

@@ -64,7 +64,7 @@ func TestOpenLoopTellsFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n, examples := v.failed(); n == 0 || n != len(v.shots) || len(v.times()) != 0 || v.shots[0].f.outcome != rawhttp.Refused {
-		t.Errorf("%d of %d failed where nobody listens: %q", n, len(v.shots), examples)
+		t.Errorf("%d of %d failed where no process listens: %q", n, len(v.shots), examples)
 	}
 }
 

@@ -37,14 +37,14 @@ func (b *bench) crash() error {
 	return b.killMaster(b.node(keptWorkers), few)
 }
 
-// killMaster kills that of a peer once, for comparison: nobody brings it back.
+// killMaster kills the master of a peer once, for comparison: no process starts another.
 func (b *bench) killMaster(c command, l load) error {
 	s, err := b.serve(c, keptWorkers)
 	if err != nil {
 		return err
 	}
 	defer s.p.stop()
-	// Its workers may outlive it. They are held by pidfds, so that nobody else is ended.
+	// Its workers may outlive it. They are held by pidfds, so that no other process is ended.
 	for _, pid := range procfs.Below(s.p.pid()) {
 		if fd, err := unix.PidfdOpen(pid, 0); err == nil {
 			defer unix.Close(fd)
@@ -63,7 +63,7 @@ func (b *bench) killMaster(c command, l load) error {
 	if err != nil {
 		return err
 	}
-	b.table.add(fmt.Sprintf("1 %s of %s, nobody brings it back: %s", killed9, s.name, l), "",
+	b.table.add(fmt.Sprintf("1 %s of %s, which has no keeper: %s", killed9, s.name, l), "",
 		fmt.Sprintf("%d failed of %d in 2.5 s", t.failed, t.requests), info)
 	return nil
 }

@@ -86,7 +86,7 @@ func (b *bench) steerMaster(peers map[string]*peer) error {
 		b.table.add(figure+"cbpf", "< 1 %", fmt.Sprintf("%.2f %% of a core", share("cbpf")), verdictOf(share("cbpf") < 1))
 	}
 	if peers["ebpf"] != nil {
-		// A wakeup or two that the load of the machine made longer is no difference.
+		// One or two wakeups that the load of the machine made longer do not count as a difference.
 		extra := share("ebpf") - share("hash")
 		b.table.add(figure+"ebpf", "hash + 0.1 %", fmt.Sprintf("%.2f %% of a core", share("ebpf")), verdictOf(extra < 0.1))
 	}

@@ -90,7 +90,7 @@ func (k *monkey) upgradeOften(n int, c *calm) error {
 			k.upgradeBadly()
 		}
 		if len(k.problems) > known {
-			return nil // they are told already
+			return nil // the caller has reported them already
 		}
 	}
 	return nil

@@ -15,12 +15,13 @@ import (
 )
 
 const (
-	// watchdog is how long a master may hang. Its keeper then gives it 5 s for its last words.
+	// watchdog is how long a master may hang. Its keeper then gives it 5 s for a dump of its goroutines.
 	watchdog = 3 * time.Second
-	// backIn bounds the time until another master is in charge: the keeper may hold a start back for 5 s, and a worker
-	// that died meanwhile is replaced.
+	// backIn bounds the time until another master is in charge with all its workers ready: the keeper may delay a start by
+	// 5 s, and the master then replaces workers that died meanwhile.
 	backIn = 20 * time.Second
-	// upgradeIn bounds an order to upgrade: a master that hangs in its beginning is waited for, and the slot in hand too.
+	// upgradeIn bounds an order to upgrade: the master waits for a next one that hangs at its start, and for the slot that
+	// a rollout is replacing.
 	upgradeIn = 60 * time.Second
 )
 
@@ -44,7 +45,8 @@ func (k *monkey) killNow() int {
 	return 0
 }
 
-// back waits now and then until somebody is in charge again: else the next action meets whatever there is.
+// back waits, for some of the actions, until a master is in charge again. Otherwise the next action meets the state that the
+// last one left.
 func (k *monkey) back(old int) {
 	if k.rand.IntN(2) == 0 {
 		return
@@ -66,7 +68,7 @@ func (k *monkey) killMaster() {
 	k.back(k.killNow())
 }
 
-// killMasterAndOne kills a worker in the same moment: nobody is there to see it die.
+// killMasterAndOne kills a worker together with the master, so that no master sees it die.
 func (k *monkey) killMasterAndOne() {
 	if !k.kill {
 		return
@@ -82,7 +84,7 @@ func (k *monkey) killMasterAndOne() {
 	k.back(old)
 }
 
-// killInRollout meets any step of one.
+// killInRollout kills the master after a random part of a rollout.
 func (k *monkey) killInRollout() {
 	if !k.kill {
 		return
@@ -94,7 +96,7 @@ func (k *monkey) killInRollout() {
 	k.back(k.killNow())
 }
 
-// killInBroadcast meets a value on its way to the workers. Whether it was set is then unknown.
+// killInBroadcast kills the master while a value is on its way to the workers. Whether the value was set is then unknown.
 func (k *monkey) killInBroadcast() {
 	if !k.kill {
 		return
@@ -113,7 +115,7 @@ func (k *monkey) killInBroadcast() {
 	k.back(k.killNow())
 }
 
-// hang stops the master: its watchdog brings another.
+// hang stops the master with SIGSTOP: the watchdog kills it and the keeper starts another.
 func (k *monkey) hang() {
 	masters := k.master.masters()
 	if !k.kill || !k.slow || len(masters) != 1 {
@@ -144,7 +146,7 @@ func (k *monkey) order(binary string) error {
 	return err
 }
 
-// other is the binary that a run does not begin with, or the other way round.
+// other returns one of the two binaries of the run, at random.
 func (k *monkey) other() string {
 	if k.rand.IntN(2) == 0 {
 		return k.master.tine
@@ -157,7 +159,7 @@ func (k *monkey) upgrade() {
 		return
 	}
 	k.did("upgrade")
-	if _, err := k.master.inCharge(0, backIn); err != nil { // the order needs somebody who takes it
+	if _, err := k.master.inCharge(0, backIn); err != nil { // the order needs a master that takes it
 		k.problem(fmt.Errorf("before an upgrade: %w", err))
 		return
 	}
@@ -188,7 +190,7 @@ func (k *monkey) upgradeTwice() {
 	}
 }
 
-// killInUpgrade meets any of its steps, and the old master or the new one.
+// killInUpgrade kills the old master or the new one after a random part of an upgrade.
 func (k *monkey) killInUpgrade() {
 	if !k.upgrades || !k.kill {
 		return
@@ -203,7 +205,7 @@ func (k *monkey) killInUpgrade() {
 	k.awaitMaster(old)
 }
 
-// upgradeBadly orders one that cannot be: everything must go on by the same master, and nobody else be left.
+// upgradeBadly orders an upgrade that must fail: the same master must go on, and no other may be left.
 func (k *monkey) upgradeBadly() {
 	if !k.upgrades {
 		return
@@ -230,7 +232,7 @@ func (k *monkey) upgradeBadly() {
 	}
 }
 
-// bad are the binaries of writeBad.
+// bad has the names of the binaries that writeBad writes.
 var bad = []string{"exits", "sleeps", "truncated", "missing"}
 
 func (m *master) writeBad() error {
@@ -249,18 +251,18 @@ func (m *master) writeBad() error {
 	return nil
 }
 
-// canUpgrade says whether this Tine has the order.
+// canUpgrade reports whether this Tine has the order to upgrade.
 func (m *master) canUpgrade() bool {
 	out, _ := exec.Command(m.cli, "--help").Output()
 	return bytes.Contains(out, []byte("\n  upgrade "))
 }
 
-// stopAndStart ends all of it under load, whether there is a master at the moment or one is coming, and begins anew.
+// stopAndStart stops the keeper and all below it under load, whether a master is in charge or still starting, and starts anew.
 func (k *monkey) stopAndStart() {
 	if !k.slow {
 		return
 	}
-	k.stopped.Wait() // who is stopped takes as long as that to end
+	k.stopped.Wait() // a worker that is stopped by SIGSTOP ends only after it is continued
 	k.did("stop and start of all")
 	k.journal.act("the last requests")
 	k.load.lastRequest()

@@ -36,38 +36,37 @@
 //     is killed. A failure is excused only if its connection is one of these, and
 //     the request had begun before the last of the process was gone and had not ended
 //     before the kill. A connection in the queue of the worker's slot is not
-//     among them: it waits for the successor and must be served.
+//     among them: it waits for the next worker in the slot and must be served.
 //  3. A server may close a kept-alive connection between two requests, and a client
 //     sees that before it sends the next one and connects anew. That is no failure. But
 //     a connection that breaks under a request that was sent on it is one, also if it
-//     had been idle, as long as it was idle for less than drain_delay. Who idles
-//     longer must expect to be closed at any moment; should a request meet just that
-//     moment, it is counted as late and excused.
+//     had been idle, as long as it was idle for less than drain_delay. A connection
+//     that idles longer may be closed at any moment; a request that meets just that
+//     moment is counted as late and excused.
 //  4. The end of a master costs no request, whatever it is doing: kill -9 in a rollout, in a broadcast, while a line of
 //     the log is half written, together with a worker (which may take with it what 2 says), a hang that its watchdog
 //     ends, an upgrade, an upgrade that fails. Nor does it cost a worker: in the two phases in which only masters are
 //     replaced - kill -9 every second, and upgrades in a row, to bad binaries too - the same workers must be there
-//     before and after, and in the random part each that drains must have been told so by what was done.
+//     before and after, and in the random part an action of this program must explain each worker that drains.
 //  5. In the end SIGTERM comes under load. Each request that had begun is
 //     answered; none begins after it.
 //
-// Every worker prints numbered lines, now and then one in two halves, and counts what the kernel has taken of it. Each of
+// Every worker prints numbered lines, now and then one in two halves, and counts how many the kernel has taken. Each of
 // these lines must be in the log, also those of workers that were killed. After the crash of a master lines may come
-// twice; that is counted.
+// twice; the report counts them.
 //
 // Beyond requests: Tine ends with status 0 in bounded time and leaves no
-// process; before that, at rest with as many workers as in the beginning, nobody is below the keeper but one master and
-// its workers, no zombie either; keeper, master and workers have as many descriptors as then, keeper and master no more
-// than a bound of memory and threads; all workers serve; and the log has no line that tells of a bug.
+// process; before that, at rest with as many workers as in the beginning, the only processes below the keeper are one
+// master and its workers, and none is a zombie; keeper, master and workers have as many descriptors as in the beginning;
+// memory and threads of keeper and master are within a bound; all workers serve; and the log has no line that tells of a bug.
 //
-// A config that cannot be read is mended before an upgrade, which would be refused. A master that follows one
-// that was killed goes on with what ran.
+// A config that cannot be read is mended before an upgrade, which would be refused. A master that follows a killed one
+// goes on with the config that ran.
 //
 // With -long there are answers that begin before a drain and end after its delay. HTTP
-// leaves a server no way to say in the middle of such an answer that the connection
-// will be closed after it, so a client that sends its next request at once, before it
-// sees the end, loses that one when the server closes. No other request here outlasts
-// the delay.
+// leaves a server no way to say in the middle of such an answer that it will close the
+// connection after it, so a client that sends its next request before it sees the end
+// of the connection loses that request. No other request here outlasts the delay.
 //
 // # Repeating a run
 //

@@ -17,7 +17,8 @@ type kin struct {
 	name, exe            string // exe is without the " (deleted)" of a file that was replaced
 }
 
-// familyOf are the descendants of pid. Whoever loses its parent there becomes the keeper's child, so that none can hide.
+// familyOf returns the descendants of pid. The keeper is the subreaper: a process that loses its parent becomes the keeper's
+// child, so that none is missed.
 func familyOf(pid int) []kin {
 	children := map[int][]kin{}
 	entries, _ := os.ReadDir("/proc")
@@ -79,7 +80,7 @@ func (m *master) masters() (pids []int) {
 	return pids
 }
 
-// household is an error as long as there is anybody but one master and its workers, all alive.
+// household returns an error as long as there is any process but one master and its workers, all alive.
 func (m *master) household() error {
 	masters, workers := 0, 0
 	var errs []error
@@ -101,13 +102,13 @@ func (m *master) household() error {
 	return errors.Join(errs...)
 }
 
-// openFiles is how many descriptors a process has.
+// openFiles returns how many descriptors a process has.
 func openFiles(pid int) int {
 	files, _ := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "fd"))
 	return len(files)
 }
 
-// openFilesBy says what they are, for the one that has too many.
+// openFilesBy counts the descriptors of a process by kind, for the report on one that has too many.
 func openFilesBy(pid int) string {
 	dir := filepath.Join("/proc", strconv.Itoa(pid), "fd")
 	files, _ := os.ReadDir(dir)
@@ -137,7 +138,7 @@ func keptNames(pid int) string {
 	return "nothing"
 }
 
-// waiting says where in the kernel the threads of a process are: for one that does nothing though it should.
+// waiting returns where in the kernel the threads of a process wait, for the report on one that should work and does not.
 func waiting(pid int) string {
 	var b strings.Builder
 	dir := filepath.Join("/proc", strconv.Itoa(pid), "task")

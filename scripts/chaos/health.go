@@ -12,7 +12,7 @@ type health struct {
 	workers        []int // descriptors of each, ascending
 }
 
-// usage is that of one process.
+// usage is what one process uses.
 type usage struct {
 	pid            int
 	files, threads int
@@ -20,8 +20,8 @@ type usage struct {
 	kinds          string // of the files
 }
 
-// atRest samples for half a second and takes the least of each: now and then a source
-// is being asked.
+// atRest samples for half a second and takes the least of each: now and then the master
+// runs a source of a value.
 func (m *master) atRest() (least health, err error) {
 	for i := range 25 {
 		var h health

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// journal remembers what happened when: what was done, and what the master said to
-// it. It is what a lost request is explained from.
+// journal remembers with times what the monkey did and what the master logged. The
+// report on a lost request quotes from it.
 type journal struct {
 	started time.Time
 	print   io.Writer // nil: nowhere
@@ -30,7 +30,7 @@ func newJournal(verbose bool, out io.Writer) *journal {
 	return j
 }
 
-// act notes what the monkey does, said what the master writes.
+// act notes an action of the monkey, said a line of the master.
 func (j *journal) act(format string, args ...any) { j.add("▶ " + fmt.Sprintf(format, args...)) }
 func (j *journal) said(text string)               { j.add("  " + text) }
 
@@ -46,7 +46,7 @@ func (j *journal) add(text string) {
 
 func (j *journal) format(l line) string { return j.stamp(l.at) + " " + l.text }
 
-// stamp is a time as this run counts it.
+// stamp returns a time as the time since the beginning of the run.
 func (j *journal) stamp(t time.Time) string { return fmt.Sprintf("%9.4f", t.Sub(j.started).Seconds()) }
 
 // around returns the lines from one time to another.

@@ -11,7 +11,7 @@ import (
 	"github.com/tinehq/tine/scripts/internal/rawhttp"
 )
 
-// request is one request's story.
+// request is what is known about one request.
 type request struct {
 	id     int
 	client int
@@ -20,7 +20,7 @@ type request struct {
 	path   string
 	local  netip.AddrPort // the client's end of the connection
 	nth    int            // on this connection, from 1
-	pid    int            // who answered; else who answered before on this connection; 0: unknown
+	pid    int            // of the worker that answered; else of the one that answered before on this connection; 0: unknown
 	idle   time.Duration  // of the connection, before
 	begun  time.Time      // before looking whether the connection was still open
 	answer rawhttp.Answer
@@ -38,8 +38,8 @@ func (r *request) String() string {
 	return s
 }
 
-// kill is one kill -9: from before the signal until nothing of the process was
-// left, and which connections it had.
+// kill is one kill -9: the time from before the signal until nothing of the process
+// was left, and the connections that it had.
 type kill struct {
 	pid         int
 	from, until time.Time
@@ -50,7 +50,7 @@ func (k *kill) excuses(r *request) bool {
 	return k.held[r.local] && !r.begun.After(k.until) && !r.answer.Done.Before(k.from)
 }
 
-// judge collects failures and kills, and says in the end which of the failures are
+// judge collects failures and kills, and decides in the end which of the failures are
 // losses.
 type judge struct {
 	journal *journal
@@ -78,7 +78,7 @@ func (j *judge) killed(k *kill) {
 	j.kills = append(j.kills, k)
 }
 
-// verdict sorts the failures: lost ones that Tine had promised to keep, those in
+// verdict sorts the failures: requests lost that Tine promises to keep, requests in
 // flight in a killed worker, and late ones.
 func (j *judge) verdict() (lost, late []failure, inFlight int) {
 	j.mu.Lock()
@@ -101,7 +101,7 @@ func (j *judge) verdict() (lost, late []failure, inFlight int) {
 	return lost, late, inFlight
 }
 
-// held is how many connections the killed workers had.
+// held returns how many connections the killed workers had.
 func (j *judge) held() (n int) {
 	for _, k := range j.kills {
 		n += len(k.held)
@@ -109,7 +109,7 @@ func (j *judge) held() (n int) {
 	return n
 }
 
-// explain tells all that is known about a lost request.
+// explain returns all that is known about a lost request.
 func (j *judge) explain(f failure) string {
 	var b strings.Builder
 	stamp := func(t time.Time) string {

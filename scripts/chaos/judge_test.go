@@ -32,7 +32,7 @@ func TestVerdict(t *testing.T) {
 		{"sent after it had died", held, 111, 120, rawhttp.EOF, 0, false, "lost"},
 		{"failed before", held, 50, 99, rawhttp.EOF, 0, false, "lost"},
 		{"on another worker's connection", other, 50, 105, rawhttp.Reset, 0, false, "lost"},
-		{"in the queue, so on nobody's", netip.AddrPort{}, 50, 105, rawhttp.Reset, 0, false, "lost"},
+		{"in the queue, so on no worker's list", netip.AddrPort{}, 50, 105, rawhttp.Reset, 0, false, "lost"},
 		{"no connection at all", netip.AddrPort{}, 50, 105, rawhttp.Refused, 0, false, "lost"},
 		{"answered wrongly", held, 50, 105, rawhttp.BadBody, 0, true, "lost"},
 		{"never answered", held, 50, 20_050, rawhttp.Timeout, 0, false, "lost"},

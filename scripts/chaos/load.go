@@ -17,7 +17,7 @@ type clientKind uint8
 const (
 	newClosed clientKind = iota // a connection per request, the next one after the answer
 	keptClosed
-	newOpen // at given times, whatever became of the one before
+	newOpen // at given times, also while the one before has no answer
 	keptOpen
 	kinds
 )
@@ -57,10 +57,10 @@ func (l *load) resume() {
 	}
 }
 
-// lastRequest lets no client begin another request; those that have begun run on.
+// lastRequest keeps the clients from beginning another request; requests that have begun run on.
 func (l *load) lastRequest() {
 	for _, c := range l.clients {
-		c.mu.Lock() // so that each request has begun before whatever the caller does next, or never does
+		c.mu.Lock() // each request begins before this returns, or never
 		c.ending = true
 		c.mu.Unlock()
 	}
@@ -82,7 +82,7 @@ type client struct {
 	nth     int
 	pid     int
 	lastUse time.Time
-	mu      sync.Mutex // of ending, and of beginning a request
+	mu      sync.Mutex // guards ending, and is held where a request begins
 	ending  bool
 	next    time.Time // of an open loop
 	recent  []request
@@ -90,12 +90,12 @@ type client struct {
 	count counts
 }
 
-// counts is what a client, or all of a kind, have seen.
+// counts is what one client has seen, or all clients of a kind.
 type counts struct {
 	requests, connections, closedIdle int
 	outcomes                          [16]int
 	bytes                             int
-	latencies                         []time.Duration // of the requests that take no time of their own
+	latencies                         []time.Duration // of the requests that the demo answers at once
 }
 
 func (c *counts) add(o *counts) {
@@ -109,7 +109,7 @@ func (c *counts) add(o *counts) {
 	c.latencies = append(c.latencies, o.latencies...)
 }
 
-// counts are those of each kind. Only after wait.
+// counts returns the counts of each kind of client. It is valid only after wait.
 func (l *load) counts() (all [kinds]counts) {
 	for _, c := range l.clients {
 		all[c.kind].add(&c.count)
@@ -161,7 +161,7 @@ func (c *client) hangUp() {
 	}
 }
 
-// one sends one request and writes down what became of it.
+// one sends one request and records its outcome.
 func (c *client) one(r *request) {
 	w := pick(c.rand, c.load.long)
 	w.Close = !c.kind.kept()

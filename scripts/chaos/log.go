@@ -45,14 +45,14 @@ type entry struct {
 	Took    float64 `json:"took_ms"`
 }
 
-// bugs are beginnings of lines that no action here explains.
+// bugs are the first words of lines that no action here explains.
 var bugs = []string{
 	"impossible", "abandoned", "killing", "drain timeout", "ready timeout", "finished", "gave up", "requests cut off",
 	"slot closed with connections waiting", "worker broke the channel's rules", "worker closed its channel and runs on",
 	"cannot ", "log lines lost", "message to worker dropped", "a worker's output or channel is still open",
 }
 
-// harmless are lines that begin like a bug and are none: a worker that drains and ends while its master is replaced.
+// harmless are lines that begin like one of bugs but are expected: a worker drains and ends while its master is replaced.
 var harmless = map[string]bool{"cannot tell worker to drain; sending SIGTERM": true}
 
 // asked are the reasons for a drain that actions here explain.
@@ -103,13 +103,13 @@ func (l *log) line(text string) {
 		}
 	}
 	if e.Stream != "" {
-		return // a worker's chatter
+		return // a line that a worker printed
 	}
 	l.kinds[e.Message]++
 	said := e.String()
 	l.journal.said(said)
 	if e.Message == "draining" && !asked[e.Reason] {
-		l.strange = append(l.strange, fmt.Errorf("a worker is replaced though nobody asked for it, at %s: %s", strings.TrimSpace(l.journal.stamp(time.Now())), said))
+		l.strange = append(l.strange, fmt.Errorf("a worker is replaced without an action that asked for it, at %s: %s", strings.TrimSpace(l.journal.stamp(time.Now())), said))
 	}
 	for _, b := range bugs {
 		if strings.HasPrefix(e.Message, b) && !harmless[e.Message] {
@@ -118,7 +118,7 @@ func (l *log) line(text string) {
 	}
 }
 
-// firstWord is what lines that are not the master's are counted by: "keeper" of "keeper: master 17 is ready".
+// firstWord returns the word by which lines are counted that the master did not write: "keeper" of "keeper: master 17 is ready".
 func firstWord(text string) string {
 	word, _, _ := strings.Cut(text, ":")
 	return word
@@ -156,7 +156,7 @@ func (l *log) kindsSeen() map[string]int {
 	return maps.Clone(l.kinds)
 }
 
-// complaints are the lines that tell of a bug, after the log has ended.
+// complaints returns the lines that tell of a bug. It is valid only after the log has ended.
 func (l *log) complaints() []error {
 	select {
 	case <-l.ended:

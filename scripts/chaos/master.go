@@ -21,13 +21,13 @@ import (
 )
 
 // master is the running Tine: a keeper, below it a master and its workers. The binaries are copies in a folder of this
-// run, so that its processes are known by their files and nobody else's can be taken for them.
+// run, so that a process of the run is recognised by its executable file.
 type master struct {
 	*log
 	cmd        *exec.Cmd // the keeper
 	dir        string
 	way        way
-	cli        string // the binary that orders are given with: it is not among those of the run
+	cli        string // the binary that gives orders; a copy of its own, so that it does not count as a process of the run
 	tine, next string // two of the same, to upgrade from the one to the other
 	demo       string
 	counts     string // folder: how many lines each worker has printed
@@ -37,7 +37,7 @@ type master struct {
 	out        *os.File // where the log goes
 	exited     chan struct{}
 	exit       error
-	desired    atomic.Int64 // workers, by the last status
+	desired    atomic.Int64 // number of workers that the last status wanted
 	good       string       // the last config that can be read
 	broken     bool         // the one on disk cannot
 }
@@ -106,13 +106,13 @@ func keepLog(r io.ReadCloser, name string) (io.ReadCloser, error) {
 	}{io.TeeReader(r, f), r}, nil
 }
 
-// start starts the keeper. It must not run.
+// start starts the keeper, which must not be running.
 func (m *master) start() error {
 	cmd := exec.Command(m.tine, "run", "-c", m.configFile(), "--control", m.socket(), "--keeper", "on", "--watchdog", watchdog.String(),
 		"--log-format", "json", "--log-level", "debug")
 	cmd.Stdout, cmd.Stderr = m.out, m.out
 	// A program with the race detector sleeps for a second before it exits.
-	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", claim.EnvWorld+"="+m.dir) // others may run beside
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", claim.EnvWorld+"="+m.dir) // other runs may go on at the same time
 	// A Ctrl-C in the terminal is for this program, which then stops the master.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
@@ -132,7 +132,7 @@ func (m *master) socket() string { return filepath.Join(m.dir, "c.sock") }
 
 func (m *master) isTine(exe string) bool { return exe == m.tine || exe == m.next }
 
-// closeLog lets the log end when the last process that writes to it has.
+// closeLog closes our end of the log: the log ends when the last process that writes to it has ended.
 func (m *master) closeLog() {
 	if m.out != nil {
 		m.out.Close()
@@ -140,10 +140,10 @@ func (m *master) closeLog() {
 	}
 }
 
-// answerIn is how long a master may take to say how it is.
+// answerIn is how long a master may take to answer a request for its status.
 const answerIn = 2 * time.Second
 
-// status asks the master that answers; an error if none does.
+// status returns the status of the master that answers, or an error if none does.
 func (m *master) status() (control.Status, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), answerIn)
 	defer cancel()
@@ -157,7 +157,7 @@ func (m *master) status() (control.Status, error) {
 	return st, err
 }
 
-// wanted is how many workers the master wants; if none answers, what the last one wanted.
+// wanted returns how many workers the master wants; if none answers, how many the last one wanted.
 func (m *master) wanted() int {
 	_, _ = m.status()
 	return m.lastWanted()
@@ -165,7 +165,7 @@ func (m *master) wanted() int {
 
 func (m *master) lastWanted() int { return int(m.desired.Load()) }
 
-// slowStart is after which time without a master it is noted where everybody is.
+// slowStart is the time without a master after which the journal gets where each process waits.
 const slowStart = 4 * time.Second
 
 func (m *master) whereabouts() string {
@@ -176,7 +176,7 @@ func (m *master) whereabouts() string {
 	return text
 }
 
-// inCharge waits for another master than old, which has all workers that it wants, ready, and returns its PID.
+// inCharge waits until a master other than old has all workers that it wants ready, and returns its PID.
 func (m *master) inCharge(old int, limit time.Duration) (pid int, err error) {
 	late := time.AfterFunc(slowStart, func() { m.journal.act("%v", m.whereabouts()) })
 	defer late.Stop()
@@ -272,7 +272,7 @@ func (m *master) writeConfig(text string) error {
 
 func (m *master) signal(s syscall.Signal) { _ = m.cmd.Process.Signal(s) }
 
-// until asks cond again and again, until it is nil or the time is up.
+// until calls cond again and again, until it returns nil or the time is up.
 func until(limit time.Duration, cond func() error) error {
 	deadline := time.Now().Add(limit)
 	for {
@@ -294,11 +294,11 @@ func (m *master) waitReady(limit time.Duration) error {
 	return err
 }
 
-// workers are the PIDs of all processes of the demo, ascending.
+// workers returns the PIDs of all processes of the demo, ascending.
 func (m *master) workers() []int { return processesOf(m.demo) }
 
-// settled is how long the same workers must be there: longer than a slot is ever
-// left alone, for its backoff.
+// settled is how long the same workers must be there: longer than the longest backoff
+// of a slot.
 const settled = 700 * time.Millisecond
 
 // broadcastKey is the value that is set while the master is killed. A large one costs a descriptor.
@@ -310,7 +310,7 @@ func (m *master) forgetValue() {
 	_ = m.control.DeleteValue(ctx, broadcastKey) // it need not be there
 }
 
-// settle brings the master back to what it was in the beginning and waits until it is.
+// settle brings the number of workers and the config back to those of the beginning and waits until they hold.
 func (m *master) settle(limit time.Duration) error {
 	if err := m.configure(workers, "the end"); err != nil {
 		return err
@@ -338,7 +338,7 @@ func (m *master) settle(limit time.Duration) error {
 			last, since = pids, now
 		}
 		if len(pids) == workers && n == workers && now.Sub(since) > settled {
-			// Nobody is there who should not be; a source that is being asked soon ends.
+			// Only the processes of household may be there; the process of a source ends soon.
 			if err := until(time.Second, m.household); err != nil {
 				return fmt.Errorf("at rest: %w", err)
 			}
@@ -351,7 +351,7 @@ func (m *master) settle(limit time.Duration) error {
 	}
 }
 
-// allServe asks on new connections until each worker has answered one.
+// allServe sends requests on new connections until each worker has answered one.
 func (m *master) allServe(limit time.Duration) error {
 	missing := map[int]bool{}
 	for _, pid := range m.workers() {
@@ -377,7 +377,7 @@ func (m *master) allServe(limit time.Duration) error {
 	return nil
 }
 
-// stop has the master stop gracefully.
+// stop stops the keeper gracefully.
 func (m *master) stop(limit time.Duration) (took time.Duration, err error) {
 	select {
 	case <-m.exited:
@@ -397,8 +397,8 @@ func (m *master) stop(limit time.Duration) (took time.Duration, err error) {
 	}
 }
 
-// leftovers is an error if a process of the run is still there. The master reaps its
-// workers before it ends, so there is nothing to wait for.
+// leftovers returns an error if a process of the run is still there. The master reaps
+// its workers before it ends, so this need not wait.
 func (m *master) leftovers() error {
 	pids := slices.Concat(processesOf(m.demo), processesOf(m.tine), processesOf(m.next))
 	if len(pids) > 0 {
@@ -407,7 +407,7 @@ func (m *master) leftovers() error {
 	return nil
 }
 
-// end leaves nothing behind, however the run went.
+// end kills every process of the run that is left, and waits for the end of its log.
 func (m *master) end() {
 	select {
 	case <-m.exited:

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// monkey does to the master and its workers what it likes, when it likes.
+// monkey does random things to the master and its workers, at random times.
 type monkey struct {
 	master  *master
 	journal *journal
@@ -17,19 +17,19 @@ type monkey struct {
 	load    *load
 	kill    bool
 	slow    bool       // there is time for actions that take seconds
-	steps   *rand.Rand // what comes next, and when
-	rand    *rand.Rand // of the one step
+	steps   *rand.Rand // picks the next step and the pause before it
+	rand    *rand.Rand // the numbers of the current step
 
 	told     map[int]bool // the workers that got SIGTERM
 	counts   map[string]int
 	stopped  sync.WaitGroup // workers that are to be continued
-	problems []error        // with what was done, not with a request
+	problems []error        // of actions, not of requests
 
-	upgrades      bool // this Tine can
+	upgrades      bool // this Tine has the order to upgrade
 	mastersKilled int
 
-	// A worker that is continued while it is being killed would accept what the list
-	// of its connections has not.
+	// A worker that is continued while it is being killed would accept connections that
+	// the list of its connections lacks.
 	killing sync.RWMutex // held for reading by a kill, for writing by a SIGCONT
 }
 
@@ -70,7 +70,7 @@ func (k *monkey) did(what string) { k.counts[what]++ }
 
 const maxPause = 700 * time.Millisecond
 
-// play goes on for d, or until somebody interrupts.
+// play takes steps for d, or until a signal comes.
 func (k *monkey) play(d time.Duration, interrupted <-chan os.Signal) {
 	k.counts, k.told = map[string]int{}, map[int]bool{}
 	if !k.upgrades {
@@ -83,8 +83,8 @@ func (k *monkey) play(d time.Duration, interrupted <-chan os.Signal) {
 	}
 	end := time.After(d)
 	for {
-		// A step has its own numbers, so that the next one does not depend on what
-		// this one found.
+		// Each step has a source of random numbers of its own, so that the next one does
+		// not depend on how many this one used.
 		pause := 20*time.Millisecond + time.Duration(k.steps.Int64N(int64(maxPause)))
 		n := k.steps.IntN(total)
 		k.rand = rand.New(rand.NewPCG(k.steps.Uint64(), 2))
@@ -137,7 +137,7 @@ func (k *monkey) shrink() {
 	}
 }
 
-// pickOne chooses a worker: starting, ready or draining, whatever there is.
+// pickOne chooses a worker in any state.
 func (k *monkey) pickOne() *victim {
 	all := k.master.workers()
 	if len(all) == 0 {
@@ -174,8 +174,8 @@ func (k *monkey) killSome(n int) {
 	wg.Wait()
 }
 
-// killWorker tells the judge what was lost by it. meanwhile, if there is one, runs when the worker is stopped already, and
-// just before it is killed.
+// killWorker kills a worker and tells the judge which connections it had. meanwhile, if not nil, runs after the worker is
+// stopped and just before it is killed.
 func (k *monkey) killWorker(v *victim, meanwhile func()) {
 	k.killing.RLock()
 	d, err := v.kill(k.master.port, meanwhile)
@@ -188,7 +188,7 @@ func (k *monkey) killWorker(v *victim, meanwhile func()) {
 	k.journal.act("kill -9 of %d: had %d connections, gone after %v", v.pid, len(d.held), d.until.Sub(d.from).Round(10*time.Microsecond))
 }
 
-// terminate asks a worker once: a second SIGTERM means that it shall go at once.
+// terminate sends SIGTERM to a worker once: a second SIGTERM ends it at once.
 func (k *monkey) terminate() {
 	v := k.pickOne()
 	if v == nil {

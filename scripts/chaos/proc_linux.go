@@ -16,13 +16,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sourceAddress gives each client an address, and so all ports, of its own: what
-// rests in TIME_WAIT then does not run them out of ports.
+// sourceAddress gives each client a source address of its own, and with it all ports:
+// the clients do not run out of ports for connections in TIME_WAIT.
 func sourceAddress(client int) netip.Addr {
 	return netip.AddrFrom4([4]byte{127, 0, 1, byte(client + 1)})
 }
 
-// processesOf returns the PIDs that execute the file, also if another has taken its place on disk.
+// processesOf returns the PIDs that execute the file, also if another file has replaced it on disk.
 func processesOf(file string) (pids []int) {
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
@@ -65,8 +65,8 @@ func readUsage(pid int) (h usage, err error) {
 	return h, nil
 }
 
-// victim is a process that something is done to. It is held by a pidfd, so that no
-// signal can meet another process that got its number.
+// victim is a process that an action signals. It is held by a pidfd, so that no signal
+// reaches another process that got its number.
 type victim struct {
 	pid int
 	fd  int
@@ -93,8 +93,8 @@ func (v *victim) signal(s syscall.Signal) { _ = unix.PidfdSendSignal(v.fd, s, ni
 
 var errGone = errors.New("it had gone by itself")
 
-// kill stops the worker, reads from the kernel which connections to the port it has, runs meanwhile if there is one,
-// kills it, and waits until nothing of it is left.
+// kill stops the worker, reads from the kernel which connections to the port it has, calls meanwhile unless it is nil,
+// kills the worker, and waits until nothing of it is left.
 func (v *victim) kill(port uint16, meanwhile func()) (*kill, error) {
 	v.signal(syscall.SIGSTOP)
 	err := until(2*time.Second, v.isStopped)
@@ -128,7 +128,7 @@ func (v *victim) wait(limit time.Duration) bool {
 	return false
 }
 
-// isStopped is nil when every thread is: from then on the worker neither accepts nor answers.
+// isStopped returns nil when every thread is stopped: from then on the worker neither accepts nor answers.
 func (v *victim) isStopped() error {
 	dir := fmt.Sprintf("/proc/%d/task", v.pid)
 	threads, err := os.ReadDir(dir)
@@ -152,7 +152,7 @@ func (v *victim) isStopped() error {
 	return nil
 }
 
-// connections are the clients' ends of the process's connections to the port.
+// connections returns the clients' ends of the process's connections to the port.
 func (v *victim) connections(port uint16) (map[netip.AddrPort]bool, error) {
 	inodes := map[uint32]bool{}
 	dir := fmt.Sprintf("/proc/%d/fd", v.pid)
@@ -183,7 +183,7 @@ func (v *victim) connections(port uint16) (map[netip.AddrPort]bool, error) {
 }
 
 // eachConnection asks the kernel (sock_diag) for all IPv4 connections to a local port
-// that somebody may hold: of the many that rest in TIME_WAIT it speaks not.
+// that a process may hold; the many in TIME_WAIT are left out.
 func eachConnection(port uint16, f func(inode uint32, peer netip.AddrPort)) error {
 	fail := func(err error) error { return fmt.Errorf("cannot list the connections to port %d: %w", port, err) }
 	const (

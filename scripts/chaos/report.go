@@ -43,7 +43,7 @@ func (r *report) problem(err error) {
 	r.journal.add("✗ " + err.Error())
 }
 
-// compare is an error if keeper or master has grown.
+// compare returns an error if keeper or master has grown.
 func (r *report) compare() error {
 	return errors.Join(r.grown("the keeper", r.before.keeper, r.after.keeper), r.grown("the master", r.before.master, r.after.master))
 }
@@ -65,7 +65,7 @@ func (r *report) passed() bool {
 	return len(lost) == 0 && len(r.problems) == 0
 }
 
-// shownLosses bounds the stories that are told; the table counts all.
+// shownLosses bounds how many losses are explained; the table counts all.
 const shownLosses = 5
 
 func (r *report) print(out io.Writer) {

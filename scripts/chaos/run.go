@@ -29,15 +29,15 @@ type options struct {
 	verbose, kill bool
 	upgrade       bool
 	long          bool // answers that outlast a drain's delay too
-	race          bool // the master is built with the race detector: its memory says nothing
+	race          bool // the master is built with the race detector: its memory is not compared
 	tine, demo    string
 	logFile       string // empty: it is not kept
 	out           io.Writer
 	interrupted   <-chan os.Signal
 }
 
-// run does everything; an error says that it could not be done, not that it went
-// badly.
+// run does everything. It returns an error if the run could not be made; what the run
+// found is in the report.
 func run(o options) (*report, error) {
 	dir, err := os.MkdirTemp("", "tine-chaos-")
 	if err != nil {
@@ -82,7 +82,7 @@ func run(o options) (*report, error) {
 	r.problem(r.compare())
 	r.problem(m.allServe(settleLimit))
 
-	// What concerns the master alone, under load.
+	// The phases that touch only the master, under load.
 	if o.kill {
 		d := min(30*time.Second, o.duration/2)
 		r.problem(r.calmly(m, load, func() error { return monkey.storm(d, &r.storm, o.interrupted) }))
@@ -117,11 +117,11 @@ func run(o options) (*report, error) {
 	return r, nil
 }
 
-// slowRun is how long a run must be to have actions that take seconds.
+// slowRun is the shortest run that has actions that take seconds.
 const slowRun = 20 * time.Second
 
-// firstKill kills the first master at rest. One that has adopted has some descriptors more, the same after each kill: that
-// is what later ones are held to.
+// firstKill kills the first master at rest. A master that has adopted workers has some descriptors more, the same number
+// after each kill: later masters are compared with that.
 func (r *report) firstKill(m *master) error {
 	old := r.before.master.pid
 	v := openVictim(old, m.tine)
@@ -134,7 +134,7 @@ func (r *report) firstKill(m *master) error {
 	if _, err := m.inCharge(old, backIn); err != nil {
 		return fmt.Errorf("after the kill of the first master: %w", err)
 	}
-	time.Sleep(time.Second) // what only a beginning needs is given back
+	time.Sleep(time.Second) // the new master gives back the memory that only its start needs
 	first := r.before
 	var err error
 	if r.before, err = m.atRest(); err != nil {

@@ -18,7 +18,7 @@ const (
 	staleness = 15 * time.Second // of the cached value, which is asked for five times a second, but not while the master hangs
 )
 
-// uploads is what every upload is a piece of.
+// uploads is the text that each upload is a piece of.
 var uploads = func() []byte {
 	b := make([]byte, maxUpload)
 	r := rand.NewChaCha8([32]byte{1})
@@ -26,10 +26,10 @@ var uploads = func() []byte {
 	return b
 }()
 
-// work is a request, and how its answer must look.
+// work is a request with the answer that it must get.
 type work struct {
 	rawhttp.Request
-	quick bool // takes no time of its own
+	quick bool // the demo answers at once
 	check func(body []byte) (pid int, err error)
 }
 
@@ -69,7 +69,7 @@ func pick(r *rand.Rand, long bool) work {
 }
 
 // checkIndex wants "Handled by process 4711.Cached value: 1763760000", where the
-// value is the time at which the master asked for it.
+// value is the time at which the master ran its source.
 func checkIndex(body []byte) (pid int, err error) {
 	wrong := func(why string) (int, error) { return pid, fmt.Errorf("%s in the answer %q", why, body) }
 	rest, ok := strings.CutPrefix(string(body), "Handled by process ")

@@ -85,8 +85,8 @@ func (c *Conn) Local() netip.AddrPort { return c.local }
 // Close closes the connection.
 func (c *Conn) Close() { c.tcp.Close() }
 
-// Closed reports whether the connection is no use for another request: the server
-// has closed or reset it, or sent what nobody had asked for. It does not wait.
+// Closed reports whether the connection cannot take another request: the server
+// has closed or reset it, or sent bytes that answer no request. It does not wait.
 func (c *Conn) Closed() bool {
 	if c.r.Buffered() > 0 {
 		return true

@@ -82,7 +82,7 @@ func TestOutcomes(t *testing.T) {
 			t.Errorf("outcome %v (%v), want %v", a.Outcome, a.Err, Timeout)
 		}
 	})
-	t.Run("nobody listens", func(t *testing.T) {
+	t.Run("no listener", func(t *testing.T) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)

@@ -13,7 +13,7 @@ type Outcome uint8
 
 const (
 	OK          Outcome = iota
-	Refused             // nobody listened
+	Refused             // no process listened
 	Unconnected         // no connection for another reason
 	Reset               // the connection was reset, before or in the answer
 	EOF                 // closed before the first byte of the answer
