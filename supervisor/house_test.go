@@ -70,7 +70,7 @@ var house = []struct{ name, imports string }{
 	{"supervisor/estate", `ipc supervisor/apps supervisor/cache supervisor/config supervisor/config/file supervisor/control supervisor/control/api
 		supervisor/crew supervisor/handle supervisor/handover supervisor/host supervisor/journal supervisor/keeper supervisor/launch supervisor/listen
 		supervisor/logs supervisor/pool supervisor/proc supervisor/record supervisor/serve supervisor/slots supervisor/snapshot
-		supervisor/succession`}, // what a master leaves, and the next one takes over
+		supervisor/succession supervisor/wake`}, // what a master leaves, and the next one takes over
 	{"supervisor/master", all}, // the loop, which carries out what the cores decide
 
 	{"supervisor", "ipc supervisor/handlers supervisor/master supervisor/config supervisor/config/file"}, // the door

@@ -1,10 +1,16 @@
 package estate
 
 import (
+	"context"
+	"iter"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/apps"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/launch"
@@ -15,21 +21,46 @@ import (
 
 // Estate is what a master leaves and takes over. Its methods are called by the loop alone, but for those that say otherwise.
 type Estate struct {
-	Options
-	loop Loop
-	logs *logs.Logs
+	loop      Loop
+	logs      *logs.Logs
+	started   *config.Config        // what this process was started with
+	store     succession.Store      // nil: the master leaves nothing
+	inherited map[string][]*os.File // what the last master has left, by name; what is taken is deleted
+	vault     *succession.Vault     // gives files to store; nil: there is none
+	pins      *launch.Pins
+	kept      *kept // nil: nothing is
+
+	keys        int  // the last that an app or sockets were given
+	left        bool // another master is in charge: nothing here is this master's any more
+	saveDue     bool // the record lags behind
+	saveDelayed int  // messages since it was last up to date
 }
 
 // Options are what an Estate is made with.
 type Options struct {
+	Config    *config.Config        // what this process was started with
 	Store     succession.Store      // nil: the master leaves nothing
-	Inherited map[string][]*os.File // what the last master has left, by name; those that are taken are deleted
-	Vault     *succession.Vault     // gives files to Store; nil: there is none
-	Pins      *launch.Pins
+	Inherited map[string][]*os.File // what the last master has left, by name; the Estate's from here on
 }
 
 // New makes the Estate of a loop. LogTo comes before all else.
-func New(l Loop, o Options) *Estate { return &Estate{Options: o, loop: l} }
+func New(l Loop, o Options) *Estate {
+	e := &Estate{loop: l, started: o.Config, store: o.Store, inherited: o.Inherited, pins: launch.NewPins(nil)}
+	if o.Store != nil {
+		e.vault = succession.NewVault(o.Store, slices.Collect(maps.Keys(o.Inherited)))
+		e.pins = launch.NewPins(vaultOfPins{e.vault})
+	}
+	return e
+}
+
+// Pins are the files of releases. They may be used by any goroutine.
+func (e *Estate) Pins() *launch.Pins { return e.pins }
+
+// Left reports whether another master is in charge. Nothing here is this master's any more then.
+func (e *Estate) Left() bool { return e.left }
+
+// SetLeft notes that another master is in charge.
+func (e *Estate) SetLeft() { e.left = true }
 
 // LogTo says where the log goes.
 func (e *Estate) LogTo(l *logs.Logs) { e.logs = l }
@@ -46,6 +77,8 @@ type Loop interface {
 	Done() <-chan struct{}
 	// Go runs f in a goroutine that the loop waits for at its end.
 	Go(f func())
+	// Context ends with the loop.
+	Context() context.Context
 	// Later has m acted on after d.
 	Later(d time.Duration, m Message)
 
@@ -56,7 +89,59 @@ type Loop interface {
 	// Event enters e in the book of events. a: the app that it is about; nil: none.
 	Event(a *crew.App, level zerolog.Level, e control.Event)
 
+	// Core decides between the apps.
+	Core() Core
+	// App is the app of a run; nil: it is forgotten. Listed is the one that is shown by a name; nil: none.
+	App(id apps.ID) *crew.App
+	Listed(name string) *crew.App
+	// Config is what runs.
+	Config() *config.Config
+	// Rearm has the loop's timer set anew, as a deadline of the Estate may have changed.
+	Rearm()
+
 	// Show has the picture that readers look at made anew for an app, Stale for what belongs to no app.
 	Show(a *crew.App)
 	Stale()
+}
+
+// Core is what an Estate looks at of the core of the apps.
+type Core interface {
+	Ready() bool    // all apps were ready once
+	Stopping() bool // the master is to end
+	Asked() bool    // as a person has asked for
+	StopTimes() (drainAt, endBy time.Time)
+}
+
+// line adds to a log line which worker it speaks of.
+func line(e *zerolog.Event, m *crew.Worker) *zerolog.Event {
+	return e.Str("app", m.App.Name).Int("slot", m.Slot).Uint64("worker", uint64(m.ID)).Int("pid", m.PID())
+}
+
+// workers are those that there are, whether they can be reached or not.
+func (e *Estate) workers() iter.Seq[*crew.Worker] {
+	return func(yield func(*crew.Worker) bool) {
+		for _, a := range e.loop.Apps() {
+			for _, m := range a.Members {
+				if !yield(m) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// sockets are those of the apps that have not ended, each once.
+func (e *Estate) sockets() iter.Seq[*crew.Sockets] {
+	return func(yield func(*crew.Sockets) bool) {
+		seen := map[*crew.Sockets]bool{}
+		for _, a := range e.loop.Apps() {
+			if a.Ended() || seen[a.Sockets] {
+				continue
+			}
+			seen[a.Sockets] = true
+			if !yield(a.Sockets) {
+				return
+			}
+		}
+	}
 }

@@ -7,9 +7,8 @@ import (
 
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/crew"
-	"github.com/tinehq/tine/supervisor/launch"
+	"github.com/tinehq/tine/supervisor/estate"
 	"github.com/tinehq/tine/supervisor/listen"
-	"github.com/tinehq/tine/supervisor/serve"
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
@@ -21,20 +20,13 @@ func WithInherited(files map[string][]*os.File) Option {
 	return func(o *options) { o.inherited = files }
 }
 
-// isOwn says whether a file of this name was stored by a master before this one.
-func isOwn(name string) bool {
-	return name == succession.StateFile || name == serve.KeptControl || name == "values" || slices.ContainsFunc([]string{succession.WorkerPrefix, succession.SocketsPrefix, serve.KeptTCP, launch.KeptPin, "value."}, func(p string) bool {
-		return strings.HasPrefix(name, p)
-	})
-}
-
 // activate takes the sockets out of what this process was started with. What is none, and not a master's own, is closed and
 // said.
 func (l *loop) activate(c *config.Config) {
 	l.given = &crew.Given{}
 	names := []string{}
 	for name := range l.s.inherited {
-		if !isOwn(name) {
+		if !estate.IsOwn(name) {
 			names = append(names, name)
 		}
 	}

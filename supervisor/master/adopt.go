@@ -30,7 +30,7 @@ import (
 // adopt makes the apps again that the last master has left, with their sockets and
 // workers, as they were. config is what that one ran with: see goOnWith.
 func (l *loop) adopt(state succession.State, config *config.Config) error {
-	l.keys = state.Keys // the first step writes the record anew
+	l.estate.SetKeys(state.Keys) // the first step writes the record anew
 	drainAt, endBy := state.Stop.Restored()
 	ev := apps.Restore{Ready: state.WasReady, Stopping: state.Stopping, Asked: state.Asked, DrainAt: drainAt, EndBy: endBy}
 	state.Date()
@@ -95,7 +95,7 @@ func (l *loop) adopt(state succession.State, config *config.Config) error {
 		}
 	}
 	l.config = &running
-	l.keepConfig(config)
+	l.estate.KeepConfig(config)
 	return nil
 }
 
@@ -401,7 +401,7 @@ func (l *loop) adoptEnded(saved succession.Ended, ago time.Duration) (*crew.App,
 		return nil, fmt.Errorf("cannot adopt app %s, which has ended: %w", config.Name, err)
 	}
 	if saved.Key == 0 {
-		saved.Key = l.newKey()
+		saved.Key = l.estate.NewKey()
 	}
 	a := &crew.App{
 		Key: saved.Key, Name: config.Name, Config: config, Pool: core, Sockets: crew.NewSockets(set),

@@ -185,13 +185,10 @@ func (l *loop) carryThrough(p *plan) {
 	l.config, l.auto = p.config, p.auto
 	for _, a := range p.added {
 		a.Sockets.Use()
-		l.number(a)
+		l.estate.Number(a)
 	}
 	ev := apps.Configure{Apps: l.compare(p, true), New: l.enter(p.added...)}
-	if l.kept != nil {
-		// Which of them are listed may change too; and perhaps no app does, so that no step would write it.
-		l.kept.torn, l.saveDue = true, true
-	}
+	l.estate.SaveAllSoon() // which of them are listed may change too; and perhaps no app does, so that no step would write it
 	l.routeLogs(p)
 	l.decide(ev)
 	l.applySources(p.config.Cache)

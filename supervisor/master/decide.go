@@ -48,14 +48,14 @@ func (l *loop) carryOutOfApps(effect apps.Effect) {
 			l.apps[i] = l.byID[id]
 			l.apps[i].Run = l.state.Run(id)
 		}
-		l.saveDue = true
+		l.estate.SaveSoon()
 	case apps.Save:
 		for _, id := range e.Apps {
 			l.touched(l.byID[id])
 		}
-		l.saveDue = true
+		l.estate.SaveSoon()
 		if e.Now {
-			l.saveChanged()
+			l.estate.SaveChanged()
 		}
 	case apps.Listen:
 		l.watch(l.byID[e.App])
@@ -177,8 +177,8 @@ func (l *loop) closeApp(a *crew.App, e apps.Close) {
 	l.closeSurplus(a)
 	l.setPulse(a.Sockets)
 	if !a.Sockets.Shared() {
-		l.saveChanged() // a record that still has it would miss its sockets
-		l.unkeepSockets(a.Sockets)
+		l.estate.SaveChanged() // a record that still has it would miss its sockets
+		l.estate.RemoveSockets(a.Sockets)
 	}
 	a.Sockets.Release()
 	l.event(a, level, control.Event{Kind: control.EventAppEnded, Code: e.Code, Reason: e.Reason, Message: "app " + a.Name + " ended: " + e.Reason})
@@ -189,7 +189,7 @@ func (l *loop) closeApp(a *crew.App, e apps.Close) {
 func (l *loop) allReady(e apps.AllReady) {
 	// A client that has waited for this connects now, and is to find every slot open.
 	l.steerAll()
-	l.saveState() // a master that takes over has to tell it again
+	l.estate.SaveAll() // a master that takes over has to tell it again
 	close(l.s.ready)
 	l.tellReady()
 	took := api.Milliseconds(time.Since(l.startedAt))
@@ -221,7 +221,7 @@ func (l *loop) stops(e apps.Stops) {
 	line.Msg("stopping")
 	l.event(nil, zerolog.InfoLevel, control.Event{Kind: control.EventStopping, Reason: e.Reason, Message: "tine is stopping: " + e.Reason})
 	if e.Delay > 0 {
-		l.saveState()
+		l.estate.SaveAll()
 	}
 }
 

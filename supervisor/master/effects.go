@@ -87,7 +87,7 @@ func (l *loop) openSlot(a *crew.App, slot int) error {
 	if slot < 0 {
 		return nil
 	}
-	l.stayOpen(a.Sockets, slot)
+	l.estate.KeepSlot(a.Sockets, slot)
 	before := a.Sockets.Slots()
 	err := a.Sockets.OpenSlot(slot)
 	if a.Sockets.Slots() > before {
@@ -224,5 +224,5 @@ func (l *loop) retire(a *crew.App, slot int) {
 	if n, err := a.Sockets.Queue(slot); err == nil && n > 0 {
 		l.logs.Warn().Str("app", a.Name).Int("slot", slot).Int("connections", n).Msg("slot closed with connections waiting; they are reset")
 	}
-	l.closeSlot(a.Sockets, slot)
+	l.estate.CloseSlot(a.Sockets, slot)
 }

@@ -98,7 +98,7 @@ func (l *loop) exited(m *crew.Worker, f handle.Exited) {
 	delete(a.Members, m.ID)
 	l.touchedWorker(m)
 	// Last, when the record has the end: a record that still has the worker would miss its files.
-	defer l.unkeep(succession.WorkerName(a.Key, m.ID))
+	defer l.estate.Remove(succession.WorkerName(a.Key, m.ID))
 	a.Tally(m)
 	m.DropChannel("the worker ended")
 	a.LastExit = crew.LastExit{ID: m.ID, Words: f.Exit.LastLine, Lines: f.Exit.LastLines}

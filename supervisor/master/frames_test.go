@@ -51,7 +51,7 @@ func newStage(t *testing.T) *stage {
 	m := &crew.Worker{App: a, ID: 1, Greeting: true, Subscribed: true}
 	m.Worker = handle.Attach(&proc.Process{}, conn, s.handleOptions(m))
 	a.Members[1] = m
-	a.Key = l.newKey()
+	a.Key = l.estate.NewKey()
 	o := l.enter(a)[0]
 	o.Facts.Phase = pool.PhaseRunning
 	l.decide(apps.Restore{Runs: []apps.Restored{{ID: o.ID, Spec: o.Spec, Facts: o.Facts}}})

@@ -7,23 +7,45 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/crew"
+	"github.com/tinehq/tine/supervisor/estate"
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/proc"
+	"github.com/tinehq/tine/supervisor/record"
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
-// names is a store that keeps only the names, with how many files each has.
+// names is a store that keeps only the names, with how many files each has, and the record.
 type names struct {
-	mu   sync.Mutex
-	kept map[string]int
+	mu    sync.Mutex
+	kept  map[string]int
+	state *os.File // a duplicate
 }
 
 func (n *names) Store(name string, files ...*os.File) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.kept[name] += len(files)
+	if name == succession.StateFile {
+		n.state, _ = ipc.Duplicate(files[0])
+	}
 	return nil
+}
+
+// recorded is what the record has.
+func (n *names) recorded(t *testing.T) (s succession.State) {
+	t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r, err := record.Open(n.state)
+	if err == nil {
+		s, err = succession.Read(r)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	return s
 }
 
 func (n *names) Remove(name string) error {
@@ -85,8 +107,7 @@ func TestAWorkerThatHasEndedIsNotMissed(t *testing.T) {
 	defer w.Abandon()
 	<-w.Process().Exited()
 	store := &names{kept: map[string]int{}}
-	s := &Supervisor{options: options{store: store}}
-	if err := s.keepWorker(&crew.Worker{Worker: w, App: &crew.App{Key: 7}, ID: 1}); err != nil {
+	if err := estate.New(nil, estate.Options{Store: store}).StoreWorker(&crew.Worker{Worker: w, App: &crew.App{Key: 7}, ID: 1}); err != nil {
 		t.Errorf("it is missed: %v", err)
 	}
 	if all := store.all(); len(all) > 0 {

@@ -52,40 +52,36 @@ type loop struct {
 	deciding bool                  // state was given one, and what follows is being carried out
 	end      *apps.Done            // the last that it has ordered; nil: this master goes on
 
-	handlers    *handlers.Handlers // the program's own functions
-	saveDue     bool               // the record lags behind
-	saveDelayed int                // messages since it was last up to date
-	spawning    int                // workers that are being started: whether that has worked is on its way
-	plan        *plan              // whose apps are being opened, or that is being carried out; nil: no config is being applied
-	applying    []applyAndTell
-	nextConfig  *config.Config // came meanwhile: the newest counts
-	auto        int            // workers of an app whose config leaves their number to the machine
-	config      *config.Config // that runs
-	logConfig   config.Log     // what the log was opened with
-	wakeup      *wake.Alarm
-	timerStale  bool            // a core was stepped since it was set
-	unsteered   int             // messages since steering was last brought up to date
-	lookAt      time.Time       // when the addresses are looked at next
-	memoryAt    time.Time       // when the workers' memory is looked at next; zero: no app has a limit
-	ctx         context.Context // of the sources; ends with the loop
-	cancel      context.CancelFunc
-	keys        int                 // the last that an app or sockets were given
-	desk        desk                // the orders under way
-	kept        *kept               // for the next master; nil: nothing is
-	adopted     *adopted            // of the last master, until the loop runs
-	rescued     *rescued            // of the last master, if its record is lost
-	succession  *control.Succession // how this master came to be in charge of workers; nil: it has started all
-	left        bool                // another master is in charge: nothing here is ours any more
-	picture     picture
-	stepAt      time.Time
-	startedAt   time.Time
-	report      *above.Report // nil: there is no process above to tell
-	given       *crew.Given   // never changed, so that it can be shared
+	handlers   *handlers.Handlers // the program's own functions
+	spawning   int                // workers that are being started: whether that has worked is on its way
+	plan       *plan              // whose apps are being opened, or that is being carried out; nil: no config is being applied
+	applying   []applyAndTell
+	nextConfig *config.Config // came meanwhile: the newest counts
+	auto       int            // workers of an app whose config leaves their number to the machine
+	config     *config.Config // that runs
+	logConfig  config.Log     // what the log was opened with
+	wakeup     *wake.Alarm
+	timerStale bool            // a core was stepped since it was set
+	unsteered  int             // messages since steering was last brought up to date
+	lookAt     time.Time       // when the addresses are looked at next
+	memoryAt   time.Time       // when the workers' memory is looked at next; zero: no app has a limit
+	ctx        context.Context // of the sources; ends with the loop
+	cancel     context.CancelFunc
+	desk       desk                // the orders under way
+	adopted    *adopted            // of the last master, until the loop runs
+	rescued    *rescued            // of the last master, if its record is lost
+	succession *control.Succession // how this master came to be in charge of workers; nil: it has started all
+	picture    picture
+	stepAt     time.Time
+	startedAt  time.Time
+	report     *above.Report // nil: there is no process above to tell
+	given      *crew.Given   // never changed, so that it can be shared
 }
 
 func newLoop(s *Supervisor) *loop {
 	l := &loop{s: s, sources: map[string]*source{}, values: cache.NewValues(s.shareOfValues), startedAt: time.Now(), lookAt: time.Now(), given: &crew.Given{}}
-	l.estate = estate.New(outer{l}, estate.Options{Store: s.store, Inherited: s.inherited, Vault: s.vault, Pins: s.pins})
+	l.estate = estate.New(outer{l}, estate.Options{Config: s.config, Store: s.store, Inherited: s.inherited})
+	s.estate, s.pins = l.estate, l.estate.Pins()
 	l.forgetApps()
 	l.desk = newDesk(l)
 	return l
@@ -138,14 +134,14 @@ func (l *loop) run(ctx context.Context) (err error) {
 	// Whoever could not even begin is started again if there was a master before it, whose workers wait.
 	orderly := l.s.store != nil && len(l.s.inherited[succession.StateFile]) == 0
 	defer func() { l.report.Close(orderly) }()
-	defer l.closeVault()
+	defer l.estate.Close()
 	l.activate(config)
 	defer l.closeInherited()
 	if err := l.takeOver(ctx); err != nil {
 		return err
 	}
-	if l.s.vault != nil && !follows {
-		l.s.vault.Start()
+	if !follows {
+		l.estate.Start()
 	}
 	if config, err = l.inherit(config, follows); err != nil {
 		return err
@@ -154,8 +150,8 @@ func (l *loop) run(ctx context.Context) (err error) {
 	if err := l.tookOver(ctx); err != nil {
 		return err
 	}
-	if l.s.vault != nil && follows {
-		l.s.vault.Start()
+	if follows {
+		l.estate.Start()
 	}
 	l.beginSockets()
 
@@ -194,13 +190,13 @@ func (l *loop) run(ctx context.Context) (err error) {
 	}
 	l.watchKeeper()
 	stop := ctx.Done()
-	for !l.left && l.end == nil {
+	for !l.estate.Left() && l.end == nil {
 		l.steerInTime()
-		l.saveInTime()
+		l.estate.SaveInTime(len(l.s.inbox) > 0)
 		now := time.Now()
 		l.endTurn(l.report.IsDue(now))
 		l.tell(now)
-		l.askRoom(now)
+		l.estate.Tick(now)
 		if l.timerStale {
 			l.setTimer()
 		}
@@ -222,11 +218,10 @@ func (l *loop) run(ctx context.Context) (err error) {
 			l.introduceInTime(time.Now())
 			l.pollMemory(time.Now())
 			l.decide(apps.Tick{})
-			l.saveWholeInTime(time.Now())
 			l.lookAround(time.Now())
-		case <-l.vaultNews():
+		case <-l.estate.News():
 			l.s.published.Begin()
-			l.hearVault()
+			l.estate.Hear()
 		case <-stop:
 			stop = nil
 			l.s.published.Begin()
@@ -235,12 +230,12 @@ func (l *loop) run(ctx context.Context) (err error) {
 		l.judgeOrders()
 	}
 	// The keeper is told that a master which has handed over leaves for good. systemd might take it for the service.
-	orderly = !l.left || keeper.PID() != 0
-	if l.left {
+	orderly = !l.estate.Left() || keeper.PID() != 0
+	if l.estate.Left() {
 		l.logs.Info().Msg("another master is in charge; this one leaves")
 		return ErrUpgraded
 	}
-	l.forgetKept()
+	l.estate.RemoveAll()
 	if l.end.Code != 0 {
 		return &ExitError{Code: l.end.Code, App: l.end.App, Reason: l.end.Reason}
 	}
@@ -256,14 +251,14 @@ func (l *loop) open(c *config.Config) error {
 			return err
 		}
 		a.Sockets.Use()
-		l.number(a)
+		l.estate.Number(a)
 		l.apps = append(l.apps, a)
 	}
 	return nil
 }
 
 func (l *loop) closeSockets() {
-	if l.left {
+	if l.estate.Left() {
 		l.leaveSockets()
 		return
 	}
@@ -278,7 +273,7 @@ func (l *loop) closeSockets() {
 // not, because a stranger holds a worker's stdout open, is left to the process's
 // end.
 func (l *loop) waitForGoroutines() {
-	if l.left {
+	if l.estate.Left() {
 		return // those of the workers last as long as this process
 	}
 	ended := make(chan struct{})
@@ -322,7 +317,7 @@ func (l *loop) step(a *crew.App, ev pool.Event) {
 	l.stepAt = time.Now()
 	effects := a.Pool.Step(l.stepAt, ev)
 	l.touched(a)
-	l.saveChanged()
+	l.estate.SaveChanged()
 	outermost := a.Stepped == nil // else what this brings about is told with the rest of that step
 	if outermost {
 		a.Stepped = &apps.Stepped{App: a.ID()}
@@ -333,7 +328,7 @@ func (l *loop) step(a *crew.App, ev pool.Event) {
 	a.Deadline, a.Waits = a.Pool.Deadline(), a.Pool.Waits()
 	l.greet(a) // whichever way the last that the others waited for has come, or gone
 	l.touched(a)
-	l.saveDue = true
+	l.estate.SaveSoon()
 	if outermost {
 		stepped := *a.Stepped
 		stepped.Facts, a.Stepped = a.Pool.Brief(), nil
@@ -350,7 +345,7 @@ func (l *loop) closeSurplus(a *crew.App) {
 			continue
 		}
 		for slot := b.Sockets.Slots() - 1; slot >= max(b.Pool.Slots(), 1); slot-- {
-			l.closeSlot(b.Sockets, slot)
+			l.estate.CloseSlot(b.Sockets, slot)
 		}
 	}
 }

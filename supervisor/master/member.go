@@ -36,7 +36,7 @@ func (s *Supervisor) launch(ctx context.Context, m *crew.Worker, g *launch.Gener
 		return
 	}
 	follow := m.Follow()
-	if err := s.keepWorker(m); err != nil {
+	if err := s.estate.StoreWorker(m); err != nil {
 		s.post(workerNotKept{m, err})
 	}
 	if !s.post(spawned{m}) {
@@ -53,7 +53,7 @@ type workerNotKept struct {
 }
 
 func (w workerNotKept) apply(l *loop) {
-	l.keepFailed(succession.WorkerName(w.m.App.Key, w.m.ID), w.err)
+	l.estate.StoreFailed(succession.WorkerName(w.m.App.Key, w.m.ID), w.err)
 }
 
 func (s *Supervisor) start(m *crew.Worker, g *launch.Generation) error {

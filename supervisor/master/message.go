@@ -96,9 +96,7 @@ func (f spawned) apply(l *loop) {
 	}
 	f.m.App.Members[f.m.ID] = f.m
 	l.touchedWorker(f.m)
-	if l.kept != nil {
-		l.kept.room.changed()
-	}
+	l.estate.RoomChanged()
 	l.welcome(f.m)
 	l.step(f.m.App, pool.Spawned{ID: f.m.ID, PID: f.m.PID()})
 }

@@ -70,7 +70,7 @@ func (m nextOpened) apply(l *loop) {
 		l.order(orders.OpenFailed{Order: m.order, Err: m.err})
 		return
 	}
-	l.number(m.next)
+	l.estate.Number(m.next)
 	l.desk.prepared[m.order] = &m.nextRun
 	l.order(orders.Opened{Order: m.order, Next: m.next.ID(), Wanted: m.next.Pool.Brief().Wanted})
 }

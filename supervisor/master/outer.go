@@ -1,9 +1,12 @@
 package master
 
 import (
+	"context"
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/apps"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/estate"
@@ -25,5 +28,16 @@ func (o outer) Later(d time.Duration, m estate.Message)                 { o.l.la
 func (o outer) Apps() []*crew.App                                       { return o.l.apps }
 func (o outer) Step(a *crew.App, ev pool.Event)                         { o.l.step(a, ev) }
 func (o outer) Event(a *crew.App, level zerolog.Level, e control.Event) { o.l.event(a, level, e) }
+func (o outer) Context() context.Context                                { return o.l.ctx }
+func (o outer) Core() estate.Core                                       { return o.l.state }
+func (o outer) App(id apps.ID) *crew.App                                { return o.l.byID[id] }
+func (o outer) Listed(name string) *crew.App                            { return o.l.listed(name) }
+func (o outer) Config() *config.Config                                  { return o.l.config }
+func (o outer) Rearm()                                                  { o.l.timerStale = true }
 func (o outer) Show(a *crew.App)                                        { o.l.show(a) }
 func (o outer) Stale()                                                  { o.l.markStale() }
+
+// What has changed for the next master has also changed for readers.
+func (l *loop) changed(a *crew.App)          { l.estate.Changed(a) }
+func (l *loop) touched(a *crew.App)          { l.estate.Touched(a) }
+func (l *loop) touchedWorker(m *crew.Worker) { l.estate.TouchedWorker(m) }

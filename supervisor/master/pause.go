@@ -38,7 +38,7 @@ func (l *loop) setTimer() {
 	l.timerStale = false
 	now := time.Now()
 	next := wake.Earliest(l.nextMemory(now), l.agenda.Next(), l.nextValues(), l.state.Deadline(), l.report.Next(), l.desk.book.Deadline(),
-		l.nextSave(), l.nextPicture(), l.nextRoom(), l.nextLook())
+		l.estate.Deadline(), l.nextPicture(), l.nextLook())
 	for _, a := range l.apps {
 		d := a.Deadline
 		if a.Waits && d.After(now.Add(wake.Heartbeat)) {

@@ -91,7 +91,7 @@ func (l *loop) newPicture() *snapshot.Master {
 	p.apps = p.apps[:0]
 	m := &snapshot.Master{
 		Name: l.name, KeeperPID: keeper.PID(), StartedAt: l.startedAt, Config: l.config, Stopping: l.state.Stopping(), WasReady: l.state.Ready(),
-		Unkept: l.unkept(), Values: l.values.Known(), Apps: make([]*snapshot.App, 0, len(l.apps)),
+		Unkept: l.estate.MissingText(), Values: l.values.Known(), Apps: make([]*snapshot.App, 0, len(l.apps)),
 	}
 	if l.succession != nil {
 		copied := *l.succession
@@ -147,7 +147,7 @@ func (l *loop) pictureOf(a *crew.App) *snapshot.App {
 		of.History = append(of.History, snapshot.SlotHistory{Restarts: s.Restarts, LastExit: s.LastExit})
 	}
 	for id, m := range a.Members {
-		w := snapshot.Worker{ID: id, Slot: m.Slot, Ready: m.Ready && !m.Drains, Unkept: l.kept != nil && l.kept.room.workers[m], Seat: m.Seat.Reader()}
+		w := snapshot.Worker{ID: id, Slot: m.Slot, Ready: m.Ready && !m.Drains, Unkept: l.estate.Missing(m), Seat: m.Seat.Reader()}
 		if m.Worker != nil {
 			w.Process, w.Channel = m.Process(), m.Worker
 		}

@@ -47,7 +47,7 @@ func crowd(t testing.TB, n, workers int) *loop {
 			a.Pool.Step(now, pool.Ready{ID: id})
 			a.Members[id] = &crew.Worker{App: a, ID: id, Slot: slot.Slot, Worker: &handle.Worker{}}
 		}
-		a.Key = l.newKey()
+		a.Key = l.estate.NewKey()
 		o := l.enter(a)[0]
 		runs = append(runs, apps.Restored{ID: o.ID, Spec: o.Spec, Facts: o.Facts})
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/crew"
+	"github.com/tinehq/tine/supervisor/estate"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/succession"
@@ -63,14 +64,6 @@ func (l *loop) released(a *crew.App, generation int) {
 	}
 	a.Current = g
 	l.dropUnheld(a, before)
-}
-
-func savedOf(g *launch.Generation) succession.Generation {
-	s := succession.Generation{Config: g.Config, At: g.At, Back: g.Back}
-	if r := g.Resolved.Load(); r != nil {
-		s.Command = &r.Command
-	}
-	return s
 }
 
 // restoredRelease is nil where nothing was kept.
@@ -139,9 +132,9 @@ func (l *loop) forgetPins() {
 			continue
 		}
 		if !l.s.pins.Holds(name) {
-			l.unkeep(name)
+			l.estate.Remove(name)
 		}
-		closeFiles(files)
+		estate.CloseFiles(files)
 		delete(l.s.inherited, name)
 	}
 }

@@ -19,7 +19,6 @@ import (
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
-	"github.com/tinehq/tine/supervisor/record"
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
@@ -68,12 +67,12 @@ type rescued struct {
 // cannot be used. Where that is nothing it ends the workers and starts anew.
 func (l *loop) rescue(config *config.Config, why error) (err error) {
 	l.forgetApps()
-	if l.kept.record, err = record.New(l.kept.file); err != nil {
+	if err = l.estate.NewRecord(); err != nil {
 		return errors.Join(why, err)
 	}
 	workers := l.askLeft()
 	state, adopted := l.rescuedState(config, workers)
-	l.keys = state.Keys // else what is made anew has the names of what is being ended
+	l.estate.SetKeys(state.Keys) // else what is made anew has the names of what is being ended
 	if len(state.Apps) > 0 {
 		if err := l.adopt(state, config); err != nil {
 			why = errors.Join(why, err)
@@ -89,7 +88,7 @@ func (l *loop) rescue(config *config.Config, why error) (err error) {
 	}
 	for _, name := range slices.Collect(maps.Keys(l.s.inherited)) {
 		if strings.HasPrefix(name, succession.SocketsPrefix) && !adopted[name] {
-			l.unkeep(name)
+			l.estate.Remove(name)
 			for _, f := range l.s.inherited[name] {
 				f.Close()
 			}
@@ -106,7 +105,7 @@ func (l *loop) rescue(config *config.Config, why error) (err error) {
 		<-end
 	}
 	l.rescued = nil
-	l.startBarrier() // else the store may still hold the addresses
+	l.estate.StartBarrier() // else the store may still hold the addresses
 	return l.open(config)
 }
 
@@ -299,7 +298,7 @@ func (l *loop) endLost(config *config.Config) (ends []<-chan struct{}) {
 	for _, f := range l.rescued.lost {
 		m := &crew.Worker{App: &crew.App{Name: cmp.Or(f.hello.App, "lost"), Key: f.key}, ID: f.id, Slot: f.hello.Slot}
 		if f.pid == 0 || l.s.reachLost(m, f.pid, f.files) != nil { // it has ended
-			l.unkeep(f.name)
+			l.estate.Remove(f.name)
 			continue
 		}
 		l.worker(l.logs.Warn(), m).Str("state", string(f.hello.State)).Msg("ending a worker that cannot be adopted")
@@ -334,7 +333,7 @@ func (s *Supervisor) reachLost(m *crew.Worker, pid int, files []*os.File) (err e
 type lostEnded struct{ name string }
 
 func (e lostEnded) apply(l *loop) {
-	l.unkeep(e.name)
+	l.estate.Remove(e.name)
 	if l.rescued == nil {
 		return
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/crew"
+	"github.com/tinehq/tine/supervisor/estate"
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/proc"
@@ -92,8 +93,8 @@ func (p *puppets) launch(s *Supervisor, m *crew.Worker) {
 
 // rolled has all workers of an app of n slots replaced, and tells what that has cost the loop, and was encoded for the record.
 type rolled struct {
-	loop time.Duration // CPU time of its thread
-	work workOfSaving
+	loop    time.Duration // CPU time of its thread
+	patched int           // bytes
 }
 
 // startPuppets runs a master with an app of n slots.
@@ -118,11 +119,11 @@ func rollOver(t testing.TB, m *master) (r rolled) {
 		return time.Duration(ts.Nano())
 	}
 	var before time.Duration
-	var work workOfSaving
+	var work estate.Work // before
 	begun := make(chan struct{})
 	m.s.post(inLoop{func(l *loop) {
 		runtime.LockOSThread()
-		before, work, l.kept.work.largest = thread(), l.kept.work, 0
+		before, work = thread(), l.estate.Work()
 		close(begun)
 	}})
 	<-begun
@@ -131,8 +132,7 @@ func rollOver(t testing.TB, m *master) (r rolled) {
 	}
 	done := make(chan struct{})
 	m.s.post(inLoop{func(l *loop) {
-		r.loop, r.work = thread()-before, l.kept.work
-		r.work.patches, r.work.patched = r.work.patches-work.patches, r.work.patched-work.patched
+		r.loop, r.patched = thread()-before, l.estate.Work().Patched-work.Patched
 		runtime.UnlockOSThread()
 		close(done)
 	}})
@@ -149,7 +149,7 @@ func BenchmarkRollout(b *testing.B) {
 			var patched int
 			for b.Loop() {
 				r := rollOver(b, m)
-				all, patched = all+r.loop, patched+r.work.patched
+				all, patched = all+r.loop, patched+r.patched
 			}
 			b.ReportMetric(float64(all.Microseconds())/float64(b.N*n), "loop-us/worker")
 			b.ReportMetric(float64(all.Milliseconds())/float64(b.N), "loop-ms/rollout")
@@ -163,7 +163,7 @@ func TestPatchesDoNotGrow(t *testing.T) {
 	perWorker := map[int]int{}
 	for _, n := range []int{8, 128} {
 		m := startPuppets(t, n)
-		perWorker[n] = rollOver(t, m).work.patched / n
+		perWorker[n] = rollOver(t, m).patched / n
 	}
 	if few, many := perWorker[8], perWorker[128]; many > few+few/2 {
 		t.Errorf("%d bytes of patches for each worker of 128, and %d of 8", many, few)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/estate"
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
@@ -17,30 +18,26 @@ type inLoop struct{ f func(*loop) }
 
 func (m inLoop) apply(l *loop) { m.f(l) }
 
-// workWith starts n apps that run, has each of them stopped and started again, and tells what was encoded for the record,
-// and what of it was the largest patch.
-func workWith(t *testing.T, n int) (work workOfSaving) {
+// workWith starts n apps that run, has each of them stopped and started again, and tells what was encoded for the record.
+func workWith(t *testing.T, n int) (work estate.Work) {
+	store := &names{kept: map[string]int{}}
 	m := startMaster(t, func(c *config.Config) {
 		for i := range n {
 			c.Apps = append(c.Apps, oneShot(fmt.Sprint("job", i), "exec sleep 1000"))
 		}
-	}, WithStore(&names{kept: map[string]int{}}, map[string][]*os.File{}))
+	}, WithStore(store, map[string][]*os.File{}))
 	<-m.s.Ready()
-	answer := make(chan workOfSaving, 1)
+	answer := make(chan estate.Work, 1)
 	m.s.post(inLoop{func(l *loop) {
 		// What was patched is what is there.
-		l.saveChanged()
-		patched, err := succession.Read(l.kept.record)
-		if err != nil {
+		l.estate.SaveChanged()
+		if err := l.estate.Settle(); err != nil {
 			t.Error(err)
 		}
-		work := l.kept.work
-		l.saveState()
-		whole, err := succession.Read(l.kept.record)
-		if err != nil {
-			t.Error(err)
-		}
-		compareStates(t, patched, whole)
+		patched := store.recorded(t)
+		work := l.estate.Work()
+		l.estate.SaveAll()
+		compareStates(t, patched, store.recorded(t))
 		answer <- work
 	}})
 	work = <-answer
@@ -78,11 +75,11 @@ func compareStates(t *testing.T, a, b succession.State) {
 func TestWorkOfSavingIsLinear(t *testing.T) {
 	const few, many = 10, 60
 	least, most := workWith(t, few), workWith(t, many)
-	perApp := least.bytes / few
-	if most.bytes > 3*perApp*many {
-		t.Errorf("%d bytes in %d writes for %d apps, but %d in %d for %d", most.bytes, most.writes, many, least.bytes, least.writes, few)
+	perApp := least.Bytes / few
+	if most.Bytes > 3*perApp*many {
+		t.Errorf("%d bytes in %d writes for %d apps, but %d in %d for %d", most.Bytes, most.Writes, many, least.Bytes, least.Writes, few)
 	}
-	if most.writes > 3*many*least.writes/few {
-		t.Errorf("%d writes for %d apps, but %d for %d", most.writes, many, least.writes, few)
+	if most.Writes > 3*many*least.Writes/few {
+		t.Errorf("%d writes for %d apps, but %d for %d", most.Writes, many, least.Writes, few)
 	}
 }

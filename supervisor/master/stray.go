@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tinehq/tine/supervisor/estate"
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/proc"
 	"github.com/tinehq/tine/supervisor/succession"
@@ -50,8 +51,8 @@ func (l *loop) endStrays() {
 		if !strings.HasPrefix(name, succession.WorkerPrefix) || adopted[name] {
 			continue
 		}
-		closeFiles(files)
+		estate.CloseFiles(files)
 		delete(l.s.inherited, name)
-		l.unkeep(name)
+		l.estate.Remove(name)
 	}
 }

@@ -28,6 +28,26 @@ import (
 // Whatever fails before ready leaves the other master as it was. What fails after it costs
 // the worker, the slot or the value that it is about, and nothing else.
 
+// Store holds files for the master that comes after this one: see [succession.Store]. One that has Room(context.Context)
+// (keeper.Room, error) is asked by it what it had no room for.
+type Store = succession.Store
+
+// WithStore has everything that the next master needs kept in s, and goes on where the
+// last one ended: inherited is what that one has left there, by name. Its workers are
+// adopted, none is started anew, with the apps and cached values that it ran with: those of the
+// Config given to New count only where there was no master before, or its record is lost. To
+// change what runs then takes Apply. The files are the Supervisor's from here on.
+func WithStore(s Store, inherited map[string][]*os.File) Option {
+	return func(o *options) { o.store, o.inherited = s, inherited }
+}
+
+// LeftConfig returns the config that the last master ran with, which was killed, or hands
+// over, and has left inherited: see WithStore. A Supervisor that is made with it goes on as the
+// last one did, down to its name and its addresses. Nothing is taken out of inherited.
+func LeftConfig(inherited map[string][]*os.File) (*config.Config, error) {
+	return succession.LeftConfig(inherited)
+}
+
 // WithSuccession is for a process that an Upgrader of another master has started, which
 // has handed it what WithStore takes as inherited. lead is called first of all: an error
 // says that this process must not become the master. ready is called when it is certain
@@ -56,7 +76,7 @@ func (l *loop) takeOver(ctx context.Context) error {
 // config. It returns the config that holds. A master that follows one that lives changes
 // nothing by it.
 func (l *loop) inherit(config *config.Config, follows bool) (*config.Config, error) {
-	before, err := l.openStore()
+	before, err := l.estate.Open()
 	if err == nil && before != nil {
 		config = before.GoesOn(config)
 		if err = l.adopt(*before, config); err == nil {
@@ -66,10 +86,10 @@ func (l *loop) inherit(config *config.Config, follows bool) (*config.Config, err
 	switch {
 	case err != nil && follows:
 		return config, fmt.Errorf("cannot take over from the old master: %w", err)
-	case err != nil && l.kept != nil && l.kept.file != nil:
+	case err != nil && l.estate.HasRecord():
 		return config, l.rescue(config, err)
 	case err == nil && before == nil:
-		l.forgetInherited()
+		l.estate.RemoveInherited()
 		return config, l.open(config)
 	}
 	return config, err
@@ -82,7 +102,7 @@ func (l *loop) tookOver(ctx context.Context) error {
 		return nil
 	}
 	if err := l.s.inCharge(ctx); err != nil {
-		l.left = true
+		l.estate.SetLeft()
 		return fmt.Errorf("cannot take over from the old master: %w", err)
 	}
 	l.openReport()
@@ -97,7 +117,7 @@ func (l *loop) beginSockets() {
 	if l.adopted != nil && l.rescued == nil {
 		l.forgetPins()
 		l.holdReleases()
-		l.forgetSockets()
+		l.estate.RemoveUnadopted()
 	}
 	for s := range l.allSockets() {
 		s.Mended = s.Begin()
@@ -125,7 +145,7 @@ func (l *loop) mended(s *crew.Sockets, m listen.Mended, but *crew.Worker) {
 func (l *loop) sayMended(s *crew.Sockets, m listen.Mended) {
 	for _, name := range m.New {
 		if s.Kept[name] {
-			l.unkeep(succession.SocketsName(s.Key, name))
+			l.estate.Remove(succession.SocketsName(s.Key, name))
 			delete(s.Kept, name)
 		}
 	}
@@ -140,7 +160,7 @@ func (l *loop) sayMended(s *crew.Sockets, m listen.Mended) {
 			continue
 		}
 		l.changed(a)
-		l.saveDue = true
+		l.estate.SaveSoon()
 		slot := "all"
 		if m.Slot != listen.AllSlots {
 			slot = strconv.Itoa(m.Slot)

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,13 +16,13 @@ import (
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/crew"
+	"github.com/tinehq/tine/supervisor/estate"
 	"github.com/tinehq/tine/supervisor/handlers"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/serve"
 	"github.com/tinehq/tine/supervisor/snapshot"
-	"github.com/tinehq/tine/supervisor/succession"
 )
 
 // ErrEnded is what every method of a Supervisor returns once Run has returned,
@@ -113,7 +111,7 @@ type Supervisor struct {
 	wg        sync.WaitGroup // every goroutine that posts to inbox
 	server    *serve.Server  // of all that asks from outside
 	pins      *launch.Pins
-	vault     *succession.Vault // gives files to store; nil: there is none
+	estate    *estate.Estate // nil before Run
 }
 
 // inboxSize is how many facts wait for the loop before the goroutine that posts the next one waits too. It is small: the loop is
@@ -143,11 +141,6 @@ func New(c *config.Config, opts ...Option) (*Supervisor, error) {
 	}
 	if s.launcher == nil {
 		s.launcher = (*Supervisor).launch
-	}
-	s.pins = launch.NewPins(nil)
-	if s.store != nil {
-		s.vault = succession.NewVault(s.store, slices.Collect(maps.Keys(s.inherited)))
-		s.pins = launch.NewPins(vaultOfPins{s.vault})
 	}
 	if s.upgrader != nil {
 		s.upgrader = handingOver{s.upgrader, s}

@@ -14,9 +14,9 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/crew"
+	"github.com/tinehq/tine/supervisor/estate"
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/listen"
-	"github.com/tinehq/tine/supervisor/record"
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
@@ -89,7 +89,7 @@ func (m letGo) apply(l *loop) {
 	}
 	err := l.hearOut()
 	if err == nil {
-		err = l.settleVault()
+		err = l.estate.Settle()
 	}
 	var files map[string][]*os.File
 	if err == nil {
@@ -100,13 +100,13 @@ func (m letGo) apply(l *loop) {
 		err = l.standStill(m.result)
 	}
 	for _, fs := range files {
-		closeFiles(fs)
+		estate.CloseFiles(fs)
 	}
 	if err != nil {
 		l.takeBack()
 		return
 	}
-	l.left = true
+	l.estate.SetLeft()
 	for m := range l.allMembers() {
 		m.Forget()
 	}
@@ -199,7 +199,7 @@ func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 	files = map[string][]*os.File{}
 	l.steerAll()
 	l.stepAt = time.Now()
-	l.saveState()
+	l.estate.SaveAll()
 	put := func(name string, f *os.File) error {
 		d, err := ipc.Duplicate(f)
 		if err == nil {
@@ -207,7 +207,7 @@ func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 		}
 		return err
 	}
-	if err := put(succession.StateFile, l.kept.file); err != nil {
+	if err := put(succession.StateFile, l.estate.RecordFile()); err != nil {
 		return files, err
 	}
 	for name, f := range l.values.Files() {
@@ -245,7 +245,7 @@ func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 	if err := l.quit(); err != nil {
 		return files, err
 	}
-	l.leaveExits(files)
+	l.estate.LeaveExits(files, time.Now().Add(lastOutput))
 	l.s.server.Release()
 	return files, nil
 }
@@ -290,13 +290,7 @@ func (l *loop) quit() error {
 // takeBack is what adoption is, in the process that has let go, or was about to.
 func (l *loop) takeBack() {
 	l.s.server.Reclaim()
-	l.saveDue, l.kept.torn = true, true       // the record may tell of exits that nobody was to judge here
-	reopened, err := record.Open(l.kept.file) // the one that has failed may have written to it, or made it unusable
-	if err != nil {
-		reopened, err = record.New(l.kept.file)
-	}
-	l.kept.record = reopened
-	l.keepFailed(succession.StateFile, err)
+	l.estate.TakeBackRecord()
 	l.values.Rewrite() // before a worker has them
 	if l.state.Ready() && !l.report.Reloading() {
 		l.tellReady() // the keeper may think that this master leaves for one that has come to that, and crashed

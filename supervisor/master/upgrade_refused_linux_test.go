@@ -2,13 +2,14 @@ package master
 
 import (
 	"errors"
-	"github.com/tinehq/tine/supervisor/above"
-	"github.com/tinehq/tine/supervisor/snapshot"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/supervisor/above"
+	"github.com/tinehq/tine/supervisor/snapshot"
 
 	"github.com/tinehq/tine/supervisor/control"
 )

@@ -13,6 +13,7 @@ import (
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/estate"
 )
 
 // The loop's part of the cached values, which [cache.Values] owns: it runs the sources, and sends changes to the workers.
@@ -31,15 +32,10 @@ type valueKeeper struct{ l *loop }
 // has seen the epoch, whenever this master is killed. Only values with a file of their own come here. A store that does
 // not answer is waited for as long as for a handover, and no longer.
 func (k valueKeeper) Keep(name string, f *os.File) {
-	k.l.keep(name, f)
-	if v := k.l.s.vault; v != nil {
-		if err := v.WaitAtMost(vaultPatience); err != nil {
-			k.l.logs.Warn().Str("file", name).Err(err).Msg("should this master crash now, a cached value is lost")
-		}
-	}
+	k.l.estate.StoreNow(name, f)
 }
 
-func (k valueKeeper) Drop(name string) { k.l.unkeep(name) }
+func (k valueKeeper) Drop(name string) { k.l.estate.Remove(name) }
 
 // openValues goes on with the values of the master before, if it has left some, but for those whose sources are not in the config
 // any more. It comes before the sources are started.
@@ -63,7 +59,7 @@ func (l *loop) inheritedValues() map[string]*os.File {
 		}
 		delete(l.s.inherited, name)
 		last := len(files) - 1
-		closeFiles(files[:last])
+		estate.CloseFiles(files[:last])
 		values[name] = files[last]
 	}
 	return values

@@ -1,4 +1,4 @@
-package master
+package estate
 
 import (
 	"os"
@@ -7,34 +7,38 @@ import (
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/crew"
+	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
-// saveInTime writes the record once more for what the orders of steps have changed: what
-// is counted, and who was greeted. A burst of events waits for its end.
-func (l *loop) saveInTime() {
-	if l.saveDue && (len(l.s.inbox) == 0 || l.saveDelayed > inboxSize) {
-		l.saveDelayed = 0
-		l.saveChanged()
+// mostDelayed bounds the messages that the record is behind.
+const mostDelayed = 256
+
+// SaveInTime writes the record once more for what the orders of steps have changed: what
+// is counted, and who was greeted. A burst of events waits for its end: more says that the loop has another message.
+func (e *Estate) SaveInTime(more bool) {
+	if e.saveDue && (!more || e.saveDelayed > mostDelayed) {
+		e.saveDelayed = 0
+		e.SaveChanged()
 		return
 	}
-	l.saveDelayed++
+	e.saveDelayed++
 }
 
 // savedHead is the state without the apps and the config.
-func (l *loop) savedHead() succession.State {
+func (e *Estate) savedHead() succession.State {
 	return succession.State{
-		Version: succession.Version, Master: os.Getpid(), At: ipc.Monotonic(), Keys: l.keys,
-		WasReady: l.state.Ready(), Stopping: l.state.Stopping(), Asked: l.state.Asked(), Stop: succession.SaveStop(l.state.StopTimes()),
+		Version: succession.Version, Master: os.Getpid(), At: ipc.Monotonic(), Keys: e.keys,
+		WasReady: e.loop.Core().Ready(), Stopping: e.loop.Core().Stopping(), Asked: e.loop.Core().Asked(), Stop: succession.SaveStop(e.loop.Core().StopTimes()),
 	}
 }
 
-func (l *loop) savedApp(a *crew.App, now time.Time) succession.App {
+func (e *Estate) savedApp(a *crew.App, now time.Time) succession.App {
 	s := succession.App{
 		Key: a.Key, Place: a.Place, Sockets: a.Sockets.Key, Config: a.Config, Pool: a.Pool.Snapshot(now),
 		Generations: map[int]succession.Generation{}, EverReady: a.Run.EverReady(), Added: a.Run.Origin() != apps.FromStart, Leaving: a.Leaves(),
 		// Stopped to be started again, it is started by the next master, which knows nothing of the order.
-		Halted: a.Halted() && a.Run.Next() == 0, StartWith: a.StartWith, Replaces: l.replacedKey(a),
+		Halted: a.Halted() && a.Run.Next() == 0, StartWith: a.StartWith, Replaces: e.replacedKey(a),
 		History: a.SavedHistory(), NextRun: a.Run.NextRun(),
 	}
 	for n, g := range a.Generations {
@@ -53,8 +57,8 @@ func (l *loop) savedApp(a *crew.App, now time.Time) succession.App {
 }
 
 // replacedKey is that of the app that a replaces; 0: none.
-func (l *loop) replacedKey(a *crew.App) int {
-	if old := l.byID[a.Run.Replaces()]; old != nil && !old.Ended() {
+func (e *Estate) replacedKey(a *crew.App) int {
+	if old := e.loop.App(a.Run.Replaces()); old != nil && !old.Ended() {
 		return old.Key
 	}
 	return 0
@@ -62,11 +66,19 @@ func (l *loop) replacedKey(a *crew.App) int {
 
 // savedEnded is of an app that stays so. One that an order is about to start again is left out: the next master starts it,
 // as it is in the config.
-func (l *loop) savedEnded(a *crew.App, now time.Time) succession.Ended {
+func (e *Estate) savedEnded(a *crew.App, now time.Time) succession.Ended {
 	code, reason := a.Run.Exit()
 	return succession.Ended{
 		Key: a.Key, Place: a.Place, Config: a.Config, Pool: a.Pool.Snapshot(now), Halted: a.Halted(), Ordered: a.Run.Origin() == apps.FromOrder,
 		EverReady: a.Run.EverReady(), Added: a.Run.Origin() != apps.FromStart, StartWith: a.StartWith,
 		Code: code, Reason: reason, Error: a.History.Err, History: a.SavedHistory(), NextRun: a.Run.NextRun(),
 	}
+}
+
+func savedOf(g *launch.Generation) succession.Generation {
+	s := succession.Generation{Config: g.Config, At: g.At, Back: g.Back}
+	if r := g.Resolved.Load(); r != nil {
+		s.Command = &r.Command
+	}
+	return s
 }

@@ -1,4 +1,4 @@
-package master
+package estate
 
 import (
 	"context"
@@ -51,44 +51,44 @@ type roomKnown struct {
 }
 
 // nextRoom is when the store is to be asked; zero: at no time.
-func (l *loop) nextRoom() time.Time {
-	if l.kept == nil {
+func (e *Estate) nextRoom() time.Time {
+	if e.kept == nil {
 		return time.Time{}
 	}
-	return l.kept.room.due
+	return e.kept.room.due
 }
 
 // askRoom asks, if it is time to.
-func (l *loop) askRoom(now time.Time) {
-	due := l.nextRoom()
+func (e *Estate) askRoom(now time.Time) {
+	due := e.nextRoom()
 	if due.IsZero() || now.Before(due) {
 		return
 	}
-	r := &l.kept.room
+	r := &e.kept.room
 	r.due = time.Time{}
-	store, ok := l.kept.store.(interface {
+	store, ok := e.store.(interface {
 		Room(context.Context) (keeper.Room, error)
 	})
 	if !ok {
 		return
 	}
 	r.asking, r.stale = true, false
-	l.s.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(l.ctx, roomTime)
+	e.loop.Go(func() {
+		ctx, cancel := context.WithTimeout(e.loop.Context(), roomTime)
 		defer cancel()
 		var k roomKnown
 		k.room, k.err = store.Room(ctx)
-		l.s.post(k)
+		e.loop.Post(k)
 	})
 }
 
-func (k roomKnown) apply(l *loop) {
-	r := &l.kept.room
+func (k roomKnown) Act(e *Estate) {
+	r := &e.kept.room
 	r.asking = false
-	l.timerStale = true
-	if k.err != nil || l.left || l.state.Stopping() {
-		if !l.state.Stopping() {
-			l.logs.Debug().Err(k.err).Msg("what is kept for the next master is not known")
+	e.loop.Rearm()
+	if k.err != nil || e.left || e.loop.Core().Stopping() {
+		if !e.loop.Core().Stopping() {
+			e.logs.Debug().Err(k.err).Msg("what is kept for the next master is not known")
 		}
 		return
 	}
@@ -101,7 +101,7 @@ func (k roomKnown) apply(l *loop) {
 	}
 	workers := map[string]*crew.Worker{} // by name, of those that are missing
 	if len(now) > 0 {
-		for m := range l.allMembers() {
+		for m := range e.workers() {
 			if name := succession.WorkerName(m.App.Key, m.ID); now[name] {
 				workers[name] = m
 			}
@@ -110,66 +110,66 @@ func (k roomKnown) apply(l *loop) {
 	r.text = fmt.Sprintf("it has %d of at most %d descriptors", k.room.Files, k.room.MaxFiles)
 	before := r.missing
 	for m := range r.workers {
-		l.show(m.App)
+		e.loop.Show(m.App)
 	}
 	r.missing, r.workers = now, map[*crew.Worker]bool{}
 	for _, m := range workers {
 		r.workers[m] = true
-		l.show(m.App)
+		e.loop.Show(m.App)
 	}
-	l.tellMissing(before, workers)
-	l.markStale()
+	e.tellMissing(before, workers)
+	e.loop.Stale()
 	if len(now) == 0 {
 		return
 	}
 	r.due = time.Now().Add(roomAgain)
 	free := k.room.MaxFiles - k.room.Files
 	for _, name := range slices.Sorted(maps.Keys(now)) {
-		if files := l.missingFiles(name, workers[name]); len(files) > 0 {
+		if files := e.missingFiles(name, workers[name]); len(files) > 0 {
 			if free -= len(files); free >= 0 {
-				l.kept.room.changed()
-				l.s.vault.Put(name, files...)
+				e.kept.room.changed()
+				e.vault.Put(name, files...)
 			}
-			closeFiles(files)
+			CloseFiles(files)
 		}
 	}
 }
 
 // tellMissing says what was not missing before, and that nothing is any more.
-func (l *loop) tellMissing(before map[string]bool, workers map[string]*crew.Worker) {
-	r := &l.kept.room
+func (e *Estate) tellMissing(before map[string]bool, workers map[string]*crew.Worker) {
+	r := &e.kept.room
 	for _, name := range slices.Sorted(maps.Keys(r.missing)) {
 		if before[name] {
 			continue
 		}
 		if m := workers[name]; m != nil {
-			l.worker(l.logs.Error(), m).Str("store", r.text).Msg("nothing is kept of this worker: a crash of the master would lose it")
+			line(e.logs.Error(), m).Str("store", r.text).Msg("nothing is kept of this worker: a crash of the master would lose it")
 		} else {
-			l.logs.Error().Str("file", name).Str("store", r.text).Msg("a file is not kept: a crash of the master would lose what it is for")
+			e.logs.Error().Str("file", name).Str("store", r.text).Msg("a file is not kept: a crash of the master would lose what it is for")
 		}
 	}
 	switch {
 	case len(before) == 0 && len(r.missing) > 0:
-		l.event(nil, zerolog.ErrorLevel, control.Event{Kind: control.EventNotKept, Message: l.unkept()})
+		e.loop.Event(nil, zerolog.ErrorLevel, control.Event{Kind: control.EventNotKept, Message: e.MissingText()})
 	case len(before) > 0 && len(r.missing) == 0:
 		const message = "all is kept again for the next master"
-		l.event(nil, zerolog.InfoLevel, control.Event{Kind: control.EventKept, Message: message})
-		l.logs.Info().Msg(message)
+		e.loop.Event(nil, zerolog.InfoLevel, control.Event{Kind: control.EventKept, Message: message})
+		e.logs.Info().Msg(message)
 	}
 }
 
-// unkept says what a crash of this master would lose; empty: nothing.
-func (l *loop) unkept() string {
-	if l.kept == nil {
+// MissingText says what a crash of this master would lose; empty: nothing.
+func (e *Estate) MissingText() string {
+	if e.kept == nil {
 		return ""
 	}
 	workers, others := 0, 0
-	for m := range l.kept.room.workers {
+	for m := range e.kept.room.workers {
 		if m.App.Members[m.ID] == m {
 			workers++
 		}
 	}
-	for name := range l.kept.room.missing {
+	for name := range e.kept.room.missing {
 		if !strings.HasPrefix(name, succession.WorkerPrefix) {
 			others++
 		}
@@ -189,10 +189,10 @@ func (l *loop) unkept() string {
 	if len(parts) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("a crash of the master would lose %s, which the %s has no room for: %s", strings.Join(parts, " and "), l.storeName(), l.kept.room.text)
+	return fmt.Sprintf("a crash of the master would lose %s, which the %s has no room for: %s", strings.Join(parts, " and "), e.storeName(), e.kept.room.text)
 }
 
-func (l *loop) storeName() string {
+func (e *Estate) storeName() string {
 	if keeper.PID() != 0 {
 		return "keeper"
 	}
@@ -200,7 +200,7 @@ func (l *loop) storeName() string {
 }
 
 // missingFiles are duplicates of what is to be stored under a name; none if nobody has it any more.
-func (l *loop) missingFiles(name string, m *crew.Worker) []*os.File {
+func (e *Estate) missingFiles(name string, m *crew.Worker) []*os.File {
 	if m != nil && m.Reachable() {
 		files, err := m.Files()
 		if err != nil {
@@ -211,7 +211,7 @@ func (l *loop) missingFiles(name string, m *crew.Worker) []*os.File {
 	if !strings.HasPrefix(name, succession.SocketsPrefix) {
 		return nil
 	}
-	for _, a := range l.apps {
+	for _, a := range e.loop.Apps() {
 		for file, f := range a.Sockets.Files() {
 			if succession.SocketsName(a.Sockets.Key, file) == name {
 				if d, err := ipc.Duplicate(f); err == nil {
@@ -221,4 +221,14 @@ func (l *loop) missingFiles(name string, m *crew.Worker) []*os.File {
 		}
 	}
 	return nil
+}
+
+// Missing reports whether the store has no room for a worker.
+func (e *Estate) Missing(m *crew.Worker) bool { return e.kept != nil && e.kept.room.workers[m] }
+
+// RoomChanged has the store asked soon what it has no room for.
+func (e *Estate) RoomChanged() {
+	if e.kept != nil {
+		e.kept.room.changed()
+	}
 }

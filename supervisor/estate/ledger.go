@@ -1,4 +1,4 @@
-package master
+package estate
 
 import (
 	"encoding/json"
@@ -11,6 +11,7 @@ import (
 	"github.com/tinehq/tine/supervisor/journal"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/succession"
+	"github.com/tinehq/tine/supervisor/wake"
 )
 
 // The record is large, and a step changes one slot of one app. So a step appends what it has changed to the record as a patch,
@@ -29,21 +30,21 @@ const (
 	patchedFor = 2 * time.Second
 )
 
-func (l *loop) kindOf(a *crew.App) crew.SavedKind {
+func (e *Estate) kindOf(a *crew.App) crew.SavedKind {
 	switch {
 	case !a.Ended() && !a.Run.Waits():
 		return crew.SavedRunning
-	case a.Ended() && a.Run.Next() == 0 && l.listed(a.Name) == a:
+	case a.Ended() && a.Run.Next() == 0 && e.loop.Listed(a.Name) == a:
 		return crew.SavedAsEnded
 	}
 	return crew.NotSaved
 }
 
-func (l *loop) baseOf(a *crew.App) crew.SavedBase {
+func (e *Estate) baseOf(a *crew.App) crew.SavedBase {
 	h := &a.History
 	b := crew.SavedBase{
-		Kind: l.kindOf(a), Place: a.Place, Sockets: a.Sockets.Key, EverReady: a.Run.EverReady(), Added: a.Run.Origin() != apps.FromStart,
-		Leaving: a.Leaves(), Halted: a.Halted() && a.Run.Next() == 0, StartWith: a.StartWith, Replaces: l.replacedKey(a), NextRun: a.Run.NextRun(),
+		Kind: e.kindOf(a), Place: a.Place, Sockets: a.Sockets.Key, EverReady: a.Run.EverReady(), Added: a.Run.Origin() != apps.FromStart,
+		Leaving: a.Leaves(), Halted: a.Halted() && a.Run.Next() == 0, StartWith: a.StartWith, Replaces: e.replacedKey(a), NextRun: a.Run.NextRun(),
 		LastRollout: h.LastRollout, RolloutReason: h.RolloutReason, Why: h.Err, LastGeneration: h.LastGeneration, Generations: len(a.Generations),
 		Previous: a.Previous, BackTo: a.BackTo, PreviousUntil: a.PreviousUntil,
 	}
@@ -63,20 +64,20 @@ func (l *loop) baseOf(a *crew.App) crew.SavedBase {
 
 // changed has the next write tell all of an app. What an order does to an app is marked by it. Like those below, it also has the
 // next picture have a new part for the app.
-func (l *loop) changed(a *crew.App) {
+func (e *Estate) Changed(a *crew.App) {
 	a.Saving.Dirty, a.Saving.All = true, true
-	l.show(a)
+	e.loop.Show(a)
 }
 
 // touched has the next write look at what has changed of an app.
-func (l *loop) touched(a *crew.App) {
+func (e *Estate) Touched(a *crew.App) {
 	a.Saving.Dirty = true
-	l.show(a)
+	e.loop.Show(a)
 }
 
-// touchedWorker has the next write tell of a worker.
-func (l *loop) touchedWorker(m *crew.Worker) {
-	l.show(m.App)
+// TouchedWorker has the next write tell of a worker.
+func (e *Estate) TouchedWorker(m *crew.Worker) {
+	e.loop.Show(m.App)
 	s := &m.App.Saving
 	if s.Dirty = true; s.Members == nil {
 		s.Members = map[pool.WorkerID]struct{}{}
@@ -84,86 +85,87 @@ func (l *loop) touchedWorker(m *crew.Worker) {
 	s.Members[m.ID] = struct{}{}
 }
 
-// saveState writes the whole record.
-func (l *loop) saveState() { l.save(true) }
+// SaveAll writes the whole record.
+func (e *Estate) SaveAll() { e.save(true) }
 
-// saveChanged writes what has changed. It precedes the orders of a step, so that no worker exists that the record does
+// SaveChanged writes what has changed. It precedes the orders of a step, so that no worker exists that the record does
 // not know of.
-func (l *loop) saveChanged() { l.save(false) }
+func (e *Estate) SaveChanged() { e.save(false) }
 
-func (l *loop) save(whole bool) {
-	k := l.kept
+func (e *Estate) save(whole bool) {
+	k := e.kept
 	if k == nil || k.record == nil {
 		return
 	}
-	l.saveDue = false
-	changed := l.unsaved()
+	e.saveDue = false
+	changed := e.unsaved()
 	whole = whole || k.torn || k.record.Patched() > max(k.size, leastPatches)
 	if whole {
-		changed = l.apps
+		changed = e.loop.Apps()
 	}
 	for _, a := range changed {
 		if !a.Ended() {
-			l.keepSockets(a.Sockets)
+			e.storeSockets(a.Sockets)
 		}
 	}
 	var err error
 	if whole {
-		err = l.writeWhole()
+		err = e.writeWhole()
 	} else {
-		err = l.writePatch(changed)
+		err = e.writePatch(changed)
 	}
 	k.torn = err != nil
-	l.keepFailed(succession.StateFile, err)
+	e.StoreFailed(succession.StateFile, err)
 }
 
-func (l *loop) writeWhole() error {
-	k := l.kept
+func (e *Estate) writeWhole() error {
+	k := e.kept
 	k.written, k.configWritten = map[int]bool{}, nil
-	for _, a := range l.apps {
+	for _, a := range e.loop.Apps() {
 		a.Saving.All = true
 	}
-	blob, err := json.Marshal(l.part(l.apps).State)
+	blob, err := json.Marshal(e.part(e.loop.Apps()).State)
 	if err == nil {
 		err = k.record.Write(blob)
 	}
 	k.size, k.wholeBy = len(blob), time.Time{}
-	k.work.whole(len(blob))
+	k.work.Writes, k.work.Bytes = k.work.Writes+1, k.work.Bytes+len(blob)
 	return err
 }
 
-func (l *loop) writePatch(changed []*crew.App) error {
-	k := l.kept
-	blob, err := json.Marshal(l.part(changed))
+func (e *Estate) writePatch(changed []*crew.App) error {
+	k := e.kept
+	blob, err := json.Marshal(e.part(changed))
 	if err == nil {
 		err = k.record.Append(blob)
 	}
 	if k.wholeBy.IsZero() {
-		k.wholeBy, l.timerStale = time.Now().Add(patchedFor), true
+		k.wholeBy = time.Now().Add(patchedFor)
+		e.loop.Rearm()
 	}
-	k.work.patch(len(blob))
+	k.work.Writes, k.work.Bytes, k.work.Patched = k.work.Writes+1, k.work.Bytes+len(blob), k.work.Patched+len(blob)
 	return err
 }
 
 // saveWholeInTime writes the whole a moment after the first patch.
-func (l *loop) saveWholeInTime(now time.Time) {
-	if k := l.kept; k != nil && !k.wholeBy.IsZero() && !now.Before(k.wholeBy) {
-		l.saveState()
+func (e *Estate) saveWholeInTime(now time.Time) {
+	if k := e.kept; k != nil && !k.wholeBy.IsZero() && !now.Before(k.wholeBy) {
+		e.SaveAll()
 	}
 }
 
 // nextSave is when it does; zero: there is no patch.
-func (l *loop) nextSave() time.Time {
-	if l.kept == nil {
+func (e *Estate) nextSave() time.Time {
+	if e.kept == nil {
 		return time.Time{}
 	}
-	return l.kept.wholeBy
+	return e.kept.wholeBy
 }
 
 // unsaved are the apps that the record does not have as they are. One that has moved among the others moves those after
 // it too.
-func (l *loop) unsaved() (changed []*crew.App) {
-	for i, a := range l.apps {
+func (e *Estate) unsaved() (changed []*crew.App) {
+	for i, a := range e.loop.Apps() {
 		if a.Place != i {
 			a.Place, a.Saving.Dirty = i, true
 		}
@@ -175,10 +177,10 @@ func (l *loop) unsaved() (changed []*crew.App) {
 }
 
 // part is the state with what has changed of those apps, and the keys of those that are in the record and not in the state.
-func (l *loop) part(changed []*crew.App) (p succession.Patch) {
-	k := l.kept
-	p.State = l.savedHead()
-	if p.Config = l.savedConfig(); k.configWritten != nil && &k.configWritten[0] == &p.Config[0] {
+func (e *Estate) part(changed []*crew.App) (p succession.Patch) {
+	k := e.kept
+	p.State = e.savedHead()
+	if p.Config = e.savedConfig(); k.configWritten != nil && &k.configWritten[0] == &p.Config[0] {
 		p.Config = nil
 	} else {
 		k.configWritten = p.Config
@@ -187,7 +189,7 @@ func (l *loop) part(changed []*crew.App) (p succession.Patch) {
 	now := time.Now()
 	for _, a := range changed {
 		s := &a.Saving
-		base := l.baseOf(a)
+		base := e.baseOf(a)
 		all := s.All || base != s.Base || base.Generations > len(base.Newest)
 		if base.Kind == crew.SavedRunning && !seen[a.Sockets] {
 			seen[a.Sockets] = true
@@ -195,14 +197,14 @@ func (l *loop) part(changed []*crew.App) (p succession.Patch) {
 				p.Sockets = append(p.Sockets, succession.Sockets{Key: a.Sockets.Key, Set: set})
 			}
 		}
-		if part, ok := l.partOf(a, now); !all && ok {
+		if part, ok := e.partOf(a, now); !all && ok {
 			p.Parts = append(p.Parts, part)
 		} else {
 			switch base.Kind {
 			case crew.SavedRunning:
-				p.Apps = append(p.Apps, l.savedApp(a, now))
+				p.Apps = append(p.Apps, e.savedApp(a, now))
 			case crew.SavedAsEnded:
-				p.Ended = append(p.Ended, l.savedEnded(a, now))
+				p.Ended = append(p.Ended, e.savedEnded(a, now))
 			}
 		}
 		a.Recorded = base.Kind != crew.NotSaved
@@ -213,12 +215,12 @@ func (l *loop) part(changed []*crew.App) (p succession.Patch) {
 		clear(s.Members)
 		clear(s.Slots)
 	}
-	p.Gone = l.noLongerRecorded()
+	p.Gone = e.noLongerRecorded()
 	return p
 }
 
 // partOf is what has changed of the slots and workers of an app that runs; false: more has.
-func (l *loop) partOf(a *crew.App, now time.Time) (p succession.Part, ok bool) {
+func (e *Estate) partOf(a *crew.App, now time.Time) (p succession.Part, ok bool) {
 	if a.Saving.All || a.Saving.Base.Kind != crew.SavedRunning {
 		return p, false
 	}
@@ -245,37 +247,62 @@ func (l *loop) partOf(a *crew.App, now time.Time) (p succession.Part, ok bool) {
 }
 
 // noLongerRecorded finds what the record has of apps that are gone, or wait.
-func (l *loop) noLongerRecorded() (gone []int) {
+func (e *Estate) noLongerRecorded() (gone []int) {
 	recorded := 0
-	for _, a := range l.apps {
+	for _, a := range e.loop.Apps() {
 		if a.Recorded {
 			recorded++
 		}
 	}
-	if recorded == len(l.kept.written) {
+	if recorded == len(e.kept.written) {
 		return nil
 	}
 	is := map[int]bool{}
-	for _, a := range l.apps {
+	for _, a := range e.loop.Apps() {
 		if a.Recorded {
 			is[a.Key] = true
 		}
 	}
-	for key := range l.kept.written {
+	for key := range e.kept.written {
 		if !is[key] {
 			gone = append(gone, key)
-			delete(l.kept.written, key)
+			delete(e.kept.written, key)
 		}
 	}
 	return gone
 }
 
-// workOfSaving counts what was encoded for the record: the largest patch, patches and wholes.
-type workOfSaving struct{ writes, bytes, patches, patched, largest int }
-
-func (w *workOfSaving) whole(n int) { w.writes, w.bytes = w.writes+1, w.bytes+n }
-
-func (w *workOfSaving) patch(n int) {
-	w.whole(n)
-	w.patches, w.patched, w.largest = w.patches+1, w.patched+n, max(w.largest, n)
+// Work counts what was encoded for the record.
+type Work struct {
+	Writes  int // wholes and patches
+	Bytes   int // of both
+	Patched int // bytes of patches
 }
+
+// SaveSoon has the record written when the loop has no more messages.
+func (e *Estate) SaveSoon() { e.saveDue = true }
+
+// SaveAllSoon has the whole record written then.
+func (e *Estate) SaveAllSoon() {
+	e.saveDue = true
+	if e.kept != nil {
+		e.kept.torn = true
+	}
+}
+
+// Deadline is when Tick has something to do; zero: at no time.
+func (e *Estate) Deadline() time.Time {
+	if e.kept == nil {
+		return time.Time{}
+	}
+	return wake.Earliest(e.kept.wholeBy, e.kept.room.due)
+}
+
+// Tick does what is due.
+func (e *Estate) Tick(now time.Time) {
+	e.saveWholeInTime(now)
+	e.askRoom(now)
+}
+
+// Work tells what was encoded for the record so far.
+func (e *Estate) Work() Work { return e.kept.work }

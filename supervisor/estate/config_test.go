@@ -1,4 +1,4 @@
-package master
+package estate
 
 import (
 	"encoding/json"
@@ -47,9 +47,8 @@ func TestLeftConfig(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	l := &loop{s: &Supervisor{config: c}, config: c, kept: &kept{}}
-	write(succession.State{Version: succession.Version, Config: l.savedConfig()})
-	got, err := LeftConfig(inherited)
+	write(succession.State{Version: succession.Version, Config: encode(c, c)})
+	got, err := succession.LeftConfig(inherited)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,14 +57,14 @@ func TestLeftConfig(t *testing.T) {
 	}
 	for words, s := range map[string]succession.State{
 		"no config":  {Version: succession.Version},
-		"version is": {Version: succession.Version + 1, Config: l.savedConfig()},
+		"version is": {Version: succession.Version + 1, Config: encode(c, c)},
 	} {
 		write(s)
-		if _, err := LeftConfig(inherited); err == nil || !strings.Contains(err.Error(), words) {
+		if _, err := succession.LeftConfig(inherited); err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("%v, want %q", err, words)
 		}
 	}
-	if _, err := LeftConfig(nil); err == nil {
+	if _, err := succession.LeftConfig(nil); err == nil {
 		t.Error("a config of nobody")
 	}
 }
