@@ -86,7 +86,8 @@ func unixConn(f *os.File) (*net.UnixConn, error) {
 // Read returns the next frame, whose payload and files are the caller's. Frames of unknown types are skipped.
 //
 // At the end of the peer it returns io.EOF, within a frame an error that wraps io.ErrUnexpectedEOF, after Close one that
-// wraps net.ErrClosed, and when the peer broke the protocol a *ProtocolError. After any error no more can be read.
+// wraps net.ErrClosed, after a deadline that SetReadDeadline has set one that wraps os.ErrDeadlineExceeded, and when the peer
+// broke the protocol a *ProtocolError. After any error no more can be read.
 func (c *Conn) Read() (Frame, error) {
 	c.rmu.Lock()
 	defer c.rmu.Unlock()
@@ -107,6 +108,10 @@ func (c *Conn) Read() (Frame, error) {
 		}
 	}
 }
+
+// SetReadDeadline has a Read that waits, and those to come, fail at t with an error that wraps os.ErrDeadlineExceeded, however
+// slowly a frame arrives. The zero time lets them wait.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.sock.SetReadDeadline(t) }
 
 // next takes a known frame from the buffer; nil without an error means that more bytes are needed.
 func (c *Conn) next() (Frame, error) {

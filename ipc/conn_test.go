@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -302,6 +303,26 @@ func TestCloseEndsReadAndWrite(t *testing.T) {
 	}
 	if _, err := a.Read(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("read after close: %v", err)
+	}
+}
+
+// TestReadDeadline: a peer that sends its frame too slowly, or nothing, is not waited for. The deadline is of the reader alone.
+func TestReadDeadline(t *testing.T) {
+	for name, sent := range map[string]string{"nothing": "", "half a frame": head(10, 1, 0)} {
+		a, raw := rawChannel(t)
+		if _, err := raw.Write([]byte(sent)); err != nil {
+			t.Fatal(err)
+		}
+		reading := async(func() error { _, err := a.Read(); return err })
+		if err := a.SetReadDeadline(time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if err := eventually.Receive(t, "end of reading "+name, reading); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := a.Write(Message{Topic: "t"}); err != nil {
+			t.Errorf("%s: cannot write after it: %v", name, err)
+		}
 	}
 }
 

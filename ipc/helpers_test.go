@@ -12,7 +12,6 @@ import (
 	"go.uber.org/goleak"
 )
 
-// patience bounds every wait of the tests; nothing is expected to take nearly as long.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // channel returns both ends of a channel, which the test's end closes.

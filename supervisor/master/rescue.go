@@ -275,8 +275,9 @@ func askHello(lifeline *os.File) ipc.Hello {
 		return ipc.Hello{}
 	}
 	defer conn.Close()
-	late := time.AfterFunc(helloWait, func() { conn.Close() })
-	defer late.Stop()
+	if err := conn.SetReadDeadline(time.Now().Add(helloWait)); err != nil {
+		return ipc.Hello{}
+	}
 	frame, err := conn.Read()
 	if err != nil {
 		return ipc.Hello{}
