@@ -27,8 +27,8 @@ func TestDocBoard(t *testing.T) {
 		name string
 		typ  reflect.Type
 	}{{"header", reflect.TypeFor[Header]()}, {"line", reflect.TypeFor[Line]()}, {"row", reflect.TypeFor[Row]()}} {
-		for i := range s.typ.NumField() {
-			if f := s.typ.Field(i); f.IsExported() {
+		for f := range s.typ.Fields() {
+			if f.IsExported() {
 				want = append(want, fmt.Sprintf("%s %d %s %s", s.name, f.Offset, wordType(t, f.Type), f.Name))
 			}
 		}

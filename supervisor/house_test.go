@@ -138,7 +138,7 @@ func TestHouseTable(t *testing.T) {
 		if slices.Contains(above, row.name) {
 			t.Errorf("%s has two rows", row.name)
 		}
-		for _, dep := range strings.Fields(row.imports) {
+		for dep := range strings.FieldsSeq(row.imports) {
 			if dep != all && !slices.Contains(above, dep) {
 				t.Errorf("the row of %s names %s, which has no row above it", row.name, dep)
 			}

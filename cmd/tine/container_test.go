@@ -266,7 +266,7 @@ func TestContainerOfTheDockerfile(t *testing.T) {
 		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 		switch word {
 		case "ENV":
-			for _, kv := range strings.Fields(rest) {
+			for kv := range strings.FieldsSeq(rest) {
 				if key, value, _ := strings.Cut(kv, "="); strings.HasPrefix(value, ":") {
 					kv = key + "=127.0.0.1:0"
 				}

@@ -30,7 +30,7 @@ func TestEnvironmentIsReadStrictly(t *testing.T) {
 	} {
 		f, flags := testFlags(t)
 		err := fromEnvironment(flags, func(name string) (string, bool) {
-			for _, e := range strings.Fields(env) {
+			for e := range strings.FieldsSeq(env) {
 				if value, ok := strings.CutPrefix(e, name+"="); ok {
 					return value, true
 				}

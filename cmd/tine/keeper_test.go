@@ -75,7 +75,7 @@ func childrenOf(pid int) (all []int) {
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, path := range tasks {
 		children, _ := os.ReadFile(path)
-		for _, text := range strings.Fields(string(children)) {
+		for text := range strings.FieldsSeq(string(children)) {
 			if child, err := strconv.Atoi(text); err == nil {
 				all = append(all, child)
 			}

@@ -281,10 +281,7 @@ apps:
 			publish(next, next+20, 100_000)
 			next += 20
 		}
-		end := next + step
-		if next+step > 12_120 {
-			end = 12_120
-		}
+		end := min(next+step, 12_120)
 		publish(next, end-1, 1000)
 		epoch := publish(end-1, end, 1000)
 		published := time.Now()

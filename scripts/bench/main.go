@@ -106,7 +106,7 @@ func choose(only string) ([]section, error) {
 		return sections, nil
 	}
 	var chosen []section
-	for _, name := range strings.Split(only, ",") {
+	for name := range strings.SplitSeq(only, ",") {
 		found := false
 		for _, s := range sections {
 			if s.name == strings.TrimSpace(name) {

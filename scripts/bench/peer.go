@@ -170,7 +170,7 @@ func (s *peer) settings() runtimeOf {
 		r.procs, r.pinned = 1, true
 	}
 	env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pids[0]))
-	for _, kv := range strings.Split(string(env), "\x00") {
+	for kv := range strings.SplitSeq(string(env), "\x00") {
 		if v, ok := strings.CutPrefix(kv, "GOMAXPROCS="); ok {
 			r.procs, _ = strconv.Atoi(v)
 		}

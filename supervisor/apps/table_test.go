@@ -105,7 +105,7 @@ func cell(t *testing.T, state State, story, line string) string {
 			t.Fatalf("%s, %s: %s: %v", story, line, words, err)
 		}
 	}
-	for _, line := range strings.Split(story, "/") {
+	for line := range strings.SplitSeq(story, "/") {
 		play(line)
 	}
 	id := w.run("x").ID()
@@ -113,7 +113,7 @@ func cell(t *testing.T, state State, story, line string) string {
 		t.Fatalf("%s: x is %s, want %s", story, is, state)
 	}
 	w.said = nil
-	for _, line := range strings.Split(line, "/") {
+	for line := range strings.SplitSeq(line, "/") {
 		play(line)
 	}
 	out := "forgotten"
@@ -145,12 +145,12 @@ func TestDiagram(t *testing.T) {
 	}
 	_, after, _ := strings.Cut(string(source), "# Every change of a state")
 	shown := map[string]bool{}
-	for _, line := range strings.Split(after, "\n") {
+	for line := range strings.SplitSeq(after, "\n") {
 		from, to, is := strings.Cut(strings.TrimPrefix(line, "//\t"), "→")
 		if !is || !strings.HasPrefix(line, "//\t") {
 			continue
 		}
-		for _, name := range strings.Fields(to) {
+		for name := range strings.FieldsSeq(to) {
 			shown[strings.TrimSpace(from)+" "+name] = true
 		}
 	}

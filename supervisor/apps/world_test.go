@@ -283,7 +283,7 @@ func spec(t testing.TB, name string, words []string) (Spec, int) {
 		key, value, _ := strings.Cut(word, "=")
 		switch key {
 		case "needs":
-			for _, n := range strings.Split(value, ",") {
+			for n := range strings.SplitSeq(value, ",") {
 				n, what, _ := strings.Cut(n, ":")
 				c.Needs = append(c.Needs, Need{n, what == "exited"})
 			}
@@ -297,7 +297,7 @@ func spec(t testing.TB, name string, words []string) (Spec, int) {
 		case "watch":
 			c.Watched = true
 		case "hooks":
-			for _, h := range strings.Split(value, ",") {
+			for h := range strings.SplitSeq(value, ",") {
 				c.Hooks.AfterReady = c.Hooks.AfterReady || h == "after_ready"
 				c.Hooks.OnCrash = c.Hooks.OnCrash || h == "on_crash"
 			}

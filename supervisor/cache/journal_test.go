@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -154,9 +155,7 @@ func TestTornJournal(t *testing.T) {
 			old, epoch := model, n-1
 			if i == j.end-1 {
 				old, epoch = state{}, n
-				for k, v := range model {
-					old[k] = v
-				}
+				maps.Copy(old, model)
 				old.apply(e)
 			}
 			next, err := agrees(g, old, epoch)

@@ -111,7 +111,7 @@ type field struct {
 
 // parse reads a list. any: it names all by a star.
 func (f field) parse(text string) (all bits, any bool, err error) {
-	for _, part := range strings.Split(text, ",") {
+	for part := range strings.SplitSeq(text, ",") {
 		span, stepText, stepped := strings.Cut(part, "/")
 		step := 1
 		if stepped {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -96,7 +97,7 @@ func decodeBody(data []byte, to any, allowed []string) (map[string]bool, error) 
 		}
 		field, ok := fields[name]
 		switch {
-		case !ok || !contains(allowed, name):
+		case !ok || !slices.Contains(allowed, name):
 			r := badBody(data, at, name, "there is no field %q here", name)
 			if len(allowed) > 0 {
 				r.Detail += fmt.Sprintf(", only %s", strings.Join(allowed, ", "))
@@ -115,15 +116,6 @@ func decodeBody(data []byte, to any, allowed []string) (map[string]bool, error) 
 		}
 	}
 	return given, nil
-}
-
-func contains(all []string, s string) bool {
-	for _, x := range all {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
 
 // fieldsOf are the fields of a struct by their names in JSON.

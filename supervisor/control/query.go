@@ -3,6 +3,7 @@ package control
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -119,10 +120,8 @@ func (p param) parse(text string, now time.Time) (any, error) {
 		return now.Add(-ago), nil
 	}
 	if len(p.enum) > 0 {
-		for _, word := range p.enum {
-			if text == word {
-				return text, nil
-			}
+		if slices.Contains(p.enum, text) {
+			return text, nil
 		}
 		r := badParam(p.name, "%q is none of %q", text, p.enum)
 		r.Suggestion = Nearest(text, p.enum)

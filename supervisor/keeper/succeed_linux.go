@@ -95,7 +95,7 @@ func readGiven(text string) (all []given, err error) {
 	if text == "" {
 		return nil, nil
 	}
-	for _, one := range strings.Split(text, ":") {
+	for one := range strings.SplitSeq(text, ":") {
 		number, name, _ := strings.Cut(one, " ")
 		fd, err := strconv.Atoi(number)
 		if err == nil && fd < firstInherited {

@@ -249,7 +249,7 @@ func arrange(t *testing.T, story string, strict bool) (*Pool, time.Time) {
 		story, cfg.Standby = rest, 1
 	}
 	p, now := New(cfg), time.Unix(0, 0)
-	for _, line := range strings.Split(story, "/") {
+	for line := range strings.SplitSeq(story, "/") {
 		words := strings.Fields(line)
 		if len(words) == 0 {
 			continue

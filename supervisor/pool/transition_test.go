@@ -18,7 +18,7 @@ func TestTransitions(t *testing.T) {
 	}
 	listed := map[string]bool{}
 	for _, m := range regexp.MustCompile(`(?m)^//\t(\w+) +──▶ (\w+) +(\w+(?:, \w+)*)$`).FindAllStringSubmatch(string(doc), -1) {
-		for _, cause := range strings.Split(m[3], ", ") {
+		for cause := range strings.SplitSeq(m[3], ", ") {
 			listed[m[1]+" ──▶ "+m[2]+" by "+cause] = true
 		}
 	}

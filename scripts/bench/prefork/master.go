@@ -160,7 +160,7 @@ func (m *master) pinned(i int, f func() error) error {
 		return err
 	}
 	nth := i % before.Count()
-	for cpu := 0; cpu < 1024; cpu++ {
+	for cpu := range 1024 {
 		if before.IsSet(cpu) {
 			if nth == 0 {
 				one.Set(cpu)

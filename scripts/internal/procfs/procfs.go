@@ -20,7 +20,7 @@ func Children(pid int) []int {
 	var pids []int
 	for _, f := range files {
 		text, _ := os.ReadFile(f)
-		for _, field := range strings.Fields(string(text)) {
+		for field := range strings.FieldsSeq(string(text)) {
 			if n, err := strconv.Atoi(field); err == nil {
 				pids = append(pids, n)
 			}

@@ -66,7 +66,7 @@ func Schema() []byte {
 			{Const: 0}, {Const: "0"}, variableSchema(),
 		}},
 		"size": {Description: "A number of bytes such as 1048576, 512KiB, 256MiB, 2GiB or 1TiB.", AnyOf: []*schema{
-			{Type: "integer", Minimum: number(0)}, {Type: "string", Pattern: `^[0-9]+ *([KMGT]i)?B?$`}, variableSchema(),
+			{Type: "integer", Minimum: new(float64(0))}, {Type: "string", Pattern: `^[0-9]+ *([KMGT]i)?B?$`}, variableSchema(),
 		}},
 	}
 	text, err := json.MarshalIndent(root, "", "  ")
@@ -76,7 +76,6 @@ func Schema() []byte {
 	return append(text, '\n')
 }
 
-func number(f float64) *float64 { return &f }
 
 // textSchema is any scalar: a key for text takes each as it is written.
 func textSchema() *schema { return &schema{Type: []string{"string", "number", "boolean"}} }
@@ -92,7 +91,7 @@ func enumSchema(words ...string) *schema {
 }
 
 func integerSchema(least, most int) *schema {
-	return &schema{Type: "integer", Minimum: number(float64(least)), Maximum: number(float64(most))}
+	return &schema{Type: "integer", Minimum: new(float64(least)), Maximum: new(float64(most))}
 }
 
 func listSchema(of *schema) *schema { return &schema{Type: "array", Items: of} }

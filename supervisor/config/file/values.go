@@ -376,7 +376,7 @@ func (d *decoder) share(to *float64) codec {
 			}
 			*to = value
 		},
-		anyOf(&schema{Type: "number", Minimum: number(0), Maximum: number(1)}, variableSchema()),
+		anyOf(&schema{Type: "number", Minimum: new(float64(0)), Maximum: new(float64(1))}, variableSchema()),
 		func() any { return *to },
 	}
 }

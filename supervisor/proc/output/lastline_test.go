@@ -30,12 +30,12 @@ func TestTail(t *testing.T) {
 		var tail Tail
 		for i := range 1000 {
 			tail.add([]byte(strings.Repeat("x", i*7%3000)))
-			tail.add([]byte(fmt.Sprint("line ", i)))
+			tail.add(fmt.Append(nil, "line ", i))
 			text := tail.Lines()
 			if len(text) > maxTail || strings.Count(text, "\n") >= maxLastLines || cap(tail.text) > 4*maxTail {
 				t.Fatalf("%d bytes and %d newlines kept in %d bytes", len(text), strings.Count(text, "\n"), cap(tail.text))
 			}
-			for _, line := range strings.Split(text, "\n") {
+			for line := range strings.SplitSeq(text, "\n") {
 				if line != strings.Repeat("x", len(line)) && !strings.HasPrefix(line, "line ") || len(line) > maxLastLine {
 					t.Fatalf("not a line, or not its beginning: %.50q", line)
 				}

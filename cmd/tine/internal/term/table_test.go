@@ -8,7 +8,7 @@ import (
 )
 
 func TestTableFitsTheScreen(t *testing.T) {
-	for width := 0; width < 60; width++ {
+	for width := range 60 {
 		table := NewTable(Left("NAME", 0), Right("N", 1), Left("LISTEN", 2))
 		table.Add("ä-long-name-of-an-app", 12345, "127.0.0.1:7000")
 		table.Add("b", Red.Cell("7"), "-")

@@ -58,7 +58,7 @@ func EventText(s Screen, e control.Event) string {
 		text += ": " + strings.Join(rest, ", ")
 	}
 	if e.LastWords != "" {
-		for _, line := range strings.Split(strings.TrimRight(e.LastWords, "\n"), "\n") {
+		for line := range strings.SplitSeq(strings.TrimRight(e.LastWords, "\n"), "\n") {
 			text += "\n              | " + s.Harmless(line)
 		}
 	}
