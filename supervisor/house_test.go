@@ -49,8 +49,8 @@ var house = []struct{ name, imports string }{
 	{"supervisor/journal", "supervisor/control/api supervisor/pool"},
 	{"supervisor/filewatch", "supervisor/config"},
 	{"supervisor/launch", "supervisor/wake ipc supervisor/config supervisor/host supervisor/proc supervisor/proc/output"},
-	{"supervisor/book", "supervisor/config supervisor/control supervisor/control/api"},
-	{"supervisor/logs", "ipc supervisor/book supervisor/config supervisor/control supervisor/control/api supervisor/proc supervisor/proc/output"},
+	{"supervisor/book", "supervisor/config supervisor/control/api"},
+	{"supervisor/logs", "ipc supervisor/book supervisor/config supervisor/control/api supervisor/proc supervisor/proc/output"},
 
 	{"supervisor/apps", "supervisor/civil supervisor/pool"},                               // decides between apps
 	{"supervisor/orders", "supervisor/apps supervisor/control/api supervisor/pool"},       // decides how an order goes on

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/tinehq/tine/cmd/tine/internal/target"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // maxValue is the largest cached value that is sent to a master, in bytes.
@@ -104,12 +104,12 @@ func newCacheGet() *cobra.Command {
 
 // value is what cache get --json prints: a value that is JSON as it is, another one that is text as a string, else in base64.
 type value struct {
-	control.CacheValue
+	api.CacheValue
 	Value  any    `json:"value,omitempty"`
 	Base64 []byte `json:"base64,omitempty"`
 }
 
-func valueJSON(info control.CacheValue, data []byte) value {
+func valueJSON(info api.CacheValue, data []byte) value {
 	v := value{CacheValue: info}
 	switch {
 	case json.Valid(data):

@@ -12,7 +12,7 @@ import (
 	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/config/file"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 func newConfig() *cobra.Command {
@@ -116,7 +116,7 @@ they were are not touched. A config with a fault changes nothing.`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return ask(cmd, &t, func(ctx context.Context, r *target.Running) error {
-				result, err := r.Apply(ctx, control.ApplyRequest{Dry: dry})
+				result, err := r.Apply(ctx, api.ApplyRequest{Dry: dry})
 				if err != nil {
 					return err
 				}
@@ -130,14 +130,14 @@ they were are not touched. A config with a fault changes nothing.`,
 	return cmd
 }
 
-func printChanges(out io.Writer, result control.ApplyResult) {
+func printChanges(out io.Writer, result api.ApplyResult) {
 	if len(result.Changes) == 0 {
 		fmt.Fprintln(out, "nothing has changed")
 		return
 	}
 	waits := 0
 	for _, c := range result.Changes {
-		if c.Effect == control.EffectRestart {
+		if c.Effect == api.EffectRestart {
 			waits++
 		}
 		fmt.Fprintln(out, describeChange(c))
@@ -155,7 +155,7 @@ func printChanges(out io.Writer, result control.ApplyResult) {
 }
 
 // describeChange returns a change in one line. The master has replaced secret values.
-func describeChange(c control.Change) string {
+func describeChange(c api.Change) string {
 	was, is := c.Old, c.New
 	if was == "" {
 		was = "none"
@@ -164,7 +164,7 @@ func describeChange(c control.Change) string {
 		is = "none"
 	}
 	switch c.Effect {
-	case control.EffectStart, control.EffectStop:
+	case api.EffectStart, api.EffectStop:
 		return fmt.Sprintf("%s: %s", c.Path, c.Effect)
 	}
 	return strings.ReplaceAll(fmt.Sprintf("%s: %s -> %s (%s)", c.Path, was, is, c.Effect), "\n", " ")

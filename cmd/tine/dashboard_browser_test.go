@@ -302,8 +302,8 @@ apps:
 }
 
 const (
-	web = `article[data-app="web"] `
-	api = `article[data-app="api"] `
+	web    = `article[data-app="web"] `
+	appAPI = `article[data-app="api"] `
 
 	good = "exec $MEMBER" // what api runs
 )
@@ -390,13 +390,13 @@ func visit(p *tab, m *tine, client *control.Client, url string, workers int) {
 
 	// A reload that fails shows the reason.
 	write(p.T, m.dir, "api.sh", "echo broken on purpose >&2; exit 3")
-	p.click(api + `[data-verb="reload"]`)
+	p.click(appAPI + `[data-verb="reload"]`)
 	p.answer("Reload api?", "")
-	p.has(api+".order pre", "broken on purpose")
+	p.has(appAPI+".order pre", "broken on purpose")
 	p.has("#timeline", "rollout aborted")
-	p.has(api+".title", "1 of 1 ready")
+	p.has(appAPI+".title", "1 of 1 ready")
 	p.shot("aborted")
-	p.click(api + ".order button")
+	p.click(appAPI + ".order button")
 	p.sees("no result any more", "!document.querySelector('#apps .order[data-look=bad]')")
 	write(p.T, m.dir, "api.sh", good)
 

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/tinehq/tine/cmd/tine/internal/target"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // recent is how many events and lines describe shows.
@@ -33,10 +33,10 @@ func newDescribe() *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), target.AnswerTimeout)
 			defer cancel()
-			d := description{App: app, Events: []control.Event{}, Logs: []control.LogLine{}}
+			d := description{App: app, Events: []api.Event{}, Logs: []api.LogLine{}}
 			d.Master.Name, d.Master.PID, d.Master.Version = r.Seen.Name, r.Seen.PID, r.Seen.Version
 			d.Master.UptimeS, d.Master.Control = r.Seen.UptimeS, r.Path()
-			err = r.Events(ctx, 0, false, func(e control.Event) error {
+			err = r.Events(ctx, 0, false, func(e api.Event) error {
 				if e.App == app.Name {
 					if d.Events = append(d.Events, e); len(d.Events) > recent {
 						d.Events = d.Events[1:]
@@ -47,7 +47,7 @@ func newDescribe() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("cannot read the events of %s: %w", app.Name, err)
 			}
-			err = r.Logs(ctx, control.LogQuery{App: app.Name, Last: recent}, func(l control.LogLine) error {
+			err = r.Logs(ctx, api.LogQuery{App: app.Name, Last: recent}, func(l api.LogLine) error {
 				d.Logs = append(d.Logs, l)
 				return nil
 			})
@@ -71,9 +71,9 @@ type description struct {
 		UptimeS float64 `json:"uptime_s"`
 		Control string  `json:"control"`
 	} `json:"master"`
-	App    control.App       `json:"app"`
-	Events []control.Event   `json:"events"` // the newest
-	Logs   []control.LogLine `json:"logs"`   // the newest
+	App    api.App       `json:"app"`
+	Events []api.Event   `json:"events"` // the newest
+	Logs   []api.LogLine `json:"logs"`   // the newest
 }
 
 func (d description) print(s term.Screen) {
@@ -91,7 +91,7 @@ func (d description) print(s term.Screen) {
 	line("ready", fmt.Sprintf("%d of %d", a.Ready, a.Desired))
 	line("listen", strings.Join(a.Listen, " "))
 	line("generation", fmt.Sprint(a.Generation))
-	if r := a.Rollout; r != nil && r.State == control.RolloutRunning {
+	if r := a.Rollout; r != nil && r.State == api.RolloutRunning {
 		text := fmt.Sprintf("%d of %d slots, because of %s", r.Done, r.Total, r.Reason)
 		if r.Queued {
 			text += "; one more follows"
@@ -101,7 +101,7 @@ func (d description) print(s term.Screen) {
 	line("next run", nextRun(a, time.Now()))
 	for _, r := range []struct {
 		name string
-		*control.Release
+		*api.Release
 	}{{"release", a.Release}, {"before", a.Previous}} {
 		if r.Release == nil {
 			continue

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/tinehq/tine/cmd/tine/internal/target"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 func newEvents() *cobra.Command {
@@ -29,18 +29,18 @@ newest 4,096 events.`,
 				return err
 			}
 			s := term.NewScreen(cmd.OutOrStdout())
-			show := func(e control.Event) error {
+			show := func(e api.Event) error {
 				if asJSON {
 					return term.PrintLine(s, e)
 				}
 				_, err := fmt.Fprintln(s, term.EventText(s, e))
 				return err
 			}
-			wanted := func(e control.Event) bool { return apps == nil || apps[e.App] || e.Missed > 0 }
+			wanted := func(e api.Event) bool { return apps == nil || apps[e.App] || e.Missed > 0 }
 			var after uint64
-			var kept []control.Event
+			var kept []api.Event
 			ctx, cancel := context.WithTimeout(cmd.Context(), target.AnswerTimeout)
-			err = r.Events(ctx, 0, false, func(e control.Event) error {
+			err = r.Events(ctx, 0, false, func(e api.Event) error {
 				after = e.ID
 				if wanted(e) {
 					if kept = append(kept, e); last >= 0 && len(kept) > last {
@@ -65,7 +65,7 @@ newest 4,096 events.`,
 				if next {
 					after = 0
 				}
-				return r.Events(cmd.Context(), after, true, func(e control.Event) error {
+				return r.Events(cmd.Context(), after, true, func(e api.Event) error {
 					if !wanted(e) {
 						return nil
 					}
@@ -104,7 +104,7 @@ func followed(cmd *cobra.Command, r *target.Running, read func(next bool) error)
 }
 
 // appsOrAll returns the set of the apps that a name means; nil for all of the master.
-func appsOrAll(st control.Status, name string) (map[string]bool, error) {
+func appsOrAll(st api.Status, name string) (map[string]bool, error) {
 	apps, err := target.Chosen(st, name)
 	if err != nil || name == "" || name == target.All {
 		return nil, err

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // otherFlags are flags of other process managers, with the flag of tine that does the same.
@@ -38,5 +38,5 @@ func nearestFlag(flags *pflag.FlagSet, name string) *pflag.Flag {
 	if len(name) < 2 {
 		return nil
 	}
-	return flags.Lookup(control.Nearest(name, known))
+	return flags.Lookup(api.Nearest(name, known))
 }

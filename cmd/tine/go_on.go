@@ -10,6 +10,7 @@ import (
 	"github.com/tinehq/tine/cmd/tine/internal/target"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 const (
@@ -21,7 +22,7 @@ const (
 
 // goOn follows an order whose master ended before the order did, on the next master, which carries out what the old one had
 // begun. nil: the order is done.
-func (o *orders) goOn(ctx context.Context, r *target.Running, order control.Order, p *term.Progress, cut *control.CutError) error {
+func (o *orders) goOn(ctx context.Context, r *target.Running, order api.Order, p *term.Progress, cut *control.CutError) error {
 	ctx, cancel := context.WithTimeout(ctx, goOnTimeout)
 	defer cancel()
 	r.Close() // the connections to the old master
@@ -43,7 +44,7 @@ func (o *orders) goOn(ctx context.Context, r *target.Running, order control.Orde
 		if now.PID == r.Seen.PID {
 			return fmt.Errorf("%w; the master, pid %d, goes on: see tine status", cut, now.PID)
 		}
-		if order.Verb == control.VerbUpgrade {
+		if order.Verb == api.VerbUpgrade {
 			same, _ := compareWorkers(r.Seen, now)
 			return fmt.Errorf("the master, pid %d, has ended during the upgrade; pid %d is in charge now, tine %s, with %s of before: see tine events",
 				r.Seen.PID, now.PID, now.Version, term.Count(same, "worker"))
@@ -57,7 +58,7 @@ func (o *orders) goOn(ctx context.Context, r *target.Running, order control.Orde
 		}
 		if what != said {
 			said = what
-			p.Step(control.Progress{Time: time.Now(), App: order.App, Message: fmt.Sprintf("goes on below another master, pid %d: %s", now.PID, what)})
+			p.Step(api.Progress{Time: time.Now(), App: order.App, Message: fmt.Sprintf("goes on below another master, pid %d: %s", now.PID, what)})
 		}
 		select {
 		case <-time.After(goOnPace):
@@ -72,17 +73,17 @@ var errUnknown = errors.New("whether it was done cannot be told: see tine status
 
 // judge decides by the status before an order and the status now, of another master, whether the order is done (over), or how
 // far it is (what). An error says that it failed or was lost.
-func judge(order control.Order, before, now control.Status) (over bool, what string, err error) {
+func judge(order api.Order, before, now api.Status) (over bool, what string, err error) {
 	judged := false
 	for _, old := range before.Apps {
 		if order.App != "" && old.Name != order.App && old.Namespace != order.App {
 			continue
 		}
-		i := slices.IndexFunc(now.Apps, func(a control.App) bool { return a.Name == old.Name })
+		i := slices.IndexFunc(now.Apps, func(a api.App) bool { return a.Name == old.Name })
 		if i < 0 {
 			return false, "", fmt.Errorf("app %s is gone", old.Name)
 		}
-		if order.App == "" && (old.State != control.AppRunning || old.OneShot) {
+		if order.App == "" && (old.State != api.AppRunning || old.OneShot) {
 			continue // an order to all apps leaves it out
 		}
 		judged = true
@@ -101,20 +102,20 @@ func judge(order control.Order, before, now control.Status) (over bool, what str
 }
 
 // judgeApp is judge for one app.
-func judgeApp(order control.Order, old, now control.App) (done bool, far string, err error) {
+func judgeApp(order api.Order, old, now api.App) (done bool, far string, err error) {
 	ready := fmt.Sprintf("%d of %d ready", now.Ready, now.Desired)
 	switch order.Verb {
-	case control.VerbReload, control.VerbRollback:
+	case api.VerbReload, api.VerbRollback:
 		switch {
-		case now.Rollout != nil && now.Rollout.State == control.RolloutRunning:
+		case now.Rollout != nil && now.Rollout.State == api.RolloutRunning:
 			return false, fmt.Sprintf("%d of %d rolled", now.Rollout.Done, now.Rollout.Total), nil
-		case now.Rollout != nil && now.Rollout.State == control.RolloutAborted && now.Rollout.ID > old.Generation:
+		case now.Rollout != nil && now.Rollout.State == api.RolloutAborted && now.Rollout.ID > old.Generation:
 			return false, "", fmt.Errorf("%s of app %s aborted, the old workers stay: %s", order.Verb, now.Name, now.Rollout.Error)
 		case now.Generation > old.Generation:
 			return true, "", nil
 		}
-		return false, "", fmt.Errorf("app %s was not %s: give the command again", now.Name, map[string]string{control.VerbReload: "reloaded", control.VerbRollback: "rolled back"}[order.Verb])
-	case control.VerbScale:
+		return false, "", fmt.Errorf("app %s was not %s: give the command again", now.Name, map[string]string{api.VerbReload: "reloaded", api.VerbRollback: "rolled back"}[order.Verb])
+	case api.VerbScale:
 		want := order.N
 		if order.By {
 			want += old.Desired
@@ -126,23 +127,23 @@ func judgeApp(order control.Order, old, now control.App) (done bool, far string,
 			return false, ready, nil
 		}
 		return true, "", nil
-	case control.VerbStop:
+	case api.VerbStop:
 		switch now.State {
-		case control.AppStopped:
+		case api.AppStopped:
 			return true, "", nil
-		case control.AppStopping:
+		case api.AppStopping:
 			return false, "is stopping", nil
 		}
 		return false, "", fmt.Errorf("app %s was not stopped: give the command again", now.Name)
-	case control.VerbStart:
+	case api.VerbStart:
 		switch {
-		case now.State != control.AppRunning:
+		case now.State != api.AppRunning:
 			return false, "", fmt.Errorf("app %s is %s: give the command again", now.Name, now.State)
 		case now.Ready < now.Desired:
 			return false, ready, nil
 		}
 		return order.Slot == nil || holds(now, *order.Slot, "ready"), ready, nil
-	case control.VerbDrain:
+	case api.VerbDrain:
 		switch {
 		case order.Slot == nil:
 		case holds(now, *order.Slot, "drained"):
@@ -152,14 +153,14 @@ func judgeApp(order control.Order, old, now control.App) (done bool, far string,
 		default:
 			return false, "", fmt.Errorf("slot %d of app %s was not drained: give the command again", *order.Slot, now.Name)
 		}
-	case control.VerbRestart:
+	case api.VerbRestart:
 		switch {
-		case now.State != control.AppRunning && now.State != control.AppStopping:
+		case now.State != api.AppRunning && now.State != api.AppStopping:
 			return false, "", fmt.Errorf("app %s is %s, and was not started again: tine start %s", now.Name, now.State, now.Name)
-		case now.State == control.AppStopping || now.Ready < now.Desired:
+		case now.State == api.AppStopping || now.Ready < now.Desired:
 			return false, ready, nil
-		case order.Slot == nil && !slices.ContainsFunc(now.Workers, func(w control.Worker) bool {
-			return slices.ContainsFunc(old.Workers, func(before control.Worker) bool { return w.ID != 0 && w.ID == before.ID })
+		case order.Slot == nil && !slices.ContainsFunc(now.Workers, func(w api.Worker) bool {
+			return slices.ContainsFunc(old.Workers, func(before api.Worker) bool { return w.ID != 0 && w.ID == before.ID })
 		}):
 			return true, "", nil
 		}
@@ -168,6 +169,6 @@ func judgeApp(order control.Order, old, now control.App) (done bool, far string,
 }
 
 // holds reports whether a slot, or its worker, is in that state.
-func holds(a control.App, slot int, state string) bool {
-	return slices.ContainsFunc(a.Workers, func(w control.Worker) bool { return w.Slot == slot && w.State == state })
+func holds(a api.App, slot int, state string) bool {
+	return slices.ContainsFunc(a.Workers, func(w api.Worker) bool { return w.Slot == slot && w.State == state })
 }

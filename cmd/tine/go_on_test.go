@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/tinehq/tine/ipc/eventually"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 const gatedConfig = `
@@ -38,11 +38,11 @@ func TestReloadGoesOn(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
-		victim func(control.Status) int
-		next   func(before, now control.Status) bool
+		victim func(api.Status) int
+		next   func(before, now api.Status) bool
 	}{
-		{"Master", func(st control.Status) int { return st.PID }, func(before, now control.Status) bool { return now.PID != before.PID }},
-		{"Keeper", func(st control.Status) int { return st.KeeperPID }, func(before, now control.Status) bool { return now.KeeperPID == before.PID }},
+		{"Master", func(st api.Status) int { return st.PID }, func(before, now api.Status) bool { return now.PID != before.PID }},
+		{"Keeper", func(st api.Status) int { return st.KeeperPID }, func(before, now api.Status) bool { return now.KeeperPID == before.PID }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -100,40 +100,40 @@ func TestAskedWhileNoMasterLives(t *testing.T) {
 // TestJudge: what the next status shows of an order that another master has carried on.
 func TestJudge(t *testing.T) {
 	slot := 1
-	worker := func(id uint64, slot int, state string) control.Worker {
-		return control.Worker{ID: id, Slot: slot, State: state}
+	worker := func(id uint64, slot int, state string) api.Worker {
+		return api.Worker{ID: id, Slot: slot, State: state}
 	}
-	old := control.App{Name: "web", State: control.AppRunning, Generation: 3, Desired: 2, Ready: 2,
-		Workers: []control.Worker{worker(5, 0, "ready"), worker(6, 1, "ready")}}
-	with := func(change func(*control.App)) control.App { a := old; change(&a); return a }
+	old := api.App{Name: "web", State: api.AppRunning, Generation: 3, Desired: 2, Ready: 2,
+		Workers: []api.Worker{worker(5, 0, "ready"), worker(6, 1, "ready")}}
+	with := func(change func(*api.App)) api.App { a := old; change(&a); return a }
 	for _, c := range []struct {
 		name  string
-		order control.Order
-		now   control.App
+		order api.Order
+		now   api.App
 		done  bool
 		err   string // a part of the error; empty: none
 	}{
-		{"rolls", control.Order{Verb: control.VerbReload}, with(func(a *control.App) { a.Rollout = &control.Rollout{ID: 4, State: control.RolloutRunning} }), false, ""},
-		{"rolled", control.Order{Verb: control.VerbReload}, with(func(a *control.App) { a.Generation = 4 }), true, ""},
-		{"aborted", control.Order{Verb: control.VerbReload}, with(func(a *control.App) {
-			a.Rollout = &control.Rollout{ID: 4, State: control.RolloutAborted, Error: "exit code 7"}
+		{"rolls", api.Order{Verb: api.VerbReload}, with(func(a *api.App) { a.Rollout = &api.Rollout{ID: 4, State: api.RolloutRunning} }), false, ""},
+		{"rolled", api.Order{Verb: api.VerbReload}, with(func(a *api.App) { a.Generation = 4 }), true, ""},
+		{"aborted", api.Order{Verb: api.VerbReload}, with(func(a *api.App) {
+			a.Rollout = &api.Rollout{ID: 4, State: api.RolloutAborted, Error: "exit code 7"}
 		}), false, "the old workers stay: exit code 7"},
-		{"not rolled", control.Order{Verb: control.VerbReload}, old, false, "was not reloaded"},
-		{"scaled", control.Order{Verb: control.VerbScale, N: 2}, old, true, ""},
-		{"scales", control.Order{Verb: control.VerbScale, N: 1, By: true}, with(func(a *control.App) { a.Desired = 3 }), false, ""},
-		{"not scaled", control.Order{Verb: control.VerbScale, N: 4}, old, false, "was not scaled, it has 2 workers"},
-		{"stopped", control.Order{Verb: control.VerbStop}, with(func(a *control.App) { a.State = control.AppStopped }), true, ""},
-		{"stops", control.Order{Verb: control.VerbStop}, with(func(a *control.App) { a.State = control.AppStopping }), false, ""},
-		{"not stopped", control.Order{Verb: control.VerbStop}, old, false, "was not stopped"},
-		{"started", control.Order{Verb: control.VerbStart}, old, true, ""},
-		{"starts", control.Order{Verb: control.VerbStart}, with(func(a *control.App) { a.Ready = 1 }), false, ""},
-		{"drained", control.Order{Verb: control.VerbDrain, Slot: &slot}, with(func(a *control.App) { a.Workers = []control.Worker{worker(5, 0, "ready"), worker(0, 1, "drained")} }), true, ""},
-		{"not drained", control.Order{Verb: control.VerbDrain, Slot: &slot}, old, false, "slot 1 of app web was not drained"},
-		{"restarted", control.Order{Verb: control.VerbRestart}, with(func(a *control.App) { a.Workers = []control.Worker{worker(7, 0, "ready"), worker(8, 1, "ready")} }), true, ""},
-		{"stopped only", control.Order{Verb: control.VerbRestart}, with(func(a *control.App) { a.State = control.AppStopped }), false, "was not started again: tine start web"},
-		{"signalled", control.Order{Verb: control.VerbSignal}, old, false, errUnknown.Error()},
+		{"not rolled", api.Order{Verb: api.VerbReload}, old, false, "was not reloaded"},
+		{"scaled", api.Order{Verb: api.VerbScale, N: 2}, old, true, ""},
+		{"scales", api.Order{Verb: api.VerbScale, N: 1, By: true}, with(func(a *api.App) { a.Desired = 3 }), false, ""},
+		{"not scaled", api.Order{Verb: api.VerbScale, N: 4}, old, false, "was not scaled, it has 2 workers"},
+		{"stopped", api.Order{Verb: api.VerbStop}, with(func(a *api.App) { a.State = api.AppStopped }), true, ""},
+		{"stops", api.Order{Verb: api.VerbStop}, with(func(a *api.App) { a.State = api.AppStopping }), false, ""},
+		{"not stopped", api.Order{Verb: api.VerbStop}, old, false, "was not stopped"},
+		{"started", api.Order{Verb: api.VerbStart}, old, true, ""},
+		{"starts", api.Order{Verb: api.VerbStart}, with(func(a *api.App) { a.Ready = 1 }), false, ""},
+		{"drained", api.Order{Verb: api.VerbDrain, Slot: &slot}, with(func(a *api.App) { a.Workers = []api.Worker{worker(5, 0, "ready"), worker(0, 1, "drained")} }), true, ""},
+		{"not drained", api.Order{Verb: api.VerbDrain, Slot: &slot}, old, false, "slot 1 of app web was not drained"},
+		{"restarted", api.Order{Verb: api.VerbRestart}, with(func(a *api.App) { a.Workers = []api.Worker{worker(7, 0, "ready"), worker(8, 1, "ready")} }), true, ""},
+		{"stopped only", api.Order{Verb: api.VerbRestart}, with(func(a *api.App) { a.State = api.AppStopped }), false, "was not started again: tine start web"},
+		{"signalled", api.Order{Verb: api.VerbSignal}, old, false, errUnknown.Error()},
 	} {
-		done, _, err := judge(c.order, control.Status{Apps: []control.App{old}}, control.Status{Apps: []control.App{c.now}})
+		done, _, err := judge(c.order, api.Status{Apps: []api.App{old}}, api.Status{Apps: []api.App{c.now}})
 		if done != c.done || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
 			t.Errorf("%s: over %v, %v; want %v, %q", c.name, done, err, c.done, c.err)
 		}

@@ -16,11 +16,11 @@ var rules = map[string]string{
 	"worker":   "ipc",
 	"cmd/demo": "worker",
 	"cmd/tine": `cmd/tine/internal/pm2 cmd/tine/internal/target cmd/tine/internal/term cmd/tine/internal/top ipc supervisor
-		supervisor/claim supervisor/config supervisor/config/file supervisor/control supervisor/control/metrics
+		supervisor/claim supervisor/config supervisor/config/file supervisor/control supervisor/control/api supervisor/control/metrics
 		supervisor/handover supervisor/host supervisor/keeper supervisor/listen supervisor/logs supervisor/master supervisor/signals`,
-	"cmd/tine/internal/term":   "supervisor/control",
-	"cmd/tine/internal/target": "cmd/tine/internal/term supervisor/claim supervisor/control",
-	"cmd/tine/internal/top":    "cmd/tine/internal/term supervisor/control",
+	"cmd/tine/internal/term":   "supervisor/control supervisor/control/api",
+	"cmd/tine/internal/target": "cmd/tine/internal/term supervisor/claim supervisor/control supervisor/control/api",
+	"cmd/tine/internal/top":    "cmd/tine/internal/term supervisor/control supervisor/control/api",
 	"cmd/tine/internal/pm2":    "supervisor/config supervisor/config/file supervisor/host",
 }
 

@@ -13,11 +13,11 @@ import (
 	"testing"
 
 	"github.com/tinehq/tine/ipc/eventually"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // succeeded waits until the master of st has become the keeper, and another serves below it.
-func (m *tine) succeeded(st control.Status) (now control.Status) {
+func (m *tine) succeeded(st api.Status) (now api.Status) {
 	m.t.Helper()
 	eventually.True(m.t, "the master is the keeper of another one", func() (ok bool) {
 		var err error

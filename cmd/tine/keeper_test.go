@@ -25,6 +25,7 @@ import (
 	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // kept starts a keeper, whose PID is that of the process that was started.
@@ -53,7 +54,7 @@ func aboveWorkersHere() int {
 }
 
 // status asks the master.
-func (m *tine) status() (st control.Status, err error) {
+func (m *tine) status() (st api.Status, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	client := control.NewClient(socketIn(m.dir))
@@ -61,7 +62,7 @@ func (m *tine) status() (st control.Status, err error) {
 	return client.Status(ctx)
 }
 
-func (m *tine) mustStatus() control.Status {
+func (m *tine) mustStatus() api.Status {
 	m.t.Helper()
 	st, err := m.status()
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/tinehq/tine/ipc/eventually"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // TestKeptConfigBroken: a master that was killed is followed by one that goes on with what ran, whatever is in the config
@@ -19,11 +19,11 @@ func TestKeptConfigBroken(t *testing.T) {
 	m := startReady(t, twoWorkers, kept)
 	before := m.mustStatus()
 	write(t, m.dir, "tine.yaml", "apps: {")
-	next := func() control.Status {
+	next := func() api.Status {
 		t.Helper()
 		old := m.mustStatus().PID
 		syscall.Kill(old, syscall.SIGKILL)
-		var st control.Status
+		var st api.Status
 		eventually.True(t, "another master has ready workers", func() (ok bool) {
 			var err error
 			st, err = m.status()

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/tinehq/tine/cmd/tine/internal/target"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 func newList() *cobra.Command {
@@ -56,7 +56,7 @@ where there is none.`,
 type entry struct {
 	Control string `json:"control"`         // path of its socket
 	Error   string `json:"error,omitempty"` // why it did not answer
-	*control.Status
+	*api.Status
 }
 
 func listed(all []*target.Candidate) []entry {
@@ -77,7 +77,7 @@ func listTable(all []*target.Candidate) *term.Table {
 		term.Right("CPU", 3), term.Right("MEMORY", 2), term.Right("UPTIME", 4), term.Right("GENERATION", 7), term.Left("NAMESPACE", 8), term.Left("LISTEN", 6),
 	}
 	scheduled := slices.ContainsFunc(all, func(c *target.Candidate) bool {
-		return slices.ContainsFunc(c.Seen.Apps, func(a control.App) bool { return a.NextRun != nil })
+		return slices.ContainsFunc(c.Seen.Apps, func(a api.App) bool { return a.NextRun != nil })
 	})
 	if scheduled {
 		columns = append(columns, term.Left("NEXT RUN", 9))
@@ -108,8 +108,8 @@ func listTable(all []*target.Candidate) *term.Table {
 }
 
 // readyOf returns how many workers are ready of how many; "-" for an app that has finished.
-func readyOf(a control.App) string {
-	if a.State == control.AppFinished {
+func readyOf(a api.App) string {
+	if a.State == api.AppFinished {
 		return "-"
 	}
 	return fmt.Sprintf("%d/%d", a.Ready, a.Desired)
@@ -140,7 +140,7 @@ func newStatus() *cobra.Command {
 	return cmd
 }
 
-func printStatus(s term.Screen, st control.Status) {
+func printStatus(s term.Screen, st api.Status) {
 	processes := strconv.Itoa(st.PID)
 	if st.KeeperPID != 0 {
 		processes += fmt.Sprintf(" (keeper %d)", st.KeeperPID)
@@ -178,30 +178,30 @@ func printStatus(s term.Screen, st control.Status) {
 }
 
 // appTrouble returns what is wrong with an app, in one line; empty: nothing.
-func appTrouble(a control.App) string {
+func appTrouble(a api.App) string {
 	switch {
 	case a.Error != "":
 		return a.Error
-	case a.Rollout != nil && a.Rollout.State == control.RolloutAborted:
+	case a.Rollout != nil && a.Rollout.State == api.RolloutAborted:
 		return fmt.Sprintf("the last rollout (%s) was aborted: %s", a.Rollout.Reason, a.Rollout.Error)
 	}
 	return ""
 }
 
 // nextRun returns when an app's schedule is due, in the time zone of the schedule; empty: it has none.
-func nextRun(a control.App, now time.Time) string {
+func nextRun(a api.App, now time.Time) string {
 	if a.NextRun == nil {
 		return ""
 	}
 	return a.NextRun.Format("Mon 2006-01-02 15:04:05 -07:00") + ", in " + term.Seconds(max(a.NextRun.Sub(now), 0).Seconds())
 }
 
-func workerTable(a control.App) *term.Table {
+func workerTable(a api.App) *term.Table {
 	t := term.NewTable(
 		term.Right("SLOT", 0), term.Right("PID", 0), term.Left("STATE", 0), term.Right("GEN", 8), term.Right("RESTARTS", 5), term.Right("UPTIME", 4),
 		term.Right("CPU", 0), term.Right("MEMORY", 0), term.Right("BUSY", 3), term.Right("CONNS", 9), term.Right("REQUESTS", 2), term.Right("ERRORS", 6),
 		term.Right("P50", 7), term.Right("P99", 1), term.Right("EPOCH", 10), term.Left("LAST EXIT", 11))
-	for _, w := range append(append([]control.Worker{}, a.Workers...), a.Standbys...) {
+	for _, w := range append(append([]api.Worker{}, a.Workers...), a.Standbys...) {
 		slot := fmt.Sprint(w.Slot)
 		if w.Slot < 0 {
 			slot = "standby"

@@ -7,13 +7,13 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/tinehq/tine/cmd/tine/internal/target"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 func newLogs() *cobra.Command {
 	var asJSON, follow, times bool
 	var t target.Target
-	var q control.LogQuery
+	var q api.LogQuery
 	var slot func() *int
 	last, since := 2*recent, time.Time{}
 	cmd := &cobra.Command{
@@ -49,7 +49,7 @@ lines of each app, whatever files they go to.`,
 				if next {
 					q.Last = queryLast(-1)
 				}
-				return r.Logs(cmd.Context(), q, func(l control.LogLine) error {
+				return r.Logs(cmd.Context(), q, func(l api.LogLine) error {
 					if many && !apps[l.App] {
 						return nil
 					}
@@ -77,11 +77,11 @@ lines of each app, whatever files they go to.`,
 	flags.BoolVarP(&times, "times", "t", false, "with the time of each line")
 	flags.BoolVar(&asJSON, "json", false, "print one JSON document a line")
 	_ = cmd.RegisterFlagCompletionFunc("stream", cobra.FixedCompletions(
-		[]string{control.StreamStdout, control.StreamStderr, control.StreamMaster}, cobra.ShellCompDirectiveNoFileComp))
+		[]string{api.StreamStdout, api.StreamStderr, api.StreamMaster}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
-// queryLast returns a number of lines, -1 for all, as control.LogQuery.Last has it.
+// queryLast returns a number of lines, -1 for all, as api.LogQuery.Last has it.
 func queryLast(n int) int {
 	switch {
 	case n < 0:

@@ -10,6 +10,7 @@ import (
 	"github.com/tinehq/tine/cmd/tine/internal/target"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // orders is what the commands have in common that change something.
@@ -28,7 +29,7 @@ func (o *orders) define(cmd *cobra.Command, withApp bool) {
 
 // give sends orders to a master, one after the other, and shows their steps. It ends at the first that fails. done returns the
 // line that is printed after an order.
-func (o *orders) give(cmd *cobra.Command, r *target.Running, all []control.Order, done func(control.Order) string) error {
+func (o *orders) give(cmd *cobra.Command, r *target.Running, all []api.Order, done func(api.Order) string) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	s := term.NewScreen(cmd.OutOrStdout())
@@ -53,16 +54,16 @@ func (o *orders) give(cmd *cobra.Command, r *target.Running, all []control.Order
 }
 
 // each returns an order for each app that o.App means, or one order for all apps.
-func (o *orders) each(r *target.Running, order control.Order) ([]control.Order, error) {
+func (o *orders) each(r *target.Running, order api.Order) ([]api.Order, error) {
 	apps, err := target.Chosen(r.Seen, o.App)
 	if err != nil {
 		return nil, err
 	}
 	if len(apps) == len(r.Seen.Apps) && len(apps) != 1 {
 		order.App = ""
-		return []control.Order{order}, nil
+		return []api.Order{order}, nil
 	}
-	var all []control.Order
+	var all []api.Order
 	for _, a := range apps {
 		order.App = a.Name
 		all = append(all, order)
@@ -85,9 +86,9 @@ old ones stay, its last output is shown, and the exit status is 1.`,
 		Args:              arguments(0, 1),
 		ValidArgsFunction: target.CompleteApp,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			order := control.Order{Verb: control.VerbReload}
+			order := api.Order{Verb: api.VerbReload}
 			if refuse {
-				order.IfRunning = control.IfRunningRefuse
+				order.IfRunning = api.IfRunningRefuse
 			}
 			return o.whole(cmd, args, order, "reloaded")
 		},
@@ -114,7 +115,7 @@ Where there is none the exit status is 1.`,
 		Args:              arguments(0, 1),
 		ValidArgsFunction: target.CompleteApp,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.whole(cmd, args, control.Order{Verb: control.VerbRollback}, "rolled back")
+			return o.whole(cmd, args, api.Order{Verb: api.VerbRollback}, "rolled back")
 		},
 	}
 	o.define(cmd, true)
@@ -123,9 +124,9 @@ Where there is none the exit status is 1.`,
 
 // whole gives an order to each app that args or -a means. Without a name that is all apps, but for a restart, a signal and an
 // order for a slot, where the master must run only one app. did is printed after each.
-func (o *orders) whole(cmd *cobra.Command, args []string, order control.Order, did string) error {
+func (o *orders) whole(cmd *cobra.Command, args []string, order api.Order, did string) error {
 	return o.On(cmd.Context(), args, func(r *target.Running) error {
-		if order.Slot != nil || o.App == "" && (order.Verb == control.VerbRestart || order.Verb == control.VerbSignal) {
+		if order.Slot != nil || o.App == "" && (order.Verb == api.VerbRestart || order.Verb == api.VerbSignal) {
 			a, err := r.Single(o.App, order.Verb)
 			if err != nil {
 				return err
@@ -136,7 +137,7 @@ func (o *orders) whole(cmd *cobra.Command, args []string, order control.Order, d
 		if err != nil {
 			return err
 		}
-		return o.give(cmd, r, all, func(order control.Order) string { return term.Whom(order) + " " + did })
+		return o.give(cmd, r, all, func(order api.Order) string { return term.Whom(order) + " " + did })
 	})
 }
 
@@ -152,7 +153,7 @@ func newRestart() *cobra.Command {
 		Args:              arguments(0, 1),
 		ValidArgsFunction: target.CompleteApp,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.whole(cmd, args, control.Order{Verb: control.VerbRestart, Slot: slot(), Now: now}, "restarted")
+			return o.whole(cmd, args, api.Order{Verb: api.VerbRestart, Slot: slot(), Now: now}, "restarted")
 		},
 	}
 	o.define(cmd, true)

@@ -16,6 +16,7 @@ import (
 	"github.com/tinehq/tine/cmd/tine/internal/target"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/control/metrics"
 )
 
@@ -95,7 +96,7 @@ func profileQuery(kind string, count int, measured bool, slot *int) (url.Values,
 	kinds := metrics.ProfileKinds()
 	if !slices.Contains(kinds, kind) {
 		err := fmt.Errorf("there is no profile %q: there are %s", kind, strings.Join(kinds, ", "))
-		if near := control.Nearest(kind, kinds); near != "" {
+		if near := api.Nearest(kind, kinds); near != "" {
 			err = fmt.Errorf("%w; did you mean %s?", err, near)
 		}
 		return nil, 0, term.Usage(err)

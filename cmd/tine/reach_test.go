@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc/eventually"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 const onUnix = `
@@ -65,7 +65,7 @@ func overUnix(path string) error {
 }
 
 // reached is the app in the status, and why its addresses are not reachable; empty: they are.
-func (m *onUnixSocket) reached() (a control.App, why string) {
+func (m *onUnixSocket) reached() (a api.App, why string) {
 	st, err := m.status()
 	if err != nil || len(st.Apps) != 1 {
 		return a, "no status"

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/tinehq/tine/cmd/tine/internal/target"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 func newScale() *cobra.Command {
@@ -37,11 +37,11 @@ config file stays as it is: its number holds again when tine starts anew.`,
 			}
 			o.App = wishes[0].App
 			return o.On(cmd.Context(), nil, func(r *target.Running) error {
-				var all []control.Order
+				var all []api.Order
 				for _, wish := range wishes {
 					o.App = wish.App
 					if wish.App == "" {
-						a, err := r.Single("", control.VerbScale)
+						a, err := r.Single("", api.VerbScale)
 						if err != nil {
 							return err
 						}
@@ -53,7 +53,7 @@ config file stays as it is: its number holds again when tine starts anew.`,
 					}
 					all = append(all, each...)
 				}
-				return o.give(cmd, r, all, func(order control.Order) string {
+				return o.give(cmd, r, all, func(order api.Order) string {
 					if order.By {
 						return fmt.Sprintf("%s scaled by %+d", term.Whom(order), order.N)
 					}
@@ -68,14 +68,14 @@ config file stays as it is: its number holds again when tine starts anew.`,
 }
 
 // scaleWishes reads [APP] N, or APP=N one or more times.
-func scaleWishes(args []string) (wishes []control.Order, err error) {
+func scaleWishes(args []string) (wishes []api.Order, err error) {
 	add := func(app, number string) {
 		n, bad := term.WholeNumber(number)
 		if bad != nil && err == nil {
 			err = term.Usagef("%q is not a number of workers: write 4, +1 or -1", number)
 		}
 		by := strings.HasPrefix(number, "+") || strings.HasPrefix(number, "-")
-		wishes = append(wishes, control.Order{Verb: control.VerbScale, App: app, N: n, By: by})
+		wishes = append(wishes, api.Order{Verb: api.VerbScale, App: app, N: n, By: by})
 	}
 	pairs := 0
 	for _, arg := range args {

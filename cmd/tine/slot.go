@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/tinehq/tine/cmd/tine/internal/target"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // slotFlag adds the flag --slot. The function returns its value; nil: it was not given.
@@ -45,7 +45,7 @@ tine start APP --slot SLOT, or a restart.`,
 			if err != nil {
 				return term.Usagef("%q is not a slot: write its number, as tine status shows it", args[len(args)-1])
 			}
-			return o.whole(cmd, args[:len(args)-1], control.Order{Verb: control.VerbDrain, Slot: &slot}, "drained")
+			return o.whole(cmd, args[:len(args)-1], api.Order{Verb: api.VerbDrain, Slot: &slot}, "drained")
 		},
 	}
 	o.define(cmd, true)
@@ -69,7 +69,7 @@ func newSignal() *cobra.Command {
 			return target.CompleteApp(cmd, args[1:], text)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			order := control.Order{Verb: control.VerbSignal, Signal: args[0], Slot: slot()}
+			order := api.Order{Verb: api.VerbSignal, Signal: args[0], Slot: slot()}
 			return o.whole(cmd, args[1:], order, "was sent "+strings.ToUpper(args[0]))
 		},
 	}

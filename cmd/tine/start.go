@@ -23,6 +23,7 @@ import (
 	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 func newStart() *cobra.Command {
@@ -145,7 +146,7 @@ func startApp(cmd *cobra.Command, args []string, o *orders, slot func() *int) er
 		return term.Usagef("to run a program, write tine start -- %s", strings.Join(args, " "))
 	}
 	o.Socket = flags.Lookup("control").Value.String()
-	err := o.whole(cmd, flags.Args(), control.Order{Verb: control.VerbStart, Slot: slot()}, "started")
+	err := o.whole(cmd, flags.Args(), api.Order{Verb: api.VerbStart, Slot: slot()}, "started")
 	var unknown *target.UnknownAppError
 	var none *term.ExitError
 	if name := strings.Join(flags.Args(), ""); name != "" && (errors.As(err, &none) && none.Code == term.ExitNotRunning ||

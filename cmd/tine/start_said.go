@@ -10,6 +10,7 @@ import (
 	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // maxWarnings is how many warnings of the log start shows.
@@ -50,13 +51,13 @@ func started(cmd *cobra.Command, c *supervisor.Config, pid int, log string) erro
 	return nil
 }
 
-func startedApp(a control.App) string {
+func startedApp(a api.App) string {
 	switch {
 	case a.OneShot && a.Error != "":
 		return a.State + ": " + a.Error
 	case a.OneShot:
 		return a.State
-	case a.State == control.AppWaiting:
+	case a.State == api.AppWaiting:
 		return a.Error
 	}
 	text := fmt.Sprintf("%d of %d ready", a.Ready, a.Desired)
@@ -67,9 +68,9 @@ func startedApp(a control.App) string {
 }
 
 // notStarted returns the apps that should run and do not, each with the reason.
-func notStarted(st control.Status) (lost []string) {
+func notStarted(st api.Status) (lost []string) {
 	for _, a := range st.Apps {
-		if a.Failed && (!a.OneShot || a.State == control.AppWaiting) {
+		if a.Failed && (!a.OneShot || a.State == api.AppWaiting) {
 			lost = append(lost, a.Name+": "+a.Error)
 		}
 	}
@@ -77,7 +78,7 @@ func notStarted(st control.Status) (lost []string) {
 }
 
 // warnOfStart prints the warnings that would otherwise be in the log only.
-func warnOfStart(cmd *cobra.Command, c *supervisor.Config, st control.Status, logged []string) {
+func warnOfStart(cmd *cobra.Command, c *supervisor.Config, st api.Status, logged []string) {
 	s := term.NewScreen(cmd.ErrOrStderr())
 	if c.Path() == "" { // the master was started with flags
 		for _, a := range st.Apps {
@@ -98,7 +99,7 @@ func warnOfStart(cmd *cobra.Command, c *supervisor.Config, st control.Status, lo
 // loggedWarnings returns the warnings of the master itself, without those about a failed app, which is in the status. It
 // ignores errors: the log has the lines too.
 func loggedWarnings(ctx context.Context, client *control.Client) (all []string) {
-	_ = client.Logs(ctx, control.LogQuery{Stream: control.StreamMaster}, func(l control.LogLine) error {
+	_ = client.Logs(ctx, api.LogQuery{Stream: api.StreamMaster}, func(l api.LogLine) error {
 		if l.Level == "warn" || l.Level == "error" && l.App == "" {
 			all = append(all, l.Text)
 		}

@@ -17,7 +17,7 @@ import (
 
 	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/ipc/eventually"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"golang.org/x/sys/unix"
 )
 
@@ -78,7 +78,7 @@ func (sh *shell) end(err error) int {
 	return 0
 }
 
-func (sh *shell) status() (st control.Status) {
+func (sh *shell) status() (st api.Status) {
 	sh.t.Helper()
 	out, _ := sh.do(0, "status", "--json")
 	if err := json.Unmarshal([]byte(out), &st); err != nil {
@@ -87,7 +87,7 @@ func (sh *shell) status() (st control.Status) {
 	return st
 }
 
-func pids(a control.App) map[int]bool {
+func pids(a api.App) map[int]bool {
 	set := map[int]bool{}
 	for _, w := range a.Workers {
 		set[w.PID] = true

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/tinehq/tine/cmd/tine/internal/target"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 func newStop() *cobra.Command {
@@ -27,7 +27,7 @@ this app, which stays in the list: tine start APP starts it again.`,
 		ValidArgsFunction: target.CompleteApp,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 || o.App != "" {
-				return o.whole(cmd, args, control.Order{Verb: control.VerbStop, Now: now}, "stopped")
+				return o.whole(cmd, args, api.Order{Verb: api.VerbStop, Now: now}, "stopped")
 			}
 			stopped := ""
 			err := o.On(cmd.Context(), nil, func(r *target.Running) error {
@@ -53,7 +53,7 @@ this app, which stays in the list: tine start APP starts it again.`,
 func (o *orders) stopAll(cmd *cobra.Command, r *target.Running, now bool) error {
 	pid := foremost(r.Seen)
 	ended := endOf(pid)
-	if err := o.give(cmd, r, []control.Order{{Verb: control.VerbShutdown, Now: now}}, func(control.Order) string { return "" }); err != nil {
+	if err := o.give(cmd, r, []api.Order{{Verb: api.VerbShutdown, Now: now}}, func(api.Order) string { return "" }); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), target.AnswerTimeout)
@@ -84,7 +84,7 @@ func (o *orders) stopLost(ctx context.Context, lost *target.LostError, now bool)
 }
 
 // foremost is the process that a person knows as tine: it gets the signals, and ends last.
-func foremost(st control.Status) int {
+func foremost(st api.Status) int {
 	if st.KeeperPID != 0 {
 		return st.KeeperPID
 	}

@@ -10,11 +10,11 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc/eventually"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // fileCounts are the descriptors of a keeper, its master and their workers, in this order.
-func fileCounts(t *testing.T, keeper int, st control.Status) []int {
+func fileCounts(t *testing.T, keeper int, st api.Status) []int {
 	t.Helper()
 	counts := []int{filesOf(t, keeper), filesOf(t, st.PID)}
 	for _, pid := range workerPIDs(st) {

@@ -7,7 +7,7 @@ import (
 	"github.com/tinehq/tine/cmd/tine/internal/target"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/cmd/tine/internal/top"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 func newTop() *cobra.Command {
@@ -34,7 +34,7 @@ while this runs.`,
 				if _, err := target.Chosen(r.Seen, t.App); err != nil {
 					return err
 				}
-				return top.Watch(cmd.Context(), r.Client, r.Seen, func(st control.Status) []control.App {
+				return top.Watch(cmd.Context(), r.Client, r.Seen, func(st api.Status) []api.App {
 					apps, _ := target.Chosen(st, t.App) // none: the app has been removed since
 					return apps
 				}, s)

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/tinehq/tine/cmd/tine/internal/target"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // upgradeTimeout bounds the wait until the new master is prepared; package handover bounds the steps after that. Tests
@@ -67,7 +67,7 @@ func (o *orders) upgrade(cmd *cobra.Command, r *target.Running, binary string) e
 	if _, _, err := commandLine(r.Seen.PID); err == nil { // else its PID is of another namespace, or there is no /proc
 		ended = endOf(r.Seen.PID)
 	}
-	if err := o.give(cmd, r, []control.Order{{Verb: control.VerbUpgrade, Binary: binary}}, func(control.Order) string { return "" }); err != nil {
+	if err := o.give(cmd, r, []api.Order{{Verb: api.VerbUpgrade, Binary: binary}}, func(api.Order) string { return "" }); err != nil {
 		return err
 	}
 	took := time.Since(began)
@@ -90,7 +90,7 @@ func (o *orders) upgrade(cmd *cobra.Command, r *target.Running, binary string) e
 
 // tellSuccession returns how many workers were adopted, and which were not, and why. A new master of a version that does not
 // report it is judged by the PIDs of its workers.
-func tellSuccession(before, now control.Status) string {
+func tellSuccession(before, now api.Status) string {
 	s := now.Succession
 	if s == nil || s.After != before.PID {
 		same, gone := compareWorkers(before, now)
@@ -119,11 +119,11 @@ func tellSuccession(before, now control.Status) string {
 }
 
 // compareWorkers counts the workers of before that run now, and those that do not.
-func compareWorkers(before, now control.Status) (same, gone int) {
+func compareWorkers(before, now api.Status) (same, gone int) {
 	runs := map[int]bool{}
-	each := func(st control.Status, f func(pid int)) {
+	each := func(st api.Status, f func(pid int)) {
 		for _, a := range st.Apps {
-			for _, all := range [][]control.Worker{a.Workers, a.Standbys} {
+			for _, all := range [][]api.Worker{a.Workers, a.Standbys} {
 				for _, w := range all {
 					if w.PID != 0 {
 						f(w.PID)

@@ -11,14 +11,14 @@ import (
 	"testing"
 
 	"github.com/tinehq/tine/ipc/eventually"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // goesOn waits until one master is in charge, of the workers of before, and holds it to what must be then: no process more
 // than there were, and it can be upgraded.
-func (m *tine) goesOn(before control.Status, processes int) control.Status {
+func (m *tine) goesOn(before api.Status, processes int) api.Status {
 	m.t.Helper()
-	var st control.Status
+	var st api.Status
 	eventually.True(m.t, "a master is in charge of all workers", func() (ok bool) {
 		var err error
 		st, err = m.status()

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc/eventually"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // tell runs a command of tine for this master, and returns what it prints. It must end with the status.
@@ -42,7 +42,7 @@ func (m *tine) command(args ...string) (cmd *exec.Cmd, stdout, stderr *bytes.Buf
 }
 
 // workerPIDs are those of all apps, in their order.
-func workerPIDs(st control.Status) (pids []int) {
+func workerPIDs(st api.Status) (pids []int) {
 	for _, a := range st.Apps {
 		for _, w := range a.Workers {
 			pids = append(pids, w.PID)

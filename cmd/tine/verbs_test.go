@@ -19,6 +19,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/claim"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // socketIn is the control socket of a master whose folder is dir: in a folder of its
@@ -81,20 +82,20 @@ func TestVerbs(t *testing.T) {
 // of its progress. An app whose name begins with bad does not become ready.
 type actor struct {
 	mu     sync.Mutex
-	status control.Status
+	status api.Status
 	values map[string]string
 }
 
 func newActor(name string, apps []string) *actor {
-	a := &actor{values: map[string]string{"users": "50"}, status: control.Status{
+	a := &actor{values: map[string]string{"users": "50"}, status: api.Status{
 		Version: "v1", PID: os.Getpid(), UptimeS: 3723, Name: name, Steering: "hash",
 	}}
 	for i, app := range apps {
 		app, space, _ := strings.Cut(app, "@")
-		a.status.Apps = append(a.status.Apps, control.App{
-			Name: app, Namespace: space, State: control.AppRunning, Generation: 1, Desired: 2, Ready: 1,
+		a.status.Apps = append(a.status.Apps, api.App{
+			Name: app, Namespace: space, State: api.AppRunning, Generation: 1, Desired: 2, Ready: 1,
 			Listen: []string{fmt.Sprintf("127.0.0.1:%d", 7000+i)}, Steering: "hash", Policy: "least",
-			Workers: []control.Worker{
+			Workers: []api.Worker{
 				{Slot: 0, ID: 1, PID: 4711, State: "ready", Generation: 1, UptimeS: 62, RSSBytes: 12 << 20, CPUPercent: 3, Requests: 1234567, P50MS: 1.25, P99MS: 42},
 				{Slot: 1, State: "backoff", Restarts: 3, LastExit: "exit 1"},
 			},
@@ -104,7 +105,7 @@ func newActor(name string, apps []string) *actor {
 	return a
 }
 
-func (a *actor) Status(context.Context) (control.Status, error) {
+func (a *actor) Status(context.Context) (api.Status, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	st := a.status
@@ -115,36 +116,36 @@ func (a *actor) Status(context.Context) (control.Status, error) {
 			}
 		}
 	}) {
-		st.Cache.Values = append(st.Cache.Values, control.CacheValue{Key: key, Epoch: 1, Bytes: len(a.values[key]), AgeS: 5, Source: "exec"})
+		st.Cache.Values = append(st.Cache.Values, api.CacheValue{Key: key, Epoch: 1, Bytes: len(a.values[key]), AgeS: 5, Source: "exec"})
 	}
 	return st, nil
 }
 
-func (a *actor) Do(_ context.Context, o control.Order, progress func(control.Progress)) error {
-	if o.Verb == control.VerbSignal && o.Signal == "SIGFOO" {
-		return control.Refuse(http.StatusBadRequest, "there is no signal SIGFOO")
+func (a *actor) Do(_ context.Context, o api.Order, progress func(api.Progress)) error {
+	if o.Verb == api.VerbSignal && o.Signal == "SIGFOO" {
+		return api.Refuse(http.StatusBadRequest, "there is no signal SIGFOO")
 	}
 	if o.Slot != nil && *o.Slot > 1 {
-		return control.Refuse(http.StatusNotFound, "app %s has no slot %d", o.App, *o.Slot)
+		return api.Refuse(http.StatusNotFound, "app %s has no slot %d", o.App, *o.Slot)
 	}
 	if o.Reason == "tine "+o.Verb { // the reason where the caller gives none
 		o.Reason = ""
 	}
 	words, _ := json.Marshal(o)
 	slot := 0
-	progress(control.Progress{Time: time.Now(), App: o.App, Slot: &slot, PID: 4712, State: "starting", Message: "order " + o.Verb + " " + string(words), Total: 2})
+	progress(api.Progress{Time: time.Now(), App: o.App, Slot: &slot, PID: 4712, State: "starting", Message: "order " + o.Verb + " " + string(words), Total: 2})
 	if strings.HasPrefix(o.App, "bad") {
-		progress(control.Progress{Time: time.Now(), App: o.App, Final: true, Error: o.Verb + " of " + o.App + " aborted", Output: "no database\n\x1b[2Jbye\n"})
+		progress(api.Progress{Time: time.Now(), App: o.App, Final: true, Error: o.Verb + " of " + o.App + " aborted", Output: "no database\n\x1b[2Jbye\n"})
 		return errors.New("aborted")
 	}
-	progress(control.Progress{Time: time.Now(), App: o.App, Slot: &slot, PID: 4712, State: "ready", Done: 1, Total: 2})
+	progress(api.Progress{Time: time.Now(), App: o.App, Slot: &slot, PID: 4712, State: "ready", Done: 1, Total: 2})
 	return nil
 }
 
-func (a *actor) Events(_ context.Context, after uint64, _ bool, yield func(control.Event) error) error {
+func (a *actor) Events(_ context.Context, after uint64, _ bool, yield func(api.Event) error) error {
 	slot := 1
 	for id := after + 1; id <= 30; id++ {
-		e := control.Event{ID: id, Time: time.Now(), Level: "info", Kind: "ready", App: a.status.Apps[int(id)%len(a.status.Apps)].Name, Slot: &slot, PID: int(100 + id)}
+		e := api.Event{ID: id, Time: time.Now(), Level: "info", Kind: "ready", App: a.status.Apps[int(id)%len(a.status.Apps)].Name, Slot: &slot, PID: int(100 + id)}
 		if id == 30 {
 			e.Level, e.Kind, e.Code, e.LastWords = "warn", "exited", 3, "no database"
 		}
@@ -155,16 +156,16 @@ func (a *actor) Events(_ context.Context, after uint64, _ bool, yield func(contr
 	return nil
 }
 
-func (a *actor) Logs(_ context.Context, q control.LogQuery, yield func(control.LogLine) error) error {
+func (a *actor) Logs(_ context.Context, q api.LogQuery, yield func(api.LogLine) error) error {
 	if strings.HasPrefix(q.Grep, "(") {
-		return control.Refuse(http.StatusBadRequest, "cannot read the regular expression %q", q.Grep)
+		return api.Refuse(http.StatusBadRequest, "cannot read the regular expression %q", q.Grep)
 	}
 	words, _ := json.Marshal(q)
 	slot := 1
-	for _, l := range []control.LogLine{
-		{ID: 1, Time: time.Now(), App: "web", Slot: &slot, Stream: control.StreamStdout, Text: "query " + string(words)},
-		{ID: 2, Time: time.Now(), App: "web", Slot: &slot, Stream: control.StreamStderr, Text: "raw \x1b[2J"},
-		{ID: 3, Time: time.Now(), Stream: control.StreamMaster, Level: "info", Text: "all workers are ready"},
+	for _, l := range []api.LogLine{
+		{ID: 1, Time: time.Now(), App: "web", Slot: &slot, Stream: api.StreamStdout, Text: "query " + string(words)},
+		{ID: 2, Time: time.Now(), App: "web", Slot: &slot, Stream: api.StreamStderr, Text: "raw \x1b[2J"},
+		{ID: 3, Time: time.Now(), Stream: api.StreamMaster, Level: "info", Text: "all workers are ready"},
 	} {
 		if err := yield(l); err != nil {
 			return err
@@ -173,14 +174,14 @@ func (a *actor) Logs(_ context.Context, q control.LogQuery, yield func(control.L
 	return nil
 }
 
-func (a *actor) Value(_ context.Context, key string) ([]byte, control.CacheValue, error) {
+func (a *actor) Value(_ context.Context, key string) ([]byte, api.CacheValue, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	v, ok := a.values[key]
 	if !ok {
-		return nil, control.CacheValue{}, control.Unknown("cached value", key, []string{"users"})
+		return nil, api.CacheValue{}, api.Unknown("cached value", key, []string{"users"})
 	}
-	return []byte(v), control.CacheValue{Key: key, Epoch: 7, Bytes: len(v), Source: "exec"}, nil
+	return []byte(v), api.CacheValue{Key: key, Epoch: 7, Bytes: len(v), Source: "exec"}, nil
 }
 
 func (a *actor) SetValue(_ context.Context, key string, data []byte) (uint64, error) {
@@ -199,10 +200,10 @@ func (a *actor) DeleteValue(_ context.Context, key string) error {
 
 func (a *actor) Config(context.Context) ([]byte, error) { return []byte("apps: {}\n"), nil }
 
-func (a *actor) Apply(context.Context, control.ApplyRequest) (control.ApplyResult, error) {
-	return control.ApplyResult{Changes: []control.Change{}}, nil
+func (a *actor) Apply(context.Context, api.ApplyRequest) (api.ApplyResult, error) {
+	return api.ApplyResult{Changes: []api.Change{}}, nil
 }
 
 func (a *actor) Call(context.Context, string, uint64, string, []byte) ([]byte, error) {
-	return nil, control.Refuse(http.StatusNotImplemented, "it answers no calls")
+	return nil, api.Refuse(http.StatusNotImplemented, "it answers no calls")
 }

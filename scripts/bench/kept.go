@@ -13,6 +13,7 @@ import (
 
 	"github.com/tinehq/tine/scripts/internal/procfs"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 const (
@@ -92,7 +93,7 @@ func (k *kept) end() {
 	}
 }
 
-func workerPIDs(st control.Status) (pids []int) {
+func workerPIDs(st api.Status) (pids []int) {
 	for _, w := range st.Apps[0].Workers {
 		pids = append(pids, w.PID)
 	}
@@ -102,7 +103,7 @@ func workerPIDs(st control.Status) (pids []int) {
 
 // inCharge asks, every half millisecond, until another master than old answers on the control socket and has all workers
 // ready.
-func (k *kept) inCharge(old int, limit time.Duration) (st control.Status, err error) {
+func (k *kept) inCharge(old int, limit time.Duration) (st api.Status, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	for {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tinehq/tine/scripts/internal/procfs"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // manyOf are the numbers of apps that the growth is measured with.
@@ -109,7 +110,7 @@ func (b *bench) manyApps(n int) (took manyTook, err error) {
 }
 
 // manyRun asks until a master other than old has a process for each app.
-func (b *bench) manyRun(client *control.Client, p *process, n, old int) (st control.Status, err error) {
+func (b *bench) manyRun(client *control.Client, p *process, n, old int) (st api.Status, err error) {
 	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 	defer cancel()
 	for {

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // change replaces the master, and returns the PID of the old one as Tine knows it, and when it began.
@@ -47,7 +47,7 @@ func upgraded(k *kept) (old int, began time.Time, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	began = time.Now()
-	return st.PID, began, k.control.Do(ctx, control.Order{Verb: control.VerbUpgrade, Reason: "bench"}, nil)
+	return st.PID, began, k.control.Do(ctx, api.Order{Verb: api.VerbUpgrade, Reason: "bench"}, nil)
 }
 
 // survive does it n times under each load and adds the rows of all that must not be lost. limit is of the median, at the

@@ -18,6 +18,7 @@ import (
 	"github.com/tinehq/tine/scripts/internal/rawhttp"
 	"github.com/tinehq/tine/supervisor/claim"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // master is the running Tine: a keeper, below it a master and its workers. The binaries are copies in a folder of this
@@ -144,7 +145,7 @@ func (m *master) closeLog() {
 const answerIn = 2 * time.Second
 
 // status returns the status of the master that answers, or an error if none does.
-func (m *master) status() (control.Status, error) {
+func (m *master) status() (api.Status, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), answerIn)
 	defer cancel()
 	st, err := m.control.Status(ctx)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 const (
@@ -19,14 +19,14 @@ const (
 // long is told how many events it missed. Safe for concurrent use; the zero value is ready.
 type Events struct {
 	mu      sync.Mutex
-	ring    []control.Event // the event with id n is at (n-1) % eventsKept
-	last    uint64          // id of the newest; 0: none
-	changed chan struct{}   // closed at the next event; nil: no reader waits
+	ring    []api.Event   // the event with id n is at (n-1) % eventsKept
+	last    uint64        // id of the newest; 0: none
+	changed chan struct{} // closed at the next event; nil: no reader waits
 	closed  bool
 }
 
 // Add gives an event the next ID, from 1, keeps it and returns the ID. It shares what e points to, which must not change.
-func (b *Events) Add(e control.Event) uint64 {
+func (b *Events) Add(e api.Event) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.last++
@@ -65,7 +65,7 @@ func (b *Events) Newest() uint64 {
 // next returns the oldest events with an id greater than after and up to until, at
 // most eventsAtOnce, and how many before them are gone. more is nil when no event
 // will follow, else closed when there are some.
-func (b *Events) next(after, until uint64) (events []control.Event, missed uint64, more <-chan struct{}) {
+func (b *Events) next(after, until uint64) (events []api.Event, missed uint64, more <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	oldest := b.last - uint64(len(b.ring)) + 1
@@ -87,7 +87,7 @@ func (b *Events) next(after, until uint64) (events []control.Event, missed uint6
 // Read gives yield the kept events after an ID, from the calling goroutine, and with follow those that come. An ID greater than
 // the newest one is of an earlier master, and counts as 0. The first event after a gap says in Missed how many are gone. Read
 // returns yield's error, or that of ctx, or nil at the end: without follow, or when the book is closed.
-func (b *Events) Read(ctx context.Context, after uint64, follow bool, yield func(control.Event) error) error {
+func (b *Events) Read(ctx context.Context, after uint64, follow bool, yield func(api.Event) error) error {
 	newest := b.Newest()
 	if after > newest {
 		after = 0 // of an earlier master

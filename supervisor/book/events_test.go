@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 var errEnough = errors.New("enough")
@@ -14,7 +14,7 @@ var errEnough = errors.New("enough")
 // read returns the ids of the events, with how many were missed before each.
 func readBook(t *testing.T, b *Events, after uint64, follow bool, most int) (ids, missed []uint64) {
 	t.Helper()
-	err := b.Read(soon(t), after, follow, func(e control.Event) error {
+	err := b.Read(soon(t), after, follow, func(e api.Event) error {
 		ids, missed = append(ids, e.ID), append(missed, e.Missed)
 		if len(ids) == most {
 			return errEnough
@@ -33,7 +33,7 @@ func TestEventsAreResumed(t *testing.T) {
 		t.Errorf("an empty book has %v", ids)
 	}
 	for range 10 {
-		b.Add(control.Event{})
+		b.Add(api.Event{})
 	}
 	if ids, _ := readBook(t, &b, 7, false, -1); len(ids) != 3 || ids[0] != 8 {
 		t.Errorf("after 7: %v", ids)
@@ -47,7 +47,7 @@ func TestEventsAreResumed(t *testing.T) {
 func TestOldEventsAreMissed(t *testing.T) {
 	var b Events
 	for range eventsKept + 100 {
-		b.Add(control.Event{})
+		b.Add(api.Event{})
 	}
 	ids, missed := readBook(t, &b, 50, false, -1)
 	if len(ids) != eventsKept || ids[0] != 101 || missed[0] != 50 || missed[1] != 0 {
@@ -62,12 +62,12 @@ func TestOldEventsAreMissed(t *testing.T) {
 // TestSlowReaderMissesAndKnowsIt: the writer does not wait for it.
 func TestSlowReaderMissesAndKnowsIt(t *testing.T) {
 	var b Events
-	b.Add(control.Event{})
+	b.Add(api.Event{})
 	var total, missed uint64
-	err := b.Read(soon(t), 0, true, func(e control.Event) error {
+	err := b.Read(soon(t), 0, true, func(e api.Event) error {
 		if e.ID == 1 { // while it is busy with the first one
 			for range 3 * eventsKept {
-				b.Add(control.Event{})
+				b.Add(api.Event{})
 			}
 		}
 		total, missed = total+1, missed+e.Missed
@@ -83,11 +83,11 @@ func TestSlowReaderMissesAndKnowsIt(t *testing.T) {
 
 func TestFollowersEnd(t *testing.T) {
 	var b Events
-	got, ended := make(chan control.Event), make(chan error, 2)
+	got, ended := make(chan api.Event), make(chan error, 2)
 	go func() {
-		ended <- b.Read(context.Background(), 0, true, func(e control.Event) error { got <- e; return nil })
+		ended <- b.Read(context.Background(), 0, true, func(e api.Event) error { got <- e; return nil })
 	}()
-	b.Add(control.Event{Kind: "one"})
+	b.Add(api.Event{Kind: "one"})
 	if e := <-got; e.Kind != "one" {
 		t.Errorf("%+v", e)
 	}
@@ -98,7 +98,7 @@ func TestFollowersEnd(t *testing.T) {
 	var open Events
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
-	if err := open.Read(ctx, 0, true, func(control.Event) error { return nil }); !errors.Is(err, context.DeadlineExceeded) {
+	if err := open.Read(ctx, 0, true, func(api.Event) error { return nil }); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("at the end of the context: %v", err)
 	}
 }
@@ -106,7 +106,7 @@ func TestFollowersEnd(t *testing.T) {
 func BenchmarkEvent(b *testing.B) {
 	var book Events
 	for b.Loop() {
-		book.Add(control.Event{Kind: "ready", App: "web"})
+		book.Add(api.Event{Kind: "ready", App: "web"})
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc/eventually"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 func from(app string, slot int, stream string) *Origin {
@@ -20,10 +20,10 @@ func from(app string, slot int, stream string) *Origin {
 }
 
 // asked returns what a query finds, as app:text.
-func asked(t *testing.T, b *Lines, q control.LogQuery) (all []string) {
+func asked(t *testing.T, b *Lines, q api.LogQuery) (all []string) {
 	t.Helper()
 	last := uint64(0)
-	err := b.Query(t.Context(), q, func(l control.LogLine) error {
+	err := b.Query(t.Context(), q, func(l api.LogLine) error {
 		if l.ID <= last {
 			t.Errorf("id %d after %d", l.ID, last)
 		}
@@ -48,17 +48,17 @@ func TestLinesQuery(t *testing.T) {
 		from *Origin
 		text string
 	}{
-		{&Origin{Slot: -1, Stream: control.StreamMaster}, "starting"}, // id 1
-		{from("web", 0, control.StreamStdout), "GET /a"},
-		{from("web", 1, control.StreamStdout), "GET /b"},
-		{from("job", 0, control.StreamStdout), "tick"},
-		{from("web", 1, control.StreamStderr), "oops\xff"},
-		{&Origin{App: "web", Slot: 1, Stream: control.StreamMaster}, "exited"}, // id 6
-		{from("web", 0, control.StreamStdout), "GET /c"},
-		{from("job", 0, control.StreamStdout), ""},
+		{&Origin{Slot: -1, Stream: api.StreamMaster}, "starting"}, // id 1
+		{from("web", 0, api.StreamStdout), "GET /a"},
+		{from("web", 1, api.StreamStdout), "GET /b"},
+		{from("job", 0, api.StreamStdout), "tick"},
+		{from("web", 1, api.StreamStderr), "oops\xff"},
+		{&Origin{App: "web", Slot: 1, Stream: api.StreamMaster}, "exited"}, // id 6
+		{from("web", 0, api.StreamStdout), "GET /c"},
+		{from("job", 0, api.StreamStdout), ""},
 	} {
 		shelf := l.from.App
-		if l.from.Stream == control.StreamMaster {
+		if l.from.Stream == api.StreamMaster {
 			shelf = ""
 		}
 		b.Shelf(shelf).Add(l.from, noon.Add(time.Duration(i)*time.Minute), NoLevel, []byte(l.text), false)
@@ -66,27 +66,27 @@ func TestLinesQuery(t *testing.T) {
 	one := 1
 	for _, c := range []struct {
 		name string
-		q    control.LogQuery
+		q    api.LogQuery
 		want []string
 	}{
-		{"all", control.LogQuery{}, []string{":starting", "web:GET /a", "web:GET /b", "job:tick", "web:oops\uFFFD", "web:exited", "web:GET /c", "job:"}},
-		{"an app, with what the master says of it", control.LogQuery{App: "web"}, []string{"web:GET /a", "web:GET /b", "web:oops\uFFFD", "web:exited", "web:GET /c"}},
-		{"the last", control.LogQuery{Last: 3}, []string{"web:exited", "web:GET /c", "job:"}},
-		{"the last of an app", control.LogQuery{App: "job", Last: 1}, []string{"job:"}},
-		{"more than there are", control.LogQuery{App: "job", Last: 100}, []string{"job:tick", "job:"}},
-		{"none", control.LogQuery{Last: -1}, nil},
-		{"a slot", control.LogQuery{App: "web", Slot: &one}, []string{"web:GET /b", "web:oops\uFFFD", "web:exited"}},
-		{"a stream", control.LogQuery{Stream: control.StreamStderr}, []string{"web:oops\uFFFD"}},
-		{"the master", control.LogQuery{Stream: control.StreamMaster}, []string{":starting", "web:exited"}},
-		{"since", control.LogQuery{Since: noon.Add(6 * time.Minute)}, []string{"web:GET /c", "job:"}},
-		{"grep", control.LogQuery{Grep: "^GET /[bc]$"}, []string{"web:GET /b", "web:GET /c"}},
-		{"the last that grep finds", control.LogQuery{Grep: "GET", Last: 2}, []string{"web:GET /b", "web:GET /c"}},
-		{"grep finds nothing", control.LogQuery{Grep: "POST", Last: 2}, nil},
-		{"after", control.LogQuery{After: 6}, []string{"web:GET /c", "job:"}},
-		{"after, the last", control.LogQuery{After: 3, Last: 1}, []string{"job:"}},
-		{"after the newest", control.LogQuery{After: 8}, nil},
-		{"an id of an earlier master", control.LogQuery{After: 1000, App: "job"}, []string{"job:tick", "job:"}},
-		{"an app that there is not", control.LogQuery{App: "db"}, nil},
+		{"all", api.LogQuery{}, []string{":starting", "web:GET /a", "web:GET /b", "job:tick", "web:oops\uFFFD", "web:exited", "web:GET /c", "job:"}},
+		{"an app, with what the master says of it", api.LogQuery{App: "web"}, []string{"web:GET /a", "web:GET /b", "web:oops\uFFFD", "web:exited", "web:GET /c"}},
+		{"the last", api.LogQuery{Last: 3}, []string{"web:exited", "web:GET /c", "job:"}},
+		{"the last of an app", api.LogQuery{App: "job", Last: 1}, []string{"job:"}},
+		{"more than there are", api.LogQuery{App: "job", Last: 100}, []string{"job:tick", "job:"}},
+		{"none", api.LogQuery{Last: -1}, nil},
+		{"a slot", api.LogQuery{App: "web", Slot: &one}, []string{"web:GET /b", "web:oops\uFFFD", "web:exited"}},
+		{"a stream", api.LogQuery{Stream: api.StreamStderr}, []string{"web:oops\uFFFD"}},
+		{"the master", api.LogQuery{Stream: api.StreamMaster}, []string{":starting", "web:exited"}},
+		{"since", api.LogQuery{Since: noon.Add(6 * time.Minute)}, []string{"web:GET /c", "job:"}},
+		{"grep", api.LogQuery{Grep: "^GET /[bc]$"}, []string{"web:GET /b", "web:GET /c"}},
+		{"the last that grep finds", api.LogQuery{Grep: "GET", Last: 2}, []string{"web:GET /b", "web:GET /c"}},
+		{"grep finds nothing", api.LogQuery{Grep: "POST", Last: 2}, nil},
+		{"after", api.LogQuery{After: 6}, []string{"web:GET /c", "job:"}},
+		{"after, the last", api.LogQuery{After: 3, Last: 1}, []string{"job:"}},
+		{"after the newest", api.LogQuery{After: 8}, nil},
+		{"an id of an earlier master", api.LogQuery{After: 1000, App: "job"}, []string{"job:tick", "job:"}},
+		{"an app that there is not", api.LogQuery{App: "db"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := asked(t, b, c.q); !slices.Equal(got, c.want) {
@@ -95,23 +95,23 @@ func TestLinesQuery(t *testing.T) {
 		})
 	}
 	t.Run("fields", func(t *testing.T) {
-		_ = b.Query(t.Context(), control.LogQuery{Grep: "GET /b"}, func(l control.LogLine) error {
-			if l.ID != 3 || !l.Time.Equal(noon.Add(2*time.Minute)) || l.App != "web" || l.Slot == nil || *l.Slot != 1 || l.Worker != 2 || l.PID != 101 || l.Stream != control.StreamStdout || l.Level != "" {
+		_ = b.Query(t.Context(), api.LogQuery{Grep: "GET /b"}, func(l api.LogLine) error {
+			if l.ID != 3 || !l.Time.Equal(noon.Add(2*time.Minute)) || l.App != "web" || l.Slot == nil || *l.Slot != 1 || l.Worker != 2 || l.PID != 101 || l.Stream != api.StreamStdout || l.Level != "" {
 				t.Errorf("got %+v", l)
 			}
 			return nil
 		})
 	})
 	t.Run("an expression that is none", func(t *testing.T) {
-		var refused *control.Refusal
-		if err := b.Query(t.Context(), control.LogQuery{Grep: "("}, nil); !errors.As(err, &refused) || refused.Status != http.StatusBadRequest {
+		var refused *api.Refusal
+		if err := b.Query(t.Context(), api.LogQuery{Grep: "("}, nil); !errors.As(err, &refused) || refused.Status != http.StatusBadRequest {
 			t.Errorf("got %v", err)
 		}
 	})
 	t.Run("yield's error", func(t *testing.T) {
 		gone := errors.New("gone")
 		n := 0
-		if err := b.Query(t.Context(), control.LogQuery{}, func(control.LogLine) error { n++; return gone }); err != gone || n != 1 {
+		if err := b.Query(t.Context(), api.LogQuery{}, func(api.LogLine) error { n++; return gone }); err != gone || n != 1 {
 			t.Errorf("got %v after %d lines", err, n)
 		}
 	})
@@ -137,10 +137,10 @@ func TestLinesKeepsTheNewest(t *testing.T) {
 			all := make([]string, c.lines)
 			for i := range all {
 				all[i] = strings.Repeat(string(rune('a'+i%26)), c.size+i*c.step%2000)
-				s.Add(from("web", 0, control.StreamStdout), time.Now(), NoLevel, []byte(all[i]), false)
+				s.Add(from("web", 0, api.StreamStdout), time.Now(), NoLevel, []byte(all[i]), false)
 				all[i] = all[i][:min(len(all[i]), bookText)]
 			}
-			got := asked(t, b, control.LogQuery{})
+			got := asked(t, b, api.LogQuery{})
 			if c.kept != 0 && len(got) != c.kept {
 				t.Errorf("kept %d lines, want %d", len(got), c.kept)
 			}
@@ -161,9 +161,9 @@ func TestLinesKeepsTheNewest(t *testing.T) {
 
 func TestLinesForgets(t *testing.T) {
 	b := NewLines()
-	b.Shelf("web").Add(from("web", 0, control.StreamStdout), time.Now(), NoLevel, []byte("a"), false)
+	b.Shelf("web").Add(from("web", 0, api.StreamStdout), time.Now(), NoLevel, []byte("a"), false)
 	b.Forget("web")
-	if got := asked(t, b, control.LogQuery{}); got != nil {
+	if got := asked(t, b, api.LogQuery{}); got != nil {
 		t.Errorf("got %q", got)
 	}
 }
@@ -173,30 +173,30 @@ func TestLinesSaysWhatAResumingReaderMissed(t *testing.T) {
 	b := NewLines()
 	s := b.Shelf("web")
 	for range MaxLines + 500 {
-		s.Add(from("web", 0, control.StreamStdout), time.Now(), NoLevel, []byte("x"), false)
+		s.Add(from("web", 0, api.StreamStdout), time.Now(), NoLevel, []byte("x"), false)
 	}
-	got := asked(t, b, control.LogQuery{After: 100})
+	got := asked(t, b, api.LogQuery{After: 100})
 	if len(got) != MaxLines+1 || got[0] != "web:missed 400" {
 		t.Errorf("%d lines, the first is %q", len(got), got[0])
 	}
-	if got := asked(t, b, control.LogQuery{After: 500}); len(got) != MaxLines || got[0] != "web:x" {
+	if got := asked(t, b, api.LogQuery{After: 500}); len(got) != MaxLines || got[0] != "web:x" {
 		t.Errorf("%d lines, the first is %q", len(got), got[0])
 	}
 }
 
 // follower reads in a goroutine of its own until stop.
 type follower struct {
-	lines chan control.LogLine
+	lines chan api.LogLine
 	stop  func()
 	err   chan error
 }
 
-func follow(t *testing.T, b *Lines, q control.LogQuery, room int) *follower {
+func follow(t *testing.T, b *Lines, q api.LogQuery, room int) *follower {
 	ctx, cancel := context.WithCancel(t.Context())
-	f := &follower{lines: make(chan control.LogLine, room), stop: cancel, err: make(chan error, 1)}
+	f := &follower{lines: make(chan api.LogLine, room), stop: cancel, err: make(chan error, 1)}
 	q.Follow = true
 	go func() {
-		f.err <- b.Query(ctx, q, func(l control.LogLine) error {
+		f.err <- b.Query(ctx, q, func(l api.LogLine) error {
 			select {
 			case f.lines <- l:
 			case <-ctx.Done():
@@ -215,7 +215,7 @@ func follow(t *testing.T, b *Lines, q control.LogQuery, room int) *follower {
 	return f
 }
 
-func (f *follower) next(t *testing.T) control.LogLine {
+func (f *follower) next(t *testing.T) api.LogLine {
 	t.Helper()
 	select {
 	case l := <-f.lines:
@@ -229,22 +229,22 @@ func (f *follower) next(t *testing.T) control.LogLine {
 func TestLinesFollow(t *testing.T) {
 	b := NewLines()
 	web := b.Shelf("web")
-	web.Add(from("web", 0, control.StreamStdout), time.Now(), NoLevel, []byte("before"), false)
-	f := follow(t, b, control.LogQuery{Last: 1}, 0)
+	web.Add(from("web", 0, api.StreamStdout), time.Now(), NoLevel, []byte("before"), false)
+	f := follow(t, b, api.LogQuery{Last: 1}, 0)
 	if l := f.next(t); l.Text != "before" {
 		t.Fatalf("got %+v", l)
 	}
-	web.Add(from("web", 0, control.StreamStdout), time.Now(), NoLevel, []byte("after"), false)
+	web.Add(from("web", 0, api.StreamStdout), time.Now(), NoLevel, []byte("after"), false)
 	if l := f.next(t); l.Text != "after" {
 		t.Fatalf("got %+v", l)
 	}
 	// An app that comes later is followed too.
-	b.Shelf("job").Add(from("job", 0, control.StreamStdout), time.Now(), NoLevel, []byte("new"), false)
+	b.Shelf("job").Add(from("job", 0, api.StreamStdout), time.Now(), NoLevel, []byte("new"), false)
 	if l := f.next(t); l.Text != "new" || l.App != "job" {
 		t.Fatalf("got %+v", l)
 	}
 	// The end of the book ends it, with what is left.
-	web.Add(from("web", 0, control.StreamStdout), time.Now(), NoLevel, []byte("last words"), false)
+	web.Add(from("web", 0, api.StreamStdout), time.Now(), NoLevel, []byte("last words"), false)
 	b.Close()
 	if l := f.next(t); l.Text != "last words" {
 		t.Fatalf("got %+v", l)
@@ -258,7 +258,7 @@ func TestLinesFollow(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("the end of the book does not end it")
 	}
-	if err := b.Query(t.Context(), control.LogQuery{Follow: true, Last: -1}, nil); err != nil {
+	if err := b.Query(t.Context(), api.LogQuery{Follow: true, Last: -1}, nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -266,26 +266,26 @@ func TestLinesFollow(t *testing.T) {
 // A hundred readers follow, and one does not read: no other waits for it, and it is told how many lines it missed.
 func TestLinesSlowReader(t *testing.T) {
 	b := NewLines()
-	slow := follow(t, b, control.LogQuery{}, 0)
+	slow := follow(t, b, api.LogQuery{}, 0)
 	var readers []*follower
 	for range 99 {
-		readers = append(readers, follow(t, b, control.LogQuery{Last: -1, Grep: "marked"}, 2000))
+		readers = append(readers, follow(t, b, api.LogQuery{Last: -1, Grep: "marked"}, 2000))
 	}
 	s := b.Shelf("web")
 	// Each of them is known to follow once it has a line.
 	looks := 0
 	eventually.True(t, "all of a hundred readers follow", func() bool {
 		if looks++; looks%10 == 0 && b.ids.Load() < 1900 { // each line goes to all of them, which have room for 2000
-			s.Add(from("web", 0, control.StreamStdout), time.Now(), NoLevel, []byte("marked, to begin"), false)
+			s.Add(from("web", 0, api.StreamStdout), time.Now(), NoLevel, []byte("marked, to begin"), false)
 		}
 		return !slices.ContainsFunc(readers, func(f *follower) bool { return len(f.lines) == 0 })
 	})
 	added := int(b.ids.Load())
 	for range 3 * MaxLines {
-		s.Add(from("web", 0, control.StreamStdout), time.Now(), NoLevel, []byte("x"), false)
+		s.Add(from("web", 0, api.StreamStdout), time.Now(), NoLevel, []byte("x"), false)
 		added++
 	}
-	s.Add(from("web", 0, control.StreamStdout), time.Now(), NoLevel, []byte("the marked end"), false)
+	s.Add(from("web", 0, api.StreamStdout), time.Now(), NoLevel, []byte("the marked end"), false)
 	added++
 	for _, f := range readers {
 		for {
@@ -320,13 +320,13 @@ func TestLinesSlowReader(t *testing.T) {
 func TestLinesLosesNothingAmongManyWriters(t *testing.T) {
 	b := NewLines()
 	const writers, lines = 8, 1000
-	f := follow(t, b, control.LogQuery{}, 0)
+	f := follow(t, b, api.LogQuery{}, 0)
 	var wg sync.WaitGroup
 	for w := range writers {
 		wg.Go(func() {
 			app := fmt.Sprint("app", w%3)
 			for i := range lines {
-				b.Shelf(app).Add(from(app, w, control.StreamStdout), time.Now(), NoLevel, fmt.Appendf(nil, "%d", i), false)
+				b.Shelf(app).Add(from(app, w, api.StreamStdout), time.Now(), NoLevel, fmt.Appendf(nil, "%d", i), false)
 			}
 		})
 	}
@@ -354,7 +354,7 @@ func TestMasterLine(t *testing.T) {
 		{"not JSON\n", "not JSON", Origin{Slot: -1}},
 		{`{"a":`, `{"a":`, Origin{Slot: -1}},
 	} {
-		c.want.Stream = control.StreamMaster
+		c.want.Stream = api.StreamMaster
 		from, text := masterLine([]byte(c.in))
 		if *from != c.want || string(text) != c.text {
 			t.Errorf("%s: got %+v and %s", c.in, *from, text)
@@ -364,7 +364,7 @@ func TestMasterLine(t *testing.T) {
 
 func BenchmarkLinesAdd(b *testing.B) {
 	s := NewLines().Shelf("web")
-	who, line := from("web", 0, control.StreamStdout), []byte(strings.Repeat("x", 100))
+	who, line := from("web", 0, api.StreamStdout), []byte(strings.Repeat("x", 100))
 	for b.Loop() {
 		s.Add(who, time.Now(), NoLevel, line, false)
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // MasterWriter is a [zerolog.LevelWriter] that keeps the master's own lines on a shelf and passes them on to Next. It is as safe
@@ -32,7 +32,7 @@ func (w *MasterWriter) WriteLevel(level zerolog.Level, line []byte) (int, error)
 // masterLine returns the app or worker that a line of the master is about, and its text: the message, and the fields that the
 // origin does not have as key=value, in their order. A line that is not a JSON object is its own text.
 func masterLine(line []byte) (*Origin, []byte) {
-	from := &Origin{Slot: -1, Stream: control.StreamMaster}
+	from := &Origin{Slot: -1, Stream: api.StreamMaster}
 	decoder := json.NewDecoder(bytes.NewReader(line))
 	if t, err := decoder.Token(); err != nil || t != json.Delim('{') {
 		return from, bytes.TrimSpace(line)

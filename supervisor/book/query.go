@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 const (
@@ -22,11 +22,11 @@ const (
 )
 
 // Query gives yield the lines that q chooses, in the order of their ids, from the calling goroutine. It returns yield's error;
-// nil at the end of what is kept or, with q.Follow, when ctx ends or the book is closed; and a *control.Refusal for a Grep that
+// nil at the end of what is kept or, with q.Follow, when ctx ends or the book is closed; and a *api.Refusal for a Grep that
 // is not a regular expression. A reader that is too slow, or resumes at an id that is no longer kept, gets a line with Missed
 // at the gap: the number of lines that the app printed there, whether q would have chosen them or not. An unknown app has no
 // lines.
-func (b *Lines) Query(ctx context.Context, q control.LogQuery, yield func(control.LogLine) error) error {
+func (b *Lines) Query(ctx context.Context, q api.LogQuery, yield func(api.LogLine) error) error {
 	f, err := newLineFilter(q)
 	if err != nil {
 		return err
@@ -57,12 +57,12 @@ func (b *Lines) Query(ctx context.Context, q control.LogQuery, yield func(contro
 
 // lineFilter is what a query says about single lines.
 type lineFilter struct {
-	query control.LogQuery
+	query api.LogQuery
 	since int64
 	grep  *regexp.Regexp
 }
 
-func newLineFilter(q control.LogQuery) (*lineFilter, error) {
+func newLineFilter(q api.LogQuery) (*lineFilter, error) {
 	f := &lineFilter{query: q, since: math.MinInt64}
 	if !q.Since.IsZero() {
 		f.since = q.Since.UnixNano()
@@ -70,7 +70,7 @@ func newLineFilter(q control.LogQuery) (*lineFilter, error) {
 	if q.Grep != "" {
 		grep, err := regexp.Compile(q.Grep)
 		if err != nil {
-			r := control.Refuse(http.StatusBadRequest, "grep: %v", err)
+			r := api.Refuse(http.StatusBadRequest, "grep: %v", err)
 			r.Field = "grep"
 			return nil, r
 		}
@@ -92,7 +92,7 @@ func (f *lineFilter) text(text []byte) bool { return f.grep == nil || f.grep.Mat
 type bookReader struct {
 	book   *Lines
 	filter *lineFilter
-	yield  func(control.LogLine) error
+	yield  func(api.LogLine) error
 	places []*bookmark
 	start  uint64 // the least id that it reads
 }
@@ -118,7 +118,7 @@ type found struct {
 }
 
 // begin finds the line to begin with, and returns the newest id there is.
-func (r *bookReader) begin(q control.LogQuery) (newest uint64) {
+func (r *bookReader) begin(q api.LogQuery) (newest uint64) {
 	newest = r.book.ids.Load()
 	if q.After > newest {
 		// An id of an earlier master.
@@ -229,7 +229,7 @@ func (p *bookmark) take(f *lineFilter, upTo uint64) uint64 {
 	defer p.mu.Unlock()
 	if p.next < p.first {
 		p.portion = append(p.portion, found{missed: p.first - p.next, bookLine: bookLine{
-			id: p.gone, at: p.line(p.first).at, level: NoLevel, from: &Origin{App: p.App, Slot: -1, Stream: control.StreamMaster},
+			id: p.gone, at: p.line(p.first).at, level: NoLevel, from: &Origin{App: p.App, Slot: -1, Stream: api.StreamMaster},
 		}})
 	}
 	p.from = max(p.next, p.first)
@@ -287,8 +287,8 @@ func (r *bookReader) give(ctx context.Context, upTo uint64) error {
 	return nil
 }
 
-func (f *found) line(text []byte) control.LogLine {
-	l := control.LogLine{
+func (f *found) line(text []byte) api.LogLine {
+	l := api.LogLine{
 		ID: f.id, Time: time.Unix(0, f.at), App: f.bookLine.from.App, Worker: f.bookLine.from.Worker, PID: f.bookLine.from.PID,
 		Stream: f.bookLine.from.Stream, Text: strings.ToValidUTF8(string(text), "\uFFFD"), Missed: f.missed, Partial: f.more,
 	}

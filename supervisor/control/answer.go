@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"runtime/debug"
 	"time"
+
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // maxWrite is the most that is written under one deadline, so that a slow reader is
@@ -66,7 +68,7 @@ func (w *answerWriter) FlushError() error {
 func (w *answerWriter) Flush() { _ = w.FlushError() }
 
 // Problem answers with the error's document, for handlers that are mounted by others.
-func Problem(w http.ResponseWriter, r *Refusal) {
+func Problem(w http.ResponseWriter, r *api.Refusal) {
 	doc := *r
 	if doc.Status < 400 || doc.Status > 599 {
 		doc.Status = http.StatusInternalServerError

@@ -12,11 +12,13 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // readBody reads a body of at most limit bytes within bodyTimeout.
 func (rq *request) readBody(limit int64) ([]byte, error) {
-	tooLarge := Refuse(http.StatusRequestEntityTooLarge, "the body is longer than %d bytes", limit)
+	tooLarge := api.Refuse(http.StatusRequestEntityTooLarge, "the body is longer than %d bytes", limit)
 	if rq.r.ContentLength > limit {
 		rq.w.dropBody()
 		return nil, tooLarge
@@ -43,9 +45,9 @@ func (rq *request) readBody(limit int64) ([]byte, error) {
 	case errors.As(err, &over):
 		return nil, tooLarge
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, Refuse(http.StatusRequestTimeout, "the body did not come within %s", bodyTimeout)
+		return nil, api.Refuse(http.StatusRequestTimeout, "the body did not come within %s", bodyTimeout)
 	}
-	return nil, Refuse(http.StatusBadRequest, "cannot read the body: %v", err)
+	return nil, api.Refuse(http.StatusBadRequest, "cannot read the body: %v", err)
 }
 
 // noBody refuses a body where none is looked at. A client that sent one expects something
@@ -56,7 +58,7 @@ func (rq *request) noBody() error {
 		return nil
 	}
 	rq.w.dropBody()
-	return Refuse(http.StatusBadRequest, "%s %s takes no body", rq.r.Method, rq.r.URL.Path)
+	return api.Refuse(http.StatusBadRequest, "%s %s takes no body", rq.r.Method, rq.r.URL.Path)
 }
 
 // decodeBody reads a JSON object into the struct that to points to, and returns the
@@ -102,7 +104,7 @@ func decodeBody(data []byte, to any, allowed []string) (map[string]bool, error) 
 			if len(allowed) > 0 {
 				r.Detail += fmt.Sprintf(", only %s", strings.Join(allowed, ", "))
 			}
-			r.Suggestion = Nearest(name, allowed)
+			r.Suggestion = api.Nearest(name, allowed)
 			return nil, r
 		case given[name]:
 			return nil, badBody(data, at, name, "the field %q is there twice", name)
@@ -145,8 +147,8 @@ func kindName(t reflect.Type) string {
 }
 
 // badBody points at an offset of the body.
-func badBody(data []byte, offset int, field, format string, args ...any) *Refusal {
-	r := Refuse(http.StatusBadRequest, format, args...)
+func badBody(data []byte, offset int, field, format string, args ...any) *api.Refusal {
+	r := api.Refuse(http.StatusBadRequest, format, args...)
 	before := data[:max(0, min(offset, len(data)))]
 	r.Field = field
 	r.Line = bytes.Count(before, []byte("\n")) + 1

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 const (
@@ -27,7 +29,7 @@ const (
 var ErrNotRunning = errors.New("no master is running there")
 
 // Failed is the error of an order that was begun and came to nothing.
-type Failed struct{ Progress }
+type Failed struct{ api.Progress }
 
 func (f *Failed) Error() string { return f.Progress.Error }
 
@@ -77,26 +79,26 @@ const comeBack = 2 * time.Second
 const comeBackPace = 10 * time.Millisecond
 
 // Status returns what the master runs.
-func (c *Client) Status(ctx context.Context) (st Status, err error) {
+func (c *Client) Status(ctx context.Context) (st api.Status, err error) {
 	return st, c.json(ctx, http.MethodGet, "/v1/status", nil, nil, &st)
 }
 
 // App returns one app.
-func (c *Client) App(ctx context.Context, name string) (app App, err error) {
+func (c *Client) App(ctx context.Context, name string) (app api.App, err error) {
 	return app, c.json(ctx, http.MethodGet, "/v1/apps/"+segment(name), nil, nil, &app)
 }
 
 // Do carries an order out to its end: nil when it was done, a *Failed when it came to
 // nothing, a *Refusal when it was not begun. progress may be nil; its last call is the
 // Final one. The end of ctx ends the wait, and not the order.
-func (c *Client) Do(ctx context.Context, order Order, progress func(Progress)) error {
+func (c *Client) Do(ctx context.Context, order api.Order, progress func(api.Progress)) error {
 	body, err := encodeOrder(order)
 	if err != nil {
 		return fmt.Errorf("cannot encode the order: %w", err)
 	}
 	answer, err := c.send(ctx, http.MethodPost, orderPath(order), nil, typeLines, body)
 	if err != nil {
-		if ctx.Err() == nil && hungUp(err) && order.Verb != VerbShutdown {
+		if ctx.Err() == nil && hungUp(err) && order.Verb != api.VerbShutdown {
 			err = &CutError{order.Verb, err}
 		}
 		return err
@@ -104,9 +106,9 @@ func (c *Client) Do(ctx context.Context, order Order, progress func(Progress)) e
 	defer answer.Close()
 	lines := json.NewDecoder(answer)
 	for {
-		var p Progress
+		var p api.Progress
 		if err := lines.Decode(&p); err != nil {
-			if order.Verb == VerbShutdown && ctx.Err() == nil && c.gone(ctx) {
+			if order.Verb == api.VerbShutdown && ctx.Err() == nil && c.gone(ctx) {
 				return nil // it has ended as it was told, before it could say so
 			}
 			if err = cut(ctx, err); ctx.Err() != nil {
@@ -127,22 +129,22 @@ func (c *Client) Do(ctx context.Context, order Order, progress func(Progress)) e
 }
 
 // encodeOrder is the order as the API takes it: for a scale also a number of 0 is said.
-func encodeOrder(o Order) ([]byte, error) {
-	if o.Verb != VerbScale {
+func encodeOrder(o api.Order) ([]byte, error) {
+	if o.Verb != api.VerbScale {
 		return json.Marshal(o)
 	}
-	type fields Order
+	type fields api.Order
 	return json.Marshal(struct {
 		fields
 		N int `json:"n"`
 	}{fields(o), o.N})
 }
 
-func orderPath(o Order) string {
+func orderPath(o api.Order) string {
 	switch o.Verb {
-	case VerbShutdown:
+	case api.VerbShutdown:
 		return "/v1/stop"
-	case VerbUpgrade:
+	case api.VerbUpgrade:
 		return "/v1/upgrade"
 	}
 	app := o.App
@@ -162,22 +164,22 @@ func (c *Client) gone(ctx context.Context) bool {
 }
 
 // Cache tells of all cached values.
-func (c *Client) Cache(ctx context.Context) (st CacheStatus, err error) {
+func (c *Client) Cache(ctx context.Context) (st api.CacheStatus, err error) {
 	return st, c.json(ctx, http.MethodGet, "/v1/cache", nil, nil, &st)
 }
 
 // Value returns one cached value and what is known of it.
-func (c *Client) Value(ctx context.Context, key string) ([]byte, CacheValue, error) {
+func (c *Client) Value(ctx context.Context, key string) ([]byte, api.CacheValue, error) {
 	res, err := c.do(ctx, http.MethodGet, valuePath(key), nil, typeBytes, nil)
 	if err != nil {
-		return nil, CacheValue{}, err
+		return nil, api.CacheValue{}, err
 	}
 	defer res.Body.Close()
 	data, err := io.ReadAll(res.Body)
 	if err != nil {
-		return nil, CacheValue{}, fmt.Errorf("cannot read the value %q: %w", key, cut(ctx, err))
+		return nil, api.CacheValue{}, fmt.Errorf("cannot read the value %q: %w", key, cut(ctx, err))
 	}
-	v := CacheValue{Key: key, Bytes: len(data), Source: res.Header.Get(headerSource), Error: res.Header.Get(headerError)}
+	v := api.CacheValue{Key: key, Bytes: len(data), Source: res.Header.Get(headerSource), Error: res.Header.Get(headerError)}
 	v.Epoch, _ = strconv.ParseUint(res.Header.Get(headerEpoch), 10, 64)
 	v.AgeS, _ = strconv.ParseFloat(res.Header.Get(headerAge), 64)
 	return data, v, nil
@@ -210,7 +212,7 @@ func (c *Client) Config(ctx context.Context) ([]byte, error) {
 }
 
 // Apply has the config read again.
-func (c *Client) Apply(ctx context.Context, request ApplyRequest) (result ApplyResult, err error) {
+func (c *Client) Apply(ctx context.Context, request api.ApplyRequest) (result api.ApplyResult, err error) {
 	query := url.Values{"dry": {strconv.FormatBool(request.Dry)}}
 	return result, c.json(ctx, http.MethodPost, "/v1/config/apply", query, []byte{}, &result)
 }

@@ -9,19 +9,21 @@ import (
 	"net/url"
 	"strconv"
 	"syscall"
+
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // Events gives yield the events that are kept with an id greater than after, and with
 // follow those that come, until ctx ends, the master ends (nil) or yield returns an
 // error, which it returns. Where the master cut the connection because yield was slow,
 // it goes on from the last event that came.
-func (c *Client) Events(ctx context.Context, after uint64, follow bool, yield func(Event) error) error {
+func (c *Client) Events(ctx context.Context, after uint64, follow bool, yield func(api.Event) error) error {
 	return c.EventsLast(ctx, after, 0, follow, yield)
 }
 
 // EventsLast is Events with at most the last so many of those that are kept; 0: all,
 // negative: none.
-func (c *Client) EventsLast(ctx context.Context, after uint64, last int, follow bool, yield func(Event) error) error {
+func (c *Client) EventsLast(ctx context.Context, after uint64, last int, follow bool, yield func(api.Event) error) error {
 	return resume(ctx, func() (progress bool, err error) {
 		query := url.Values{"follow": {strconv.FormatBool(follow)}}
 		if after > 0 {
@@ -35,7 +37,7 @@ func (c *Client) EventsLast(ctx context.Context, after uint64, last int, follow 
 			return false, err
 		}
 		defer answer.Close()
-		err = readEvents(answer, func(e Event) error {
+		err = readEvents(answer, func(e api.Event) error {
 			progress, after, last = true, e.ID, 0
 			if err := yield(e); err != nil {
 				return stopped{err}
@@ -47,7 +49,7 @@ func (c *Client) EventsLast(ctx context.Context, after uint64, last int, follow 
 }
 
 // Logs gives yield the lines that q chooses, as Events does.
-func (c *Client) Logs(ctx context.Context, q LogQuery, yield func(LogLine) error) error {
+func (c *Client) Logs(ctx context.Context, q api.LogQuery, yield func(api.LogLine) error) error {
 	return resume(ctx, func() (progress bool, err error) {
 		answer, err := c.send(ctx, http.MethodGet, "/v1/logs", queryOf(q), typeLines, nil)
 		if err != nil {
@@ -56,7 +58,7 @@ func (c *Client) Logs(ctx context.Context, q LogQuery, yield func(LogLine) error
 		defer answer.Close()
 		lines := json.NewDecoder(answer)
 		for {
-			var l LogLine
+			var l api.LogLine
 			if err := lines.Decode(&l); err == io.EOF {
 				return progress, nil
 			} else if err != nil {

@@ -113,7 +113,7 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 func (c *Client) do(ctx context.Context, method, path string, query url.Values, accept string, body []byte) (*http.Response, error) {
 	for late := time.Now().Add(comeBack); ; {
 		res, err := c.doOnce(ctx, method, path, query, accept, body)
-		var refusal *Refusal
+		var refusal *api.Refusal
 		ending := errors.As(err, &refusal) && refusal.Title == api.TitleEnding
 		if err == nil || !ending && (method != http.MethodGet || !hungUp(err)) || time.Now().After(late) || ctx.Err() != nil {
 			return res, err
@@ -169,7 +169,7 @@ func (c *Client) doOnce(ctx context.Context, method, path string, query url.Valu
 
 func problemIn(res *http.Response) error {
 	data, _ := io.ReadAll(io.LimitReader(res.Body, maxProblem)) // what came will do
-	refusal := &Refusal{}
+	refusal := &api.Refusal{}
 	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	if kind != typeProblem || json.Unmarshal(data, refusal) != nil {
 		refusal.Detail = strings.TrimSpace(string(data[:min(len(data), 200)]))

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 func TestNobodyIsThere(t *testing.T) {
@@ -14,7 +16,7 @@ func TestNobodyIsThere(t *testing.T) {
 	if _, err := c.Status(context.Background()); !errors.Is(err, ErrNotRunning) {
 		t.Fatalf("Status of nobody: %v, want ErrNotRunning", err)
 	}
-	if err := c.Do(context.Background(), Order{Verb: VerbReload}, nil); !errors.Is(err, ErrNotRunning) {
+	if err := c.Do(context.Background(), api.Order{Verb: api.VerbReload}, nil); !errors.Is(err, ErrNotRunning) {
 		t.Fatalf("Do of nobody: %v, want ErrNotRunning", err)
 	}
 }
@@ -48,7 +50,7 @@ func TestDefaultPath(t *testing.T) {
 
 // TestScaleToNothing: 0 is a number of workers too.
 func TestScaleToNothing(t *testing.T) {
-	for _, order := range []Order{{Verb: VerbScale, App: "web"}, {Verb: VerbScale, App: "web", By: true, Reason: "none"}, {Verb: VerbScale, App: "web", N: 4}} {
+	for _, order := range []api.Order{{Verb: api.VerbScale, App: "web"}, {Verb: api.VerbScale, App: "web", By: true, Reason: "none"}, {Verb: api.VerbScale, App: "web", N: 4}} {
 		f := &fake{}
 		_, c := serve(t, f)
 		if err := c.Do(boundedContext(t), order, nil); err != nil {

@@ -5,7 +5,7 @@
 //	curl --unix-socket ─────┼── socket ── Server ──┤
 //	a scraper, a dashboard ─┘   0600      routes   └── handlers that others mount
 //
-// The package knows nothing of how workers are kept: a [Server] asks a [Commander],
+// The package knows nothing of how workers are kept: a [Server] asks a [api.Commander],
 // which package supervisor implements, and writes down what it says. The documents
 // are the types of package api, which have aliases here, versioned by the first part of the path,
 // /v1: within a version fields are added, never renamed or removed. What there is to

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"go.uber.org/goleak"
 )
 
@@ -30,54 +31,54 @@ func TestMain(m *testing.M) {
 // fake is a master whose answers a test chooses.
 type fake struct {
 	mu      sync.Mutex
-	orders  []Order
-	applied []ApplyRequest
-	queries []LogQuery
+	orders  []api.Order
+	applied []api.ApplyRequest
+	queries []api.LogQuery
 	values  map[string][]byte
 	epoch   uint64
 
-	do   func(context.Context, Order, func(Progress)) error
-	logs func(context.Context, LogQuery, func(LogLine) error) error
+	do   func(context.Context, api.Order, func(api.Progress)) error
+	logs func(context.Context, api.LogQuery, func(api.LogLine) error) error
 
-	events  []Event
-	more    chan Event // what comes to one follower
-	status  func(context.Context) (Status, error)
-	applyTo ApplyResult
+	events  []api.Event
+	more    chan api.Event // what comes to one follower
+	status  func(context.Context) (api.Status, error)
+	applyTo api.ApplyResult
 }
 
-func (f *fake) Status(ctx context.Context) (Status, error) {
+func (f *fake) Status(ctx context.Context) (api.Status, error) {
 	if f.status != nil {
 		return f.status(ctx)
 	}
-	slot := Worker{Slot: 0, ID: 3, PID: 4711, State: "ready", Generation: 1, UptimeS: 1.5, RSSBytes: 1 << 20, P99MS: 2.5}
-	return Status{Version: "v1", PID: os.Getpid(), Name: "web", Apps: []App{
-		{Name: "web", State: AppRunning, Desired: 1, Ready: 1, Steering: "ebpf", Policy: "least", Workers: []Worker{slot}, Rollout: &Rollout{ID: 2, State: RolloutRunning}},
-		{Name: "api", State: AppStopped},
-	}, Cache: CacheStatus{Epoch: 1, Values: []CacheValue{{Key: "price", Epoch: 1, Bytes: 2, AgeS: 0.5, Source: "set"}}}}, nil
+	slot := api.Worker{Slot: 0, ID: 3, PID: 4711, State: "ready", Generation: 1, UptimeS: 1.5, RSSBytes: 1 << 20, P99MS: 2.5}
+	return api.Status{Version: "v1", PID: os.Getpid(), Name: "web", Apps: []api.App{
+		{Name: "web", State: api.AppRunning, Desired: 1, Ready: 1, Steering: "ebpf", Policy: "least", Workers: []api.Worker{slot}, Rollout: &api.Rollout{ID: 2, State: api.RolloutRunning}},
+		{Name: "api", State: api.AppStopped},
+	}, Cache: api.CacheStatus{Epoch: 1, Values: []api.CacheValue{{Key: "price", Epoch: 1, Bytes: 2, AgeS: 0.5, Source: "set"}}}}, nil
 }
 
-func (f *fake) Do(ctx context.Context, o Order, progress func(Progress)) error {
+func (f *fake) Do(ctx context.Context, o api.Order, progress func(api.Progress)) error {
 	f.mu.Lock()
 	f.orders = append(f.orders, o)
 	f.mu.Unlock()
 	if f.do != nil {
 		return f.do(ctx, o, progress)
 	}
-	progress(Progress{Time: time.Now(), App: o.App, State: "starting", Done: 0, Total: 2})
-	progress(Progress{Time: time.Now(), App: o.App, State: "ready", Done: 1, Total: 2})
+	progress(api.Progress{Time: time.Now(), App: o.App, State: "starting", Done: 0, Total: 2})
+	progress(api.Progress{Time: time.Now(), App: o.App, State: "ready", Done: 1, Total: 2})
 	return nil
 }
 
-func (f *fake) lastOrder() Order {
+func (f *fake) lastOrder() api.Order {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.orders) == 0 {
-		return Order{}
+		return api.Order{}
 	}
 	return f.orders[len(f.orders)-1]
 }
 
-func (f *fake) Events(ctx context.Context, after uint64, follow bool, yield func(Event) error) error {
+func (f *fake) Events(ctx context.Context, after uint64, follow bool, yield func(api.Event) error) error {
 	for _, e := range f.events {
 		if e.ID > after {
 			if err := yield(e); err != nil {
@@ -101,7 +102,7 @@ func (f *fake) Events(ctx context.Context, after uint64, follow bool, yield func
 	return nil
 }
 
-func (f *fake) Logs(ctx context.Context, q LogQuery, yield func(LogLine) error) error {
+func (f *fake) Logs(ctx context.Context, q api.LogQuery, yield func(api.LogLine) error) error {
 	f.mu.Lock()
 	f.queries = append(f.queries, q)
 	f.mu.Unlock()
@@ -109,7 +110,7 @@ func (f *fake) Logs(ctx context.Context, q LogQuery, yield func(LogLine) error) 
 		return f.logs(ctx, q, yield)
 	}
 	slot := 0
-	if err := yield(LogLine{ID: 1, Time: time.Now(), App: "web", Slot: &slot, Stream: StreamStdout, Text: "hello <&>"}); err != nil {
+	if err := yield(api.LogLine{ID: 1, Time: time.Now(), App: "web", Slot: &slot, Stream: api.StreamStdout, Text: "hello <&>"}); err != nil {
 		return err
 	}
 	if q.Follow {
@@ -119,14 +120,14 @@ func (f *fake) Logs(ctx context.Context, q LogQuery, yield func(LogLine) error) 
 	return nil
 }
 
-func (f *fake) Value(_ context.Context, key string) ([]byte, CacheValue, error) {
+func (f *fake) Value(_ context.Context, key string) ([]byte, api.CacheValue, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	data, ok := f.values[key]
 	if !ok {
-		return nil, CacheValue{}, Unknown("cached value", key, []string{"price"})
+		return nil, api.CacheValue{}, api.Unknown("cached value", key, []string{"price"})
 	}
-	return data, CacheValue{Key: key, Epoch: f.epoch, Bytes: len(data), AgeS: 0.25, Source: "set"}, nil
+	return data, api.CacheValue{Key: key, Epoch: f.epoch, Bytes: len(data), AgeS: 0.25, Source: "set"}, nil
 }
 
 func (f *fake) SetValue(_ context.Context, key string, data []byte) (uint64, error) {
@@ -144,7 +145,7 @@ func (f *fake) DeleteValue(_ context.Context, key string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if _, ok := f.values[key]; !ok {
-		return Unknown("cached value", key, []string{"price"})
+		return api.Unknown("cached value", key, []string{"price"})
 	}
 	delete(f.values, key)
 	return nil
@@ -152,7 +153,7 @@ func (f *fake) DeleteValue(_ context.Context, key string) error {
 
 func (f *fake) Config(context.Context) ([]byte, error) { return []byte("apps: {}\n"), nil }
 
-func (f *fake) Apply(_ context.Context, r ApplyRequest) (ApplyResult, error) {
+func (f *fake) Apply(_ context.Context, r api.ApplyRequest) (api.ApplyResult, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.applied = append(f.applied, r)
@@ -161,7 +162,7 @@ func (f *fake) Apply(_ context.Context, r ApplyRequest) (ApplyResult, error) {
 }
 
 func (f *fake) Call(context.Context, string, uint64, string, []byte) ([]byte, error) {
-	return nil, Refuse(http.StatusNotImplemented, "no calls here")
+	return nil, api.Refuse(http.StatusNotImplemented, "no calls here")
 }
 
 // folder makes one that is short: the path of a socket may have about 100 bytes.
@@ -176,7 +177,7 @@ func folder(t testing.TB) string {
 }
 
 // serve runs a server until the test ends.
-func serve(t testing.TB, c Commander, change ...func(*Options)) (*Server, *Client) {
+func serve(t testing.TB, c api.Commander, change ...func(*Options)) (*Server, *Client) {
 	t.Helper()
 	o := Options{Path: filepath.Join(folder(t), "s", "web.sock"), Version: "v1", Doctor: func() any { return map[string]int{"cpus": 2} }, Logger: zerolog.New(zerolog.NewTestWriter(t))}
 	for _, f := range change {
@@ -223,10 +224,10 @@ func boundedContext(t testing.TB) context.Context {
 	return ctx
 }
 
-func ids(from, to int) []Event {
-	var all []Event
+func ids(from, to int) []api.Event {
+	var all []api.Event
 	for i := from; i <= to; i++ {
-		all = append(all, Event{ID: uint64(i), Time: time.Now(), Level: "info", Kind: "ready", Message: "event " + strconv.Itoa(i)})
+		all = append(all, api.Event{ID: uint64(i), Time: time.Now(), Level: "info", Kind: "ready", Message: "event " + strconv.Itoa(i)})
 	}
 	return all
 }

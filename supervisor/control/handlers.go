@@ -9,10 +9,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // status is the master's, with no list that is null.
-func (rq *request) status() (Status, error) {
+func (rq *request) status() (api.Status, error) {
 	st, err := rq.s.commander.Status(rq.r.Context())
 	if err != nil {
 		return st, err
@@ -33,14 +35,14 @@ func (rq *request) status() (Status, error) {
 	return st, nil
 }
 
-// SteeringOf is the kind of the first app that listens, else [SteeringNone].
-func SteeringOf(apps []App) string {
+// SteeringOf is the kind of the first app that listens, else [api.SteeringNone].
+func SteeringOf(apps []api.App) string {
 	for _, a := range apps {
-		if a.Steering != SteeringNone {
+		if a.Steering != api.SteeringNone {
 			return a.Steering
 		}
 	}
-	return SteeringNone
+	return api.SteeringNone
 }
 
 func list[T any](all []T) []T {
@@ -71,10 +73,10 @@ func getApps(rq *request) error {
 	return rq.answer(st.Apps)
 }
 
-func (rq *request) app() (App, error) {
+func (rq *request) app() (api.App, error) {
 	st, err := rq.status()
 	if err != nil {
-		return App{}, err
+		return api.App{}, err
 	}
 	name := rq.r.PathValue("app")
 	var known []string
@@ -84,7 +86,7 @@ func (rq *request) app() (App, error) {
 		}
 		known = append(known, a.Name)
 	}
-	return App{}, Unknown("app", name, known)
+	return api.App{}, api.Unknown("app", name, known)
 }
 
 func getApp(rq *request) error {
@@ -117,11 +119,11 @@ func getHealth(rq *request) error {
 		return err
 	}
 	for _, a := range st.Apps {
-		if len(a.Unreachable) > 0 && a.State == AppRunning {
-			return Refuse(http.StatusServiceUnavailable, "the app %s is unreachable at %s: %s", a.Name, a.Unreachable[0].Address, a.Unreachable[0].Reason)
+		if len(a.Unreachable) > 0 && a.State == api.AppRunning {
+			return api.Refuse(http.StatusServiceUnavailable, "the app %s is unreachable at %s: %s", a.Name, a.Unreachable[0].Address, a.Unreachable[0].Reason)
 		}
-		if a.State == AppGaveUp || a.State == AppRunning && a.Desired > 0 && a.Ready == 0 && !a.OneShot {
-			return Refuse(http.StatusServiceUnavailable, "the app %s has no worker that is ready", a.Name)
+		if a.State == api.AppGaveUp || a.State == api.AppRunning && a.Desired > 0 && a.Ready == 0 && !a.OneShot {
+			return api.Refuse(http.StatusServiceUnavailable, "the app %s has no worker that is ready", a.Name)
 		}
 	}
 	writeBody(rq.w, http.StatusOK, typeText, []byte("ok\n"))
@@ -157,7 +159,7 @@ func headerText(s string) string {
 func (rq *request) key() (string, error) {
 	key := rq.r.PathValue("key")
 	if key == "" {
-		return "", Refuse(http.StatusBadRequest, "a cached value has a key: /v1/cache/KEY")
+		return "", api.Refuse(http.StatusBadRequest, "a cached value has a key: /v1/cache/KEY")
 	}
 	return key, nil
 }
@@ -202,7 +204,7 @@ func getConfig(rq *request) error {
 func applyConfig(rq *request) error {
 	dry := rq.query.bool("dry")
 	rq.logOrder("config apply").Bool("dry", dry).Msg("order")
-	result, err := rq.s.commander.Apply(rq.r.Context(), ApplyRequest{Dry: dry})
+	result, err := rq.s.commander.Apply(rq.r.Context(), api.ApplyRequest{Dry: dry})
 	if err != nil {
 		return err
 	}
@@ -212,7 +214,7 @@ func applyConfig(rq *request) error {
 
 func getDoctor(rq *request) error {
 	if rq.s.options.Doctor == nil {
-		return Refuse(http.StatusNotImplemented, "this master does not have it")
+		return api.Refuse(http.StatusNotImplemented, "this master does not have it")
 	}
 	return rq.answer(rq.s.options.Doctor())
 }
@@ -243,7 +245,7 @@ func getEvents(rq *request) error {
 	if last := rq.r.Header.Get("Last-Event-ID"); last != "" {
 		id, err := strconv.ParseUint(last, 10, 64)
 		if err != nil {
-			r := Refuse(http.StatusBadRequest, "Last-Event-ID: %q is not an id", last)
+			r := api.Refuse(http.StatusBadRequest, "Last-Event-ID: %q is not an id", last)
 			r.Field = "Last-Event-ID"
 			return r
 		}
@@ -267,7 +269,7 @@ func getEvents(rq *request) error {
 	}
 	return rq.stream(typeEvents, headDelay, keepAlive, follow, func(ctx context.Context, st *stream) error {
 		var item []byte
-		yield := func(e Event) (err error) {
+		yield := func(e api.Event) (err error) {
 			e.Time = toMS(e.Time)
 			if item, err = appendEvent(item[:0], e); err != nil {
 				return err
@@ -295,9 +297,9 @@ func getEvents(rq *request) error {
 
 // keptEvents returns the last so many (0: all, negative: none) of the events after an
 // id that are kept, and the id of the newest of them all.
-func (rq *request) keptEvents(ctx context.Context, after uint64, last int) (kept []Event, newest uint64, err error) {
+func (rq *request) keptEvents(ctx context.Context, after uint64, last int) (kept []api.Event, newest uint64, err error) {
 	newest = after
-	err = rq.s.commander.Events(ctx, after, false, func(e Event) error {
+	err = rq.s.commander.Events(ctx, after, false, func(e api.Event) error {
 		newest = e.ID
 		e.Time = toMS(e.Time)
 		kept = append(kept, e)
@@ -312,7 +314,7 @@ func (rq *request) keptEvents(ctx context.Context, after uint64, last int) (kept
 func toMS(t time.Time) time.Time { return t.Truncate(time.Millisecond) }
 
 func getLogs(rq *request) error {
-	q := LogQuery{
+	q := api.LogQuery{
 		App: rq.query.text("app"), Slot: rq.query.integer("slot"), Stream: rq.query.text("stream"),
 		Since: rq.query.time("since"), Grep: rq.query.text("grep"),
 		Follow: rq.query.bool("follow"), After: rq.query.id("after"),
@@ -329,7 +331,7 @@ func getLogs(rq *request) error {
 	}
 	return rq.stream(typeLines, head, nil, q.Follow, func(ctx context.Context, st *stream) error {
 		var item bytes.Buffer
-		return rq.s.commander.Logs(ctx, q, func(l LogLine) error {
+		return rq.s.commander.Logs(ctx, q, func(l api.LogLine) error {
 			item.Reset()
 			l.Time = toMS(l.Time)
 			if err := encode(&item, l); err != nil {

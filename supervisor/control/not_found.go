@@ -5,21 +5,23 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // failed answers with the problem that err is.
 func (rq *request) failed(err error) {
-	var refusal *Refusal
+	var refusal *api.Refusal
 	switch {
 	case errors.As(err, &refusal):
-	case errors.Is(err, ErrCut):
+	case errors.Is(err, api.ErrCut):
 		panic(http.ErrAbortHandler)
 	case errors.Is(err, context.DeadlineExceeded):
-		refusal = Refuse(http.StatusGatewayTimeout, "the master took too long: %v", err)
+		refusal = api.Refuse(http.StatusGatewayTimeout, "the master took too long: %v", err)
 	case errors.Is(err, context.Canceled):
-		refusal = Ending() // or nobody reads it
+		refusal = api.Ending() // or nobody reads it
 	default:
-		refusal = Refuse(http.StatusInternalServerError, "%v", err)
+		refusal = api.Refuse(http.StatusInternalServerError, "%v", err)
 		rq.s.log.Error().Str("path", rq.r.URL.Path).Err(err).Msg("a control request failed")
 	}
 	Problem(rq.w, refusal)
@@ -39,12 +41,12 @@ func notFound(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
 	}
 	if len(allowed) > 0 {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		refusal := Refuse(http.StatusMethodNotAllowed, "%s does not go with %s", r.Method, r.URL.Path)
+		refusal := api.Refuse(http.StatusMethodNotAllowed, "%s does not go with %s", r.Method, r.URL.Path)
 		refusal.Suggestion = allowed[0]
 		Problem(w, refusal)
 		return
 	}
-	refusal := Refuse(http.StatusNotFound, "there is no %s", r.URL.Path)
+	refusal := api.Refuse(http.StatusNotFound, "there is no %s", r.URL.Path)
 	refusal.Suggestion = nearestPath(r.URL.Path)
 	Problem(w, refusal)
 }
@@ -67,7 +69,7 @@ func nearestPath(path string) string {
 		}
 		candidates = append(candidates, strings.Join(template, "/"))
 	}
-	best := Nearest(path, candidates)
+	best := api.Nearest(path, candidates)
 	if strings.Contains(best, "{") {
 		return ""
 	}

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 var update = flag.Bool("update", false, "write openapi.json anew")
@@ -49,7 +50,7 @@ type object = map[string]any
 
 func document(t *testing.T) object {
 	docs := comments(t)
-	schemas := object{"Problem": schemaOf(reflect.TypeFor[Refusal](), docs, nil)}
+	schemas := object{"Problem": schemaOf(reflect.TypeFor[api.Refusal](), docs, nil)}
 	paths := object{}
 	for _, r := range routes() {
 		path := strings.ReplaceAll(r.path, "...}", "}")
@@ -213,7 +214,7 @@ func schemaOf(t reflect.Type, docs map[string]string, schemas object) object {
 	if doc := docs[t.Name()]; doc != "" {
 		schema["description"] = doc
 	}
-	if schemas != nil && t != reflect.TypeFor[Order]() {
+	if schemas != nil && t != reflect.TypeFor[api.Order]() {
 		schemas[name] = schema
 	}
 	for f := range t.Fields() {
@@ -236,7 +237,7 @@ func schemaOf(t reflect.Type, docs map[string]string, schemas object) object {
 	if len(required) > 0 {
 		schema["required"] = required
 	}
-	if schemas == nil || t == reflect.TypeFor[Order]() {
+	if schemas == nil || t == reflect.TypeFor[api.Order]() {
 		return schema
 	}
 	return object{"$ref": "#/components/schemas/" + name}

@@ -13,8 +13,8 @@ import (
 )
 
 // order reads and checks an order, as far as that needs no knowledge of the apps.
-func (rq *request) order(verb string) (Order, error) {
-	var o Order
+func (rq *request) order(verb string) (api.Order, error) {
+	var o api.Order
 	data, err := rq.readBody(maxJSON)
 	if err != nil {
 		return o, err
@@ -41,9 +41,9 @@ func (rq *request) order(verb string) (Order, error) {
 		return o, badField("slot", "a slot is of one app, and %q is all", allApps)
 	case len(o.Reason) > api.MaxReason:
 		return o, badField("reason", "the reason has %d bytes, and may have %d", len(o.Reason), api.MaxReason)
-	case o.IfRunning != "" && o.IfRunning != IfRunningQueue && o.IfRunning != IfRunningRefuse:
-		r := badField("if_running", "%q is neither %s nor %s", o.IfRunning, IfRunningQueue, IfRunningRefuse)
-		r.Suggestion = Nearest(o.IfRunning, []string{IfRunningQueue, IfRunningRefuse})
+	case o.IfRunning != "" && o.IfRunning != api.IfRunningQueue && o.IfRunning != api.IfRunningRefuse:
+		r := badField("if_running", "%q is neither %s nor %s", o.IfRunning, api.IfRunningQueue, api.IfRunningRefuse)
+		r.Suggestion = api.Nearest(o.IfRunning, []string{api.IfRunningQueue, api.IfRunningRefuse})
 		return o, r
 	}
 	if o.Reason == "" {
@@ -52,8 +52,8 @@ func (rq *request) order(verb string) (Order, error) {
 	return o, nil
 }
 
-func badField(name, format string, args ...any) *Refusal {
-	r := Refuse(http.StatusBadRequest, format, args...)
+func badField(name, format string, args ...any) *api.Refusal {
+	r := api.Refuse(http.StatusBadRequest, format, args...)
 	r.Field = name
 	return r
 }
@@ -81,7 +81,7 @@ func postOrder(rq *request, verb string) error {
 	if rq.accepts(typeLines) {
 		return rq.streamOrder(o)
 	}
-	final, err := rq.do(rq.r.Context(), o, func(Progress) {})
+	final, err := rq.do(rq.r.Context(), o, func(api.Progress) {})
 	if err != nil {
 		return err
 	}
@@ -92,11 +92,11 @@ func postOrder(rq *request, verb string) error {
 	return rq.answer(final)
 }
 
-func (rq *request) streamOrder(o Order) error {
+func (rq *request) streamOrder(o api.Order) error {
 	// A busy master may be slow to refuse, and a refusal has its own status.
 	return rq.stream(typeLines, 0, nil, false, func(ctx context.Context, st *stream) error {
 		var item bytes.Buffer
-		send := func(p Progress) {
+		send := func(p api.Progress) {
 			item.Reset()
 			if encode(&item, p) == nil {
 				_ = st.emit(ctx, item.Bytes()) // a reader that has gone does not stop an order
@@ -114,10 +114,10 @@ func (rq *request) streamOrder(o Order) error {
 // do carries an order out. It returns the final progress, which it makes from the error
 // where the master gave none; an error means that the order was not begun, or that
 // nobody waits for it any more.
-func (rq *request) do(ctx context.Context, o Order, progress func(Progress)) (Progress, error) {
-	var final *Progress
+func (rq *request) do(ctx context.Context, o api.Order, progress func(api.Progress)) (api.Progress, error) {
+	var final *api.Progress
 	begun := false
-	err := rq.s.commander.Do(ctx, o, func(p Progress) {
+	err := rq.s.commander.Do(ctx, o, func(p api.Progress) {
 		begun = true
 		p.Time = toMS(p.Time)
 		if p.Final {
@@ -126,12 +126,12 @@ func (rq *request) do(ctx context.Context, o Order, progress func(Progress)) (Pr
 		}
 		progress(p)
 	})
-	var refusal *Refusal
-	if err != nil && (ctx.Err() != nil || errors.Is(err, ErrCut) || !begun && errors.As(err, &refusal)) {
-		return Progress{}, err
+	var refusal *api.Refusal
+	if err != nil && (ctx.Err() != nil || errors.Is(err, api.ErrCut) || !begun && errors.As(err, &refusal)) {
+		return api.Progress{}, err
 	}
 	if final == nil {
-		final = &Progress{Time: toMS(time.Now()), App: o.App, Slot: o.Slot, Message: fmt.Sprintf("%s done", o.Verb)}
+		final = &api.Progress{Time: toMS(time.Now()), App: o.App, Slot: o.Slot, Message: fmt.Sprintf("%s done", o.Verb)}
 		if err != nil {
 			final.Message = fmt.Sprintf("%s failed", o.Verb)
 		}

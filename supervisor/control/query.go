@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // paramKind is what a parameter of a query may be.
@@ -41,13 +43,13 @@ func parseQuery(params []param, raw string, now time.Time) (query, error) {
 	q := query{params: params, values: map[string]any{}}
 	given, err := url.ParseQuery(raw)
 	if err != nil {
-		return q, Refuse(http.StatusBadRequest, "cannot read the query: %v", err)
+		return q, api.Refuse(http.StatusBadRequest, "cannot read the query: %v", err)
 	}
 	for name, values := range given {
 		p, ok := find(params, name)
 		if !ok {
-			r := Refuse(http.StatusBadRequest, "there is no parameter %q here", name)
-			r.Field, r.Suggestion = name, Nearest(name, names(params))
+			r := api.Refuse(http.StatusBadRequest, "there is no parameter %q here", name)
+			r.Field, r.Suggestion = name, api.Nearest(name, names(params))
 			return q, r
 		}
 		if len(values) > 1 {
@@ -77,8 +79,8 @@ func names(params []param) []string {
 	return all
 }
 
-func badParam(name, format string, args ...any) *Refusal {
-	r := Refuse(http.StatusBadRequest, format, args...)
+func badParam(name, format string, args ...any) *api.Refusal {
+	r := api.Refuse(http.StatusBadRequest, format, args...)
 	r.Field, r.Detail = name, "parameter "+name+": "+r.Detail
 	return r
 }
@@ -124,7 +126,7 @@ func (p param) parse(text string, now time.Time) (any, error) {
 			return text, nil
 		}
 		r := badParam(p.name, "%q is none of %q", text, p.enum)
-		r.Suggestion = Nearest(text, p.enum)
+		r.Suggestion = api.Nearest(text, p.enum)
 		return nil, r
 	}
 	return text, nil

@@ -3,6 +3,8 @@ package control
 import (
 	"net/http"
 	"time"
+
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // route is one thing that can be asked. The table of them is what the requests are
@@ -49,46 +51,46 @@ var (
 // routes returns the table.
 func routes() []route {
 	all := []route{
-		{method: "GET", path: "/v1/status", summary: "What the master runs", answers: []answer{ok(typeJSON, Status{})}, serve: getStatus},
-		{method: "GET", path: "/v1/apps", summary: "All apps", answers: []answer{ok(typeJSON, []App{})}, serve: getApps},
-		{method: "GET", path: "/v1/apps/{app}", summary: "One app", answers: []answer{ok(typeJSON, App{})}, serve: getApp},
-		{method: "GET", path: "/v1/apps/{app}/workers", summary: "The workers of one app that have a slot", answers: []answer{ok(typeJSON, []Worker{})}, serve: getWorkers},
+		{method: "GET", path: "/v1/status", summary: "What the master runs", answers: []answer{ok(typeJSON, api.Status{})}, serve: getStatus},
+		{method: "GET", path: "/v1/apps", summary: "All apps", answers: []answer{ok(typeJSON, []api.App{})}, serve: getApps},
+		{method: "GET", path: "/v1/apps/{app}", summary: "One app", answers: []answer{ok(typeJSON, api.App{})}, serve: getApp},
+		{method: "GET", path: "/v1/apps/{app}/workers", summary: "The workers of one app that have a slot", answers: []answer{ok(typeJSON, []api.Worker{})}, serve: getWorkers},
 	}
 	all = append(all,
-		order(VerbStart, "Start an app that is stopped, has given up or has finished, or a slot that was drained", nil, "slot", "reason"),
-		order(VerbStop, "Stop an app, which stays listed", nil, "now", "reason"),
-		order(VerbRestart, "Stop and start an app or one slot, with a gap", nil, "slot", "now", "reason"),
-		order(VerbRollback, "Replace all workers of an app by those of the release before, one slot at a time", nil, "if_running", "reason"),
-		order(VerbReload, "Replace all workers of an app, one slot at a time", nil, "if_running", "reason"),
-		order(VerbScale, "Change the number of an app's workers", []string{"n"}, "n", "by", "reason"),
-		order(VerbDrain, "Take the worker out of one slot", []string{"slot"}, "slot", "reason"),
-		order(VerbSignal, "Send a signal to an app's workers, or to that of one slot", []string{"signal"}, "signal", "slot", "reason"),
+		order(api.VerbStart, "Start an app that is stopped, has given up or has finished, or a slot that was drained", nil, "slot", "reason"),
+		order(api.VerbStop, "Stop an app, which stays listed", nil, "now", "reason"),
+		order(api.VerbRestart, "Stop and start an app or one slot, with a gap", nil, "slot", "now", "reason"),
+		order(api.VerbRollback, "Replace all workers of an app by those of the release before, one slot at a time", nil, "if_running", "reason"),
+		order(api.VerbReload, "Replace all workers of an app, one slot at a time", nil, "if_running", "reason"),
+		order(api.VerbScale, "Change the number of an app's workers", []string{"n"}, "n", "by", "reason"),
+		order(api.VerbDrain, "Take the worker out of one slot", []string{"slot"}, "slot", "reason"),
+		order(api.VerbSignal, "Send a signal to an app's workers, or to that of one slot", []string{"signal"}, "signal", "slot", "reason"),
 	)
-	stop := order(VerbShutdown, "End tine itself", nil, "now", "reason")
+	stop := order(api.VerbShutdown, "End tine itself", nil, "now", "reason")
 	stop.path = "/v1/stop"
-	upgrade := order(VerbUpgrade, "Replace tine itself by another binary, with all workers as they are. The answer comes when that is in charge; after an error all is as it was", nil, "binary", "reason")
+	upgrade := order(api.VerbUpgrade, "Replace tine itself by another binary, with all workers as they are. The answer comes when that is in charge; after an error all is as it was", nil, "binary", "reason")
 	upgrade.path = "/v1/upgrade"
 	return append(all, stop, upgrade,
 		route{method: "GET", path: "/v1/events", summary: "What happened, and what happens: a list, or with follow, or where text/event-stream is accepted, a stream",
 			params:  []param{paramAfter, paramLast, paramFollow},
 			headers: []param{paramAccept, {name: "Last-Event-ID", kind: paramID, help: "as after"}},
-			answers: []answer{ok(typeJSON, []Event{}), ok(typeEvents, Event{})}, serve: getEvents},
+			answers: []answer{ok(typeJSON, []api.Event{}), ok(typeEvents, api.Event{})}, serve: getEvents},
 		route{method: "GET", path: "/v1/logs", summary: "Lines of output, oldest first, one JSON object a line",
 			params: []param{paramApp, paramSlot,
-				{name: "stream", kind: paramText, enum: []string{StreamStdout, StreamStderr, StreamMaster, StreamHook}, help: "only this stream"},
+				{name: "stream", kind: paramText, enum: []string{api.StreamStdout, api.StreamStderr, api.StreamMaster, api.StreamHook}, help: "only this stream"},
 				paramLast,
 				{name: "since", kind: paramTime, help: "only what is not older: a time, or how long ago, such as 10m"},
 				{name: "grep", kind: paramText, help: "only lines whose text fits this regular expression (RE2)"},
 				paramFollow, paramAfter},
-			answers: []answer{ok(typeLines, LogLine{})}, serve: getLogs},
-		route{method: "GET", path: "/v1/cache", summary: "All cached values, without their contents", answers: []answer{ok(typeJSON, CacheStatus{})}, serve: getCache},
+			answers: []answer{ok(typeLines, api.LogLine{})}, serve: getLogs},
+		route{method: "GET", path: "/v1/cache", summary: "All cached values, without their contents", answers: []answer{ok(typeJSON, api.CacheStatus{})}, serve: getCache},
 		route{method: "GET", path: "/v1/cache/{key...}", summary: "The content of one cached value", answers: []answer{ok(typeBytes, []byte{})}, serve: getValue},
 		route{method: "PUT", path: "/v1/cache/{key...}", summary: "Change a cached value for all workers", body: []byte{}, answers: []answer{ok(typeJSON, valueSet{})}, serve: putValue},
 		route{method: "DELETE", path: "/v1/cache/{key...}", summary: "Take a cached value away from all workers", answers: []answer{{status: http.StatusNoContent}}, serve: deleteValue},
 		route{method: "GET", path: "/v1/config", summary: "The effective config", answers: []answer{ok(typeYAML, "")}, serve: getConfig},
 		route{method: "POST", path: "/v1/config/apply", summary: "Read the config again, and apply it unless dry",
 			params:  []param{{name: "dry", kind: paramBool, help: "only say what would change"}},
-			answers: []answer{ok(typeJSON, ApplyResult{})}, serve: applyConfig},
+			answers: []answer{ok(typeJSON, api.ApplyResult{})}, serve: applyConfig},
 		route{method: "GET", path: "/v1/doctor", summary: "What this machine can do for Tine", answers: []answer{ok(typeJSON, map[string]any{})}, serve: getDoctor},
 		route{method: "GET", path: "/v1/metrics", summary: "Metrics in Prometheus's text format", answers: []answer{ok(typeText, "")}},
 		route{method: "GET", path: "/v1/profile", summary: "A profile of an app's workers, merged into one",
@@ -107,10 +109,10 @@ func order(verb, summary string, needs []string, fields ...string) route {
 	return route{
 		method: "POST", path: "/v1/apps/{app}/" + verb, summary: summary,
 		headers: []param{paramAccept},
-		body:    Order{}, fields: fields, needs: needs,
+		body:    api.Order{}, fields: fields, needs: needs,
 		answers: []answer{
-			ok(typeJSON, Progress{}), ok(typeLines, Progress{}),
-			{http.StatusInternalServerError, typeJSON, Progress{}}, // it was begun and came to nothing
+			ok(typeJSON, api.Progress{}), ok(typeLines, api.Progress{}),
+			{http.StatusInternalServerError, typeJSON, api.Progress{}}, // it was begun and came to nothing
 		},
 		serve: func(rq *request) error { return postOrder(rq, verb) },
 	}
@@ -149,7 +151,7 @@ func (s *Server) serveRoute(r *route, w *answerWriter, req *http.Request) {
 	}
 	if err == nil {
 		if r.serve == nil {
-			err = Refuse(http.StatusNotImplemented, "this master does not have it")
+			err = api.Refuse(http.StatusNotImplemented, "this master does not have it")
 		} else {
 			err = r.serve(rq)
 		}

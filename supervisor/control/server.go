@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"golang.org/x/sys/unix"
 )
 
@@ -52,7 +53,7 @@ type Options struct {
 
 // Server answers at one socket. Its order is New, Handle, Listen, Serve, Close.
 type Server struct {
-	commander Commander
+	commander api.Commander
 	options   Options
 	log       zerolog.Logger
 	mounted   map[string]http.Handler
@@ -76,7 +77,7 @@ type Server struct {
 }
 
 // New makes a server that listens nowhere yet.
-func New(c Commander, o Options) *Server {
+func New(c api.Commander, o Options) *Server {
 	if o.WriteTimeout <= 0 {
 		o.WriteTimeout = 10 * time.Second
 	}
@@ -362,7 +363,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer answer.setDeadline() // for what net/http writes after the handler
 	if !s.begin() {
-		Problem(answer, Ending())
+		Problem(answer, api.Ending())
 		return
 	}
 	defer s.end()
@@ -377,7 +378,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		if err, ok := p.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
 			s.log.Error().Str("panic", fmt.Sprint(p)).Str("stack", stack()).Str("path", r.URL.Path).Msg("a control request panicked")
 			if !answer.begun {
-				Problem(answer, Refuse(http.StatusInternalServerError, "the handler panicked: see the master's log"))
+				Problem(answer, api.Refuse(http.StatusInternalServerError, "the handler panicked: see the master's log"))
 				return
 			}
 		}

@@ -13,10 +13,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 func TestClientAndServer(t *testing.T) {
-	f := &fake{events: ids(1, 5), applyTo: ApplyResult{Changes: []Change{{Path: "apps.web.workers", Old: "2", New: "4", Effect: EffectAtOnce}}}}
+	f := &fake{events: ids(1, 5), applyTo: api.ApplyResult{Changes: []api.Change{{Path: "apps.web.workers", Old: "2", New: "4", Effect: api.EffectAtOnce}}}}
 	_, c := serve(t, f)
 	ctx := boundedContext(t)
 
@@ -27,26 +29,26 @@ func TestClientAndServer(t *testing.T) {
 	if a, err := c.App(ctx, "web"); err != nil || a.Name != "web" {
 		t.Fatalf("App = %+v, %v", a, err)
 	}
-	var refusal *Refusal
+	var refusal *api.Refusal
 	if _, err := c.App(ctx, "wbe"); !errors.As(err, &refusal) || refusal.Status != 404 || refusal.Suggestion != "web" {
 		t.Fatalf("App(wbe): %v", err)
 	}
 
-	var steps []Progress
-	if err := c.Do(ctx, Order{Verb: VerbReload, App: "web", Reason: "deploy"}, func(p Progress) { steps = append(steps, p) }); err != nil {
+	var steps []api.Progress
+	if err := c.Do(ctx, api.Order{Verb: api.VerbReload, App: "web", Reason: "deploy"}, func(p api.Progress) { steps = append(steps, p) }); err != nil {
 		t.Fatal(err)
 	}
 	if len(steps) != 3 || !steps[2].Final || !steps[2].OK || steps[1].Done != 1 {
 		t.Fatalf("progress = %+v", steps)
 	}
-	if o := f.lastOrder(); o.Verb != VerbReload || o.App != "web" || o.Reason != "deploy" {
+	if o := f.lastOrder(); o.Verb != api.VerbReload || o.App != "web" || o.Reason != "deploy" {
 		t.Fatalf("order = %+v", o)
 	}
 	slot := 1
-	for _, o := range []Order{
-		{Verb: VerbStart, App: "web", Slot: &slot}, {Verb: VerbStop, Now: true}, {Verb: VerbRestart, App: "web", Slot: &slot},
-		{Verb: VerbScale, App: "web", N: 4}, {Verb: VerbScale, App: "web", N: -1, By: true}, {Verb: VerbDrain, App: "web", Slot: &slot},
-		{Verb: VerbSignal, App: "web", Signal: "HUP"}, {Verb: VerbReload, IfRunning: IfRunningRefuse}, {Verb: VerbShutdown, Now: true},
+	for _, o := range []api.Order{
+		{Verb: api.VerbStart, App: "web", Slot: &slot}, {Verb: api.VerbStop, Now: true}, {Verb: api.VerbRestart, App: "web", Slot: &slot},
+		{Verb: api.VerbScale, App: "web", N: 4}, {Verb: api.VerbScale, App: "web", N: -1, By: true}, {Verb: api.VerbDrain, App: "web", Slot: &slot},
+		{Verb: api.VerbSignal, App: "web", Signal: "HUP"}, {Verb: api.VerbReload, IfRunning: api.IfRunningRefuse}, {Verb: api.VerbShutdown, Now: true},
 	} {
 		if err := c.Do(ctx, o, nil); err != nil {
 			t.Errorf("%s: %v", o.Verb, err)
@@ -83,7 +85,7 @@ func TestClientAndServer(t *testing.T) {
 		t.Fatalf("Config = %s, %v", yaml, err)
 	}
 	for _, dry := range []bool{true, false} {
-		if r, err := c.Apply(ctx, ApplyRequest{Dry: dry}); err != nil || r.Applied == dry || len(r.Changes) != 1 {
+		if r, err := c.Apply(ctx, api.ApplyRequest{Dry: dry}); err != nil || r.Applied == dry || len(r.Changes) != 1 {
 			t.Fatalf("Apply = %+v, %v", r, err)
 		}
 	}
@@ -99,13 +101,13 @@ func TestClientAndServer(t *testing.T) {
 		want  []uint64
 	}{{0, 0, []uint64{1, 2, 3, 4, 5}}, {3, 0, []uint64{4, 5}}, {0, 2, []uint64{4, 5}}, {0, -1, nil}, {9, 0, nil}} {
 		var got []uint64
-		err := c.EventsLast(ctx, test.after, test.last, false, func(e Event) error { got = append(got, e.ID); return nil })
+		err := c.EventsLast(ctx, test.after, test.last, false, func(e api.Event) error { got = append(got, e.ID); return nil })
 		if err != nil || !slices.Equal(got, test.want) {
 			t.Errorf("EventsLast(%d, %d) = %v, %v, want %v", test.after, test.last, got, err, test.want)
 		}
 	}
 	var lines []string
-	if err := c.Logs(ctx, LogQuery{}, func(l LogLine) error { lines = append(lines, l.Text); return nil }); err != nil || !slices.Equal(lines, []string{"hello <&>"}) {
+	if err := c.Logs(ctx, api.LogQuery{}, func(l api.LogLine) error { lines = append(lines, l.Text); return nil }); err != nil || !slices.Equal(lines, []string{"hello <&>"}) {
 		t.Fatalf("Logs = %q, %v", lines, err)
 	}
 }
@@ -114,8 +116,8 @@ func TestLogQueryArrives(t *testing.T) {
 	f := &fake{}
 	_, c := serve(t, f)
 	slot := 2
-	want := LogQuery{App: "web", Slot: &slot, Stream: StreamStderr, Last: 10, Since: time.Now().Truncate(time.Second).UTC(), Grep: "a+b", After: 7}
-	if err := c.Logs(boundedContext(t), want, func(LogLine) error { return nil }); err != nil {
+	want := api.LogQuery{App: "web", Slot: &slot, Stream: api.StreamStderr, Last: 10, Since: time.Now().Truncate(time.Second).UTC(), Grep: "a+b", After: 7}
+	if err := c.Logs(boundedContext(t), want, func(api.LogLine) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	got := f.queries[0]
@@ -126,33 +128,33 @@ func TestLogQueryArrives(t *testing.T) {
 	if got != want {
 		t.Errorf("query = %+v, want %+v", got, want)
 	}
-	var refusal *Refusal
-	if err := c.Logs(boundedContext(t), LogQuery{Grep: "("}, nil); !errors.As(err, &refusal) || refusal.Field != "grep" {
+	var refusal *api.Refusal
+	if err := c.Logs(boundedContext(t), api.LogQuery{Grep: "("}, nil); !errors.As(err, &refusal) || refusal.Field != "grep" {
 		t.Errorf("a bad expression: %v", err)
 	}
 }
 
 func TestOrderThatFails(t *testing.T) {
-	f := &fake{do: func(_ context.Context, o Order, progress func(Progress)) error {
+	f := &fake{do: func(_ context.Context, o api.Order, progress func(api.Progress)) error {
 		switch o.App {
 		case "no":
-			return Refuse(http.StatusConflict, "a reload is under way")
+			return api.Refuse(http.StatusConflict, "a reload is under way")
 		case "told":
-			progress(Progress{Final: true, Error: "slot 1 did not become ready", Output: "panic: boom"})
+			progress(api.Progress{Final: true, Error: "slot 1 did not become ready", Output: "panic: boom"})
 		}
 		return errors.New("rollout aborted")
 	}}
 	s, c := serve(t, f)
 	ctx := boundedContext(t)
-	var refusal *Refusal
-	if err := c.Do(ctx, Order{Verb: VerbReload, App: "no"}, nil); !errors.As(err, &refusal) || refusal.Status != 409 {
+	var refusal *api.Refusal
+	if err := c.Do(ctx, api.Order{Verb: api.VerbReload, App: "no"}, nil); !errors.As(err, &refusal) || refusal.Status != 409 {
 		t.Fatalf("refused: %v", err)
 	}
 	var failed *Failed
-	if err := c.Do(ctx, Order{Verb: VerbReload, App: "web"}, nil); !errors.As(err, &failed) || failed.Error() != "rollout aborted" {
+	if err := c.Do(ctx, api.Order{Verb: api.VerbReload, App: "web"}, nil); !errors.As(err, &failed) || failed.Error() != "rollout aborted" {
 		t.Fatalf("failed: %v", err)
 	}
-	if err := c.Do(ctx, Order{Verb: VerbReload, App: "told"}, nil); !errors.As(err, &failed) || failed.Output != "panic: boom" {
+	if err := c.Do(ctx, api.Order{Verb: api.VerbReload, App: "told"}, nil); !errors.As(err, &failed) || failed.Output != "panic: boom" {
 		t.Fatalf("failed: %v", err)
 	}
 	// The same without a stream: a status that curl -f understands, and the document.
@@ -194,52 +196,52 @@ func TestProblems(t *testing.T) {
 	s, _ := serve(t, &fake{})
 	for _, test := range []struct {
 		method, target, body string
-		want                 Refusal // what is empty is not looked at
+		want                 api.Refusal // what is empty is not looked at
 	}{
-		{"GET", "/v1/statsu", "", Refusal{Status: 404, Suggestion: "/v1/status"}},
-		{"GET", "/status", "", Refusal{Status: 404, Suggestion: "/v1/status"}},
-		{"POST", "/v1/apps/web/reolad", "", Refusal{Status: 404, Suggestion: "/v1/apps/web/reload"}},
-		{"GET", "/", "", Refusal{Status: 404}},
-		{"POST", "/v1/status", "", Refusal{Status: 405, Suggestion: "GET"}},
-		{"GET", "/v1/apps/web/reload", "", Refusal{Status: 405, Suggestion: "POST"}},
-		{"PATCH", "/v1/cache/a", "", Refusal{Status: 405}},
-		{"GET", "/v1/apps/wbe", "", Refusal{Status: 404, Suggestion: "web"}},
-		{"GET", "/v1/apps/wbe/workers", "", Refusal{Status: 404, Suggestion: "web"}},
-		{"GET", "/v1/logs?folow=1", "", Refusal{Status: 400, Field: "folow", Suggestion: "follow"}},
-		{"GET", "/v1/logs?slot=x", "", Refusal{Status: 400, Field: "slot"}},
-		{"GET", "/v1/logs?slot=-1", "", Refusal{Status: 400, Field: "slot"}},
-		{"GET", "/v1/logs?slot=1&slot=2", "", Refusal{Status: 400, Field: "slot"}},
-		{"GET", "/v1/logs?since=yesterday", "", Refusal{Status: 400, Field: "since"}},
-		{"GET", "/v1/logs?stream=stdot", "", Refusal{Status: 400, Field: "stream", Suggestion: "stdout"}},
-		{"GET", "/v1/logs?follow=perhaps", "", Refusal{Status: 400, Field: "follow"}},
-		{"GET", "/v1/logs?%zz", "", Refusal{Status: 400}},
-		{"GET", "/v1/status?a=1", "", Refusal{Status: 400, Field: "a"}},
-		{"GET", "/v1/events?after=-3", "", Refusal{Status: 400, Field: "after"}},
-		{"GET", "/v1/metrics", "", Refusal{Status: 501}},
-		{"DELETE", "/v1/cache/none", "", Refusal{Status: 404}},
-		{"POST", "/v1/apps/web/scale", "", Refusal{Status: 400, Field: "n"}},
-		{"POST", "/v1/apps/web/scale", `{"n":null}`, Refusal{Status: 400, Field: "n"}},
-		{"POST", "/v1/apps/web/scale", `{"n":-1}`, Refusal{Status: 400, Field: "n"}},
-		{"POST", "/v1/apps/web/scale", "{\n  \"n\": \"4\"\n}", Refusal{Status: 400, Field: "n", Line: 2, Column: 8}},
-		{"POST", "/v1/apps/web/scale", "{\n \"n\": 4,\n}", Refusal{Status: 400, Line: 3, Column: 1}},
-		{"POST", "/v1/apps/web/scale", `{"n":4`, Refusal{Status: 400, Line: 1}},
-		{"POST", "/v1/apps/web/scale", `{"n":4} x`, Refusal{Status: 400, Line: 1, Column: 9}},
-		{"POST", "/v1/apps/web/scale", `[4]`, Refusal{Status: 400, Line: 1, Column: 1}},
-		{"POST", "/v1/apps/web/scale", `{"N":4}`, Refusal{Status: 400, Field: "N", Suggestion: "n", Line: 1, Column: 2}},
-		{"POST", "/v1/apps/web/scale", `{"n":4,"n":5}`, Refusal{Status: 400, Field: "n", Line: 1, Column: 8}},
-		{"POST", "/v1/apps/web/reload", `{"n":4}`, Refusal{Status: 400, Field: "n"}},
-		{"POST", "/v1/apps/web/reload", `{"if_runing":"queue"}`, Refusal{Status: 400, Suggestion: "if_running"}},
-		{"POST", "/v1/apps/web/reload", `{"if_running":"quue"}`, Refusal{Status: 400, Field: "if_running", Suggestion: "queue"}},
-		{"POST", "/v1/apps/web/drain", "", Refusal{Status: 400, Field: "slot"}},
-		{"POST", "/v1/apps/-/drain", `{"slot":1}`, Refusal{Status: 400, Field: "slot"}},
-		{"POST", "/v1/apps/web/drain", `{"slot":-1}`, Refusal{Status: 400, Field: "slot"}},
-		{"POST", "/v1/apps/web/signal", "", Refusal{Status: 400, Field: "signal"}},
-		{"POST", "/v1/apps/web/stop", `{"reason":"` + strings.Repeat("x", 300) + `"}`, Refusal{Status: 400, Field: "reason"}},
-		{"POST", "/v1/apps/web/stop", `{"reason":"` + strings.Repeat("x", maxJSON) + `"}`, Refusal{Status: 413}},
+		{"GET", "/v1/statsu", "", api.Refusal{Status: 404, Suggestion: "/v1/status"}},
+		{"GET", "/status", "", api.Refusal{Status: 404, Suggestion: "/v1/status"}},
+		{"POST", "/v1/apps/web/reolad", "", api.Refusal{Status: 404, Suggestion: "/v1/apps/web/reload"}},
+		{"GET", "/", "", api.Refusal{Status: 404}},
+		{"POST", "/v1/status", "", api.Refusal{Status: 405, Suggestion: "GET"}},
+		{"GET", "/v1/apps/web/reload", "", api.Refusal{Status: 405, Suggestion: "POST"}},
+		{"PATCH", "/v1/cache/a", "", api.Refusal{Status: 405}},
+		{"GET", "/v1/apps/wbe", "", api.Refusal{Status: 404, Suggestion: "web"}},
+		{"GET", "/v1/apps/wbe/workers", "", api.Refusal{Status: 404, Suggestion: "web"}},
+		{"GET", "/v1/logs?folow=1", "", api.Refusal{Status: 400, Field: "folow", Suggestion: "follow"}},
+		{"GET", "/v1/logs?slot=x", "", api.Refusal{Status: 400, Field: "slot"}},
+		{"GET", "/v1/logs?slot=-1", "", api.Refusal{Status: 400, Field: "slot"}},
+		{"GET", "/v1/logs?slot=1&slot=2", "", api.Refusal{Status: 400, Field: "slot"}},
+		{"GET", "/v1/logs?since=yesterday", "", api.Refusal{Status: 400, Field: "since"}},
+		{"GET", "/v1/logs?stream=stdot", "", api.Refusal{Status: 400, Field: "stream", Suggestion: "stdout"}},
+		{"GET", "/v1/logs?follow=perhaps", "", api.Refusal{Status: 400, Field: "follow"}},
+		{"GET", "/v1/logs?%zz", "", api.Refusal{Status: 400}},
+		{"GET", "/v1/status?a=1", "", api.Refusal{Status: 400, Field: "a"}},
+		{"GET", "/v1/events?after=-3", "", api.Refusal{Status: 400, Field: "after"}},
+		{"GET", "/v1/metrics", "", api.Refusal{Status: 501}},
+		{"DELETE", "/v1/cache/none", "", api.Refusal{Status: 404}},
+		{"POST", "/v1/apps/web/scale", "", api.Refusal{Status: 400, Field: "n"}},
+		{"POST", "/v1/apps/web/scale", `{"n":null}`, api.Refusal{Status: 400, Field: "n"}},
+		{"POST", "/v1/apps/web/scale", `{"n":-1}`, api.Refusal{Status: 400, Field: "n"}},
+		{"POST", "/v1/apps/web/scale", "{\n  \"n\": \"4\"\n}", api.Refusal{Status: 400, Field: "n", Line: 2, Column: 8}},
+		{"POST", "/v1/apps/web/scale", "{\n \"n\": 4,\n}", api.Refusal{Status: 400, Line: 3, Column: 1}},
+		{"POST", "/v1/apps/web/scale", `{"n":4`, api.Refusal{Status: 400, Line: 1}},
+		{"POST", "/v1/apps/web/scale", `{"n":4} x`, api.Refusal{Status: 400, Line: 1, Column: 9}},
+		{"POST", "/v1/apps/web/scale", `[4]`, api.Refusal{Status: 400, Line: 1, Column: 1}},
+		{"POST", "/v1/apps/web/scale", `{"N":4}`, api.Refusal{Status: 400, Field: "N", Suggestion: "n", Line: 1, Column: 2}},
+		{"POST", "/v1/apps/web/scale", `{"n":4,"n":5}`, api.Refusal{Status: 400, Field: "n", Line: 1, Column: 8}},
+		{"POST", "/v1/apps/web/reload", `{"n":4}`, api.Refusal{Status: 400, Field: "n"}},
+		{"POST", "/v1/apps/web/reload", `{"if_runing":"queue"}`, api.Refusal{Status: 400, Suggestion: "if_running"}},
+		{"POST", "/v1/apps/web/reload", `{"if_running":"quue"}`, api.Refusal{Status: 400, Field: "if_running", Suggestion: "queue"}},
+		{"POST", "/v1/apps/web/drain", "", api.Refusal{Status: 400, Field: "slot"}},
+		{"POST", "/v1/apps/-/drain", `{"slot":1}`, api.Refusal{Status: 400, Field: "slot"}},
+		{"POST", "/v1/apps/web/drain", `{"slot":-1}`, api.Refusal{Status: 400, Field: "slot"}},
+		{"POST", "/v1/apps/web/signal", "", api.Refusal{Status: 400, Field: "signal"}},
+		{"POST", "/v1/apps/web/stop", `{"reason":"` + strings.Repeat("x", 300) + `"}`, api.Refusal{Status: 400, Field: "reason"}},
+		{"POST", "/v1/apps/web/stop", `{"reason":"` + strings.Repeat("x", maxJSON) + `"}`, api.Refusal{Status: 413}},
 	} {
 		t.Run(test.method+" "+test.target+" "+test.body[:min(len(test.body), 30)], func(t *testing.T) {
 			status, kind, body := ask(t, s, test.method, test.target, test.body)
-			var got Refusal
+			var got api.Refusal
 			if err := json.Unmarshal([]byte(body), &got); err != nil || kind != typeProblem {
 				t.Fatalf("%s %s: %v", kind, body, err)
 			}
@@ -260,8 +262,8 @@ func TestHealth(t *testing.T) {
 	if status, _, body := ask(t, s, "GET", "/healthz", ""); status != 200 || body != "ok\n" {
 		t.Errorf("%d %s", status, body)
 	}
-	f.status = func(context.Context) (Status, error) {
-		return Status{Apps: []App{{Name: "web", State: AppRunning, Desired: 2}}}, nil
+	f.status = func(context.Context) (api.Status, error) {
+		return api.Status{Apps: []api.App{{Name: "web", State: api.AppRunning, Desired: 2}}}, nil
 	}
 	if status, _, body := ask(t, s, "GET", "/healthz", ""); status != 503 || !strings.Contains(body, "web") {
 		t.Errorf("%d %s", status, body)
@@ -282,12 +284,12 @@ func TestMounted(t *testing.T) {
 }
 
 func TestMasterFails(t *testing.T) {
-	f := &fake{status: func(context.Context) (Status, error) { return Status{}, errors.New("out of order") }}
+	f := &fake{status: func(context.Context) (api.Status, error) { return api.Status{}, errors.New("out of order") }}
 	s, _ := serve(t, f)
 	if status, kind, body := ask(t, s, "GET", "/v1/status", ""); status != 500 || kind != typeProblem || !strings.Contains(body, "out of order") {
 		t.Errorf("%d %s %s", status, kind, body)
 	}
-	f.status = func(context.Context) (Status, error) { panic("oh") }
+	f.status = func(context.Context) (api.Status, error) { panic("oh") }
 	if status, kind, body := ask(t, s, "GET", "/v1/status", ""); status != 500 || kind != typeProblem {
 		t.Errorf("%d %s %s", status, kind, body)
 	}

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // pair is one listening socket twice, as two masters have it.
@@ -204,6 +206,6 @@ func TestHandedOnSocket(t *testing.T) {
 	ask("second")
 }
 
-func statusOf(name string) func(context.Context) (Status, error) {
-	return func(context.Context) (Status, error) { return Status{Name: name}, nil }
+func statusOf(name string) func(context.Context) (api.Status, error) {
+	return func(context.Context) (api.Status, error) { return api.Status{Name: name}, nil }
 }

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 func TestModes(t *testing.T) {
@@ -164,7 +165,7 @@ func TestHungUpWhileIdle(t *testing.T) {
 		t.Fatal(err)
 	}
 	var cut *CutError
-	if err := c.Do(boundedContext(t), Order{Verb: VerbReload, App: "web"}, nil); !errors.As(err, &cut) {
+	if err := c.Do(boundedContext(t), api.Order{Verb: api.VerbReload, App: "web"}, nil); !errors.As(err, &cut) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // Events are sent as the HTML standard's server-sent events have them (section 9.2):
@@ -22,7 +24,7 @@ var keepAlive = []byte(": still here\n\n")
 // maxEvent bounds one event in bytes.
 const maxEvent = 4 << 20
 
-func appendEvent(dst []byte, e Event) ([]byte, error) {
+func appendEvent(dst []byte, e api.Event) ([]byte, error) {
 	data, err := json.Marshal(e)
 	if err != nil {
 		return dst, fmt.Errorf("cannot encode event %d: %w", e.ID, err)
@@ -35,7 +37,7 @@ func appendEvent(dst []byte, e Event) ([]byte, error) {
 }
 
 // readEvents reads a stream to its end.
-func readEvents(r io.Reader, yield func(Event) error) error {
+func readEvents(r io.Reader, yield func(api.Event) error) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxEvent)
 	var data []byte
@@ -48,7 +50,7 @@ func readEvents(r io.Reader, yield func(Event) error) error {
 		if len(line) > 0 || len(data) == 0 {
 			continue
 		}
-		var e Event
+		var e api.Event
 		if err := json.Unmarshal(data, &e); err != nil {
 			return fmt.Errorf("cannot read an event: %w", err)
 		}

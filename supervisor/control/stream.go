@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 const (
@@ -83,7 +85,7 @@ func (rq *request) stream(contentType string, headAfter time.Duration, keepAlive
 		return nil
 	case !st.begun:
 		return err
-	case errors.Is(err, ErrCut):
+	case errors.Is(err, api.ErrCut):
 		panic(http.ErrAbortHandler)
 	}
 	rq.s.log.Error().Str("path", rq.r.URL.Path).Err(err).Msg("a control stream broke off")

@@ -17,23 +17,24 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // followers is a fake's log that goes to any number of readers, each with a bounded
 // queue as the Commander's contract has it: what does not fit is counted.
 type followers struct {
 	mu    sync.Mutex
-	all   map[chan LogLine]*uint64
+	all   map[chan api.LogLine]*uint64
 	ended atomic.Int64
 	came  chan struct{} // one for each follower
 }
 
 func newFollowers() *followers {
-	return &followers{all: map[chan LogLine]*uint64{}, came: make(chan struct{}, 1000)}
+	return &followers{all: map[chan api.LogLine]*uint64{}, came: make(chan struct{}, 1000)}
 }
 
-func (f *followers) logs(ctx context.Context, q LogQuery, yield func(LogLine) error) error {
-	lines, missed := make(chan LogLine, 256), new(uint64)
+func (f *followers) logs(ctx context.Context, q api.LogQuery, yield func(api.LogLine) error) error {
+	lines, missed := make(chan api.LogLine, 256), new(uint64)
 	f.mu.Lock()
 	f.all[lines] = missed
 	f.mu.Unlock()
@@ -63,7 +64,7 @@ func (f *followers) logs(ctx context.Context, q LogQuery, yield func(LogLine) er
 	}
 }
 
-func (f *followers) add(l LogLine) {
+func (f *followers) add(l api.LogLine) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for lines, missed := range f.all {
@@ -76,12 +77,12 @@ func (f *followers) add(l LogLine) {
 }
 
 func TestClientGoesAway(t *testing.T) {
-	f := &fake{more: make(chan Event), events: ids(1, 3)}
+	f := &fake{more: make(chan api.Event), events: ids(1, 3)}
 	followed := newFollowers()
 	f.logs = followed.logs
 	began := make(chan struct{})
-	f.do = func(ctx context.Context, _ Order, progress func(Progress)) error {
-		progress(Progress{State: "starting"})
+	f.do = func(ctx context.Context, _ api.Order, progress func(api.Progress)) error {
+		progress(api.Progress{State: "starting"})
 		close(began)
 		<-ctx.Done()
 		return ctx.Err()
@@ -139,7 +140,7 @@ func readUntil(r io.Reader, want string) (string, error) {
 }
 
 func TestEventsResume(t *testing.T) {
-	f := &fake{events: ids(1, 5), more: make(chan Event)}
+	f := &fake{events: ids(1, 5), more: make(chan api.Event)}
 	s, _ := serve(t, f)
 	for _, header := range []string{"Last-Event-ID: 3\r\n", ""} {
 		query := ""
@@ -157,15 +158,15 @@ func TestEventsResume(t *testing.T) {
 		t.Errorf("%d %s", status, body)
 	}
 	// What comes while it follows, arrives at once, and its end is a good one. No stream of above may take it.
-	f = &fake{events: ids(1, 5), more: make(chan Event)}
+	f = &fake{events: ids(1, 5), more: make(chan api.Event)}
 	_, c := serve(t, f)
 	got := make(chan uint64, 10)
 	done := make(chan error, 1)
 	go func() {
-		done <- c.Events(boundedContext(t), 5, true, func(e Event) error { got <- e.ID; return nil })
+		done <- c.Events(boundedContext(t), 5, true, func(e api.Event) error { got <- e.ID; return nil })
 	}()
 	for id := uint64(6); id < 9; id++ {
-		f.more <- Event{ID: id}
+		f.more <- api.Event{ID: id}
 		if came := within(t, got); came != id {
 			t.Fatalf("event %d came for %d", came, id)
 		}
@@ -176,18 +177,18 @@ func TestEventsResume(t *testing.T) {
 	}
 	// What the reader's function says is what it gets.
 	enough := errors.New("enough")
-	if err := c.Events(boundedContext(t), 0, true, func(Event) error { return enough }); err != enough {
+	if err := c.Events(boundedContext(t), 0, true, func(api.Event) error { return enough }); err != enough {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	_, c = serve(t, &fake{events: ids(1, 5), more: make(chan Event)})
-	if err := c.Events(ctx, 0, true, func(Event) error { cancel(); return nil }); !errors.Is(err, context.Canceled) {
+	_, c = serve(t, &fake{events: ids(1, 5), more: make(chan api.Event)})
+	if err := c.Events(ctx, 0, true, func(api.Event) error { cancel(); return nil }); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
 }
 
 func TestQuietStreamHasAHead(t *testing.T) {
-	f := &fake{more: make(chan Event)}
+	f := &fake{more: make(chan api.Event)}
 	s, _ := serve(t, f)
 	conn := rawConn(t, s.Path(), "GET /v1/events?follow=1 HTTP/1.1\r\nHost: tine\r\n\r\n")
 	conn.SetReadDeadline(time.Now().Add(bound))
@@ -214,7 +215,7 @@ func TestFollowerThatDoesNotRead(t *testing.T) {
 		wg.Go(func() {
 			c := NewClient(s.Path())
 			defer c.Close()
-			err := c.Logs(ctx, LogQuery{Follow: true}, func(l LogLine) error {
+			err := c.Logs(ctx, api.LogQuery{Follow: true}, func(l api.LogLine) error {
 				if l.Missed != 0 {
 					return fmt.Errorf("%d lines missed at line %d", l.Missed, l.ID)
 				}
@@ -230,7 +231,7 @@ func TestFollowerThatDoesNotRead(t *testing.T) {
 		within(t, followed.came)
 	}
 	for id := 1; id <= lines; id++ {
-		followed.add(LogLine{ID: uint64(id), Stream: StreamStdout, Text: "a line"})
+		followed.add(api.LogLine{ID: uint64(id), Stream: api.StreamStdout, Text: "a line"})
 		for range readers - 1 { // they keep up, however far behind the deaf one is
 			if got := within(t, read); got != id {
 				t.Fatalf("line %d came for line %d", got, id)
@@ -264,10 +265,10 @@ func TestSlowClientResumes(t *testing.T) {
 	f := &fake{}
 	calls := atomic.Int64{}
 	cut := make(chan struct{}, 1)
-	f.logs = func(ctx context.Context, q LogQuery, yield func(LogLine) error) error {
+	f.logs = func(ctx context.Context, q api.LogQuery, yield func(api.LogLine) error) error {
 		calls.Add(1)
 		for id := q.After + 1; id <= lines; id++ {
-			if err := yield(LogLine{ID: id, Text: text}); err != nil {
+			if err := yield(api.LogLine{ID: id, Text: text}); err != nil {
 				signal(cut)
 				return err
 			}
@@ -276,7 +277,7 @@ func TestSlowClientResumes(t *testing.T) {
 	}
 	_, c := serve(t, f, func(o *Options) { o.WriteTimeout = 100 * time.Millisecond })
 	next := uint64(1)
-	err := c.Logs(boundedContext(t), LogQuery{}, func(l LogLine) error {
+	err := c.Logs(boundedContext(t), api.LogQuery{}, func(l api.LogLine) error {
 		if l.ID != next {
 			return fmt.Errorf("line %d came for line %d", l.ID, next)
 		}
@@ -294,9 +295,9 @@ func TestSlowClientResumes(t *testing.T) {
 func TestLongLinesAndRubbish(t *testing.T) {
 	f := &fake{}
 	long := strings.Repeat("é", 1<<20)
-	f.logs = func(_ context.Context, _ LogQuery, yield func(LogLine) error) error {
+	f.logs = func(_ context.Context, _ api.LogQuery, yield func(api.LogLine) error) error {
 		for i, text := range []string{long, "\x00\x1b[31m\xff\xfe", "\u2028\r\n"} {
-			if err := yield(LogLine{ID: uint64(i) + 1, Text: text}); err != nil {
+			if err := yield(api.LogLine{ID: uint64(i) + 1, Text: text}); err != nil {
 				return err
 			}
 		}
@@ -304,7 +305,7 @@ func TestLongLinesAndRubbish(t *testing.T) {
 	}
 	_, c := serve(t, f)
 	var got []string
-	if err := c.Logs(boundedContext(t), LogQuery{}, func(l LogLine) error { got = append(got, l.Text); return nil }); err != nil {
+	if err := c.Logs(boundedContext(t), api.LogQuery{}, func(l api.LogLine) error { got = append(got, l.Text); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if len(got) != 3 || got[0] != long || got[1] != "\x00\x1b[31m\uFFFD\uFFFD" || got[2] != "\u2028\r\n" {
@@ -315,32 +316,32 @@ func TestLongLinesAndRubbish(t *testing.T) {
 // A stream that breaks off is not taken for one that has ended.
 func TestStreamThatBreaksOff(t *testing.T) {
 	f := &fake{}
-	f.logs = func(_ context.Context, q LogQuery, yield func(LogLine) error) error {
+	f.logs = func(_ context.Context, q api.LogQuery, yield func(api.LogLine) error) error {
 		if q.After > 0 {
-			return Refuse(http.StatusGone, "gone")
+			return api.Refuse(http.StatusGone, "gone")
 		}
-		if err := yield(LogLine{ID: 1, Text: strings.Repeat("x", maxPending)}); err != nil {
+		if err := yield(api.LogLine{ID: 1, Text: strings.Repeat("x", maxPending)}); err != nil {
 			return err
 		}
-		if err := yield(LogLine{ID: 2}); err != nil {
+		if err := yield(api.LogLine{ID: 2}); err != nil {
 			return err
 		}
 		return errors.New("the disk is on fire")
 	}
 	_, c := serve(t, f)
-	var refusal *Refusal
-	err := c.Logs(boundedContext(t), LogQuery{}, func(LogLine) error { return nil })
+	var refusal *api.Refusal
+	err := c.Logs(boundedContext(t), api.LogQuery{}, func(api.LogLine) error { return nil })
 	if !errors.As(err, &refusal) || refusal.Status != http.StatusGone {
 		t.Fatalf("%v", err)
 	}
 }
 
 func TestCloseEndsStreams(t *testing.T) {
-	f := &fake{more: make(chan Event)}
+	f := &fake{more: make(chan api.Event)}
 	followed := newFollowers()
 	f.logs = followed.logs
 	ordered := make(chan struct{})
-	f.do = func(ctx context.Context, _ Order, progress func(Progress)) error {
+	f.do = func(ctx context.Context, _ api.Order, progress func(api.Progress)) error {
 		close(ordered)
 		for { // an order that is done while the server is closed is told so
 			if followed.ended.Load() > 0 {
@@ -356,9 +357,9 @@ func TestCloseEndsStreams(t *testing.T) {
 	s, c := serve(t, f)
 	ends := make(chan error, 3)
 	go func() {
-		ends <- c.Logs(boundedContext(t), LogQuery{Follow: true}, func(LogLine) error { return nil })
+		ends <- c.Logs(boundedContext(t), api.LogQuery{Follow: true}, func(api.LogLine) error { return nil })
 	}()
-	go func() { ends <- c.Do(boundedContext(t), Order{Verb: VerbStop, App: "web"}, nil) }()
+	go func() { ends <- c.Do(boundedContext(t), api.Order{Verb: api.VerbStop, App: "web"}, nil) }()
 	within(t, followed.came)
 	within(t, ordered)
 	rawConn(t, s.Path(), "GET /v1/sta") // says half of what it wants
@@ -386,10 +387,10 @@ func TestCloseEndsStreams(t *testing.T) {
 func TestCloseIsBounded(t *testing.T) {
 	f, stuck := &fake{}, make(chan struct{})
 	asked := make(chan struct{})
-	f.status = func(context.Context) (Status, error) {
+	f.status = func(context.Context) (api.Status, error) {
 		close(asked)
 		<-stuck
-		return Status{}, nil
+		return api.Status{}, nil
 	}
 	s := New(f, Options{Path: folder(t) + "/web.sock"})
 	if err := s.Listen(); err != nil {
@@ -425,8 +426,8 @@ func TestCloseIsBounded(t *testing.T) {
 func TestShutdownBeforeItsAnswer(t *testing.T) {
 	f := &fake{}
 	var s *Server
-	f.do = func(ctx context.Context, _ Order, progress func(Progress)) error {
-		progress(Progress{State: "stopping"})
+	f.do = func(ctx context.Context, _ api.Order, progress func(api.Progress)) error {
+		progress(api.Progress{State: "stopping"})
 		os.Remove(s.Path())
 		<-ctx.Done()
 		panic(http.ErrAbortHandler)
@@ -435,7 +436,7 @@ func TestShutdownBeforeItsAnswer(t *testing.T) {
 	first := make(chan struct{}, 1)
 	done := make(chan error, 1)
 	go func() {
-		done <- c.Do(boundedContext(t), Order{Verb: VerbShutdown}, func(Progress) { first <- struct{}{} })
+		done <- c.Do(boundedContext(t), api.Order{Verb: api.VerbShutdown}, func(api.Progress) { first <- struct{}{} })
 	}()
 	within(t, first)
 	s.cancelBase()
@@ -481,7 +482,7 @@ func FuzzQuery(f *testing.F) {
 			return
 		}
 		q, err := parseQuery(r.params, raw, now)
-		var refusal *Refusal
+		var refusal *api.Refusal
 		if err != nil && (!errors.As(err, &refusal) || refusal.Status != 400 || refusal.Detail == "") {
 			t.Fatalf("%q: %v", raw, err)
 		}
@@ -515,9 +516,9 @@ func FuzzBody(f *testing.F) {
 	}
 	fields := []string{"slot", "n", "by", "signal", "now", "reason", "if_running"}
 	f.Fuzz(func(t *testing.T, body string) {
-		var o Order
+		var o api.Order
 		given, err := decodeBody([]byte(body), &o, fields)
-		var refusal *Refusal
+		var refusal *api.Refusal
 		if err != nil && (!errors.As(err, &refusal) || refusal.Status != 400 || refusal.Line < 1 || refusal.Column < 1 ||
 			refusal.Line > strings.Count(body, "\n")+1 || refusal.Column > len(body)+1) {
 			t.Fatalf("%q: %v %+v", body, err, refusal)
@@ -533,13 +534,13 @@ func FuzzBody(f *testing.F) {
 func TestLateRefusal(t *testing.T) {
 	late := 3 * headDelay
 	f := &fake{}
-	f.do = func(context.Context, Order, func(Progress)) error {
+	f.do = func(context.Context, api.Order, func(api.Progress)) error {
 		time.Sleep(late)
-		return &Refusal{Status: http.StatusNotFound, Detail: "there is no app wbe", Suggestion: "web"}
+		return &api.Refusal{Status: http.StatusNotFound, Detail: "there is no app wbe", Suggestion: "web"}
 	}
 	_, c := serve(t, f)
-	err := c.Do(boundedContext(t), Order{Verb: VerbReload, App: "wbe"}, nil)
-	var refusal *Refusal
+	err := c.Do(boundedContext(t), api.Order{Verb: api.VerbReload, App: "wbe"}, nil)
+	var refusal *api.Refusal
 	if !errors.As(err, &refusal) || refusal.Suggestion != "web" {
 		t.Errorf("got %v, want the refusal", err)
 	}

@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // allApps stands for all apps where a path has an app's name.
@@ -23,7 +25,7 @@ type valueSet struct {
 }
 
 // queryOf is q as the query of a request.
-func queryOf(q LogQuery) url.Values {
+func queryOf(q api.LogQuery) url.Values {
 	v := url.Values{}
 	set := func(name, value string, isSet bool) {
 		if isSet {

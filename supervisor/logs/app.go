@@ -11,7 +11,7 @@ import (
 
 	"github.com/tinehq/tine/supervisor/book"
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // appLog is the log of one app's workers.
@@ -32,7 +32,7 @@ type route struct {
 
 // dest returns the sink of one stream of the app.
 func (r *route) dest(stream string) *sink {
-	if stream == control.StreamStderr {
+	if stream == api.StreamStderr {
 		return r.err
 	}
 	return r.out
@@ -150,14 +150,14 @@ func (l *Logs) drop(a *appLog) {
 	}
 }
 
-// Lines gives yield the kept lines that q chooses: see [book.Lines.Query]. An app that is not there is a *control.Refusal.
-func (l *Logs) Lines(ctx context.Context, q control.LogQuery, yield func(control.LogLine) error) error {
+// Lines gives yield the kept lines that q chooses: see [book.Lines.Query]. An app that is not there is a *api.Refusal.
+func (l *Logs) Lines(ctx context.Context, q api.LogQuery, yield func(api.LogLine) error) error {
 	if q.App != "" {
 		l.mu.Lock()
 		known := slices.Sorted(maps.Keys(l.apps))
 		l.mu.Unlock()
 		if !slices.Contains(known, q.App) {
-			return control.Unknown("app", q.App, known)
+			return api.Unknown("app", q.App, known)
 		}
 	}
 	return l.Book.Query(ctx, q, yield)

@@ -21,7 +21,7 @@ import (
 	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/book"
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/proc"
 )
 
@@ -41,7 +41,7 @@ func newTestLogs(t *testing.T, c config.Log, out io.Writer, apps ...config.App) 
 // printer is a worker's stream of an app.
 func (l *Logs) printer(app string, slot int) func(line []byte, more bool) {
 	var prefix atomic.Pointer[Prefix]
-	prefix.Store(NewPrefix(app, slot, uint64(slot+1), 100+slot, control.StreamStdout))
+	prefix.Store(NewPrefix(app, slot, uint64(slot+1), 100+slot, api.StreamStdout))
 	return l.Output(&prefix)
 }
 
@@ -244,7 +244,7 @@ func TestLogsUnderPressure(t *testing.T) {
 			}
 		})
 	}
-	if n := len(asked(t, l.Book, control.LogQuery{App: "web"})); n == 0 || n > book.MaxLines {
+	if n := len(asked(t, l.Book, api.LogQuery{App: "web"})); n == 0 || n > book.MaxLines {
 		t.Errorf("%d lines are kept", n)
 	}
 }
@@ -263,11 +263,11 @@ func TestNothingOfAKilledWorkerIsLost(t *testing.T) {
 	}
 	<-p.OutputDone()
 	// On a busy machine it may have taken longer than OutputGrace, and the rest comes after it.
-	eventually.True(t, "10,000 lines are kept", func() bool { return len(asked(t, l.Book, control.LogQuery{App: "web"})) >= 10000 })
+	eventually.True(t, "10,000 lines are kept", func() bool { return len(asked(t, l.Book, api.LogQuery{App: "web"})) >= 10000 })
 	if e := p.Exit(); !strings.HasSuffix(e.LastLines, "\n9999\n10000") || strings.Count(e.LastLines, "\n") != 19 || e.LastLine != "10000" {
 		t.Errorf("%+v", e)
 	}
-	got := asked(t, l.Book, control.LogQuery{App: "web"})
+	got := asked(t, l.Book, api.LogQuery{App: "web"})
 	if len(got) != 10000 || got[9999] != "web:10000" {
 		t.Errorf("%d lines are kept", len(got))
 	}
@@ -287,7 +287,7 @@ func TestFollowLag(t *testing.T) {
 	defer reading.Wait()
 	defer cancel()
 	reading.Go(func() {
-		_ = l.Book.Query(ctx, control.LogQuery{App: "web", Last: -1, Follow: true}, func(line control.LogLine) error {
+		_ = l.Book.Query(ctx, api.LogQuery{App: "web", Last: -1, Follow: true}, func(line api.LogLine) error {
 			var at int64
 			if n, _ := fmt.Sscan(line.Text, &at); n == 1 {
 				lag <- time.Since(time.Unix(0, at))
@@ -388,9 +388,9 @@ func namedPipe(t *testing.T, path string) func() *os.File {
 }
 
 // asked returns what a query finds, as app:text.
-func asked(t *testing.T, b *book.Lines, q control.LogQuery) (all []string) {
+func asked(t *testing.T, b *book.Lines, q api.LogQuery) (all []string) {
 	t.Helper()
-	if err := b.Query(t.Context(), q, func(l control.LogLine) error {
+	if err := b.Query(t.Context(), q, func(l api.LogLine) error {
 		all = append(all, l.App+":"+l.Text)
 		return nil
 	}); err != nil {

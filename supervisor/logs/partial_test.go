@@ -9,7 +9,7 @@ import (
 
 	"github.com/tinehq/tine/supervisor/book"
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // TestPartialLines: the pieces of a line that is too long say so wherever they go, all but the last, so that they can be joined.
@@ -50,7 +50,7 @@ func TestPartialLines(t *testing.T) {
 		}
 		// What is kept for those who ask has long lines in pieces too.
 		var kept []string
-		err := l.Lines(context.Background(), control.LogQuery{App: "web", Stream: control.StreamStdout}, func(line control.LogLine) error {
+		err := l.Lines(context.Background(), api.LogQuery{App: "web", Stream: api.StreamStdout}, func(line api.LogLine) error {
 			if line.Partial {
 				line.Text += "~"
 			}

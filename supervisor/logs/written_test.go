@@ -10,7 +10,7 @@ import (
 
 	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // inTime waits for what must come.
@@ -101,7 +101,7 @@ func TestOutletWritten(t *testing.T) {
 	first, second := filepath.Join(dir, "1.log"), filepath.Join(dir, "2.log")
 	l := newTestLogs(t, config.Log{Format: "text"}, &syncBuffer{}, config.App{Name: "web", Log: config.AppLog{File: first}})
 	var prefix atomic.Pointer[Prefix]
-	prefix.Store(NewPrefix("web", 0, 1, 7, control.StreamStdout))
+	prefix.Store(NewPrefix("web", 0, 1, 7, api.StreamStdout))
 	o := l.Outlet(&prefix)
 	o.Written(true) // nothing yet
 	o.Line([]byte("one"), false)
@@ -137,7 +137,7 @@ func TestOutletWrittenOfWhoMustNotWait(t *testing.T) {
 	g := &gate{open: make(chan struct{})}
 	l := newTestLogs(t, config.Log{Format: "text"}, g, config.App{Name: "web", Log: config.AppLog{OnFull: config.OnFullDrop}})
 	var prefix atomic.Pointer[Prefix]
-	prefix.Store(NewPrefix("web", 0, 1, 7, control.StreamStdout))
+	prefix.Store(NewPrefix("web", 0, 1, 7, api.StreamStdout))
 	o := l.Outlet(&prefix)
 	done := make(chan struct{})
 	go func() {

@@ -7,13 +7,13 @@ import (
 
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/config/file"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // apply reads the config again, as SIGHUP does, and says what that changes. With Dry nothing is changed. It returns when the change
 // is made and the rollouts that it brings are over. An aborted one is an error, and Applied nevertheless.
-func (s *Server) apply(ctx context.Context, r control.ApplyRequest) (control.ApplyResult, error) {
-	result := control.ApplyResult{Changes: []control.Change{}}
+func (s *Server) apply(ctx context.Context, r api.ApplyRequest) (api.ApplyResult, error) {
+	result := api.ApplyResult{Changes: []api.Change{}}
 	m, err := s.master.Snapshot(ctx)
 	if err != nil {
 		return result, err
@@ -26,7 +26,7 @@ func (s *Server) apply(ctx context.Context, r control.ApplyRequest) (control.App
 		if ctx.Err() != nil {
 			return result, ctx.Err()
 		}
-		refusal := control.Refuse(http.StatusUnprocessableEntity, "%v", err)
+		refusal := api.Refuse(http.StatusUnprocessableEntity, "%v", err)
 		refusal.Title = "the configuration is not valid"
 		return result, refusal
 	}
@@ -58,10 +58,10 @@ func (s *Server) loadWithin(ctx context.Context) (*config.Config, error) {
 }
 
 // difference is what a new config changes, with the secrets masked.
-func difference(old, next *config.Config) []control.Change {
-	var all []control.Change
+func difference(old, next *config.Config) []api.Change {
+	var all []api.Change
 	for _, c := range file.Diff(old, next) {
-		all = append(all, control.Change{Path: c.Path, Old: maskAt(c.Path, c.Old), New: maskAt(c.Path, c.New), Effect: c.Effect})
+		all = append(all, api.Change{Path: c.Path, Old: maskAt(c.Path, c.Old), New: maskAt(c.Path, c.New), Effect: c.Effect})
 	}
 	return all
 }

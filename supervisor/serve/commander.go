@@ -5,7 +5,7 @@ import (
 	"net/http"
 
 	"github.com/tinehq/tine/supervisor/config/file"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // Commander is the master for package control: what its socket serves, and what a program that embeds a master can mount elsewhere.
@@ -30,7 +30,7 @@ import (
 // signal. The end of an order's context ends the wait, and not the order. The counters of a slot survive its workers, a stop and a
 // restart. CPU is that since the status before; latencies are those since the oldest status of the last minute, else since the
 // worker's start.
-func (s *Server) Commander() control.Commander { return commander{s.master, s} }
+func (s *Server) Commander() api.Commander { return commander{s.master, s} }
 
 // commander takes what needs nothing of the Server from the master itself.
 type commander struct {
@@ -38,16 +38,16 @@ type commander struct {
 	s *Server
 }
 
-func (c commander) Status(ctx context.Context) (control.Status, error) { return c.s.status(ctx) }
+func (c commander) Status(ctx context.Context) (api.Status, error) { return c.s.status(ctx) }
 
-func (c commander) Do(ctx context.Context, o control.Order, progress func(control.Progress)) error {
+func (c commander) Do(ctx context.Context, o api.Order, progress func(api.Progress)) error {
 	switch o.Verb {
-	case control.VerbShutdown:
+	case api.VerbShutdown:
 		if o.App != "" {
-			return control.Refuse(http.StatusUnprocessableEntity, "shutdown is of tine itself; to end app %s, stop it", o.App)
+			return api.Refuse(http.StatusUnprocessableEntity, "shutdown is of tine itself; to end app %s, stop it", o.App)
 		}
 		return c.Shutdown(ctx, o)
-	case control.VerbUpgrade:
+	case api.VerbUpgrade:
 		return c.s.upgrade(ctx, o, progress)
 	}
 	return c.Place(ctx, o, progress)
@@ -61,6 +61,6 @@ func (c commander) Config(ctx context.Context) ([]byte, error) {
 	return file.YAML(m.Config.Masked()), nil
 }
 
-func (c commander) Apply(ctx context.Context, r control.ApplyRequest) (control.ApplyResult, error) {
+func (c commander) Apply(ctx context.Context, r api.ApplyRequest) (api.ApplyResult, error) {
 	return c.s.apply(ctx, r)
 }

@@ -4,38 +4,38 @@ import (
 	"context"
 	"errors"
 
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // endedCommander wraps the Commander for the control socket: after the master's end it answers 503 (ending) in place of ErrEnded,
 // so that clients try again with the next master.
-type endedCommander struct{ control.Commander }
+type endedCommander struct{ api.Commander }
 
 func ending(err error) error {
 	if errors.Is(err, ErrEnded) {
-		return control.Ending()
+		return api.Ending()
 	}
 	return err
 }
 
-func (c endedCommander) Status(ctx context.Context) (control.Status, error) {
+func (c endedCommander) Status(ctx context.Context) (api.Status, error) {
 	st, err := c.Commander.Status(ctx)
 	return st, ending(err)
 }
 
-func (c endedCommander) Do(ctx context.Context, o control.Order, progress func(control.Progress)) error {
+func (c endedCommander) Do(ctx context.Context, o api.Order, progress func(api.Progress)) error {
 	return ending(c.Commander.Do(ctx, o, progress))
 }
 
-func (c endedCommander) Events(ctx context.Context, after uint64, follow bool, yield func(control.Event) error) error {
+func (c endedCommander) Events(ctx context.Context, after uint64, follow bool, yield func(api.Event) error) error {
 	return ending(c.Commander.Events(ctx, after, follow, yield))
 }
 
-func (c endedCommander) Logs(ctx context.Context, q control.LogQuery, yield func(control.LogLine) error) error {
+func (c endedCommander) Logs(ctx context.Context, q api.LogQuery, yield func(api.LogLine) error) error {
 	return ending(c.Commander.Logs(ctx, q, yield))
 }
 
-func (c endedCommander) Value(ctx context.Context, key string) ([]byte, control.CacheValue, error) {
+func (c endedCommander) Value(ctx context.Context, key string) ([]byte, api.CacheValue, error) {
 	data, v, err := c.Commander.Value(ctx, key)
 	return data, v, ending(err)
 }
@@ -54,7 +54,7 @@ func (c endedCommander) Config(ctx context.Context) ([]byte, error) {
 	return text, ending(err)
 }
 
-func (c endedCommander) Apply(ctx context.Context, request control.ApplyRequest) (control.ApplyResult, error) {
+func (c endedCommander) Apply(ctx context.Context, request api.ApplyRequest) (api.ApplyResult, error) {
 	result, err := c.Commander.Apply(ctx, request)
 	return result, ending(err)
 }

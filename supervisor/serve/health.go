@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/snapshot"
 )
 
@@ -44,7 +45,7 @@ func (s *Server) serveHealth() (close func()) {
 		answerProbe(w, ok, lines...)
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		control.Problem(w, control.Refuse(http.StatusNotFound, "only GET /healthz and GET /readyz are here, not %s %s", r.Method, r.URL.Path))
+		control.Problem(w, api.Refuse(http.StatusNotFound, "only GET /healthz and GET /readyz are here, not %s %s", r.Method, r.URL.Path))
 	})
 	return s.serveTCP("health", s.Health.Listen, mux)
 }
@@ -94,13 +95,13 @@ func judgeApp(a *snapshot.App, stopping bool) (ok bool, text string) {
 		return true, "a one-shot app, " + a.State
 	}
 	switch a.State {
-	case control.AppWaiting:
+	case api.AppWaiting:
 		return false, a.Trouble
-	case control.AppGaveUp:
+	case api.AppGaveUp:
 		return false, "failed: " + a.Trouble
-	case control.AppStopping:
+	case api.AppStopping:
 		return false, "stopping, " + workers
-	case control.AppStopped, control.AppFinished:
+	case api.AppStopped, api.AppFinished:
 		return !a.Listens, a.State
 	}
 	unreachable := a.UnreachableText()

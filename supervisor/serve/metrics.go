@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/control/metrics"
 	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/proc"
@@ -26,7 +27,7 @@ func (s *Server) serveMetrics(m *metrics.Metrics) (close func()) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", m.Handler())
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		control.Problem(w, control.Refuse(http.StatusNotFound, "only GET /metrics is here, not %s %s", r.Method, r.URL.Path))
+		control.Problem(w, api.Refuse(http.StatusNotFound, "only GET /metrics is here, not %s %s", r.Method, r.URL.Path))
 	})
 	return s.serveTCP("metrics", s.Metrics.Listen, mux)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/control/dashboard"
 	"github.com/tinehq/tine/supervisor/snapshot"
 )
@@ -19,25 +20,25 @@ import (
 var ErrEnded = errors.New("the supervisor is not running")
 
 // Master is the master that a Server answers for. Its methods are safe for concurrent use, end with their context, and return
-// ErrEnded before the master runs and after its end. What the caller is to blame for is a [*control.Refusal].
+// ErrEnded before the master runs and after its end. What the caller is to blame for is a [*api.Refusal].
 type Master interface {
 	// Snapshot is what the master knew at the end of the last turn of its loop. It has the effect of whatever the caller has
 	// seen a sign of.
 	Snapshot(ctx context.Context) (*snapshot.Master, error)
 
-	// Place carries out an order for apps, as Do of control.Commander.
-	Place(ctx context.Context, order control.Order, progress func(control.Progress)) error
+	// Place carries out an order for apps, as Do of api.Commander.
+	Place(ctx context.Context, order api.Order, progress func(api.Progress)) error
 	// Shutdown ends the master and returns when it has ended.
-	Shutdown(ctx context.Context, order control.Order) error
+	Shutdown(ctx context.Context, order api.Order) error
 	// Upgrade replaces the master by another binary. Its end is that of the attempt.
 	Upgrade(ctx context.Context, binary string) error
 	// Apply makes config the one that runs and waits for the rollouts that it brings. applied: it runs, whatever they came to.
 	Apply(ctx context.Context, config *config.Config) (applied bool, err error)
 
-	// These are those of control.Commander.
-	Events(ctx context.Context, after uint64, follow bool, yield func(control.Event) error) error
-	Logs(ctx context.Context, q control.LogQuery, yield func(control.LogLine) error) error
-	Value(ctx context.Context, key string) ([]byte, control.CacheValue, error)
+	// These are those of api.Commander.
+	Events(ctx context.Context, after uint64, follow bool, yield func(api.Event) error) error
+	Logs(ctx context.Context, q api.LogQuery, yield func(api.LogLine) error) error
+	Value(ctx context.Context, key string) ([]byte, api.CacheValue, error)
 	SetValue(ctx context.Context, key string, data []byte) (epoch uint64, err error)
 	DeleteValue(ctx context.Context, key string) error
 	Call(ctx context.Context, app string, worker uint64, method string, in []byte) ([]byte, error)

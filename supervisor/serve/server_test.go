@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/snapshot"
 )
 
@@ -34,7 +34,7 @@ func (m *aMaster) Upgrade(ctx context.Context, binary string) error {
 
 // refusal is the status that err is refused with; 0: it is no refusal.
 func refusal(err error) int {
-	var r *control.Refusal
+	var r *api.Refusal
 	if errors.As(err, &r) {
 		return r.Status
 	}
@@ -54,7 +54,7 @@ func TestEndedIsAnotherMastersTurn(t *testing.T) {
 
 // TestStatusIsTheCallers: what a caller changes in a status is in nobody else's.
 func TestStatusIsTheCallers(t *testing.T) {
-	shown := &snapshot.Master{Name: "web", KeeperPID: 7, StartedAt: time.Now().Add(-time.Minute), Succession: &control.Succession{After: 3}}
+	shown := &snapshot.Master{Name: "web", KeeperPID: 7, StartedAt: time.Now().Add(-time.Minute), Succession: &api.Succession{After: 3}}
 	c := New(&aMaster{shown: shown}, Options{Version: "v1"}).Commander()
 	st, err := c.Status(t.Context())
 	if err != nil || st.Name != "web" || st.Version != "v1" || st.KeeperPID != 7 || st.UptimeS < 60 || st.Apps == nil || st.Cache.Values == nil {
@@ -69,11 +69,11 @@ func TestStatusIsTheCallers(t *testing.T) {
 // TestUpgradesAreRefused: orders that cannot be carried out begin nothing, and one is under way at a time.
 func TestUpgradesAreRefused(t *testing.T) {
 	m := &aMaster{begun: make(chan string), let: make(chan error)}
-	order := func(s *Server, o control.Order) error {
-		o.Verb = control.VerbUpgrade
+	order := func(s *Server, o api.Order) error {
+		o.Verb = api.VerbUpgrade
 		return s.Commander().Do(t.Context(), o, nil)
 	}
-	if err := order(New(m, Options{Binary: "/bin/true"}), control.Order{}); refusal(err) != http.StatusNotImplemented {
+	if err := order(New(m, Options{Binary: "/bin/true"}), api.Order{}); refusal(err) != http.StatusNotImplemented {
 		t.Errorf("of a master that cannot: %v", err)
 	}
 	s := New(m, Options{Upgradable: true, Binary: "/bin/true", Preflight: func(_ context.Context, binary string) (string, error) {
@@ -83,30 +83,30 @@ func TestUpgradesAreRefused(t *testing.T) {
 		return "v2", nil
 	}})
 	for name, c := range map[string]struct {
-		order control.Order
+		order api.Order
 		want  int
 	}{
-		"of an app":         {control.Order{App: "web"}, http.StatusUnprocessableEntity},
-		"by a relative one": {control.Order{Binary: "tine"}, http.StatusUnprocessableEntity},
-		"by another one":    {control.Order{Binary: "/bin/other"}, http.StatusUnprocessableEntity},
+		"of an app":         {api.Order{App: "web"}, http.StatusUnprocessableEntity},
+		"by a relative one": {api.Order{Binary: "tine"}, http.StatusUnprocessableEntity},
+		"by another one":    {api.Order{Binary: "/bin/other"}, http.StatusUnprocessableEntity},
 	} {
 		if err := order(s, c.order); refusal(err) != c.want {
 			t.Errorf("%s: %v, wanted %d", name, err, c.want)
 		}
 	}
 	first := make(chan error, 1)
-	go func() { first <- order(s, control.Order{}) }()
+	go func() { first <- order(s, api.Order{}) }()
 	if binary := <-m.begun; binary != "/bin/true" {
 		t.Errorf("upgraded to %s", binary)
 	}
-	if err := order(s, control.Order{}); refusal(err) != http.StatusConflict {
+	if err := order(s, api.Order{}); refusal(err) != http.StatusConflict {
 		t.Errorf("a second one: %v", err)
 	}
 	m.let <- nil
 	if err := <-first; err != nil {
 		t.Error(err)
 	}
-	go func() { first <- order(s, control.Order{}) }()
+	go func() { first <- order(s, api.Order{}) }()
 	<-m.begun
 	stopping := errors.New("the master stops")
 	s.CallOff(stopping)

@@ -22,11 +22,11 @@ type statusView struct {
 }
 
 // status is the master as the control API shows it.
-func (v statusView) status(m *snapshot.Master, version, unapplied string) control.Status {
-	s := control.Status{
+func (v statusView) status(m *snapshot.Master, version, unapplied string) api.Status {
+	s := api.Status{
 		Version: version, PID: os.Getpid(), KeeperPID: m.KeeperPID, UptimeS: seconds(v.now.Sub(m.StartedAt)), Name: m.Name,
-		Apps:  []control.App{},
-		Cache: control.CacheStatus{Epoch: m.Values.Epoch, Values: []control.CacheValue{}}, Succession: copied(m.Succession),
+		Apps:  []api.App{},
+		Cache: api.CacheStatus{Epoch: m.Values.Epoch, Values: []api.CacheValue{}}, Succession: copied(m.Succession),
 		Unkept: m.Unkept, Unapplied: unapplied,
 	}
 	for _, value := range m.Values.All(v.now) {
@@ -44,8 +44,8 @@ func (v statusView) status(m *snapshot.Master, version, unapplied string) contro
 }
 
 // CacheValue is what the control API tells of a value.
-func CacheValue(v cache.ValueStatus) control.CacheValue {
-	return control.CacheValue{Key: v.Key, Epoch: v.Epoch, Bytes: v.Bytes, AgeS: seconds(v.Age), Source: v.Source, Error: v.Error}
+func CacheValue(v cache.ValueStatus) api.CacheValue {
+	return api.CacheValue{Key: v.Key, Epoch: v.Epoch, Bytes: v.Bytes, AgeS: seconds(v.Age), Source: v.Source, Error: v.Error}
 }
 
 // copied is a copy of what a snapshot has, for a caller that may change it; nil of nil.
@@ -61,14 +61,14 @@ func seconds(d time.Duration) float64 {
 	return float64(d.Round(time.Millisecond)) / float64(time.Second)
 }
 
-func (v statusView) app(a *snapshot.App) control.App {
+func (v statusView) app(a *snapshot.App) api.App {
 	st, steering := &a.Pool, a.Sockets.Steering()
-	app := control.App{
+	app := api.App{
 		Name: a.Name, Namespace: a.Namespace, State: a.State,
 		Generation: st.Generation, Desired: st.Wanted, Ready: st.Ready,
 		Listen: append([]string{}, a.Listen...), Steering: string(steering.Kind), Policy: string(steering.Policy),
 		SteeringNotes: append([]string{}, steering.Notes...), Refused: steering.Refused,
-		Workers: []control.Worker{}, Standbys: []control.Worker{},
+		Workers: []api.Worker{}, Standbys: []api.Worker{},
 		RestartsTotal: a.Restarts, CrashesTotal: a.Crashes, Failed: a.Failed, Error: a.Trouble, OneShot: a.OneShot,
 		Rollout: copied(a.LastRollout), Release: copied(a.Release), Previous: copied(a.Previous), Unreachable: a.Unreachable(),
 	}
@@ -76,7 +76,7 @@ func (v statusView) app(a *snapshot.App) control.App {
 		app.NextRun = &next
 	}
 	if r := st.Rollout; r != nil {
-		app.Rollout = &control.Rollout{ID: r.Generation, Reason: r.Reason, Done: r.Rolled, Total: st.Wanted, State: control.RolloutRunning, Queued: r.Queued}
+		app.Rollout = &api.Rollout{ID: r.Generation, Reason: r.Reason, Done: r.Rolled, Total: st.Wanted, State: api.RolloutRunning, Queued: r.Queued}
 	}
 	processes := a.WorkersByID()
 	for n := range max(len(st.Slots), st.Wanted) {
@@ -93,7 +93,7 @@ func (v statusView) app(a *snapshot.App) control.App {
 			app.Workers = append(app.Workers, row)
 		}
 		if len(slot.Workers) == 0 {
-			row := control.Worker{Slot: n, State: emptyState(slot), Generation: slot.Generation, Requests: done.Requests, Errors: done.Errors()}
+			row := api.Worker{Slot: n, State: emptyState(slot), Generation: slot.Generation, Requests: done.Requests, Errors: done.Errors()}
 			historyOf(a, n, &row)
 			app.Workers = append(app.Workers, row)
 		}
@@ -117,15 +117,15 @@ func emptyState(s pool.SlotStatus) string {
 	return "vacant"
 }
 
-func historyOf(a *snapshot.App, slot int, row *control.Worker) {
+func historyOf(a *snapshot.App, slot int, row *api.Worker) {
 	if slot >= 0 && slot < len(a.History) {
 		row.Restarts, row.LastExit = a.History[slot].Restarts, a.History[slot].LastExit
 	}
 }
 
 // worker is one worker; p is its process, nil if that is not there yet.
-func (v statusView) worker(a *snapshot.App, slot int, w pool.WorkerStatus, p *snapshot.Worker) control.Worker {
-	row := control.Worker{
+func (v statusView) worker(a *snapshot.App, slot int, w pool.WorkerStatus, p *snapshot.Worker) api.Worker {
+	row := api.Worker{
 		Slot: slot, ID: uint64(w.ID), PID: w.PID, State: w.State.String(), Generation: w.Generation,
 		UptimeS: seconds(v.now.Sub(w.Started)), Stalled: w.Stalled,
 	}
@@ -151,10 +151,10 @@ func (v statusView) worker(a *snapshot.App, slot int, w pool.WorkerStatus, p *sn
 }
 
 // status is the status with what the system says of the workers.
-func (s *Server) status(ctx context.Context) (control.Status, error) {
+func (s *Server) status(ctx context.Context) (api.Status, error) {
 	m, err := s.master.Snapshot(ctx)
 	if err != nil {
-		return control.Status{}, err
+		return api.Status{}, err
 	}
 	unapplied := s.drafts.of(m.Config)
 	defer s.sampler.round()()

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/api"
 )
 
@@ -14,12 +13,12 @@ import (
 const preflightTimeout = 30 * time.Second
 
 // upgrade carries out an order to upgrade. The end of ctx ends the wait only.
-func (s *Server) upgrade(ctx context.Context, o control.Order, progress func(control.Progress)) error {
+func (s *Server) upgrade(ctx context.Context, o api.Order, progress func(api.Progress)) error {
 	if o.App != "" {
-		return control.Refuse(http.StatusUnprocessableEntity, "upgrade is of tine itself, not of app %s: see reload", o.App)
+		return api.Refuse(http.StatusUnprocessableEntity, "upgrade is of tine itself, not of app %s: see reload", o.App)
 	}
 	if !s.Upgradable {
-		return control.Refuse(http.StatusNotImplemented, "cannot upgrade: this master was not started in a way that makes it possible")
+		return api.Refuse(http.StatusNotImplemented, "cannot upgrade: this master was not started in a way that makes it possible")
 	}
 	binary := o.Binary
 	if binary == "" {
@@ -30,9 +29,9 @@ func (s *Server) upgrade(ctx context.Context, o control.Order, progress func(con
 	}
 	if !s.upgrading.TryLock() {
 		s.log.Warn().Str("binary", binary).Str("reason", o.Reason).Msg("upgrade refused: another is under way already")
-		return control.Refuse(http.StatusConflict, "an upgrade is under way already")
+		return api.Refuse(http.StatusConflict, "an upgrade is under way already")
 	}
-	steps := make(chan control.Progress, 2) // all that it tells
+	steps := make(chan api.Progress, 2) // all that it tells
 	ended := make(chan error, 1)
 	go func() {
 		defer s.upgrading.Unlock()
@@ -77,8 +76,8 @@ func (s *Server) tryFirst(binary string) (version string, err error) {
 }
 
 // tryUpgrade tries the binary and then upgrades to it. It goes on when its caller has given up, until CallOff.
-func (s *Server) tryUpgrade(binary, reason string, steps chan<- control.Progress) error {
-	tell := func(p control.Progress) {
+func (s *Server) tryUpgrade(binary, reason string, steps chan<- api.Progress) error {
+	tell := func(p api.Progress) {
 		p.Time = time.Now().Round(time.Millisecond)
 		steps <- p
 	}
@@ -88,14 +87,14 @@ func (s *Server) tryUpgrade(binary, reason string, steps chan<- control.Progress
 		var err error
 		if version, err = s.tryFirst(binary); err != nil {
 			s.log.Error().Str("binary", binary).Err(err).Msg("upgrade refused")
-			return control.Refuse(http.StatusUnprocessableEntity, "%v", err)
+			return api.Refuse(http.StatusUnprocessableEntity, "%v", err)
 		}
 	}
 	s.log.Info().Str("binary", binary).Str("version", version).Str("reason", reason).Float64("took_ms", api.Milliseconds(time.Since(began))).Msg("upgrading")
-	tell(control.Progress{State: "starting", Message: "starting " + binary + ", version " + version})
+	tell(api.Progress{State: "starting", Message: "starting " + binary + ", version " + version})
 	if err := s.master.Upgrade(s.upgrades, binary); err != nil {
 		return err
 	}
-	tell(control.Progress{State: "done", Message: "another master is in charge", Final: true, OK: true})
+	tell(api.Progress{State: "done", Message: "another master is in charge", Final: true, OK: true})
 	return nil
 }

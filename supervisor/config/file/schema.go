@@ -76,7 +76,6 @@ func Schema() []byte {
 	return append(text, '\n')
 }
 
-
 // textSchema is any scalar: a key for text takes each as it is written.
 func textSchema() *schema { return &schema{Type: []string{"string", "number", "boolean"}} }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"go.uber.org/goleak"
 )
 
@@ -29,29 +30,29 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // master is one whose orders a test reads. What the page may not reach panics: there
 // is no Commander behind it.
 type master struct {
-	control.Commander
-	orders chan control.Order
+	api.Commander
+	orders chan api.Order
 }
 
-func (m *master) Status(context.Context) (control.Status, error) {
-	return control.Status{Version: "v1", Name: "web", Apps: []control.App{{Name: "web", State: control.AppRunning}}}, nil
+func (m *master) Status(context.Context) (api.Status, error) {
+	return api.Status{Version: "v1", Name: "web", Apps: []api.App{{Name: "web", State: api.AppRunning}}}, nil
 }
 
-func (m *master) Do(_ context.Context, o control.Order, _ func(control.Progress)) error {
+func (m *master) Do(_ context.Context, o api.Order, _ func(api.Progress)) error {
 	m.orders <- o
 	return nil
 }
 
-func (m *master) Events(ctx context.Context, _ uint64, follow bool, yield func(control.Event) error) error {
-	if err := yield(control.Event{ID: 7, Kind: "ready"}); err != nil || !follow {
+func (m *master) Events(ctx context.Context, _ uint64, follow bool, yield func(api.Event) error) error {
+	if err := yield(api.Event{ID: 7, Kind: "ready"}); err != nil || !follow {
 		return err
 	}
 	<-ctx.Done()
 	return ctx.Err()
 }
 
-func (m *master) Logs(_ context.Context, _ control.LogQuery, yield func(control.LogLine) error) error {
-	return yield(control.LogLine{ID: 1, Text: "hello"})
+func (m *master) Logs(_ context.Context, _ api.LogQuery, yield func(api.LogLine) error) error {
+	return yield(api.LogLine{ID: 1, Text: "hello"})
 }
 
 // site is a dashboard that is served.
@@ -80,7 +81,7 @@ func open(t *testing.T, change ...func(*Options)) *site {
 	for _, f := range change {
 		f(&o)
 	}
-	m := &master{orders: make(chan control.Order, 10)}
+	m := &master{orders: make(chan api.Order, 10)}
 	api := control.New(m, control.Options{Version: "v1", Logger: zerolog.Nop()})
 	s := &site{Server: New(api.API(), o), t: t, master: m, client: &http.Client{Transport: &http.Transport{}, Timeout: bound}}
 	if err := s.Listen(); err != nil {

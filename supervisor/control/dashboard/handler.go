@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // policy allows the page its own files and this server, and nothing else: no outside
@@ -20,7 +21,7 @@ var policy = "default-src 'none'; script-src 'self' " + hashOf("theme.js") + "; 
 var (
 	reads  = []string{"/v1/status", "/v1/cache"}
 	follow = []string{"/v1/events", "/v1/logs"}
-	orders = []string{control.VerbReload, control.VerbScale, control.VerbDrain, control.VerbStart}
+	orders = []string{api.VerbReload, api.VerbScale, api.VerbDrain, api.VerbStart}
 )
 
 // Access is the answer to GET /access: what the client may do.
@@ -45,7 +46,7 @@ func (s *Server) handler() http.Handler {
 	}
 	mux.HandleFunc("GET /access", s.access)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		control.Problem(w, control.Refuse(http.StatusNotFound, "the dashboard has no %s %s", r.Method, r.URL.Path))
+		control.Problem(w, api.Refuse(http.StatusNotFound, "the dashboard has no %s %s", r.Method, r.URL.Path))
 	})
 	return s.guard(mux)
 }
@@ -66,10 +67,10 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		switch {
 		case !s.knows(r):
 			s.refused(r, "a Host that is not a name of the dashboard was refused")
-			control.Problem(w, control.Refuse(http.StatusForbidden, "%q is not a name of this dashboard", r.Host))
+			control.Problem(w, api.Refuse(http.StatusForbidden, "%q is not a name of this dashboard", r.Host))
 		case !isPage(r) && !ownOrigin(r):
 			s.refused(r, "a request of another origin to the dashboard was refused")
-			control.Problem(w, control.Refuse(http.StatusForbidden, "another origin may not ask this dashboard"))
+			control.Problem(w, api.Refuse(http.StatusForbidden, "another origin may not ask this dashboard"))
 		default:
 			next.ServeHTTP(w, r)
 		}
@@ -95,7 +96,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 	case s.streams <- struct{}{}:
 		defer func() { <-s.streams }()
 	default:
-		control.Problem(w, control.Refuse(http.StatusServiceUnavailable, "%d streams are followed already", maxStreams))
+		control.Problem(w, api.Refuse(http.StatusServiceUnavailable, "%d streams are followed already", maxStreams))
 		return
 	}
 	ctx, cancel := context.WithCancel(r.Context())
@@ -107,12 +108,12 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 func (s *Server) order(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case s.token == nil:
-		control.Problem(w, control.Refuse(http.StatusForbidden, "this dashboard takes no orders: it has no token_file"))
+		control.Problem(w, api.Refuse(http.StatusForbidden, "this dashboard takes no orders: it has no token_file"))
 		return
 	case !s.token.granted(r):
 		s.refused(r, "an order without the dashboard's token was refused")
 		w.Header().Set("WWW-Authenticate", `Bearer realm="tine"`)
-		control.Problem(w, control.Refuse(http.StatusUnauthorized, "an order needs the dashboard's token"))
+		control.Problem(w, api.Refuse(http.StatusUnauthorized, "an order needs the dashboard's token"))
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)

@@ -16,6 +16,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 const (
@@ -83,12 +84,12 @@ func (m *Metrics) Handler() http.Handler {
 		case places <- struct{}{}:
 			defer func() { <-places }()
 		default:
-			control.Problem(w, control.Refuse(http.StatusServiceUnavailable, "%d scrapes are under way already", maxScrapes))
+			control.Problem(w, api.Refuse(http.StatusServiceUnavailable, "%d scrapes are under way already", maxScrapes))
 			return
 		}
 		families, err := m.Gather(r.Context())
 		if err != nil {
-			control.Problem(w, control.Refuse(http.StatusServiceUnavailable, "cannot gather metrics: %v", err))
+			control.Problem(w, api.Refuse(http.StatusServiceUnavailable, "cannot gather metrics: %v", err))
 			return
 		}
 		w.Header().Set("Cache-Control", "no-store")
@@ -217,7 +218,7 @@ type reply struct {
 
 // hasNone says whether a worker is one without metrics of its own, or gone.
 func hasNone(err error) bool {
-	var r *control.Refusal
+	var r *api.Refusal
 	return errors.As(err, &r) && (r.Status == http.StatusNotImplemented || r.Status == http.StatusNotFound)
 }
 

@@ -5,14 +5,14 @@ import (
 	"strconv"
 
 	"github.com/tinehq/tine/ipc"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // maxValues bounds the cached values that have series of their own: workers may
 // publish many. Beyond it, only the totals count the rest.
 const maxValues = 1000
 
-var states = []string{control.AppRunning, control.AppStopping, control.AppStopped, control.AppFinished, control.AppGaveUp, control.AppWaiting}
+var states = []string{api.AppRunning, api.AppStopping, api.AppStopped, api.AppFinished, api.AppGaveUp, api.AppWaiting}
 
 var classes = [ipc.Classes]string{"1xx", "2xx", "3xx", "4xx", "5xx", "unknown"}
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/pprof/profile"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 const (
@@ -59,9 +60,9 @@ func (m *Metrics) ProfileHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		data, err := m.serveProfile(r.Context(), r.URL.RawQuery)
 		if err != nil {
-			var refusal *control.Refusal
+			var refusal *api.Refusal
 			if !errors.As(err, &refusal) {
-				refusal = control.Refuse(http.StatusBadGateway, "%v", err)
+				refusal = api.Refuse(http.StatusBadGateway, "%v", err)
 			}
 			control.Problem(w, refusal)
 			return
@@ -84,21 +85,21 @@ func (m *Metrics) serveProfile(ctx context.Context, rawQuery string) ([]byte, er
 	defer cancel()
 	s, err := m.source.Snapshot(asking)
 	if err != nil {
-		return nil, control.Refuse(http.StatusServiceUnavailable, "cannot see who runs: %v", err)
+		return nil, api.Refuse(http.StatusServiceUnavailable, "cannot see who runs: %v", err)
 	}
 	workers, err := o.chosen(s)
 	if err != nil {
 		return nil, err
 	}
 	if !m.profile.TryLock() {
-		return nil, control.Refuse(http.StatusConflict, "a profile is being made already")
+		return nil, api.Refuse(http.StatusConflict, "a profile is being made already")
 	}
 	defer m.profile.Unlock()
 	return m.profiles(ctx, o, workers)
 }
 
-func wrong(field, format string, args ...any) *control.Refusal {
-	r := control.Refuse(http.StatusBadRequest, format, args...)
+func wrong(field, format string, args ...any) *api.Refusal {
+	r := api.Refuse(http.StatusBadRequest, format, args...)
 	r.Field = field
 	return r
 }
@@ -129,13 +130,13 @@ func parseOrder(rawQuery string) (o profileOrder, err error) {
 			}
 		default:
 			r := wrong(name, "there is no parameter %q", name)
-			r.Suggestion = control.Nearest(name, []string{"app", "kind", "seconds", "slot"})
+			r.Suggestion = api.Nearest(name, []string{"app", "kind", "seconds", "slot"})
 			return o, r
 		}
 	}
 	if !slices.Contains(ProfileKinds(), o.Kind) {
 		r := wrong("kind", "there is no profile %q: there are %s", o.Kind, strings.Join(ProfileKinds(), ", "))
-		r.Suggestion = control.Nearest(o.Kind, ProfileKinds())
+		r.Suggestion = api.Nearest(o.Kind, ProfileKinds())
 		return o, r
 	}
 	if o.Seconds == 0 && (o.Kind == ProfileCPU || o.Kind == ProfileTrace) {
@@ -158,7 +159,7 @@ func (o *profileOrder) chosen(s *Snapshot) ([]Worker, error) {
 	}
 	i := slices.Index(names, o.app)
 	if i < 0 {
-		return nil, control.Unknown("app", o.app, names)
+		return nil, api.Unknown("app", o.app, names)
 	}
 	newest := map[int]Worker{}
 	for _, w := range s.Apps[i].Workers {
@@ -172,9 +173,9 @@ func (o *profileOrder) chosen(s *Snapshot) ([]Worker, error) {
 	}
 	switch {
 	case len(all) == 0 && o.slot >= 0:
-		return nil, control.Refuse(http.StatusNotFound, "app %s has no ready worker in slot %d", o.app, o.slot)
+		return nil, api.Refuse(http.StatusNotFound, "app %s has no ready worker in slot %d", o.app, o.slot)
 	case len(all) == 0:
-		return nil, control.Refuse(http.StatusNotFound, "app %s has no ready worker", o.app)
+		return nil, api.Refuse(http.StatusNotFound, "app %s has no ready worker", o.app)
 	case o.Kind == ProfileTrace && len(all) > 1:
 		return nil, wrong("slot", "a trace is of one slot: which one?")
 	}

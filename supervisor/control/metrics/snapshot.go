@@ -11,7 +11,7 @@ import (
 type Source interface {
 	// Snapshot is what the master knows at one moment. The caller owns it.
 	Snapshot(ctx context.Context) (*Snapshot, error)
-	// Call is that of control.Commander.
+	// Call is that of api.Commander.
 	Call(ctx context.Context, app string, worker uint64, method string, in []byte) ([]byte, error)
 }
 

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/tinehq/tine/cmd/tine/internal/term"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // All stands for all apps of a master in place of the name of one.
@@ -15,12 +15,12 @@ const All = "all"
 
 // Chosen returns the apps of st that a name means: an app, all apps of a namespace, or all of the master, whose name is its
 // own, All or empty. For a name that means nothing the error is an *UnknownAppError.
-func Chosen(st control.Status, name string) ([]control.App, error) {
+func Chosen(st api.Status, name string) ([]api.App, error) {
 	var names []string
-	var space []control.App
+	var space []api.App
 	for _, a := range st.Apps {
 		if a.Name == name {
-			return []control.App{a}, nil
+			return []api.App{a}, nil
 		}
 		if a.Namespace != "" && a.Namespace == name {
 			space = append(space, a)
@@ -36,35 +36,35 @@ func Chosen(st control.Status, name string) ([]control.App, error) {
 	if name == "" || name == All || name == st.Name {
 		return st.Apps, nil
 	}
-	err := control.Unknown("app", name, names)
+	err := api.Unknown("app", name, names)
 	if err.Suggestion == "" && len(st.Apps) > 0 && len(st.Apps) <= 8 {
 		err.Detail += fmt.Sprintf(" (there is %s)", strings.Join(names, ", "))
 	}
 	return nil, &UnknownAppError{err}
 }
 
-// UnknownAppError is the refusal of a name that no app, namespace or master has. It is a *control.Refusal too.
-type UnknownAppError struct{ *control.Refusal }
+// UnknownAppError is the refusal of a name that no app, namespace or master has. It is a *api.Refusal too.
+type UnknownAppError struct{ *api.Refusal }
 
 // Unwrap returns the refusal.
 func (e *UnknownAppError) Unwrap() error { return e.Refusal }
 
 // Single returns the one app that a command with that verb is for: the app of that name or, without a name, the only app of
 // the master. If there are several, the error lists them.
-func (r *Running) Single(name, verb string) (control.App, error) {
+func (r *Running) Single(name, verb string) (api.App, error) {
 	apps, err := Chosen(r.Seen, name)
 	switch {
 	case err != nil:
-		return control.App{}, err
+		return api.App{}, err
 	case len(apps) == 1:
 		return apps[0], nil
 	case len(apps) == 0:
-		return control.App{}, fmt.Errorf("%s runs no app", cmp.Or(r.Seen.Name, "tine"))
+		return api.App{}, fmt.Errorf("%s runs no app", cmp.Or(r.Seen.Name, "tine"))
 	}
-	return control.App{}, term.Usagef("which app to %s? There is %s", verb, strings.Join(appNames(apps), ", "))
+	return api.App{}, term.Usagef("which app to %s? There is %s", verb, strings.Join(appNames(apps), ", "))
 }
 
-func appNames(apps []control.App) (names []string) {
+func appNames(apps []api.App) (names []string) {
 	for _, a := range apps {
 		names = append(names, a.Name)
 	}

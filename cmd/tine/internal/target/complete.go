@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // completionTimeout bounds the wait after a Tab. A master answers in a few milliseconds, unless it is stopped or the machine
@@ -16,7 +16,7 @@ import (
 const completionTimeout = 1500 * time.Millisecond
 
 // live asks the masters that a half-written command line may mean for their status.
-func live(cmd *cobra.Command) (statuses []control.Status) {
+func live(cmd *cobra.Command) (statuses []api.Status) {
 	ctx, cancel := context.WithTimeout(context.Background(), completionTimeout)
 	defer cancel()
 	t := &Target{}

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // AnswerTimeout bounds a request that a master answers at once.
@@ -77,7 +78,7 @@ func (t *Target) named(args []string) error {
 // Running is a master that has answered.
 type Running struct {
 	*control.Client
-	Seen control.Status // its first answer
+	Seen api.Status // its first answer
 }
 
 // Find returns the master that is meant; the caller closes its connections. Where no master runs, the error is a
@@ -120,7 +121,7 @@ func (t *Target) Find(ctx context.Context) (*Running, error) {
 	case len(meant) > 1:
 		return nil, term.Usagef("%s is run by several masters (%s): say which with -m", t.App, strings.Join(meant, ", "))
 	case t.App != "" && t.App != All:
-		return nil, &UnknownAppError{control.Unknown("app", t.App, append(apps, names...))}
+		return nil, &UnknownAppError{api.Unknown("app", t.App, append(apps, names...))}
 	}
 	return nil, term.Usagef("several masters run (%s): say which with -m, or an app with -a (see tine ls)", strings.Join(names, ", "))
 }
@@ -213,7 +214,7 @@ func (t *Target) instances(ctx context.Context) ([]control.Instance, error) {
 	case t.Master == "":
 		return alive, nil
 	}
-	return nil, control.Unknown("master", t.Master, names)
+	return nil, api.Unknown("master", t.Master, names)
 }
 
 // IsFolder reports whether a control path is that of a folder, in which each master has a socket of its name.

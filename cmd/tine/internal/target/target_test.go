@@ -15,13 +15,14 @@ import (
 	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor/claim"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // serve answers at a control socket in dir as the master of st does, until the test ends.
-func serve(t *testing.T, dir string, st control.Status) {
+func serve(t *testing.T, dir string, st api.Status) {
 	t.Helper()
 	l, err := net.Listen("unix", filepath.Join(dir, SocketName(st.Name)))
 	if err != nil {
@@ -36,10 +37,10 @@ func serve(t *testing.T, dir string, st control.Status) {
 	t.Cleanup(func() { server.Close(); <-ended })
 }
 
-func app(name, namespace string, slots ...int) control.App {
-	a := control.App{Name: name, Namespace: namespace, State: control.AppRunning}
+func app(name, namespace string, slots ...int) api.App {
+	a := api.App{Name: name, Namespace: namespace, State: api.AppRunning}
 	for _, slot := range slots {
-		a.Workers = append(a.Workers, control.Worker{Slot: slot})
+		a.Workers = append(a.Workers, api.Worker{Slot: slot})
 	}
 	return a
 }
@@ -51,8 +52,8 @@ func world(t *testing.T) (dir string) {
 	dir = t.TempDir()
 	t.Setenv(claim.EnvWorld, filepath.Join(dir, "world"))
 	t.Setenv("TINE_CONTROL", "")
-	serve(t, dir, control.Status{Name: "shop", PID: 1, Apps: []control.App{app("web", "", 0, 1, -1), app("jobs", "", 0)}})
-	serve(t, dir, control.Status{Name: "blog", PID: 2, Apps: []control.App{app("web", "site", 0, 7), app("mail", "site")}})
+	serve(t, dir, api.Status{Name: "shop", PID: 1, Apps: []api.App{app("web", "", 0, 1, -1), app("jobs", "", 0)}})
+	serve(t, dir, api.Status{Name: "blog", PID: 2, Apps: []api.App{app("web", "site", 0, 7), app("mail", "site")}})
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, SocketName("dead")), Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
@@ -150,7 +151,7 @@ func TestOn(t *testing.T) {
 
 func TestChosen(t *testing.T) {
 	t.Parallel()
-	st := control.Status{Name: "shop", Apps: []control.App{app("web", "site"), app("mail", "site"), app("jobs", "")}}
+	st := api.Status{Name: "shop", Apps: []api.App{app("web", "site"), app("mail", "site"), app("jobs", "")}}
 	for name, want := range map[string]string{"": "web mail jobs", All: "web mail jobs", "shop": "web mail jobs", "site": "web mail", "web": "web", "jobs": "jobs"} {
 		apps, err := Chosen(st, name)
 		if got := strings.Join(appNames(apps), " "); got != want || err != nil {
@@ -158,7 +159,7 @@ func TestChosen(t *testing.T) {
 		}
 	}
 	_, err := Chosen(st, "x")
-	var refusal *control.Refusal
+	var refusal *api.Refusal
 	if !errors.As(err, &refusal) || !strings.Contains(err.Error(), "there is web, site, mail, jobs") {
 		t.Errorf("an unknown app: %v", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // Exit statuses of tine. The commands run and start also end with the status of a master or of its only app.
@@ -48,7 +49,7 @@ func Report(w io.Writer, err error) int {
 	}
 	fmt.Fprintf(w, "tine: %v\n", err)
 	var wrong usageError
-	var refusal *control.Refusal
+	var refusal *api.Refusal
 	switch {
 	case own != nil:
 		return own.Code

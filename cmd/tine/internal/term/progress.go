@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // Progress shows the steps of one order: on a terminal one line for each app and slot, which changes in place; elsewhere
@@ -36,7 +37,7 @@ func NewProgress(s Screen, verb string, asJSON bool) *Progress {
 }
 
 // Step shows one step.
-func (p *Progress) Step(step control.Progress) {
+func (p *Progress) Step(step api.Progress) {
 	switch {
 	case p.json:
 		_ = PrintLine(p, step) // an order does not end because its output is closed
@@ -64,7 +65,7 @@ func (p *Progress) line(app string, slot int) *progressLine {
 	return p.lines[i]
 }
 
-func (p *Progress) keep(step control.Progress) {
+func (p *Progress) keep(step api.Progress) {
 	all := p.line(step.App, -1)
 	all.newer = p.verb
 	if step.Total > 0 {

@@ -7,7 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // display returns what a terminal shows of text that was written to it: of its sequences it
@@ -43,10 +43,10 @@ func display(written string) []string {
 	return lines[:at]
 }
 
-func steps() []control.Progress {
+func steps() []api.Progress {
 	zero, one := 0, 1
 	at := time.Now()
-	return []control.Progress{
+	return []api.Progress{
 		{Time: at, App: "web", State: "rolling", Message: "begins", Total: 2},
 		{Time: at, App: "web", Slot: &one, Worker: 3, State: "spawned", Total: 2},
 		{Time: at, App: "web", Slot: &one, Worker: 3, State: "ready", PID: 7, Done: 1, Total: 2},

@@ -5,7 +5,7 @@ import (
 	"hash/fnv"
 	"strings"
 
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // Where names the subject of a line or an event: web/2, web/standby, web, or tine.
@@ -22,8 +22,8 @@ func Where(app string, slot *int) string {
 }
 
 // EventText returns an event in one line. The last words of a worker follow on lines of their own.
-func EventText(s Screen, e control.Event) string {
-	if e.Kind == control.EventMissed {
+func EventText(s Screen, e api.Event) string {
+	if e.Kind == api.EventMissed {
 		return s.Paint(Yellow, fmt.Sprintf("(%d events are missing here)", e.Missed))
 	}
 	var rest []string
@@ -84,24 +84,24 @@ func Dash(text string) string {
 }
 
 // AppState returns the state of an app in one or two words.
-func AppState(a control.App) Cell {
+func AppState(a api.App) Cell {
 	switch {
-	case a.Rollout != nil && a.Rollout.State == control.RolloutRunning:
+	case a.Rollout != nil && a.Rollout.State == api.RolloutRunning:
 		return Yellow.Cell(fmt.Sprintf("reloading %d/%d", a.Rollout.Done, a.Rollout.Total))
-	case a.Failed, a.State == control.AppGaveUp:
+	case a.Failed, a.State == api.AppGaveUp:
 		return Red.Cell(a.State)
-	case a.State == control.AppRunning && len(a.Unreachable) > 0:
+	case a.State == api.AppRunning && len(a.Unreachable) > 0:
 		return Red.Cell("unreachable")
-	case a.State == control.AppRunning && a.Ready >= a.Desired:
+	case a.State == api.AppRunning && a.Ready >= a.Desired:
 		return Green.Cell(a.State)
-	case a.State == control.AppRunning:
+	case a.State == api.AppRunning:
 		return Yellow.Cell(a.State)
 	}
 	return Dim.Cell(a.State)
 }
 
 // WorkerState returns the state of a worker in one or two words.
-func WorkerState(w control.Worker) Cell {
+func WorkerState(w api.Worker) Cell {
 	switch {
 	case w.Stalled != "":
 		return Red.Cell(w.State + ", stalled")
@@ -118,11 +118,11 @@ func WorkerState(w control.Worker) Cell {
 }
 
 // Steered reports whether the connections of an app are steered.
-func Steered(a control.App) bool { return a.Steering != "" && a.Steering != control.SteeringNone }
+func Steered(a api.App) bool { return a.Steering != "" && a.Steering != api.SteeringNone }
 
 // LogText returns a log line with its writer, and with its time if times is set. Where lines are missing before it, a line
 // of its own says how many.
-func LogText(s Screen, l control.LogLine, times bool) string {
+func LogText(s Screen, l api.LogLine, times bool) string {
 	text := ""
 	if l.Missed > 0 {
 		text = s.Paint(Yellow, fmt.Sprintf("(%d lines are missing here)", l.Missed))
@@ -135,7 +135,7 @@ func LogText(s Screen, l control.LogLine, times bool) string {
 		text += s.Paint(Dim, l.Time.Local().Format("2006-01-02T15:04:05.000")) + " "
 	}
 	writer := Where(l.App, l.Slot)
-	if l.Stream == control.StreamMaster {
+	if l.Stream == api.StreamMaster {
 		message := l.Text
 		if l.App != "" {
 			message = writer + " " + message
@@ -145,7 +145,7 @@ func LogText(s Screen, l control.LogLine, times bool) string {
 	h := fnv.New32a()
 	h.Write([]byte(writer))
 	bar := " | "
-	if l.Stream == control.StreamStderr {
+	if l.Stream == api.StreamStderr {
 		bar = s.Paint(Red, " | ")
 	}
 	text += s.Paint(rotation[h.Sum32()%uint32(len(rotation))], fmt.Sprintf("%-8s", writer)) + bar + s.Harmless(l.Text)
@@ -156,7 +156,7 @@ func LogText(s Screen, l control.LogLine, times bool) string {
 }
 
 // Whom names the subject of an order: web/2, web, or all apps.
-func Whom(o control.Order) string {
+func Whom(o api.Order) string {
 	switch {
 	case o.App == "":
 		return "all apps"
@@ -166,7 +166,7 @@ func Whom(o control.Order) string {
 	return o.App
 }
 
-func StepText(step control.Progress) string {
+func StepText(step api.Progress) string {
 	text := step.Message
 	if text == "" {
 		text = step.State

@@ -7,15 +7,15 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // prompt is a question to the user. An order is given only after one.
 type prompt struct {
 	kind  promptKind
-	text  string        // the question
-	order control.Order // given after the answer
-	input string        // what was typed
+	text  string    // the question
+	order api.Order // given after the answer
+	input string    // what was typed
 }
 
 type promptKind int
@@ -108,25 +108,25 @@ func (m *model) question(key string) {
 		return
 	}
 	app := row.app
-	p := &prompt{order: control.Order{App: app.Name}}
+	p := &prompt{order: api.Order{App: app.Name}}
 	switch key {
 	case "r":
-		p.order.Verb = control.VerbReload
+		p.order.Verb = api.VerbReload
 		p.text = fmt.Sprintf("reload all workers of %s?", app.Name)
 	case "s":
-		p.kind, p.order.Verb = promptNumber, control.VerbScale
+		p.kind, p.order.Verb = promptNumber, api.VerbScale
 		p.text = fmt.Sprintf("scale %s from %d workers to (or +N, -N)", app.Name, app.Desired)
 	case "S":
-		p.order.Verb = control.VerbStop
+		p.order.Verb = api.VerbStop
 		p.text = fmt.Sprintf("stop all workers of %s? No worker serves it then.", app.Name)
 	case "a":
-		p.order.Verb = control.VerbStart
+		p.order.Verb = api.VerbStart
 		if slot := row.slot(); slot != nil && row.worker.ID == 0 {
 			p.order.Slot = slot
 		}
 		p.text = fmt.Sprintf("start %s?", term.Whom(p.order))
 	case "d":
-		p.order.Verb, p.order.Slot = control.VerbDrain, row.slot()
+		p.order.Verb, p.order.Slot = api.VerbDrain, row.slot()
 		if p.order.Slot == nil {
 			m.tell(term.Yellow, "choose the worker to drain with the arrows")
 			return

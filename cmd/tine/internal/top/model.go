@@ -11,6 +11,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 const (
@@ -29,8 +30,8 @@ const (
 type model struct {
 	ctx    context.Context // ends with the view
 	master Master
-	pick   func(control.Status) []control.App // the apps whose rows are shown
-	screen term.Screen                        // for colours and Harmless; its size is not used
+	pick   func(api.Status) []api.App // the apps whose rows are shown
+	screen term.Screen                // for colours and Harmless; its size is not used
 	after  func(time.Duration, tea.Msg) tea.Cmd
 	pace   time.Duration
 	feeds  sync.WaitGroup // the goroutines of streams and orders
@@ -41,8 +42,8 @@ type model struct {
 	prompt        *prompt
 	filter        string
 
-	status  control.Status
-	apps    []control.App // those of the status that are shown
+	status  api.Status
+	apps    []api.App // those of the status that are shown
 	rates   rates
 	asking  bool
 	silent  int    // periods since the last answer
@@ -60,7 +61,7 @@ type model struct {
 	log     []string
 	logBack int // lines between the end of the log and the bottom of its window
 
-	event   control.Event
+	event   api.Event
 	eventID uint64 // of the newest event
 
 	orders  []*underWay // under way, the oldest first
@@ -80,17 +81,17 @@ type underWay struct {
 type (
 	tickMsg   struct{}
 	statusMsg struct {
-		status control.Status
+		status api.Status
 		err    error
 	}
 	logDueMsg    struct{ gen int }
-	logMsg       = streamMsg[control.LogLine] // id: which log
+	logMsg       = streamMsg[api.LogLine] // id: which log
 	eventsDueMsg struct{}
-	eventsMsg    = streamMsg[control.Event]
-	stepsMsg     = streamMsg[control.Progress] // id: of the order
+	eventsMsg    = streamMsg[api.Event]
+	stepsMsg     = streamMsg[api.Progress] // id: of the order
 )
 
-func newModel(ctx context.Context, of Master, pick func(control.Status) []control.App, colours bool) *model {
+func newModel(ctx context.Context, of Master, pick func(api.Status) []api.App, colours bool) *model {
 	return &model{
 		ctx: ctx, master: of, pick: pick, pace: pace, width: 80, height: 24,
 		screen: term.Screen{Terminal: true, Colours: colours},
@@ -176,7 +177,7 @@ func (m *model) answered(msg statusMsg) tea.Cmd {
 }
 
 // keep makes st the status that is shown.
-func (m *model) keep(st control.Status) {
+func (m *model) keep(st api.Status) {
 	if st.PID != m.status.PID { // another master has taken over, whose ids start again
 		m.eventID, m.logFrom = 0, 0
 	}
@@ -220,10 +221,10 @@ func (m *model) choose() tea.Cmd {
 func (m *model) followLog() tea.Cmd {
 	ctx, stop := context.WithCancel(m.ctx)
 	m.logStop = stop
-	f := newFeed[control.LogLine](keptLines, m.pace)
-	q := control.LogQuery{App: m.logOf.app.Name, Slot: m.logOf.slot(), Last: keptLines, Follow: true, After: m.logFrom}
+	f := newFeed[api.LogLine](keptLines, m.pace)
+	q := api.LogQuery{App: m.logOf.app.Name, Slot: m.logOf.slot(), Last: keptLines, Follow: true, After: m.logFrom}
 	m.feeds.Go(func() {
-		f.end(m.master.Logs(ctx, q, func(l control.LogLine) error {
+		f.end(m.master.Logs(ctx, q, func(l api.LogLine) error {
 			f.put(l)
 			return nil
 		}))
@@ -271,13 +272,13 @@ func (m *model) followEvents() tea.Cmd {
 	if m.ended {
 		return nil
 	}
-	f := newFeed[control.Event](64, m.pace)
+	f := newFeed[api.Event](64, m.pace)
 	after, last := m.eventID, 0
 	if after == 0 {
 		last = 1
 	}
 	m.feeds.Go(func() {
-		f.end(m.master.EventsLast(m.ctx, after, last, true, func(e control.Event) error {
+		f.end(m.master.EventsLast(m.ctx, after, last, true, func(e api.Event) error {
 			f.put(e)
 			return nil
 		}))
@@ -288,7 +289,7 @@ func (m *model) followEvents() tea.Cmd {
 func (m *model) happened(msg eventsMsg) tea.Cmd {
 	for _, e := range msg.items {
 		m.eventID = max(m.eventID, e.ID)
-		if e.Kind != control.EventMissed {
+		if e.Kind != api.EventMissed {
 			m.event = e
 		}
 	}
@@ -299,14 +300,14 @@ func (m *model) happened(msg eventsMsg) tea.Cmd {
 }
 
 // do gives an order to the master and shows its steps.
-func (m *model) do(o control.Order) tea.Cmd {
+func (m *model) do(o api.Order) tea.Cmd {
 	o.Reason = "tine top"
 	m.lastID++
 	order := &underWay{id: m.lastID, title: o.Verb + " of " + term.Whom(o), step: "begins"}
 	m.orders = append(m.orders, order)
-	f := newFeed[control.Progress](64, m.pace)
+	f := newFeed[api.Progress](64, m.pace)
 	m.feeds.Go(func() {
-		f.end(m.master.Do(m.ctx, o, func(p control.Progress) {
+		f.end(m.master.Do(m.ctx, o, func(p api.Progress) {
 			if !p.Final {
 				f.put(p)
 			}

@@ -4,7 +4,7 @@ import (
 	"math"
 	"strings"
 
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // minute is the length of a history, in seconds.
@@ -35,7 +35,7 @@ type rate struct {
 
 // add takes the next document. A counter that has gone back, because its app was started again, starts anew; with a document
 // of another master all do.
-func (r *rates) add(st control.Status) {
+func (r *rates) add(st api.Status) {
 	span := st.UptimeS - r.uptime
 	if r.by == nil || st.PID != r.pid || span < 0 {
 		*r = rates{by: map[slotKey]*rate{}}

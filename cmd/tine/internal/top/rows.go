@@ -5,13 +5,13 @@ import (
 	"strings"
 
 	"github.com/tinehq/tine/cmd/tine/internal/term"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // row is one line of the list: an app, or one of its workers.
 type row struct {
-	app    control.App
-	worker *control.Worker // nil: the row is the app's
+	app    api.App
+	worker *api.Worker // nil: the row is the app's
 }
 
 // slot returns the slot of a worker; nil for an app and a standby.
@@ -59,13 +59,13 @@ func (r row) matches(filter string) bool {
 
 // rowsOf returns the rows that a filter leaves: of an app that it finds all workers, else the workers that it finds, below the
 // row of their app.
-func rowsOf(apps []control.App, filter string) (rows []row) {
+func rowsOf(apps []api.App, filter string) (rows []row) {
 	filter = strings.ToLower(filter)
 	for _, a := range apps {
 		head := row{app: a}
 		whole := filter == "" || head.matches(filter)
 		var found []row
-		for _, list := range [][]control.Worker{a.Workers, a.Standbys} {
+		for _, list := range [][]api.Worker{a.Workers, a.Standbys} {
 			for i := range list {
 				if row := (row{a, &list[i]}); whole || row.matches(filter) {
 					found = append(found, row)
@@ -87,8 +87,8 @@ type sums struct {
 	p50, p99                    float64 // of the slowest worker, as percentiles cannot be added
 }
 
-func sumsOf(a control.App) (s sums) {
-	for _, list := range [][]control.Worker{a.Workers, a.Standbys} {
+func sumsOf(a api.App) (s sums) {
+	for _, list := range [][]api.Worker{a.Workers, a.Standbys} {
 		for _, w := range list {
 			s.busy += w.InFlight
 			s.connections += w.Connections

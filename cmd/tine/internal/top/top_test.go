@@ -15,23 +15,24 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // fakeMaster gives the live view the answers of a test.
 type fakeMaster struct {
 	mu     sync.Mutex
-	status func(context.Context) (control.Status, error)
-	orders []control.Order
-	steps  []control.Progress
+	status func(context.Context) (api.Status, error)
+	orders []api.Order
+	steps  []api.Progress
 	fails  error
-	lines  []control.LogLine
-	events []control.Event
-	asked  []control.LogQuery
+	lines  []api.LogLine
+	events []api.Event
+	asked  []api.LogQuery
 }
 
-func (f *fakeMaster) Status(ctx context.Context) (control.Status, error) { return f.status(ctx) }
+func (f *fakeMaster) Status(ctx context.Context) (api.Status, error) { return f.status(ctx) }
 
-func (f *fakeMaster) Do(_ context.Context, o control.Order, progress func(control.Progress)) error {
+func (f *fakeMaster) Do(_ context.Context, o api.Order, progress func(api.Progress)) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.orders = append(f.orders, o)
@@ -41,7 +42,7 @@ func (f *fakeMaster) Do(_ context.Context, o control.Order, progress func(contro
 	return f.fails
 }
 
-func (f *fakeMaster) Logs(_ context.Context, q control.LogQuery, yield func(control.LogLine) error) error {
+func (f *fakeMaster) Logs(_ context.Context, q api.LogQuery, yield func(api.LogLine) error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked = append(f.asked, q)
@@ -53,7 +54,7 @@ func (f *fakeMaster) Logs(_ context.Context, q control.LogQuery, yield func(cont
 	return nil
 }
 
-func (f *fakeMaster) EventsLast(_ context.Context, _ uint64, _ int, _ bool, yield func(control.Event) error) error {
+func (f *fakeMaster) EventsLast(_ context.Context, _ uint64, _ int, _ bool, yield func(api.Event) error) error {
 	for _, e := range f.events {
 		if err := yield(e); err != nil {
 			return err
@@ -72,11 +73,11 @@ type stage struct {
 	quit   bool
 }
 
-func newStage(t *testing.T, st control.Status, width, height int) *stage {
+func newStage(t *testing.T, st api.Status, width, height int) *stage {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
-	f := &fakeMaster{status: func(context.Context) (control.Status, error) { return st, nil }}
+	f := &fakeMaster{status: func(context.Context) (api.Status, error) { return st, nil }}
 	s := &stage{t: t, master: f, m: newModel(ctx, f, allOf, false)}
 	s.m.pace = 0
 	s.m.after = func(_ time.Duration, msg tea.Msg) tea.Cmd {
@@ -171,21 +172,21 @@ func (s *stage) foot() string {
 }
 
 // shopStatus is a master with a healthy app and one that gave up.
-func shopStatus() control.Status {
-	return control.Status{
-		Version: "v1.2.3", PID: 4000, UptimeS: 100, Name: "shop", Steering: "ebpf", Cache: control.CacheStatus{Epoch: 12},
-		Apps: []control.App{
+func shopStatus() api.Status {
+	return api.Status{
+		Version: "v1.2.3", PID: 4000, UptimeS: 100, Name: "shop", Steering: "ebpf", Cache: api.CacheStatus{Epoch: 12},
+		Apps: []api.App{
 			{
-				Name: "web", State: control.AppRunning, Generation: 3, Desired: 3, Ready: 2, Listen: []string{"127.0.0.1:7000"},
+				Name: "web", State: api.AppRunning, Generation: 3, Desired: 3, Ready: 2, Listen: []string{"127.0.0.1:7000"},
 				Steering: "ebpf", Policy: "least", RestartsTotal: 2,
-				Workers: []control.Worker{
+				Workers: []api.Worker{
 					{Slot: 0, ID: 7, PID: 4711, State: "ready", Generation: 3, UptimeS: 90, RSSBytes: 12 << 20, CPUPercent: 31, InFlight: 2, Connections: 5, Requests: 1000, P50MS: 1.25, P99MS: 42},
 					{Slot: 1, ID: 8, PID: 4712, State: "ready", Generation: 3, RSSBytes: 14 << 20, Requests: 500, Errors: 10, P50MS: 0.4, P99MS: 7, Stalled: "no answer for 5s", OldestMS: 5100},
 					{Slot: 2, State: "backoff", Restarts: 2, LastExit: "SIGSEGV"},
 				},
-				Standbys: []control.Worker{{Slot: -1, ID: 9, PID: 4714, State: "ready", Generation: 3, RSSBytes: 1 << 20}},
+				Standbys: []api.Worker{{Slot: -1, ID: 9, PID: 4714, State: "ready", Generation: 3, RSSBytes: 1 << 20}},
 			},
-			{Name: "job", State: control.AppGaveUp, Desired: 1, Error: "no database", Policy: "least", Steering: "hash"},
+			{Name: "job", State: api.AppGaveUp, Desired: 1, Error: "no database", Policy: "least", Steering: "hash"},
 		},
 	}
 }
@@ -198,26 +199,26 @@ func TestTopAsksBeforeEachChange(t *testing.T) {
 		keys     []string
 		question string
 		answer   []string
-		order    control.Order // Verb empty: none
+		order    api.Order // Verb empty: none
 	}{
-		{"reload", []string{"r"}, "reload all workers of web? y/N", []string{"y"}, control.Order{Verb: "reload", App: "web"}},
-		{"reload of a worker's app", []string{"j", "r"}, "reload all workers of web?", []string{"y"}, control.Order{Verb: "reload", App: "web"}},
-		{"no", []string{"r"}, "reload all", []string{"n"}, control.Order{}},
-		{"enter is no", []string{"r"}, "reload all", []string{"enter"}, control.Order{}},
-		{"esc", []string{"S"}, "stop all workers of web?", []string{"esc"}, control.Order{}},
-		{"stop", []string{"S"}, "stop all workers of web?", []string{"Y"}, control.Order{Verb: "stop", App: "web"}},
-		{"drain", []string{"j", "j", "j", "d"}, "drain web/2?", []string{"y"}, control.Order{Verb: "drain", App: "web", Slot: &two}},
-		{"drain of an app", []string{"d"}, "choose the worker", []string{"y"}, control.Order{}},
-		{"drain of a standby", []string{"j", "j", "j", "j", "d"}, "choose the worker", []string{"y"}, control.Order{}},
-		{"scale", []string{"s"}, "scale web from 3 workers to", []string{"1x5", "backspace", "6", "enter"}, control.Order{Verb: "scale", App: "web", N: 16}},
-		{"scale by", []string{"s"}, "scale web", []string{"-1", "enter"}, control.Order{Verb: "scale", App: "web", N: -1, By: true}},
-		{"scale to nothing", []string{"s"}, "scale web", []string{"enter"}, control.Order{}},
-		{"scale to rubbish", []string{"s"}, "scale web", []string{"+-", "enter"}, control.Order{}},
-		{"scale to 0 asks again", []string{"s"}, "scale web", []string{"0", "enter", "n"}, control.Order{}},
-		{"scale to 0", []string{"s"}, "scale web", []string{"0", "enter", "y"}, control.Order{Verb: "scale", App: "web"}},
-		{"start of an app", []string{"end", "a"}, "start job?", []string{"y"}, control.Order{Verb: "start", App: "job"}},
-		{"start of a slot", []string{"j", "j", "j", "a"}, "start web/2?", []string{"y"}, control.Order{Verb: "start", App: "web", Slot: &two}},
-		{"drain of the first", []string{"down", "d"}, "drain web/0?", []string{"y"}, control.Order{Verb: "drain", App: "web", Slot: &zero}},
+		{"reload", []string{"r"}, "reload all workers of web? y/N", []string{"y"}, api.Order{Verb: "reload", App: "web"}},
+		{"reload of a worker's app", []string{"j", "r"}, "reload all workers of web?", []string{"y"}, api.Order{Verb: "reload", App: "web"}},
+		{"no", []string{"r"}, "reload all", []string{"n"}, api.Order{}},
+		{"enter is no", []string{"r"}, "reload all", []string{"enter"}, api.Order{}},
+		{"esc", []string{"S"}, "stop all workers of web?", []string{"esc"}, api.Order{}},
+		{"stop", []string{"S"}, "stop all workers of web?", []string{"Y"}, api.Order{Verb: "stop", App: "web"}},
+		{"drain", []string{"j", "j", "j", "d"}, "drain web/2?", []string{"y"}, api.Order{Verb: "drain", App: "web", Slot: &two}},
+		{"drain of an app", []string{"d"}, "choose the worker", []string{"y"}, api.Order{}},
+		{"drain of a standby", []string{"j", "j", "j", "j", "d"}, "choose the worker", []string{"y"}, api.Order{}},
+		{"scale", []string{"s"}, "scale web from 3 workers to", []string{"1x5", "backspace", "6", "enter"}, api.Order{Verb: "scale", App: "web", N: 16}},
+		{"scale by", []string{"s"}, "scale web", []string{"-1", "enter"}, api.Order{Verb: "scale", App: "web", N: -1, By: true}},
+		{"scale to nothing", []string{"s"}, "scale web", []string{"enter"}, api.Order{}},
+		{"scale to rubbish", []string{"s"}, "scale web", []string{"+-", "enter"}, api.Order{}},
+		{"scale to 0 asks again", []string{"s"}, "scale web", []string{"0", "enter", "n"}, api.Order{}},
+		{"scale to 0", []string{"s"}, "scale web", []string{"0", "enter", "y"}, api.Order{Verb: "scale", App: "web"}},
+		{"start of an app", []string{"end", "a"}, "start job?", []string{"y"}, api.Order{Verb: "start", App: "job"}},
+		{"start of a slot", []string{"j", "j", "j", "a"}, "start web/2?", []string{"y"}, api.Order{Verb: "start", App: "web", Slot: &two}},
+		{"drain of the first", []string{"down", "d"}, "drain web/0?", []string{"y"}, api.Order{Verb: "drain", App: "web", Slot: &zero}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStage(t, shopStatus(), 80, 24)
@@ -230,10 +231,10 @@ func TestTopAsksBeforeEachChange(t *testing.T) {
 			}
 			s.keys(c.answer...)
 			s.m.feeds.Wait()
-			var want []control.Order
+			var want []api.Order
 			if c.order.Verb != "" {
 				c.order.Reason = "tine top"
-				want = []control.Order{c.order}
+				want = []api.Order{c.order}
 			}
 			if !reflect.DeepEqual(s.master.orders, want) {
 				t.Errorf("orders %+v, want %+v", s.master.orders, want)
@@ -248,15 +249,15 @@ func TestTopAsksBeforeEachChange(t *testing.T) {
 func TestTopShowsHowAnOrderGoes(t *testing.T) {
 	s := newStage(t, shopStatus(), 80, 24)
 	one := 1
-	f := newFeed[control.Progress](4, 0)
+	f := newFeed[api.Progress](4, 0)
 	s.m.orders = []*underWay{{id: 5, title: "reload of web", step: "begins"}}
-	f.put(control.Progress{App: "web", Slot: &one, PID: 4799, State: "starting", Done: 1, Total: 3})
+	f.put(api.Progress{App: "web", Slot: &one, PID: 4799, State: "starting", Done: 1, Total: 3})
 	b, _ := f.next(t.Context())
 	s.m.Update(stepsMsg{5, f, b})
 	if foot := s.foot(); foot != "reload of web: 1/3, web/1 starting, pid 4799" {
 		t.Errorf("progress is %q", foot)
 	}
-	s.m.Update(stepsMsg{5, f, batch[control.Progress]{ended: true, err: &control.Failed{Progress: control.Progress{Error: "web/1 did not become ready", Output: "no database\x1b[2J\nbye\n"}}}})
+	s.m.Update(stepsMsg{5, f, batch[api.Progress]{ended: true, err: &control.Failed{Progress: api.Progress{Error: "web/1 did not become ready", Output: "no database\x1b[2J\nbye\n"}}}})
 	s.shows("reload of web: web/1 did not become ready", "  | no database^[[2J", "  | bye")
 	for range notePeriods + 1 {
 		s.m.tick()
@@ -267,12 +268,12 @@ func TestTopShowsHowAnOrderGoes(t *testing.T) {
 }
 
 func TestTopRates(t *testing.T) {
-	st := func(pid int, uptime float64, requests ...uint64) control.Status {
-		a := control.App{Name: "web"}
+	st := func(pid int, uptime float64, requests ...uint64) api.Status {
+		a := api.App{Name: "web"}
 		for i, n := range requests {
-			a.Workers = append(a.Workers, control.Worker{Slot: i, Requests: n, Errors: n / 10})
+			a.Workers = append(a.Workers, api.Worker{Slot: i, Requests: n, Errors: n / 10})
 		}
-		return control.Status{PID: pid, UptimeS: uptime, Apps: []control.App{a}}
+		return api.Status{PID: pid, UptimeS: uptime, Apps: []api.App{a}}
 	}
 	var r rates
 	near := func(what string, got, want float64) {
@@ -366,7 +367,7 @@ func TestTopKeepsTheChosenRow(t *testing.T) {
 	}
 	chosen("web/1")
 	st := shopStatus() // a surge: a second worker in slot 0, before it
-	st.Apps[0].Workers = slices.Insert(st.Apps[0].Workers, 0, control.Worker{Slot: 0, ID: 20, State: "starting"})
+	st.Apps[0].Workers = slices.Insert(st.Apps[0].Workers, 0, api.Worker{Slot: 0, ID: 20, State: "starting"})
 	s.m.keep(st)
 	chosen("web/1")
 	st.Apps[0].Workers[2].ID = 30 // crashed, another one is there
@@ -388,7 +389,7 @@ func TestTopKeepsTheChosenRow(t *testing.T) {
 func TestTopLog(t *testing.T) {
 	s := newStage(t, shopStatus(), 80, 24)
 	for i := range 40 {
-		s.master.lines = append(s.master.lines, control.LogLine{ID: uint64(i + 1), App: "web", Stream: "stdout", Text: fmt.Sprintf("line %d", i+1)})
+		s.master.lines = append(s.master.lines, api.LogLine{ID: uint64(i + 1), App: "web", Stream: "stdout", Text: fmt.Sprintf("line %d", i+1)})
 	}
 	s.master.lines[38].Text = "\x1b[2J\x1b[31mred\x07\trubbish " + strings.Repeat("ü", keptBytes)
 	s.run(s.m.Init())
@@ -431,10 +432,10 @@ func TestTopSlowMaster(t *testing.T) {
 	s := newStage(t, shopStatus(), 80, 24)
 	hangs := make(chan struct{})
 	asked := 0
-	s.master.status = func(context.Context) (control.Status, error) {
+	s.master.status = func(context.Context) (api.Status, error) {
 		asked++
 		<-hangs
-		return control.Status{}, context.DeadlineExceeded
+		return api.Status{}, context.DeadlineExceeded
 	}
 	_, cmd := s.m.Update(tickMsg{})
 	answers := make(chan tea.Msg, 1)
@@ -452,7 +453,7 @@ func TestTopSlowMaster(t *testing.T) {
 	if asked != 1 {
 		t.Errorf("asked %d times while one question was open", asked)
 	}
-	s.master.status = func(context.Context) (control.Status, error) { return shopStatus(), nil }
+	s.master.status = func(context.Context) (api.Status, error) { return shopStatus(), nil }
 	s.send(tickMsg{})
 	s.shows("2 apps, 2/4 workers ready")
 }
@@ -460,9 +461,9 @@ func TestTopSlowMaster(t *testing.T) {
 func TestTopMasterEnds(t *testing.T) {
 	s := newStage(t, shopStatus(), 80, 24)
 	asked := 0
-	s.master.status = func(context.Context) (control.Status, error) {
+	s.master.status = func(context.Context) (api.Status, error) {
 		asked++
-		return control.Status{}, fmt.Errorf("cannot reach it: %w", control.ErrNotRunning)
+		return api.Status{}, fmt.Errorf("cannot reach it: %w", control.ErrNotRunning)
 	}
 	s.keys("r")
 	s.send(tickMsg{})
@@ -510,4 +511,4 @@ func TestFeed(t *testing.T) {
 	}
 }
 
-func allOf(st control.Status) []control.App { return st.Apps }
+func allOf(st api.Status) []api.App { return st.Apps }

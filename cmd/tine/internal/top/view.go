@@ -7,7 +7,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // reverse is for the chosen row, which has a > too: not all terminals have colours.
@@ -289,11 +289,11 @@ func pad(text string, width int, right bool) string {
 	return text + fill
 }
 
-func appState(a control.App) term.Cell {
+func appState(a api.App) term.Cell {
 	switch {
-	case a.Rollout != nil && a.Rollout.State == control.RolloutRunning:
+	case a.Rollout != nil && a.Rollout.State == api.RolloutRunning:
 		return term.Yellow.Cell(fmt.Sprintf("roll %d/%d", a.Rollout.Done, a.Rollout.Total))
-	case a.State != control.AppRunning:
+	case a.State != api.AppRunning:
 		return term.AppState(a)
 	case a.Ready < a.Desired:
 		return term.Yellow.Cell(fmt.Sprintf("%d/%d ready", a.Ready, a.Desired))
@@ -301,7 +301,7 @@ func appState(a control.App) term.Cell {
 	return term.Green.Cell(fmt.Sprintf("%d/%d ready", a.Ready, a.Desired))
 }
 
-func workerState(w control.Worker) term.Cell {
+func workerState(w api.Worker) term.Cell {
 	switch {
 	case w.Stalled != "":
 		return term.Red.Cell("stalled")

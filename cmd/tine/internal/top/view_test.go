@@ -11,7 +11,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 var update = flag.Bool("update-top", false, "write the golden screens of tine top anew")
@@ -30,9 +30,9 @@ func busy(t *testing.T, width, height int) *stage {
 	}
 	slot := 2
 	for i := range 30 {
-		s.m.say(term.LogText(s.m.screen, control.LogLine{App: "web", Slot: &slot, Stream: "stdout", Text: fmt.Sprintf("request %d took 3ms", i)}, false))
+		s.m.say(term.LogText(s.m.screen, api.LogLine{App: "web", Slot: &slot, Stream: "stdout", Text: fmt.Sprintf("request %d took 3ms", i)}, false))
 	}
-	s.m.event = control.Event{ID: 77, Time: time.Date(2026, 1, 2, 15, 4, 5, 6e6, time.Local), Level: "warn", Kind: "exited", App: "web", Slot: &slot, PID: 4713, Signal: "SIGSEGV", LastWords: "oh\n"}
+	s.m.event = api.Event{ID: 77, Time: time.Date(2026, 1, 2, 15, 4, 5, 6e6, time.Local), Level: "warn", Kind: "exited", App: "web", Slot: &slot, PID: 4713, Signal: "SIGSEGV", LastWords: "oh\n"}
 	return s
 }
 
@@ -107,9 +107,9 @@ func TestAnySize(t *testing.T) {
 }
 
 func TestScrolls(t *testing.T) {
-	st := control.Status{PID: 1, Name: "many", Apps: []control.App{{Name: "web", State: control.AppRunning, Desired: 64, Ready: 64}}}
+	st := api.Status{PID: 1, Name: "many", Apps: []api.App{{Name: "web", State: api.AppRunning, Desired: 64, Ready: 64}}}
 	for i := range 64 {
-		st.Apps[0].Workers = append(st.Apps[0].Workers, control.Worker{Slot: i, ID: uint64(i + 1), PID: 5000 + i, State: "ready"})
+		st.Apps[0].Workers = append(st.Apps[0].Workers, api.Worker{Slot: i, ID: uint64(i + 1), PID: 5000 + i, State: "ready"})
 	}
 	s := newStage(t, st, 80, 24)
 	for i := range 64 {
@@ -129,9 +129,9 @@ func TestScrolls(t *testing.T) {
 }
 
 func BenchmarkView(b *testing.B) {
-	st := control.Status{PID: 1, Name: "many", Apps: []control.App{{Name: "web", State: control.AppRunning}}}
+	st := api.Status{PID: 1, Name: "many", Apps: []api.App{{Name: "web", State: api.AppRunning}}}
 	for i := range 64 {
-		st.Apps[0].Workers = append(st.Apps[0].Workers, control.Worker{Slot: i, ID: uint64(i + 1), PID: 5000 + i, State: "ready"})
+		st.Apps[0].Workers = append(st.Apps[0].Workers, api.Worker{Slot: i, ID: uint64(i + 1), PID: 5000 + i, State: "ready"})
 	}
 	m := newModel(b.Context(), nil, allOf, true)
 	m.width, m.height = 160, 80

@@ -9,13 +9,13 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/tinehq/tine/cmd/tine/internal/term"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // Watch shows a master on the terminal s until the user quits, or ctx ends, which is an error. st is its status now; choose
 // returns the apps of a status that are shown. Watch does not wait for orders that are under way: the master carries them
 // out, and Watch prints so.
-func Watch(ctx context.Context, of Master, st control.Status, choose func(control.Status) []control.App, s term.Screen) error {
+func Watch(ctx context.Context, of Master, st api.Status, choose func(api.Status) []api.App, s term.Screen) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	m := newModel(ctx, of, choose, s.Colours)
@@ -38,8 +38,8 @@ func Watch(ctx context.Context, of Master, st control.Status, choose func(contro
 
 // Master is what Watch asks: a *control.Client.
 type Master interface {
-	Status(context.Context) (control.Status, error)
-	Do(context.Context, control.Order, func(control.Progress)) error
-	Logs(context.Context, control.LogQuery, func(control.LogLine) error) error
-	EventsLast(ctx context.Context, after uint64, last int, follow bool, yield func(control.Event) error) error
+	Status(context.Context) (api.Status, error)
+	Do(context.Context, api.Order, func(api.Progress)) error
+	Logs(context.Context, api.LogQuery, func(api.LogLine) error) error
+	EventsLast(ctx context.Context, after uint64, last int, follow bool, yield func(api.Event) error) error
 }
