@@ -64,8 +64,9 @@ var house = []struct{ name, imports string }{
 		supervisor/control/dashboard supervisor/control/metrics supervisor/config supervisor/config/file supervisor/book supervisor/host
 		supervisor/listen supervisor/orders supervisor/pool supervisor/proc supervisor/snapshot`},
 	{"supervisor/handlers", "ipc supervisor/cache supervisor/logs"}, // the program's own functions
-	{"supervisor/crew", `ipc supervisor/apps supervisor/cache supervisor/config supervisor/control supervisor/control/api supervisor/handle
-		supervisor/handlers supervisor/journal supervisor/launch supervisor/listen supervisor/logs supervisor/pool supervisor/proc supervisor/slots supervisor/snapshot
+	{"supervisor/crew", `ipc supervisor/apps supervisor/book supervisor/cache supervisor/config supervisor/config/file supervisor/control
+		supervisor/control/api supervisor/filewatch supervisor/handle supervisor/handlers supervisor/journal supervisor/wake supervisor/launch
+		supervisor/listen supervisor/logs supervisor/pool supervisor/proc supervisor/slots supervisor/snapshot
 		supervisor/succession`}, // an app as its master runs it: the hand of its pool
 	{"supervisor/estate", `ipc supervisor/apps supervisor/cache supervisor/config supervisor/config/file supervisor/control supervisor/control/api
 		supervisor/crew supervisor/handle supervisor/handover supervisor/host supervisor/journal supervisor/keeper supervisor/launch supervisor/listen

@@ -52,7 +52,7 @@ type App struct {
 
 	HooksCtx context.Context // of what only makes sense while the app runs; nil before its start
 	EndHooks context.CancelFunc
-	Files    *FileWatch // nil: none
+	files    *fileWatch // nil: none
 
 	StartWith int // workers, when it is started again; 0: as many as before
 	History   journal.History
@@ -241,20 +241,6 @@ func (a *App) LooksAt() bool { return !a.Ended() && !a.Run.Waits() && a.Sockets.
 func (a *App) CancelHooks() {
 	if a.EndHooks != nil {
 		a.EndHooks()
-	}
-}
-
-// FileWatch watches the files of one app. Where it fails it says so, and nothing else
-// changes.
-type FileWatch struct {
-	Config config.Watch
-	Cancel context.CancelFunc
-}
-
-func (a *App) EndFileWatch() {
-	if a.Files != nil {
-		a.Files.Cancel()
-		a.Files = nil
 	}
 }
 

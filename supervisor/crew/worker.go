@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"sync/atomic"
 
+	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/handlers"
@@ -99,4 +100,14 @@ func (m *Worker) OwnEnv() []string {
 		env = append(env, config.EnvSlot+"="+slot, config.EnvInstance+"="+slot)
 	}
 	return env
+}
+
+// In adds to a log line which worker it is about.
+func (m *Worker) In(e *zerolog.Event) *zerolog.Event {
+	return e.Str("app", m.App.Name).Int("slot", m.Slot).Uint64("worker", uint64(m.ID)).Int("pid", m.PID())
+}
+
+// with is In for a logger, whose lines are about the worker as it is now.
+func (m *Worker) with(c zerolog.Context) zerolog.Context {
+	return c.Str("app", m.App.Name).Int("slot", m.Slot).Uint64("worker", uint64(m.ID)).Int("pid", m.PID())
 }

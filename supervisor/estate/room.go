@@ -226,9 +226,10 @@ func (e *Estate) missingFiles(name string, m *crew.Worker) []*os.File {
 // Missing reports whether the store has no room for a worker.
 func (e *Estate) Missing(m *crew.Worker) bool { return e.kept != nil && e.kept.room.workers[m] }
 
-// RoomChanged has the store asked soon what it has no room for.
-func (e *Estate) RoomChanged() {
+// WorkerStored takes in what StoreWorker has returned for a worker that this master has started.
+func (e *Estate) WorkerStored(m *crew.Worker, err error) {
 	if e.kept != nil {
 		e.kept.room.changed()
+		e.StoreFailed(succession.WorkerName(m.App.Key, m.ID), err)
 	}
 }

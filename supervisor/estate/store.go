@@ -316,6 +316,16 @@ func (e *Estate) RemoveUnadopted() {
 	}
 }
 
+// RemoveFiles takes files of sockets out of the store, which others take the place of: the next save stores those.
+func (e *Estate) RemoveFiles(s *crew.Sockets, names []string) {
+	for _, name := range names {
+		if s.Kept[name] {
+			e.Remove(succession.SocketsName(s.Key, name))
+			delete(s.Kept, name)
+		}
+	}
+}
+
 // RemoveSockets is for sockets that are closed for good.
 func (e *Estate) RemoveSockets(s *crew.Sockets) {
 	if e.kept == nil {

@@ -21,14 +21,14 @@ type DumpFolder struct {
 	own  bool // made by Tine in a folder that every user can write to: it must belong to this user
 }
 
-// DumpFolderOf is the folder of an app that has dumpDir in its config, below a master that logs to logFile; "": none. Without both it
-// is a folder of this user's own in the temporary folder.
-func DumpFolderOf(dumpDir, logFile string) DumpFolder {
+// DumpFolder is the folder of an app that has dumpDir in its config; "": that of the log file. Without both it is a folder of this
+// user's own in the temporary folder.
+func (l *Logs) DumpFolder(dumpDir string) DumpFolder {
 	switch {
 	case dumpDir != "":
 		return DumpFolder{path: dumpDir}
-	case logFile != "":
-		return DumpFolder{path: filepath.Dir(logFile)}
+	case l.path != "":
+		return DumpFolder{path: filepath.Dir(l.path)}
 	}
 	return DumpFolder{path: filepath.Join(os.TempDir(), "tine-"+strconv.Itoa(os.Getuid())), own: true}
 }

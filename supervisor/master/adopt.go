@@ -233,7 +233,7 @@ func (l *loop) resume() {
 			if m.Ready {
 				m.BecameReady()
 			}
-			reaching.Go(func() { m.Unreached = l.s.reach(m, sm.PID) })
+			reaching.Go(func() { m.Unreached = l.reach(m, sm.PID) })
 		}
 		for _, sm := range strays {
 			a.Members[sm.ID].Stray = true
@@ -267,7 +267,7 @@ func (l *loop) resume() {
 			}
 		}
 		for _, m := range a.Sockets.Mended {
-			l.recycleMended(a.Sockets, m, nil)
+			l.crew.RecycleMended(a.Sockets, m, nil)
 		}
 		l.step(a, pool.Restored{})
 	}
@@ -299,12 +299,12 @@ func (l *loop) sayAdopted() {
 }
 
 // reach makes the worker's process and channel ours. It runs for all workers at once.
-func (s *Supervisor) reach(m *crew.Worker, pid int) (err error) {
-	files := s.inherited[succession.WorkerName(m.App.Key, m.ID)]
+func (l *loop) reach(m *crew.Worker, pid int) (err error) {
+	files := l.s.inherited[succession.WorkerName(m.App.Key, m.ID)]
 	if len(files) != handle.FilesOfWorker {
 		return fmt.Errorf("%d of its %d files were kept", len(files), handle.FilesOfWorker)
 	}
-	m.Worker, err = handle.Adopt(pid, files, s.exitOf(pid), s.handleOptions(m))
+	m.Worker, err = handle.Adopt(pid, files, l.s.exitOf(pid), l.crew.Starter().Options(m))
 	return err
 }
 

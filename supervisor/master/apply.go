@@ -275,7 +275,7 @@ func (l *loop) change(a *crew.App, stopped bool) {
 		}
 		return
 	}
-	l.setPulse(a.Sockets)
+	l.crew.SetPulse(a.Sockets)
 	next := crew.PoolConfig(l.resolved(cfg))
 	if cfg.Workers == old.Workers {
 		// Scaled by hand since then, perhaps: that stays.

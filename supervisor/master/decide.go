@@ -58,22 +58,22 @@ func (l *loop) carryOutOfApps(effect apps.Effect) {
 			l.estate.SaveChanged()
 		}
 	case apps.Listen:
-		l.watch(l.byID[e.App])
+		l.crew.Watch(l.byID[e.App])
 	case apps.Start:
 		l.start(l.byID[e.App], e.Anew)
 	case apps.Pool:
 		l.step(l.byID[e.App], e.Event)
 	case apps.Watch:
-		l.setFileWatch(l.byID[e.App])
+		l.crew.WatchFiles(l.byID[e.App])
 	case apps.Unwatch:
 		l.byID[e.App].EndFileWatch()
 	case apps.RunHook:
-		l.runHook(l.byID[e.App], e)
+		l.crew.RunHook(l.byID[e.App], e)
 	case apps.CancelHooks:
 		l.byID[e.App].CancelHooks()
 	case apps.Release:
 		if m := l.byID[e.App].Members[e.Drain.ID]; m != nil {
-			l.tellDrain(m, e.Drain)
+			l.crew.TellDrain(m, e.Drain)
 		}
 	case apps.Serves:
 		// What the one before ordered last must not stay: it orders nothing more.
@@ -175,7 +175,7 @@ func (l *loop) closeApp(a *crew.App, e apps.Close) {
 		}
 	}
 	l.closeSurplus(a)
-	l.setPulse(a.Sockets)
+	l.crew.SetPulse(a.Sockets)
 	if !a.Sockets.Shared() {
 		l.estate.SaveChanged() // a record that still has it would miss its sockets
 		l.estate.RemoveSockets(a.Sockets)
@@ -188,7 +188,7 @@ func (l *loop) closeApp(a *crew.App, e apps.Close) {
 // allReady tells that no app is waited for any more.
 func (l *loop) allReady(e apps.AllReady) {
 	// A client that has waited for this connects now, and is to find every slot open.
-	l.steerAll()
+	l.crew.SteerAll()
 	l.estate.SaveAll() // a master that takes over has to tell it again
 	close(l.s.ready)
 	l.tellReady()

@@ -17,24 +17,25 @@ import (
 // stillGoneAfter is how long a worker may run on after it has closed its channel: nearly every one ends at the same time.
 const stillGoneAfter = time.Second
 
-func (f fact) apply(l *loop) {
-	switch fact := f.Fact.(type) {
+// heard acts on what the handle of a worker has posted.
+func (l *loop) heard(m *crew.Worker, f handle.Fact) {
+	switch fact := f.(type) {
 	case handle.Frame:
-		l.frameArrived(f.m, fact)
+		l.frameArrived(m, fact)
 	case handle.ChannelEnded:
-		l.channelEnded(f.m, fact)
+		l.channelEnded(m, fact)
 	case handle.Stuck:
-		if f.m.App.Members[f.m.ID] == f.m && !f.m.Deaf() {
-			l.worker(l.logs.Warn(), f.m).Float64("waiting_ms", api.Milliseconds(fact.Waiting)).Msg("worker does not read its channel; it will get the newest values when it does")
+		if m.App.Members[m.ID] == m && !m.Deaf() {
+			l.worker(l.logs.Warn(), m).Float64("waiting_ms", api.Milliseconds(fact.Waiting)).Msg("worker does not read its channel; it will get the newest values when it does")
 		}
 	case handle.Suspended:
 		if fact.Stopped {
-			l.stalled(f.m, slots.BySignal, "stopped by a signal")
+			l.crew.Stalled(m, slots.BySignal, "stopped by a signal")
 		} else {
-			l.resumed(f.m, slots.BySignal)
+			l.crew.Resumed(m, slots.BySignal)
 		}
 	case handle.Exited:
-		l.exited(f.m, fact)
+		l.exited(m, fact)
 	default:
 		panic("master: a fact that no one acts on")
 	}

@@ -123,7 +123,7 @@ func (l *loop) place(m *crew.Worker) bool {
 		return false
 	}
 	assign := ipc.Assign{Slot: m.Slot, DrainDelay: m.App.Config.DrainDelay, DrainTimeout: m.App.Config.DrainTimeout}
-	l.mend(sockets, m.Slot, m) // a worker before it may have shut down what this one is about to get
+	l.crew.Mend(sockets, m.Slot, m) // a worker before it may have shut down what this one is about to get
 	var err error
 	assign.Listeners, assign.Files, err = sockets.Share(m.Slot)
 	if err == nil {

@@ -43,13 +43,14 @@ func newStage(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	s.logs, l.handlers = l.logs, handlers.New(s.functions, l.logs)
+	l.newCrew()
 	conn, child, err := ipc.Pair()
 	if err != nil {
 		t.Fatal(err)
 	}
 	a := &crew.App{Name: "web", Config: config.App{Name: "web"}, Pool: pool.New(crew.PoolConfig(config.NewApp("web", "true"))), Members: map[pool.WorkerID]*crew.Worker{}}
 	m := &crew.Worker{App: a, ID: 1, Greeting: true, Subscribed: true}
-	m.Worker = handle.Attach(&proc.Process{}, conn, s.handleOptions(m))
+	m.Worker = handle.Attach(&proc.Process{}, conn, l.crew.Starter().Options(m))
 	a.Members[1] = m
 	a.Key = l.estate.NewKey()
 	o := l.enter(a)[0]
@@ -195,12 +196,12 @@ func TestSteeringIsNotHeldUpByAFlood(t *testing.T) {
 	a.Sockets = crew.NewSockets(set)
 	a.Steering.Order([]int{1})
 	s.s.inbox <- reloadEnded{}
-	s.steerInTime()
+	s.crew.SteerInTime(true)
 	if !a.Steering.Due() {
 		t.Error("it does not wait for what comes together")
 	}
 	for range inboxSize {
-		s.steerInTime()
+		s.crew.SteerInTime(true)
 	}
 	if a.Steering.Due() {
 		t.Errorf("not steered after %d messages", inboxSize)

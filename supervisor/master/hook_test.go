@@ -39,7 +39,7 @@ func TestHooksOfALife(t *testing.T) {
 		}
 	})
 	hook := func(kind string) func(control.Event) bool {
-		return func(e control.Event) bool { return e.Kind == eventHook && e.Reason == kind }
+		return func(e control.Event) bool { return e.Kind == "hook" && e.Reason == kind }
 	}
 	m.await(0, hook(config.HookAfterReady))
 	if got := read(t, told); got != "before_start web 1\nafter_ready web 1\n" {
@@ -107,7 +107,7 @@ func TestSlowHooksHoldUpNothing(t *testing.T) {
 		a.Hooks.BeforeDrain = script("sleep 60 & wait")
 		a.Hooks.AfterReady = config.Hook{Command: []string{"sh", "-c", "(sleep 1; echo > " + left + ") & wait"}, Timeout: 100 * time.Millisecond}
 	})
-	e := m.await(0, of("web", eventHookFailed))
+	e := m.await(0, of("web", "hook failed"))
 	if e.Reason != config.HookAfterReady || !strings.Contains(e.Message, "not done within 100ms") {
 		t.Errorf("%+v", e)
 	}

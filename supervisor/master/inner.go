@@ -1,11 +1,14 @@
 package master
 
 import (
+	"context"
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/crew"
+	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
@@ -17,13 +20,44 @@ type ofCrew struct{ crew.Message }
 
 func (m ofCrew) apply(l *loop) { m.Act(l.crew) }
 
-func (i inner) Post(m crew.Message) bool                            { return i.l.s.post(ofCrew{m}) }
+// newCrew makes the crew, for which the log is open.
+func (l *loop) newCrew() {
+	l.crew = crew.New(inner{l}, crew.Options{Logs: l.logs, Pins: l.s.pins, Estate: l.estate, Launch: l.s.launch})
+}
+
+func (i inner) Post(m crew.Message) bool { return i.l.s.post(ofCrew{m}) }
+
+func (i inner) PostUntil(quit <-chan struct{}, m crew.Message) bool {
+	select {
+	case i.l.s.inbox <- ofCrew{m}:
+		return true
+	case <-quit:
+		return false
+	case <-i.l.s.done:
+		return false
+	}
+}
+
 func (i inner) Done() <-chan struct{}                               { return i.l.s.done }
 func (i inner) Go(f func())                                         { i.l.s.wg.Go(f) }
 func (i inner) Later(d time.Duration, m crew.Message)               { i.l.later(d, ofCrew{m}) }
+func (i inner) Context() context.Context                            { return i.l.ctx }
 func (i inner) Apps() []*crew.App                                   { return i.l.apps }
-func (i inner) Step(a *crew.App, ev pool.Event)                     { i.l.step(a, ev) }
+func (i inner) Decide(ev apps.Event)                                { i.l.decide(ev) }
+func (i inner) Yields(a *crew.App) bool                             { return i.l.state.Yields(a.Run) }
+func (i inner) Stopping() bool                                      { return i.l.state.Stopping() }
 func (i inner) Event(a *crew.App, v zerolog.Level, e control.Event) { i.l.event(a, v, e) }
-func (i inner) Touched(a *crew.App)                                 { i.l.touched(a) }
-func (i inner) Changed(a *crew.App)                                 { i.l.changed(a) }
-func (i inner) TouchedWorker(m *crew.Worker)                        { i.l.touchedWorker(m) }
+
+func (i inner) Noted(a *crew.App, r pool.Record, text string) {
+	i.l.factForOrders(a, r, text)
+	if r.Kind == pool.KindRolloutBegin {
+		i.l.report.LookSoon() // the rollout may be over before the next look
+	}
+}
+
+func (i inner) Stale()                              { i.l.markStale() }
+func (i inner) Replaced(m *crew.Worker, why string) { i.l.replaced(m, why) }
+func (i inner) Welcome(m *crew.Worker)              { i.l.welcome(m) }
+func (i inner) Place(m *crew.Worker) bool           { return i.l.place(m) }
+func (i inner) Greet(a *crew.App)                   { i.l.greet(a) }
+func (i inner) Heard(m *crew.Worker, f handle.Fact) { i.l.heard(m, f) }

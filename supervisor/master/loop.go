@@ -53,7 +53,6 @@ type loop struct {
 	end      *apps.Done            // the last that it has ordered; nil: this master goes on
 
 	handlers   *handlers.Handlers // the program's own functions
-	spawning   int                // workers that are being started: whether that has worked is on its way
 	plan       *plan              // whose apps are being opened, or that is being carried out; nil: no config is being applied
 	applying   []applyAndTell
 	nextConfig *config.Config // came meanwhile: the newest counts
@@ -62,9 +61,6 @@ type loop struct {
 	logConfig  config.Log     // what the log was opened with
 	wakeup     *wake.Alarm
 	timerStale bool            // a core was stepped since it was set
-	unsteered  int             // messages since steering was last brought up to date
-	lookAt     time.Time       // when the addresses are looked at next
-	memoryAt   time.Time       // when the workers' memory is looked at next; zero: no app has a limit
 	ctx        context.Context // of the sources; ends with the loop
 	cancel     context.CancelFunc
 	desk       desk                // the orders under way
@@ -72,14 +68,13 @@ type loop struct {
 	rescued    *rescued            // of the last master, if its record is lost
 	succession *control.Succession // how this master came to be in charge of workers; nil: it has started all
 	picture    picture
-	stepAt     time.Time
 	startedAt  time.Time
 	report     *above.Report // nil: there is no process above to tell
 	given      *crew.Given   // never changed, so that it can be shared
 }
 
 func newLoop(s *Supervisor) *loop {
-	l := &loop{s: s, sources: map[string]*source{}, values: cache.NewValues(s.shareOfValues), startedAt: time.Now(), lookAt: time.Now(), given: &crew.Given{}}
+	l := &loop{s: s, sources: map[string]*source{}, values: cache.NewValues(s.shareOfValues), startedAt: time.Now(), given: &crew.Given{}}
 	l.estate = estate.New(outer{l}, estate.Options{Config: s.config, Store: s.store, Inherited: s.inherited})
 	s.estate, s.pins = l.estate, l.estate.Pins()
 	l.forgetApps()
@@ -108,7 +103,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 		l.logs.Logger = l.logs.With().Str("master", name).Logger()
 	}
 	l.s.logs = l.logs
-	l.crew = crew.New(inner{l}, l.logs)
+	l.newCrew()
 	l.estate.LogTo(l.logs)
 	l.handlers = handlers.New(l.s.functions, l.logs)
 	l.s.server.LogTo(l.logs.With().Logger())
@@ -191,7 +186,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 	l.watchKeeper()
 	stop := ctx.Done()
 	for !l.estate.Left() && l.end == nil {
-		l.steerInTime()
+		l.crew.SteerInTime(len(l.s.inbox) > 0)
 		l.estate.SaveInTime(len(l.s.inbox) > 0)
 		now := time.Now()
 		l.endTurn(l.report.IsDue(now))
@@ -216,9 +211,8 @@ func (l *loop) run(ctx context.Context) (err error) {
 			}
 			l.doLater(time.Now())
 			l.introduceInTime(time.Now())
-			l.pollMemory(time.Now())
 			l.decide(apps.Tick{})
-			l.lookAround(time.Now())
+			l.crew.Tick(time.Now())
 		case <-l.estate.News():
 			l.s.published.Begin()
 			l.estate.Hear()
@@ -282,16 +276,14 @@ func (l *loop) waitForGoroutines() {
 	for {
 		select {
 		case m := <-l.s.inbox:
-			// Posted at the very end. Of all facts only this one needs somebody.
-			if f, ok := m.(spawned); ok {
-				_ = f.m.Process().Kill()
-				f.m.CloseChannel("the master ends")
+			// Posted at the very end: what a message owns is given up.
+			if c, ok := m.(ofCrew); ok {
+				if o, ok := c.Message.(crew.Owner); ok {
+					o.Drop()
+				}
 			}
 			if n, ok := m.(nextOpened); ok && n.err == nil {
 				n.close()
-			}
-			if k, ok := m.(looked); ok {
-				k.Close()
 			}
 		case <-ended:
 			return
@@ -311,30 +303,8 @@ func (l *loop) patienceAtEnd(d time.Duration) time.Duration {
 	return min(d, max(time.Until(endBy)-apps.LastMoment/2, apps.LastMoment/5))
 }
 
-// step gives one event to an app's core and carries out the orders that follow.
-func (l *loop) step(a *crew.App, ev pool.Event) {
-	l.markStale()
-	l.stepAt = time.Now()
-	effects := a.Pool.Step(l.stepAt, ev)
-	l.touched(a)
-	l.estate.SaveChanged()
-	outermost := a.Stepped == nil // else what this brings about is told with the rest of that step
-	if outermost {
-		a.Stepped = &apps.Stepped{App: a.ID()}
-	}
-	for _, effect := range effects {
-		l.carryOut(a, effect)
-	}
-	a.Deadline, a.Waits = a.Pool.Deadline(), a.Pool.Waits()
-	l.greet(a) // whichever way the last that the others waited for has come, or gone
-	l.touched(a)
-	l.estate.SaveSoon()
-	if outermost {
-		stepped := *a.Stepped
-		stepped.Facts, a.Stepped = a.Pool.Brief(), nil
-		l.decide(stepped)
-	}
-}
+// step gives one event to an app's pool and carries out the effects that follow.
+func (l *loop) step(a *crew.App, ev pool.Event) { l.crew.Step(a, ev) }
 
 // closeSurplus closes the slots that only a, which has ended, had workers in: those
 // that the app on the same sockets does not have. Those whose workers are still

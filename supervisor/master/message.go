@@ -10,7 +10,6 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/crew"
-	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
@@ -18,23 +17,6 @@ import (
 // a worker, a result of a source, or somebody's command. apply runs in the loop
 // and must not wait for anything.
 type message interface{ apply(l *loop) }
-
-// Facts about one worker. spawned, or spawnFailed, is the first.
-type (
-	spawned struct{ m *crew.Worker }
-
-	spawnFailed struct {
-		app *crew.App
-		id  pool.WorkerID
-		err error
-	}
-
-	// fact is any other, as the handle of the worker has posted it.
-	fact struct {
-		m *crew.Worker
-		handle.Fact
-	}
-)
 
 // Commands, from the methods of Supervisor and from signals.
 type (
@@ -85,26 +67,6 @@ type (
 		answer chan<- ipc.Reply // which call it is
 	}
 )
-
-func (f spawned) apply(l *loop) {
-	l.spawning--
-	if f.m.App.Ended() {
-		// The core has said its last word: nobody else would end this process.
-		_ = f.m.Process().Kill()
-		f.m.DropChannel("the app has ended")
-		return
-	}
-	f.m.App.Members[f.m.ID] = f.m
-	l.touchedWorker(f.m)
-	l.estate.RoomChanged()
-	l.welcome(f.m)
-	l.step(f.m.App, pool.Spawned{ID: f.m.ID, PID: f.m.PID()})
-}
-
-func (f spawnFailed) apply(l *loop) {
-	l.spawning--
-	l.step(f.app, pool.SpawnFailed{ID: f.id, Err: f.err.Error()})
-}
 
 func (c roll) apply(l *loop) {
 	l.each(c.app, func(a *crew.App) {

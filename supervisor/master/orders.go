@@ -56,7 +56,7 @@ type placeOrder struct {
 }
 
 func (m placeOrder) apply(l *loop) {
-	l.lookNow()
+	l.crew.LookSoon(time.Now())
 	l.desk.last++
 	l.desk.requests[l.desk.last] = &waiter{progress: m.progress, answer: m.answer}
 	l.order(orders.Placed{Request: l.desk.last, Order: m.Order})
@@ -64,7 +64,7 @@ func (m placeOrder) apply(l *loop) {
 
 // orderOwn gives an order of the master's own to start an app. How it ends is logged if it fails.
 func (l *loop) orderOwn(id apps.ID, reason string) {
-	l.lookNow()
+	l.crew.LookSoon(time.Now())
 	l.order(orders.Own{App: id, Reason: reason})
 }
 
@@ -149,13 +149,13 @@ func (l *loop) carryOutOrder(effect orders.Effect) {
 		if roll, ok := e.Event.(pool.Roll); ok && roll.Back {
 			before := a.GenerationsHeld()
 			a.BackTo = a.ReleaseBefore()
-			l.dropUnheld(a, before)
+			l.crew.DropUnheld(a, before)
 		}
 		l.step(a, e.Event)
 	case orders.Kill:
 		for _, m := range l.runOf(e.App).InOrder() {
 			if m.Slot == e.Slot {
-				l.kill(m, m.Process().Kill)
+				l.crew.Kill(m)
 			}
 		}
 	case orders.Send:

@@ -37,8 +37,8 @@ func (l *loop) noticePause() {
 func (l *loop) setTimer() {
 	l.timerStale = false
 	now := time.Now()
-	next := wake.Earliest(l.nextMemory(now), l.agenda.Next(), l.nextValues(), l.state.Deadline(), l.report.Next(), l.desk.book.Deadline(),
-		l.estate.Deadline(), l.nextPicture(), l.nextLook())
+	next := wake.Earliest(l.crew.Deadline(now), l.agenda.Next(), l.nextValues(), l.state.Deadline(), l.report.Next(), l.desk.book.Deadline(),
+		l.estate.Deadline(), l.nextPicture())
 	for _, a := range l.apps {
 		d := a.Deadline
 		if a.Waits && d.After(now.Add(wake.Heartbeat)) {

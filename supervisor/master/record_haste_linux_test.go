@@ -23,7 +23,8 @@ func TestLimitBelowNeed(t *testing.T) {
 			defer close(ask)
 			for _, w := range l.find("web").InOrder() {
 				if w.Ready && !w.Drains && !w.Over {
-					l.over(w, "max rss: 31MiB, the limit is 20MiB", false)
+					w.Over = true
+					l.step(w.App, pool.Recycle{ID: w.ID, Reason: "max rss: 31MiB, the limit is 20MiB"})
 				}
 			}
 		}})

@@ -20,7 +20,7 @@ type (
 )
 
 func (reloadBegun) apply(l *loop) {
-	l.lookNow()
+	l.crew.LookSoon(time.Now())
 	l.markStale()
 	l.report.BeginReload(l.state.Ready() && !l.state.Stopping())
 }

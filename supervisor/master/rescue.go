@@ -298,7 +298,7 @@ func (l *loop) endLost(config *config.Config) (ends []<-chan struct{}) {
 	}
 	for _, f := range l.rescued.lost {
 		m := &crew.Worker{App: &crew.App{Name: cmp.Or(f.hello.App, "lost"), Key: f.key}, ID: f.id, Slot: f.hello.Slot}
-		if f.pid == 0 || l.s.reachLost(m, f.pid, f.files) != nil { // it has ended
+		if f.pid == 0 || l.reachLost(m, f.pid, f.files) != nil { // it has ended
 			l.estate.Remove(f.name)
 			continue
 		}
@@ -324,10 +324,10 @@ func (l *loop) endLost(config *config.Config) (ends []<-chan struct{}) {
 }
 
 // reachLost makes the process of a worker ours that is to be ended.
-func (s *Supervisor) reachLost(m *crew.Worker, pid int, files []*os.File) (err error) {
-	o := s.handleOptions(m)
+func (l *loop) reachLost(m *crew.Worker, pid int, files []*os.File) (err error) {
+	o := l.crew.Starter().Options(m)
 	o.Post = func(handle.Fact) bool { return true } // that it is suspended changes nothing
-	m.Worker, err = handle.AdoptProcess(pid, files, s.exitOf(pid), o)
+	m.Worker, err = handle.AdoptProcess(pid, files, l.s.exitOf(pid), o)
 	return err
 }
 

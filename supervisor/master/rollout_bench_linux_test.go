@@ -47,16 +47,16 @@ func newPuppets(t testing.TB) *puppets {
 var channels sync.Mutex // guards the environment
 
 // launch is what the loop calls to start a worker.
-func (p *puppets) launch(s *Supervisor, m *crew.Worker) {
+func (p *puppets) launch(s *crew.Starter, _ context.Context, m *crew.Worker, _ *launch.Generation) {
 	conn, child, err := ipc.Pair()
 	if err != nil {
-		s.post(spawnFailed{app: m.App, id: m.ID, err: err})
+		s.Post(crew.SpawnFailed{Worker: m, Err: err})
 		return
 	}
 	fd, err := unix.FcntlInt(child.Fd(), unix.F_DUPFD_CLOEXEC, 3) // which FromEnv closes
 	child.Close()
 	if err != nil {
-		s.post(spawnFailed{app: m.App, id: m.ID, err: err})
+		s.Post(crew.SpawnFailed{Worker: m, Err: err})
 		return
 	}
 	channels.Lock()
@@ -69,13 +69,13 @@ func (p *puppets) launch(s *Supervisor, m *crew.Worker) {
 	}
 	defer worker.Close()
 	m.Name(p.shared.PID())
-	m.Worker = handle.Attach(p.shared, conn, s.handleOptions(m))
-	if !s.post(spawned{m}) {
+	m.Worker = handle.Attach(p.shared, conn, s.Options(m))
+	if !s.Post(crew.Spawned{Worker: m}) {
 		m.CloseChannel("nobody is there")
 		return
 	}
-	s.post(fact{m, handle.Frame{Conn: conn, Frame: ipc.Hello{Protocol: ipc.Protocol}}})
-	defer s.post(fact{m, handle.Exited{}})
+	s.Post(crew.Heard{Worker: m, Fact: handle.Frame{Conn: conn, Frame: ipc.Hello{Protocol: ipc.Protocol}}})
+	defer s.Post(crew.Heard{Worker: m, Fact: handle.Exited{}})
 	for {
 		frame, err := worker.Read()
 		if err != nil {
@@ -84,7 +84,7 @@ func (p *puppets) launch(s *Supervisor, m *crew.Worker) {
 		ipc.Discard(frame)
 		switch frame.(type) {
 		case ipc.Assign:
-			s.post(fact{m, handle.Frame{Conn: conn, Frame: ipc.Ready{}}})
+			s.Post(crew.Heard{Worker: m, Fact: handle.Frame{Conn: conn, Frame: ipc.Ready{}}})
 		case ipc.Drain:
 			return
 		}
@@ -100,9 +100,7 @@ type rolled struct {
 // startPuppets runs a master with an app of n slots.
 func startPuppets(t testing.TB, n int) *master {
 	p := newPuppets(t)
-	launcher := func(o *options) {
-		o.launcher = func(s *Supervisor, _ context.Context, m *crew.Worker, _ *launch.Generation) { p.launch(s, m) }
-	}
+	launcher := func(o *options) { o.launch = p.launch }
 	return startMaster(t, func(c *config.Config) {
 		c.Log.Level = "error"
 		c.Apps[0].Workers, c.Apps[0].DrainDelay = n, 0

@@ -12,6 +12,7 @@ import (
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/api"
+	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/handlers"
 	"github.com/tinehq/tine/supervisor/serve"
 	"github.com/tinehq/tine/supervisor/snapshot"
@@ -216,7 +217,7 @@ func (m serving) Call(ctx context.Context, app string, worker uint64, method str
 	if err == nil || errors.Is(err, ErrEnded) || ctx.Err() != nil {
 		return out, err
 	}
-	missing, unknown := noSuchWorker(""), noHandler("")
+	missing, unknown := noSuchWorker(""), handle.NoHandler("")
 	switch {
 	case errors.As(err, &unknown):
 		return nil, control.Refuse(http.StatusNotImplemented, "worker %d of app %s: %v", worker, app, err)

@@ -6,16 +6,12 @@ import (
 	"fmt"
 	"iter"
 	"os"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/crew"
-	"github.com/tinehq/tine/supervisor/listen"
-	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
@@ -122,76 +118,7 @@ func (l *loop) beginSockets() {
 	for s := range l.allSockets() {
 		s.Mended = s.Begin()
 		for _, m := range s.Mended {
-			l.sayMended(s, m)
-		}
-	}
-}
-
-// mend opens anew what of a slot's sockets listens no more, and has the workers replaced
-// that have what it replaces: all but the one that is about to get it.
-func (l *loop) mend(s *crew.Sockets, slot int, but *crew.Worker) {
-	for _, m := range s.Mend(slot) {
-		l.mended(s, m, but)
-	}
-}
-
-// mended is called for whatever was made anew while the loop runs: a socket that listened no more, or that lost its file.
-func (l *loop) mended(s *crew.Sockets, m listen.Mended, but *crew.Worker) {
-	l.sayMended(s, m)
-	l.recycleMended(s, m, but)
-}
-
-// sayMended also has the store, and the record, keep what is new: until they have, a crash of this master would lose it.
-func (l *loop) sayMended(s *crew.Sockets, m listen.Mended) {
-	for _, name := range m.New {
-		if s.Kept[name] {
-			l.estate.Remove(succession.SocketsName(s.Key, name))
-			delete(s.Kept, name)
-		}
-	}
-	tell := true
-	if m.Err == nil {
-		s.MendDone(m.Slot)
-	} else {
-		tell = s.TellDue(m.Slot, time.Now())
-	}
-	for _, a := range l.apps {
-		if a.Sockets != s || a.Ended() || !tell {
-			continue
-		}
-		l.changed(a)
-		l.estate.SaveSoon()
-		slot := "all"
-		if m.Slot != listen.AllSlots {
-			slot = strconv.Itoa(m.Slot)
-		}
-		if m.Err != nil {
-			l.logs.Error().Str("app", a.Name).Str("slots", slot).Str("reason", m.Why).Err(m.Err).
-				Msg(m.What + " is of no use any more and cannot be made anew; it is tried again")
-			continue
-		}
-		l.event(a, zerolog.WarnLevel, control.Event{Kind: control.EventMended, Reason: m.Why, Message: m.What + " was made anew"})
-		l.logs.Warn().Str("app", a.Name).Str("slots", slot).Str("reason", m.Why).
-			Msg(m.What + " was made anew; the workers that had the old one are replaced, nobody else notices")
-	}
-}
-
-// recycleMended has the workers replaced that have what is of no use any more.
-func (l *loop) recycleMended(s *crew.Sockets, m listen.Mended, but *crew.Worker) {
-	if m.Err != nil {
-		return // a successor could not listen either
-	}
-	for _, a := range l.apps {
-		if a.Sockets != s || a.Ended() {
-			continue
-		}
-		for _, w := range a.InOrder() {
-			if w == but || !w.Placed || w.Drains || w.Slot < 0 || m.Slot != listen.AllSlots && w.Slot != m.Slot {
-				continue
-			}
-			why := m.What + ": " + m.Why
-			l.replaced(w, why)
-			l.step(a, pool.Recycle{ID: w.ID, Reason: why})
+			l.crew.TellMended(s, m)
 		}
 	}
 }

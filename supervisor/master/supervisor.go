@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/estate"
+	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/handlers"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/launch"
@@ -62,7 +62,7 @@ type options struct {
 	preflight      func(ctx context.Context, binary string) (version string, err error)
 	nextKeeper     func(files map[string][]*os.File) error
 	reachable      func(address string)
-	launcher       func(*Supervisor, context.Context, *crew.Worker, *launch.Generation) // starts a worker: launch, or a test's
+	launch         crew.Launch // nil: with a process
 }
 
 // WithOutput sends the workers' output and the log to these instead of the
@@ -138,9 +138,6 @@ func New(c *config.Config, opts ...Option) (*Supervisor, error) {
 	}
 	for _, o := range opts {
 		o(&s.options)
-	}
-	if s.launcher == nil {
-		s.launcher = (*Supervisor).launch
 	}
 	if s.upgrader != nil {
 		s.upgrader = handingOver{s.upgrader, s}
@@ -254,7 +251,7 @@ func (s *Supervisor) Call(ctx context.Context, app string, worker uint64, method
 	}
 	select {
 	case r := <-answer:
-		return replyBytes(method, r)
+		return handle.Answer(method, r)
 	case err := <-missing:
 		return nil, fmt.Errorf("cannot call %s: %w", method, err)
 	case <-ctx.Done():
@@ -269,31 +266,6 @@ func (s *Supervisor) Call(ctx context.Context, app string, worker uint64, method
 type noSuchWorker string
 
 func (e noSuchWorker) Error() string { return string(e) }
-
-// noHandler: a worker does not know the method that it is called by.
-type noHandler string
-
-func (e noHandler) Error() string { return string(e) }
-
-func replyBytes(method string, r ipc.Reply) ([]byte, error) {
-	if r.Payload != nil {
-		defer r.Payload.Release()
-	}
-	if strings.HasPrefix(r.Error, ipc.NoHandler) {
-		return nil, fmt.Errorf("cannot call %s: %w", method, noHandler(r.Error))
-	}
-	if r.Error != "" {
-		return nil, fmt.Errorf("cannot call %s: %s", method, r.Error)
-	}
-	if r.Payload == nil {
-		return nil, nil
-	}
-	b, err := r.Payload.Bytes()
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the answer of %s: %w", method, err)
-	}
-	return append([]byte(nil), b...), nil
-}
 
 // Roll replaces all workers of app ("" for every app), one slot at a time, by what
 // is on disk now. It returns when the order is given; a second one during a

@@ -153,7 +153,7 @@ func (l *loop) hearOut() error {
 	}
 	late := time.NewTimer(lastSaid)
 	defer late.Stop()
-	for l.spawning > 0 || slices.ContainsFunc(ending, func(m *crew.Worker) bool { return m.Hearing() }) {
+	for l.crew.Starting() > 0 || slices.ContainsFunc(ending, func(m *crew.Worker) bool { return m.Hearing() }) {
 		select {
 		case m := <-l.s.inbox:
 			m.apply(l)
@@ -161,8 +161,8 @@ func (l *loop) hearOut() error {
 			for _, m := range ending {
 				m.StopHearing()
 			}
-			if l.spawning > 0 {
-				return fmt.Errorf("%d workers have been about to be started for %s, perhaps by a hook before_start; try again", l.spawning, lastSaid)
+			if l.crew.Starting() > 0 {
+				return fmt.Errorf("%d workers have been about to be started for %s, perhaps by a hook before_start; try again", l.crew.Starting(), lastSaid)
 			}
 		}
 	}
@@ -197,8 +197,7 @@ func (l *loop) allMembers() iter.Seq[*crew.Worker] {
 // are reached by. After an error takeBack comes.
 func (l *loop) giveAway() (files map[string][]*os.File, err error) {
 	files = map[string][]*os.File{}
-	l.steerAll()
-	l.stepAt = time.Now()
+	l.crew.SteerAll()
 	l.estate.SaveAll()
 	put := func(name string, f *os.File) error {
 		d, err := ipc.Duplicate(f)
@@ -304,7 +303,7 @@ func (l *loop) takeBack() {
 		l.show(a) // its workers' processes are others
 		a.Sockets.SteerAgain()
 		if !a.Sockets.Watched() {
-			l.watchAgain(a)
+			l.crew.WatchAgain(a)
 		}
 		for _, m := range a.Members {
 			l.takeBackWorker(m, until)

@@ -1,13 +1,14 @@
-package master
+package crew
 
 import (
 	"bytes"
 	"fmt"
 	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
-	"github.com/tinehq/tine/supervisor/crew"
+	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/logs"
 )
 
@@ -23,60 +24,66 @@ const (
 
 // dump asks a worker what its goroutines are doing, and writes the answer to a file and to the log. Nothing else shows why the worker
 // stood still.
-func (l *loop) dump(m *crew.Worker, reason string) {
+func (c *Crew) dump(m *Worker, reason string) {
 	if m == nil {
 		return
 	}
 	if !m.Open() {
-		l.worker(l.logs.Warn(), m).Str("reason", reason).Msg("no goroutine dump: the worker's channel has ended")
+		m.In(c.logs.Warn()).Str("reason", reason).Msg("no goroutine dump: the worker's channel has ended")
 		return
 	}
 	nothing, err := cache.Encode("")
 	if err != nil {
-		l.worker(l.logs.Error(), m).Err(err).Msg("cannot ask for a goroutine dump")
+		m.In(c.logs.Error()).Err(err).Msg("cannot ask for a goroutine dump")
 		return
 	}
 	asked := dumpRequest{
-		m: m, reason: reason, folder: logs.DumpFolderOf(m.App.Config.DumpDir, l.logConfig.File), answer: newAnswer[ipc.Reply](),
-		of: fmt.Sprintf("slot%d-worker%d-pid%d", m.Slot, m.ID, m.PID()),
+		m: m, app: m.App.Name, folder: c.logs.DumpFolder(m.App.Config.DumpDir), answer: make(chan ipc.Reply, 1),
+		of:  fmt.Sprintf("slot%d-worker%d-pid%d", m.Slot, m.ID, m.PID()),
+		log: m.with(c.logs.With()).Str("reason", reason).Logger(),
 	}
 	m.Call(dumpMethod, dumpTimeout, nothing, asked.answer)
-	l.s.wg.Go(func() { asked.finish(l) })
+	c.loop.Go(func() { asked.finish(c.loop) })
 }
 
-// dumpRequest is a dump that a worker was asked for. Its fields are not written to
-// again, so that a goroutine of its own can wait for the answer.
+// dumpRequest is a dump that a worker was asked for. A goroutine of its own waits for the answer; the worker itself is the loop's.
 type dumpRequest struct {
-	m      *crew.Worker
-	reason string
+	m      *Worker
+	app    string
 	folder logs.DumpFolder
 	of     string // the worker, in the name of the file
 	answer chan ipc.Reply
+	log    zerolog.Logger
 }
 
-func (d dumpRequest) finish(l *loop) {
+func (d dumpRequest) finish(loop Inbox) {
 	late := time.NewTimer(dumpTimeout)
 	defer late.Stop()
 	var text []byte
 	var err error
 	select {
 	case r := <-d.answer:
-		text, err = replyBytes(dumpMethod, r)
+		text, err = handle.Answer(dumpMethod, r)
 	case <-late.C:
-		l.s.post(cancelCall{worker: uint64(d.m.ID), answer: d.answer})
+		loop.Post(dumpOverdue(d))
 		err = fmt.Errorf("no answer within %s: the process is stopped, or its runtime stands still", dumpTimeout)
-	case <-l.s.done:
+	case <-loop.Done():
 		return
 	}
-	line := l.worker(l.logs.Warn(), d.m).Str("reason", d.reason)
 	if err != nil {
-		line.Err(err).Msg("no goroutine dump")
+		d.log.Warn().Err(err).Msg("no goroutine dump")
 		return
 	}
-	if path, err := d.folder.Write(d.m.App.Name, d.of, time.Now(), text); err != nil {
+	line := d.log.Warn()
+	if path, err := d.folder.Write(d.app, d.of, time.Now(), text); err != nil {
 		line.AnErr("file_error", err)
 	} else {
 		line.Str("file", path)
 	}
 	line.Int("goroutines", bytes.Count(text, []byte("goroutine "))).Str("dump", logs.HeadOf(text, dumpInLog)).Msg("goroutine dump")
 }
+
+// dumpOverdue is a dump whose answer nothing waits for any more.
+type dumpOverdue dumpRequest
+
+func (d dumpOverdue) Act(*Crew) { d.m.Cancel(d.answer) }
