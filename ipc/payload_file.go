@@ -6,7 +6,7 @@ import (
 )
 
 // File is the sealed memory file of a large payload, and nil for one of up to HeapMax bytes. It is the payload's own: closed
-// with the last reference, and not to be closed before. Whoever it is given to (SCM_RIGHTS, a process's start, dup) makes with
+// with the last reference, and not to be closed before. A process that gets it (by SCM_RIGHTS, at its start, by dup) makes with
 // [PayloadFromFile] a payload of the same bytes.
 func (p *Payload) File() *os.File {
 	p.mustLive()

@@ -8,8 +8,8 @@
 //	methods ──▶ │ facts to the cores, effects to the shell                │     health, metrics; reads snapshot
 //	            └──┬──────────────┬──────────────┬───────────────┬────────┘
 //	          orders (pure)   apps (pure)    pool (pure)     succession
-//	          what somebody   between apps   the workers     what outlives
-//	          asked for                      of one app      a master
+//	          what is         between apps   the workers     what outlives
+//	          ordered                        of one app      a master
 //	            ┌──────────────┬──────────────┬───────────────┬───────────┐
 //	          handle         launch         listen          cache        logs, book, filewatch,
 //	          one worker     what it is     slot sockets,   values       config, host

@@ -57,7 +57,7 @@ func (p printer) run() error {
 			}
 			line = fmt.Appendf(line[:0], "line %d of process %d.\n", i, pid)
 			if _, err := os.Stderr.Write(line); err != nil {
-				return // nobody reads: what is counted is what was written
+				return // no reader is left; only lines that were written are counted
 			}
 			if count != nil {
 				n = binary.LittleEndian.AppendUint64(n[:0], i)

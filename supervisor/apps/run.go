@@ -19,7 +19,7 @@ type Run struct {
 
 	everReady bool    // all its workers were ready at the same time once
 	missing   string  // what it waits for, in words
-	parting   string  // why its workers go, where that is no stop
+	parting   string  // why its workers go, where that is not a stop
 	next      OrderID // that brings the next run; 0: none
 	replaces  ID      // the run that leaves when this one is ready; 0: none
 

@@ -244,7 +244,7 @@ func (s *Apps) nextRun(r *Run, ev NextRun) {
 		s.impossible(r, "next run")
 		return
 	}
-	r.next, s.unsettled = ev.Order, true // it is no failure any more for those that wait for it
+	r.next, s.unsettled = ev.Order, true // for those that wait for it, it has not failed any more
 	r.touch()
 }
 

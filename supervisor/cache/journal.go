@@ -55,7 +55,7 @@ func (e Entry) Bytes() int64 {
 //
 // All numbers are little-endian. The file begins with "tine jnl", and the version in 4 bytes. Two entries of 20 bytes
 // follow, at 64 and 128: a number, the offset of a log, and the CRC-32C of both in 4 bytes. The log of the higher number
-// counts. It is a sequence of records, which ends with 4 zero bytes, or with whatever is no whole record:
+// counts. It is a sequence of records, which ends with 4 zero bytes, or with bytes that are not a whole record:
 //
 //	 0  4  length of the body
 //	 4  4  CRC-32C of the log's number and the body
@@ -70,8 +70,8 @@ func (e Entry) Bytes() int64 {
 // A record with the epoch that its key has already says that again: of the same change with another source, or that its value is
 // lost.
 //
-// When more than half of the log is of no use any more, what is left is written as a new log, before the old one if it fits,
-// else behind; then the entry that does not count is written, and so counts.
+// When less than half of the log is still needed, that part is written as a new log, before the old one if it fits, else behind
+// it; then the entry that does not count is written, and so counts.
 type Journal struct {
 	f      *os.File
 	number uint64 // of the log
@@ -188,7 +188,7 @@ func (j *Journal) entry() []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-// replay finds what is live, and where the log ends: at what is no whole record of it.
+// replay finds what is live, and where the log ends: at the first bytes that are not a whole record of it.
 func (j *Journal) replay() error {
 	const piece = 256 << 10
 	buf := make([]byte, 0, piece)

@@ -94,7 +94,7 @@ func (j *Journal) compact() error {
 	}
 	next.buf = j.buf
 	*j = *next
-	// What is before and behind the log counts no more. That it cannot be given back is no harm.
+	// What is before and behind the log counts no more. If the memory cannot be given back, nothing else fails.
 	_ = j.f.Truncate(j.end + 4)
 	punchHole(j.f, journalHead, j.start)
 	return nil

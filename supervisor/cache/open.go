@@ -18,7 +18,7 @@ import (
 // be had is logged and left out. Open comes before Begin, and logs to log from then on.
 //
 // files are what the master before has left, by name, and may be nil. Open takes over those that are [IsFile], and removes them from the
-// map. They count as stored in k, and what is of no use any more is dropped there. k may be nil: then only Files tells what is to
+// map. They count as stored in k, and files that are not needed any more are dropped there. k may be nil: then only Files tells what is to
 // be handed on.
 //
 // prepare reads the large values, so that the loop does not when a source confirms one. It may run in any goroutine; nil: there are

@@ -8,8 +8,8 @@ import (
 	"github.com/tinehq/tine/ipc"
 )
 
-// MaxFetched is the largest value that a source may yield. Larger ones can be set or published, not fetched: what a
-// command prints is nobody's decision.
+// MaxFetched is the largest value that a source may yield, in bytes. A larger value can be set or published, which is a decision
+// of a person or a program; the length of what a command prints is not.
 const MaxFetched = 64 << 20
 
 // Source is where a cached value comes from. One goroutine at a time uses it. A Source that is also an io.Closer is

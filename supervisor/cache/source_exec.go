@@ -212,7 +212,7 @@ func (t *trimmed) Read(b []byte) (int, error) {
 			if t.end-t.ready != 1 || t.buf[t.ready] != '\r' {
 				return 0, t.err
 			}
-			t.ready = t.end // it is no newline after all
+			t.ready = t.end // it is not a newline after all
 			break
 		}
 		t.start, t.end = 0, copy(t.buf[:], t.buf[t.ready:t.end])

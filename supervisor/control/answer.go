@@ -33,7 +33,7 @@ func (w *answerWriter) resetDeadline() { _ = w.control.SetWriteDeadline(time.Tim
 func (w *answerWriter) setReadDeadline(t time.Time) { _ = w.control.SetReadDeadline(t) }
 
 // dropBody ends the connection with this answer instead of waiting for the rest of a
-// body that nobody wants.
+// body that is not used.
 func (w *answerWriter) dropBody() {
 	w.Header().Set("Connection", "close")
 	w.setReadDeadline(time.Now())
@@ -79,7 +79,7 @@ func Problem(w http.ResponseWriter, r *api.Refusal) {
 	writeJSON(w, doc.Status, typeProblem, doc)
 }
 
-// writeJSON answers with one document. A writer that fails has nobody to be told.
+// writeJSON answers with one document. An error of the writer is dropped: the client is gone.
 func writeJSON(w http.ResponseWriter, status int, contentType string, doc any) {
 	var body bytes.Buffer
 	if err := encode(&body, doc); err != nil {

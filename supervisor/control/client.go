@@ -25,7 +25,7 @@ const (
 	typeText    = "text/plain; charset=utf-8"
 )
 
-// ErrNotRunning says that nobody listens at a socket, or that there is none.
+// ErrNotRunning says that no process listens on a socket, or that there is none.
 var ErrNotRunning = errors.New("no master is running there")
 
 // Failed is the error of an order that was begun and came to nothing.
@@ -68,7 +68,7 @@ func NewClient(path string) *Client {
 // Path is that of the socket.
 func (c *Client) Path() string { return c.path }
 
-// Close ends the connections that nobody uses.
+// Close ends the connections that are idle.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // comeBack is how long a client waits for a master that a keeper brings back, or that
@@ -154,7 +154,7 @@ func orderPath(o api.Order) string {
 	return "/v1/apps/" + segment(app) + "/" + segment(o.Verb)
 }
 
-// gone says whether nobody listens at the socket any more.
+// gone reports whether no process listens on the socket any more.
 func (c *Client) gone(ctx context.Context) bool {
 	conn, err := dial(ctx, c.path)
 	if err == nil {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Errors of Crowd.Admit: there is no room, and nobody idles who could make some.
+// Errors of Crowd.Admit: there is no room, and no idle guest could make some.
 var (
 	ErrFull      = errors.New("too many connections")
 	ErrFullOfOne = errors.New("too many connections of one process")
@@ -34,7 +34,7 @@ type Crowd struct {
 	byOwner map[int]int
 	fresh   fifo.List     // of *guest, in the order of their arrival
 	idle    fifo.List     // of *guest, in the order in which they began to idle
-	none    chan struct{} // closed when no guest is fresh or busy; nil: nobody waits
+	none    chan struct{} // closed when no guest is fresh or busy; nil: no goroutine waits
 }
 
 // guest is one open connection. It is in none of the lists while it is busy.

@@ -21,7 +21,7 @@ const discoverTimeout = time.Second
 type Instance struct {
 	Name  string // that of the master; where only its socket is known, of that
 	Path  string // of the socket, or an abstract name that begins with @; empty: it has none
-	Alive bool   // somebody answers
+	Alive bool   // a master answers
 	Err   error  // why not, such as a wrapped ErrNotRunning for what a dead master left
 	PID   int    // that a person knows as tine; 0: not known, as it did not claim its name
 	Near  bool   // its socket is in the folder that this process's environment names: see Discover

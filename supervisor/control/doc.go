@@ -14,7 +14,7 @@
 // Errors are application/problem+json (RFC 9457); in Go, on both sides, a [*Refusal].
 // What takes long streams: events as text/event-stream, to be resumed by their ids;
 // logs and the progress of an order as one JSON object a line. A reader that is too
-// slow holds up nobody: see [Options.WriteTimeout].
+// slow holds up no other: see [Options.WriteTimeout].
 //
 // Who may ask: processes of the master's own user, and root. The socket's mode says
 // so, its folder's too, and the kernel's word on who is at the other end is checked

@@ -19,7 +19,7 @@ func (rq *request) failed(err error) {
 	case errors.Is(err, context.DeadlineExceeded):
 		refusal = api.Refuse(http.StatusGatewayTimeout, "the master took too long: %v", err)
 	case errors.Is(err, context.Canceled):
-		refusal = api.Ending() // or nobody reads it
+		refusal = api.Ending() // or the client is gone and does not read it
 	default:
 		refusal = api.Refuse(http.StatusInternalServerError, "%v", err)
 		rq.s.log.Error().Str("path", rq.r.URL.Path).Err(err).Msg("a control request failed")

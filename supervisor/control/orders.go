@@ -113,7 +113,7 @@ func (rq *request) streamOrder(o api.Order) error {
 
 // do carries an order out. It returns the final progress, which it makes from the error
 // where the master gave none; an error means that the order was not begun, or that
-// nobody waits for it any more.
+// its caller does not wait any more.
 func (rq *request) do(ctx context.Context, o api.Order, progress func(api.Progress)) (api.Progress, error) {
 	var final *api.Progress
 	begun := false

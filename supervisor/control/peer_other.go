@@ -4,5 +4,5 @@ package control
 
 import "errors"
 
-// peerOfFD knows nobody: everybody is refused.
+// peerOfFD always fails here, so that every peer is refused.
 func peerOfFD(int) (peer, error) { return peer{}, errors.ErrUnsupported }

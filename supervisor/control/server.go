@@ -39,7 +39,7 @@ type Options struct {
 	Logger  zerolog.Logger // orders, refused peers, readers that were cut
 	Conns   int            // connections at a time; 0: 512
 
-	// Keeper is the process that brings the master back when it dies; 0: none. Who asks then waits a moment for the next.
+	// Keeper is the process that brings the master back when it dies; 0: none. A client then waits a moment for the next master.
 	Keeper int
 
 	// Elsewhere allows Renew to listen where only Address tells, for a master whose claim tells it: see ListenElsewhere.

@@ -88,7 +88,7 @@ func (s *SharedListener) Pause() {
 	if s.paused != nil {
 		return
 	}
-	_ = s.SetDeadline(time.Unix(1, 0)) // it is closed: nobody accepts
+	_ = s.SetDeadline(time.Unix(1, 0)) // it is closed: no goroutine accepts any more
 	s.accepting.Lock()
 	defer s.accepting.Unlock()
 	s.paused = make(chan struct{})

@@ -102,8 +102,8 @@ func relisten(path string, keeper int) (*socket, error) {
 
 func isAbstract(path string) bool { return strings.HasPrefix(path, "@") }
 
-// listenAbstract listens at a name that nobody can guess, and that needs no folder: the master is found by its claim, which
-// tells it. The peers are looked at as at every socket.
+// listenAbstract listens on an abstract name that cannot be guessed and that needs no folder. Clients learn it from the claim of
+// the master. The peers are checked as on every socket.
 func listenAbstract() (*socket, error) {
 	if runtime.GOOS != "linux" {
 		return nil, errors.ErrUnsupported
@@ -165,8 +165,8 @@ func (s *socket) closeOnce() error {
 	return err
 }
 
-// makeFolder makes dir, or checks that nobody but its owner could replace what is in
-// it, and that the owner is to be trusted: in the temporary folder it may be anybody.
+// makeFolder makes dir, or checks that only its owner could replace what is in it, and
+// that the owner is root or our user: in the temporary folder any user may have made it.
 func makeFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -207,7 +207,7 @@ func takeLock(path string, keeper int) (*os.File, error) {
 			}
 			return nil, ErrInUse
 		}
-		// Whoever held the lock before may have removed the file since it was opened.
+		// The process that held the lock before may have removed the file since it was opened.
 		mine, errMine := f.Stat()
 		there, errThere := os.Stat(path)
 		if errMine != nil || errThere != nil || !os.SameFile(mine, there) {
@@ -220,8 +220,9 @@ func takeLock(path string, keeper int) (*os.File, error) {
 	return nil, fmt.Errorf("cannot lock %s: it is removed again and again", path)
 }
 
-// sign tells whose a lock is, and who brings that process back. Nothing depends on it but
-// an error's message, and how long that takes: a full disk is no reason to fail.
+// sign writes into a lock the PID of its holder, and that of the keeper which brings the
+// holder back. Only the text of an error and the time until it comes depend on it, so a
+// full disk is not an error.
 func sign(lock *os.File, keeper int) {
 	// Over what is there, of the same length, so that it is never half there for a reader.
 	if n, err := lock.WriteAt(fmt.Appendf(nil, "%-10d %-10d\n", os.Getpid(), keeper), 0); err == nil {
@@ -237,8 +238,8 @@ func signedBy(lock *os.File) (holder, keeper int) {
 	return holder, keeper
 }
 
-// comesBack says whether somebody lives who brings the master of the socket at path back:
-// it has not ended in order, which would have removed its lock.
+// comesBack reports whether a keeper lives that brings the master of the socket at path
+// back: the master has not ended in order, which would have removed its lock.
 func comesBack(path string) bool {
 	lock, err := os.OpenFile(path+lockSuffix, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {

@@ -147,7 +147,7 @@ func (t *watchTree) folder(folder string) (some bool) {
 }
 
 // add watches a folder, and reports whether more can be added after it. With aside, for a folder on the way to the end of a path,
-// it is no trouble that the folder cannot be read.
+// a folder that cannot be read is not an error.
 func (t *watchTree) add(folder string, aside bool) bool {
 	if t.watched[folder] {
 		return true

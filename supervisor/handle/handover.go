@@ -14,7 +14,7 @@ import (
 // of its output.
 const FilesOfWorker = 4
 
-// ExitOf returns how an adopted process has ended that another process reaps: see [proc.Adopt]. nil: nobody is asked.
+// ExitOf returns how an adopted process has ended that another process reaps: see [proc.Adopt]. nil: the status is not known.
 type ExitOf func() (status syscall.WaitStatus, known bool)
 
 // Adopt goes on with a worker of another master, by files as [Worker.Files] makes them, which it takes over. It waits for a
@@ -75,7 +75,7 @@ func (w *Worker) Files() ([]*os.File, error) {
 }
 
 // HearOut drops what was not sent within d, and ends the channel from this side if the worker said hello: what the worker has said
-// already is still posted, and Hearing is true until the worker has closed its end too. Otherwise nobody is there who would notice.
+// already is still posted, and Hearing is true until the worker has closed its end too. A worker that did not say hello may not read the channel, and would not notice.
 func (w *Worker) HearOut(d time.Duration, hello bool) {
 	for _, f := range w.outbox.Take(d) {
 		ipc.Discard(f)

@@ -50,8 +50,8 @@ type dropped struct {
 	toldAt time.Time // when they were told last
 }
 
-// Note queues a message. A message that finds no room, because the worker does not read, is dropped and counted: messages are not
-// values, nobody keeps them.
+// Note queues a message. A message that finds no room, because the worker does not read, is dropped and counted: unlike values,
+// messages are not kept.
 func (w *Worker) Note(f ipc.Message) {
 	if err := w.Send(f); err != nil && !errors.Is(err, ipc.ErrClosed) { // that the channel has ended is posted
 		w.dropped.n++

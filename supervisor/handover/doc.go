@@ -5,7 +5,7 @@
 //	  |------------------------------------------------>| reads its config, looks whether it could do it
 //	  |                                        prepared |
 //	  |<------------------------------------------------|
-//	  | give: lets go of the workers                    |   from here on nobody supervises,
+//	  | give: lets go of the workers                    |   from here on no master supervises,
 //	  | file, file, file ... go                         |   for some ms
 //	  |------------------------------------------------>| adopts them
 //	  |                                           ready |   tableflip

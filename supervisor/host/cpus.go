@@ -53,7 +53,7 @@ func cgroupMemory(root fs.FS) (int64, bool) {
 	return int64(least), least < unlimited
 }
 
-// parseLimit reads a number; anything else ("max", "-1") is no limit: 0.
+// parseLimit reads a number. For anything else ("max", "-1") it returns 0, which means no limit.
 func parseLimit(text string) float64 {
 	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 	if err != nil || n < 0 {

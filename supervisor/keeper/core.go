@@ -17,8 +17,8 @@ const (
 	giveUp     = 5               // starts in a row, where no master was ever ready
 	abortGrace = 5 * time.Second // from SIGABRT to SIGKILL, for a master that missed its watchdog
 	killGrace  = 2 * time.Second // from SIGKILL of the orphans to the end without them
-	// silence is how long a master may have been up without a word before it is told to stop all the same. Whoever waits for
-	// the stop may kill all of us after ten seconds.
+	// silence is how long a master may have been up without a word before it is told to stop all the same. The process that
+	// asked for the stop, such as Docker, may kill all of us after ten seconds.
 	silence    = 5 * time.Second
 	maxMasters = 8  // alive at the same time: one is usual, two in an upgrade
 	maxHeld    = 64 // signals: each once

@@ -111,7 +111,7 @@ func (s status) exitCode() int {
 func (s status) String() string {
 	switch {
 	case s.lost:
-		return "nobody knows how"
+		return "its exit status is not known"
 	case s.signal != 0:
 		return "signal " + s.signal.String()
 	}

@@ -159,7 +159,7 @@ func (a Address) owner() (uid, gid int, err error) {
 	return uid, gid, nil
 }
 
-// idOf reads an id, or looks a name up. A number is an id, as nobody's name may be one.
+// idOf reads an id, or looks a name up. A number is an id, as no name of a user or group may be a number.
 func idOf(text string, lookUp func(name string) (id string, err error)) (int, error) {
 	if n, err := strconv.ParseUint(text, 10, 31); err == nil {
 		return int(n), nil

@@ -89,7 +89,7 @@ func (ep endpoint) lookUp(own map[uint64]bool, before Sight) (why, mark string) 
 		switch {
 		case other == nil:
 		case other.inode == 0:
-			return fmt.Sprintf("nobody listens on %s", netip.AddrPortFrom(ip, ep.port)), "nobody"
+			return fmt.Sprintf("no process listens on %s", netip.AddrPortFrom(ip, ep.port)), "none"
 		default:
 			mark := "inode " + strconv.Itoa(int(other.inode))
 			if before.mark == mark {
@@ -105,7 +105,8 @@ func (ep endpoint) lookUp(own map[uint64]bool, before Sight) (why, mark string) 
 	return "", ""
 }
 
-// askWho finds the socket that would get a connection instead of own: nil, none, or it cannot be asked; one of inode 0, nobody.
+// askWho finds the socket that would get a connection instead of one of own. nil: none would, or the kernel cannot be asked. One of
+// inode 0: no socket listens there.
 func askWho(fd int, to netip.AddrPort, own map[uint64]bool) (other *listener) {
 	for n := range callers {
 		l, err := lookUp(fd, to.Addr(), to.Port(), uint16(n+1))

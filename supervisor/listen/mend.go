@@ -21,7 +21,7 @@ var ErrDeaf = errors.New("a socket does not listen any more")
 // AllSlots in Mended.Slot: it is of all slots.
 const AllSlots = -1
 
-// Mended is something that was made anew in the place of what is of no use any more, or could not be.
+// Mended tells of one thing that was broken: it was made anew, or could not be.
 type Mended struct {
 	Slot int    // whose workers are to be replaced; AllSlots
 	What string // "the socket of 127.0.0.1:80", "the scoreboard"

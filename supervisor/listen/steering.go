@@ -58,7 +58,7 @@ type Steering struct {
 	Kind    Kind
 	Policy  Policy
 	Exact   bool     // Kind does just what Policy says, where slots have sockets of their own
-	Notes   []string // what it does instead, and why it is no better kind
+	Notes   []string // what it does instead, and why not a better kind
 	Refused uint64   // connections that were refused because all slots were full
 }
 

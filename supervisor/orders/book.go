@@ -142,7 +142,7 @@ func (b *Book) remove(o *order) {
 	b.orders = slices.DeleteFunc(b.orders, func(x *order) bool { return x == o })
 }
 
-// end ends an order: what it has begun and nobody else would end is put right, and its caller is told.
+// end ends an order: it undoes what the order has begun and nothing else would end, and tells the caller.
 func (b *Book) end(o *order, as phase, err error) {
 	if b.claims[o.app] == o.id {
 		b.disclaim(o)

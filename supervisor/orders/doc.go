@@ -41,7 +41,7 @@
 //	           following, ending, opening, preparing, replacing, starting, queued, rolling, scaling, emptying, filling ──▶ cancelled
 //	           following, ending, opening, preparing, replacing, starting, stopping, queued, rolling, scaling, emptying, filling ──▶ overdue
 //
-// Refused is what the caller can know: a wrong field, an app in the wrong state. Cancelled: somebody has ordered something else
+// Refused is what the caller can know: a wrong field, an app in the wrong state. Cancelled: another order has come
 // meanwhile (a stop, a scale, a drain, a start of the slot), a config has taken the app out, or the master stops. Overdue: all the
 // times of the app together, and [Grace], were not enough.
 //

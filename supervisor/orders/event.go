@@ -26,7 +26,7 @@ type (
 		Order   api.Order
 	}
 
-	// Own is an order of the master's own, to start one app. Nobody waits for it: if it fails, Warn follows.
+	// Own is an order of the master's own, to start one app. No caller waits for it: if it fails, Warn follows.
 	Own struct {
 		App    apps.ID
 		Reason string

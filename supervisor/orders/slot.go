@@ -29,7 +29,7 @@ func (b *Book) beginScale(o *order, a App) error {
 
 func (b *Book) judgeScaling(o *order, a App) outcome {
 	if now := a.Pool.Wanted(); now != o.total && !a.ended() {
-		return o.isCancelled("app %s was scaled to %d by somebody else meanwhile", a.Name, now)
+		return o.isCancelled("app %s was scaled to %d meanwhile", a.Name, now)
 	}
 	v := b.judgeReady(o, a)
 	if v.as == done && a.Pool.Slots() != o.total {
@@ -79,7 +79,7 @@ func (b *Book) judgeEmptying(o *order, a App) outcome {
 	case a.ended():
 		return outcome{cancelled, errors.New("the app has ended meanwhile")}
 	case o.Verb == api.VerbDrain && !s.Held:
-		return o.isCancelled("slot %d of app %s was given a worker again by somebody else meanwhile", *o.Slot, a.Name)
+		return o.isCancelled("slot %d of app %s was given a worker again meanwhile", *o.Slot, a.Name)
 	case there && s.Workers > 0:
 		return outcome{}
 	case o.Verb == api.VerbDrain:

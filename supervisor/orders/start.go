@@ -9,9 +9,9 @@ import (
 )
 
 // An app that is stopped by an order stays listed, without workers and without sockets: its addresses are free, as they are
-// when a service manager stops a unit, and clients are refused at once instead of waiting for nobody. A restart keeps the
-// sockets: clients that connect meanwhile wait for the new workers. The number of workers that somebody scaled to survives
-// both, and the counters go on.
+// when a service manager stops a unit, and clients are refused at once instead of waiting in vain. A restart keeps the sockets:
+// clients that connect meanwhile wait for the new workers. The number of workers that an order scaled to survives both, and the
+// counters go on.
 
 // beginStart gives an app that does not run its workers again, or a held slot its one. What runs is left as it is.
 func (b *Book) beginStart(o *order, a App) error {
@@ -81,7 +81,7 @@ func (b *Book) lost(o *order) outcome {
 	return o.isCancelled("cannot %s app %s: %w", o.Verb, o.name, ErrStopped)
 }
 
-// opened goes on with the next run. One that nobody waits for any more is closed.
+// opened goes on with the next run. A run that no order waits for any more is closed.
 func (b *Book) opened(ev Opened) {
 	o := b.find(ev.Order)
 	if o == nil || o.phase != opening && o.phase != preparing {

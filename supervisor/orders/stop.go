@@ -35,7 +35,7 @@ func (b *Book) beginSignal(o *order, a App) error {
 var signalNames = []string{"SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGKILL", "SIGCONT",
 	"SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGWINCH", "SIGALRM", "SIGABRT", "SIGPIPE", "SIGURG", "SIGCHLD"}
 
-// signalled ends an order that sent a signal. One that found nobody is refused.
+// signalled ends an order that sent a signal. If no process got it, the order is refused.
 func (b *Book) signalled(ev Signalled) {
 	o := b.find(ev.Order)
 	if o == nil || o.phase != signalling {

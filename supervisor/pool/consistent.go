@@ -176,7 +176,7 @@ func (saved Saved) checkWorker(w SavedWorker, known map[WorkerID]bool) error {
 	case w.WasReady != (state == StateReady) && (state == StateStarting || state == StateStandby || state == StateReady):
 		what = state.String() + ", but was ready or was not"
 	case w.WasReady && !saved.Served:
-		what = "one that was ready, but nobody ever was"
+		what = "one that was ready, but no worker ever was"
 	case w.Told != nil && (!w.WasReady || state == StateReady):
 		what = state.String() + ", but was told to drain"
 	case w.Owed < int(noSignal) || w.Owed > int(sigKill) || w.Sent < int(noSignal) || w.Sent > w.Owed || w.Sent > 0 && w.PID == 0:

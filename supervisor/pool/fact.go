@@ -208,7 +208,7 @@ func (p *Pool) complete(w *worker) {
 	}
 }
 
-// replaces: the worker was to take over but was never ready. Its exit code 0 is no work done, but a failure like any other:
+// replaces: the worker was to take over but was never ready. Its exit code 0 does not mean that its work is done; it is a failure like any other:
 // else a bad version could finish an app that was fine.
 func (p *Pool) replaces(w *worker) bool {
 	return p.onTrial(w) || w.slot.ready() != nil // beside a ready worker there is only its successor

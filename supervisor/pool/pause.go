@@ -2,11 +2,11 @@ package pool
 
 import "slices"
 
-// paused takes time out of the waits for a worker in which nothing ran: the machine, its container or the shell was stopped, and
-// as far as anybody can tell the workers were too. What they did not do meanwhile is no fault of theirs.
+// paused takes the time in which nothing ran out of the waits for a worker: the machine, its container or the shell was stopped,
+// and the workers most likely too. A worker is not late for what it did not do meanwhile.
 //
-// What is no wait for an answer goes on: a backoff, a maximum age, the time in which failures are forgotten. So does a stop
-// with an end (Hurry), because its clock is outside and has not stood still.
+// Times that are not waits for an answer go on: a backoff, a maximum age, the time in which failures are forgotten. So does a
+// stop with an end (Hurry), because its clock is outside and has not stood still.
 func (p *Pool) paused(ev Paused) {
 	d := min(max(ev.For, 0), century)
 	bounded := !p.killBy.IsZero() && (p.phase == stopping || p.phase == killing)

@@ -194,7 +194,7 @@ func (p *Pool) vacancy(s *slot) bool {
 	}
 	for _, w := range s.workers {
 		if w.state == StateKilling && !w.wasReady() {
-			return false // It never took over from anybody, so this is no surge: one at a time.
+			return false // It never took over from another worker, so this is not a surge: one at a time.
 		}
 	}
 	if s.ready() != nil {

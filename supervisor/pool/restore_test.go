@@ -134,7 +134,7 @@ func TestRestoreRefuses(t *testing.T) {
 		{"slot 0: worker 1 is sent signal 1 of 0", func(s *Saved) { s.Slots[0].Workers[0].Sent = 1 }},
 		{"slot 0: worker 1 is jittered", func(s *Saved) { s.Slots[0].Workers[0].AgeShare = -7 }},
 		{"or a second time", func(s *Saved) { s.Slots[1].Workers[0].ID = 1 }},
-		{"nobody ever was", func(s *Saved) { s.Served = false }},
+		{"no worker ever was", func(s *Saved) { s.Served = false }},
 		{"standbys: they have what only a slot has", func(s *Saved) { s.Standbys.Held = "held" }},
 		{"standbys: worker 4 is ready", func(s *Saved) {
 			w := &s.Standbys.Workers[0]

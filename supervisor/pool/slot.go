@@ -19,8 +19,8 @@ var slotStateNames = [...]string{"vacant", "filled", "backoff"}
 func (s SlotState) String() string               { return slotStateNames[s] }
 func (s SlotState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// slot is a position of the app. It outlives its workers and keeps what must be remembered of them. The standbys are in one
-// more, which is no position: see standby.go.
+// slot is a position of the app. It outlives its workers and keeps what must be remembered of them. One more slot, which is not a
+// position, has the standbys: see standby.go.
 type slot struct {
 	number  int       // noSlot: of the standbys
 	workers []*worker // not gone, oldest first, at most two; more of the standbys

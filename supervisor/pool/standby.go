@@ -51,7 +51,7 @@ func (p *Pool) misled(w *worker) {
 	p.loseStandby(w, "ready without a slot")
 }
 
-// loseStandby ends a standby that is of no use.
+// loseStandby ends a standby that is not needed.
 func (p *Pool) loseStandby(w *worker, reason string) {
 	p.recordOf(w, Record{Kind: KindTerminating, Reason: reason, Took: p.now.Sub(w.since)})
 	p.end(w, sigTerm, reason)

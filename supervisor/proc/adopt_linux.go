@@ -95,7 +95,7 @@ func isPidfdOf(f *os.File, pid int) error {
 	return err
 }
 
-// isStranger reports whether the process is no child of this one.
+// isStranger reports whether the process is not a child of this one.
 func isStranger(pidfd *os.File) (stranger bool) {
 	_ = ipc.Control(pidfd, func(fd int) error {
 		for {

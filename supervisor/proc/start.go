@@ -42,7 +42,7 @@ type Options struct {
 	// Suspended, when set, is told at once when a signal (SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU) suspends the leader, and when
 	// SIGCONT makes it go on. It hears of changes only: a suspension shorter than it takes to notice may be missed. It is
 	// called from one goroutine for all processes and must not block; a last call may come while the exit is being told.
-	// That a debugger holds the process is no suspension. Linux only; elsewhere it is never called.
+	// A process that a debugger holds does not count as suspended. Linux only; elsewhere it is never called.
 	Suspended func(suspended bool)
 }
 

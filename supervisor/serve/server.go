@@ -102,7 +102,7 @@ func New(m Master, o Options) *Server {
 func (s *Server) LogTo(log zerolog.Logger) { s.log, s.Handover.log = log, log }
 
 // Start begins to serve what the options ask for, as far as it can: what cannot be served is logged, and nothing else depends on
-// it. The caller calls close, which returns when nobody is served any more.
+// it. The caller calls close, which returns when no client is served any more.
 func (s *Server) Start(inherited Inherited) (close func()) {
 	s.Handover.inherited = inherited
 	log, page := s.log, s.Dashboard

@@ -25,7 +25,7 @@
 //
 // A look is one goroutine for each Sockets at a time, as a path may be on a disk that hangs: a look that is due meanwhile is left
 // out, and the looks at other apps are not held up. A look posts nothing if it has seen what the look before has seen. What it
-// posts and nobody takes is closed: see [Looked.Close].
+// posts and the loop does not take is closed: see [Looked.Close].
 //
 // # What is not here
 //

@@ -52,7 +52,7 @@ func (s *Sockets) put(slot, number int) *Seat {
 }
 
 // Vacate takes a seat back from a worker that is gone, resets what the kernel still counts for connections that ended with the worker,
-// and returns the worker's last counts. nil is no seat, and has counted nothing.
+// and returns the worker's last counts. For a nil seat it returns zero counts.
 func (s *Sockets) Vacate(seat *Seat) (done ipc.Stats) {
 	if seat == nil {
 		return done

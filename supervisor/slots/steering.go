@@ -3,8 +3,8 @@ package slots
 import "slices"
 
 // Steering is which slots of an app's sockets shall get new connections, and which do. Of two apps on the same sockets each has its
-// own: the caller lets the one Apply that serves, as the other app's workers are still starting, and with it slots may be that nobody
-// else has. The zero Steering has no order.
+// own: the caller calls Apply for the app that serves, as the workers of the other one are still starting, and may have slots that the
+// serving app lacks. The zero Steering has no order.
 type Steering struct {
 	ordered  []int
 	admitted []int

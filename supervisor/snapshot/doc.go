@@ -20,7 +20,7 @@
 // # What is live
 //
 // Requests in flight, counters and latencies are written by the workers, memory and CPU by the system. They belong to no turn:
-// a Worker carries a [Seat] and a process, which the reader asks. A Seat answers for as long as somebody has it, also when its
+// a Worker carries a [Seat] and a process, which the reader asks. A Seat answers for as long as a reader has it, also when its
 // worker has gone and its memory is no longer mapped: it then has the worker's last numbers. The counters of workers that have
 // gone are in App.Totals from the same turn on in which they leave App.Workers, so that a sum over both never goes back.
 package snapshot

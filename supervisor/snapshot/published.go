@@ -47,7 +47,7 @@ func (p *Published) Current() (m *Master, over <-chan struct{}) {
 		}
 		c = p.waiting.Load()
 	}
-	if p.holds.Load() { // the turn has ended meanwhile, perhaps before it could see that somebody waits
+	if p.holds.Load() { // the turn has ended meanwhile, perhaps before it could see that a reader waits
 		return p.newest.Load(), nil
 	}
 	return nil, *c

@@ -42,8 +42,8 @@ func (s *Seat) Load() Load {
 	return l
 }
 
-// Leave ends the use of the row and returns the worker's last counts: what it had open has ended with it, and what it was doing
-// is nobody's any more. It waits for a Load under way, some microseconds. Called again it returns the same.
+// Leave ends the use of the row and returns the worker's last counts, without its open connections and its requests in flight:
+// those have ended with the worker. It waits for a Load under way, some microseconds. Called again it returns the same.
 func (s *Seat) Leave() ipc.Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -76,7 +76,7 @@ type App struct {
 	OneShot       bool          `json:"oneshot,omitempty"` // it does its work and ends, and is never ready
 	// NextRun is when its schedule replaces its workers or runs it again, in the zone of the schedule; none: it has none.
 	NextRun *time.Time `json:"next_run,omitempty"`
-	// Failed: it gave up, or is not started because what it depends on has failed. Nobody need wait for it.
+	// Failed: it gave up, or is not started because what it depends on has failed. Do not wait for it to become ready.
 	Failed   bool     `json:"failed,omitempty"`
 	Error    string   `json:"error,omitempty"`    // why it gave up or could not be started, or what it waits for
 	Release  *Release `json:"release,omitempty"`  // what its workers are started from; absent: none was yet
@@ -193,12 +193,12 @@ const (
 	EventConfigUnapplied = "config unapplied" // what is on disk is not what runs
 	EventAppEnded        = "app ended"
 	EventSteeringFell    = "steering fell"
-	EventMended          = "mended" // a socket or the scoreboard was of no use any more, and was made anew
+	EventMended          = "mended" // a socket or the scoreboard was broken, and was made anew
 	EventStopping        = "stopping"
 	EventSignalled       = "signalled"
 	EventNotKept         = "not kept"       // a crash of the master would lose something
 	EventKept            = "kept"           // it would not any more
-	EventKeeperEnded     = "keeper ended"   // and nobody brings this master back
+	EventKeeperEnded     = "keeper ended"   // a master that crashes now is not brought back
 	EventUpgraded        = "upgraded"       // PID is the new master's
 	EventUpgradeFailed   = "upgrade failed" // everything runs on as it was
 	EventUnreachable     = "unreachable"    // clients do not reach an address: Reason

@@ -13,11 +13,11 @@
 // file there are none. There is no cookie, so a browser never adds the right to give
 // orders by itself.
 //
-// A page of somebody else that is open in the same browser can do nothing here: a
+// A page of another site that is open in the same browser can do nothing here: a
 // request whose Host is not a name of this server is refused, which is what DNS
 // rebinding needs; so is one that the browser says another origin has made.
 //
 // The files below page/ are what the browser gets, as they are: there is no build step.
-// Nobody watching costs the master nothing: there is no timer and no goroutine but
+// While no page is open the dashboard costs nothing: there is no timer and no goroutine but
 // that which accepts. A page that is not visible asks for nothing.
 package dashboard

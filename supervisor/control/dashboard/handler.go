@@ -117,7 +117,7 @@ func (s *Server) order(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	r.Header.Del("Authorization") // nobody behind here needs it
+	r.Header.Del("Authorization") // the API does not need it
 	s.api.ServeHTTP(w, r)
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // namesOf are the names without port that the server is known by: those of loopback,
-// that of the address, and more. A wildcard is no name: see knows.
+// that of the address, and more. A wildcard is not a name: see knows.
 func namesOf(listen string, more []string) map[string]bool {
 	names := map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true}
 	if host, _, err := net.SplitHostPort(listen); err == nil {
@@ -40,7 +40,7 @@ func canonical(name string) string {
 
 // knows says whether Host is a name of this server. A page that rebinds its own name to
 // our address still sends its own name. The port does not matter: it is another one
-// behind a tunnel. An address, which nobody can rebind, is good when the connection
+// behind a tunnel. An address, which cannot be rebound, is good when the connection
 // came to it.
 func (s *Server) knows(r *http.Request) bool {
 	host := r.Host
@@ -58,7 +58,7 @@ func (s *Server) knows(r *http.Request) bool {
 
 // ownOrigin says whether the request comes from the page itself, or from no page at
 // all. A browser sends Origin with everything but a GET of the same origin, and
-// Sec-Fetch-Site with everything; a program that is no browser sends neither, and has
+// Sec-Fetch-Site with everything; a program that is not a browser sends neither, and has
 // no user whose rights it could borrow.
 func ownOrigin(r *http.Request) bool {
 	switch r.Header.Get("Sec-Fetch-Site") {

@@ -20,7 +20,7 @@ const (
 // them takes the same time whatever was sent.
 type token [sha256.Size]byte
 
-// readToken reads the token and checks that nobody else can.
+// readToken reads the token and checks that no other user can.
 func readToken(path string) (*token, error) {
 	f, err := os.Open(path)
 	if err != nil {

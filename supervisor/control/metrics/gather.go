@@ -98,7 +98,7 @@ func (m *Metrics) Handler() http.Handler {
 	})
 }
 
-// Gather returns all metrics by name. Nobody may change them.
+// Gather returns all metrics by name. The caller must not change them.
 func (m *Metrics) Gather(ctx context.Context) ([]*dto.MetricFamily, error) {
 	m.mu.Lock()
 	f := m.flight

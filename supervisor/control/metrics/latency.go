@@ -30,7 +30,7 @@ func latencies(h *ipc.Histogram) *dto.Histogram {
 		count += n
 		low, high := ipc.BucketBounds(i)
 		if i == ipc.Buckets-1 {
-			high = low // the largest int64, which nobody has waited
+			high = low // the upper bound is the largest int64, which is no measure
 		}
 		sum += float64(n) * (float64(low) + float64(high-low)/2) / 1e9
 	}

@@ -24,7 +24,7 @@ import (
 const (
 	methodProfile = "tine.profile"
 	// MaxProfileSeconds bounds a profile that takes a while; DefaultProfileSeconds is
-	// how long one takes that nobody has said more of.
+	// how long one takes if the request does not say.
 	MaxProfileSeconds     = 60
 	DefaultProfileSeconds = 10
 	// profileGrace is the time that a worker has beside what it measures.

@@ -2,8 +2,8 @@ package bpf
 
 import "github.com/cilium/ebpf/asm"
 
-// pick gives the connection to slot R9 and counts it, unless it is refused. What is no SYN and not moved from a closed socket
-// is picked for all the same, but never counted or refused: stray packets, and the answer to a SYN cookie.
+// pick gives the connection to slot R9 and counts it, unless it is refused. A packet that is neither a SYN nor moved from a closed socket
+// (a stray packet, or the answer to a SYN cookie) gets a slot too, but is never counted or refused.
 func (p Reuse) pick() asm.Instructions {
 	insns := asm.Instructions{
 		asm.Mov.Imm(asm.R8, 0).WithSymbol("picked"),

@@ -10,7 +10,7 @@ let memory = "";
 
 const bearer = (t) => (t ? { Authorization: "Bearer " + t } : {});
 
-// problem is the error of an answer that is no success.
+// problem is the error of an answer that is not a success.
 async function problem(res) {
   let text = res.status + " " + res.statusText;
   try {

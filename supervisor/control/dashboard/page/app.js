@@ -1,4 +1,4 @@
-// The page: asks for the status each second while somebody looks, and follows events
+// The page: asks for the status each second while it is visible, and follows events
 // and logs. Hidden, it asks for nothing.
 import { byId, el, say, keyed, age, count, ms, announce } from "./dom.js";
 import { getJSON } from "./api.js";
@@ -143,7 +143,7 @@ function watch() {
   source?.close();
 }
 
-// The theme: what the system says, until somebody chooses.
+// The theme: that of the system, until the user chooses one.
 const store = (name, value) => { try { localStorage.setItem(name, value); } catch { /* not kept */ } };
 const recall = (name) => { try { return localStorage.getItem(name); } catch { return null; } };
 

@@ -99,7 +99,7 @@ export class Orders {
           if (!/^\d+$/.test(text) || n > 1024) throw new Error("A whole number from 0 to 1024, please.");
           if (n === 0 && !byId("ask-problem").dataset.warned) {
             byId("ask-problem").dataset.warned = "yes";
-            throw new Error("With 0 workers nobody answers. Press Scale again if that is meant.");
+            throw new Error("With 0 workers no request is answered. Press Scale again if that is meant.");
           }
           delete byId("ask-problem").dataset.warned;
           carry({ n });
