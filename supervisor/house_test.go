@@ -63,7 +63,8 @@ var house = []struct{ name, imports string }{
 	{"supervisor/serve", `ipc supervisor/claim supervisor/handover supervisor/cache supervisor/control supervisor/control/api
 		supervisor/control/dashboard supervisor/control/metrics supervisor/config supervisor/config/file supervisor/book supervisor/host
 		supervisor/listen supervisor/orders supervisor/pool supervisor/proc supervisor/snapshot`},
-	{"supervisor/handlers", "ipc supervisor/cache supervisor/logs"}, // the program's own functions
+	{"supervisor/values", "ipc supervisor/cache supervisor/config supervisor/control/api"}, // and their sources
+	{"supervisor/handlers", "ipc supervisor/cache supervisor/logs"},                        // the program's own functions
 	{"supervisor/crew", `ipc supervisor/apps supervisor/book supervisor/cache supervisor/config supervisor/config/file supervisor/control
 		supervisor/control/api supervisor/filewatch supervisor/handle supervisor/handlers supervisor/journal supervisor/wake supervisor/launch
 		supervisor/listen supervisor/logs supervisor/pool supervisor/proc supervisor/slots supervisor/snapshot

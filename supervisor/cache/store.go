@@ -163,9 +163,9 @@ func (s *store) Snapshot() (epoch uint64, sets []ipc.Set) {
 	return s.epoch, sets
 }
 
-// Values returns all values for a worker's snapshot, with a reference of the caller's own. All who ask between two changes get
+// All returns all values for a worker's snapshot, with a reference of the caller's own. All calls between two changes return
 // the same.
-func (s *store) Values() *ipc.Values {
+func (s *store) All() *ipc.Values {
 	if s.shared == nil {
 		s.shared = ipc.NewValues(s.Snapshot())
 	}

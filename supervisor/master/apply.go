@@ -191,7 +191,7 @@ func (l *loop) carryThrough(p *plan) {
 	l.estate.SaveAllSoon() // which of them are listed may change too; and perhaps no app does, so that no step would write it
 	l.routeLogs(p)
 	l.decide(ev)
-	l.applySources(p.config.Cache)
+	l.values.Apply(p.config.Cache)
 	l.logs.SetLevel(p.config.Log.Level)
 	if p.goesOn {
 		return
@@ -299,24 +299,4 @@ func (l *loop) done(config config.App) bool {
 	return slices.ContainsFunc(l.apps, func(a *crew.App) bool {
 		return a.Ended() && !a.Leaves() && a.Name == config.Name && reflect.DeepEqual(a.Config, config)
 	})
-}
-
-// applySources ends the sources that are gone or changed and starts those that are
-// new or changed. A value whose source is gone is gone too.
-func (l *loop) applySources(values []config.CacheValue) {
-	for key, j := range l.sources {
-		i := slices.IndexFunc(values, func(v config.CacheValue) bool { return v.Key == key })
-		if i >= 0 && sameSource(values[i], j.config) {
-			continue
-		}
-		l.stopSource(key)
-		if i < 0 {
-			l.delete(key)
-		}
-	}
-	for _, v := range values {
-		if l.sources[v.Key] == nil {
-			l.startSource(v, false)
-		}
-	}
 }

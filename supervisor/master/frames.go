@@ -47,7 +47,7 @@ func (l *loop) frame(m *crew.Worker, f ipc.Frame) {
 	case ipc.Set:
 		l.publish(m, f)
 	case ipc.Delete:
-		l.replyEpoch(m, f.ID, l.delete(f.Key))
+		l.replyEpoch(m, f.ID, l.values.Delete(f.Key))
 	case ipc.Message:
 		l.handlers.Message(m.Caller(), f)
 	case ipc.Call:
@@ -91,7 +91,7 @@ func (l *loop) welcome(m *crew.Worker) {
 		Protocol: ipc.Protocol, PID: os.Getpid(), Library: "tine",
 		App: m.App.Name, Worker: uint64(m.ID), Generation: uint64(m.Generation),
 	})
-	if !l.snapshot {
+	if !l.values.Ready() {
 		l.wantSnapshot = append(l.wantSnapshot, m)
 		return
 	}
@@ -104,7 +104,7 @@ func (l *loop) introduce(m *crew.Worker) {
 	if m.App.Members[m.ID] != m || !m.Open() || m.App.Ended() {
 		return
 	}
-	if err := m.SendValues(l.values.Values()); err != nil {
+	if err := m.SendValues(l.values.All()); err != nil {
 		l.unsent(m, err)
 		return
 	}
@@ -229,15 +229,12 @@ func (l *loop) bye(m *crew.Worker, f ipc.Bye) {
 
 // publish sets a value for a worker.
 func (l *loop) publish(m *crew.Worker, f ipc.Set) {
-	c, changed, err := l.values.Publish(time.Now(), f.Key, f.Payload, uint64(m.ID))
+	epoch, err := l.values.Publish(f.Key, f.Payload, uint64(m.ID))
 	if err != nil {
 		l.reply(m, ipc.Reply{ID: f.ID, Error: err.Error()})
 		return
 	}
-	if changed {
-		l.spread(c)
-	}
-	l.replyEpoch(m, f.ID, c.Epoch)
+	l.replyEpoch(m, f.ID, epoch)
 }
 
 // replyEpoch answers a publish with the epoch that it was given.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/tinehq/tine/supervisor/above"
 	"github.com/tinehq/tine/supervisor/apps"
-	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/crew"
@@ -22,6 +21,7 @@ import (
 	"github.com/tinehq/tine/supervisor/serve"
 	"github.com/tinehq/tine/supervisor/signals"
 	"github.com/tinehq/tine/supervisor/succession"
+	"github.com/tinehq/tine/supervisor/values"
 	"github.com/tinehq/tine/supervisor/wake"
 )
 
@@ -40,11 +40,9 @@ type loop struct {
 	apps   []*crew.App
 	name   string // of the master
 
-	values       *cache.Values
-	sources      map[string]*source // by key
+	values       *values.Values
 	agenda       wake.Agenda[message]
-	snapshot     bool           // the sources had their first chance: workers may have the snapshot
-	wantSnapshot []*crew.Worker // were spawned before that
+	wantSnapshot []*crew.Worker // were spawned before the values were ready
 
 	state    *apps.Apps            // decides between the apps
 	byID     map[apps.ID]*crew.App // apps, and those before whose hooks run
@@ -74,10 +72,14 @@ type loop struct {
 }
 
 func newLoop(s *Supervisor) *loop {
-	l := &loop{s: s, sources: map[string]*source{}, values: cache.NewValues(s.shareOfValues), startedAt: time.Now(), given: &crew.Given{}}
+	l := &loop{s: s, startedAt: time.Now(), given: &crew.Given{}}
 	l.estate = estate.New(outer{l}, estate.Options{Config: s.config, Store: s.store, Inherited: s.inherited})
 	s.estate, s.pins = l.estate, l.estate.Pins()
 	l.forgetApps()
+	l.values = values.New(ofLoop{l}, func() (files, limit int) {
+		share := s.descriptors()
+		return share.Values, share.Limit
+	})
 	l.desk = newDesk(l)
 	return l
 }
@@ -168,8 +170,8 @@ func (l *loop) run(ctx context.Context) (err error) {
 		l.s.book.Close()
 	}()
 	stopControl = l.s.server.Start(serve.Inherited{Files: l.s.inherited, Store: l.s.store})
-	l.openValues(l.inheritedValues(), valueKeeper{l})
-	l.startSources(config.Cache)
+	l.values.Start(l.ctx, &l.logs.Logger, config.Cache, values.TakeFiles(l.s.inherited), valueKeeper{l})
+	l.timerStale = true
 	if l.adopted != nil {
 		l.resume()
 		l.tellAdopted()
@@ -210,7 +212,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 				}
 			}
 			l.doLater(time.Now())
-			l.introduceInTime(time.Now())
+			l.values.Tick(time.Now())
 			l.decide(apps.Tick{})
 			l.crew.Tick(time.Now())
 		case <-l.estate.News():

@@ -40,15 +40,6 @@ type (
 		err  error
 	}
 
-	setValue struct {
-		key, source string
-		payload     *ipc.Payload
-		answer      chan<- valueSet
-	}
-	deleteValue struct {
-		key    string
-		answer chan<- uint64
-	}
 	broadcast struct {
 		topic   string
 		payload *ipc.Payload
@@ -98,19 +89,6 @@ func (c applyFailed) apply(l *loop) {
 	l.event(nil, zerolog.ErrorLevel, control.Event{Kind: control.EventConfigRefused, Reason: c.err.Error(), Message: "configuration not applied"})
 	l.logs.Error().Msgf("configuration not applied, everything runs on as it was: %v", c.err)
 }
-
-func (c setValue) apply(l *loop) {
-	epoch, err := l.set(c.key, c.payload, c.source)
-	c.answer <- valueSet{epoch, err}
-}
-
-// valueSet is what came of setting a value.
-type valueSet struct {
-	epoch uint64
-	err   error
-}
-
-func (c deleteValue) apply(l *loop) { c.answer <- l.delete(c.key) }
 
 func (c broadcast) apply(l *loop) {
 	for m := range l.members() {

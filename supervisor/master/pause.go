@@ -37,7 +37,7 @@ func (l *loop) noticePause() {
 func (l *loop) setTimer() {
 	l.timerStale = false
 	now := time.Now()
-	next := wake.Earliest(l.crew.Deadline(now), l.agenda.Next(), l.nextValues(), l.state.Deadline(), l.report.Next(), l.desk.book.Deadline(),
+	next := wake.Earliest(l.crew.Deadline(now), l.agenda.Next(), l.values.Deadline(), l.state.Deadline(), l.report.Next(), l.desk.book.Deadline(),
 		l.estate.Deadline(), l.nextPicture())
 	for _, a := range l.apps {
 		d := a.Deadline

@@ -7,6 +7,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/crew"
 )
 
@@ -20,6 +21,23 @@ func (l *loop) members() iter.Seq[*crew.Worker] {
 				}
 			}
 		}
+	}
+}
+
+// introduceWaiting gives the values and a slot to the workers that were started before the values were ready.
+func (l *loop) introduceWaiting() {
+	waiting := l.wantSnapshot
+	l.wantSnapshot = nil
+	for _, m := range waiting {
+		l.introduce(m)
+	}
+}
+
+// spread queues a change for every worker that has the snapshot. A worker that does not read keeps one pending change a key, and costs
+// the others nothing.
+func (l *loop) spread(c cache.Change) {
+	for m := range l.members() {
+		_ = m.SendValue(c.Frame()) // an error: its channel has ended, and the message that tells so is on its way
 	}
 }
 

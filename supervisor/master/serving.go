@@ -16,6 +16,7 @@ import (
 	"github.com/tinehq/tine/supervisor/handlers"
 	"github.com/tinehq/tine/supervisor/serve"
 	"github.com/tinehq/tine/supervisor/snapshot"
+	"github.com/tinehq/tine/supervisor/values"
 )
 
 // Commander is the Supervisor for package control: what its socket serves, and what a program that embeds a master can mount
@@ -159,16 +160,16 @@ func (m serving) SetValue(ctx context.Context, key string, data []byte) (uint64,
 	if err != nil {
 		return 0, fmt.Errorf("cannot set %q: %w", key, err)
 	}
-	set, err := ask(ctx, m.s, func(answer chan<- valueSet) message {
-		return setValue{key: key, payload: payload, source: cache.SourceSet, answer: answer}
+	set, err := ask(ctx, m.s, func(answer chan<- values.Setting) message {
+		return ofValues{values.SetValue{Key: key, Payload: payload, Answer: answer}}
 	})
 	if err != nil {
 		return 0, err
 	}
-	if refused := (cache.RefusedError{}); errors.As(set.err, &refused) {
+	if refused := (cache.RefusedError{}); errors.As(set.Err, &refused) {
 		return 0, control.Refuse(http.StatusUnprocessableEntity, "%s", refused.Error())
 	}
-	return set.epoch, set.err
+	return set.Epoch, set.Err
 }
 
 func (m serving) DeleteValue(ctx context.Context, key string) error {
@@ -188,7 +189,7 @@ type deleteKnown struct {
 func (d deleteKnown) apply(l *loop) {
 	known := l.values.Known()
 	if _, ok := known.Get(d.key, time.Now()); ok {
-		l.delete(d.key)
+		l.values.Delete(d.key)
 		d.answer <- value{known: true}
 		return
 	}

@@ -17,7 +17,7 @@ import (
 
 // How a master comes to be in charge of what another one has left, or still has:
 //
-//	lead ──▶ inherit ──▶ ready ──▶ beginSockets, serve, openValues, resume
+//	lead ──▶ inherit ──▶ ready ──▶ beginSockets, serve, values.Start, resume
 //	         reads only  the other  from here on there is no way back, and nobody who
 //	                     one ends   would go it
 //

@@ -23,6 +23,7 @@ import (
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/serve"
 	"github.com/tinehq/tine/supervisor/snapshot"
+	"github.com/tinehq/tine/supervisor/values"
 )
 
 // ErrEnded is what every method of a Supervisor returns once Run has returned,
@@ -198,19 +199,19 @@ func (s *Supervisor) Set(key string, value any) (epoch uint64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("cannot set %q: %w", key, err)
 	}
-	set, err := ask(context.Background(), s, func(answer chan<- valueSet) message {
-		return setValue{key: key, payload: payload, source: cache.SourceSet, answer: answer}
+	set, err := ask(context.Background(), s, func(answer chan<- values.Setting) message {
+		return ofValues{values.SetValue{Key: key, Payload: payload, Answer: answer}}
 	})
 	if err != nil {
 		return 0, err
 	}
-	return set.epoch, set.err
+	return set.Epoch, set.Err
 }
 
 // Delete removes a cached value from the store and from all workers.
 func (s *Supervisor) Delete(key string) error {
 	_, err := ask(context.Background(), s, func(answer chan<- uint64) message {
-		return deleteValue{key: key, answer: answer}
+		return ofValues{values.DeleteValue{Key: key, Answer: answer}}
 	})
 	return err
 }

@@ -1,0 +1,90 @@
+package values
+
+import (
+	"context"
+	"reflect"
+	"time"
+	"unsafe"
+
+	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/control/api"
+)
+
+// source is asked again and again, in a goroutine of its own.
+type source struct {
+	config config.CacheValue
+	cancel context.CancelFunc
+}
+
+// begin begins to ask a source at once. resume is for the start of a master.
+func (v *Values) begin(c config.CacheValue, resume bool) {
+	ctx, cancel := context.WithCancel(v.ctx)
+	from := sourceOf(c)
+	feed, before := v.Begin(c.Key, from, resume)
+	v.sources[c.Key] = &source{config: c, cancel: cancel}
+	job := cache.Job{Key: c.Key, Source: from, Every: c.Every, Timeout: c.Timeout, Jitter: c.Jitter, Known: before != nil}
+	v.loop.Go(func() {
+		if before != nil {
+			before.Prepare() // what the source returns is compared with it
+			before.Release()
+		}
+		cache.RunJob(ctx, job, func(r cache.Result) {
+			if !v.loop.Post(fetched{feed, r}) && r.Payload != nil {
+				r.Payload.Release()
+			}
+		})
+	})
+}
+
+// sourceOf makes the source of a value as the config has it.
+func sourceOf(c config.CacheValue) cache.Source {
+	switch {
+	case c.Func != nil:
+		return cache.Func(c.Func)
+	case len(c.Exec) > 0:
+		var env []string
+		for key, value := range c.Env {
+			env = append(env, key+"="+value)
+		}
+		return cache.Exec(c.Exec, c.Dir, env)
+	case c.File != "":
+		return cache.File(c.File)
+	default:
+		return cache.SQL(c.SQL.Driver, c.SQL.DSN, c.SQL.Query)
+	}
+}
+
+// fetched is a result of a source.
+type fetched struct {
+	feed   *cache.Feed
+	result cache.Result
+}
+
+func (f fetched) Act(v *Values) {
+	c, changed, failed := v.Fetched(time.Now(), f.feed, f.result)
+	if failed != nil {
+		v.event(zerolog.WarnLevel, api.EventValueFailed, f.result.Key, failed.Error())
+	}
+	if changed {
+		v.spread(c)
+	}
+	v.Tick(time.Now())
+}
+
+// sameSource reports whether b asks what a asks, so that the source that runs may go on. Functions are the same when they are one
+// value: two closures of the same code may ask for different things.
+func sameSource(a, b config.CacheValue) bool {
+	if !sameFunc(a.Func, b.Func) {
+		return false
+	}
+	a.Func, b.Func = nil, nil
+	return reflect.DeepEqual(a, b)
+}
+
+// sameFunc compares what two function values point to, which is one thing for a function and another for each closure. (reflect's
+// Pointer is that of the code, which closures share.)
+func sameFunc[F any](a, b F) bool {
+	return *(*unsafe.Pointer)(unsafe.Pointer(&a)) == *(*unsafe.Pointer)(unsafe.Pointer(&b))
+}
