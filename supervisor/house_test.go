@@ -48,7 +48,7 @@ var house = []struct{ name, imports string }{
 	{"supervisor/above", "ipc"},
 	{"supervisor/journal", "supervisor/control/api supervisor/pool"},
 	{"supervisor/filewatch", "supervisor/config"},
-	{"supervisor/launch", "supervisor/wake ipc supervisor/config supervisor/host supervisor/proc supervisor/proc/output"},
+	{"supervisor/launch", "supervisor/control/api supervisor/wake ipc supervisor/config supervisor/host supervisor/proc supervisor/proc/output"},
 	{"supervisor/book", "supervisor/config supervisor/control/api"},
 	{"supervisor/logs", "ipc supervisor/book supervisor/config supervisor/control/api supervisor/proc supervisor/proc/output"},
 

@@ -1,9 +1,12 @@
 package launch
 
 import (
+	"os"
 	"slices"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/proc"
 )
 
@@ -15,6 +18,32 @@ func (g *Generation) Startable(p *Pins) (Recipe, error) {
 	}
 	g.Hold(p)
 	return *g.Resolved.Load(), nil
+}
+
+// Left is a generation as an earlier master has left it.
+type Left struct {
+	Config  config.App    // with its defaults
+	Command *proc.Command // of its release; nil: no worker was started from it
+	At      time.Time     // when its rollout was ordered
+	Back    bool          // made by a rollback
+}
+
+// Restore returns a generation that starts what its first worker was started from, if there was one: the disk may have changed since.
+// Its files are those of inherited, by name, as far as they are there; the others are not opened. It waits for no disk.
+func Restore(p *Pins, l Left, inherited map[string][]*os.File) *Generation {
+	g := New(l.Config)
+	g.At, g.Back = l.At, l.Back
+	if l.Command == nil {
+		return g
+	}
+	c := l.Config
+	c.Workers = c.Slots()
+	allowed, quota := host.AllowedCPUs(), host.AutoWorkers()
+	r := Recipe{Command: *l.Command, CPUs: func(slot int) []int { return c.CPUs(slot, allowed, quota) }}
+	g.Resolved.Store(&r)
+	g.Resolve = func() (Recipe, error) { return r, nil }
+	g.Pin(p, func(_ string, id *proc.FileID, _ bool) *Pin { return p.Inherit(id, inherited) }, false)
+	return g
 }
 
 // Hold opens the files of a resolved release and holds them, once; later calls do nothing. It waits for a disk.
