@@ -22,9 +22,6 @@ import (
 // processes that it decides about, and how each generation is started.
 type App struct {
 	Key         int           // of this app in the record for the next master
-	Place       int           // among all apps, as the record has it
-	Saving      saving        // what the record has of it
-	Recorded    bool          // the record has it
 	Shown       *snapshot.App // as readers see it; nil: they do not yet
 	Unshown     bool          // it has changed since
 	Deadline    time.Time     // of the pool

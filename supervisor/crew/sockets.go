@@ -5,17 +5,13 @@ import (
 	"github.com/tinehq/tine/supervisor/slots"
 )
 
-// Sockets are those of an app, and of the app that replaces it, with what the record and the store have of them.
+// Sockets are those of an app, and of the app that replaces it.
 type Sockets struct {
 	*slots.Sockets
 
 	Mended []listen.Mended // when they were adopted, until the loop runs
 
-	Key         int             // in the record for the next master
-	Kept        map[string]bool // files that are stored for it
-	KeptChanges uint64          // Set.Changes when they were looked at last
-	Closing     map[int]bool    // slots whose sockets are closed when the store has none of them any more
-	saved       *listen.Saved   // as the record has it; nil: it has not
+	Key int // in the record for the next master
 }
 
 func NewSockets(set *listen.Set) *Sockets { return &Sockets{Sockets: slots.New(set)} }

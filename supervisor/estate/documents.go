@@ -1,45 +1,103 @@
 package estate
 
 import (
+	"encoding/json"
+	"maps"
 	"os"
+	"reflect"
+	"slices"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/apps"
+	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/crew"
+	"github.com/tinehq/tine/supervisor/journal"
 	"github.com/tinehq/tine/supervisor/launch"
+	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
-// mostDelayed bounds the messages that the record is behind.
-const mostDelayed = 256
-
-// SaveInTime writes the record once more for what the orders of steps have changed: what
-// is counted, and who was greeted. A burst of events waits for its end: more says that the loop has another message.
-func (e *Estate) SaveInTime(more bool) {
-	if e.saveDue && (!more || e.saveDelayed > mostDelayed) {
-		e.saveDelayed = 0
-		e.SaveChanged()
-		return
-	}
-	e.saveDelayed++
+// base is what no part of an app tells, as far as that is not the pool's. It is compared, so that nothing is encoded to see
+// that it is the same.
+type base struct {
+	kind                        kind
+	place, sockets              int
+	everReady, added, leaving   bool
+	halted                      bool
+	startWith, replaces         int
+	nextRun                     time.Time
+	lastRollout                 *control.Rollout
+	rolloutReason, why          string
+	lastGeneration, generations int
+	rollouts                    [len(journal.EndsOfRollouts)]uint64
+	previous, backTo            *launch.Generation
+	previousUntil               time.Time
+	newest                      [3]generation // that workers are of, or will be
 }
 
-// savedHead is the state without the apps and the config.
-func (e *Estate) savedHead() succession.State {
-	return succession.State{
-		Version: succession.Version, Master: os.Getpid(), At: ipc.Monotonic(), Keys: e.keys,
-		WasReady: e.loop.Core().Ready(), Stopping: e.loop.Core().Stopping(), Asked: e.loop.Core().Asked(), Stop: succession.SaveStop(e.loop.Core().StopTimes()),
-	}
+// generation tells a generation from another, and from itself before it was resolved.
+type generation struct {
+	number   int
+	is       *launch.Generation
+	resolved *launch.Recipe
 }
 
-func (e *Estate) savedApp(a *crew.App, now time.Time) succession.App {
-	s := succession.App{
-		Key: a.Key, Place: a.Place, Sockets: a.Sockets.Key, Config: a.Config, Pool: a.Pool.Snapshot(now),
-		Generations: map[int]succession.Generation{}, EverReady: a.Run.EverReady(), Added: a.Run.Origin() != apps.FromStart, Leaving: a.Leaves(),
+// kind is how an app is in the record.
+type kind uint8
+
+const (
+	notSaved kind = iota // there is nothing to adopt
+	running
+	ended
+)
+
+// kindOf is that of an app. One that has ended and that an order is about to start again is not saved: the next master starts it, as it
+// is in the config.
+func (e *Estate) kindOf(a *crew.App) kind {
+	switch {
+	case !a.Ended() && !a.Run.Waits():
+		return running
+	case a.Ended() && a.Run.Next() == 0 && e.loop.Listed(a.Name) == a:
+		return ended
+	}
+	return notSaved
+}
+
+func (e *Estate) baseOf(p *page) base {
+	a, h := p.app, &p.app.History
+	b := base{
+		kind: e.kindOf(a), place: p.place, sockets: a.Sockets.Key, everReady: a.Run.EverReady(), added: a.Run.Origin() != apps.FromStart,
 		// Stopped to be started again, it is started by the next master, which knows nothing of the order.
-		Halted: a.Halted() && a.Run.Next() == 0, StartWith: a.StartWith, Replaces: e.replacedKey(a),
-		History: a.SavedHistory(), NextRun: a.Run.NextRun(),
+		leaving: a.Leaves(), halted: a.Halted() && a.Run.Next() == 0, startWith: a.StartWith, nextRun: a.Run.NextRun(),
+		lastRollout: h.LastRollout, rolloutReason: h.RolloutReason, why: h.Err, lastGeneration: h.LastGeneration, generations: len(a.Generations),
+		previous: a.Previous, backTo: a.BackTo, previousUntil: a.PreviousUntil,
+	}
+	if old := e.loop.App(a.Run.Replaces()); old != nil && !old.Ended() {
+		b.replaces = old.Key
+	}
+	for i, kind := range journal.EndsOfRollouts {
+		b.rollouts[i] = h.Rollouts[kind]
+	}
+	for n, g := range a.Generations {
+		is := generation{n, g, g.Resolved.Load()}
+		for i := range b.newest {
+			if is.number >= b.newest[i].number {
+				is, b.newest[i] = b.newest[i], is
+			}
+		}
+	}
+	return b
+}
+
+// running is all of an app that runs.
+func (p *page) running(now time.Time) succession.App {
+	a, b := p.app, &p.base
+	s := succession.App{
+		Key: a.Key, Place: b.place, Sockets: b.sockets, Config: a.Config, Pool: a.Pool.Snapshot(now),
+		Generations: map[int]succession.Generation{}, EverReady: b.everReady, Added: b.added, Leaving: b.leaving,
+		Halted: b.halted, StartWith: b.startWith, Replaces: b.replaces, History: a.SavedHistory(), NextRun: b.nextRun,
 	}
 	for n, g := range a.Generations {
 		s.Generations[n] = savedOf(g)
@@ -56,23 +114,38 @@ func (e *Estate) savedApp(a *crew.App, now time.Time) succession.App {
 	return s
 }
 
-// replacedKey is that of the app that a replaces; 0: none.
-func (e *Estate) replacedKey(a *crew.App) int {
-	if old := e.loop.App(a.Run.Replaces()); old != nil && !old.Ended() {
-		return old.Key
-	}
-	return 0
-}
-
-// savedEnded is of an app that stays so. One that an order is about to start again is left out: the next master starts it,
-// as it is in the config.
-func (e *Estate) savedEnded(a *crew.App, now time.Time) succession.Ended {
+// ended is all of an app that has ended, and stays so.
+func (p *page) ended(now time.Time) succession.Ended {
+	a, b := p.app, &p.base
 	code, reason := a.Run.Exit()
 	return succession.Ended{
-		Key: a.Key, Place: a.Place, Config: a.Config, Pool: a.Pool.Snapshot(now), Halted: a.Halted(), Ordered: a.Run.Origin() == apps.FromOrder,
-		EverReady: a.Run.EverReady(), Added: a.Run.Origin() != apps.FromStart, StartWith: a.StartWith,
-		Code: code, Reason: reason, Error: a.History.Err, History: a.SavedHistory(), NextRun: a.Run.NextRun(),
+		Key: a.Key, Place: b.place, Config: a.Config, Pool: a.Pool.Snapshot(now), Halted: b.halted, Ordered: a.Run.Origin() == apps.FromOrder,
+		EverReady: b.everReady, Added: b.added, StartWith: b.startWith,
+		Code: code, Reason: reason, Error: b.why, History: a.SavedHistory(), NextRun: b.nextRun,
 	}
+}
+
+// part is what has changed of the slots and workers of an app that runs; false: more has.
+func (p *page) part(now time.Time) (s succession.Part, ok bool) {
+	a, h := p.app, &p.app.History
+	s = succession.Part{Key: a.Key, Restarts: h.Restarts, Crashes: h.Crashes, LastID: h.LastID}
+	if s.Pool, ok = a.Pool.Changes(now); !ok {
+		return s, false
+	}
+	for _, id := range slices.Sorted(maps.Keys(p.workers)) {
+		if m := a.Members[id]; m != nil {
+			s.Members = append(s.Members, m.Saved())
+		} else {
+			s.Gone = append(s.Gone, id)
+		}
+	}
+	for n := range h.Changed {
+		if s.Slots == nil {
+			s.Slots = map[int]succession.SlotHistory{}
+		}
+		s.Slots[n] = crew.SavedSlotHistory(h.Slots[n])
+	}
+	return s, true
 }
 
 func savedOf(g *launch.Generation) succession.Generation {
@@ -81,4 +154,45 @@ func savedOf(g *launch.Generation) succession.Generation {
 		s.Command = &r.Command
 	}
 	return s
+}
+
+// sameSet compares what is saved of sockets. Which slots are admitted changes most, and is looked at first.
+func sameSet(a, b listen.Saved) bool {
+	if !slices.Equal(a.Admitted, b.Admitted) {
+		return false
+	}
+	a.Admitted, b.Admitted = nil, nil
+	return reflect.DeepEqual(a, b)
+}
+
+// savedHead is the state without the apps and the config.
+func (e *Estate) savedHead() succession.State {
+	core := e.loop.Core()
+	return succession.State{
+		Version: succession.Version, Master: os.Getpid(), At: ipc.Monotonic(), Keys: e.keys,
+		WasReady: core.Ready(), Stopping: core.Stopping(), Asked: core.Asked(), Stop: succession.SaveStop(core.StopTimes()),
+	}
+}
+
+// savedConfig is made anew when another config is applied, not at each step.
+func (e *Estate) savedConfig() json.RawMessage {
+	if l := e.ledger; l.configOf != e.loop.Config() {
+		e.KeepConfig(e.loop.Config())
+	}
+	return e.ledger.config
+}
+
+// KeepConfig has c saved until another one is applied: after an adoption what the last master
+// ran with, where the loop's config is only what was found running.
+func (e *Estate) KeepConfig(c *config.Config) {
+	e.ledger.configOf, e.ledger.config = e.loop.Config(), encode(c, e.started)
+}
+
+// encode is what the record has of a config. What takes effect only when a master is started stays what it was then.
+func encode(c, started *config.Config) json.RawMessage {
+	kept := *c
+	kept.Name, kept.Control, kept.Dashboard, kept.Metrics, kept.Health = started.Name, started.Control, started.Dashboard, started.Metrics, started.Health
+	kept.StopDelay, kept.StopTimeout, kept.Log = started.StopDelay, started.StopTimeout, started.Log
+	kept.Log.Level = c.Log.Level
+	return succession.EncodeConfig(kept)
 }

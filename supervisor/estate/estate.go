@@ -14,6 +14,7 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/launch"
+	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/succession"
@@ -24,16 +25,15 @@ type Estate struct {
 	loop      Loop
 	logs      *logs.Logs
 	started   *config.Config        // what this process was started with
-	store     succession.Store      // nil: the master leaves nothing
 	inherited map[string][]*os.File // what the last master has left, by name; what is taken is deleted
-	vault     *succession.Vault     // gives files to store; nil: there is none
 	pins      *launch.Pins
-	kept      *kept // nil: nothing is
 
-	keys        int  // the last that an app or sockets were given
-	left        bool // another master is in charge: nothing here is this master's any more
-	saveDue     bool // the record lags behind
-	saveDelayed int  // messages since it was last up to date
+	store  succession.Store // nil: the master leaves nothing
+	stored *stored          // in store; nil without one
+	ledger *ledger          // nil without a store
+
+	keys int  // the last that an app or sockets were given
+	left bool // another master is in charge: nothing here is this master's any more
 }
 
 // Options are what an Estate is made with.
@@ -47,14 +47,32 @@ type Options struct {
 func New(l Loop, o Options) *Estate {
 	e := &Estate{loop: l, started: o.Config, store: o.Store, inherited: o.Inherited, pins: launch.NewPins(nil)}
 	if o.Store != nil {
-		e.vault = succession.NewVault(o.Store, slices.Collect(maps.Keys(o.Inherited)))
-		e.pins = launch.NewPins(vaultOfPins{e.vault})
+		e.stored = newStored(o.Store, slices.Collect(maps.Keys(o.Inherited)))
+		e.pins = launch.NewPins(e.stored.vault) // stored late: without them a later master has the path
+		e.ledger = &ledger{pages: map[*crew.App]*page{}, sets: map[*crew.Sockets]listen.Saved{}, torn: true}
 	}
 	return e
 }
 
 // Pins are the files of releases. They may be used by any goroutine.
 func (e *Estate) Pins() *launch.Pins { return e.pins }
+
+// NewKey is a number that no app and no sockets have had, of this master or an earlier one.
+func (e *Estate) NewKey() int {
+	e.keys++
+	return e.keys
+}
+
+// SetKeys has NewKey go on after the keys that a last master has given.
+func (e *Estate) SetKeys(last int) { e.keys = last }
+
+// Number gives an app that runs from here on, and its sockets, their keys.
+func (e *Estate) Number(a *crew.App) {
+	a.Key = e.NewKey()
+	if a.Sockets.Key == 0 {
+		a.Sockets.Key = e.NewKey()
+	}
+}
 
 // Left reports whether another master is in charge. Nothing here is this master's any more then.
 func (e *Estate) Left() bool { return e.left }

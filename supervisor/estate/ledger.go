@@ -3,13 +3,15 @@ package estate
 import (
 	"encoding/json"
 	"maps"
+	"os"
 	"slices"
 	"time"
 
-	"github.com/tinehq/tine/supervisor/apps"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/crew"
-	"github.com/tinehq/tine/supervisor/journal"
+	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/record"
 	"github.com/tinehq/tine/supervisor/succession"
 	"github.com/tinehq/tine/supervisor/wake"
 )
@@ -21,255 +23,48 @@ import (
 //	blob: all │ part of app 7: slot 3 │ app 3, which is new │ part of app 7: slot 4 │ app 9 is gone │ ...
 //
 // What a step costs does not depend on how many apps there are, nor on how many slots an app has. Of an app of which more has
-// changed than slots and workers, all is written: see savedBase. Histograms are in the whole, and in what tells all of an app.
+// changed than slots and workers, all is written: see base. Histograms are in the whole, and in what tells all of an app.
 
 const (
 	// leastPatches is what the patches may take in bytes, however small the whole is.
 	leastPatches = 64 << 10
 	// patchedFor bounds how long the whole lags behind.
 	patchedFor = 2 * time.Second
+	// mostDelayed bounds the messages of the loop that the record lags behind.
+	mostDelayed = 256
 )
 
-func (e *Estate) kindOf(a *crew.App) crew.SavedKind {
-	switch {
-	case !a.Ended() && !a.Run.Waits():
-		return crew.SavedRunning
-	case a.Ended() && a.Run.Next() == 0 && e.loop.Listed(a.Name) == a:
-		return crew.SavedAsEnded
-	}
-	return crew.NotSaved
+// ledger writes the record. It knows what the record has, and so what has to be written; a document is made only to be written.
+type ledger struct {
+	file   *os.File       // the memory of the record
+	record *record.Record // nil: it could not be opened
+
+	pages map[*crew.App]*page
+	order []*crew.App                    // all apps, as the pages have their places
+	dirty []*page                        // each once
+	gone  []int                          // keys of apps that the record has and must not have any more
+	sets  map[*crew.Sockets]listen.Saved // what the record has of sockets
+
+	due     bool      // the record lags behind
+	delayed int       // messages since it last did not
+	torn    bool      // what is written next is the whole
+	size    int       // of the whole when it was written last, in bytes
+	wholeBy time.Time // when the whole is written next; zero: there is no patch
+	work    Work
+
+	config   json.RawMessage // what the record is to have of the config
+	configOf *config.Config  // what the loop's was when that was made
+	written  *byte           // where the config begins that the record has; nil: it has none
 }
 
-func (e *Estate) baseOf(a *crew.App) crew.SavedBase {
-	h := &a.History
-	b := crew.SavedBase{
-		Kind: e.kindOf(a), Place: a.Place, Sockets: a.Sockets.Key, EverReady: a.Run.EverReady(), Added: a.Run.Origin() != apps.FromStart,
-		Leaving: a.Leaves(), Halted: a.Halted() && a.Run.Next() == 0, StartWith: a.StartWith, Replaces: e.replacedKey(a), NextRun: a.Run.NextRun(),
-		LastRollout: h.LastRollout, RolloutReason: h.RolloutReason, Why: h.Err, LastGeneration: h.LastGeneration, Generations: len(a.Generations),
-		Previous: a.Previous, BackTo: a.BackTo, PreviousUntil: a.PreviousUntil,
-	}
-	for i, kind := range journal.EndsOfRollouts {
-		b.Rollouts[i] = h.Rollouts[kind]
-	}
-	for n, g := range a.Generations {
-		is := crew.SavedGeneration{Number: n, Is: g, Resolved: g.Resolved.Load()}
-		for i := range b.Newest {
-			if is.Number >= b.Newest[i].Number {
-				is, b.Newest[i] = b.Newest[i], is
-			}
-		}
-	}
-	return b
-}
-
-// changed has the next write tell all of an app. What an order does to an app is marked by it. Like those below, it also has the
-// next picture have a new part for the app.
-func (e *Estate) Changed(a *crew.App) {
-	a.Saving.Dirty, a.Saving.All = true, true
-	e.loop.Show(a)
-}
-
-// touched has the next write look at what has changed of an app.
-func (e *Estate) Touched(a *crew.App) {
-	a.Saving.Dirty = true
-	e.loop.Show(a)
-}
-
-// TouchedWorker has the next write tell of a worker.
-func (e *Estate) TouchedWorker(m *crew.Worker) {
-	e.loop.Show(m.App)
-	s := &m.App.Saving
-	if s.Dirty = true; s.Members == nil {
-		s.Members = map[pool.WorkerID]struct{}{}
-	}
-	s.Members[m.ID] = struct{}{}
-}
-
-// SaveAll writes the whole record.
-func (e *Estate) SaveAll() { e.save(true) }
-
-// SaveChanged writes what has changed. It precedes the orders of a step, so that no worker exists that the record does
-// not know of.
-func (e *Estate) SaveChanged() { e.save(false) }
-
-func (e *Estate) save(whole bool) {
-	k := e.kept
-	if k == nil || k.record == nil {
-		return
-	}
-	e.saveDue = false
-	changed := e.unsaved()
-	whole = whole || k.torn || k.record.Patched() > max(k.size, leastPatches)
-	if whole {
-		changed = e.loop.Apps()
-	}
-	for _, a := range changed {
-		if !a.Ended() {
-			e.storeSockets(a.Sockets)
-		}
-	}
-	var err error
-	if whole {
-		err = e.writeWhole()
-	} else {
-		err = e.writePatch(changed)
-	}
-	k.torn = err != nil
-	e.StoreFailed(succession.StateFile, err)
-}
-
-func (e *Estate) writeWhole() error {
-	k := e.kept
-	k.written, k.configWritten = map[int]bool{}, nil
-	for _, a := range e.loop.Apps() {
-		a.Saving.All = true
-	}
-	blob, err := json.Marshal(e.part(e.loop.Apps()).State)
-	if err == nil {
-		err = k.record.Write(blob)
-	}
-	k.size, k.wholeBy = len(blob), time.Time{}
-	k.work.Writes, k.work.Bytes = k.work.Writes+1, k.work.Bytes+len(blob)
-	return err
-}
-
-func (e *Estate) writePatch(changed []*crew.App) error {
-	k := e.kept
-	blob, err := json.Marshal(e.part(changed))
-	if err == nil {
-		err = k.record.Append(blob)
-	}
-	if k.wholeBy.IsZero() {
-		k.wholeBy = time.Now().Add(patchedFor)
-		e.loop.Rearm()
-	}
-	k.work.Writes, k.work.Bytes, k.work.Patched = k.work.Writes+1, k.work.Bytes+len(blob), k.work.Patched+len(blob)
-	return err
-}
-
-// saveWholeInTime writes the whole a moment after the first patch.
-func (e *Estate) saveWholeInTime(now time.Time) {
-	if k := e.kept; k != nil && !k.wholeBy.IsZero() && !now.Before(k.wholeBy) {
-		e.SaveAll()
-	}
-}
-
-// nextSave is when it does; zero: there is no patch.
-func (e *Estate) nextSave() time.Time {
-	if e.kept == nil {
-		return time.Time{}
-	}
-	return e.kept.wholeBy
-}
-
-// unsaved are the apps that the record does not have as they are. One that has moved among the others moves those after
-// it too.
-func (e *Estate) unsaved() (changed []*crew.App) {
-	for i, a := range e.loop.Apps() {
-		if a.Place != i {
-			a.Place, a.Saving.Dirty = i, true
-		}
-		if a.Saving.Dirty {
-			changed = append(changed, a)
-		}
-	}
-	return changed
-}
-
-// part is the state with what has changed of those apps, and the keys of those that are in the record and not in the state.
-func (e *Estate) part(changed []*crew.App) (p succession.Patch) {
-	k := e.kept
-	p.State = e.savedHead()
-	if p.Config = e.savedConfig(); k.configWritten != nil && &k.configWritten[0] == &p.Config[0] {
-		p.Config = nil
-	} else {
-		k.configWritten = p.Config
-	}
-	seen := map[*crew.Sockets]bool{}
-	now := time.Now()
-	for _, a := range changed {
-		s := &a.Saving
-		base := e.baseOf(a)
-		all := s.All || base != s.Base || base.Generations > len(base.Newest)
-		if base.Kind == crew.SavedRunning && !seen[a.Sockets] {
-			seen[a.Sockets] = true
-			if set, other := a.Sockets.UnsavedSet(all); other {
-				p.Sockets = append(p.Sockets, succession.Sockets{Key: a.Sockets.Key, Set: set})
-			}
-		}
-		if part, ok := e.partOf(a, now); !all && ok {
-			p.Parts = append(p.Parts, part)
-		} else {
-			switch base.Kind {
-			case crew.SavedRunning:
-				p.Apps = append(p.Apps, e.savedApp(a, now))
-			case crew.SavedAsEnded:
-				p.Ended = append(p.Ended, e.savedEnded(a, now))
-			}
-		}
-		a.Recorded = base.Kind != crew.NotSaved
-		if a.Recorded {
-			k.written[a.Key] = true
-		}
-		s.Dirty, s.All, s.Base = false, false, base
-		clear(s.Members)
-		clear(s.Slots)
-	}
-	p.Gone = e.noLongerRecorded()
-	return p
-}
-
-// partOf is what has changed of the slots and workers of an app that runs; false: more has.
-func (e *Estate) partOf(a *crew.App, now time.Time) (p succession.Part, ok bool) {
-	if a.Saving.All || a.Saving.Base.Kind != crew.SavedRunning {
-		return p, false
-	}
-	h := &a.History
-	p = succession.Part{Key: a.Key, Restarts: h.Restarts, Crashes: h.Crashes, LastID: h.LastID}
-	if p.Pool, ok = a.Pool.Changes(now); !ok {
-		return p, false
-	}
-	for _, id := range slices.Sorted(maps.Keys(a.Saving.Members)) {
-		if m := a.Members[id]; m != nil {
-			p.Members = append(p.Members, m.Saved())
-		} else {
-			p.Gone = append(p.Gone, id)
-		}
-	}
-	for n := range h.Changed {
-		if p.Slots == nil {
-			p.Slots = map[int]succession.SlotHistory{}
-		}
-		p.Slots[n] = crew.SavedSlotHistory(h.Slots[n])
-	}
-	clear(h.Changed)
-	return p, true
-}
-
-// noLongerRecorded finds what the record has of apps that are gone, or wait.
-func (e *Estate) noLongerRecorded() (gone []int) {
-	recorded := 0
-	for _, a := range e.loop.Apps() {
-		if a.Recorded {
-			recorded++
-		}
-	}
-	if recorded == len(e.kept.written) {
-		return nil
-	}
-	is := map[int]bool{}
-	for _, a := range e.loop.Apps() {
-		if a.Recorded {
-			is[a.Key] = true
-		}
-	}
-	for key := range e.kept.written {
-		if !is[key] {
-			gone = append(gone, key)
-			delete(e.kept.written, key)
-		}
-	}
-	return gone
+// page is what the ledger knows of one app. A new one has nothing written.
+type page struct {
+	app     *crew.App
+	place   int                        // among all apps; -1: it is not among them yet
+	dirty   bool                       // something may differ from what the record has
+	all     bool                       // and that is known to be more than slots and workers
+	base    base                       // what the record has
+	workers map[pool.WorkerID]struct{} // that are new, or differ, or are gone
 }
 
 // Work counts what was encoded for the record.
@@ -279,30 +74,290 @@ type Work struct {
 	Patched int // bytes of patches
 }
 
-// SaveSoon has the record written when the loop has no more messages.
-func (e *Estate) SaveSoon() { e.saveDue = true }
+// of returns the page of an app.
+func (l *ledger) of(a *crew.App) *page {
+	p := l.pages[a]
+	if p == nil {
+		p = &page{app: a, place: -1, all: true, workers: map[pool.WorkerID]struct{}{}}
+		l.pages[a] = p
+	}
+	return p
+}
 
-// SaveAllSoon has the whole record written then.
+// touch has the next write look at what has changed of an app.
+func (l *ledger) touch(a *crew.App) *page {
+	p := l.of(a)
+	if !p.dirty {
+		p.dirty = true
+		l.dirty = append(l.dirty, p)
+	}
+	return p
+}
+
+// arrange gives the pages their places. An app that has moved among the others moves those after it too.
+func (l *ledger) arrange(apps []*crew.App) {
+	if slices.Equal(l.order, apps) {
+		return
+	}
+	l.order = append(l.order[:0], apps...)
+	old := maps.Clone(l.pages)
+	for i, a := range apps {
+		delete(old, a)
+		if p := l.of(a); p.place != i {
+			p.place = i
+			l.touch(a)
+		}
+	}
+	for a, p := range old { // it is gone, or not there yet
+		if p.base.kind != notSaved {
+			l.gone = append(l.gone, a.Key)
+		}
+		delete(l.pages, a)
+	}
+	l.dirty = slices.DeleteFunc(l.dirty, func(p *page) bool { return l.pages[p.app] != p })
+}
+
+// changed are the pages that are to be written, in order.
+func (l *ledger) changed(whole bool) []*page {
+	if whole {
+		for _, a := range l.order {
+			l.touch(a).all = true
+		}
+		l.gone, l.sets, l.written = nil, map[*crew.Sockets]listen.Saved{}, nil
+	}
+	slices.SortFunc(l.dirty, func(p, q *page) int { return p.place - q.place })
+	for len(l.dirty) > 0 && l.dirty[0].place < 0 { // touched before it is among the apps: its page will be a new one
+		delete(l.pages, l.dirty[0].app)
+		l.dirty = l.dirty[1:]
+	}
+	return l.dirty
+}
+
+// isDue reports whether the record is to be written before the loop takes the next message; more says that there is one. A burst of
+// messages is written at its end.
+func (l *ledger) isDue(more bool) bool {
+	if l.due && (!more || l.delayed > mostDelayed) {
+		l.delayed = 0
+		return true
+	}
+	l.delayed++
+	return false
+}
+
+// tooLong reports whether the patches are as long as a whole.
+func (l *ledger) tooLong() bool { return l.torn || l.record.Patched() > max(l.size, leastPatches) }
+
+// write writes p, which is all that was changed.
+func (l *ledger) write(p succession.Patch, whole bool) error {
+	var blob []byte
+	var err error
+	if whole {
+		if blob, err = json.Marshal(p.State); err == nil {
+			err = l.record.Write(blob)
+		}
+		l.size, l.wholeBy = len(blob), time.Time{}
+	} else {
+		if blob, err = json.Marshal(p); err == nil {
+			err = l.record.Append(blob)
+		}
+		if l.wholeBy.IsZero() {
+			l.wholeBy = time.Now().Add(patchedFor)
+		}
+		l.work.Patched += len(blob)
+	}
+	l.work.Writes++
+	l.work.Bytes += len(blob)
+	l.torn = err != nil
+	return err
+}
+
+// Open makes the record, or takes over the one that the last master has left: what was in it is read then. Without a store there is
+// neither.
+func (e *Estate) Open() (before *succession.State, err error) {
+	l := e.ledger
+	if l == nil {
+		return nil, nil
+	}
+	if files := e.inherited[succession.StateFile]; len(files) > 0 {
+		l.file = files[0]
+		if l.record, err = record.Open(l.file); err != nil {
+			return nil, err
+		}
+		state, err := succession.Read(l.record)
+		return &state, err
+	}
+	f, err := record.Memory("tine state")
+	if err != nil {
+		return nil, err
+	}
+	if l.record, err = record.New(f); err != nil {
+		return nil, err
+	}
+	l.file = f
+	e.Store(succession.StateFile, f)
+	return nil, nil
+}
+
+// HasRecord reports whether there is memory for a record.
+func (e *Estate) HasRecord() bool { return e.ledger != nil && e.ledger.file != nil }
+
+// RecordFile is that memory.
+func (e *Estate) RecordFile() *os.File { return e.ledger.file }
+
+// NewRecord begins an empty record in that memory.
+func (e *Estate) NewRecord() (err error) {
+	e.ledger.record, err = record.New(e.ledger.file)
+	return err
+}
+
+// TakeBackRecord is for after an upgrade that has failed: the record may tell of exits that were the other master's to judge.
+func (e *Estate) TakeBackRecord() { e.StoreFailed(succession.StateFile, e.ledger.reopen()) }
+
+// reopen goes on with the memory of a record that another master may have written to, or made unusable. The next write is a whole.
+func (l *ledger) reopen() (err error) {
+	l.due, l.torn = true, true
+	if l.record, err = record.Open(l.file); err != nil {
+		l.record, err = record.New(l.file)
+	}
+	return err
+}
+
+// part makes what the record is to be told of the dirty pages, which are clean from here on.
+func (e *Estate) part(changed []*page) (p succession.Patch) {
+	l, now := e.ledger, time.Now()
+	p.State = e.savedHead()
+	if c := e.savedConfig(); l.written != &c[0] {
+		p.Config, l.written = c, &c[0]
+	}
+	seen := map[*crew.Sockets]bool{}
+	for _, page := range changed {
+		a := page.app
+		is := e.baseOf(page)
+		all := page.all || is != page.base || is.generations > len(is.newest)
+		if page.base.kind != notSaved && is.kind == notSaved {
+			l.gone = append(l.gone, a.Key)
+		}
+		page.base, page.dirty, page.all = is, false, false
+		if is.kind == running && !seen[a.Sockets] {
+			seen[a.Sockets] = true
+			set := a.Sockets.Save()
+			if old, written := l.sets[a.Sockets]; all || !written || !sameSet(set, old) {
+				l.sets[a.Sockets] = set
+				p.Sockets = append(p.Sockets, succession.Sockets{Key: a.Sockets.Key, Set: set})
+			}
+		}
+		part, ok := succession.Part{}, false
+		if is.kind == running && !all {
+			part, ok = page.part(now)
+		}
+		switch {
+		case ok:
+			p.Parts = append(p.Parts, part)
+		case is.kind == running:
+			p.Apps = append(p.Apps, page.running(now))
+		case is.kind == ended:
+			p.Ended = append(p.Ended, page.ended(now))
+		}
+		clear(page.workers)
+		clear(a.History.Changed)
+	}
+	p.Gone, l.gone, l.dirty = l.gone, nil, l.dirty[:0]
+	return p
+}
+
+// Changed has the next write tell all of an app. What an order does to an app is marked by it. Like Touched and TouchedWorker, it also
+// has the next picture have a new part for the app.
+func (e *Estate) Changed(a *crew.App) {
+	e.Touched(a)
+	if e.ledger != nil {
+		e.ledger.of(a).all = true
+	}
+}
+
+// Touched has the next write look at what has changed of an app.
+func (e *Estate) Touched(a *crew.App) {
+	e.loop.Show(a)
+	if e.ledger != nil {
+		e.ledger.touch(a)
+	}
+}
+
+// TouchedWorker has the next write tell of a worker.
+func (e *Estate) TouchedWorker(m *crew.Worker) {
+	e.loop.Show(m.App)
+	if e.ledger != nil {
+		e.ledger.touch(m.App).workers[m.ID] = struct{}{}
+	}
+}
+
+// SaveAll writes the whole record.
+func (e *Estate) SaveAll() { e.save(true) }
+
+// SaveChanged writes what has changed. It precedes the effects of a step, so that no worker exists that the record does
+// not know of.
+func (e *Estate) SaveChanged() { e.save(false) }
+
+// SaveSoon has what has changed written when the loop has no more messages: what is counted, and who was greeted. The loop calls
+// SaveInTime for that after each message.
+func (e *Estate) SaveSoon() {
+	if e.ledger != nil {
+		e.ledger.due = true
+	}
+}
+
+// SaveAllSoon has the whole written then.
 func (e *Estate) SaveAllSoon() {
-	e.saveDue = true
-	if e.kept != nil {
-		e.kept.torn = true
+	if e.ledger != nil {
+		e.ledger.due, e.ledger.torn = true, true
 	}
 }
 
-// Deadline is when Tick has something to do; zero: at no time.
-func (e *Estate) Deadline() time.Time {
-	if e.kept == nil {
-		return time.Time{}
+// SaveInTime writes what SaveSoon was called for. more says that the loop has another message.
+func (e *Estate) SaveInTime(more bool) {
+	if e.ledger != nil && e.ledger.isDue(more) {
+		e.SaveChanged()
 	}
-	return wake.Earliest(e.kept.wholeBy, e.kept.room.due)
 }
 
-// Tick does what is due.
-func (e *Estate) Tick(now time.Time) {
-	e.saveWholeInTime(now)
-	e.askRoom(now)
+func (e *Estate) save(whole bool) {
+	l := e.ledger
+	if l == nil || l.record == nil {
+		return
+	}
+	l.due = false
+	l.arrange(e.loop.Apps())
+	whole = whole || l.tooLong()
+	changed := l.changed(whole)
+	for _, p := range changed {
+		if !p.app.Ended() {
+			e.stored.storeSockets(p.app.Sockets)
+		}
+	}
+	wholeBy := l.wholeBy
+	err := l.write(e.part(changed), whole)
+	if l.wholeBy != wholeBy {
+		e.loop.Rearm()
+	}
+	e.StoreFailed(succession.StateFile, err)
 }
 
 // Work tells what was encoded for the record so far.
-func (e *Estate) Work() Work { return e.kept.work }
+func (e *Estate) Work() Work { return e.ledger.work }
+
+// Deadline is when Tick has something to do; zero: at no time.
+func (e *Estate) Deadline() time.Time {
+	if e.ledger == nil {
+		return time.Time{}
+	}
+	return wake.Earliest(e.ledger.wholeBy, e.stored.room.next())
+}
+
+// Tick does what is due: it writes the whole a moment after the first patch, and asks the store what it has no room for.
+func (e *Estate) Tick(now time.Time) {
+	if l := e.ledger; l != nil {
+		if !l.wholeBy.IsZero() && !now.Before(l.wholeBy) {
+			e.SaveAll()
+		}
+		e.askRoom(now)
+	}
+}

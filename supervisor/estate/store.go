@@ -1,213 +1,242 @@
 package estate
 
 import (
-	"encoding/json"
 	"errors"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/listen"
-	"github.com/tinehq/tine/supervisor/record"
 	"github.com/tinehq/tine/supervisor/serve"
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
-// kept is what the loop has in the store. It is nil where there is none.
-type kept struct {
-	record *record.Record
-	file   *os.File // its memory
-	lost   bool     // something could not be stored, and that was said
-	room   room     // what is known of the store's
+const (
+	// vaultPatience bounds the wait for the store where this process is about to end, or to let another master take over.
+	vaultPatience = 5 * time.Second
+	// startPatience bounds the wait for the store before the loop runs.
+	startPatience = 200 * time.Millisecond
+)
 
-	torn          bool            // what is written next is the whole record
-	size          int             // of the whole when it was written last, in bytes
-	wholeBy       time.Time       // when it is written next; zero: there is no patch
-	written       map[int]bool    // keys of the apps that the record has
-	configWritten json.RawMessage // what the record has for a config
-	work          Work
-
-	config   json.RawMessage // as it is saved
-	configOf *config.Config  // what e.loop.Config() was then
-
-	names map[string]bool // that are stored, but for those of workers
+// stored is what this master has in the store, by name.
+type stored struct {
+	vault   *succession.Vault
+	names   map[string]bool // but those of workers
+	sockets map[*crew.Sockets]*storedSockets
+	lost    bool // something could not be stored, and that was said
+	room    room
 }
 
-// Open makes the record, or takes over the one that the last master has left: what
-// was in it is read then.
-func (e *Estate) Open() (before *succession.State, err error) {
-	if e.store == nil {
-		return nil, nil
-	}
-	e.kept = &kept{names: map[string]bool{}, torn: true}
-	for name := range e.inherited {
+// storedSockets is what the store has of sockets.
+type storedSockets struct {
+	files   map[string]bool // as Sockets.Files names them
+	changes uint64          // Sockets.Changes when files was made
+	stale   bool            // files was to be looked at again all the same
+	closing map[int]bool    // slots whose sockets are closed when the store has none of them any more
+}
+
+// newStored is for a store that has files of those names.
+func newStored(store succession.Store, inherited []string) *stored {
+	s := &stored{vault: succession.NewVault(store, inherited), names: map[string]bool{}, sockets: map[*crew.Sockets]*storedSockets{}}
+	for _, name := range inherited {
 		if IsOwn(name) {
-			e.kept.names[name] = true
+			s.names[name] = true
 		}
 	}
-	if files := e.inherited[succession.StateFile]; len(files) > 0 {
-		e.kept.file = files[0]
-		if e.kept.record, err = record.Open(files[0]); err != nil {
-			return nil, err
-		}
-		state, err := succession.Read(e.kept.record)
-		return &state, err
-	}
-	f, err := record.Memory("tine state")
-	if err != nil {
-		return nil, err
-	}
-	if e.kept.record, err = record.New(f); err != nil {
-		return nil, err
-	}
-	e.kept.file = f
-	e.Store(succession.StateFile, f)
-	return nil, nil
+	return s
 }
 
-// RemoveAll is for an end in order, after which nobody goes on: systemd would give what it
-// still has to a master that it is told to start next. The record goes first, as without it
-// nobody uses the rest.
-func (e *Estate) RemoveAll() {
-	if e.kept == nil {
+// IsOwn says whether a file of this name was stored by a master before this one.
+func IsOwn(name string) bool {
+	return name == succession.StateFile || name == serve.KeptControl || name == "values" || slices.ContainsFunc([]string{succession.WorkerPrefix, succession.SocketsPrefix, serve.KeptTCP, launch.KeptPin, "value."}, func(p string) bool {
+		return strings.HasPrefix(name, p)
+	})
+}
+
+func (s *stored) store(name string, files ...*os.File) {
+	s.names[name] = true
+	s.room.changed()
+	_ = s.vault.Store(name, files...)
+}
+
+func (s *stored) remove(name string) {
+	delete(s.names, name)
+	if len(s.room.short.Missing) > 0 {
+		s.room.changed()
+	}
+	_ = s.vault.Remove(name)
+}
+
+// of is what is known of sockets.
+func (s *stored) of(sockets *crew.Sockets) *storedSockets {
+	k := s.sockets[sockets]
+	if k == nil {
+		k = &storedSockets{files: map[string]bool{}, closing: map[int]bool{}, stale: true}
+		s.sockets[sockets] = k
+	}
+	return k
+}
+
+// storeSockets stores the files that sockets have got since the last time, and removes those that they have no more.
+func (s *stored) storeSockets(sockets *crew.Sockets) {
+	k, changes := s.of(sockets), sockets.Changes()
+	if !k.stale && k.changes == changes {
 		return
 	}
-	e.Remove(succession.StateFile)
-	_ = e.pins.Each(func(name string, _ *os.File) error { e.kept.names[name] = true; return nil })
-	for name := range e.kept.names {
-		e.Remove(name)
+	k.stale, k.changes = false, changes
+	files := sockets.Files()
+	for slot := range k.closing {
+		for i := range sockets.Addresses() {
+			delete(files, listen.SocketName(i, slot))
+		}
+	}
+	for file := range k.files {
+		if files[file] == nil {
+			s.removeSocket(sockets, file)
+		}
+	}
+	for file, f := range files {
+		if !k.files[file] {
+			k.files[file] = true
+			s.store(succession.SocketsName(sockets.Key, file), f)
+		}
 	}
 }
 
-// RemoveInherited drops what is left of a master without a record: nobody knows what it is for.
-func (e *Estate) RemoveInherited() {
-	if e.kept == nil {
-		return
-	}
-	for name, files := range e.inherited {
-		if !IsOwn(name) || name == succession.StateFile {
-			continue
-		}
-		e.Remove(name)
-		for _, f := range files {
-			f.Close()
-		}
-		delete(e.inherited, name)
+// removeSocket removes a file of sockets, if it is stored.
+func (s *stored) removeSocket(sockets *crew.Sockets, file string) {
+	if k := s.of(sockets); k.files[file] {
+		delete(k.files, file)
+		s.remove(succession.SocketsName(sockets.Key, file))
 	}
 }
 
-// keep stores files. One that is not stored is missed only if this master crashes, so
-// that it is said, once, and all runs on.
+// Store stores files under a name, beside those that it has. What is not stored is missed only if this master crashes: so that is logged,
+// once, and all runs on.
 func (e *Estate) Store(name string, files ...*os.File) {
-	if e.kept == nil {
-		return
+	if e.stored != nil {
+		e.stored.store(name, files...)
 	}
-	e.kept.names[name] = true
-	e.kept.room.changed()
-	e.vault.Put(name, files...)
 }
 
+// StoreNow is Store that returns when the store has f, or has not answered for as long as a handover waits for it.
+func (e *Estate) StoreNow(name string, f *os.File) {
+	if e.stored == nil {
+		return
+	}
+	e.stored.store(name, f)
+	if err := e.stored.vault.WaitAtMost(vaultPatience); err != nil {
+		e.logs.Warn().Str("file", name).Err(err).Msg("should this master crash now, a cached value is lost")
+	}
+}
+
+// StoreFailed logs that what the next master needs is not stored, if err says so.
 func (e *Estate) StoreFailed(name string, err error) {
 	if errors.Is(err, keeper.ErrFull) {
-		e.kept.room.changed() // which tells of each
+		e.stored.room.changed() // which tells of each
 		return
 	}
-	if err != nil && !e.kept.lost {
-		e.kept.lost = true
+	if err != nil && !e.stored.lost {
+		e.stored.lost = true
 		e.logs.Error().Err(err).Str("file", name).Msg("cannot keep what the next master needs: should this one crash, workers will be lost")
 	}
 }
 
+// Remove removes all files of a name.
 func (e *Estate) Remove(name string) {
-	if e.kept != nil {
-		delete(e.kept.names, name)
-		if len(e.kept.room.missing) > 0 {
-			e.kept.room.changed()
+	if e.stored != nil {
+		e.stored.remove(name)
+	}
+}
+
+// StoreWorker stores what the next master needs of a worker, before anything else hears that the worker exists. A worker that has ended
+// meanwhile has nothing that a master could adopt. It may be called by any goroutine, and waits for the store.
+func (e *Estate) StoreWorker(m *crew.Worker) error {
+	if e.stored == nil || !m.Reachable() {
+		return nil
+	}
+	files, err := m.Files()
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer CloseFiles(files)
+	_ = e.stored.vault.WaitAtMost(vaultPatience) // the sockets of its slot come first
+	name := succession.WorkerName(m.App.Key, m.ID)
+	e.stored.vault.Has(name)
+	return e.store.Store(name, files...)
+}
+
+// WorkerStored takes in what StoreWorker has returned for a worker that this master has started.
+func (e *Estate) WorkerStored(m *crew.Worker, err error) {
+	if e.stored != nil {
+		e.stored.room.changed()
+		e.StoreFailed(succession.WorkerName(m.App.Key, m.ID), err)
+	}
+}
+
+// AdoptedSockets notes that the store has files of sockets, as Sockets.Files names them.
+func (e *Estate) AdoptedSockets(s *crew.Sockets, files map[string]*os.File) {
+	k := e.stored.of(s)
+	k.stale = false
+	for file := range files {
+		k.files[file] = true
+	}
+}
+
+// RemoveFiles removes files of sockets, which others take the place of: the next save stores those.
+func (e *Estate) RemoveFiles(s *crew.Sockets, names []string) {
+	if e.stored != nil {
+		for _, name := range names {
+			e.stored.removeSocket(s, name)
 		}
-		e.vault.Drop(name)
 	}
 }
 
-// NewKey is a number that no app and no sockets have had, of this master or an earlier
-// one.
-func (e *Estate) NewKey() int {
-	e.keys++
-	return e.keys
-}
-
-// number gives an app that runs from here on, and its sockets, their keys.
-func (e *Estate) Number(a *crew.App) {
-	a.Key = e.NewKey()
-	if a.Sockets.Key == 0 {
-		a.Sockets.Key = e.NewKey()
-	}
-}
-
-// storeSockets stores the files that sockets have got since the last time, and takes out
-// those that they have no more.
-func (e *Estate) storeSockets(s *crew.Sockets) {
-	changes := s.Changes()
-	if e.kept == nil || s.Kept != nil && s.KeptChanges == changes {
+// RemoveSockets is for sockets that are closed for good.
+func (e *Estate) RemoveSockets(s *crew.Sockets) {
+	if e.stored == nil {
 		return
 	}
-	s.KeptChanges = changes
-	files := s.Files()
-	if s.Kept == nil {
-		s.Kept = map[string]bool{}
+	for file := range e.stored.of(s).files {
+		e.stored.removeSocket(s, file)
 	}
-	for slot := range s.Closing {
-		for i := range s.Addresses() {
-			delete(files, listen.SocketName(i, slot))
-		}
-	}
-	for name := range s.Kept {
-		if files[name] == nil {
-			e.Remove(succession.SocketsName(s.Key, name))
-			delete(s.Kept, name)
-		}
-	}
-	for name, f := range files {
-		if !s.Kept[name] {
-			s.Kept[name] = true
-			e.Store(succession.SocketsName(s.Key, name), f)
-		}
-	}
+	delete(e.stored.sockets, s)
 }
 
 // CloseSlot closes the sockets of the last slot, in the store and then here. As long as the store has one, the kernel counts it
-// and may have connections wait in it, which nobody accepts. So the loop goes on until the store has closed them: see slotFree.
+// and may have connections wait in it, which no worker accepts. So the loop goes on until the store has closed them: see slotFree.
 func (e *Estate) CloseSlot(s *crew.Sockets, slot int) {
-	if e.kept == nil {
+	if e.stored == nil {
 		slotFree{s, slot}.close(e)
 		return
 	}
-	if s.Closing[slot] {
+	k := e.stored.of(s)
+	if k.closing[slot] {
 		return
 	}
 	for i := range s.Addresses() {
-		if name := listen.SocketName(i, slot); s.Kept[name] {
-			e.Remove(succession.SocketsName(s.Key, name))
-			delete(s.Kept, name)
-		}
+		e.stored.removeSocket(s, listen.SocketName(i, slot))
 	}
-	if s.Closing == nil {
-		s.Closing = map[int]bool{}
-	}
-	s.Closing[slot] = true
-	e.vault.Barrier(slotFree{s, slot})
+	k.closing[slot] = true
+	e.stored.vault.Barrier(slotFree{s, slot})
 }
 
 // KeepSlot calls off that a slot is closed, which a worker gets again: the store gets its sockets again.
 func (e *Estate) KeepSlot(s *crew.Sockets, slot int) {
-	if s.Closing[slot] {
-		delete(s.Closing, slot)
-		s.KeptChanges = 0
-		e.saveDue = true
+	if e.stored == nil {
+		return
+	}
+	if k := e.stored.of(s); k.closing[slot] {
+		delete(k.closing, slot)
+		k.stale = true
+		e.SaveSoon()
 	}
 }
 
@@ -218,8 +247,8 @@ type slotFree struct {
 }
 
 func (f slotFree) Act(e *Estate) {
-	if f.sockets.Closing[f.slot] && f.sockets.Used() {
-		delete(f.sockets.Closing, f.slot)
+	if k := e.stored.sockets[f.sockets]; k != nil && k.closing[f.slot] && f.sockets.Used() {
+		delete(k.closing, f.slot)
 		f.close(e)
 	}
 }
@@ -231,42 +260,31 @@ func (f slotFree) close(e *Estate) {
 			continue
 		}
 		e.Touched(a)
-		e.saveDue = true
+		e.SaveSoon()
 		if err != nil {
 			e.logs.Error().Str("app", a.Name).Int("slot", f.slot).Err(err).Msg("cannot close slot")
 		}
 	}
 }
 
-const (
-	// vaultPatience bounds the wait for the store where this process is about to end, or to let another master take over.
-	vaultPatience = 5 * time.Second
-	// startPatience bounds the wait for the store before the loop runs.
-	startPatience = 200 * time.Millisecond
-)
-
-// StartBarrier waits, before the loop runs, until the store has done what it was told.
-func (e *Estate) StartBarrier() {
-	e.vault.Barrier(stored{})
-	_ = e.vault.WaitAtMost(startPatience) // later, then
+// Start begins to give to the store what was stored so far, until Close.
+func (e *Estate) Start() {
+	if e.stored != nil {
+		e.stored.vault.Start()
+	}
 }
 
-// stored is a barrier that nobody waits for in the loop.
-type stored struct{}
-
-func (stored) Act(*Estate) {}
-
-// News gets a value when the store has something to tell; nil: there is none.
+// News gets a value when Hear has something to do; nil: there is no store.
 func (e *Estate) News() <-chan struct{} {
-	if e.vault == nil {
+	if e.stored == nil {
 		return nil
 	}
-	return e.vault.News()
+	return e.stored.vault.News()
 }
 
-// Hear takes in what the store had to tell.
+// Hear acts on what the store had to tell.
 func (e *Estate) Hear() {
-	for _, r := range e.vault.Results() {
+	for _, r := range e.stored.vault.Results() {
 		if m, ok := r.Barrier.(Message); ok {
 			m.Act(e)
 		} else {
@@ -275,157 +293,90 @@ func (e *Estate) Hear() {
 	}
 }
 
-// Settle waits until the store has all: another master goes on from that.
+// Settle waits until the store has all, as another master goes on from that.
 func (e *Estate) Settle() error {
-	err := e.vault.WaitAtMost(vaultPatience)
+	err := e.stored.vault.WaitAtMost(vaultPatience)
 	e.Hear()
 	return err
 }
 
-// Close ends the goroutine of the vault. What is in the store is another master's if that is in charge.
+// reached is a barrier that nothing follows from.
+type reached struct{}
+
+func (reached) Act(*Estate) {}
+
+// StartBarrier waits for a moment, before the loop runs, until the store has done what it was told. What takes longer is done later.
+func (e *Estate) StartBarrier() {
+	e.stored.vault.Barrier(reached{})
+	_ = e.stored.vault.WaitAtMost(startPatience)
+}
+
+// Close ends the goroutine that Start has begun. The store is left as it is if another master is in charge.
 func (e *Estate) Close() {
-	if e.vault == nil {
+	if e.stored == nil {
 		return
 	}
 	if !e.left {
-		if err := e.vault.WaitAtMost(vaultPatience); err != nil {
+		if err := e.stored.vault.WaitAtMost(vaultPatience); err != nil {
 			e.logs.Warn().Err(err).Msg("what was kept for the next master may still be there")
 		}
 	}
-	e.vault.Close()
+	e.stored.vault.Close()
 }
 
-// RemoveUnadopted takes out of the store the sockets that the last master had and this one has not adopted: those of apps that
-// waited for others, which are opened anew. As long as the store has them, nobody else can have their addresses.
+// RemoveAll is for an end in order, which no master follows: systemd would give what it still has to a master that it is told to start
+// next. The record goes first, as without it the rest is of no use.
+func (e *Estate) RemoveAll() {
+	if e.stored == nil {
+		return
+	}
+	e.Remove(succession.StateFile)
+	_ = e.pins.Each(func(name string, _ *os.File) error { e.stored.names[name] = true; return nil })
+	for name := range e.stored.names {
+		e.Remove(name)
+	}
+}
+
+// RemoveInherited removes what is left of a master without a record: nothing tells what it is for.
+func (e *Estate) RemoveInherited() {
+	if e.stored == nil {
+		return
+	}
+	for name, files := range e.inherited {
+		if IsOwn(name) && name != succession.StateFile {
+			e.Remove(name)
+			CloseFiles(files)
+			delete(e.inherited, name)
+		}
+	}
+}
+
+// RemoveUnadopted removes the sockets that the last master had and this one has not adopted: those of apps that
+// waited for others, which are opened anew. As long as the store has them, nothing else can have their addresses.
 func (e *Estate) RemoveUnadopted() {
 	adopted := map[string]bool{}
 	for s := range e.sockets() {
-		for name := range s.Kept {
-			adopted[succession.SocketsName(s.Key, name)] = true
+		for file := range e.stored.of(s).files {
+			adopted[succession.SocketsName(s.Key, file)] = true
 		}
 	}
-	forgot := false
-	for name := range e.kept.names {
+	removed := false
+	for name := range e.stored.names {
 		if strings.HasPrefix(name, succession.SocketsPrefix) && !adopted[name] {
 			e.Remove(name)
-			forgot = true
+			removed = true
 		}
 	}
-	if forgot {
+	if removed {
 		e.StartBarrier()
 	}
 }
 
-// RemoveFiles takes files of sockets out of the store, which others take the place of: the next save stores those.
-func (e *Estate) RemoveFiles(s *crew.Sockets, names []string) {
-	for _, name := range names {
-		if s.Kept[name] {
-			e.Remove(succession.SocketsName(s.Key, name))
-			delete(s.Kept, name)
-		}
-	}
-}
-
-// RemoveSockets is for sockets that are closed for good.
-func (e *Estate) RemoveSockets(s *crew.Sockets) {
-	if e.kept == nil {
-		return
-	}
-	for name := range s.Kept {
-		e.Remove(succession.SocketsName(s.Key, name))
-	}
-	s.Kept = nil
-}
-
-// StoreWorker stores what the next master needs of a worker, before anybody hears that
-// it exists. A worker that has ended meanwhile has nothing that a master could adopt.
-func (e *Estate) StoreWorker(m *crew.Worker) error {
-	if e.store == nil || !m.Reachable() {
-		return nil
-	}
-	files, err := m.Files()
-	if errors.Is(err, os.ErrProcessDone) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer CloseFiles(files)
-	_ = e.vault.WaitAtMost(vaultPatience) // the sockets of its slot come first
-	name := succession.WorkerName(m.App.Key, m.ID)
-	e.vault.Has(name)
-	return e.store.Store(name, files...)
-}
-
+// CloseFiles closes the files that are there.
 func CloseFiles(files []*os.File) {
 	for _, f := range files {
 		if f != nil {
 			f.Close()
 		}
 	}
-}
-
-// IsOwn says whether a file of this name was stored by a master before this one.
-func IsOwn(name string) bool {
-	return name == succession.StateFile || name == serve.KeptControl || name == "values" || slices.ContainsFunc([]string{succession.WorkerPrefix, succession.SocketsPrefix, serve.KeptTCP, launch.KeptPin, "value."}, func(p string) bool {
-		return strings.HasPrefix(name, p)
-	})
-}
-
-// vaultOfPins is the vault as the pins of releases use it. They may be stored late: without them a later master has the path.
-type vaultOfPins struct{ v *succession.Vault }
-
-func (p vaultOfPins) Store(name string, files ...*os.File) error {
-	p.v.Put(name, files...)
-	return nil
-}
-
-func (p vaultOfPins) Remove(name string) error {
-	p.v.Drop(name)
-	return nil
-}
-
-// StoreNow is Store that returns when the store has f, or has not answered for as long as a handover waits for it.
-func (e *Estate) StoreNow(name string, f *os.File) {
-	e.Store(name, f)
-	if e.vault == nil {
-		return
-	}
-	if err := e.vault.WaitAtMost(vaultPatience); err != nil {
-		e.logs.Warn().Str("file", name).Err(err).Msg("should this master crash now, a cached value is lost")
-	}
-}
-
-// Start begins to give to the store what was stored so far.
-func (e *Estate) Start() {
-	if e.vault != nil {
-		e.vault.Start()
-	}
-}
-
-// SetKeys has NewKey go on after the keys that a last master has given.
-func (e *Estate) SetKeys(last int) { e.keys = last }
-
-// HasRecord reports whether there is memory for a record.
-func (e *Estate) HasRecord() bool { return e.kept != nil && e.kept.file != nil }
-
-// RecordFile is that memory.
-func (e *Estate) RecordFile() *os.File { return e.kept.file }
-
-// NewRecord begins an empty record in that memory.
-func (e *Estate) NewRecord() (err error) {
-	e.kept.record, err = record.New(e.kept.file)
-	return err
-}
-
-// TakeBackRecord is for after an upgrade that has failed: the other master may have written to the record, or made it unusable, and
-// the record may tell of exits that were the other master's to judge. The next write is a whole.
-func (e *Estate) TakeBackRecord() {
-	e.SaveAllSoon()
-	reopened, err := record.Open(e.kept.file)
-	if err != nil {
-		reopened, err = record.New(e.kept.file)
-	}
-	e.kept.record = reopened
-	e.StoreFailed(succession.StateFile, err)
 }

@@ -148,10 +148,8 @@ func (l *loop) adoptSockets(saved succession.Sockets, apps []succession.App) (*c
 		return nil, err
 	}
 	s := crew.NewSockets(set)
-	s.Key, s.Kept = saved.Key, map[string]bool{}
-	for name := range files {
-		s.Kept[name] = true
-	}
+	s.Key = saved.Key
+	l.estate.AdoptedSockets(s, files)
 	return s, nil
 }
 

@@ -21,14 +21,15 @@ type Store interface {
 // barrierTimeout bounds the wait for a store that was asked to have done what it was told.
 const barrierTimeout = 5 * time.Second
 
-// Vault gives files to a Store, in a goroutine of its own, so that nobody else waits for it:
+// Vault gives files to a Store, in a goroutine of its own, so that no other waits for it:
 //
-//	Put, Drop, Barrier ──▶ queue ──▶ Store
-//	Results ◀── errors, barriers ──┘
+//	Store, Remove, Barrier ──▶ queue ──▶ the Store behind
+//	Results ◀──── errors, barriers ────────────────┘
 //
 // The order is kept: when a barrier comes back, the store has done what was asked before. Nothing is ever refused or lost. A
-// name has at most a removal and the files after it in the queue, which is so bounded by the names: what a Drop overtakes is not
-// stored, and is not removed either if the store never had it. A Vault may be used by several goroutines, but Results.
+// name has at most a removal and the files after it in the queue, which is so bounded by the names: what a removal overtakes is not
+// stored, and is not removed either if the store never had it. A Vault may be used by several goroutines, but Results. It is a Store
+// itself, whose methods wait for nothing.
 type Vault struct {
 	store Store
 	wake  chan struct{}
@@ -44,11 +45,11 @@ type Vault struct {
 	idle    []chan struct{} // closed when there is nothing to do
 }
 
-// Result is what has come of a Put or Drop that failed, or that a barrier was reached.
+// Result is what has come of a Store or Remove that failed, or that a barrier was reached.
 type Result struct {
 	Name    string // of the file
 	Err     error
-	Barrier any // what Barrier was given; nil: it is an error
+	Barrier any // what Barrier was given; nil: a Store or Remove failed
 }
 
 type vaultJob struct {
@@ -66,22 +67,23 @@ func NewVault(store Store, names []string) *Vault {
 	return v
 }
 
-// Has notes that the store has files of a name, or is about to, that Put knows nothing of.
+// Has notes that the store has files of a name, or is about to, that Vault.Store knows nothing of.
 func (v *Vault) Has(name string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.may[name] = true
 }
 
-// Put stores files under a name, beside those that it has. They may be closed as soon as Put has returned.
-func (v *Vault) Put(name string, files ...*os.File) {
+// Store has files stored under a name, beside those that it has. They may be closed as soon as Store has returned, which is at once, with
+// nil: what fails is a Result.
+func (v *Vault) Store(name string, files ...*os.File) error {
 	job := &vaultJob{name: name}
 	for _, f := range files {
 		d, err := ipc.Duplicate(f)
 		if err != nil {
 			job.close()
 			v.tell(Result{Name: name, Err: err})
-			return
+			return nil
 		}
 		job.files = append(job.files, d)
 	}
@@ -90,14 +92,15 @@ func (v *Vault) Put(name string, files ...*os.File) {
 	for _, old := range v.queue {
 		if old.name == name && len(old.files) > 0 {
 			old.files = append(old.files, job.files...)
-			return
+			return nil
 		}
 	}
 	v.add(job)
+	return nil
 }
 
-// Drop removes all files of a name.
-func (v *Vault) Drop(name string) {
+// Remove has all files of a name removed. It returns nil at once: what fails is a Result.
+func (v *Vault) Remove(name string) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	kept := v.queue[:0]
@@ -115,6 +118,7 @@ func (v *Vault) Drop(name string) {
 	} else {
 		v.rest()
 	}
+	return nil
 }
 
 // Barrier has Results tell what when the store has done all that it was asked before.

@@ -41,7 +41,7 @@ func put(t *testing.T, v *Vault, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v.Put(name, f)
+	_ = v.Store(name, f)
 	f.Close()
 }
 
@@ -61,21 +61,21 @@ func TestVault(t *testing.T) {
 		want    []string
 		results []Result
 	}{
-		"in order": {func(v *Vault) { put(t, v, "a"); v.Drop("old"); put(t, v, "b"); v.Barrier(1) },
+		"in order": {func(v *Vault) { put(t, v, "a"); _ = v.Remove("old"); put(t, v, "b"); v.Barrier(1) },
 			[]string{"store 1 a", "remove old", "store 1 b", "barrier "}, []Result{{Barrier: 1}}},
 		"two of one name":     {func(v *Vault) { put(t, v, "a"); put(t, v, "a") }, []string{"store 2 a"}, nil},
-		"a put and its drop":  {func(v *Vault) { put(t, v, "a"); put(t, v, "b"); v.Drop("a") }, []string{"store 1 b"}, nil},
-		"a drop of nothing":   {func(v *Vault) { v.Drop("a") }, nil, nil},
-		"another for the old": {func(v *Vault) { v.Drop("old"); put(t, v, "old") }, []string{"remove old", "store 1 old"}, nil},
-		"and that is dropped": {func(v *Vault) { v.Drop("old"); put(t, v, "old"); v.Drop("old") }, []string{"remove old"}, nil},
+		"a put and its drop":  {func(v *Vault) { put(t, v, "a"); put(t, v, "b"); _ = v.Remove("a") }, []string{"store 1 b"}, nil},
+		"a drop of nothing":   {func(v *Vault) { _ = v.Remove("a") }, nil, nil},
+		"another for the old": {func(v *Vault) { _ = v.Remove("old"); put(t, v, "old") }, []string{"remove old", "store 1 old"}, nil},
+		"and that is dropped": {func(v *Vault) { _ = v.Remove("old"); put(t, v, "old"); _ = v.Remove("old") }, []string{"remove old"}, nil},
 		"many times": {func(v *Vault) {
 			for range 100 {
-				v.Drop("old")
+				_ = v.Remove("old")
 				put(t, v, "old")
 			}
 		}, []string{"remove old", "store 1 old"}, nil},
 		"barriers that follow":   {func(v *Vault) { v.Barrier(1); v.Barrier(2) }, []string{"barrier "}, []Result{{Barrier: 1}, {Barrier: 2}}},
-		"a barrier keeps order":  {func(v *Vault) { v.Drop("old"); v.Barrier(1); put(t, v, "old") }, []string{"remove old", "barrier ", "store 1 old"}, []Result{{Barrier: 1}}},
+		"a barrier keeps order":  {func(v *Vault) { _ = v.Remove("old"); v.Barrier(1); put(t, v, "old") }, []string{"remove old", "barrier ", "store 1 old"}, []Result{{Barrier: 1}}},
 		"an error, and goes on":  {func(v *Vault) { put(t, v, "full"); put(t, v, "b") }, []string{"store 1 full", "store 1 b"}, []Result{{Name: "full", Err: full}}},
 		"what failed is removed": {func(v *Vault) { put(t, v, "full"); v.Barrier(1); put(t, v, "b") }, []string{"store 1 full", "barrier ", "store 1 b"}, []Result{{Name: "full", Err: full}, {Barrier: 1}}},
 	} {
@@ -107,7 +107,7 @@ func TestVaultIsBounded(t *testing.T) {
 	put(t, v, "first")
 	for range 1000 {
 		for _, name := range []string{"a", "b", "c"} {
-			v.Drop(name)
+			_ = v.Remove(name)
 			put(t, v, name)
 		}
 	}
