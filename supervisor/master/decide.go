@@ -86,7 +86,7 @@ func (l *loop) carryOutOfApps(effect apps.Effect) {
 		}
 		delete(l.byID, e.App)
 	case apps.OrderStart:
-		l.orderOwn(e.App, e.Reason)
+		l.desk.Start(e.App, e.Reason)
 	case apps.Close:
 		l.closeApp(l.byID[e.App], e)
 	case apps.AllReady:

@@ -6,8 +6,10 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/apps"
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/crew"
+	"github.com/tinehq/tine/supervisor/desk"
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -20,9 +22,10 @@ type ofCrew struct{ crew.Message }
 
 func (m ofCrew) apply(l *loop) { m.Act(l.crew) }
 
-// newCrew makes the crew, for which the log is open.
+// newCrew makes the crew and the desk, for which the log is open.
 func (l *loop) newCrew() {
 	l.crew = crew.New(inner{l}, crew.Options{Logs: l.logs, Pins: l.s.pins, Estate: l.estate, Launch: l.s.launch})
+	l.desk = desk.New(atDesk{inner{l}}, l.crew, l.logs)
 }
 
 func (i inner) Post(m crew.Message) bool { return i.l.s.post(ofCrew{m}) }
@@ -49,7 +52,7 @@ func (i inner) Stopping() bool                                      { return i.l
 func (i inner) Event(a *crew.App, v zerolog.Level, e control.Event) { i.l.event(a, v, e) }
 
 func (i inner) Noted(a *crew.App, r pool.Record, text string) {
-	i.l.factForOrders(a, r, text)
+	i.l.desk.Heard(a, r, text)
 	if r.Kind == pool.KindRolloutBegin {
 		i.l.report.LookSoon() // the rollout may be over before the next look
 	}
@@ -61,3 +64,22 @@ func (i inner) Welcome(m *crew.Worker)              { i.l.welcome(m) }
 func (i inner) Place(m *crew.Worker) bool           { return i.l.place(m) }
 func (i inner) Greet(a *crew.App)                   { i.l.greet(a) }
 func (i inner) Heard(m *crew.Worker, f handle.Fact) { i.l.heard(m, f) }
+
+// atDesk is the loop as the desk sees it: a desk.Loop.
+type atDesk struct{ inner }
+
+// toDesk is a message for the desk on its way through the inbox.
+type toDesk struct{ desk.Message }
+
+func (m toDesk) apply(l *loop) { m.Act(l.desk) }
+
+func (i atDesk) Post(m desk.Message) bool         { return i.l.s.post(toDesk{m}) }
+func (i atDesk) Rearm()                           { i.l.timerStale = true }
+func (i atDesk) State() *apps.Apps                { return i.l.state }
+func (i atDesk) App(id apps.ID) *crew.App         { return i.l.runOf(id) }
+func (i atDesk) Changed(a *crew.App)              { i.l.estate.Changed(a) }
+func (i atDesk) Resolved(c config.App) config.App { return i.l.resolved(c) }
+func (i atDesk) Given() *crew.Given               { return i.l.given }
+func (i atDesk) Number(a *crew.App)               { i.l.estate.Number(a) }
+func (i atDesk) Enter(a *crew.App) apps.Opened    { return i.l.enter(a)[0] }
+func (i atDesk) CloseSurplus(a *crew.App)         { i.l.closeSurplus(a) }

@@ -12,6 +12,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/crew"
+	"github.com/tinehq/tine/supervisor/desk"
 	"github.com/tinehq/tine/supervisor/estate"
 	"github.com/tinehq/tine/supervisor/handlers"
 	"github.com/tinehq/tine/supervisor/host"
@@ -61,7 +62,7 @@ type loop struct {
 	timerStale bool            // a core was stepped since it was set
 	ctx        context.Context // of the sources; ends with the loop
 	cancel     context.CancelFunc
-	desk       desk                // the orders under way
+	desk       *desk.Desk          // the orders under way
 	adopted    *adopted            // of the last master, until the loop runs
 	rescued    *rescued            // of the last master, if its record is lost
 	succession *control.Succession // how this master came to be in charge of workers; nil: it has started all
@@ -80,7 +81,6 @@ func newLoop(s *Supervisor) *loop {
 		share := s.descriptors()
 		return share.Values, share.Limit
 	})
-	l.desk = newDesk(l)
 	return l
 }
 
@@ -223,7 +223,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 			l.s.published.Begin()
 			stopOrder{reason: context.Cause(ctx).Error()}.apply(l)
 		}
-		l.judgeOrders()
+		l.desk.Judge()
 	}
 	// The keeper is told that a master which has handed over leaves for good. systemd might take it for the service.
 	orderly = !l.estate.Left() || keeper.PID() != 0
@@ -279,13 +279,15 @@ func (l *loop) waitForGoroutines() {
 		select {
 		case m := <-l.s.inbox:
 			// Posted at the very end: what a message owns is given up.
-			if c, ok := m.(ofCrew); ok {
-				if o, ok := c.Message.(crew.Owner); ok {
-					o.Drop()
-				}
+			var owns any
+			switch m := m.(type) {
+			case ofCrew:
+				owns = m.Message
+			case toDesk:
+				owns = m.Message
 			}
-			if n, ok := m.(nextOpened); ok && n.err == nil {
-				n.close()
+			if o, ok := owns.(interface{ Drop() }); ok {
+				o.Drop()
 			}
 		case <-ended:
 			return
@@ -332,6 +334,17 @@ func (l *loop) appOf(r *apps.Run) *crew.App {
 	}
 	return l.byID[r.ID()]
 }
+
+// runOf is the app of that run; nil if there is none any more.
+func (l *loop) runOf(id apps.ID) *crew.App {
+	if a := l.byID[id]; a != nil && a.Run != nil {
+		return a
+	}
+	return nil
+}
+
+// listed is the app that goes by a name now, whether it runs or not; nil if none does.
+func (l *loop) listed(name string) *crew.App { return l.appOf(l.state.Listed(name)) }
 
 // each calls f for the running app of that name, or for all of them for "".
 func (l *loop) each(name string, f func(*crew.App)) {

@@ -3,7 +3,6 @@ package master
 import (
 	"time"
 
-	"github.com/tinehq/tine/supervisor/orders"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/wake"
 )
@@ -27,7 +26,7 @@ func (l *loop) noticePause() {
 		waited = waited || a.Pool.Waits()
 		l.step(a, pool.Paused{For: late})
 	}
-	l.order(orders.Paused{For: late})
+	l.desk.Paused(late)
 	if waited {
 		l.logs.Info().Dur("late_ms", late).Msg("this process has not run for a while: nobody is judged by that time")
 	}
@@ -37,7 +36,7 @@ func (l *loop) noticePause() {
 func (l *loop) setTimer() {
 	l.timerStale = false
 	now := time.Now()
-	next := wake.Earliest(l.crew.Deadline(now), l.agenda.Next(), l.values.Deadline(), l.state.Deadline(), l.report.Next(), l.desk.book.Deadline(),
+	next := wake.Earliest(l.crew.Deadline(now), l.agenda.Next(), l.values.Deadline(), l.state.Deadline(), l.report.Next(), l.desk.Deadline(),
 		l.estate.Deadline(), l.nextPicture())
 	for _, a := range l.apps {
 		d := a.Deadline

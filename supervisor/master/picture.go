@@ -105,7 +105,10 @@ func (l *loop) newPicture() *snapshot.Master {
 		m.Apps = append(m.Apps, a.Shown)
 	}
 	if before == nil || p.listing || !slices.Equal(p.of, l.apps) {
-		p.listed = l.allListed()
+		p.listed = p.listed[:0]
+		for _, r := range l.state.List() {
+			p.listed = append(p.listed, l.appOf(r))
+		}
 	}
 	for _, a := range p.listed {
 		m.Listed = append(m.Listed, a.Shown)

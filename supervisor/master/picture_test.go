@@ -29,6 +29,7 @@ func crowd(t testing.TB, n, workers int) *loop {
 		t.Fatal(err)
 	}
 	t.Cleanup(l.logs.Close)
+	l.newCrew()
 	var runs []apps.Restored
 	for i := range n {
 		c := config.NewApp(fmt.Sprint("app", i), "true")

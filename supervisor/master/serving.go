@@ -12,6 +12,7 @@ import (
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/api"
+	"github.com/tinehq/tine/supervisor/desk"
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/handlers"
 	"github.com/tinehq/tine/supervisor/serve"
@@ -32,7 +33,9 @@ func (m serving) Snapshot(ctx context.Context) (*snapshot.Master, error) { retur
 func (m serving) Upgrade(ctx context.Context, binary string) error { return m.s.Upgrade(ctx, binary) }
 
 func (m serving) Place(ctx context.Context, o control.Order, progress func(control.Progress)) error {
-	return m.s.do(ctx, o, progress)
+	return desk.Place(ctx, func(with func(chan<- desk.Begun) desk.Message) (desk.Begun, error) {
+		return ask(context.Background(), m.s, func(answer chan<- desk.Begun) message { return toDesk{with(answer)} })
+	}, m.s.done, o, progress)
 }
 
 // ask hands a message to the loop and waits for its answer, which the message sends on a channel with room for it. The end of ctx ends

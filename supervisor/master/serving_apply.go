@@ -8,19 +8,19 @@ import (
 
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
-	"github.com/tinehq/tine/supervisor/orders"
+	"github.com/tinehq/tine/supervisor/desk"
 )
 
 // applyAndTell has a config applied for a caller, who is told like the one of an order: begun when it is applied, with the rollouts that
 // it brings as parts.
 type applyAndTell struct {
 	config *config.Config
-	answer chan<- begun
+	answer chan<- desk.Begun
 }
 
 func (m applyAndTell) apply(l *loop) {
 	if l.state.Stopping() {
-		m.answer <- begun{err: control.Refuse(http.StatusConflict, "tine is stopping")}
+		m.answer <- desk.Begun{Err: control.Refuse(http.StatusConflict, "tine is stopping")}
 		return
 	}
 	l.applying = append(l.applying, m)
@@ -34,12 +34,9 @@ func (l *loop) followRollouts(config *config.Config) (followed func()) {
 	if i < 0 {
 		return func() {}
 	}
-	l.desk.last++
-	request := l.desk.last
-	l.desk.requests[request] = &waiter{answer: l.applying[i].answer}
+	answer := l.applying[i].answer
 	l.applying = slices.Delete(l.applying, i, i+1)
-	l.order(orders.Follow{Request: request, Reason: configReason})
-	return func() { l.order(orders.Followed{Request: request}) }
+	return l.desk.Follow(configReason, answer)
 }
 
 // notApplied tells the callers whose config is not applied: it has failed with err, or a newer one has overtaken it while it waited.
@@ -47,11 +44,11 @@ func (l *loop) notApplied(config *config.Config, err error) {
 	l.applying = slices.DeleteFunc(l.applying, func(m applyAndTell) bool {
 		switch {
 		case m.config == config:
-			m.answer <- begun{err: err}
+			m.answer <- desk.Begun{Err: err}
 		case m.config == l.nextConfig:
 			return false
 		default:
-			m.answer <- begun{err: errors.New("a newer configuration was applied instead")}
+			m.answer <- desk.Begun{Err: errors.New("a newer configuration was applied instead")}
 		}
 		return true
 	})
@@ -59,14 +56,14 @@ func (l *loop) notApplied(config *config.Config, err error) {
 
 // Apply applies a config for a caller that waits for the end of the rollouts that it brings.
 func (m serving) Apply(ctx context.Context, next *config.Config) (applied bool, err error) {
-	b, err := ask(ctx, m.s, func(answer chan<- begun) message { return applyAndTell{next, answer} })
+	b, err := ask(ctx, m.s, func(answer chan<- desk.Begun) message { return applyAndTell{next, answer} })
 	if err == nil {
-		err = b.err
+		err = b.Err
 	}
 	if err != nil {
 		return false, err
 	}
-	failures, err := m.s.await(ctx, b, nil, nil)
+	failures, err := b.Wait(ctx, m.s.done)
 	if errors.Is(err, control.ErrCut) {
 		err = nil // it is applied, and this master has ended since
 	}

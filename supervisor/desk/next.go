@@ -1,4 +1,4 @@
-package master
+package desk
 
 import (
 	"math/rand/v2"
@@ -18,9 +18,16 @@ type nextRun struct {
 	held      bool // the sockets that both have are counted for it
 }
 
-// close gives up its sockets, but those of the run before.
-func (n *nextRun) close() {
+// hold counts the sockets that both runs have for the next one too.
+func (n *nextRun) hold() {
+	n.held = true
+	n.next.Sockets.Use()
+}
+
+// Drop gives up its sockets, but those of the run before.
+func (n *nextRun) Drop() {
 	switch {
+	case n.next == nil: // it could not be opened
 	case n.next.Sockets != n.old.Sockets:
 		n.next.Sockets.Close()
 	case n.held:
@@ -28,16 +35,16 @@ func (n *nextRun) close() {
 	}
 }
 
-// nextOpened: the next run of an app was prepared, or cannot be.
-type nextOpened struct {
+// opened: the next run of an app was prepared, or cannot be.
+type opened struct {
 	order orders.ID
-	nextRun
+	*nextRun
 	err error
 }
 
-// openNext prepares the next run of an app in a goroutine, because that may wait: on the sockets of the run before, or on new ones.
-func (l *loop) openNext(a *crew.App, e orders.Open) {
-	config, wanted, given := a.Config, a.Pool.Brief().Wanted, l.given
+// open prepares the next run of an app in a goroutine, because that may wait: on the sockets of the run before, or on new ones.
+func (d *Desk) open(a *crew.App, e orders.Open) {
+	config, wanted, given := a.Config, a.Pool.Brief().Wanted, d.loop.Given()
 	if a.StartWith > 0 {
 		wanted = a.StartWith
 	}
@@ -48,7 +55,7 @@ func (l *loop) openNext(a *crew.App, e orders.Open) {
 	firstID, number := a.History.LastID+1, a.NextGeneration()
 	asked := config
 	asked.Workers = max(wanted, 1)
-	l.s.wg.Go(func() {
+	d.loop.Go(func() {
 		next, err := crew.Open(asked, keeps, given)
 		if err == nil {
 			c := crew.PoolConfig(config)
@@ -58,30 +65,30 @@ func (l *loop) openNext(a *crew.App, e orders.Open) {
 			next.Generations = map[int]*launch.Generation{number: g}
 			g.Config = config
 		}
-		if m := (nextOpened{e.Order, nextRun{old: a, next: next}, err}); !l.s.post(m) && err == nil {
-			m.close()
+		if m := (opened{e.Order, &nextRun{old: a, next: next}, err}); !d.loop.Post(m) {
+			m.Drop()
 		}
 	})
 }
 
-func (m nextOpened) apply(l *loop) {
-	l.changed(m.old)
+func (m opened) Act(d *Desk) {
+	d.loop.Changed(m.old)
 	if m.err != nil {
-		l.order(orders.OpenFailed{Order: m.order, Err: m.err})
+		d.step(orders.OpenFailed{Order: m.order, Err: m.err})
 		return
 	}
-	l.estate.Number(m.next)
-	l.desk.prepared[m.order] = &m.nextRun
-	l.order(orders.Opened{Order: m.order, Next: m.next.ID(), Wanted: m.next.Pool.Brief().Wanted})
+	d.loop.Number(m.next)
+	d.prepared[m.order] = m.nextRun
+	d.step(orders.Opened{Order: m.order, Next: m.next.ID(), Wanted: m.next.Pool.Brief().Wanted})
 }
 
-// bringUpToDate gives a run that was prepared, and has not begun, the config that was applied to the one before it meanwhile.
-func (l *loop) bringUpToDate(next, old *crew.App) {
+// catchUp gives a run that was prepared, and has not begun, the config that was applied to the one before it meanwhile.
+func (d *Desk) catchUp(next, old *crew.App) {
 	if reflect.DeepEqual(next.Config, old.Config) {
 		return
 	}
 	number := next.Pool.Brief().Generation
-	c := crew.PoolConfig(l.resolved(old.Config))
+	c := crew.PoolConfig(d.loop.Resolved(old.Config))
 	c.Workers, c.FirstID, c.FirstGeneration, c.Seed = next.Pool.Brief().Wanted, old.History.LastID+1, number, rand.Uint64()
 	if old.StartWith > 0 {
 		c.Workers = old.StartWith
@@ -91,25 +98,25 @@ func (l *loop) bringUpToDate(next, old *crew.App) {
 }
 
 // exchange puts the next run of an app in the place of the one that has ended, and starts it.
-func (l *loop) exchange(e orders.Exchange) {
-	n := l.desk.prepared[e.Order]
-	delete(l.desk.prepared, e.Order)
-	old, next := l.runOf(e.App), n.next
-	if old == nil || !slices.Contains(l.apps, old) { // a config has taken the app out, which the order learns of
-		n.close()
+func (d *Desk) exchange(e orders.Exchange) {
+	n := d.prepared[e.Order]
+	delete(d.prepared, e.Order)
+	old, next := d.loop.App(e.App), n.next
+	if old == nil || !slices.Contains(d.loop.Apps(), old) { // a config has taken the app out, which the order learns of
+		n.Drop()
 		return
 	}
 	if !n.held {
 		next.Sockets.Use()
 	}
 	next.Inherit(old)
-	l.bringUpToDate(next, old)
+	d.catchUp(next, old)
 	if n.held {
 		next.Sockets.Use() // shared, for as long as this takes: they are watched already
 		defer next.Sockets.Release()
 	}
-	l.decide(apps.Exchange{App: e.App, Next: l.enter(next)[0]})
+	d.loop.Decide(apps.Exchange{App: e.App, Next: d.loop.Enter(next)})
 	if n.held { // a config may have made it smaller meanwhile
-		l.closeSurplus(old)
+		d.loop.CloseSurplus(old)
 	}
 }
