@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/config"
 )
 
@@ -58,7 +59,7 @@ func TestWatchFollowsPaths(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	put := func(name string) { t.Helper(); must(os.WriteFile(at(name), []byte(name), 0o600)) }
+	put := func(name string) { t.Helper(); putFile(t, at(name), name) }
 	for _, d := range []string{"a/conf", "b/conf", "deep/er", "globs"} {
 		must(os.MkdirAll(at(d), 0o700))
 	}
@@ -84,6 +85,7 @@ func TestWatchFollowsPaths(t *testing.T) {
 	// Each step is told apart by the file that was changed last, so that what must not count is seen with it.
 	next := func(step, want string, also ...string) {
 		t.Helper()
+		late := time.After(eventually.Patience())
 		for {
 			select {
 			case c := <-changes:
@@ -93,7 +95,7 @@ func TestWatchFollowsPaths(t *testing.T) {
 				if !slices.ContainsFunc(also, func(a string) bool { return strings.HasPrefix(c, at(a)) }) {
 					t.Fatalf("%s: %s has changed", step, c)
 				}
-			case <-time.After(20 * time.Second):
+			case <-late:
 				t.Fatalf("%s: no change noticed", step)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/config"
 )
 
@@ -91,9 +92,7 @@ func TestWatchFiles(t *testing.T) {
 	dir := t.TempDir()
 	put := func(name, text string) {
 		t.Helper()
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		putFile(t, filepath.Join(dir, name), text)
 	}
 	for _, f := range []string{"src", ".git", "conf"} {
 		if err := os.Mkdir(filepath.Join(dir, f), 0o700); err != nil {
@@ -111,13 +110,7 @@ func TestWatchFiles(t *testing.T) {
 	defer func() { cancel(); <-ended }()
 	next := func() string {
 		t.Helper()
-		select {
-		case c := <-changes:
-			return c
-		case <-time.After(10 * time.Second):
-			t.Fatal("no change noticed")
-			return ""
-		}
+		return eventually.Receive(t, "a change is noticed", changes)
 	}
 	if err := <-troubles; !strings.Contains(err.Error(), "none") {
 		t.Errorf("got %v", err)
