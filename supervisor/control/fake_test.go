@@ -13,12 +13,13 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/control/api"
 	"go.uber.org/goleak"
 )
 
-// bound is for everything that a test waits for.
-const bound = 20 * time.Second
+// bound is for each wait of a test.
+var bound = eventually.Patience()
 
 func TestMain(m *testing.M) {
 	if os.Getenv(strangerPath) != "" {
@@ -209,13 +210,7 @@ func start(t testing.TB, s *Server) *Client {
 
 func within[T any](t testing.TB, c <-chan T) T {
 	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(bound):
-		t.Fatal("nothing came in time")
-		panic("unreachable")
-	}
+	return eventually.Receive(t, "a value comes", c)
 }
 
 func boundedContext(t testing.TB) context.Context {

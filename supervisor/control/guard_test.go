@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // TestOneProcessCannotTakeAllConnections: the oldest idle ones of a process that opens more than its share give way, and those of others do not.
@@ -47,13 +49,8 @@ func TestOneProcessCannotTakeAllConnections(t *testing.T) {
 	for _, conn := range held {
 		conn.Close()
 	}
-	for deadline := time.Now().Add(bound); ; {
-		if _, err = c.Status(boundedContext(t)); err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("after all were closed: %v", err)
-		}
-		time.Sleep(time.Millisecond)
-	}
+	eventually.NoError(t, "the process is served after all were closed", func() error {
+		_, err := c.Status(boundedContext(t))
+		return err
+	})
 }

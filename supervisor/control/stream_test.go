@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/control/api"
 )
 
@@ -114,19 +115,14 @@ func TestClientGoesAway(t *testing.T) {
 // waitForNone waits until no request is under way.
 func waitForNone(t *testing.T, s *Server) {
 	t.Helper()
-	deadline := time.Now().Add(bound)
-	for {
+	eventually.NoError(t, "no request is under way", func() error {
 		s.mu.Lock()
-		n := s.underWay
-		s.mu.Unlock()
-		if n == 0 {
-			return
+		defer s.mu.Unlock()
+		if s.underWay > 0 {
+			return fmt.Errorf("%d requests are", s.underWay)
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d requests are still under way", n)
-		}
-		time.Sleep(time.Millisecond)
-	}
+		return nil
+	})
 }
 
 func readUntil(r io.Reader, want string) (string, error) {
@@ -208,7 +204,7 @@ func TestFollowerThatDoesNotRead(t *testing.T) {
 	deaf := rawConn(t, s.Path(), "GET /v1/logs?follow=1&grep=long HTTP/1.1\r\nHost: tine\r\n\r\n")
 	within(t, followed.came)
 	read := make(chan int, readers)
-	ctx, cancel := context.WithCancel(boundedContext(t))
+	ctx, cancel := context.WithCancel(t.Context()) // each line has its own bound, not all of them together
 	defer cancel()
 	var wg sync.WaitGroup
 	for range readers - 1 {
@@ -246,13 +242,7 @@ func TestFollowerThatDoesNotRead(t *testing.T) {
 	if len(data) > 3<<20 {
 		t.Errorf("%d bytes waited for a reader that does not read", len(data))
 	}
-	deadline := time.Now().Add(bound)
-	for !strings.Contains(log.String(), "a reader was cut") {
-		if time.Now().After(deadline) {
-			t.Fatalf("nothing was logged: %s", log.String())
-		}
-		time.Sleep(time.Millisecond)
-	}
+	eventually.True(t, "it is logged that a reader was cut", func() bool { return strings.Contains(log.String(), "a reader was cut") })
 	cancel()
 	wg.Wait()
 }
@@ -535,7 +525,7 @@ func TestLateRefusal(t *testing.T) {
 	late := 3 * headDelay
 	f := &fake{}
 	f.do = func(context.Context, api.Order, func(api.Progress)) error {
-		time.Sleep(late)
+		<-time.After(late)
 		return &api.Refusal{Status: http.StatusNotFound, Detail: "there is no app wbe", Suggestion: "web"}
 	}
 	_, c := serve(t, f)

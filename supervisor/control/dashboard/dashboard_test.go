@@ -15,13 +15,14 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/api"
 	"go.uber.org/goleak"
 )
 
-// bound is for everything that a test waits for.
-const bound = 20 * time.Second
+// bound is for each wait of a test.
+var bound = eventually.Patience()
 
 const secret = "0123456789abcdef0123"
 
