@@ -77,7 +77,7 @@ func keptConfig(dir, inside, demo, addr string) (string, error) {
 // begin waits until all workers are ready.
 func (k *kept) begin(dir string) error {
 	k.control, k.counts = control.NewClient(filepath.Join(dir, "c.sock")), filepath.Join(dir, "counts")
-	st, err := k.inCharge(0, backIn)
+	st, err := k.inCharge(0)
 	if err != nil {
 		k.end()
 		return err
@@ -103,8 +103,8 @@ func workerPIDs(st api.Status) (pids []int) {
 
 // inCharge asks, every half millisecond, until another master than old answers on the control socket and has all workers
 // ready.
-func (k *kept) inCharge(old int, limit time.Duration) (st api.Status, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+func (k *kept) inCharge(old int) (st api.Status, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), backIn)
 	defer cancel()
 	for {
 		st, err = k.control.Status(ctx)
@@ -113,7 +113,7 @@ func (k *kept) inCharge(old int, limit time.Duration) (st api.Status, err error)
 		}
 		select {
 		case <-ctx.Done():
-			return st, fmt.Errorf("no master is in charge after %v: %w\n%s", limit, err, k.p.said())
+			return st, fmt.Errorf("no master is in charge after %v: %w\n%s", backIn, err, k.p.said())
 		case <-k.p.gone:
 			return st, fmt.Errorf("tine has ended:\n%s", k.p.said())
 		case <-time.After(500 * time.Microsecond):
@@ -169,7 +169,7 @@ func (k *kept) zombies() (n int) {
 
 // restarted is how many of the first workers are there no more.
 func (k *kept) restarted() (int, error) {
-	st, err := k.inCharge(0, backIn)
+	st, err := k.inCharge(0)
 	if err != nil {
 		return 0, err
 	}

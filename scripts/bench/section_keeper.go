@@ -23,7 +23,7 @@ func (b *bench) keeper() error {
 	if err != nil {
 		return err
 	}
-	if _, err := k.inCharge(old, backIn); err != nil {
+	if _, err := k.inCharge(old); err != nil {
 		return err
 	}
 	if err := b.sleep(3 * time.Second); err != nil {

@@ -42,7 +42,7 @@ func (b *bench) upgradeAtRest(k *kept) error {
 		if err != nil {
 			return err
 		}
-		if _, err := k.inCharge(old, backIn); err != nil {
+		if _, err := k.inCharge(old); err != nil {
 			return err
 		}
 		took = append(took, time.Since(began))

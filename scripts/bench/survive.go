@@ -26,7 +26,7 @@ var keptLoads = []load{
 
 // crashed is kill -9.
 func crashed(k *kept) (old int, began time.Time, err error) {
-	st, err := k.inCharge(0, backIn)
+	st, err := k.inCharge(0)
 	if err != nil {
 		return 0, began, err
 	}
@@ -40,7 +40,7 @@ func crashed(k *kept) (old int, began time.Time, err error) {
 
 // upgraded is the order that tine upgrade gives, to the binary that runs.
 func upgraded(k *kept) (old int, began time.Time, err error) {
-	st, err := k.inCharge(0, backIn)
+	st, err := k.inCharge(0)
 	if err != nil {
 		return 0, began, err
 	}
@@ -58,7 +58,7 @@ func (b *bench) survive(k *kept, what string, n int, do change, limit time.Durat
 		if err != nil {
 			return 0, fmt.Errorf("%s: %w", what, err)
 		}
-		_, err = k.inCharge(old, backIn)
+		_, err = k.inCharge(old)
 		return time.Since(began), err
 	}
 	if _, err := once(); err != nil { // a master that has adopted has some descriptors more than the first one

@@ -30,7 +30,7 @@ type running struct {
 func start(t *testing.T, f Functions) *running {
 	t.Helper()
 	h := &running{}
-	l, err := logs.New(config.Log{Format: "json"}, nil, &h.log)
+	l, err := logs.Open(config.Log{Format: "json"}, nil, &h.log, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestCallsAreBounded(t *testing.T) {
 
 // TestCallEndsWithTheMaster: the handler's context ends, and an answer that the loop does not take holds nothing.
 func TestCallEndsWithTheMaster(t *testing.T) {
-	l, err := logs.New(config.Log{Format: "json"}, nil, &bytes.Buffer{})
+	l, err := logs.Open(config.Log{Format: "json"}, nil, &bytes.Buffer{}, true)
 	if err != nil {
 		t.Fatal(err)
 	}

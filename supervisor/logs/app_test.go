@@ -27,7 +27,7 @@ import (
 
 func newTestLogs(t *testing.T, c config.Log, out io.Writer, apps ...config.App) *Logs {
 	t.Helper()
-	l, err := New(c, out, out)
+	l, err := Open(c, out, out, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestOnFull(t *testing.T) {
 		t.Run(onFull, func(t *testing.T) {
 			g := &gate{open: make(chan struct{})}
 			var out syncBuffer
-			l, err := New(config.Log{Format: "text"}, g, &out)
+			l, err := Open(config.Log{Format: "text"}, g, &out, true)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -46,16 +46,7 @@ type logFile struct {
 	rotateAt time.Time // not before: the last attempt has failed
 }
 
-// openLog opens a log file, and makes it and its folder if they are not there.
-func openLog(path string, r rotation, say func(error)) (*logFile, error) {
-	f := newLogFile(path, r, say)
-	if err := f.open(); err != nil {
-		return nil, err
-	}
-	return f, nil
-}
-
-// newLogFile is openLog at the first write.
+// newLogFile returns a log file that is opened at the first write, and made with its folder if it is not there.
 func newLogFile(path string, r rotation, say func(error)) *logFile {
 	return &logFile{path: path, rotation: r, say: say, old: newTidier(path, r)}
 }

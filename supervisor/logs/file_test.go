@@ -68,7 +68,7 @@ func newTestFile(t *testing.T, r rotation) *logFile {
 func TestLogFolderIsMade(t *testing.T) {
 	dir := t.TempDir()
 	c := config.Log{Format: "json", File: filepath.Join(dir, "log", "tine", "tine.log")}
-	l, err := New(c, nil, nil)
+	l, err := Open(c, nil, nil, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestLogFileThatCannotBeOpened(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := config.Log{Format: "json", File: filepath.Join(inTheWay, "tine.log")}
-	if _, err := New(c, nil, nil); err == nil || !strings.Contains(err.Error(), inTheWay) {
+	if _, err := Open(c, nil, nil, true); err == nil || !strings.Contains(err.Error(), inTheWay) {
 		t.Errorf("got %v", err)
 	}
 	var stderr bytes.Buffer

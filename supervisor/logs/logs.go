@@ -40,14 +40,10 @@ type Logs struct {
 	closing sync.WaitGroup      // sinks of files that no app has any more, while they are being closed
 }
 
-// New opens the destinations that c, which must have its defaults, names. A nil stdout or stderr stands for the process's own.
-// The error is that of a log file that cannot be opened. The caller closes the result.
-func New(c config.Log, stdout, stderr io.Writer) (*Logs, error) {
-	return Open(c, stdout, stderr, true)
-}
-
-// Open is New for a master that may take over running workers: a log file that cannot be opened must not keep it from that.
-// With must false there is no error; the reason goes to stderr, and lines are lost until the file can be opened.
+// Open opens the destinations that c, which must have its defaults, names. A nil stdout or stderr stands for the process's own.
+// The caller closes the result. With must, the error is that of a log file that cannot be opened. A master that may take over
+// running workers passes must false, so that the log does not keep it from that: there is no error then, the reason goes to
+// stderr, and lines are lost until the file can be opened.
 func Open(c config.Log, stdout, stderr io.Writer, must bool) (*Logs, error) {
 	if stdout == nil {
 		stdout = os.Stdout

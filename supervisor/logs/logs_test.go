@@ -28,7 +28,7 @@ func writeFile(t *testing.T, content string) string {
 func logged(t *testing.T, format string, lines ...string) string {
 	t.Helper()
 	var out bytes.Buffer
-	l, err := New(config.Log{Format: format}, &out, &bytes.Buffer{})
+	l, err := Open(config.Log{Format: format}, &out, &bytes.Buffer{}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestOutputAsJSON(t *testing.T) {
 
 func TestLogLevelChangesWhileRunning(t *testing.T) {
 	var out bytes.Buffer
-	l, err := New(config.Log{Format: "json", Level: "warn"}, nil, &out)
+	l, err := Open(config.Log{Format: "json", Level: "warn"}, nil, &out, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestLogLevelChangesWhileRunning(t *testing.T) {
 
 func TestLogFileIsReopened(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tine.log")
-	l, err := New(config.Log{File: path}, nil, nil)
+	l, err := Open(config.Log{File: path}, nil, nil, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestLogFileIsReopened(t *testing.T) {
 	if b, _ := os.ReadFile(path); !bytes.Contains(b, []byte("after")) || bytes.Contains(b, []byte("before")) {
 		t.Errorf("the new file holds %q", b)
 	}
-	if _, err := New(config.Log{File: filepath.Join(path, "no folder")}, nil, nil); err == nil {
+	if _, err := Open(config.Log{File: filepath.Join(path, "no folder")}, nil, nil, true); err == nil {
 		t.Error("a log file that cannot be opened was accepted")
 	}
 }

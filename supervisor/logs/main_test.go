@@ -7,3 +7,9 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// openLog is a log file that is open.
+func openLog(path string, r rotation, say func(error)) (*logFile, error) {
+	f := newLogFile(path, r, say)
+	return f, f.open()
+}

@@ -36,7 +36,7 @@ func TestFreshLines(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l, err := New(config.Log{}, f, f)
+		l, err := Open(config.Log{}, f, f, true)
 		if err != nil {
 			t.Fatal(err)
 		}

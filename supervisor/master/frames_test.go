@@ -39,7 +39,7 @@ func newStage(t *testing.T) *stage {
 	}
 	log := &bytes.Buffer{}
 	l := newLoop(s)
-	if l.logs, err = logs.New(config.Log{Format: "json"}, nil, log); err != nil {
+	if l.logs, err = logs.Open(config.Log{Format: "json"}, nil, log, true); err != nil {
 		t.Fatal(err)
 	}
 	s.logs, l.handlers = l.logs, handlers.New(s.functions, l.logs)

@@ -24,7 +24,7 @@ func crowd(t testing.TB, n, workers int) *loop {
 		t.Fatal(err)
 	}
 	l := newLoop(s)
-	l.logs, err = logs.New(config.Log{}, nil, io.Discard)
+	l.logs, err = logs.Open(config.Log{}, nil, io.Discard, true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,14 +22,11 @@ type (
 	WrittenFunc = output.WrittenFunc
 )
 
-// DefaultMaxLine is the longest line that a [LineFunc] gets in one piece when [Options.MaxLine] is 0.
-const DefaultMaxLine = output.DefaultMaxLine
-
 // Options of [Start] and [Adopt].
 type Options struct {
 	Files          []*os.File // become descriptors 3, 4, ... of the process; they stay the caller's
 	Stdout, Stderr LineFunc   // nil: to /dev/null
-	MaxLine        int        // 0: DefaultMaxLine
+	MaxLine        int        // 0: output.DefaultMaxLine
 
 	// nil: a line is written when its LineFunc has returned. Without tee(2), and elsewhere than on Linux, they are not
 	// called: a line is taken out of the pipe when it is read.

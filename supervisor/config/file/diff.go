@@ -18,24 +18,6 @@ type Change struct {
 	Effect string // api.EffectAtOnce, api.EffectRollout, api.EffectRestart, api.EffectStart, api.EffectStop
 }
 
-// String returns the change in one line. It leaves out the values of variables, which may be secret.
-func (c Change) String() string {
-	show := func(value string) string {
-		switch {
-		case value == "":
-			return "none"
-		case strings.Contains(c.Path, ".env."):
-			return "(a value)"
-		}
-		return value
-	}
-	switch c.Effect {
-	case api.EffectStart, api.EffectStop:
-		return c.Path + ": " + c.Effect
-	}
-	return fmt.Sprintf("%s: %s -> %s (%s)", c.Path, show(c.Old), show(c.New), c.Effect)
-}
-
 // Diff returns what differs between two configs and what applying new while old runs does, in the order of a file: the
 // settings of the master first, then of apps and cached values, those that are only in new last. Defaults count as if they were
 // written. Sources that are Go functions are not compared.

@@ -517,3 +517,9 @@ func FuzzConfig(f *testing.F) {
 		}
 	})
 }
+
+// parseConfig decodes text, whose faults are reported as being in the file called name and whose relative paths are
+// relative to dir.
+func parseConfig(name, dir string, text []byte) (*config.Config, error) {
+	return newDecoder(diskLoader(LoadOptions{})).load(name, filepath.Join(dir, filepath.Base(name)), text)
+}

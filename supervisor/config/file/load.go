@@ -97,12 +97,6 @@ func diskLoader(o LoadOptions) loader {
 	}
 }
 
-// parseConfig decodes text, whose faults are reported as being in the file called name and whose relative paths are
-// relative to dir.
-func parseConfig(name, dir string, text []byte) (*config.Config, error) {
-	return newDecoder(diskLoader(LoadOptions{})).load(name, filepath.Join(dir, filepath.Base(name)), text)
-}
-
 // load decodes the file called name, which is at path.
 func (d *decoder) load(name, path string, text []byte) (*config.Config, error) {
 	root, ok := d.read(name, path, nil, text)

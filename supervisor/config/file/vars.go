@@ -20,7 +20,7 @@ func (d *decoder) fill(path string, n ast.Node, text string, at place) ast.Node 
 	}
 	out, known := d.filled[n]
 	if !known {
-		out = d.fillAnew(path, n, text, at)
+		out = d.fillAnew(path, text, at)
 		d.filled[n] = out
 	}
 	if out == nil {
@@ -30,7 +30,7 @@ func (d *decoder) fill(path string, n ast.Node, text string, at place) ast.Node 
 	return out
 }
 
-func (d *decoder) fillAnew(path string, n ast.Node, text string, at place) ast.Node {
+func (d *decoder) fillAnew(path string, text string, at place) ast.Node {
 	source := d.sourceOf(at)
 	result, bad, err := expand(text, func(name string) (string, bool) { return d.variable(source, name) })
 	if err != nil {
