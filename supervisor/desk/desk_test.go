@@ -37,7 +37,7 @@ type stage struct {
 
 // newStage has one app, web, with two workers that are ready.
 func newStage(t *testing.T) *stage {
-	l, err := logs.New(config.Log{}, nil, io.Discard)
+	l, err := logs.Open(config.Log{}, nil, io.Discard, true)
 	if err != nil {
 		t.Fatal(err)
 	}

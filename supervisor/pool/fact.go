@@ -5,13 +5,17 @@ import "strconv"
 // The functions in this file say what a fact about a worker means in each of its states. A nil worker has sent its
 // last fact: it exited, or was never spawned.
 
-// find returns the worker, or nil if it is gone; known is false if there never was one.
-func (p *Pool) find(id WorkerID) (w *worker, known bool) {
-	return p.workers[id], id >= p.cfg.FirstID && id < p.nextID
+// known returns the worker of a fact; nil if it is gone. A fact about a worker that was never there is impossible.
+func (p *Pool) known(id WorkerID, fact string) *worker {
+	w := p.workers[id]
+	if w == nil && (id < p.cfg.FirstID || id >= p.nextID) {
+		p.impossible(nil, fact+": unknown")
+	}
+	return w
 }
 
 func (p *Pool) spawned(ev Spawned) {
-	w, _ := p.find(ev.ID)
+	w := p.workers[ev.ID]
 	if w == nil || w.pid != 0 || ev.PID <= 0 {
 		p.impossible(w, "spawned: unknown, a second time, or without a PID")
 		return
@@ -28,7 +32,7 @@ func (p *Pool) spawned(ev Spawned) {
 }
 
 func (p *Pool) spawnFailed(ev SpawnFailed) {
-	w, _ := p.find(ev.ID)
+	w := p.workers[ev.ID]
 	if w == nil || w.pid != 0 {
 		p.impossible(w, "spawn failed: unknown, or has a PID")
 		return
@@ -48,11 +52,8 @@ func (p *Pool) spawnFailed(ev SpawnFailed) {
 }
 
 func (p *Pool) becameReady(ev Ready) {
-	w, known := p.find(ev.ID)
+	w := p.known(ev.ID, "ready")
 	if w == nil {
-		if !known {
-			p.impossible(w, "ready: unknown")
-		}
 		return // Late: the channel was read after the exit was seen.
 	}
 	switch w.state {
@@ -81,11 +82,8 @@ func (p *Pool) becameReady(ev Ready) {
 }
 
 func (p *Pool) leaving(ev Leaving) {
-	w, known := p.find(ev.ID)
+	w := p.known(ev.ID, "leaving")
 	if w == nil {
-		if !known {
-			p.impossible(w, "leaving: unknown")
-		}
 		return // Late: the channel was read after the exit was seen.
 	}
 	switch w.state {
@@ -108,7 +106,7 @@ func (p *Pool) leaving(ev Leaving) {
 }
 
 func (p *Pool) exited(ev Exited) {
-	w, _ := p.find(ev.ID)
+	w := p.workers[ev.ID]
 	if w == nil {
 		p.impossible(w, "exited: unknown, or a second time")
 		return
@@ -136,11 +134,8 @@ func (p *Pool) exited(ev Exited) {
 }
 
 func (p *Pool) recycle(ev Recycle) {
-	w, known := p.find(ev.ID)
+	w := p.known(ev.ID, "recycle")
 	if w == nil {
-		if !known {
-			p.impossible(w, "recycle: unknown")
-		}
 		return // Late: it is gone, which is what was wanted.
 	}
 	reason := ev.Reason

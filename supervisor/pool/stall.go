@@ -7,11 +7,8 @@ import "time"
 // doing and replaced.
 
 func (p *Pool) stalled(ev Stalled) {
-	w, known := p.find(ev.ID)
+	w := p.known(ev.ID, "stalled")
 	if w == nil {
-		if !known {
-			p.impossible(w, "stalled: unknown")
-		}
 		return // Late: it is gone, and its queue waits for another.
 	}
 	switch w.state {
@@ -31,11 +28,8 @@ func (p *Pool) stalled(ev Stalled) {
 }
 
 func (p *Pool) resumed(ev Resumed) {
-	w, known := p.find(ev.ID)
+	w := p.known(ev.ID, "resumed")
 	if w == nil {
-		if !known {
-			p.impossible(w, "resumed: unknown")
-		}
 		return
 	}
 	if !w.stalled() {

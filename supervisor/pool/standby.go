@@ -21,11 +21,8 @@ const noSlot = -1
 const headStart = 100 * time.Millisecond
 
 func (p *Pool) parked(ev Parked) {
-	w, known := p.find(ev.ID)
+	w := p.known(ev.ID, "parked")
 	if w == nil {
-		if !known {
-			p.impossible(w, "parked: unknown")
-		}
 		return // Late: the channel was read after the exit was seen.
 	}
 	switch w.state {

@@ -1,7 +1,6 @@
 package proc
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -121,31 +120,6 @@ func (p *Process) Killed() (Exit, bool) {
 // OutputDone is closed when no line follows: both streams are at their end, or [OutputGrace] after the exit, whichever
 // is first. A LineFunc that is so slow gets the rest of what the process has written after that.
 func (p *Process) OutputDone() <-chan struct{} { return p.outputDone }
-
-// Terminate sends SIGTERM to the whole group.
-func (p *Process) Terminate() error { return p.signal(syscall.SIGTERM) }
-
-// Kill sends SIGKILL to the whole group.
-func (p *Process) Kill() error { return p.signal(syscall.SIGKILL) }
-
-func (p *Process) signal(sig syscall.Signal) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.reaped {
-		return os.ErrProcessDone
-	}
-	if p.quits() {
-		return fmt.Errorf("cannot send %s to process group %d: %w", sig, p.pid, output.ErrLeft)
-	}
-	err := p.killGroup(sig)
-	if errors.Is(err, syscall.ESRCH) {
-		return os.ErrProcessDone
-	}
-	if err != nil {
-		return fmt.Errorf("cannot send %s to process group %d: %w", sig, p.pid, err)
-	}
-	return nil
-}
 
 // run starts the goroutines of a process that was just started: a reader for each stream, and one that waits.
 func (p *Process) run() {

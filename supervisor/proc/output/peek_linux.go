@@ -67,22 +67,6 @@ func (s *stream) peek(buf []byte, held int) (int, error) {
 	return s.readAway(buf[held:])
 }
 
-// readAway reads as usual; nothing may be ahead.
-func (s *stream) readAway(buf []byte) (int, error) {
-	for {
-		n, err := syscall.Read(s.raw, buf)
-		switch {
-		case err == syscall.EINTR:
-		case err != nil:
-			return 0, err
-		case n == 0:
-			return 0, io.EOF
-		default:
-			return n, nil
-		}
-	}
-}
-
 // measure learns the size of the pipe. One of a single page has no half.
 func (s *stream) measure() bool {
 	size, err := unix.FcntlInt(uintptr(s.raw), unix.F_GETPIPE_SZ, 0)

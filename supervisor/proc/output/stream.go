@@ -149,6 +149,22 @@ func (s *stream) await() error {
 	}
 }
 
+// readAway reads what is in the pipe and takes it out; nothing may be ahead.
+func (s *stream) readAway(buf []byte) (int, error) {
+	for {
+		n, err := syscall.Read(s.raw, buf)
+		switch {
+		case err == syscall.EINTR:
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, io.EOF
+		default:
+			return n, nil
+		}
+	}
+}
+
 // lookIn ends a read that waits after a pause, if bytes are ahead.
 func (s *stream) lookIn(pause time.Duration) {
 	if s.ahead == 0 && !s.timed {

@@ -1,6 +1,7 @@
 package pm2
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tinehq/tine/supervisor/config/file"
 	"github.com/tinehq/tine/supervisor/host"
 )
 
@@ -52,13 +54,13 @@ func (i *importer) app(keys map[string]any) {
 	if s.name != name {
 		i.note(s.name, "name", "was %q: names have a-z 0-9 . _ - only, and are there once", name)
 	}
-	cwd, _ := s.text("cwd", "exec_cwd")
+	s.cwd, _ = s.text("cwd", "exec_cwd")
 	if !hasScript {
 		i.note(s.name, "script", "is missing: write command")
 	}
-	s.command(script, cwd)
-	if cwd != "" {
-		s.put("dir", quote(cwd), "")
+	s.command(script)
+	if s.cwd != "" {
+		s.put("dir", quote(s.cwd), "")
 	}
 	s.variables()
 	s.workers()
@@ -72,7 +74,7 @@ func (i *importer) app(keys map[string]any) {
 	i.apps = append(i.apps, importedApp{s.name, s.out})
 }
 
-func (s *source) command(script, cwd string) {
+func (s *source) command(script string) {
 	interpreter, set := s.text("interpreter", "exec_interpreter")
 	options := s.words("interpreter_args", "node_args", "interpreterArgs")
 	args := s.words("args")
@@ -84,10 +86,10 @@ func (s *source) command(script, cwd string) {
 	case script == "":
 	case interpreter == "" || interpreter == "none" || interpreter == "binary":
 		program := script
-		if cwd != "" && strings.Contains(script, "/") && !filepath.IsAbs(script) {
-			program = "./" + filepath.Join(cwd, script)
-			if filepath.IsAbs(cwd) {
-				program = filepath.Join(cwd, script)
+		if s.cwd != "" && strings.Contains(script, "/") && !filepath.IsAbs(script) {
+			program = "./" + filepath.Join(s.cwd, script)
+			if filepath.IsAbs(s.cwd) {
+				program = filepath.Join(s.cwd, script)
 			}
 		}
 		command = append([]string{program}, args...)
@@ -253,15 +255,10 @@ func size(text string) (string, bool) {
 		return "", false
 	}
 	n := int64(value * unit)
-	switch {
-	case n%(1<<30) == 0:
-		return fmt.Sprintf("%dGiB", n>>30), true
-	case n%(1<<20) == 0:
-		return fmt.Sprintf("%dMiB", n>>20), true
-	case n%(1<<10) == 0:
-		return fmt.Sprintf("%dKiB", n>>10), true
+	if n%1024 != 0 {
+		return strconv.FormatInt(n, 10), true
 	}
-	return strconv.FormatInt(n, 10), true
+	return file.FormatSize(n), true
 }
 
 func (s *source) stopping() {
@@ -297,10 +294,7 @@ func (s *source) files() {
 	switch v := watch.(type) {
 	case bool:
 		if v {
-			paths = []string{"."}
-			if d, ok := s.dir(); ok {
-				paths = []string{d}
-			}
+			paths = []string{cmp.Or(s.cwd, ".")}
 		}
 	case string:
 		paths = []string{v}

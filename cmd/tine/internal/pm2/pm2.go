@@ -5,13 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/config/file"
@@ -22,7 +20,7 @@ const maxEcosystem = 4 << 20
 
 // Import makes a config of the ecosystem file at path. notes say what has no
 // counterpart. The keys are those of pm2.keymetrics.io/docs/usage/application-declaration.
-func Import(path string) (config []byte, notes []string, err error) {
+func Import(path string) (yaml []byte, notes []string, err error) {
 	fail := func(err error) ([]byte, []string, error) {
 		return nil, nil, fmt.Errorf("cannot import %s: %w", path, err)
 	}
@@ -30,7 +28,7 @@ func Import(path string) (config []byte, notes []string, err error) {
 	case ".js", ".cjs", ".mjs", ".ts":
 		return fail(fmt.Errorf(`it is a program: make JSON of it first, with node -e 'console.log(JSON.stringify(require(%q)))' > ecosystem.json`, dotted(path)))
 	}
-	text, err := readEcosystem(path)
+	text, err := config.ReadRegular(path, "ecosystem file", maxEcosystem)
 	if err != nil {
 		return fail(err)
 	}
@@ -39,11 +37,11 @@ func Import(path string) (config []byte, notes []string, err error) {
 		return fail(err)
 	}
 	i.notes = append(i.notes, "all apps: a worker is ready when it says so, which a Go program does with worker.Start; one that never does is ended after ready_timeout")
-	config = i.config()
-	if err := loads(config); err != nil {
+	yaml = i.config()
+	if err := loads(yaml); err != nil {
 		i.notes = append(i.notes, "the result is not right yet: "+err.Error())
 	}
-	return config, i.notes, nil
+	return yaml, i.notes, nil
 }
 
 // dotted is a path as require wants it.
@@ -52,24 +50,6 @@ func dotted(path string) string {
 		return path
 	}
 	return "./" + path
-}
-
-func readEcosystem(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil {
-		return nil, err
-	} else if !info.Mode().IsRegular() {
-		return nil, errors.New("it is not a regular file")
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxEcosystem+1))
-	if err == nil && len(text) > maxEcosystem {
-		err = fmt.Errorf("it has more than %d bytes", maxEcosystem)
-	}
-	return text, err
 }
 
 // loads tells what Load has against a config.

@@ -13,6 +13,7 @@ import (
 type source struct {
 	i    *importer
 	name string
+	cwd  string // its folder; "": that of the file
 	keys map[string]any
 	out  []line
 }
@@ -104,16 +105,3 @@ func (s *source) words(keys ...string) []string {
 }
 
 var wordPattern = regexp.MustCompile(`(?:[^\s"']|"[^"]*"|'[^']*')+`)
-
-func (s *source) dir() (string, bool) {
-	for _, l := range s.out {
-		if l.key == "dir" {
-			text, err := strconv.Unquote(l.value)
-			if err != nil {
-				text = l.value
-			}
-			return text, true
-		}
-	}
-	return "", false
-}
