@@ -107,7 +107,8 @@ func (m *masterRun) options(c *supervisor.Config) []master.Option {
 		master.WithSignals(),
 		master.WithUpgradeSignal(m.upgradeSignal),
 		master.WithKeeper(m.above.client),
-		master.WithNextKeeper(func(files map[string][]*os.File) error { return m.becomeNextKeeper(c, files) }),
+		// The next master of an upgrade, which has the environment of this process, would take the PID for that of its keeper.
+		master.WithNextKeeper(func(files map[string][]*os.File) error { return m.becomeNextKeeper(c, files) }, func() { os.Unsetenv(keeper.EnvKeeper) }),
 		master.OnReachable(m.claim.reachable),
 	}
 	switch {

@@ -234,6 +234,12 @@ func (a *App) InOrder() []*Worker {
 // LooksAt says whether the app has addresses that a client should reach now.
 func (a *App) LooksAt() bool { return !a.Ended() && !a.Run.Waits() && a.Sockets.Listens() }
 
+// OpenHooks begins the time in which hooks run that only make sense while the app runs. It ends with ctx, or by CancelHooks.
+func (a *App) OpenHooks(ctx context.Context) {
+	a.CancelHooks()
+	a.HooksCtx, a.EndHooks = context.WithCancel(ctx)
+}
+
 // CancelHooks ends those that only make sense while the app runs on.
 func (a *App) CancelHooks() {
 	if a.EndHooks != nil {

@@ -13,17 +13,24 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/crew"
+	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/serve"
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
 // Estate is what a master leaves and takes over. Its methods are called by the loop alone, but for those that say otherwise.
 type Estate struct {
 	loop      Loop
+	crew      *crew.Crew
 	logs      *logs.Logs
+	server    *serve.Server
+	values    Values
+	next      NextKeeper
+	keeper    int                   // PID of the keeper; 0: there is none, or it has ended
 	started   *config.Config        // what this process was started with
 	inherited map[string][]*os.File // what the last master has left, by name; what is taken is deleted
 	pins      *launch.Pins
@@ -34,6 +41,11 @@ type Estate struct {
 
 	keys int  // the last that an app or sockets were given
 	left bool // another master is in charge: nothing here is this master's any more
+
+	given      *crew.Given         // that this process was started with; it does not change while the loop runs, so that it can be shared
+	adopted    *adopted            // of the last master, until Resume has gone on with it
+	rescued    *rescued            // of the last master, if its record is lost
+	succession *control.Succession // how this master came to be in charge of workers; nil: it has started all
 }
 
 // Options are what an Estate is made with.
@@ -41,11 +53,26 @@ type Options struct {
 	Config    *config.Config        // what this process was started with
 	Store     succession.Store      // nil: the master leaves nothing
 	Inherited map[string][]*os.File // what the last master has left, by name; the Estate's from here on
+	Keeper    int                   // PID of the keeper above this process; 0: there is none
+	Next      NextKeeper
+	Server    *serve.Server // hands over what listens for people
+	Values    Values
 }
 
-// New makes the Estate of a loop. LogTo comes before all else.
+// Values are the cached values, as far as another master takes them over.
+type Values interface {
+	// Files are those that the other master needs, by name.
+	Files() map[string]*os.File
+	// Rewrite writes all values anew, as another master may have written to the files.
+	Rewrite()
+}
+
+// New makes the Estate of a loop. Use comes before all else.
 func New(l Loop, o Options) *Estate {
-	e := &Estate{loop: l, started: o.Config, store: o.Store, inherited: o.Inherited, pins: launch.NewPins(nil)}
+	e := &Estate{
+		loop: l, started: o.Config, store: o.Store, inherited: o.Inherited, pins: launch.NewPins(nil),
+		keeper: o.Keeper, next: o.Next, server: o.Server, values: o.Values, given: &crew.Given{},
+	}
 	if o.Store != nil {
 		e.stored = newStored(o.Store, slices.Collect(maps.Keys(o.Inherited)))
 		e.pins = launch.NewPins(e.stored.vault) // stored late: without them a later master has the path
@@ -63,9 +90,6 @@ func (e *Estate) NewKey() int {
 	return e.keys
 }
 
-// SetKeys has NewKey go on after the keys that a last master has given.
-func (e *Estate) SetKeys(last int) { e.keys = last }
-
 // Number gives an app that runs from here on, and its sockets, their keys.
 func (e *Estate) Number(a *crew.App) {
 	a.Key = e.NewKey()
@@ -80,8 +104,8 @@ func (e *Estate) Left() bool { return e.left }
 // SetLeft notes that another master is in charge.
 func (e *Estate) SetLeft() { e.left = true }
 
-// LogTo says where the log goes.
-func (e *Estate) LogTo(l *logs.Logs) { e.logs = l }
+// Use says whose workers are taken over, and where the log goes.
+func (e *Estate) Use(c *crew.Crew, l *logs.Logs) { e.crew, e.logs = c, l }
 
 // Message is something that has come from another goroutine for an Estate. Act runs in the loop and waits for nothing.
 type Message interface{ Act(*Estate) }
@@ -120,6 +144,21 @@ type Loop interface {
 	// Show has the picture that readers look at made anew for an app, Stale for what belongs to no app.
 	Show(a *crew.App)
 	Stale()
+
+	// Welcome introduces this master to a worker, and Greet tells the workers of an app that all of them are ready, if they are.
+	Welcome(m *crew.Worker)
+	Greet(a *crew.App)
+	// Exited takes in that a worker has ended.
+	Exited(m *crew.Worker, f handle.Exited)
+	// GoOnWith applies what has not come to run of the config of the last master, or of one that is lost.
+	GoOnWith(c *config.Config)
+
+	// ActUntil waits for a message and acts on it. It reports false when late has a value before.
+	ActUntil(late <-chan time.Time) bool
+	// Ping tells the process above that this master lives, if that is to be told now and then: how often is what it returns. 0: it is not.
+	Ping() (every time.Duration)
+	// TakenBack tells the process above that this master is in charge after all.
+	TakenBack()
 }
 
 // Core is what an Estate looks at of the core of the apps.

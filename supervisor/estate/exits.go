@@ -7,10 +7,10 @@ import (
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
-// LeaveExits notes in the record how those have ended that did so while this master was letting go,
+// leaveExits notes in the record how those have ended that did so while this master was letting go,
 // before their processes were left to the next one. That their end is known is on its way to the
 // loop, which stands still: so the next master judges it, or this one if it takes all back.
-func (e *Estate) LeaveExits(files map[string][]*os.File, until time.Time) {
+func (e *Estate) leaveExits(files map[string][]*os.File, until time.Time) {
 	any := false
 	for m := range e.workers() {
 		end, ended := m.Ended(until)
@@ -19,7 +19,7 @@ func (e *Estate) LeaveExits(files map[string][]*os.File, until time.Time) {
 		}
 		m.Unjudged, any = succession.SaveExit(end.Exit, end.Left), true
 		name := succession.WorkerName(m.App.Key, m.ID)
-		CloseFiles(files[name])
+		closeFiles(files[name])
 		delete(files, name)
 	}
 	if any {

@@ -171,9 +171,9 @@ func (l *ledger) write(p succession.Patch, whole bool) error {
 	return err
 }
 
-// Open makes the record, or takes over the one that the last master has left: what was in it is read then. Without a store there is
+// openRecord makes the record, or takes over the one that the last master has left: what was in it is read then. Without a store there is
 // neither.
-func (e *Estate) Open() (before *succession.State, err error) {
+func (e *Estate) openRecord() (before *succession.State, err error) {
 	l := e.ledger
 	if l == nil {
 		return nil, nil
@@ -197,21 +197,6 @@ func (e *Estate) Open() (before *succession.State, err error) {
 	e.Store(succession.StateFile, f)
 	return nil, nil
 }
-
-// HasRecord reports whether there is memory for a record.
-func (e *Estate) HasRecord() bool { return e.ledger != nil && e.ledger.file != nil }
-
-// RecordFile is that memory.
-func (e *Estate) RecordFile() *os.File { return e.ledger.file }
-
-// NewRecord begins an empty record in that memory.
-func (e *Estate) NewRecord() (err error) {
-	e.ledger.record, err = record.New(e.ledger.file)
-	return err
-}
-
-// TakeBackRecord is for after an upgrade that has failed: the record may tell of exits that were the other master's to judge.
-func (e *Estate) TakeBackRecord() { e.StoreFailed(succession.StateFile, e.ledger.reopen()) }
 
 // reopen goes on with the memory of a record that another master may have written to, or made unusable. The next write is a whole.
 func (l *ledger) reopen() (err error) {

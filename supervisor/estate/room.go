@@ -110,7 +110,7 @@ func (k roomKnown) Act(e *Estate) {
 			_ = e.stored.vault.Store(name, f)
 		} else if files, err := workers[name].Files(); err == nil {
 			_ = e.stored.vault.Store(name, files...)
-			CloseFiles(files)
+			closeFiles(files)
 		}
 	}
 }
@@ -174,9 +174,12 @@ func (e *Estate) MissingText() string {
 			n++
 		}
 	}
-	store := "descriptor store of systemd"
-	if keeper.PID() != 0 {
-		store = "keeper"
+	return e.stored.room.short.Loss(n, e.storeName())
+}
+
+func (e *Estate) storeName() string {
+	if e.keeper != 0 {
+		return "keeper"
 	}
-	return e.stored.room.short.Loss(n, store)
+	return "descriptor store of systemd"
 }

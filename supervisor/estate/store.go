@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/tinehq/tine/supervisor/crew"
@@ -27,7 +28,8 @@ type stored struct {
 	vault   *succession.Vault
 	names   map[string]bool // but those of workers
 	sockets map[*crew.Sockets]*storedSockets
-	lost    bool // something could not be stored, and that was said
+	lost    bool         // something could not be stored, and that was said
+	workers atomic.Int32 // that are being started and wait for the store
 	room    room
 }
 
@@ -43,15 +45,15 @@ type storedSockets struct {
 func newStored(store succession.Store, inherited []string) *stored {
 	s := &stored{vault: succession.NewVault(store, inherited), names: map[string]bool{}, sockets: map[*crew.Sockets]*storedSockets{}}
 	for _, name := range inherited {
-		if IsOwn(name) {
+		if isOwn(name) {
 			s.names[name] = true
 		}
 	}
 	return s
 }
 
-// IsOwn says whether a file of this name was stored by a master before this one.
-func IsOwn(name string) bool {
+// isOwn says whether a file of this name was stored by a master before this one.
+func isOwn(name string) bool {
 	return name == succession.StateFile || name == serve.KeptControl || name == "values" || slices.ContainsFunc([]string{succession.WorkerPrefix, succession.SocketsPrefix, serve.KeptTCP, launch.KeptPin, "value."}, func(p string) bool {
 		return strings.HasPrefix(name, p)
 	})
@@ -166,7 +168,9 @@ func (e *Estate) StoreWorker(m *crew.Worker) error {
 	if err != nil {
 		return err
 	}
-	defer CloseFiles(files)
+	defer closeFiles(files)
+	e.stored.workers.Add(1)
+	defer e.stored.workers.Add(-1)
 	_ = e.stored.vault.WaitAtMost(vaultPatience) // the sockets of its slot come first
 	name := succession.WorkerName(m.App.Key, m.ID)
 	e.stored.vault.Has(name)
@@ -181,8 +185,8 @@ func (e *Estate) WorkerStored(m *crew.Worker, err error) {
 	}
 }
 
-// AdoptedSockets notes that the store has files of sockets, as Sockets.Files names them.
-func (e *Estate) AdoptedSockets(s *crew.Sockets, files map[string]*os.File) {
+// storedAlready notes that the store has files of sockets, as Sockets.Files names them.
+func (e *Estate) storedAlready(s *crew.Sockets, files map[string]*os.File) {
 	k := e.stored.of(s)
 	k.stale = false
 	for file := range files {
@@ -306,7 +310,7 @@ type reached struct{}
 func (reached) Act(*Estate) {}
 
 // StartBarrier waits for a moment, before the loop runs, until the store has done what it was told. What takes longer is done later.
-func (e *Estate) StartBarrier() {
+func (e *Estate) startBarrier() {
 	e.stored.vault.Barrier(reached{})
 	_ = e.stored.vault.WaitAtMost(startPatience)
 }
@@ -338,14 +342,14 @@ func (e *Estate) RemoveAll() {
 }
 
 // RemoveInherited removes what is left of a master without a record: nothing tells what it is for.
-func (e *Estate) RemoveInherited() {
+func (e *Estate) removeInherited() {
 	if e.stored == nil {
 		return
 	}
 	for name, files := range e.inherited {
-		if IsOwn(name) && name != succession.StateFile {
+		if isOwn(name) && name != succession.StateFile {
 			e.Remove(name)
-			CloseFiles(files)
+			closeFiles(files)
 			delete(e.inherited, name)
 		}
 	}
@@ -353,7 +357,7 @@ func (e *Estate) RemoveInherited() {
 
 // RemoveUnadopted removes the sockets that the last master had and this one has not adopted: those of apps that
 // waited for others, which are opened anew. As long as the store has them, nothing else can have their addresses.
-func (e *Estate) RemoveUnadopted() {
+func (e *Estate) removeUnadopted() {
 	adopted := map[string]bool{}
 	for s := range e.sockets() {
 		for file := range e.stored.of(s).files {
@@ -368,12 +372,12 @@ func (e *Estate) RemoveUnadopted() {
 		}
 	}
 	if removed {
-		e.StartBarrier()
+		e.startBarrier()
 	}
 }
 
-// CloseFiles closes the files that are there.
-func CloseFiles(files []*os.File) {
+// closeFiles closes the files that are there.
+func closeFiles(files []*os.File) {
 	for _, f := range files {
 		if f != nil {
 			f.Close()

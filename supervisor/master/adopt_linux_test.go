@@ -63,7 +63,7 @@ func runKept(cfg string) int {
 	if began {
 		opts = append(opts, WithSuccession(c.Lead, func(context.Context) error { return followed(u, cfg) }))
 	}
-	s, err := New(conf, append(opts, WithSignals(), WithStore(c, files), WithUpgrader(u), WithNextKeeper(succeedUnless(cfg)), WithControl(filepath.Join(filepath.Dir(cfg), "c", "s")))...)
+	s, err := New(conf, append(opts, WithSignals(), WithStore(c, files), WithUpgrader(u), WithNextKeeper(succeedUnless(cfg), func() { os.Unsetenv(keeper.EnvKeeper) }), WithControl(filepath.Join(filepath.Dir(cfg), "c", "s")))...)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2

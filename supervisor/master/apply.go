@@ -51,7 +51,7 @@ func (l *loop) prepare(c *config.Config, goesOn bool) {
 		l.nextConfig = c
 		return
 	}
-	p := &plan{asked: c, goesOn: goesOn, config: c.In(l.s.folder).WithDefaults(), given: l.given}
+	p := &plan{asked: c, goesOn: goesOn, config: c.In(l.s.folder).WithDefaults(), given: l.estate.Given()}
 	l.plan = p
 	l.decide(apps.Opening{})
 	opens, goes := l.state.Plan(l.compare(p, false))

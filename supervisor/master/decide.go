@@ -1,7 +1,6 @@
 package master
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/crew"
+	"github.com/tinehq/tine/supervisor/estate"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -149,14 +149,8 @@ func (l *loop) start(a *crew.App, anew bool) {
 	for _, note := range st.Notes {
 		l.logs.Info().Str("app", a.Name).Str("steering", string(st.Kind)).Str("note", note).Msg("steering is not what it could be")
 	}
-	l.openHooks(a)
+	a.OpenHooks(l.ctx)
 	l.step(a, pool.Start{})
-}
-
-// openHooks begins the time in which an app's hooks may run.
-func (l *loop) openHooks(a *crew.App) {
-	a.CancelHooks()
-	a.HooksCtx, a.EndHooks = context.WithCancel(l.ctx)
 }
 
 // closeApp gives up what an app has had whose pool is done, and tells its end.
@@ -209,7 +203,7 @@ const maxLost = 20
 
 // stops tells that the master is to end.
 func (l *loop) stops(e apps.Stops) {
-	l.s.server.CallOff(errStopping)
+	l.s.server.CallOff(estate.ErrStopping)
 	l.tellStopping()
 	line := l.logs.Info().Str("reason", e.Reason).Bool("at_once", e.Now)
 	if e.Delay > 0 {

@@ -80,7 +80,7 @@ func (l *loop) hello(m *crew.Worker, f ipc.Hello) {
 		l.place(m)
 	}
 	if m.Adopted && f.State != "" && m.Open() {
-		l.caughtUp(m, f)
+		l.crew.CaughtUp(m, f)
 	}
 }
 

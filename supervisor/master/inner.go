@@ -59,7 +59,7 @@ func (i inner) Noted(a *crew.App, r pool.Record, text string) {
 }
 
 func (i inner) Stale()                              { i.l.markStale() }
-func (i inner) Replaced(m *crew.Worker, why string) { i.l.replaced(m, why) }
+func (i inner) Replaced(m *crew.Worker, why string) { i.l.estate.Replaced(m, why) }
 func (i inner) Welcome(m *crew.Worker)              { i.l.welcome(m) }
 func (i inner) Place(m *crew.Worker) bool           { return i.l.place(m) }
 func (i inner) Greet(a *crew.App)                   { i.l.greet(a) }
@@ -79,7 +79,7 @@ func (i atDesk) State() *apps.Apps                { return i.l.state }
 func (i atDesk) App(id apps.ID) *crew.App         { return i.l.runOf(id) }
 func (i atDesk) Changed(a *crew.App)              { i.l.estate.Changed(a) }
 func (i atDesk) Resolved(c config.App) config.App { return i.l.resolved(c) }
-func (i atDesk) Given() *crew.Given               { return i.l.given }
+func (i atDesk) Given() *crew.Given               { return i.l.estate.Given() }
 func (i atDesk) Number(a *crew.App)               { i.l.estate.Number(a) }
 func (i atDesk) Enter(a *crew.App) apps.Opened    { return i.l.enter(a)[0] }
 func (i atDesk) CloseSurplus(a *crew.App)         { i.l.closeSurplus(a) }

@@ -10,7 +10,6 @@ import (
 	"github.com/tinehq/tine/supervisor/above"
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/desk"
 	"github.com/tinehq/tine/supervisor/estate"
@@ -62,33 +61,24 @@ type loop struct {
 	timerStale bool            // a core was stepped since it was set
 	ctx        context.Context // of the sources; ends with the loop
 	cancel     context.CancelFunc
-	desk       *desk.Desk          // the orders under way
-	adopted    *adopted            // of the last master, until the loop runs
-	rescued    *rescued            // of the last master, if its record is lost
-	succession *control.Succession // how this master came to be in charge of workers; nil: it has started all
+	desk       *desk.Desk // the orders under way
 	picture    picture
 	startedAt  time.Time
 	report     *above.Report // nil: there is no process above to tell
-	given      *crew.Given   // never changed, so that it can be shared
 }
 
 func newLoop(s *Supervisor) *loop {
-	l := &loop{s: s, startedAt: time.Now(), given: &crew.Given{}}
-	l.estate = estate.New(outer{l}, estate.Options{Config: s.config, Store: s.store, Inherited: s.inherited})
-	s.estate, s.pins = l.estate, l.estate.Pins()
-	l.forgetApps()
+	l := &loop{s: s, startedAt: time.Now(), byID: map[apps.ID]*crew.App{}}
+	l.state = apps.New(apps.Limits{StopDelay: s.config.StopDelay, StopTimeout: max(s.config.StopTimeout, 0)})
 	l.values = values.New(ofLoop{l}, func() (files, limit int) {
 		share := s.descriptors()
 		return share.Values, share.Limit
 	})
+	l.estate = estate.New(outer{l}, estate.Options{
+		Config: s.config, Store: s.store, Inherited: s.inherited, Keeper: keeper.PID(), Next: s.nextKeeper, Server: s.server, Values: l.values,
+	})
+	s.estate, s.pins = l.estate, l.estate.Pins()
 	return l
-}
-
-// forgetApps begins anew with no app.
-func (l *loop) forgetApps() {
-	c := l.s.config
-	l.state = apps.New(apps.Limits{StopDelay: c.StopDelay, StopTimeout: max(c.StopTimeout, 0)})
-	l.apps, l.byID = nil, map[apps.ID]*crew.App{}
 }
 
 func (l *loop) run(ctx context.Context) (err error) {
@@ -106,7 +96,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 	}
 	l.s.logs = l.logs
 	l.newCrew()
-	l.estate.LogTo(l.logs)
+	l.estate.Use(l.crew, l.logs)
 	l.handlers = handlers.New(l.s.functions, l.logs)
 	l.s.server.LogTo(l.logs.With().Logger())
 	defer l.logs.Close()
@@ -132,8 +122,8 @@ func (l *loop) run(ctx context.Context) (err error) {
 	orderly := l.s.store != nil && len(l.s.inherited[succession.StateFile]) == 0
 	defer func() { l.report.Close(orderly) }()
 	defer l.estate.Close()
-	l.activate(config)
-	defer l.closeInherited()
+	l.estate.TakeGiven(config)
+	defer l.estate.CloseInherited()
 	if err := l.takeOver(ctx); err != nil {
 		return err
 	}
@@ -150,7 +140,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 	if follows {
 		l.estate.Start()
 	}
-	l.beginSockets()
+	l.estate.TakeSockets()
 
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	defer l.waitForGoroutines()
@@ -172,20 +162,22 @@ func (l *loop) run(ctx context.Context) (err error) {
 	stopControl = l.s.server.Start(serve.Inherited{Files: l.s.inherited, Store: l.s.store})
 	l.values.Start(l.ctx, &l.logs.Logger, config.Cache, values.TakeFiles(l.s.inherited), valueKeeper{l})
 	l.timerStale = true
-	if l.adopted != nil {
-		l.resume()
+	if l.estate.Adopted() {
+		wasReady := l.state.Ready()
+		l.estate.Resume(l.startedAt)
+		if wasReady {
+			close(l.s.ready)
+		}
 		l.tellAdopted()
-		if l.rescued == nil {
+		if !l.estate.EndLost() {
 			l.goOnWith(config)
 			l.lookForDraft(config)
-		} else {
-			l.endLost(config)
 		}
 		l.decide(apps.Resumed{})
 	} else {
 		l.decide(apps.Begin{Runs: l.enter(l.apps...)})
 	}
-	l.watchKeeper()
+	l.estate.WatchKeeper()
 	stop := ctx.Done()
 	for !l.estate.Left() && l.end == nil {
 		l.crew.SteerInTime(len(l.s.inbox) > 0)
@@ -226,7 +218,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 		l.desk.Judge()
 	}
 	// The keeper is told that a master which has handed over leaves for good. systemd might take it for the service.
-	orderly = !l.estate.Left() || keeper.PID() != 0
+	orderly = !l.estate.Left() || l.estate.Keeper() != 0
 	if l.estate.Left() {
 		l.logs.Info().Msg("another master is in charge; this one leaves")
 		return ErrUpgraded
@@ -241,7 +233,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 // open opens every app, or none.
 func (l *loop) open(c *config.Config) error {
 	for _, config := range c.Apps {
-		a, err := crew.Open(config, nil, l.given)
+		a, err := crew.Open(config, nil, l.estate.Given())
 		if err != nil {
 			l.closeSockets()
 			return err
@@ -255,7 +247,7 @@ func (l *loop) open(c *config.Config) error {
 
 func (l *loop) closeSockets() {
 	if l.estate.Left() {
-		l.leaveSockets()
+		l.estate.LeaveSockets()
 		return
 	}
 	for _, a := range l.apps {

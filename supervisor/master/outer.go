@@ -10,6 +10,7 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/estate"
+	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
@@ -36,6 +37,33 @@ func (o outer) Config() *config.Config                                  { return
 func (o outer) Rearm()                                                  { o.l.timerStale = true }
 func (o outer) Show(a *crew.App)                                        { o.l.show(a) }
 func (o outer) Stale()                                                  { o.l.markStale() }
+func (o outer) Welcome(m *crew.Worker)                                  { o.l.welcome(m) }
+func (o outer) Greet(a *crew.App)                                       { o.l.greet(a) }
+func (o outer) Exited(m *crew.Worker, f handle.Exited)                  { o.l.exited(m, f) }
+func (o outer) GoOnWith(c *config.Config)                               { o.l.goOnWith(c) }
+
+func (o outer) ActUntil(late <-chan time.Time) bool {
+	select {
+	case m := <-o.l.s.inbox:
+		m.apply(o.l)
+		return true
+	case <-late:
+		return false
+	}
+}
+
+func (o outer) Ping() time.Duration {
+	if o.l.s.published.Newest().Lifeless() == nil {
+		o.l.report.Ping()
+	}
+	return o.l.report.Interval()
+}
+
+func (o outer) TakenBack() {
+	if o.l.state.Ready() && !o.l.report.Reloading() {
+		o.l.tellReady()
+	}
+}
 
 // What has changed for the next master has also changed for readers.
 func (l *loop) changed(a *crew.App)          { l.estate.Changed(a) }

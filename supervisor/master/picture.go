@@ -8,7 +8,6 @@ import (
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/journal"
-	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/snapshot"
 )
@@ -90,13 +89,8 @@ func (l *loop) newPicture() *snapshot.Master {
 	}
 	p.apps = p.apps[:0]
 	m := &snapshot.Master{
-		Name: l.name, KeeperPID: keeper.PID(), StartedAt: l.startedAt, Config: l.config, Stopping: l.state.Stopping(), WasReady: l.state.Ready(),
-		Unkept: l.estate.MissingText(), Values: l.values.Known(), Apps: make([]*snapshot.App, 0, len(l.apps)),
-	}
-	if l.succession != nil {
-		copied := *l.succession
-		copied.Replaced = slices.Clone(copied.Replaced)
-		m.Succession = &copied
+		Name: l.name, KeeperPID: l.estate.Keeper(), StartedAt: l.startedAt, Config: l.config, Stopping: l.state.Stopping(), WasReady: l.state.Ready(),
+		Unkept: l.estate.MissingText(), Values: l.values.Known(), Succession: l.estate.Succession(), Apps: make([]*snapshot.App, 0, len(l.apps)),
 	}
 	for _, a := range l.apps {
 		if a.Shown == nil {

@@ -1,28 +1,16 @@
 package master
 
 import (
-	"strings"
 	"time"
 
 	"github.com/tinehq/tine/supervisor/control"
-	"github.com/tinehq/tine/supervisor/estate"
 	"github.com/tinehq/tine/supervisor/launch"
-	"github.com/tinehq/tine/supervisor/succession"
 )
 
 // A release is what the workers of a generation are started from: see generation. Whatever starts another worker of that
 // generation - a crash, a scale, a standby, a drained slot that is filled again, a later master - starts the release. Only
 // a rollout takes what is on disk: a reload, SIGUSR2, a config that is applied, a watched file that changed, cron_restart; and so
 // does the start of an app that does not run, a one-shot's next run among them. A rollback is a rollout to the release before.
-
-// restoredRelease is nil where nothing was kept.
-func (l *loop) restoredRelease(s *succession.Release) *launch.Generation {
-	if s == nil || s.Command == nil {
-		return nil
-	}
-	s.Config = s.Config.Restored()
-	return l.restoredGeneration(s.Generation)
-}
 
 // releaseOf is what describe shows of a generation.
 func releaseOf(number int, g *launch.Generation) *control.Release {
@@ -41,30 +29,4 @@ func releaseOf(number int, g *launch.Generation) *control.Release {
 		r.Unpinned = append(r.Unpinned, arg+", an argument, is a file: it is read from disk")
 	}
 	return r
-}
-
-// holdReleases opens the files of releases that the last master could not hold, or that its store has lost, if they are still
-// those. Each has a goroutine of its own, as it may be on a disk that hangs.
-func (l *loop) holdReleases() {
-	for _, a := range l.apps {
-		for _, g := range a.GenerationsHeld() {
-			if !a.Ended() && g.Resolved.Load() != nil && !g.Pinned() {
-				l.s.wg.Go(func() { g.Hold(l.s.pins) })
-			}
-		}
-	}
-}
-
-// forgetPins takes out of the store, and closes, what no release of this master has.
-func (l *loop) forgetPins() {
-	for name, files := range l.s.inherited {
-		if !strings.HasPrefix(name, launch.KeptPin) {
-			continue
-		}
-		if !l.s.pins.Holds(name) {
-			l.estate.Remove(name)
-		}
-		estate.CloseFiles(files)
-		delete(l.s.inherited, name)
-	}
 }

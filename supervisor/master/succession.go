@@ -4,25 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"os"
-	"strings"
 
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/config/file"
 	"github.com/tinehq/tine/supervisor/control"
-	"github.com/tinehq/tine/supervisor/crew"
+	"github.com/tinehq/tine/supervisor/estate"
 	"github.com/tinehq/tine/supervisor/succession"
 )
-
-// How a master comes to be in charge of what another one has left, or still has:
-//
-//	lead ──▶ inherit ──▶ ready ──▶ beginSockets, serve, values.Start, resume
-//	         reads only  the other  from here on there is no way back, and nobody who
-//	                     one ends   would go it
-//
-// Whatever fails before ready leaves the other master as it was. What fails after it costs
-// the worker, the slot or the value that it is about, and nothing else.
 
 // Store holds files for the master that comes after this one: see [succession.Store]. One that has Room(context.Context)
 // (keeper.Room, error) is asked by it what it had no room for.
@@ -44,6 +34,14 @@ func LeftConfig(inherited map[string][]*os.File) (*config.Config, error) {
 	return succession.LeftConfig(inherited)
 }
 
+// WithInherited gives the supervisor the files that this process was started with, by name, as keeper.Inherited returns
+// them, where WithStore does not do so. They are its own then, and closed by it. A listening socket among them, as systemd passes it for socket activation,
+// is served by the app that listens on its address; if there is one app only and that has no address, it serves all of them.
+// Its name does not matter. See package listen, under Given, for how workers share such a socket.
+func WithInherited(files map[string][]*os.File) Option {
+	return func(o *options) { o.inherited = files }
+}
+
 // WithSuccession is for a process that an Upgrader of another master has started, which
 // has handed it what WithStore takes as inherited. lead is called first of all: an error
 // says that this process must not become the master. ready is called when it is certain
@@ -55,6 +53,18 @@ func WithSuccession(lead, ready func(context.Context) error) Option {
 	return func(o *options) { o.lead, o.inCharge = lead, ready }
 }
 
+// WithNextKeeper is for the case that the keeper ends before its master, which nothing would
+// start again then. become puts a keeper in the place of this process, as
+// [keeper.Succeed] does, and returns only an error; files are all that the next master
+// needs, which adopts the workers. When it fails, this master goes on without a keeper, says
+// so, and tries again; without become that stays so. WithStore is needed too. gone is called
+// once this master goes on without a keeper, so that the process tells those that it starts; it
+// must not wait. nil: nothing is called.
+func WithNextKeeper(become func(files map[string][]*os.File) error, gone func()) Option {
+	return func(o *options) { o.nextKeeper = estate.NextKeeper{Become: become, Gone: gone} }
+}
+
+// takeOver is the beginning of a master that follows one that lives.
 func (l *loop) takeOver(ctx context.Context) error {
 	if l.s.lead == nil {
 		return nil
@@ -68,27 +78,30 @@ func (l *loop) takeOver(ctx context.Context) error {
 	return nil
 }
 
-// inherit makes the apps: those of the last master, or, where there was none, those of the
-// config. It returns the config that holds. A master that follows one that lives changes
-// nothing by it.
-func (l *loop) inherit(config *config.Config, follows bool) (*config.Config, error) {
-	before, err := l.estate.Open()
-	if err == nil && before != nil {
-		config = before.GoesOn(config)
-		if err = l.adopt(*before, config); err == nil {
-			l.closeAdopted()
+// inherit makes the apps: those of the last master, or, where there was none, those of c. It returns the config that holds. A
+// master that follows one that lives changes nothing by it.
+func (l *loop) inherit(c *config.Config, follows bool) (*config.Config, error) {
+	in, err := l.estate.Inherit(c, follows)
+	if err != nil {
+		return c, err
+	}
+	if len(in.Apps) == 0 {
+		return in.Config, l.open(in.Config)
+	}
+	for i, o := range l.enter(in.Apps...) {
+		in.Restore.Runs[i].Spec, in.Restore.Runs[i].Facts = o.Spec, o.Facts
+	}
+	l.decide(in.Restore)
+	running := *in.Config
+	running.Apps = nil
+	for _, a := range l.apps {
+		if !a.Leaves() || a.Halted() {
+			running.Apps = append(running.Apps, a.Config)
 		}
 	}
-	switch {
-	case err != nil && follows:
-		return config, fmt.Errorf("cannot take over from the old master: %w", err)
-	case err != nil && l.estate.HasRecord():
-		return config, l.rescue(config, err)
-	case err == nil && before == nil:
-		l.estate.RemoveInherited()
-		return config, l.open(config)
-	}
-	return config, err
+	l.config = &running
+	l.estate.KeepConfig(in.Config)
+	return in.Config, nil
 }
 
 // tookOver tells the other master to end. If that fails it goes on, so that nothing here
@@ -107,48 +120,10 @@ func (l *loop) tookOver(ctx context.Context) error {
 	return nil
 }
 
-// beginSockets takes over the sockets that were adopted. What could not be is made anew
-// now, and its workers are replaced when they are there.
-func (l *loop) beginSockets() {
-	if l.adopted != nil && l.rescued == nil {
-		l.forgetPins()
-		l.holdReleases()
-		l.estate.RemoveUnadopted()
-	}
-	for s := range l.allSockets() {
-		s.Mended = s.Begin()
-		for _, m := range s.Mended {
-			l.crew.TellMended(s, m)
-		}
-	}
-}
-
-// replaced notes, while this master takes over, that a worker does not go on as it was.
-func (l *loop) replaced(m *crew.Worker, why string) {
-	if l.adopted == nil {
-		return
-	}
-	all := &l.succession.Replaced
-	for _, r := range *all {
-		if r.Worker == uint64(m.ID) && r.App == m.App.Name {
-			return
-		}
-	}
-	*all = append(*all, control.ReplacedWorker{App: m.App.Name, Slot: m.Slot, Worker: uint64(m.ID), Reason: strings.ToValidUTF8(why, "?")})
-}
-
-// allSockets are those of the apps that have not ended, each once.
-func (l *loop) allSockets() iter.Seq[*crew.Sockets] {
-	return func(yield func(*crew.Sockets) bool) {
-		seen := map[*crew.Sockets]bool{}
-		for _, a := range l.apps {
-			if a.Ended() || seen[a.Sockets] {
-				continue
-			}
-			seen[a.Sockets] = true
-			if !yield(a.Sockets) {
-				return
-			}
-		}
+// goOnWith starts what the last master had not come to start of the config that it ran with: apps that wait for others,
+// and what was left to do of a config that it was applying. A rollout that was aborted is not tried again.
+func (l *loop) goOnWith(c *config.Config) {
+	if !l.state.Stopping() && len(file.Diff(l.config, c)) > 0 {
+		l.prepare(c, true)
 	}
 }

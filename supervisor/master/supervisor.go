@@ -61,7 +61,7 @@ type options struct {
 	upgradeSignal  syscall.Signal
 	binary         string
 	preflight      func(ctx context.Context, binary string) (version string, err error)
-	nextKeeper     func(files map[string][]*os.File) error
+	nextKeeper     estate.NextKeeper
 	reachable      func(address string)
 	launch         crew.Launch // nil: with a process
 }

@@ -1,15 +1,10 @@
 package master
 
 import (
-	"errors"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
-
-	"github.com/tinehq/tine/supervisor/above"
-	"github.com/tinehq/tine/supervisor/snapshot"
 
 	"github.com/tinehq/tine/supervisor/control"
 )
@@ -56,39 +51,6 @@ func TestUpgradeWhileAWorkerIsStarted(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := <-rolled; err != nil {
-		t.Error(err)
-	}
-}
-
-// TestStandStillIsNoHang: a watchdog that has less patience than an upgrade takes hears of this master meanwhile.
-func TestStandStillIsNoHang(t *testing.T) {
-	told := make(chan string, 1)
-	l := &loop{s: &Supervisor{}}
-	l.s.published.Publish(&snapshot.Master{})
-	l.report = above.Open(func(state ...string) error {
-		select {
-		case told <- strings.Join(state, " "):
-		default:
-		}
-		return nil
-	}, func(error) {}, time.Millisecond, time.Now())
-	defer l.report.Close(false)
-	result, over := make(chan error), make(chan error)
-	go func() { over <- l.standStill(result) }()
-	late := bounded(t)
-	for range 3 {
-		select {
-		case said := <-told:
-			if !strings.HasPrefix(said, "WATCHDOG=1") && said != "STATUS=starting" {
-				t.Errorf("it tells %q", said)
-			}
-		case <-late.Done():
-			t.Fatal("it tells nothing")
-		}
-	}
-	want := errors.New("it hangs")
-	result <- want
-	if err := <-over; err != want {
 		t.Error(err)
 	}
 }

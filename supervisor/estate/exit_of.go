@@ -1,20 +1,21 @@
-package master
+package estate
 
 import (
 	"context"
 	"syscall"
 	"time"
 
+	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/keeper"
 )
 
 // exitsTimeout bounds the wait for the keeper's answer.
 const exitsTimeout = 2 * time.Second
 
-// exitOf is for a kernel that does not tell how somebody else's child has ended (before
-// Linux 6.15): the keeper, who has reaped it, remembers. nil: there is nobody to ask.
-func (s *Supervisor) exitOf(pid int) func() (syscall.WaitStatus, bool) {
-	reaper, ok := s.store.(interface {
+// exitOf is for a kernel that does not tell how the child of another process has ended (before Linux 6.15): the keeper, which has
+// reaped it, remembers. nil: there is no keeper. It and what it returns may be called by any goroutine.
+func (e *Estate) exitOf(pid int) handle.ExitOf {
+	reaper, ok := e.store.(interface {
 		Exits(context.Context) ([]keeper.Exit, error)
 	})
 	if !ok {
