@@ -68,7 +68,7 @@ var house = []struct{ name, imports string }{
 	{"supervisor/crew", `ipc supervisor/apps supervisor/book supervisor/cache supervisor/config supervisor/config/file supervisor/control
 		supervisor/control/api supervisor/filewatch supervisor/handle supervisor/handlers supervisor/journal supervisor/wake supervisor/launch
 		supervisor/listen supervisor/logs supervisor/pool supervisor/proc supervisor/slots supervisor/snapshot
-		supervisor/succession`}, // an app as its master runs it: the hand of its pool
+		supervisor/succession supervisor/values`}, // an app as its master runs it: the hand of its pool
 	{"supervisor/desk", `supervisor/apps supervisor/config supervisor/control/api supervisor/crew supervisor/launch supervisor/logs supervisor/orders
 		supervisor/pool supervisor/signals`}, // what callers order: the hand of orders
 	{"supervisor/estate", `ipc supervisor/apps supervisor/cache supervisor/config supervisor/config/file supervisor/control supervisor/control/api

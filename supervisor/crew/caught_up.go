@@ -7,20 +7,16 @@ import (
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
-// CaughtUp takes in how far a worker has come while no master heard it, as its first frame on a channel that was made anew says.
-func (c *Crew) CaughtUp(m *Worker, f ipc.Hello) {
+// caughtUp takes in how far a worker has come while no master heard it, as its first frame on a channel that was made anew says.
+func (c *Crew) caughtUp(m *Worker, f ipc.Hello) {
 	switch f.State {
 	case ipc.StateReady:
-		if !m.Ready {
-			m.BecameReady()
-			c.estate.TouchedWorker(m)
-			c.Step(m.App, pool.Ready{ID: m.ID})
-		}
+		c.becomeReady(m)
 	case ipc.StateStarting, ipc.StateStandby:
 		if m.Slot >= 0 { // what gave it the slot has not reached it
 			m.Placed = false
 			if m.Subscribed {
-				c.loop.Place(m)
+				c.place(m)
 			}
 		} else if f.State == ipc.StateStandby && !m.parked() {
 			c.Step(m.App, pool.Parked{ID: m.ID})

@@ -8,10 +8,11 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/control"
-	"github.com/tinehq/tine/supervisor/handle"
+	"github.com/tinehq/tine/supervisor/handlers"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/values"
 	"github.com/tinehq/tine/supervisor/wake"
 )
 
@@ -23,6 +24,8 @@ type Crew struct {
 	logs     *logs.Logs
 	starter  *Starter
 	launch   Launch
+	values   *values.Values
+	handlers *handlers.Handlers
 	starting int // workers whose Spawned or SpawnFailed is on its way
 
 	memory    memoryCheck
@@ -32,9 +35,11 @@ type Crew struct {
 
 // Options are what a Crew is made with.
 type Options struct {
-	Logs   *logs.Logs
-	Pins   *launch.Pins // of all releases
-	Estate Estate
+	Logs     *logs.Logs
+	Pins     *launch.Pins // of all releases
+	Estate   Estate
+	Values   *values.Values     // of which the workers get all
+	Handlers *handlers.Handlers // of what the workers send and ask
 	// Launch takes the place of Starter.Start: a test's workers need no process. nil: Starter.Start.
 	Launch Launch
 }
@@ -45,7 +50,7 @@ type Launch func(s *Starter, ctx context.Context, m *Worker, g *launch.Generatio
 
 // New makes the Crew of a loop.
 func New(l Loop, o Options) *Crew {
-	c := &Crew{loop: l, estate: o.Estate, logs: o.Logs, starter: &Starter{Inbox: l, logs: o.Logs, pins: o.Pins, keep: o.Estate.StoreWorker}, launch: o.Launch, lookAt: time.Now()}
+	c := &Crew{loop: l, estate: o.Estate, logs: o.Logs, starter: &Starter{Inbox: l, logs: o.Logs, pins: o.Pins, keep: o.Estate.StoreWorker}, launch: o.Launch, values: o.Values, handlers: o.Handlers, lookAt: time.Now()}
 	if c.launch == nil {
 		c.launch = (*Starter).Start
 	}
@@ -129,17 +134,8 @@ type Loop interface {
 	Stale()
 	// Replaced notes, while this master takes over from another one, that a worker does not go on as it was.
 	Replaced(m *Worker, why string)
-
-	// The following is what a worker is told and says. It becomes a part of Crew.
-
-	// Welcome introduces this master to a new worker.
-	Welcome(m *Worker)
-	// Place gives a worker its slot, and reports whether that is on its way.
-	Place(m *Worker) bool
-	// Greet tells the workers of an app once that all of them are ready, if they are.
-	Greet(a *App)
-	// Heard takes in a fact about a worker.
-	Heard(m *Worker, f handle.Fact)
+	// Find returns the app of that name that is to stay, or nil.
+	Find(name string) *App
 }
 
 // Estate is what a Crew asks of what the master leaves for the next one.
@@ -157,6 +153,8 @@ type Estate interface {
 	// the loop knows that the worker exists, and may wait. WorkerStored gets what it has returned, in the loop.
 	StoreWorker(m *Worker) error
 	WorkerStored(m *Worker, err error)
+	// RemoveWorker takes the files of a worker that has ended out of the store.
+	RemoveWorker(m *Worker)
 	// RemoveFiles takes those files of sockets, by their names, out of the store. The next save stores what takes their place.
 	RemoveFiles(s *Sockets, names []string)
 	// CloseSlot closes the sockets of the last slot when the store has none of them any more, and KeepSlot calls that off.

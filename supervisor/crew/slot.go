@@ -40,7 +40,7 @@ func (c *Crew) assign(a *App, e pool.Assign) {
 		c.Step(a, pool.Recycle{ID: m.ID, Reason: "its channel has ended"})
 		return
 	}
-	if !c.loop.Place(m) && !m.Open() {
+	if !c.place(m) && !m.Open() {
 		return
 	}
 	if r, err := a.Generations[m.Generation].Resolve(); err == nil {

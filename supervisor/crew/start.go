@@ -133,7 +133,7 @@ func (f Spawned) Act(c *Crew) {
 	m.App.Members[m.ID] = m
 	c.estate.TouchedWorker(m)
 	c.estate.WorkerStored(m, f.Unkept)
-	c.loop.Welcome(m)
+	c.Welcome(m)
 	c.Step(m.App, pool.Spawned{ID: m.ID, PID: m.PID()})
 }
 
@@ -147,5 +147,3 @@ func (f SpawnFailed) Act(c *Crew) {
 	c.starting--
 	c.Step(f.Worker.App, pool.SpawnFailed{ID: f.Worker.ID, Err: proc.AsLimit(f.Err).Error()})
 }
-
-func (f Heard) Act(c *Crew) { c.loop.Heard(f.Worker, f.Fact) }

@@ -24,7 +24,7 @@ func (c *Crew) Step(a *App, ev pool.Event) {
 		c.carryOut(a, effect)
 	}
 	a.Deadline, a.Waits = a.Pool.Deadline(), a.Pool.Waits()
-	c.loop.Greet(a) // whichever way the last worker that the others waited for has come, or gone
+	c.Greet(a) // whichever way the last worker that the others waited for has come, or gone
 	c.estate.Touched(a)
 	c.estate.SaveSoon()
 	if outermost {

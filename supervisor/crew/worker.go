@@ -14,9 +14,6 @@ import (
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
-// LeftUnheard is the reason of a worker that has left when no master was there to hear one.
-const LeftUnheard = "left while no master heard it"
-
 // Worker is a worker as the loop knows it: its process, and what the loop must remember of it. The loop owns it once spawned has been
 // posted.
 type Worker struct {

@@ -13,7 +13,6 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/crew"
-	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/logs"
@@ -145,11 +144,6 @@ type Loop interface {
 	Show(a *crew.App)
 	Stale()
 
-	// Welcome introduces this master to a worker, and Greet tells the workers of an app that all of them are ready, if they are.
-	Welcome(m *crew.Worker)
-	Greet(a *crew.App)
-	// Exited takes in that a worker has ended.
-	Exited(m *crew.Worker, f handle.Exited)
 	// GoOnWith applies what has not come to run of the config of the last master, or of one that is lost.
 	GoOnWith(c *config.Config)
 

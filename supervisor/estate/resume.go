@@ -72,7 +72,7 @@ func (e *Estate) Resume(began time.Time) {
 	}
 	e.drop(drop)
 	for _, a := range e.loop.Apps() {
-		e.loop.Greet(a) // the last master may have died before
+		e.crew.Greet(a) // the last master may have died before
 		a.Sockets.Mended = nil
 	}
 	e.sayAdopted(began)
@@ -100,7 +100,7 @@ func (e *Estate) resumeApp(a *crew.App, saved pool.Saved, all []*arrival) {
 			sit(n)
 			exit := n.Exit.Restored()
 			e.Replaced(m, "it had ended: "+exit.String())
-			e.loop.Exited(m, handle.Exited{Exit: exit, Left: n.Exit.Left})
+			e.crew.Exited(m, handle.Exited{Exit: exit, Left: n.Exit.Left})
 		case n.err != nil:
 			e.logs.Error().Str("app", a.Name).Int("slot", m.Slot).Uint64("worker", uint64(m.ID)).Err(n.err).Msg("cannot adopt worker")
 			if n.Fate != succession.TakenAsStray { // of which the pool knows no process
@@ -142,7 +142,7 @@ func (e *Estate) arrived(n *arrival) {
 	sit(n)
 	m.Placed = true
 	if m.Open() {
-		e.loop.Welcome(m)
+		e.crew.Welcome(m)
 	}
 	e.loop.Go(m.Follow())
 }

@@ -177,6 +177,9 @@ func (e *Estate) StoreWorker(m *crew.Worker) error {
 	return e.store.Store(name, files...)
 }
 
+// RemoveWorker takes the files of a worker that has ended out of the store.
+func (e *Estate) RemoveWorker(m *crew.Worker) { e.Remove(succession.WorkerName(m.App.Key, m.ID)) }
+
 // WorkerStored takes in what StoreWorker has returned for a worker that this master has started.
 func (e *Estate) WorkerStored(m *crew.Worker, err error) {
 	if e.stored != nil {

@@ -39,7 +39,7 @@ func (e *Estate) takeBackWorker(m *crew.Worker, until time.Time) {
 	m.DropChannel("the upgrade has failed") // hearOut has ended it, also where nothing was given away
 	if m.Renew() {                          // else its exit is on the way
 		m.Adopted, m.Greeting = true, false
-		e.loop.Welcome(m)
+		e.crew.Welcome(m)
 		if !again {
 			m.Hear()
 		}

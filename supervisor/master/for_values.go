@@ -19,8 +19,8 @@ func (m ofValues) apply(l *loop) { m.Act(l.values) }
 
 func (o ofLoop) Post(m values.Message) bool             { return o.l.s.post(ofValues{m}) }
 func (o ofLoop) Go(f func())                            { o.l.s.wg.Go(f) }
-func (o ofLoop) Spread(c cache.Change)                  { o.l.spread(c) }
-func (o ofLoop) Introduce()                             { o.l.introduceWaiting() }
+func (o ofLoop) Spread(c cache.Change)                  { o.l.crew.Spread(c) }
+func (o ofLoop) Introduce()                             { o.l.crew.IntroduceAll() }
 func (o ofLoop) Event(level zerolog.Level, e api.Event) { o.l.event(nil, level, e) }
 
 // valueKeeper keeps the files of values in the store, if there is one: a cache.Keep.

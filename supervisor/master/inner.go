@@ -10,7 +10,7 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/desk"
-	"github.com/tinehq/tine/supervisor/handle"
+	"github.com/tinehq/tine/supervisor/handlers"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
@@ -24,7 +24,8 @@ func (m ofCrew) apply(l *loop) { m.Act(l.crew) }
 
 // newCrew makes the crew and the desk, for which the log is open.
 func (l *loop) newCrew() {
-	l.crew = crew.New(inner{l}, crew.Options{Logs: l.logs, Pins: l.s.pins, Estate: l.estate, Launch: l.s.launch})
+	l.handlers = handlers.New(l.s.functions, l.logs)
+	l.crew = crew.New(inner{l}, crew.Options{Logs: l.logs, Pins: l.s.pins, Estate: l.estate, Launch: l.s.launch, Values: l.values, Handlers: l.handlers})
 	l.desk = desk.New(atDesk{inner{l}}, l.crew, l.logs)
 }
 
@@ -60,10 +61,7 @@ func (i inner) Noted(a *crew.App, r pool.Record, text string) {
 
 func (i inner) Stale()                              { i.l.markStale() }
 func (i inner) Replaced(m *crew.Worker, why string) { i.l.estate.Replaced(m, why) }
-func (i inner) Welcome(m *crew.Worker)              { i.l.welcome(m) }
-func (i inner) Place(m *crew.Worker) bool           { return i.l.place(m) }
-func (i inner) Greet(a *crew.App)                   { i.l.greet(a) }
-func (i inner) Heard(m *crew.Worker, f handle.Fact) { i.l.heard(m, f) }
+func (i inner) Find(name string) *crew.App          { return i.l.find(name) }
 
 // atDesk is the loop as the desk sees it: a desk.Loop.
 type atDesk struct{ inner }

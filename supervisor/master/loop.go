@@ -40,9 +40,8 @@ type loop struct {
 	apps   []*crew.App
 	name   string // of the master
 
-	values       *values.Values
-	agenda       wake.Agenda[message]
-	wantSnapshot []*crew.Worker // were spawned before the values were ready
+	values *values.Values
+	agenda wake.Agenda[message]
 
 	state    *apps.Apps            // decides between the apps
 	byID     map[apps.ID]*crew.App // apps, and those before whose hooks run
@@ -97,7 +96,6 @@ func (l *loop) run(ctx context.Context) (err error) {
 	l.s.logs = l.logs
 	l.newCrew()
 	l.estate.Use(l.crew, l.logs)
-	l.handlers = handlers.New(l.s.functions, l.logs)
 	l.s.server.LogTo(l.logs.With().Logger())
 	defer l.logs.Close()
 	follows := l.s.inCharge != nil // another master, which lives: see succession.go

@@ -1,11 +1,7 @@
 package master
 
 import (
-	"fmt"
-	"time"
-
 	"github.com/rs/zerolog"
-	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
@@ -39,24 +35,6 @@ type (
 		plan *plan
 		err  error
 	}
-
-	broadcast struct {
-		topic   string
-		payload *ipc.Payload
-	}
-	callWorker struct {
-		app     string
-		worker  uint64
-		method  string
-		timeout time.Duration
-		payload *ipc.Payload
-		answer  chan<- ipc.Reply
-		missing chan<- error // with room for one: there is no such worker
-	}
-	cancelCall struct {
-		worker uint64
-		answer chan<- ipc.Reply // which call it is
-	}
 )
 
 func (c roll) apply(l *loop) {
@@ -88,35 +66,4 @@ func (c appsOpened) apply(l *loop) { l.opened(c.plan, c.err) }
 func (c applyFailed) apply(l *loop) {
 	l.event(nil, zerolog.ErrorLevel, control.Event{Kind: control.EventConfigRefused, Reason: c.err.Error(), Message: "configuration not applied"})
 	l.logs.Error().Msgf("configuration not applied, everything runs on as it was: %v", c.err)
-}
-
-func (c broadcast) apply(l *loop) {
-	for m := range l.members() {
-		l.note(m, ipc.Message{Topic: c.topic, Payload: c.payload.Retain()})
-	}
-	c.payload.Release()
-}
-
-func (c callWorker) apply(l *loop) {
-	a := l.find(c.app)
-	if a == nil {
-		c.payload.Release()
-		c.missing <- noSuchWorker(fmt.Sprintf("no app %q", c.app))
-		return
-	}
-	m := a.Members[pool.WorkerID(c.worker)]
-	if m == nil || !m.Subscribed {
-		c.payload.Release()
-		c.missing <- noSuchWorker(fmt.Sprintf("no worker %d that can be called", c.worker))
-		return
-	}
-	m.Call(c.method, c.timeout, c.payload, c.answer)
-}
-
-func (c cancelCall) apply(l *loop) {
-	for _, a := range l.apps { // find passes over those that are stopping
-		if m := a.Members[pool.WorkerID(c.worker)]; m != nil {
-			m.Cancel(c.answer)
-		}
-	}
 }

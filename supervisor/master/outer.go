@@ -10,7 +10,6 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/estate"
-	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
@@ -37,9 +36,6 @@ func (o outer) Config() *config.Config                                  { return
 func (o outer) Rearm()                                                  { o.l.timerStale = true }
 func (o outer) Show(a *crew.App)                                        { o.l.show(a) }
 func (o outer) Stale()                                                  { o.l.markStale() }
-func (o outer) Welcome(m *crew.Worker)                                  { o.l.welcome(m) }
-func (o outer) Greet(a *crew.App)                                       { o.l.greet(a) }
-func (o outer) Exited(m *crew.Worker, f handle.Exited)                  { o.l.exited(m, f) }
 func (o outer) GoOnWith(c *config.Config)                               { o.l.goOnWith(c) }
 
 func (o outer) ActUntil(late <-chan time.Time) bool {

@@ -12,6 +12,7 @@ import (
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/api"
+	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/desk"
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/handlers"
@@ -221,7 +222,7 @@ func (m serving) Call(ctx context.Context, app string, worker uint64, method str
 	if err == nil || errors.Is(err, ErrEnded) || ctx.Err() != nil {
 		return out, err
 	}
-	missing, unknown := noSuchWorker(""), handle.NoHandler("")
+	missing, unknown := crew.NoSuchWorker(""), handle.NoHandler("")
 	switch {
 	case errors.As(err, &unknown):
 		return nil, control.Refuse(http.StatusNotImplemented, "worker %d of app %s: %v", worker, app, err)

@@ -222,7 +222,7 @@ func (s *Supervisor) Broadcast(topic string, value any) error {
 	if err != nil {
 		return fmt.Errorf("cannot broadcast %q: %w", topic, err)
 	}
-	if err := s.carryOut(broadcast{topic: topic, payload: payload}); err != nil {
+	if err := s.carryOut(ofCrew{crew.Broadcast{Topic: topic, Payload: payload}}); err != nil {
 		payload.Release()
 		return err
 	}
@@ -244,8 +244,8 @@ func (s *Supervisor) Call(ctx context.Context, app string, worker uint64, method
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	answer, missing := make(chan ipc.Reply, 1), make(chan error, 1)
-	err = s.order(callWorker{app: app, worker: worker, method: method, timeout: timeout, payload: payload, answer: answer, missing: missing})
+	answer, missing := make(chan ipc.Reply, 1), make(chan crew.NoSuchWorker, 1)
+	err = s.order(ofCrew{crew.CallWorker{App: app, Worker: worker, Method: method, Timeout: timeout, Payload: payload, Answer: answer, Missing: missing}})
 	if err != nil {
 		payload.Release()
 		return nil, err
@@ -256,17 +256,12 @@ func (s *Supervisor) Call(ctx context.Context, app string, worker uint64, method
 	case err := <-missing:
 		return nil, fmt.Errorf("cannot call %s: %w", method, err)
 	case <-ctx.Done():
-		s.post(cancelCall{worker: worker, answer: answer})
+		s.post(ofCrew{crew.CancelCall{Worker: worker, Answer: answer}})
 		return nil, fmt.Errorf("cannot call %s of worker %d: %w", method, worker, ctx.Err())
 	case <-s.done:
 		return nil, ErrEnded
 	}
 }
-
-// noSuchWorker: a call is for an app or a worker that is not there.
-type noSuchWorker string
-
-func (e noSuchWorker) Error() string { return string(e) }
 
 // Roll replaces all workers of app ("" for every app), one slot at a time, by what
 // is on disk now. It returns when the order is given; a second one during a

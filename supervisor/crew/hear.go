@@ -1,0 +1,243 @@
+package crew
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/control/api"
+	"github.com/tinehq/tine/supervisor/handle"
+	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/slots"
+	"golang.org/x/sys/unix"
+)
+
+// stillGoneAfter is how long a worker may run on after it has closed its channel: nearly every one ends at the same time.
+const stillGoneAfter = time.Second
+
+// LeftUnheard is the reason of a worker that has left when no master was there to hear one.
+const LeftUnheard = "left while no master heard it"
+
+func (h Heard) Act(c *Crew) {
+	m := h.Worker
+	switch f := h.Fact.(type) {
+	case handle.Frame:
+		if f.Taken != nil {
+			defer close(f.Taken)
+		}
+		if !m.Current(f.Conn) {
+			ipc.Discard(f.Frame) // the worker has another channel by now, on which it has said anew what still holds
+			return
+		}
+		c.frame(m, f.Frame)
+	case handle.ChannelEnded:
+		c.channelEnded(m, f)
+	case handle.Stuck:
+		if m.App.Members[m.ID] == m && !m.Deaf() {
+			m.In(c.logs.Warn()).Float64("waiting_ms", api.Milliseconds(f.Waiting)).Msg("worker does not read its channel; it will get the newest values when it does")
+		}
+	case handle.Suspended:
+		if f.Stopped {
+			c.Stalled(m, slots.BySignal, "stopped by a signal")
+		} else {
+			c.Resumed(m, slots.BySignal)
+		}
+	case handle.Exited:
+		c.Exited(m, f)
+	default:
+		panic("crew: a fact that is not acted on")
+	}
+}
+
+// frame acts on one frame of a worker. A frame that a worker may not send, or not now, ends its channel as a malformed one does.
+func (c *Crew) frame(m *Worker, f ipc.Frame) {
+	if m.App.Members[m.ID] != m || !m.Heard() {
+		ipc.Discard(f) // it was on its way when the channel was ended
+		return
+	}
+	if _, hello := f.(ipc.Hello); !hello && !m.Greeting {
+		ipc.Discard(f)
+		c.breakChannel(m, fmt.Sprintf("%T before its hello", f))
+		return
+	}
+	switch f := f.(type) {
+	case ipc.Hello:
+		c.hello(m, f)
+	case ipc.Standby:
+		if !m.Subscribed { // the worker would be given its slot now, and again with the snapshot
+			c.breakChannel(m, "standing by before the snapshot was sent")
+		} else if m.Slot < 0 {
+			c.Step(m.App, pool.Parked{ID: m.ID})
+		} // else the worker asked for its listeners before its slot had reached it
+	case ipc.Wake:
+		m.App.Sockets.Wake()
+	case ipc.Ready:
+		c.memberReady(m)
+	case ipc.Set:
+		epoch, err := c.values.Publish(f.Key, f.Payload, uint64(m.ID))
+		c.replyEpoch(m, f.ID, epoch, err)
+	case ipc.Delete:
+		c.replyEpoch(m, f.ID, c.values.Delete(f.Key), nil)
+	case ipc.Message:
+		c.handlers.Message(m.Caller(), f)
+	case ipc.Call:
+		err := c.handlers.Call(&m.Calls, m.Caller(), f, func(r ipc.Reply) bool { return c.loop.Post(answered{m, r}) })
+		if err != nil {
+			c.reply(m, ipc.Reply{ID: f.ID, Error: err.Error()})
+		}
+	case ipc.Reply:
+		m.Replied(f)
+	case ipc.Bye:
+		c.bye(m, f)
+	default:
+		ipc.Discard(f)
+		c.breakChannel(m, fmt.Sprintf("a worker does not send %T", f))
+	}
+}
+
+// breakChannel ends the channel of a worker that breaks its rules, and has the worker replaced.
+func (c *Crew) breakChannel(m *Worker, why string) {
+	m.In(c.logs.Error()).Str("reason", why).Msg("worker broke the channel's rules; replacing it")
+	m.DropChannel(why)
+	c.Step(m.App, pool.Recycle{ID: m.ID, Reason: "broken channel: " + why})
+}
+
+func (c *Crew) hello(m *Worker, f ipc.Hello) {
+	switch {
+	case m.Greeting:
+		c.breakChannel(m, "a second hello")
+	case f.Protocol < 1:
+		c.breakChannel(m, fmt.Sprintf("protocol version %d", f.Protocol))
+	}
+	m.Greeting = true
+	if m.Subscribed && m.Slot >= 0 && !m.Placed {
+		c.place(m)
+	}
+	if m.Adopted && f.State != "" && m.Open() {
+		c.caughtUp(m, f)
+	}
+}
+
+func (c *Crew) memberReady(m *Worker) {
+	if !m.Greeting || !m.Subscribed && !m.Adopted {
+		c.breakChannel(m, "ready before its hello or before the snapshot was sent")
+		return
+	}
+	c.becomeReady(m)
+}
+
+func (c *Crew) becomeReady(m *Worker) {
+	if m.Ready {
+		return
+	}
+	m.BecameReady()
+	c.estate.TouchedWorker(m)
+	c.Step(m.App, pool.Ready{ID: m.ID})
+}
+
+func (c *Crew) bye(m *Worker, f ipc.Bye) {
+	m.Left = true
+	if !m.Drains && m.Slot >= 0 {
+		m.App.History.Slot(m.Slot).Unasked = true
+	}
+	if f.Cut > 0 {
+		m.In(c.logs.Warn()).Int("requests", f.Cut).Str("reason", f.Reason).Msg("requests cut off at the end of the drain")
+	}
+	m.Drains = true
+	c.estate.TouchedWorker(m)
+	c.Step(m.App, pool.Leaving{ID: m.ID, Reason: f.Reason})
+}
+
+// replyEpoch answers what changes a value.
+func (c *Crew) replyEpoch(m *Worker, id, epoch uint64, err error) {
+	var text *ipc.Payload
+	if err == nil {
+		text, err = cache.Encode(epoch)
+	}
+	if err != nil {
+		c.reply(m, ipc.Reply{ID: id, Error: err.Error()})
+		return
+	}
+	c.reply(m, ipc.Reply{ID: id, Payload: text})
+}
+
+// reply answers what a worker asked. A worker that asks on and on and does not read would wait for answers that were dropped: its
+// channel is ended, and it is replaced.
+func (c *Crew) reply(m *Worker, r ipc.Reply) {
+	if !m.Open() {
+		ipc.Discard(r)
+		return
+	}
+	if err := m.Send(r); errors.Is(err, ipc.ErrFull) { // of the room for answers alone
+		c.breakChannel(m, "it asks and does not read the answers: "+err.Error())
+	}
+}
+
+// answered is the answer of one of the program's own functions. The loop alone may use the worker's outbox.
+type answered struct {
+	m     *Worker
+	reply ipc.Reply
+}
+
+func (a answered) Act(c *Crew) {
+	a.m.Calls.Answered()
+	c.reply(a.m, a.reply)
+}
+
+func (c *Crew) channelEnded(m *Worker, f handle.ChannelEnded) {
+	if !m.Current(f.Conn) {
+		return // the worker has another channel by now
+	}
+	if m.Hearing() {
+		m.StopHearing()
+		return
+	}
+	m.DropChannel("the worker closed its channel")
+	if m.Deaf() {
+		return
+	}
+	if f.Err == nil {
+		c.loop.Later(stillGoneAfter, stillGone{m})
+		return
+	}
+	text := "worker broke the channel's rules; replacing it"
+	if lost := (*ipc.LostFilesError)(nil); errors.As(f.Err, &lost) {
+		text = "channel to worker is unusable by a limit of the master; replacing the worker"
+	}
+	m.In(c.logs.Error()).Err(f.Err).Msg(text)
+	c.Step(m.App, pool.Recycle{ID: m.ID, Reason: "broken channel: " + f.Err.Error()})
+}
+
+// stillGone has a worker replaced that has closed its channel, and has not ended since.
+type stillGone struct{ m *Worker }
+
+func (s stillGone) Act(c *Crew) {
+	if s.m.App.Members[s.m.ID] != s.m || s.m.Left {
+		return // it has ended; or it is about to, in the time that its drain has
+	}
+	s.m.In(c.logs.Warn()).Msg("worker closed its channel and runs on; replacing it")
+	c.Step(s.m.App, pool.Recycle{ID: s.m.ID, Reason: "closed its channel"})
+}
+
+// Exited takes in that a worker has ended.
+func (c *Crew) Exited(m *Worker, f handle.Exited) {
+	a := m.App
+	if m.Exited {
+		return // it was let go of between the signs of its end, and taken back
+	}
+	if f.Left && !m.Left && !m.Drains {
+		c.bye(m, ipc.Bye{Reason: LeftUnheard})
+	}
+	m.Exited = true
+	delete(a.Members, m.ID)
+	c.estate.TouchedWorker(m)
+	// Last, when the record has the end: a record that still has the worker would miss its files.
+	defer c.estate.RemoveWorker(m)
+	a.Tally(m)
+	m.DropChannel("the worker ended")
+	a.LastExit = LastExit{ID: m.ID, Words: f.Exit.LastLine, Lines: f.Exit.LastLines}
+	c.logDropped(m, true)
+	c.Step(a, pool.Exited{ID: m.ID, Code: f.Exit.Code, Signal: int(f.Exit.Signal), SignalName: unix.SignalName(f.Exit.Signal)})
+}
