@@ -21,7 +21,7 @@ func memory(t *testing.T, n int64) *os.File {
 	return f
 }
 
-// TestOpenBoardRefuses: what is no board of this version is an error that says what it is instead.
+// TestOpenBoardRefuses: memory that is not a board of this version is an error that says what it is instead.
 func TestOpenBoardRefuses(t *testing.T) {
 	keepsFDs(t)
 	for _, c := range []struct {

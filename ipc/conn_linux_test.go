@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestUnsealedPayloads: a file that its sender can still change or cut would let it crash whoever maps it.
+// TestUnsealedPayloads: a file that its sender can still change or cut would let it crash the process that maps it.
 func TestUnsealedPayloads(t *testing.T) {
 	const size = 1 << 20
 	for _, c := range []struct {

@@ -360,7 +360,7 @@ func TestViolationsOverASocket(t *testing.T) {
 		{"descriptor for an inline payload", []packet{{head(3, 8, 1) + "\x01t\x00", 1}}, "1 descriptors more than it needs"},
 		{"two for one payload", []packet{{head(uint32(len(large)), 8, 2) + large, 2}}, "with 2 descriptors, 1 is needed"},
 		{"fewer listeners than descriptors", []packet{{head(uint32(len(assign)), 3, 3) + assign, 3}}, "1 listeners with 3 descriptors"},
-		{"descriptor that nobody announced", []packet{{head(2, 4, 0) + "{}", 1}}, "1 descriptors that no frame announced"},
+		{"descriptor without an announcement", []packet{{head(2, 4, 0) + "{}", 1}}, "1 descriptors that no frame announced"},
 		{"flood", []packet{{head(2, 4, 0), maxWorkerFDs}, {"{", maxWorkerFDs}, {"}", maxWorkerFDs}}, "descriptors"},
 		{"flood of a frame that never ends", []packet{{head(70000, 3, 1), maxWorkerFDs}, {"{", maxWorkerFDs}, {" ", 1}}, "9 descriptors before the frames"},
 		{"more than a message of a worker may have", []packet{{head(2, 4, 0), maxWorkerFDs + 1}}, "descriptors were lost: more than 4"},

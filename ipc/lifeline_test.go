@@ -157,7 +157,7 @@ func TestLifelineTellsWhoHasLeft(t *testing.T) {
 	}
 }
 
-// A worker that fills its lifeline waits for nobody, and one that only ends has not left.
+// A worker that fills its lifeline does not wait for a reader, and one that only ends has not left.
 func TestLifelineOfWhoSaysItForEver(t *testing.T) {
 	keepsFDs(t)
 	l, r := lifeline(t)

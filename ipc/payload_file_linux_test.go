@@ -12,7 +12,7 @@ import (
 	"github.com/tinehq/tine/ipc/eventually"
 )
 
-// TestPayloadFromUnsealedFile: what could still change or shrink is refused, and what is no memory file.
+// TestPayloadFromUnsealedFile: a file that could still change or shrink is refused, and one that is not a memory file.
 func TestPayloadFromUnsealedFile(t *testing.T) {
 	keepsFDs(t)
 	for seals, want := range map[int]string{

@@ -397,7 +397,7 @@ func TestConnKeepsItsAbilities(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			b.holds(1, 0) // a protocol that nobody knows: busy until closed
+			b.holds(1, 0) // an unknown protocol: busy until closed
 			cw, ok := c.(interface {
 				syscall.Conn
 				CloseWrite() error

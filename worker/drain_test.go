@@ -412,7 +412,7 @@ func TestUnaskedSignalTellsTheMasterFirst(t *testing.T) {
 	}
 }
 
-// TestSIGTERMDuringAnOrderedDrain: an operator's kill and a rollout meet. The request in flight is no worse off.
+// TestSIGTERMDuringAnOrderedDrain: an operator's kill and a rollout meet. The request in flight is answered all the same.
 func TestSIGTERMDuringAnOrderedDrain(t *testing.T) {
 	in, out := make(chan struct{}), make(chan struct{})
 	s := serving(t, func(rw http.ResponseWriter, _ *http.Request) {

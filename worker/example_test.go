@@ -24,7 +24,7 @@ func Example() {
 		fmt.Fprintf(rw, "%d users", users.Or(0))
 	})
 
-	// What others do in a service that runs alone: somebody sets the value, a client asks, somebody stops it.
+	// What happens from outside in a service that runs alone: the value is set, a client asks, the service is stopped.
 	lns, _ := w.Listeners()
 	go func() {
 		w.Publish(context.Background(), "usersCount", 50)

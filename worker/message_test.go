@@ -142,7 +142,7 @@ func TestCallIsBounded(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 	c := expect[ipc.Call](m)
-	m.send(ipc.Reply{ID: c.ID, Payload: m.payload("late")}) // nobody waits; it must do no harm
+	m.send(ipc.Reply{ID: c.ID, Payload: m.payload("late")}) // no caller waits; it must be dropped
 	go func() {
 		c := expect[ipc.Call](m)
 		m.send(ipc.Reply{ID: c.ID, Payload: m.payload(1)})

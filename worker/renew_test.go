@@ -237,7 +237,7 @@ func TestCallsOverAMaster(t *testing.T) {
 	}
 }
 
-// What a master has asked is answered to nobody else, whose own question may have the same number.
+// What a master has asked is answered to no other master, whose own question may have the same number.
 func TestReplyGoesToWhoAsked(t *testing.T) {
 	w, m, l := withLifeline(t, nil)
 	begun, finish := make(chan string, 2), make(chan struct{})
@@ -356,7 +356,7 @@ func TestMessagesReachAMasterThatLeaves(t *testing.T) {
 	read(m, n-next)
 }
 
-// A frame that the dying master wrote in part belongs to nobody.
+// A frame that the dying master wrote in part is dropped.
 func TestMasterDiesInMidFrame(t *testing.T) {
 	w, m, l := withLifeline(t, map[string]any{"n": 1})
 	m.acked(1)

@@ -122,7 +122,7 @@ func TestRequestInFlight(t *testing.T) {
 	}
 }
 
-// TestHeartbeatOnlyWithConnections: it shows that the worker lives as long as somebody could be waiting, and no longer.
+// TestHeartbeatOnlyWithConnections: it shows that the worker lives as long as a client could be waiting, and no longer.
 func TestHeartbeatOnlyWithConnections(t *testing.T) {
 	s, b := counting(t, plain(hello200))
 	if b.row.Heartbeat.Load() != 0 {
@@ -219,7 +219,7 @@ func TestForgiveStandstill(t *testing.T) {
 	}
 }
 
-// TestRowIsWrittenWithoutAMaster: the other end of the memory is somebody else's, its death changes nothing.
+// TestRowIsWrittenWithoutAMaster: the other end of the memory is the master's, whose death changes nothing.
 func TestRowIsWrittenWithoutAMaster(t *testing.T) {
 	s, b := counting(t, plain(hello200))
 	hot, rows, err := b.board.Share() // the keeper's, or the next master's

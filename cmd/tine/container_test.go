@@ -443,7 +443,7 @@ func TestContainerSignals(t *testing.T) {
 				t.Errorf("stopped for %s", said)
 			}
 			if within := c.told("stopping", "within_ms"); within != "10000" {
-				t.Errorf("nobody has said how long a stop may take: %s ms are assumed", within)
+				t.Errorf("it is not said how long a stop may take: %s ms are assumed", within)
 			}
 		})
 	}
@@ -487,9 +487,9 @@ func TestContainerReapsOrphans(t *testing.T) {
 	})
 	init := hostPID(t, c.tine, 1)
 	if !slices.ContainsFunc(childrenOf(init), func(pid int) bool { return statusOf(pid, "Name") == "tine" }) {
-		t.Error("PID 1 is no keeper: it has no master below it")
+		t.Error("PID 1 is not a keeper: it has no master below it")
 	}
-	eventually.True(t, "nobody is left to be reaped", func() bool {
+	eventually.True(t, "no process is left to be reaped", func() bool {
 		return !slices.ContainsFunc(childrenOf(init), func(pid int) bool { return statusOf(pid, "Name") == "orphans" })
 	})
 	c.signal(syscall.SIGTERM)

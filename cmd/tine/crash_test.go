@@ -243,7 +243,7 @@ apps:
 		}
 	}
 	if served == 0 {
-		t.Error("nobody serves")
+		t.Error("no worker serves")
 	}
 	began := time.Now()
 	m.signal(syscall.SIGTERM)

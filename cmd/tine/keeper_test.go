@@ -454,7 +454,7 @@ func startAsPID1(t *testing.T, config string) *tine {
 	t.Helper()
 	m := startFirst(t, config, "auto")
 	if masterOf(m.pid) == 0 {
-		t.Fatalf("PID 1 is no keeper: %v", childrenOf(m.pid))
+		t.Fatalf("PID 1 is not a keeper: %v", childrenOf(m.pid))
 	}
 	return m
 }

@@ -225,7 +225,7 @@ log: {file: disk/tine.log}
 		}
 	}
 	m.signal(syscall.SIGUSR2)
-	eventually.True(t, "it rolls, with lines that nobody can read", func() bool {
+	eventually.True(t, "it rolls, though its log cannot be written", func() bool {
 		text, err := fetch(fresh, "http://"+address+"/")
 		return err == nil && parseAbout(t, text).Generation == 2
 	})

@@ -203,7 +203,7 @@ func TestSYNFlood(t *testing.T) {
 		}
 		// A queue that is full is answered with cookies: then it is fewer.
 		if got := halfOpen(t, m.master()); got < flood/20 {
-			t.Fatalf("%d handshakes are half open: that is no flood", got)
+			t.Fatalf("%d handshakes are half open: that is not a flood", got)
 		}
 		syscall.Kill(lucky, syscall.SIGCONT)
 		m.awaitFrom(mark, is("resumed", lucky))

@@ -27,7 +27,7 @@ func fileCounts(t *testing.T, keeper int, st api.Status) []int {
 // connection that has just ended.
 func (m *tine) eventuallyFiles(before []int) {
 	m.t.Helper()
-	eventually.True(m.t, "nobody has more descriptors than before", func() bool {
+	eventually.True(m.t, "no process has more descriptors than before", func() bool {
 		st, err := m.status()
 		if err != nil {
 			return false

@@ -8,10 +8,10 @@ import (
 )
 
 // ID names one run of an app for ever: an app that is started again is a new run of the same name. It is never used again, also
-// not by a master that follows. Zero is no run.
+// not by a master that follows. Zero stands for no run.
 type ID uint64
 
-// OrderID names the order that brings the next run of an app. Zero is no order.
+// OrderID names the order that brings the next run of an app. Zero stands for no order.
 type OrderID uint64
 
 // Spec is what this package needs of an app's configuration. It is immutable once it was given to a Step.

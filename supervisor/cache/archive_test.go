@@ -302,7 +302,7 @@ func TestUnreadableValues(t *testing.T) {
 	}
 }
 
-// TestValuesGivenUp: values go on without their journal, and nobody takes what is left of it for them.
+// TestValuesGivenUp: values go on without their journal, and no later master takes what is left of it for them.
 func TestValuesGivenUp(t *testing.T) {
 	k := newKeptFiles(t)
 	s := successor(t, k)

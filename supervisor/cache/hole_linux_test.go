@@ -7,7 +7,7 @@ import (
 	"github.com/tinehq/tine/ipc"
 )
 
-// TestJournalGivesBack: what is of no use any more takes no memory, wherever the log has got to.
+// TestJournalGivesBack: what is not needed any more takes no memory, wherever the log has got to.
 func TestJournalGivesBack(t *testing.T) {
 	j, f := newJournal(t)
 	value := make([]byte, ipc.HeapMax)

@@ -254,7 +254,7 @@ func TestJournalSaysAgain(t *testing.T) {
 	if err := j.Append(Entry{Key: "c", Epoch: 3}); err == nil {
 		t.Error("an epoch comes twice")
 	}
-	for range 2 { // the second time it is no news
+	for range 2 { // the second time it changes nothing
 		if err := j.AppendEpoch(7); err != nil {
 			t.Fatal(err)
 		}

@@ -115,7 +115,7 @@ func TestPackRefuses(t *testing.T) {
 	}
 }
 
-// TestPackGivesBack the memory of what was dropped, and of what nobody names any more.
+// TestPackGivesBack the memory of what was dropped, and of what has no name any more.
 func TestPackGivesBack(t *testing.T) {
 	f := memory(t)
 	p := NewPack(f, MaxPack)

@@ -31,7 +31,7 @@ func TestExec(t *testing.T) {
 		{"nothing", "true", "", ""},
 		{"zero", "echo 0", "0", ""},
 		{"garbage", `printf '\000\377\r'`, "\x00\xff\r", ""},
-		{"standard error is no value", "echo noise >&2; echo 1", "1", ""},
+		{"standard error is not a value", "echo noise >&2; echo 1", "1", ""},
 		{"fails", "echo 5; echo >&2 first; echo >&2 'no such table'; echo >&2; exit 3", "", "sh failed: exit status 3: no such table"},
 		{"dies", "kill -9 $$", "", "sh failed: signal: killed"},
 		{"large", "head -c 1000000 /dev/zero | tr '\\0' x", strings.Repeat("x", 1000000), ""},
@@ -149,7 +149,7 @@ func waitGone(t *testing.T, pid int) {
 	})
 }
 
-// onlyZombies reports whether all of a group have ended, though nobody has reaped them yet.
+// onlyZombies reports whether all of a group have ended, though they are not reaped yet.
 func onlyZombies(group int) bool {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, name := range stats {
@@ -204,7 +204,7 @@ func TestExecLeaksNeitherDescriptorsNorChildren(t *testing.T) {
 	if after := count(); after > before {
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
-	// There is no child of the test's own that nobody waited for.
+	// Every child of the test's own was waited for.
 	if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); err != syscall.ECHILD {
 		t.Errorf("wait found child %d, %v", pid, err)
 	}

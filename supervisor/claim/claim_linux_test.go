@@ -124,7 +124,7 @@ func TestSilent(t *testing.T) {
 	}
 }
 
-// Many who ask at once, or one who does so to hide the master, make nobody believe that it hangs.
+// Many that ask at once, or one that does so to hide the master, make no other process believe that the master hangs.
 func TestManyAsk(t *testing.T) {
 	world(t)
 	c := take(t, "web")

@@ -14,10 +14,10 @@ func TestNobodyIsThere(t *testing.T) {
 	c := NewClient(filepath.Join(t.TempDir(), "web.sock"))
 	defer c.Close()
 	if _, err := c.Status(context.Background()); !errors.Is(err, ErrNotRunning) {
-		t.Fatalf("Status of nobody: %v, want ErrNotRunning", err)
+		t.Fatalf("Status without a master: %v, want ErrNotRunning", err)
 	}
 	if err := c.Do(context.Background(), api.Order{Verb: api.VerbReload}, nil); !errors.Is(err, ErrNotRunning) {
-		t.Fatalf("Do of nobody: %v, want ErrNotRunning", err)
+		t.Fatalf("Do without a master: %v, want ErrNotRunning", err)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/tinehq/tine/supervisor/claim"
 )
 
-// TestSocketElsewhere: a folder that somebody else has to make again, as /run/user/1000 after a logout. The master answers
+// TestSocketElsewhere: a folder that another program has to make again, as /run/user/1000 after a logout. The master answers
 // all the same, at an address that its claim tells, and at its path as soon as the folder is there and safe.
 func TestSocketElsewhere(t *testing.T) {
 	t.Setenv(claim.EnvWorld, folder(t))

@@ -38,7 +38,7 @@ func pair(t *testing.T, network, address string) (old, next *SharedListener) {
 	return old, next
 }
 
-// TestSharedListener: the one that is paused accepts nobody, the other everybody, and whoever goes on has what waits.
+// TestSharedListener: the paused one accepts no connection, the other one all, and the one that goes on has those that wait.
 func TestSharedListener(t *testing.T) {
 	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": folder(t) + "/s"} {
 		old, next := pair(t, network, address)
@@ -71,7 +71,7 @@ func TestSharedListener(t *testing.T) {
 					t.Errorf("%s: the %s one has accepted, want the %s one", network, got, want)
 				}
 			case <-time.After(bound):
-				t.Fatalf("%s: nobody has accepted", network)
+				t.Fatalf("%s: neither has accepted", network)
 			}
 		}
 		next.Pause()
@@ -118,7 +118,7 @@ func TestCrowdWait(t *testing.T) {
 		},
 	}
 	go func() { _ = s.Serve(q.Listener(l)) }()
-	q.Wait(0) // nobody is there
+	q.Wait(0) // no request is there
 	c, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +143,7 @@ func TestCrowdWait(t *testing.T) {
 	}
 }
 
-// TestHandedOnSocket: a question is answered by whoever has the control socket; its file stays.
+// TestHandedOnSocket: the master that has the control socket answers a question; the file of the socket stays.
 func TestHandedOnSocket(t *testing.T) {
 	first, _ := serve(t, &fake{})
 	ask := func(want string) {

@@ -183,7 +183,7 @@ func TestPathInUse(t *testing.T) {
 	if _, err := c.Status(boundedContext(t)); err != nil {
 		t.Fatalf("the first one: %v", err)
 	}
-	// Somebody who knows nothing of the lock is not removed either.
+	// The socket of a program that does not use the lock is not removed either.
 	path := filepath.Join(folder(t), "other.sock")
 	l, err := net.Listen("unix", path)
 	if err != nil {
@@ -268,7 +268,7 @@ func TestListenRefuses(t *testing.T) {
 		}
 	}
 	if data, err := os.ReadFile(file); err != nil || string(data) != "mine" {
-		t.Errorf("the file that is no socket: %q, %v", data, err)
+		t.Errorf("the file that is not a socket: %q, %v", data, err)
 	}
 	if os.Geteuid() == 0 {
 		theirs := filepath.Join(dir, "theirs")
@@ -276,7 +276,7 @@ func TestListenRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := New(&fake{}, Options{Path: theirs + "/web.sock"}).Listen(); err == nil || !strings.Contains(err.Error(), "belongs to user") {
-			t.Errorf("a folder of somebody else: %v", err)
+			t.Errorf("a folder of another user: %v", err)
 		}
 	}
 }

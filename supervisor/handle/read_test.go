@@ -68,7 +68,7 @@ func TestFloodIsReadSlowly(t *testing.T) {
 	}()
 	for i := range frames + 1 {
 		if f, ok := (<-facts).(Frame); !ok || f.Frame == nil {
-			t.Fatalf("message %d is no frame", i)
+			t.Fatalf("message %d is not a frame", i)
 		}
 	}
 	if took := time.Since(began); took < above {

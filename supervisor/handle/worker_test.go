@@ -174,7 +174,7 @@ func TestAbandonedCallsMakeRoom(t *testing.T) {
 		t.Errorf("one call too many was sent: %+v", r)
 	}
 	w.Replied(ipc.Reply{ID: first, Payload: nothing(t)})
-	w.Replied(ipc.Reply{ID: first, Payload: nothing(t)}) // nobody waits for it any more
+	w.Replied(ipc.Reply{ID: first, Payload: nothing(t)}) // no caller waits for it any more
 	if r := <-answers; r.ID != first || r.Error != "" || len(w.calls) != MaxCalls-1 {
 		t.Errorf("answer %+v", r)
 	}

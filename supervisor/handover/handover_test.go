@@ -177,7 +177,7 @@ func startWithin(t *testing.T, timeout time.Duration) *masters {
 	t.Cleanup(func() {
 		m.stdin.Close()
 		select {
-		case <-ended: // nobody holds stdout any more: no master is left
+		case <-ended: // no process holds stdout any more: no master is left
 		case <-time.After(eventually.Patience()):
 			t.Error("a master is left over")
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)

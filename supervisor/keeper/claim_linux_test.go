@@ -88,7 +88,7 @@ func TestClaim(t *testing.T) {
 	}
 }
 
-// A keeper that is killed leaves the claim to its master, which hands it to the keeper that it becomes: nobody else can have it.
+// A keeper that is killed leaves the claim to its master, which hands it to the keeper that it becomes: no other process can have it.
 func TestClaimSucceeds(t *testing.T) {
 	h, address := claimedHouse(t, Options{})
 	first := h.ready()

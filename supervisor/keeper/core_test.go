@@ -65,7 +65,7 @@ func FuzzCore(f *testing.F) {
 		for len(script) > 0 && exits == 0 {
 			order := script[0]
 			script = script[1:]
-			pick := func() int { // a master, or nobody
+			pick := func() int { // a master, or a PID that is not one
 				if len(alive) == 0 {
 					return 7
 				}

@@ -140,7 +140,7 @@ func TestExitsAreBounded(t *testing.T) {
 	}
 }
 
-// A process with nobody above needs no special case.
+// A process without a supervisor needs no special case.
 func TestNoClient(t *testing.T) {
 	t.Setenv(envNotify, "")
 	c, err := Dial()
@@ -162,6 +162,6 @@ func TestNoClient(t *testing.T) {
 	}
 	t.Setenv(envNotify, "@tine-nobody-there")
 	if _, err := Dial(); err == nil {
-		t.Error("nobody listens there")
+		t.Error("no process listens there")
 	}
 }

@@ -264,7 +264,7 @@ func TestStopOfACrashedMaster(t *testing.T) {
 	next := h.next("master")
 	next.do("notify STATUS=starting")
 	next.wantSignal(syscall.SIGTERM)
-	if got := worker.ask("group"); got != strconv.Itoa(worker.pid) { // nobody else has ended it
+	if got := worker.ask("group"); got != strconv.Itoa(worker.pid) { // it has not ended
 		t.Error(got)
 	}
 	worker.send("exit 0")
@@ -823,7 +823,7 @@ func TestMasterSeesTheEndOfTheKeeper(t *testing.T) {
 	}
 }
 
-// What the keeper is given by whoever starts it is for the master, and is still there after a crash.
+// The files that the keeper is started with are for the master, and are still there after a crash.
 func TestInheritedSocketsArePassedOn(t *testing.T) {
 	file, err := os.Create(filepath.Join(t.TempDir(), "file"))
 	if err != nil {
@@ -846,7 +846,7 @@ func TestInheritedSocketsArePassedOn(t *testing.T) {
 	h.wantCode(0)
 }
 
-// Whoever supervises the keeper is told of the service, as if the master ran there itself.
+// The supervisor of the keeper is told of the service, as if the master ran there itself.
 func TestNotificationsGoUp(t *testing.T) {
 	folder, err := os.MkdirTemp("", "keeper")
 	if err != nil {

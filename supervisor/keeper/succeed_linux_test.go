@@ -59,7 +59,7 @@ func TestSucceed(t *testing.T) {
 	third.do("notify READY=1")
 	third.kill()
 	worker.kill()
-	eventually.True(t, "nobody is left unreaped", func() bool { return zombies(t, first.pid) == 0 })
+	eventually.True(t, "no process is left unreaped", func() bool { return zombies(t, first.pid) == 0 })
 	fourth := h.next("master")
 	if exits := fourth.ask("exits"); !strings.Contains(exits, fmt.Sprint(worker.pid)) {
 		t.Errorf("the end of worker %d is not known: %s", worker.pid, exits)

@@ -128,7 +128,7 @@ func TestGivenUnixSocketStays(t *testing.T) {
 	w.stop()
 	s.Close()
 	if _, err := os.Lstat(path); err != nil {
-		t.Errorf("the file of somebody else's socket is gone: %v", err)
+		t.Errorf("the file of another process's socket is gone: %v", err)
 	}
 }
 

@@ -145,7 +145,7 @@ func adoptUnderLoad(t *testing.T, o Options) {
 		}
 		eventually.True(t, "all slots answer, and more", func() bool {
 			for i, w := range workers {
-				if w.count() == before[i] && !shared { // there nobody is owed any
+				if w.count() == before[i] && !shared { // there no slot is owed any
 					return false
 				}
 			}
@@ -199,7 +199,7 @@ func TestAdoptKeepsTheBoard(t *testing.T) {
 		t.Errorf("assigned %d, held %d, opened %d", line.Assigned.Load(), line.Held(1), row.Opened.Load())
 	}
 	if s.Keep(1, 0, 42) || s.Keep(1, 1, 41) || s.Keep(5, 5, 42) {
-		t.Error("kept the seat of somebody else")
+		t.Error("kept the seat of another worker")
 	}
 	if !s.Keep(1, 1, 42) {
 		t.Fatal("did not keep a seat")

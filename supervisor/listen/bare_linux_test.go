@@ -15,7 +15,7 @@ func openFiles(t *testing.T) int {
 	return len(all)
 }
 
-// A Set without addresses costs no descriptor, also when it is watched, until somebody needs its board.
+// A Set without addresses costs no descriptor, also when it is watched, until its board is needed.
 func TestSetWithoutAddressesCostsNoDescriptor(t *testing.T) {
 	before := openFiles(t)
 	s, err := Open(nil, 3, Options{})

@@ -59,7 +59,7 @@ func TestDoorbellRings(t *testing.T) {
 	b := hang(t, s)
 	knock(t, s)
 	wantRing(t, b, false, false, soon)
-	wantRing(t, b, true, true, eventually.Patience()) // somebody waits already
+	wantRing(t, b, true, true, eventually.Patience()) // a connection waits already
 	wantRing(t, b, false, false, soon)
 	var slots []net.Listener
 	for slot := range 3 {
@@ -80,7 +80,7 @@ func TestDoorbellRings(t *testing.T) {
 		}
 	}
 	empty()
-	wantRing(t, b, true, false, soon) // nobody waits any more
+	wantRing(t, b, true, false, soon) // no connection waits any more
 	for range 50 {
 		rings := make(chan bool)
 		armed := make(chan struct{})
@@ -91,7 +91,7 @@ func TestDoorbellRings(t *testing.T) {
 		<-armed
 		knock(t, s)
 		if !<-rings {
-			t.Fatal("the doorbell did not ring for somebody who waits")
+			t.Fatal("the doorbell did not ring for a connection that waits")
 		}
 		empty()
 	}

@@ -89,7 +89,7 @@ func TestEBPFAvoidsLoad(t *testing.T) {
 	r.hold(1, 0, 2)
 	r.hold(2, 0, 1)
 	r.hold(3, 1, 0)
-	// Idle connections break the tie, busy ones decide: those that nobody has accepted are busy.
+	// Idle connections break the tie, busy ones decide: those that are not accepted yet are busy.
 	for i, want := range []int{2, 1, 3, 2, 1, 3, 2, 1, 3, 0} {
 		if slot := r.pickOne(t, 0, ""); slot != want {
 			t.Errorf("connection %d went to slot %d, want %d", i, slot, want)
@@ -281,7 +281,7 @@ func TestEBPFAvoidsWhoDoesNotAccept(t *testing.T) {
 	for _, policy := range []Policy{Least, RoundRobin, Random, Hash} {
 		r := newRig(t, 2, Options{Policy: policy})
 		r.board.Header().StaleAfter.Store(uint64(time.Hour))
-		// Slot 0 has the less to do, but somebody waits there.
+		// Slot 0 has less to do, but a connection waits there.
 		r.hold(1, 5, 0)
 		if policy == Least {
 			if slot := r.pickOne(t, 0, ""); slot != 0 {

@@ -390,7 +390,7 @@ func TestProbesAsNobody(t *testing.T) {
 	for _, c := range found {
 		want, known := map[string]bool{"ebpf": false, "cbpf": true, "hash": true, "cap_bpf": false, "tcp_info": true}[c.Name]
 		if known && c.OK != want {
-			t.Errorf("nobody: %+v, want %v", c, want)
+			t.Errorf("as the user nobody: %+v, want %v", c, want)
 		}
 		if !c.OK {
 			t.Logf("%+v", c)

@@ -27,7 +27,7 @@ func kindsHere(t *testing.T) (kinds []Kind) {
 	return []Kind{KindEBPF, KindCBPF, KindHash}
 }
 
-// crowd is connections that nobody accepts: the queues tell where they went.
+// crowd is connections that are not accepted: the queues tell where they went.
 type crowd struct {
 	set    *Set
 	before []int

@@ -162,7 +162,7 @@ func TestLookAtAFileThatIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if all := mustSee(t, s, "is something else now"); all[0].Lost {
-		t.Error("what is no socket is to be replaced")
+		t.Error("a file that is not a socket is to be replaced")
 	}
 	os.RemoveAll(folder)
 	if all := mustSee(t, s, "the folder "+folder+" is gone"); all[0].Lost {

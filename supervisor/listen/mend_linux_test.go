@@ -66,7 +66,7 @@ func reaches(t *testing.T, s *Set, exact bool) {
 	}
 }
 
-// What of a Set cannot be adopted is made anew in its place. Nobody else notices: the other sockets are the same, and what their
+// What of a Set cannot be adopted is made anew in its place. No other slot notices: the other sockets are the same, and what their
 // workers accept is answered.
 func TestAdoptMends(t *testing.T) {
 	null, err := os.Open(os.DevNull)
@@ -115,7 +115,7 @@ func TestAdoptMends(t *testing.T) {
 			{"no lines", missing("hot"), []int{AllSlots}, true},
 			{"no rows", missing("rows"), []int{AllSlots}, true},
 			{"lines that are none", func(_ *testing.T, _ *Set, files map[string]*os.File) { files["hot"] = null }, []int{AllSlots}, true},
-			{"a table of nobody", func(_ *testing.T, _ *Set, files map[string]*os.File) { files["table.7"] = null }, nil, true},
+			{"a table of no group", func(_ *testing.T, _ *Set, files map[string]*os.File) { files["table.7"] = null }, nil, true},
 		} {
 			t.Run(string(kind)+"/"+strings.ReplaceAll(c.name, " ", "-"), func(t *testing.T) {
 				o := Options{Best: kind, Policy: Random}
@@ -331,7 +331,7 @@ func startMended(t *testing.T, s *Set, slot int) *worker {
 	return startApart(t, s, slot)
 }
 
-// Sockets that are shut down before anybody looks leave an order that nobody has seen. It is known or not, but never taken for
+// Sockets that are shut down before the Set looks leave an order that it has not seen. It is known or not, but never taken for
 // another: a slot that is out gets nothing as long as a program steers.
 func TestMendOfSeveral(t *testing.T) {
 	for _, kind := range kindsHere(t) {

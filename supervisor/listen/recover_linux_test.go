@@ -30,7 +30,7 @@ func TestRecover(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			saved.Admitted = first(3) // nobody was steered to yet
+			saved.Admitted = first(3) // no connection was steered there yet
 			if !reflect.DeepEqual(got, saved) {
 				t.Errorf("recovered\n%+v\nwas\n%+v", got, saved)
 			}

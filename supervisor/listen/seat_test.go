@@ -32,7 +32,7 @@ func TestSeats(t *testing.T) {
 		t.Errorf("the row has %d requests in flight, %d connections opened, %d closed", n, row.Opened.Load(), row.Closed.Load())
 	}
 
-	// The next worker begins with nothing, also if nobody vacated the seat.
+	// The next worker begins with nothing, also if the seat was not vacated.
 	line.Accepted[0].Add(3)
 	s.Seat(1, 0, 8)
 	if line.Held(0) != 0 || row.Opened.Load() != 0 || row.Worker.Load() != 8 {

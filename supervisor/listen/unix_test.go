@@ -170,7 +170,7 @@ func TestUnixSocketOfNobody(t *testing.T) {
 	}
 }
 
-// Somebody who may write to the folder puts something else in place of the file: it keeps its owner.
+// Another user who may write to the folder puts something else in place of the file: it keeps its owner.
 func TestOwnerIsNotGivenThroughALink(t *testing.T) {
 	folder := t.TempDir()
 	precious, path := filepath.Join(folder, "precious"), filepath.Join(folder, "x.sock")

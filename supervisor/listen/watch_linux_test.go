@@ -60,7 +60,7 @@ func watch(t testing.TB, s *Set, pulse time.Duration) notices {
 	return n
 }
 
-// want waits for the next notice that is no pulse.
+// want waits for the next notice that is not a pulse.
 func (n notices) want(t testing.TB, what NoticeKind, slot int, within time.Duration) Notice {
 	t.Helper()
 	deadline := time.After(within)
@@ -294,7 +294,7 @@ func wantPulse(t testing.TB, n notices) {
 // A connection that was accepted before the doorbell could ring is only seen on the board.
 func TestWatchIsWokenByWhoAccepts(t *testing.T) {
 	s := openKind(t, KindHash, 2, "127.0.0.1:0")
-	s.Wake() // nobody watches
+	s.Wake() // no goroutine watches
 	s.Seat(1, 0, workerID.Add(1))
 	n := watch(t, s, time.Millisecond)
 	h, l := s.Board().Header(), s.Board().Line(1)
@@ -418,7 +418,7 @@ func TestWatchPulsesForOneThatHangs(t *testing.T) {
 	}
 }
 
-// Leaked counts are corrected, with nobody else doing anything.
+// Leaked counts are corrected while nothing else happens.
 func TestWatchCorrects(t *testing.T) {
 	s := openKind(t, KindEBPF, 2, "127.0.0.1:0")
 	seatWorker(t, s, 0, 0, time.Millisecond, "counts")

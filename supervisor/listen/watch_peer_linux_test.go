@@ -26,7 +26,7 @@ type peer struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Reader
-	// over is closed when all is read from out; nil: nobody does by himself.
+	// over is closed when all is read from out; nil: no goroutine reads.
 	over chan struct{}
 }
 

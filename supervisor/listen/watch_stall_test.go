@@ -94,7 +94,7 @@ func TestStall(t *testing.T) {
 		}, nil, "......s.."},
 		// Sockets that all slots share.
 		{"a shared queue stands, and who counts does not accept", 8, map[int]func(*stallScene){0: func(s *stallScene) { s.accept(0, 1); s.common = 1 }}, nil, "....s..."},
-		{"a shared queue, and nobody counts", 8, map[int]func(*stallScene){0: func(s *stallScene) { s.common = 1 }}, nil, "........"},
+		{"a shared queue, and no worker counts", 8, map[int]func(*stallScene){0: func(s *stallScene) { s.common = 1 }}, nil, "........"},
 		{"told again", 26, map[int]func(*stallScene){0: func(s *stallScene) { s.v.queue = 3 }}, nil, "....s...................s."},
 	} {
 		t.Run(c.name, func(t *testing.T) {

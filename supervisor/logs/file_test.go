@@ -108,7 +108,7 @@ func TestLogFileThatCannotBeOpened(t *testing.T) {
 	if got := stderr.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, inTheWay) || !strings.Contains(got, "lost") {
 		t.Errorf("said %q", got)
 	}
-	l.Info().Msg("nobody sees it")
+	l.Info().Msg("it is not seen")
 	l.err.Settle(time.Minute)
 	if err := os.Remove(inTheWay); err != nil {
 		t.Fatal(err)

@@ -23,7 +23,7 @@ type checker struct {
 	steered  []int   // as the last Steer said
 	drained  bool    // in this Step
 	resteer  bool    // in this Step
-	served   bool    // somebody was ready once
+	served   bool    // a worker was ready once
 	resolved map[int]bool
 	started  bool
 	asked    bool // for a rollout that has not begun
@@ -44,7 +44,7 @@ type checker struct {
 type room struct {
 	swept    bool // since it was steered to
 	sweeps   int  // spawned since then
-	filled   bool // somebody was ready there
+	filled   bool // a worker was ready there
 	finished bool
 	held     bool
 }
@@ -242,7 +242,7 @@ func (c *checker) effect(e Effect) error {
 				return fmt.Errorf("%+v: leaves the slot without a ready worker", e)
 			}
 		} else if e.Handover {
-			return fmt.Errorf("%+v: to nobody", e)
+			return fmt.Errorf("%+v: to no other worker", e)
 		}
 	case Signal:
 		p := c.procs[e.ID]
@@ -303,7 +303,7 @@ func (c *checker) effect(e Effect) error {
 			c.stopping = true
 		case KindRolloutBegin:
 			if !c.asked {
-				return fmt.Errorf("%+v: nobody asked for it", e)
+				return fmt.Errorf("%+v: it was not asked for", e)
 			}
 			c.asked = false
 		case KindRolloutDropped:
@@ -369,7 +369,7 @@ func (c *checker) spawnStandby(e Spawn) error {
 		return fmt.Errorf("%+v: the ID does not grow", e)
 	}
 	if c.stopping || c.want == 0 || !c.served {
-		return fmt.Errorf("%+v: nobody wants it", e)
+		return fmt.Errorf("%+v: it is not wanted", e)
 	}
 	if !c.resolved[e.Generation] {
 		return fmt.Errorf("%+v: the generation is not resolved", e)
@@ -402,11 +402,11 @@ func (c *checker) standbys() (there, all int) {
 // enter checks that a worker may start in a slot.
 func (c *checker) enter(e Spawn) error {
 	if c.stopping || e.Slot < 0 || e.Slot >= len(c.slots) {
-		return fmt.Errorf("%+v: nobody wants it", e)
+		return fmt.Errorf("%+v: it is not wanted", e)
 	}
 	if c.unwanted(e.Slot) {
 		if c.alive(e.Slot) > 0 || !c.unswept(e.Slot) {
-			return fmt.Errorf("%+v: nobody wants it, with %d workers there: %+v", e, c.alive(e.Slot), c.slots[e.Slot])
+			return fmt.Errorf("%+v: it is not wanted, with %d workers there: %+v", e, c.alive(e.Slot), c.slots[e.Slot])
 		}
 		c.slots[e.Slot].sweeps++
 	}
@@ -476,7 +476,7 @@ func (c *checker) settled() error {
 			return fmt.Errorf("standby: status %+v, but it is %+v", w, p)
 		}
 		if !p.leaving && !p.ending && w.Generation != st.Generation && (st.Rollout == nil || w.Generation != st.Rollout.Generation) {
-			return fmt.Errorf("standby %+v is of no use: %+v", w, st)
+			return fmt.Errorf("standby %+v is not needed: %+v", w, st)
 		}
 		waits = waits || w.State != StateStandby || st.Phase == "running" && c.waits(p, w)
 	}

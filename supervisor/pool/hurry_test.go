@@ -34,7 +34,7 @@ func TestWithin(t *testing.T) {
 	}
 }
 
-// TestHurryIsInTime: whatever the app is at when the stop begins, and though nobody in it ever listens, the last SIGKILL comes
+// TestHurryIsInTime: whatever the app is at when the stop begins, and though no worker obeys, the last SIGKILL comes
 // half a second before the end, and the pool is done before it.
 func TestHurryIsInTime(t *testing.T) {
 	for _, story := range []string{

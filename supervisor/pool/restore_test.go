@@ -154,7 +154,7 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 }
 
-// TestAdoptedRefuses: nobody can be adopted who is nowhere, or twice, or has no PID.
+// TestAdoptedRefuses: a worker that is nowhere, or there twice, or has no PID, cannot be adopted.
 func TestAdoptedRefuses(t *testing.T) {
 	for _, found := range [][]Found{
 		{{1, 101, -1}}, {{1, 101, MaxSlots}}, {{1, 101, 1 << 40}}, {{0, 101, 0}}, {{1, 0, 0}},

@@ -179,7 +179,7 @@ func TestEveryEventInEveryState(t *testing.T) {
 					t.Errorf("not recorded: %v", effects)
 				}
 				if p.Status().Ready == 0 {
-					t.Errorf("nobody serves any more: %+v", p.Status())
+					t.Errorf("no worker serves any more: %+v", p.Status())
 				}
 			})
 		}

@@ -60,7 +60,7 @@ func (w *world) crash(random *rand.Rand) error {
 
 // converged: all is as it is wanted.
 func (w *world) converged() error {
-	for range 4 * len(w.slots) { // without time, in which somebody gets too old
+	for range 4 * len(w.slots) { // without time, in which a worker gets too old
 		if err := w.act(4, 0); err != nil || w.done != nil {
 			return err
 		}
@@ -153,7 +153,7 @@ func TestRestoredStories(t *testing.T) {
 			}
 			err = w.act(op, byte(random.Uint32()))
 		}
-		if err == nil && w.done != nil && random.IntN(2) == 0 { // whoever was to hear of the end may not have
+		if err == nil && w.done != nil && random.IntN(2) == 0 { // the master that was to hear of the end may not have
 			if err = w.crash(random); err == nil && w.done == nil {
 				t.Fatalf("seed %d: done, and restored it does not say so", seed)
 			}

@@ -11,7 +11,7 @@ import (
 // process becomes ready, dies, or asks to leave, what commands come and when time goes by.
 type world struct {
 	*checker
-	calm   bool // nobody crashes, fails or leaves, and no slot goes: what the pool does is all that happens
+	calm   bool // no worker crashes, fails or leaves, and no slot goes: what the pool does is all that happens
 	warmed bool // all were ready once
 	cfg    Config
 }
@@ -109,13 +109,13 @@ func (w *world) act(op, arg byte) error {
 		return one(isStarting, ready)
 	case 2: // who was asked goes
 		return one(isAsked, func(p *proc) Event { p.abandoned = false; return Exited{ID: p.id, Code: 0, Signal: 0} })
-	case 3: // time goes to the deadline, or not quite so far; in a calm world only if nobody is late by that
+	case 3: // time goes to the deadline, or not quite so far; in a calm world only if no worker is late by that
 		d := w.pool.Deadline()
 		if d.IsZero() {
 			w.now = w.now.Add(time.Duration(n) * time.Second)
 			return nil
 		}
-		if w.calm && w.quiet() { // nobody can be late
+		if w.calm && w.quiet() { // no worker can be late
 			w.now = d
 			return w.feed(Tick{})
 		}

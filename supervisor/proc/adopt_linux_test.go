@@ -15,7 +15,7 @@ import (
 	"github.com/tinehq/tine/ipc/eventually"
 )
 
-// foster is a master that starts a process, leaves it to whoever is at the other end of descriptor 3, and reaps it: it is
+// foster is a master that starts a process, leaves it to the process at the other end of descriptor 3, and reaps it: it is
 // what the keeper is after the end of a master. It ends when that end closes.
 func foster() {
 	fail := func(err error) {
@@ -145,7 +145,7 @@ func TestAdoptHearsTheExit(t *testing.T) {
 	}
 }
 
-// What was printed while nobody read is delivered, and what follows too.
+// What was printed while no master read is delivered, and what follows too.
 func TestAdoptReadsOn(t *testing.T) {
 	l := fostered(t, "echo before; echo early >&2; kill -STOP $$; echo after; echo late >&2; exit 5")
 	out, errs := newCollected(), newCollected()
@@ -187,12 +187,12 @@ func TestAdoptedIsSignalled(t *testing.T) {
 	}
 }
 
-// What the leader has left behind in its group goes with it, though somebody else has reaped the leader.
+// What the leader has left behind in its group goes with it, though another process has reaped the leader.
 func TestAdoptedGroupIsKilled(t *testing.T) {
 	out := newCollected()
 	p := mustAdopt(t, fostered(t, "sleep 1000 & echo $!; read x"), Options{Stdout: out.line})
 	exitOf(t, p)
-	<-p.OutputDone() // nobody holds the pipe any more
+	<-p.OutputDone() // no process holds the pipe any more
 	var pid int
 	if _, err := fmt.Sscan(out.wait(t, ""), &pid); err != nil {
 		t.Fatal(err)
@@ -218,7 +218,7 @@ func TestAdoptsWhoHasEndedMeanwhile(t *testing.T) {
 	out.wait(t, " words")
 }
 
-// A parent that does not reap holds nobody up: how a process has ended is to be seen all the same, whatever it was.
+// A parent that does not reap holds up no adopter: the exit of the process is known all the same, whatever it was.
 func TestAdoptedThatIsNotReaped(t *testing.T) {
 	for script, want := range map[string]Exit{
 		"exit 0": {}, "exit 9": {Code: 9}, "kill -SEGV $$": {Code: -1, Signal: syscall.SIGSEGV}, "kill -KILL $$": {Code: -1, Signal: syscall.SIGKILL},
@@ -233,7 +233,7 @@ func TestAdoptedThatIsNotReaped(t *testing.T) {
 	}
 }
 
-// Where that may not be seen, a parent that does not reap holds nobody up for long, and then it is asked elsewhere.
+// Where the exit may not be read, a parent that does not reap holds up the adopter only for a while, and then another is asked.
 func TestAdoptedThatNobodyReaps(t *testing.T) {
 	before := maySee
 	maySee = func(int) bool { return false }

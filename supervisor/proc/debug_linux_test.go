@@ -28,7 +28,7 @@ func hold() {
 	check(syscall.PtraceDetach(pid))
 }
 
-// zombie is a process that has ended and that nobody reaps before reap.
+// zombie is a process that has ended and is not reaped before reap.
 func zombie(t *testing.T) (p *Process, reap func()) {
 	t.Helper()
 	pid, err := syscall.ForkExec("/bin/true", []string{"true"}, &syscall.ProcAttr{})

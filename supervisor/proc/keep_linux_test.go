@@ -137,7 +137,7 @@ func counting(t *testing.T) Left {
 	return fostered(t, roleKey+"=count exec "+exe)
 }
 
-// Whoever reads is killed at any moment, and the next one goes on: no line is lost or torn.
+// The reader is killed at any moment, and the next one goes on: no line is lost or torn.
 func TestKilledReadersLoseNothing(t *testing.T) {
 	l := counting(t)
 	defer l.Close()

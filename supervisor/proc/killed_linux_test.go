@@ -61,7 +61,7 @@ func TestStatOfAProcessThatIsReaped(t *testing.T) {
 }
 
 // TestKilledBeforeItsExit asks as soon as the signal is sent: what stands is true already, whether its exit has been
-// noticed or not. Whoever runs, or is only stopped, is not killed.
+// noticed or not. A process that runs, or is only stopped, is not killed.
 func TestKilledBeforeItsExit(t *testing.T) {
 	out := newCollected()
 	p := mustStart(t, shell(t, "sleep 1000 & echo child $!; echo up; wait"), Options{Stdout: out.line})

@@ -20,6 +20,6 @@ func TestAsLimitNamesALimitOnce(t *testing.T) {
 		t.Errorf("a named limit became %v", got)
 	}
 	if got := AsLimit(fs.ErrNotExist); got != fs.ErrNotExist {
-		t.Errorf("what is no limit became %v", got)
+		t.Errorf("an error that is not a limit became %v", got)
 	}
 }

@@ -31,7 +31,7 @@ func TestSlowReaderHoldsUpTheWriterOnly(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	select {
 	case <-p.Exited():
-		t.Fatal("50 MB were printed although nobody read them")
+		t.Fatal("50 MB were printed although they were not read")
 	case <-time.After(100 * time.Millisecond):
 	}
 	at := time.Now()

@@ -268,5 +268,5 @@ func TestExitThatSomebodyElseReaped(t *testing.T) {
 			break
 		}
 	}
-	exitOf(t, p) // whoever was first: it comes
+	exitOf(t, p) // it comes, whichever call was first
 }

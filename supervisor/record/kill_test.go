@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 }
 
 // writeForEver is the child's part: it announces the number of each blob, and writes it. Descriptor 3 has the record, and
-// standard output whoever listens.
+// the test reads standard output.
 func writeForEver(first string) {
 	r, err := Open(os.NewFile(3, "record"))
 	if err != nil {

@@ -56,7 +56,7 @@ func TestReadAndWrite(t *testing.T) {
 				t.Errorf("%.20q of %d bytes, %v: wanted %.20q", b, len(b), err, want)
 			}
 		}
-		r, other = other, r // whoever writes next goes on where the last one was
+		r, other = other, r // the next writer goes on where the last one was
 	}
 	if err := r.Write(make([]byte, MaxBlob+1)); err == nil || !strings.Contains(err.Error(), "at most 67108864 are possible") {
 		t.Error(err)
@@ -134,7 +134,7 @@ func TestTornWrite(t *testing.T) {
 	}
 }
 
-// TestOpenRefuses: a file that is no record, or of another version.
+// TestOpenRefuses: a file that is not a record, or of another version.
 func TestOpenRefuses(t *testing.T) {
 	for _, c := range []struct{ content, want string }{
 		{"", "too short"},

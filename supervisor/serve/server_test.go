@@ -32,7 +32,7 @@ func (m *aMaster) Upgrade(ctx context.Context, binary string) error {
 	}
 }
 
-// refusal is the status that err is refused with; 0: it is no refusal.
+// refusal is the status that err is refused with; 0: it is not a refusal.
 func refusal(err error) int {
 	var r *api.Refusal
 	if errors.As(err, &r) {
@@ -52,7 +52,7 @@ func TestEndedIsAnotherMastersTurn(t *testing.T) {
 	}
 }
 
-// TestStatusIsTheCallers: what a caller changes in a status is in nobody else's.
+// TestStatusIsTheCallers: what a caller changes in a status changes no other caller's.
 func TestStatusIsTheCallers(t *testing.T) {
 	shown := &snapshot.Master{Name: "web", KeeperPID: 7, StartedAt: time.Now().Add(-time.Minute), Succession: &api.Succession{After: 3}}
 	c := New(&aMaster{shown: shown}, Options{Version: "v1"}).Commander()

@@ -85,7 +85,7 @@ func TestSocketIsTriedInItsPace(t *testing.T) {
 	}
 }
 
-// TestLookMakesAFileAgain that was removed. A Looked that nobody takes gives up what it has made.
+// TestLookMakesAFileAgain that was removed. A Looked that is not installed gives up what it has made.
 func TestLookMakesAFileAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sock")
 	s := open(t, listen.Address{Network: "unix", Addr: path})
@@ -106,7 +106,7 @@ func TestLookMakesAFileAgain(t *testing.T) {
 		t.Fatalf("a look at a file that is gone posts %+v, want one that was made again", news)
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
-		t.Fatalf("a file that nobody has taken is there: %v", err)
+		t.Fatalf("a file that was not installed is there: %v", err)
 	}
 	news := look(true)
 	if len(news) != 1 {

@@ -115,7 +115,7 @@ func TestSchemaRefuses(t *testing.T) {
 	t.Logf("the schema takes %d of %d bad files: %s", len(passed), len(files), strings.Join(passed, ", "))
 }
 
-// TestSchemaDescribesEachKey and nothing that is no key.
+// TestSchemaDescribesEachKey and nothing that is not a key.
 func TestSchemaDescribesEachKey(t *testing.T) {
 	d := newDecoder(loader{})
 	keys := map[string]bool{}

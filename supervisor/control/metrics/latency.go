@@ -30,7 +30,7 @@ func latencies(h *ipc.Histogram) *dto.Histogram {
 		count += n
 		low, high := ipc.BucketBounds(i)
 		if i == ipc.Buckets-1 {
-			high = low // the upper bound is the largest int64, which is no measure
+			high = low // the upper bound is the largest int64, which would distort the sum
 		}
 		sum += float64(n) * (float64(low) + float64(high-low)/2) / 1e9
 	}

@@ -124,7 +124,7 @@ func TestLineThatFillsThePipe(t *testing.T) {
 	})
 }
 
-// What is no pipe cannot be copied: it is read as ever.
+// A file that is not a pipe cannot be copied: it is read as ever.
 func TestWithoutCopies(t *testing.T) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
