@@ -204,7 +204,10 @@ func TestExecLeaksNeitherDescriptorsNorChildren(t *testing.T) {
 	if after := count(); after > before {
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
-	// Every child of the test's own was waited for.
+	// Every child of the test's own was waited for. As PID 1 of a container the test gets orphans too, which are not its own.
+	if os.Getpid() == 1 {
+		return
+	}
 	if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); err != syscall.ECHILD {
 		t.Errorf("wait found child %d, %v", pid, err)
 	}
