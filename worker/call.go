@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -279,10 +280,7 @@ func (w *Worker) reply(c call, fn func() (any, error)) {
 		r.Payload, err = payload(v)
 	}
 	if err != nil {
-		r.Error = err.Error()
-		if r.Error == "" {
-			r.Error = "unknown error"
-		}
+		r.Error = cmp.Or(err.Error(), "unknown error")
 	}
 	if err := w.mail.reply(c.masterNo, r); err != nil && !errors.Is(err, ErrOrphaned) {
 		w.opts.logger.Warn("cannot answer a call of the master", "error", err)

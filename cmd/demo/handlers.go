@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -26,10 +27,7 @@ func (s *service) addUser(rw http.ResponseWriter, r *http.Request) {
 		http.Error(rw, "started without -db", http.StatusServiceUnavailable)
 		return
 	}
-	name := r.FormValue("name")
-	if name == "" {
-		name = "somebody"
-	}
+	name := cmp.Or(r.FormValue("name"), "somebody")
 	id, err := s.users.add(r.Context(), name)
 	if err != nil {
 		http.Error(rw, err.Error(), http.StatusInternalServerError)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -156,13 +157,7 @@ func printChanges(out io.Writer, result api.ApplyResult) {
 
 // describeChange returns a change in one line. The master has replaced secret values.
 func describeChange(c api.Change) string {
-	was, is := c.Old, c.New
-	if was == "" {
-		was = "none"
-	}
-	if is == "" {
-		is = "none"
-	}
+	was, is := cmp.Or(c.Old, "none"), cmp.Or(c.New, "none")
 	switch c.Effect {
 	case api.EffectStart, api.EffectStop:
 		return fmt.Sprintf("%s: %s", c.Path, c.Effect)

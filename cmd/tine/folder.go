@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -39,9 +40,7 @@ var workingFolder = sync.OnceValue(func() string {
 	if os.Getenv(envFolder) == here {
 		return "" // it has executed itself, and the name is not known
 	}
-	if path == "" {
-		path = current
-	}
+	path = cmp.Or(path, current)
 	os.Setenv(envFolder, here+path)
 	return path
 })

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,8 +86,5 @@ func (o *orders) stopLost(ctx context.Context, lost *target.LostError, now bool)
 
 // foremost is the process that a person knows as tine: it gets the signals, and ends last.
 func foremost(st api.Status) int {
-	if st.KeeperPID != 0 {
-		return st.KeeperPID
-	}
-	return st.PID
+	return cmp.Or(st.KeeperPID, st.PID)
 }

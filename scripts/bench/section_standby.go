@@ -123,10 +123,5 @@ func (s *peer) parked() bool {
 	for _, e := range s.log.since(0) {
 		said[e.Message] = true
 	}
-	for _, pid := range pids {
-		if !said[fmt.Sprintf("initialised %d", pid)] {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(pids, func(pid int) bool { return !said[fmt.Sprintf("initialised %d", pid)] })
 }

@@ -1,6 +1,9 @@
 package apps
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // An app that needs others waits with its sockets open, so that its clients wait too, until each of them is what it needs: ready
 // (all its workers were once) or exited (it has finished with code 0). When one has failed it goes on to wait, blocked, and says
@@ -58,12 +61,7 @@ func (s *Apps) judgeAll(r *Run) (worst verdict, why string) {
 
 // needs says whether an app of that name is among what is needed.
 func (c Spec) needs(name string) bool {
-	for _, n := range c.Needs {
-		if n.Name == name {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.Needs, func(n Need) bool { return n.Name == name })
 }
 
 // reconsider starts a run whose waiting is over, or says what it waits for.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -11,12 +12,7 @@ import (
 
 // sorted returns the live records in the order of their epochs.
 func (j *Journal) sorted() []span {
-	live := make([]span, 0, len(j.live))
-	for _, s := range j.live {
-		live = append(live, s)
-	}
-	slices.SortFunc(live, func(a, b span) int { return cmp.Compare(a.epoch, b.epoch) })
-	return live
+	return slices.SortedFunc(maps.Values(j.live), func(a, b span) int { return cmp.Compare(a.epoch, b.epoch) })
 }
 
 // bodies reads records, the next ones along with one, since most come in the order in which they are.

@@ -23,7 +23,7 @@ func (c App) Environment(master []string) ([]string, error) {
 		}
 		env = append(env, vars...)
 	}
-	for _, key := range sortedKeys(c.Env) {
+	for _, key := range slices.Sorted(maps.Keys(c.Env)) {
 		env = append(env, key+"="+c.Env[key])
 	}
 	return withoutOwn(env), nil
@@ -106,5 +106,3 @@ func (c App) gomemlimit(container int64) int64 {
 func has(env []string, key string) bool {
 	return slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, key+"=") })
 }
-
-func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -2,6 +2,7 @@ package control
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -73,9 +74,7 @@ func Problem(w http.ResponseWriter, r *api.Refusal) {
 	if doc.Status < 400 || doc.Status > 599 {
 		doc.Status = http.StatusInternalServerError
 	}
-	if doc.Title == "" {
-		doc.Title = http.StatusText(doc.Status)
-	}
+	doc.Title = cmp.Or(doc.Title, http.StatusText(doc.Status))
 	writeJSON(w, doc.Status, typeProblem, doc)
 }
 

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -147,10 +148,7 @@ func orderPath(o api.Order) string {
 	case api.VerbUpgrade:
 		return "/v1/upgrade"
 	}
-	app := o.App
-	if app == "" {
-		app = allApps
-	}
+	app := cmp.Or(o.App, allApps)
 	return "/v1/apps/" + segment(app) + "/" + segment(o.Verb)
 }
 

@@ -2,6 +2,7 @@ package control
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -175,8 +176,6 @@ func problemIn(res *http.Response) error {
 		refusal.Detail = strings.TrimSpace(string(data[:min(len(data), 200)]))
 	}
 	refusal.Status = res.StatusCode
-	if refusal.Title == "" {
-		refusal.Title = http.StatusText(res.StatusCode)
-	}
+	refusal.Title = cmp.Or(refusal.Title, http.StatusText(res.StatusCode))
 	return refusal
 }

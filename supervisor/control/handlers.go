@@ -2,6 +2,7 @@ package control
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	_ "embed"
 	"net/http"
@@ -19,9 +20,7 @@ func (rq *request) status() (api.Status, error) {
 	if err != nil {
 		return st, err
 	}
-	if st.Version == "" {
-		st.Version = rq.s.options.Version
-	}
+	st.Version = cmp.Or(st.Version, rq.s.options.Version)
 	st.Apps = list(st.Apps)
 	st.Cache.Values = list(st.Cache.Values)
 	for i := range st.Apps {
@@ -29,9 +28,7 @@ func (rq *request) status() (api.Status, error) {
 		a.Listen, a.SteeringNotes = list(a.Listen), list(a.SteeringNotes)
 		a.Workers, a.Standbys = list(a.Workers), list(a.Standbys)
 	}
-	if st.Steering == "" {
-		st.Steering = SteeringOf(st.Apps)
-	}
+	st.Steering = cmp.Or(st.Steering, SteeringOf(st.Apps))
 	return st, nil
 }
 

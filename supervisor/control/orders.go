@@ -2,6 +2,7 @@ package control
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,9 +47,7 @@ func (rq *request) order(verb string) (api.Order, error) {
 		r.Suggestion = api.Nearest(o.IfRunning, []string{api.IfRunningQueue, api.IfRunningRefuse})
 		return o, r
 	}
-	if o.Reason == "" {
-		o.Reason = "control"
-	}
+	o.Reason = cmp.Or(o.Reason, "control")
 	return o, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"math"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -79,7 +80,7 @@ func cgroupDirs(root fs.FS, controller string) []cgroupDir {
 			continue
 		}
 		v2 := right[0] == "cgroup2"
-		if !v2 && (right[0] != "cgroup" || !hasWord(right[2], controller)) {
+		if !v2 && (right[0] != "cgroup" || !slices.Contains(strings.Split(right[2], ","), controller)) {
 			continue
 		}
 		group, ok := groupOf(groups, controller, v2)
@@ -110,21 +111,12 @@ func groupOf(groups, controller string, v2 bool) (string, bool) {
 		if len(parts) != 3 {
 			continue
 		}
-		if v2 && parts[0] == "0" && parts[1] == "" || !v2 && hasWord(parts[1], controller) {
+		if v2 && parts[0] == "0" && parts[1] == "" || !v2 && slices.Contains(strings.Split(parts[1], ","), controller) {
 			// A group outside of the namespace shows as /../..: only its root is visible.
 			return path.Clean("/" + parts[2]), true
 		}
 	}
 	return "", false
-}
-
-func hasWord(list, word string) bool {
-	for w := range strings.SplitSeq(list, ",") {
-		if w == word {
-			return true
-		}
-	}
-	return false
 }
 
 func readSmall(root fs.FS, name string) string {

@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"cmp"
 	"os"
 	"strconv"
 
@@ -82,9 +83,7 @@ func (s *shell) understand(d datagram) (left []int) {
 }
 
 func (s *shell) keep(d datagram, m message) (left []int) {
-	if m.name == "" {
-		m.name = defaultName
-	}
+	m.name = cmp.Or(m.name, defaultName)
 	if !d.complete {
 		s.store.refused.add(m.name)
 		s.log.say("cannot store %s: some of its files were lost on the way, which RLIMIT_NOFILE may be too low for", m.name)

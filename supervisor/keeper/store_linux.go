@@ -3,6 +3,7 @@ package keeper
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -84,12 +85,7 @@ func (s *store) put(name string, fds []int) error {
 
 // has reports whether the same open file is there already, under whatever name.
 func (s *store) has(e stored) bool {
-	for _, f := range s.files {
-		if f.dev == e.dev && f.ino == e.ino && sameFile(f.fd, e.fd) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.files, func(f stored) bool { return f.dev == e.dev && f.ino == e.ino && sameFile(f.fd, e.fd) })
 }
 
 // sameFile reports whether two descriptors are duplicates. If the kernel does not tell, they are not: a file too many is

@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -144,10 +145,7 @@ func (a Address) resolve() (endpoint, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), resolveTimeout)
 	defer cancel()
-	network := map[string]string{"tcp4": "ip4", "tcp6": "ip6"}[a.Network]
-	if network == "" {
-		network = "ip"
-	}
+	network := cmp.Or(map[string]string{"tcp4": "ip4", "tcp6": "ip6"}[a.Network], "ip")
 	ips, err := net.DefaultResolver.LookupNetIP(ctx, network, host)
 	if err != nil {
 		return endpoint{}, fmt.Errorf("cannot look up host %q: %w", host, err)

@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"os"
@@ -49,9 +50,7 @@ func prepare(saved Saved, files map[string]*os.File, o Options, kinds []maker) (
 	if saved.Slots < 0 || saved.Slots > ipc.MaxSlots {
 		return nil, fmt.Errorf("%d slots, 0 to %d are possible", saved.Slots, ipc.MaxSlots)
 	}
-	if o.Policy == "" {
-		o.Policy = Least
-	}
+	o.Policy = cmp.Or(o.Policy, Least)
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -224,10 +223,7 @@ func placeholder() (*os.File, error) { return newSocket(unix.AF_UNIX, "no listen
 // adoptBoard takes the board. Where there is none that can be used another is made, which Begin takes unless its kind
 // brings one along.
 func (s *Set) adoptBoard(saved Saved, files map[string]*os.File) (err error) {
-	version := saved.Board
-	if version == 0 {
-		version = boardBefore
-	}
+	version := cmp.Or(saved.Board, boardBefore)
 	var own [2]*os.File
 	why := fmt.Errorf("its layout has version %d, %d is known", version, ipc.BoardVersion)
 	if version == ipc.BoardVersion {

@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -139,9 +140,7 @@ func mapOf(file *os.File) (m *ebpf.Map, err error) {
 }
 
 func prepareEBPF(hot *os.File, board *ipc.Board, slots int, o Options) (*reuseEBPF, error) {
-	if o.Policy == "" {
-		o.Policy = Least
-	}
+	o.Policy = cmp.Or(o.Policy, Least)
 	if slots > ipc.MaxSlots {
 		return nil, fmt.Errorf("cannot steer %d slots by ebpf: it has %d", slots, ipc.MaxSlots)
 	}

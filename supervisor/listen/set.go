@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -49,9 +50,7 @@ func open(addrs []Address, slots int, o Options, share bool, kinds []maker) (*Se
 	if slots < 1 || slots > ipc.MaxSlots {
 		return nil, fmt.Errorf("cannot listen with %d slots: 1 to %d are possible", slots, ipc.MaxSlots)
 	}
-	if o.Policy == "" {
-		o.Policy = Least
-	}
+	o.Policy = cmp.Or(o.Policy, Least)
 	if err := o.check(); err != nil {
 		return nil, err
 	}

@@ -113,12 +113,7 @@ func (s *Set) begin(kinds []maker, slots int) error {
 
 // shared reports whether slots share all sockets.
 func (s *Set) shared() bool {
-	for _, g := range s.groups {
-		if !g.shared {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(s.groups, func(g *group) bool { return !g.shared })
 }
 
 // try gives the steerer an order. If it fails a worse kind takes over, with the sockets and the steering as they are in

@@ -1,6 +1,7 @@
 package orders
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/tinehq/tine/supervisor/control/api"
@@ -165,8 +166,6 @@ func (b *Book) tell(o *order, p api.Progress) {
 		return
 	}
 	p.Time, p.App = b.now.Round(time.Millisecond), o.name
-	if p.Total == 0 {
-		p.Total = o.total
-	}
+	p.Total = cmp.Or(p.Total, o.total)
 	b.emit(Progress{o.request, p})
 }

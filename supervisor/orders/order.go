@@ -1,6 +1,7 @@
 package orders
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -86,8 +87,5 @@ func (o *order) isCancelled(format string, args ...any) outcome {
 
 // because is the reason of the caller, or else the word for it.
 func (o *order) because(word string) string {
-	if o.Reason == "" {
-		return word
-	}
-	return o.Reason
+	return cmp.Or(o.Reason, word)
 }

@@ -21,9 +21,7 @@ type Found struct {
 // is not to be told here but to be ended.
 func Adopted(cfg Config, found []Found, reason string) Saved {
 	cfg = cfg.normal()
-	if reason == "" {
-		reason = "adopted"
-	}
+	reason = cmp.Or(reason, "adopted")
 	slots := 0
 	for _, f := range found {
 		slots = max(slots, min(f.Slot, MaxSlots)+1) // more is an error, which Restore says

@@ -1,5 +1,7 @@
 package pool
 
+import "cmp"
+
 func (p *Pool) start() {
 	switch p.phase {
 	case idle:
@@ -26,9 +28,7 @@ func (p *Pool) scale(n int) {
 }
 
 func (p *Pool) roll(reason string, back bool) {
-	if reason == "" {
-		reason = "rollout"
-	}
+	reason = cmp.Or(reason, "rollout")
 	switch p.phase {
 	case idle:
 		p.record(Record{Kind: KindIgnored, Reason: "roll: not started"})
@@ -60,7 +60,7 @@ func (p *Pool) reconfigure(cfg Config) {
 func (p *Pool) stop(reason string) {
 	switch p.phase {
 	case idle, running:
-		p.phase, p.why = stopping, because(reason, "stop")
+		p.phase, p.why = stopping, cmp.Or(reason, "stop")
 		p.record(Record{Kind: KindStopping, Reason: p.why})
 		p.shorten()
 	case stopping:
@@ -73,18 +73,11 @@ func (p *Pool) stop(reason string) {
 func (p *Pool) kill(reason string) {
 	switch p.phase {
 	case idle, running, stopping:
-		p.phase, p.why = killing, because(reason, "stop at once")
+		p.phase, p.why = killing, cmp.Or(reason, "stop at once")
 		p.record(Record{Kind: KindStopping, Reason: p.why})
 	case killing:
 		p.ignore("kill")
 	}
-}
-
-func because(said, otherwise string) string {
-	if said == "" {
-		return otherwise
-	}
-	return said
 }
 
 func (p *Pool) ignore(command string) {

@@ -1,6 +1,9 @@
 package pool
 
-import "strconv"
+import (
+	"cmp"
+	"strconv"
+)
 
 // The functions in this file say what a fact about a worker means in each of its states. A nil worker has sent its
 // last fact: it exited, or was never spawned.
@@ -138,10 +141,7 @@ func (p *Pool) recycle(ev Recycle) {
 	if w == nil {
 		return // Late: it is gone, which is what was wanted.
 	}
-	reason := ev.Reason
-	if reason == "" {
-		reason = "recycle"
-	}
+	reason := cmp.Or(ev.Reason, "recycle")
 	if p.phase != running {
 		p.ignore("recycle") // All are on their way out.
 		return

@@ -1,5 +1,7 @@
 package pool
 
+import "cmp"
+
 // A slot that is held stays, with its sockets, its number and its history, but shall have no worker. It is emptied as one that is
 // scaled away is: steered around, drained with Linger, swept. Only that it is not retired, and is filled again when it is
 // released: by Release, or by a Scale or Roll, whose result would else not be what was asked for. A rollout passes it by.
@@ -42,8 +44,5 @@ func (p *Pool) releaseThat(ok func(*slot) bool) {
 
 // dismissal is why the workers of a slot that is not wanted go.
 func (s *slot) dismissal() string {
-	if s.held != "" {
-		return s.held
-	}
-	return "scaled down"
+	return cmp.Or(s.held, "scaled down")
 }

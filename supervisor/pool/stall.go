@@ -1,6 +1,9 @@
 package pool
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // A worker is stalled when it does not get on with what it was given. The shell says so, and when it resumes. At once
 // the slot gets no new connection as long as another can take it: see steer. For long, and the worker is asked what it is
@@ -17,10 +20,7 @@ func (p *Pool) stalled(ev Stalled) {
 		if w.stalled() {
 			return // It says how it was seen first.
 		}
-		w.stall, w.stalledAt = ev.Reason, p.now
-		if w.stall == "" {
-			w.stall = "stalled"
-		}
+		w.stall, w.stalledAt = cmp.Or(ev.Reason, "stalled"), p.now
 		p.recordOf(w, Record{Kind: KindStalled, Reason: ev.Reason})
 	case StateKilling, StateGone:
 		// It is ended whatever it does.
@@ -73,9 +73,7 @@ func (p *Pool) stalledTooLong(w *worker) {
 
 // askDump: the first reason stays, because one dump is all there is.
 func (w *worker) askDump(reason string) {
-	if w.dump == "" {
-		w.dump = reason
-	}
+	w.dump = cmp.Or(w.dump, reason)
 }
 
 // payDump asks a worker for the dump that is due, before anything is done about it.

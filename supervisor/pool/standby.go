@@ -1,6 +1,9 @@
 package pool
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // A standby is a worker that has started, is initialised, and waits for a slot. Where a worker would be spawned in a slot, a
 // parked standby of the generation that the slot gets takes it instead, and another standby is started. So a program that
@@ -181,9 +184,7 @@ func (p *Pool) settleStandbys() {
 				kept++
 				continue
 			}
-			if why == "" {
-				why = "not wanted any more"
-			}
+			why = cmp.Or(why, "not wanted any more")
 			p.recordOf(w, Record{Kind: KindTerminating, Reason: why, Took: p.now.Sub(w.since)})
 			p.end(w, sigTerm, why)
 		}

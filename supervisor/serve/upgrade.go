@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"path/filepath"
@@ -20,10 +21,7 @@ func (s *Server) upgrade(ctx context.Context, o api.Order, progress func(api.Pro
 	if !s.Upgradable {
 		return api.Refuse(http.StatusNotImplemented, "cannot upgrade: this master was not started in a way that makes it possible")
 	}
-	binary := o.Binary
-	if binary == "" {
-		binary = s.Binary
-	}
+	binary := cmp.Or(o.Binary, s.Binary)
 	if !filepath.IsAbs(binary) {
 		return api.WrongField("binary", "cannot upgrade to %q: an absolute path is needed", binary)
 	}

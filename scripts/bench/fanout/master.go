@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/tinehq/tine/scripts/internal/procfs"
@@ -212,11 +214,7 @@ func (m *master) setLarge(size int) (uint64, error) {
 
 func (m *master) pids(ctx context.Context, last int) ([]int, error) {
 	reports, err := m.collect(ctx, last)
-	pids := []int{os.Getpid()}
-	for pid := range reports {
-		pids = append(pids, pid)
-	}
-	return pids, err
+	return slices.AppendSeq([]int{os.Getpid()}, maps.Keys(reports)), err
 }
 
 // noise cannot be compressed or merged.

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -93,10 +94,7 @@ func walkLeaves(value any, key string, yield func(key, value string)) {
 	case []string:
 		yield(key, "["+strings.Join(quoted(v), ", ")+"]")
 	default:
-		text := fmt.Sprint(v)
-		if text == "" {
-			text = `""`
-		}
+		text := cmp.Or(fmt.Sprint(v), `""`)
 		yield(key, text)
 	}
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -33,13 +34,7 @@ var ErrCut = errors.New("the master has ended while the order was under way")
 
 // Error is one line for people.
 func (r *Refusal) Error() string {
-	text := r.Detail
-	if text == "" {
-		text = r.Title
-	}
-	if text == "" {
-		text = http.StatusText(r.Status)
-	}
+	text := cmp.Or(r.Detail, r.Title, http.StatusText(r.Status))
 	if r.Suggestion != "" {
 		text += fmt.Sprintf(" (did you mean %s?)", r.Suggestion)
 	}

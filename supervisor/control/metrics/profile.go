@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -168,7 +169,7 @@ func (o *profileOrder) chosen(s *Snapshot) ([]Worker, error) {
 		}
 	}
 	var all []Worker
-	for _, slot := range sortedKeys(newest) {
+	for _, slot := range slices.Sorted(maps.Keys(newest)) {
 		all = append(all, newest[slot])
 	}
 	switch {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -106,12 +107,7 @@ func (s sum) less(o sum, kind dto.MetricType) bool {
 	if s.count < o.count {
 		return true
 	}
-	for _, b := range o.buckets {
-		if s.at(b.bound) < b.count {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(o.buckets, func(b bucket) bool { return s.at(b.bound) < b.count })
 }
 
 // answer is what one worker said.
@@ -258,10 +254,10 @@ func (r *registry) labels(m *dto.Metric, more ...pair) []*dto.LabelPair {
 // tell adds the sums to out. A family that another app, or the master, has with
 // another type is left out.
 func (r *registry) tell(out families) {
-	for _, key := range sortedKeys(r.series) {
+	for _, key := range slices.Sorted(maps.Keys(r.series)) {
 		s := r.series[key]
 		total := s.gone
-		for _, id := range sortedKeys(s.live) {
+		for _, id := range slices.Sorted(maps.Keys(s.live)) {
 			total = total.plus(s.live[id])
 		}
 		// The same numbers in another order may come to a little less, which would be
@@ -322,7 +318,7 @@ func (g *gaugesOf) take(r *registry, w Worker, f *dto.MetricFamily) {
 }
 
 func (g *gaugesOf) tell(r *registry, out families) {
-	for _, key := range sortedKeys(g.out) {
+	for _, key := range slices.Sorted(maps.Keys(g.out)) {
 		from := g.family[key]
 		f, ok := out.family(from.GetName(), from.GetHelp(), dto.MetricType_GAUGE)
 		if !ok {
@@ -331,13 +327,4 @@ func (g *gaugesOf) tell(r *registry, out families) {
 		}
 		f.Metric = append(f.Metric, g.out[key])
 	}
-}
-
-func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
-	keys := make([]K, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

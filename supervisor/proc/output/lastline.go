@@ -2,6 +2,7 @@ package output
 
 import (
 	"bytes"
+	"slices"
 	"sync"
 )
 
@@ -67,12 +68,7 @@ func (l *lastLine) line() string {
 }
 
 func hasPrefix(line []byte, prefixes ...string) bool {
-	for _, p := range prefixes {
-		if len(line) >= len(p) && string(line[:len(p)]) == p {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(prefixes, func(p string) bool { return len(line) >= len(p) && string(line[:len(p)]) == p })
 }
 
 // Tail keeps the last lines of a process, of both its streams in the order in which they were read. Its zero value is empty

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -167,10 +168,7 @@ func (t *Target) Candidates(ctx context.Context) ([]*Candidate, error) {
 
 // path returns the control path of the command line or of the environment; empty: there is none.
 func (t *Target) path() string {
-	if t.Socket != "" {
-		return t.Socket
-	}
-	return os.Getenv("TINE_CONTROL")
+	return cmp.Or(t.Socket, os.Getenv("TINE_CONTROL"))
 }
 
 // instances returns the control sockets that are possible: the one at the path, all in the folder at the path, or without a

@@ -1,6 +1,7 @@
 package term
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"strings"
@@ -77,10 +78,7 @@ func levelColour(level string) Colour {
 
 // Dash returns text, or "-" for none.
 func Dash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
+	return cmp.Or(text, "-")
 }
 
 // AppState returns the state of an app in one or two words.
