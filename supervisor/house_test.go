@@ -65,16 +65,17 @@ var house = []struct{ name, imports string }{
 		supervisor/listen supervisor/orders supervisor/pool supervisor/proc supervisor/snapshot`},
 	{"supervisor/values", "ipc supervisor/cache supervisor/config supervisor/control/api"}, // and their sources
 	{"supervisor/handlers", "ipc supervisor/cache supervisor/logs"},                        // the program's own functions
+	{"supervisor/talk", "ipc"}, // what a worker may say when
 	{"supervisor/crew", `ipc supervisor/apps supervisor/book supervisor/cache supervisor/config supervisor/config/file supervisor/control
 		supervisor/control/api supervisor/filewatch supervisor/handle supervisor/handlers supervisor/journal supervisor/wake supervisor/launch
 		supervisor/listen supervisor/logs supervisor/pool supervisor/proc supervisor/slots supervisor/snapshot
-		supervisor/succession supervisor/values`}, // an app as its master runs it: the hand of its pool
+		supervisor/succession supervisor/talk supervisor/values`}, // an app as its master runs it: the hand of its pool
 	{"supervisor/desk", `supervisor/apps supervisor/config supervisor/control/api supervisor/crew supervisor/launch supervisor/logs supervisor/orders
 		supervisor/pool supervisor/signals`}, // what callers order: the hand of orders
 	{"supervisor/estate", `ipc supervisor/apps supervisor/cache supervisor/config supervisor/config/file supervisor/control supervisor/control/api
 		supervisor/crew supervisor/handle supervisor/handover supervisor/host supervisor/journal supervisor/keeper supervisor/launch supervisor/listen
 		supervisor/logs supervisor/pool supervisor/proc supervisor/record supervisor/serve supervisor/slots supervisor/snapshot
-		supervisor/succession supervisor/wake`}, // what a master leaves, and the next one takes over
+		supervisor/succession supervisor/talk supervisor/wake`}, // what a master leaves, and the next one takes over
 	{"supervisor/master", all}, // the loop, which carries out what the cores decide
 
 	{"supervisor", "ipc supervisor/handlers supervisor/master supervisor/config supervisor/config/file"}, // the door
@@ -84,7 +85,7 @@ var house = []struct{ name, imports string }{
 var forTests = []string{"ipc/eventually", "supervisor/script"}
 
 // pure are the cores: no I/O, clock, lock, goroutine or log, so that a script drives them to the millisecond.
-var pure = []string{"supervisor/pool", "supervisor/apps", "supervisor/orders", "supervisor/civil"}
+var pure = []string{"supervisor/pool", "supervisor/apps", "supervisor/orders", "supervisor/civil", "supervisor/talk"}
 
 // owners has the libraries that some packages alone may import, by the beginning of the path.
 var owners = map[string]string{

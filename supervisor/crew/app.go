@@ -218,7 +218,7 @@ func (a *App) Trouble() string {
 // Accepting is the worker that takes a slot's connections, or nil.
 func (a *App) Accepting(slot int) (found *Worker) {
 	for _, m := range a.Members {
-		if m.Slot == slot && m.Ready && !m.Drains && (found == nil || m.ID > found.ID) {
+		if m.Slot == slot && m.Talk.Serves() && (found == nil || m.ID > found.ID) {
 			found = m
 		}
 	}

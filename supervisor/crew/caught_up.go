@@ -5,6 +5,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/talk"
 )
 
 // caughtUp takes in how far a worker has come while no master heard it, as its first frame on a channel that was made anew says.
@@ -14,16 +15,16 @@ func (c *Crew) caughtUp(m *Worker, f ipc.Hello) {
 		c.becomeReady(m)
 	case ipc.StateStarting, ipc.StateStandby:
 		if m.Slot >= 0 { // what gave it the slot has not reached it
-			m.Placed = false
-			if m.Subscribed {
+			m.Talk.Step(talk.SlotLost)
+			if m.Talk.Subscribed() {
 				c.place(m)
 			}
 		} else if f.State == ipc.StateStandby && !m.parked() {
 			c.Step(m.App, pool.Parked{ID: m.ID})
 		}
 	case ipc.StateDraining:
-		if !m.Drains {
-			m.Drains = true
+		if !m.Talk.Drains() {
+			m.Talk.Step(talk.DrainBegun)
 			c.estate.TouchedWorker(m)
 			c.Step(m.App, pool.Leaving{ID: m.ID, Reason: "it drains already"})
 		}

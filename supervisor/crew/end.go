@@ -7,12 +7,13 @@ import (
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/talk"
 )
 
 // drain has a worker finish what it serves and end. The core of the apps may hold the order, until the hook before_drain has run.
 func (c *Crew) drain(m *Worker, e pool.Drain) {
-	a, told := m.App, m.Drains && e.Again
-	m.Drains = true
+	a, told := m.App, m.Talk.Drains() && e.Again
+	m.Talk.Step(talk.DrainBegun)
 	c.estate.TouchedWorker(m)
 	if a.Steering.Due() {
 		c.steer(a)

@@ -2,7 +2,6 @@ package crew
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
@@ -11,6 +10,7 @@ import (
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/slots"
+	"github.com/tinehq/tine/supervisor/talk"
 	"golang.org/x/sys/unix"
 )
 
@@ -57,24 +57,23 @@ func (c *Crew) frame(m *Worker, f ipc.Frame) {
 		ipc.Discard(f) // it was on its way when the channel was ended
 		return
 	}
-	if _, hello := f.(ipc.Hello); !hello && !m.Greeting {
+	switch verdict, why := m.Talk.Hear(f, m.Adopted, m.Slot); verdict {
+	case talk.Break:
 		ipc.Discard(f)
-		c.breakChannel(m, fmt.Sprintf("%T before its hello", f))
+		c.breakChannel(m, why)
+		return
+	case talk.PassOver:
 		return
 	}
 	switch f := f.(type) {
 	case ipc.Hello:
 		c.hello(m, f)
 	case ipc.Standby:
-		if !m.Subscribed { // the worker would be given its slot now, and again with the snapshot
-			c.breakChannel(m, "standing by before the snapshot was sent")
-		} else if m.Slot < 0 {
-			c.Step(m.App, pool.Parked{ID: m.ID})
-		} // else the worker asked for its listeners before its slot had reached it
+		c.Step(m.App, pool.Parked{ID: m.ID})
 	case ipc.Wake:
 		m.App.Sockets.Wake()
 	case ipc.Ready:
-		c.memberReady(m)
+		c.becomeReady(m)
 	case ipc.Set:
 		epoch, err := c.values.Publish(f.Key, f.Payload, uint64(m.ID))
 		c.replyEpoch(m, f.ID, epoch, err)
@@ -92,8 +91,7 @@ func (c *Crew) frame(m *Worker, f ipc.Frame) {
 	case ipc.Bye:
 		c.bye(m, f)
 	default:
-		ipc.Discard(f)
-		c.breakChannel(m, fmt.Sprintf("a worker does not send %T", f))
+		panic("crew: a frame that is not acted on")
 	}
 }
 
@@ -105,31 +103,15 @@ func (c *Crew) breakChannel(m *Worker, why string) {
 }
 
 func (c *Crew) hello(m *Worker, f ipc.Hello) {
-	switch {
-	case m.Greeting:
-		c.breakChannel(m, "a second hello")
-	case f.Protocol < 1:
-		c.breakChannel(m, fmt.Sprintf("protocol version %d", f.Protocol))
-	}
-	m.Greeting = true
-	if m.Subscribed && m.Slot >= 0 && !m.Placed {
-		c.place(m)
-	}
+	m.Talk.Step(talk.HelloHeard)
+	c.placeFirst(m)
 	if m.Adopted && f.State != "" && m.Open() {
 		c.caughtUp(m, f)
 	}
 }
 
-func (c *Crew) memberReady(m *Worker) {
-	if !m.Greeting || !m.Subscribed && !m.Adopted {
-		c.breakChannel(m, "ready before its hello or before the snapshot was sent")
-		return
-	}
-	c.becomeReady(m)
-}
-
 func (c *Crew) becomeReady(m *Worker) {
-	if m.Ready {
+	if m.Talk.WasReady() {
 		return
 	}
 	m.BecameReady()
@@ -138,14 +120,13 @@ func (c *Crew) becomeReady(m *Worker) {
 }
 
 func (c *Crew) bye(m *Worker, f ipc.Bye) {
-	m.Left = true
-	if !m.Drains && m.Slot >= 0 {
+	if !m.Talk.Drains() && m.Slot >= 0 {
 		m.App.History.Slot(m.Slot).Unasked = true
 	}
 	if f.Cut > 0 {
 		m.In(c.logs.Warn()).Int("requests", f.Cut).Str("reason", f.Reason).Msg("requests cut off at the end of the drain")
 	}
-	m.Drains = true
+	m.Talk.Step(talk.ByeHeard)
 	c.estate.TouchedWorker(m)
 	c.Step(m.App, pool.Leaving{ID: m.ID, Reason: f.Reason})
 }
@@ -214,7 +195,7 @@ func (c *Crew) channelEnded(m *Worker, f handle.ChannelEnded) {
 type stillGone struct{ m *Worker }
 
 func (s stillGone) Act(c *Crew) {
-	if s.m.App.Members[s.m.ID] != s.m || s.m.Left {
+	if s.m.App.Members[s.m.ID] != s.m || s.m.Talk.HasLeft() {
 		return // it has ended; or it is about to, in the time that its drain has
 	}
 	s.m.In(c.logs.Warn()).Msg("worker closed its channel and runs on; replacing it")
@@ -224,13 +205,13 @@ func (s stillGone) Act(c *Crew) {
 // Exited takes in that a worker has ended.
 func (c *Crew) Exited(m *Worker, f handle.Exited) {
 	a := m.App
-	if m.Exited {
+	if m.Talk.Life == talk.Gone {
 		return // it was let go of between the signs of its end, and taken back
 	}
-	if f.Left && !m.Left && !m.Drains {
+	if f.Left && !m.Talk.Drains() {
 		c.bye(m, ipc.Bye{Reason: LeftUnheard})
 	}
-	m.Exited = true
+	m.Talk.Step(talk.ExitSeen)
 	delete(a.Members, m.ID)
 	c.estate.TouchedWorker(m)
 	// Last, when the record has the end: a record that still has the worker would miss its files.

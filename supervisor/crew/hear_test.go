@@ -11,6 +11,7 @@ import (
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/listen"
+	"github.com/tinehq/tine/supervisor/talk"
 	"golang.org/x/sys/unix"
 )
 
@@ -60,7 +61,7 @@ func TestNothingComesBeforeTheHello(t *testing.T) {
 		ipc.Message{Topic: "t", Payload: encoded(t, "v")},
 	} {
 		s := newStage(t)
-		s.m.Greeting = false
+		s.m.Talk.Channel = talk.Introduced
 		s.frame(s.m, f)
 		if s.m.Open() {
 			t.Errorf("%T was taken before the hello", f)
@@ -74,7 +75,7 @@ func TestNothingComesBeforeTheHello(t *testing.T) {
 // TestStandbyBeforeTheSnapshot: a worker that asks for a slot too early would get it twice, with both seats of the scoreboard.
 func TestStandbyBeforeTheSnapshot(t *testing.T) {
 	s := newStage(t)
-	s.m.Slot, s.m.Subscribed = -1, false
+	s.m.Slot, s.m.Talk.Channel = -1, talk.Hailed
 	s.frame(s.m, ipc.Standby{})
 	if s.m.Open() {
 		t.Error("it was taken")
@@ -170,7 +171,7 @@ func TestSocketsAreSharedWhenThereAreDescriptorsAgain(t *testing.T) {
 	defer set.Close()
 	s.m.App.Sockets = NewSockets(set)
 	s.m.App.Sockets.Use()
-	s.m.Subscribed = false
+	s.m.Talk.Channel = talk.Hailed
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)

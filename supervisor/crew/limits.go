@@ -32,7 +32,7 @@ func pulse(c config.App) time.Duration {
 func (c *Crew) checkLimits(a *App) {
 	now := ipc.Monotonic()
 	for _, m := range a.InOrder() {
-		if m.Seat == nil || !m.Ready || m.Drains || m.Over {
+		if m.Seat == nil || !m.Talk.Serves() || m.Over {
 			continue
 		}
 		start, some := m.Seat.Row.Oldest()
@@ -80,7 +80,7 @@ func (c *Crew) checkMemory(now time.Time) {
 			continue
 		}
 		for _, m := range a.InOrder() {
-			if !m.Ready || m.Drains || m.Over {
+			if !m.Talk.Serves() || m.Over {
 				continue
 			}
 			if rss, err := m.Process().RSS(); err == nil && rss > a.Config.MaxRSS { // an error: the process is gone, which is posted

@@ -8,6 +8,7 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/talk"
 )
 
 // Mend opens anew what of a slot's sockets listens no more, and has the workers replaced that have what it replaces: all but the one
@@ -62,7 +63,7 @@ func (c *Crew) RecycleMended(s *Sockets, m listen.Mended, but *Worker) {
 	why := m.What + ": " + m.Why
 	for a := range c.on(s) {
 		for _, w := range a.InOrder() {
-			if w == but || !w.Placed || w.Drains || w.Slot < 0 || m.Slot != listen.AllSlots && w.Slot != m.Slot {
+			if w == but || w.Talk.Place != talk.Placed || w.Talk.Drains() || w.Slot < 0 || m.Slot != listen.AllSlots && w.Slot != m.Slot {
 				continue
 			}
 			c.loop.Replaced(w, why)

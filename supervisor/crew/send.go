@@ -16,7 +16,7 @@ func (c *Crew) subscribed() iter.Seq[*Worker] {
 	return func(yield func(*Worker) bool) {
 		for _, a := range c.loop.Apps() {
 			for _, m := range a.Members {
-				if m.Subscribed && !yield(m) {
+				if m.Talk.Subscribed() && !yield(m) {
 					return
 				}
 			}
@@ -98,7 +98,7 @@ func (e NoSuchWorker) Error() string { return string(e) }
 func (w CallWorker) Act(c *Crew) {
 	missing := NoSuchWorker(fmt.Sprintf("no app %q", w.App))
 	if a := c.loop.Find(w.App); a != nil {
-		if m := a.Members[pool.WorkerID(w.Worker)]; m != nil && m.Subscribed {
+		if m := a.Members[pool.WorkerID(w.Worker)]; m != nil && m.Talk.Subscribed() {
 			m.Call(w.Method, w.Timeout, w.Payload, w.Answer)
 			return
 		}

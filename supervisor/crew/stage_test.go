@@ -19,6 +19,7 @@ import (
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
+	"github.com/tinehq/tine/supervisor/talk"
 	"github.com/tinehq/tine/supervisor/values"
 	"go.uber.org/goleak"
 )
@@ -62,7 +63,7 @@ func newStage(t testing.TB) *stage {
 		t.Fatal(err)
 	}
 	s.child = child
-	s.m = &Worker{App: s.app, ID: 1, Greeting: true, Subscribed: true}
+	s.m = &Worker{App: s.app, ID: 1, Talk: talk.State{Channel: talk.Talking}}
 	s.m.Worker = handle.Attach(&proc.Process{}, conn, s.Starter().Options(s.m))
 	s.app.Members[1] = s.m
 	t.Cleanup(func() {

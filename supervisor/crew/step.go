@@ -83,7 +83,7 @@ func (c *Crew) record(a *App, r pool.Record) {
 	c.loop.Event(a, level, event)
 	c.loop.Noted(a, r, event.Message)
 	m := a.Members[r.ID]
-	journal.WriteLine(c.logs.WithLevel(level).Str("app", a.Name), r, words, m != nil && !m.Greeting)
+	journal.WriteLine(c.logs.WithLevel(level).Str("app", a.Name), r, words, m != nil && !m.Talk.Hello())
 }
 
 // noticed adds to what is told of a step what one of its records means for other apps.

@@ -11,6 +11,7 @@ import (
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/proc"
+	"github.com/tinehq/tine/supervisor/talk"
 )
 
 // placeAgain is the pause before the next attempt to share sockets for which this process had no descriptor.
@@ -32,7 +33,7 @@ func (c *Crew) Welcome(m *Worker) {
 func (c *Crew) IntroduceAll() {
 	for _, a := range c.loop.Apps() {
 		for _, m := range a.InOrder() {
-			if !m.Subscribed {
+			if !m.Talk.Subscribed() {
 				c.introduce(m)
 			}
 		}
@@ -49,8 +50,13 @@ func (c *Crew) introduce(m *Worker) {
 		c.unsent(m, err)
 		return
 	}
-	m.Subscribed = true
-	if m.Slot >= 0 && !m.Placed {
+	m.Talk.Step(talk.ValuesSent)
+	c.placeFirst(m)
+}
+
+// placeFirst gives a worker its slot that has the values and was not given one.
+func (c *Crew) placeFirst(m *Worker) {
+	if m.Talk.Subscribed() && m.Slot >= 0 && m.Talk.Place != talk.Placed {
 		c.place(m)
 	}
 }
@@ -60,7 +66,7 @@ func (c *Crew) introduce(m *Worker) {
 func (c *Crew) place(m *Worker) bool {
 	sockets := m.App.Sockets
 	c.estate.TouchedWorker(m)
-	if !m.Greeting && len(sockets.Addresses()) == 0 {
+	if !m.Talk.Hello() && len(sockets.Addresses()) == 0 {
 		return false
 	}
 	assign := ipc.Assign{Slot: m.Slot, DrainDelay: m.App.Config.DrainDelay, DrainTimeout: m.App.Config.DrainTimeout}
@@ -83,8 +89,8 @@ func (c *Crew) place(m *Worker) bool {
 	switch {
 	case outOfFiles(err) || errors.Is(err, listen.ErrDeaf):
 		// Not this worker's fault. Its ready timeout bounds the attempts.
-		if !m.Delayed {
-			m.Delayed = true
+		if m.Talk.Place != talk.Delayed {
+			m.Talk.Step(talk.SlotDelayed)
 			m.In(c.logs.Error()).Err(proc.AsLimit(err)).Msg("cannot give worker its sockets; trying again")
 		}
 		c.loop.Later(placeAgain, placeNow{m})
@@ -93,8 +99,12 @@ func (c *Crew) place(m *Worker) bool {
 		c.breakChannel(m, err.Error())
 		return false
 	}
-	m.Placed = c.send(m, assign)
-	return m.Placed
+	if !c.send(m, assign) {
+		m.Talk.Step(talk.SlotLost)
+		return false
+	}
+	m.Talk.Step(talk.SlotGiven)
+	return true
 }
 
 // placeNow tries place again, after an attempt for which there were no descriptors.

@@ -12,6 +12,7 @@ import (
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/slots"
 	"github.com/tinehq/tine/supervisor/succession"
+	"github.com/tinehq/tine/supervisor/talk"
 )
 
 // Worker is a worker as the loop knows it: its process, and what the loop must remember of it. The loop owns it once spawned has been
@@ -24,20 +25,11 @@ type Worker struct {
 	Slot       int // -1: a standby
 	Generation int
 
-	Adopted   bool             // from an earlier master
-	SavedSeat int              // that it has, by the record of that master; -1: none
-	Stray     bool             // in no record of that master
-	Unreached error            // why it could not be
-	Placed    bool             // it has been given its slot
-	Unjudged  *succession.Exit // it has ended, and the next master in charge judges that
+	Adopted  bool             // from an earlier master
+	Unjudged *succession.Exit // it has ended, and the next master in charge judges that
 
-	Greeting   bool // it said hello
-	Subscribed bool // the snapshot is on its way, so that changes go to it too
-	Ready      bool // it said so
-	Greeted    bool // it got "Worker PID"
-	Left       bool // it said Bye: that its channel ends is in order
-	Exited     bool // that it has ended is known
-	Drains     bool // it was told to, or does so of its own accord
+	Talk    talk.State // what was said so far
+	Greeted bool       // it got "Worker PID"
 
 	Seat   *slots.Seat // its row of the scoreboard; nil: it has none
 	Stall  slots.Stall // who sees that it stands still
@@ -46,8 +38,7 @@ type Worker struct {
 
 	Stdout, Stderr atomic.Pointer[logs.Prefix]
 
-	Delayed bool // it waits for its sockets, which this process has no descriptors for
-	Calls   handlers.Calls
+	Calls handlers.Calls
 }
 
 // Name sets the name that the lines of the worker's output have in the log.
@@ -64,16 +55,16 @@ func (m *Worker) Caller() handlers.Caller {
 // DropChannel ends the channel from this side and fails the calls that wait.
 func (m *Worker) DropChannel(why string) {
 	m.CloseChannel(why)
-	m.Subscribed = false
+	m.Talk.Step(talk.ChannelEnded)
 }
 
 // Deaf reports whether a worker is a program that knows nothing of its channel, and may
 // leave it unread or close it.
-func (m *Worker) Deaf() bool { return m.App.Config.OneShot && !m.Greeting }
+func (m *Worker) Deaf() bool { return m.App.Config.OneShot && !m.Talk.Hello() }
 
 // BecameReady notes that the worker said so. It is greeted when all workers of its app are ready.
 func (m *Worker) BecameReady() {
-	m.Ready = true
+	m.Talk.Step(talk.ReadyHeard)
 	if m.Greeted {
 		return
 	}

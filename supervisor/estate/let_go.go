@@ -11,6 +11,7 @@ import (
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/succession"
+	"github.com/tinehq/tine/supervisor/talk"
 )
 
 // ErrStopping is why a master that stops lets go of nothing.
@@ -100,7 +101,7 @@ func (e *Estate) hearOut() error {
 	until := time.Now().Add(lastSaid) // for all of them together
 	for m := range e.workers() {
 		if m.Open() {
-			m.HearOut(time.Until(until), m.Greeting)
+			m.HearOut(time.Until(until), m.Talk.Hello())
 			ending = append(ending, m)
 		}
 	}
@@ -167,7 +168,7 @@ func (e *Estate) giveAway() (files map[string][]*os.File, err error) {
 		}
 		giveSpareBoard(a.Sockets, files)
 		for _, m := range a.Members {
-			m.Subscribed = false
+			m.Talk.Step(talk.ChannelEnded)
 			given, err := m.Give()
 			if given != nil {
 				files[succession.WorkerName(m.App.Key, m.ID)] = given

@@ -15,6 +15,7 @@ import (
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/succession"
+	"github.com/tinehq/tine/supervisor/talk"
 )
 
 // Adopted reports whether apps were adopted whose workers Resume is to take over.
@@ -40,7 +41,7 @@ func (e *Estate) Resume(began time.Time) {
 		for _, w := range p.Workers {
 			n := &arrival{AdoptedWorker: w, worker: &crew.Worker{
 				App: a, ID: w.ID, Slot: w.Slot, Generation: w.Generation, Jitter: w.Jitter, Adopted: true,
-				Ready: w.Ready, Greeted: w.Greeted, Left: w.Left, Drains: w.Drains, Unjudged: w.Exit,
+				Talk: talk.Adopted(w.Ready, w.Drains, w.Left), Greeted: w.Greeted, Unjudged: w.Exit,
 			}}
 			arrivals[i] = append(arrivals[i], n)
 			if n.Fate != succession.Judged {
@@ -60,7 +61,7 @@ func (e *Estate) Resume(began time.Time) {
 				continue
 			}
 			n.worker.App.Members[n.ID] = n.worker
-			if n.worker.Ready {
+			if n.worker.Talk.WasReady() {
 				n.worker.BecameReady()
 			}
 		}
@@ -140,7 +141,7 @@ func (e *Estate) arrived(n *arrival) {
 		e.crew.Step(m.App, pool.Spawned{ID: m.ID, PID: m.PID()})
 	}
 	sit(n)
-	m.Placed = true
+	m.Talk.Step(talk.SlotGiven)
 	if m.Open() {
 		e.crew.Welcome(m)
 	}

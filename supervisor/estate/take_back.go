@@ -5,6 +5,7 @@ import (
 
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/succession"
+	"github.com/tinehq/tine/supervisor/talk"
 )
 
 // takeBack is what adoption is, in the process that has let go, or was about to.
@@ -38,7 +39,8 @@ func (e *Estate) takeBackWorker(m *crew.Worker, until time.Time) {
 	}
 	m.DropChannel("the upgrade has failed") // hearOut has ended it, also where nothing was given away
 	if m.Renew() {                          // else its exit is on the way
-		m.Adopted, m.Greeting = true, false
+		m.Adopted = true
+		m.Talk.Step(talk.ChannelRenewed)
 		e.crew.Welcome(m)
 		if !again {
 			m.Hear()

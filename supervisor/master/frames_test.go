@@ -15,6 +15,7 @@ import (
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/proc"
+	"github.com/tinehq/tine/supervisor/talk"
 	"github.com/tinehq/tine/supervisor/wake"
 )
 
@@ -44,7 +45,7 @@ func newStage(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	a := &crew.App{Name: "web", Config: config.App{Name: "web"}, Pool: pool.New(crew.PoolConfig(config.NewApp("web", "true"))), Members: map[pool.WorkerID]*crew.Worker{}}
-	m := &crew.Worker{App: a, ID: 1, Greeting: true, Subscribed: true}
+	m := &crew.Worker{App: a, ID: 1, Talk: talk.State{Channel: talk.Talking}}
 	m.Worker = handle.Attach(&proc.Process{}, conn, l.crew.Starter().Options(m))
 	a.Members[1] = m
 	a.Key = l.estate.NewKey()

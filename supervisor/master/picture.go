@@ -144,7 +144,7 @@ func (l *loop) pictureOf(a *crew.App) *snapshot.App {
 		of.History = append(of.History, snapshot.SlotHistory{Restarts: s.Restarts, LastExit: s.LastExit})
 	}
 	for id, m := range a.Members {
-		w := snapshot.Worker{ID: id, Slot: m.Slot, Ready: m.Ready && !m.Drains, Unkept: l.estate.Missing(m), Seat: m.Seat.Reader()}
+		w := snapshot.Worker{ID: id, Slot: m.Slot, Ready: m.Talk.Serves(), Unkept: l.estate.Missing(m), Seat: m.Seat.Reader()}
 		if m.Worker != nil {
 			w.Process, w.Channel = m.Process(), m.Worker
 		}

@@ -22,7 +22,7 @@ func TestLimitBelowNeed(t *testing.T) {
 		m.s.post(inLoop{func(l *loop) {
 			defer close(ask)
 			for _, w := range l.find("web").InOrder() {
-				if w.Ready && !w.Drains && !w.Over {
+				if w.Talk.Serves() && !w.Over {
 					w.Over = true
 					l.step(w.App, pool.Recycle{ID: w.ID, Reason: "max rss: 31MiB, the limit is 20MiB"})
 				}
