@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// segmentSeals make a memory file immutable for everybody, its maker included.
+// segmentSeals make a memory file immutable for every process, its maker included.
 const segmentSeals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
 
 func createSegment() (int, error) {

@@ -59,7 +59,7 @@ func (c *unixConn) Close() error {
 // through with it. Any other gives all of it back when it is closed.
 //
 // The server tells of one connection's states one after the other, from the goroutine that serves it; so idle needs
-// no atomic access, which every request would pay for. Close may be called by anybody at any time, and
+// no atomic access, which every request would pay for. Close may be called by any goroutine at any time, and
 // leaves idle alone.
 type held struct {
 	tally    *tally

@@ -199,7 +199,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// A name that another user holds is told as his, and nothing that he says is believed.
+// A name that another user holds is told as that user's, and nothing that the holder says is believed.
 func TestStranger(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("NOT TESTED: another user's name needs root, to become one")
@@ -212,7 +212,7 @@ func TestStranger(t *testing.T) {
 func strangerHolds(t *testing.T, full string) {
 	world(t)
 	dir := t.TempDir()
-	for d := dir; d != "/"; d = filepath.Dir(d) { // so that he gets at the program
+	for d := dir; d != "/"; d = filepath.Dir(d) { // so that the other user can run the program
 		_ = os.Chmod(d, 0o755)
 		if filepath.Dir(d) == os.TempDir() {
 			break

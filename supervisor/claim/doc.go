@@ -23,9 +23,9 @@
 //   - WORLD is -, or a hash of $TINE_RUNTIME_DIR where that is set: see [World].
 //   - NAME is the master's, as [FileName] writes it.
 //
-// Anybody in the network namespace can bind a name and connect to it. So a client looks at the uid of the listener (SO_PEERCRED): only the
-// user himself and root are believed, and a name that a stranger holds is a [StrangerError], with which a master runs on
-// without a claim. Where its queue is full, so that a connection is refused, the kernel's table of sockets says whose it is.
+// Any process in the network namespace can bind a name and connect to it. So a client looks at the uid of the listener
+// (SO_PEERCRED): it believes only its own user and root, and a name that a stranger holds is a [StrangerError], with which a
+// master runs on without a claim. Where its queue is full, so that a connection is refused, the kernel's table of sockets says whose it is.
 // The holder looks at the uid of the client, and tells a stranger nothing.
 //
 // # Elsewhere: a locked file

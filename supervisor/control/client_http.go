@@ -37,7 +37,7 @@ func dial(ctx context.Context, path string) (net.Conn, error) {
 }
 
 // dialOnce connects to the socket at path, unless it is that of another user: in a shared
-// folder, anybody may have put it there.
+// folder, any user may have put it there.
 func dialOnce(ctx context.Context, path string) (net.Conn, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
 	switch {

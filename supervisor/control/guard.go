@@ -28,7 +28,7 @@ type guard struct {
 	*socket
 	log   zerolog.Logger
 	crowd *Crowd
-	quiet time.Time // until then nothing is logged of who is refused
+	quiet time.Time // until then no refused peer is logged
 }
 
 // guardedConn is one connection of a known peer.

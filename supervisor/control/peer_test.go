@@ -42,7 +42,7 @@ func TestAnotherUserIsRefused(t *testing.T) {
 		t.Skip("NOT TESTED: that another user is refused needs root, to become one")
 	}
 	dir := folder(t)
-	if err := os.Chmod(dir, 0o755); err != nil { // so that he gets at the program
+	if err := os.Chmod(dir, 0o755); err != nil { // so that the other user can run the program
 		t.Fatal(err)
 	}
 	program := filepath.Join(dir, "stranger")

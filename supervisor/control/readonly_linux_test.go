@@ -8,7 +8,7 @@ import (
 )
 
 // readOnly makes dir a file system that cannot be written, or for a user who is not
-// root, a folder that he cannot write.
+// root, a folder that this user cannot write.
 func readOnly(t *testing.T, dir string) {
 	t.Helper()
 	if os.Geteuid() == 0 {

@@ -16,7 +16,7 @@ import (
 //	id: 7
 //	data: {"id":7,...}
 //
-// and a comment now and then, so that who is between can tell a quiet stream from a
+// and a comment now and then, so that a proxy between can tell a quiet stream from a
 // dead one.
 
 var keepAlive = []byte(": still here\n\n")

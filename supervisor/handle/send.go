@@ -82,7 +82,7 @@ func (w *Worker) CloseChannel(why string) {
 	w.calls = nil
 }
 
-// Call sends a call, and remembers who waits for its Reply. answer gets exactly one Reply unless the call is cancelled, and has room for
+// Call sends a call, and remembers answer for its Reply. answer gets exactly one Reply unless the call is cancelled, and has room for
 // one, so that the loop never waits for a caller that left. The timeout is the worker's to keep; the caller cancels after its
 // own. It takes over payload.
 func (w *Worker) Call(method string, timeout time.Duration, payload *ipc.Payload, answer chan<- ipc.Reply) {

@@ -21,7 +21,7 @@
 //   - It passes signals on, all but those that are about the process that gets them: SIGCHLD, SIGPIPE, SIGURG, SIGWINCH,
 //     SIGTSTP and those of a fault. A stop signal that comes again arrives as another one, so that a master can tell it
 //     from one that was sent to both of them.
-//   - It reaps: its masters, and everybody whose parent has died, as PID 1 or as subreaper. It remembers how the last
+//   - It reaps: its masters, and every process whose parent has died, as PID 1 or as subreaper. It remembers how the last
 //     4096 of them have ended, for the master that comes after: [Client.Exits].
 //
 // It costs no CPU as long as nothing happens, and a few MiB of memory though it is part of a large binary (slim_linux.go).

@@ -25,7 +25,7 @@ const (
 // know the variable passes it on, from a keeper before it: that has another PID.
 const EnvAnswers = "TINE_KEEPER_ANSWERS"
 
-// EnvPIDFile names the file by which systemd is told who is the master: see [Client.Lead]. It is not systemd's: the unit says
+// EnvPIDFile names the file that tells systemd the PID of the master: see [Client.Lead]. It is not systemd's: the unit says
 // by it what its PIDFile= is.
 const EnvPIDFile = "MAINPIDFILE"
 

@@ -4,7 +4,7 @@ import "time"
 
 // The keeper judges no process by time in which it has not run itself: after a pause of the whole machine or container (docker
 // pause, a freezer, a paused VM) all below it have stood still too, and after one of the keeper alone their signs of life
-// wait in its queue. So a tick that comes late gives everybody their time anew, and a silent master is aborted in two steps,
+// wait in its queue. So a tick that comes late gives every master its time anew, and a silent master is aborted in two steps,
 // of which the second one begins when the keeper was there on time: a pause that ends just before the deadline leaves it that.
 //
 // The clock is CLOCK_MONOTONIC, which stands still while the machine is suspended.

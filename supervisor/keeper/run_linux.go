@@ -201,7 +201,7 @@ func (s *shell) turn() {
 		s.seeStrangers()
 	}
 	if at := s.core.deadline(); !at.IsZero() && !time.Now().Before(at) {
-		s.receive(lastWords) // before anybody is judged by the time
+		s.receive(lastWords) // before any master is judged by the time
 	}
 	if n > 0 && s.poll[2].Revents != 0 { // last, so that what has come before the question counts
 		s.answerClaims()

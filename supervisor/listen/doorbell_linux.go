@@ -24,7 +24,7 @@ import (
 // and nothing else: this process is not woken. One system call arms it, whatever the number of sockets. The gate waits in
 // the runtime's poller, so that no thread does.
 //
-// A report says no more than that there was a connection: a worker may have accepted it before anybody could look. And one
+// A report says no more than that there was a connection: a worker may have accepted it before the watch could look. And one
 // that a worker accepts at once may make no report: before the kernel reports an event it looks again, and finds an empty
 // queue. So the doorbell alone is good for connections that wait; a worker that accepts one of the others tells of it, see call.
 type doorbell struct {

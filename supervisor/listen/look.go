@@ -33,7 +33,7 @@ func (s Sight) Same(o Sight) bool { return s.mark == o.mark && s.Why == o.Why &&
 //
 // What cannot be asked (elsewhere than on Linux, in a network namespace that is not this process's, with Multipath TCP) counts
 // as reachable, as long as the sockets listen. A firewall is not seen. It may wait for a disk, and holds no lock meanwhile.
-// Without an open slot there is nothing to see: nil. before is what the last Look has said, or nil: who is in the way is
+// Without an open slot there is nothing to see: nil. before is what the last Look has said, or nil: the process that is in the way is
 // searched for once only.
 func (s *Set) Look(before []Sight) []Sight {
 	s.mu.Lock()

@@ -30,7 +30,7 @@ func Recover(files map[string]*os.File, addresses []Address, slots int) (saved S
 		return Saved{}, fmt.Errorf("cannot recover the sockets: they are of more than %d addresses", len(addresses))
 	}
 	saved.Bare = len(addresses) == 0 && files[fileHot] == nil
-	saved.Board = ipc.BoardVersion // as far as anybody knows
+	saved.Board = ipc.BoardVersion // as far as is known
 	saved.Slots, saved.Admitted = min(slots, ipc.MaxSlots), first(min(slots, ipc.MaxSlots))
 	return saved, nil
 }

@@ -69,7 +69,7 @@ func (s *Set) Keep(slot, seat int, worker uint64) bool {
 
 // Vacate is called when the process of the seat's worker has gone: the connections that it held have ended with it, and
 // weigh no more. Those that wait in the slot's queue stay counted: the next worker accepts them. The row keeps what the
-// worker wrote, for who wants to know why it died, but for the requests in flight.
+// worker wrote, so that a reader can see why it died, but for the requests in flight.
 func (s *Set) Vacate(slot, seat int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

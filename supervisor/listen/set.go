@@ -38,7 +38,7 @@ type Set struct {
 var errClosed = errors.New("the sockets are closed")
 
 // Open takes all addresses, with sockets for slots 0..slots-1, or none of them. All these slots get connections at once:
-// they wait in the queues until a worker accepts. An address that anybody listens on is an [*InUseError]. Steering never
+// they wait in the queues until a worker accepts. An address that another process listens on is an [*InUseError]. Steering never
 // makes it fail: a kind that cannot be had is told by [Set.Steering].
 func Open(addrs []Address, slots int, o Options) (*Set, error) {
 	return open(addrs, slots, o, !balances, makers())
@@ -271,7 +271,7 @@ func (s *Set) admit(slots []int) {
 	s.tell()
 }
 
-// steer gives the steerer who gets connections.
+// steer tells the steerer which slots get connections.
 func (s *Set) steer(st steerer) error {
 	switch {
 	case len(s.admitted) == 0:

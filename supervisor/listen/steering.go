@@ -24,7 +24,7 @@ type Kind string
 
 const (
 	KindEBPF   Kind = "ebpf"   // a program that reads the board for each connection
-	KindCBPF   Kind = "cbpf"   // a classic program, replaced when who gets connections changes
+	KindCBPF   Kind = "cbpf"   // a classic program, replaced when the slots that get connections change
 	KindHash   Kind = "hash"   // the kernel's own hash
 	KindShared Kind = "shared" // one socket for all slots: who accepts first has it
 	KindNone   Kind = "none"   // there is no address, so no connection to steer

@@ -10,7 +10,7 @@ type pace struct {
 }
 
 const (
-	tickFast  = 10 * time.Millisecond  // connections arrive, and who gets them is decided here
+	tickFast  = 10 * time.Millisecond  // connections arrive, and the loop of the watch decides which slot gets them
 	tickCalm  = 2 * tickFast           // but there is nothing to decide just now: the wake-up itself costs more than the look
 	tickLoad  = 250 * time.Millisecond // anything changes, or waits
 	tickQuiet = time.Second            // connections are open, and nothing changes
@@ -26,7 +26,7 @@ const (
 // circumstances are what the watcher knows besides the slots.
 type circumstances struct {
 	rang    bool // the doorbell has
-	decides bool // who gets connections is decided here
+	decides bool // the loop of the watch decides which slot gets connections
 	calm    bool // and there is nothing to decide
 	pulse   time.Duration
 	sockets int

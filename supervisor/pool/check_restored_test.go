@@ -119,7 +119,7 @@ func (c *checker) patient(effects []Effect) error {
 	return nil
 }
 
-// repeated: after Restored everybody has his orders, and the kernel too.
+// repeated: after Restored every worker has its orders, and the kernel too.
 func (c *checker) repeated() error {
 	if !c.again || c.done != nil || !c.started {
 		return nil

@@ -214,7 +214,7 @@ func (w *world) act(op, arg byte) error {
 	return nil
 }
 
-// quiet: everybody is where he stays until something happens.
+// quiet: every worker stays in its state until something happens.
 func (w *world) quiet() bool {
 	return w.pick(0, func(p *proc) bool {
 		return isPending(p) || isStarting(p) || isParking(p) || isAsked(p)

@@ -100,7 +100,7 @@ func (p *Process) withWords(e Exit) Exit {
 	return e
 }
 
-// Killed reports whether SIGKILL has ended the process, from whomever it came, and never waits: as a rule that is known before
+// Killed reports whether SIGKILL has ended the process, whichever process sent it, and never waits: as a rule that is known before
 // [Process.Exited] is closed, which takes a large process, or one on a busy CPU, milliseconds. The program does nothing
 // more then, and its group is killed; what it printed last may still be on its way. Linux only; elsewhere it is known
 // with the exit.

@@ -37,7 +37,7 @@ func (w *watcher) add(p *Process, notify func(suspended bool)) {
 		go w.run(w.now)
 	}
 	w.now.watched[p] = notify
-	// It may have been suspended before anybody listened.
+	// It may have been suspended before this listened.
 	select {
 	case w.now.children <- syscall.SIGCHLD:
 	default:

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Memory returns an empty file in memory, which lives as long as anybody has it open. It is closed by exec; the name is for
+// Memory returns an empty file in memory, which lives as long as any process has it open. It is closed by exec; the name is for
 // people only.
 func Memory(name string) (*os.File, error) {
 	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING

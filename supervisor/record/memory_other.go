@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// Memory returns an empty file, which lives as long as anybody has it open. It is closed by exec. There are no memory files
+// Memory returns an empty file, which lives as long as any process has it open. It is closed by exec. There are no memory files
 // here, so it is a temporary file without a name.
 func Memory(name string) (*os.File, error) {
 	f, err := os.CreateTemp("", name+"-")

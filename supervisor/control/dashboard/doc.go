@@ -5,10 +5,10 @@
 //	        └─ /v1/status, events, logs, cache ───── control.Server.API, read only
 //	        └─ POST reload, scale, drain, start ──── the same, with a token
 //
-// TCP has no owner, unlike the control socket: everybody who can reach the address can
+// TCP has no owner, unlike the control socket: every client that can reach the address can
 // read. That is what the page shows: the status, the events, the workers' output, and
 // the names, sizes and ages of cached values, not their contents. Keep it on loopback,
-// or behind something that asks who is there. Orders need the token of
+// or behind a proxy that authenticates users. Orders need the token of
 // [Options.TokenFile] in the header "Authorization: Bearer TOKEN"; without a token
 // file there are none. There is no cookie, so a browser never adds the right to give
 // orders by itself.

@@ -16,7 +16,7 @@ import (
 var policy = "default-src 'none'; script-src 'self' " + hashOf("theme.js") + "; style-src " + hashOf("style.css") +
 	"; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
-// reads is what everybody may ask of the control API, and orders what the token allows.
+// reads are the requests that every client may make of the control API, and orders those that need the token.
 // Contents of cached values, the config and profiles are for the control socket.
 var (
 	reads  = []string{"/v1/status", "/v1/cache"}

@@ -242,7 +242,7 @@ func mergeProfiles(workers []Worker, replies []reply) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// MissingComment begins those comments of a merged profile that say who is missing in it.
+// MissingComment begins the comments of a merged profile that name the workers missing in it.
 const MissingComment = "missing"
 
 func labelled(w Worker, r reply) (p *profile.Profile, err error) {

@@ -46,7 +46,7 @@ func (p Reuse) lookUp() (insns asm.Instructions) {
 		asm.Or.Reg(asm.R1, asm.R3),
 	)
 	if p.Policy == Random || p.Policy == Hash {
-		// These promise no slot to anybody.
+		// These promise no slot to a connection.
 		insns = append(insns, stale(asm.R3, asm.R2, asm.R8, asm.R4)...)
 		insns = append(insns, asm.Or.Reg(asm.R1, asm.R3))
 	}

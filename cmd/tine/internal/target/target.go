@@ -252,7 +252,7 @@ func noMaster(all []control.Instance) error {
 		text += " (the last log is " + log + ")"
 	}
 	if os.Geteuid() != 0 {
-		// Only root may read the folder of root's masters, and anybody sees that it exists.
+		// Only root may read the folder of root's masters, and every user sees that it exists.
 		if _, err := os.ReadDir("/run/tine"); errors.Is(err, fs.ErrPermission) {
 			text += " (root's are seen by sudo tine)"
 		}
