@@ -74,6 +74,7 @@ func TestClaim(t *testing.T) {
 		t.Errorf("process %d says %q, want %d and %q", pid, got, keeper, want)
 	}
 	first.do("notify X-TINE-CONTROL=@new")
+	first.do("barrier")
 	if got, _ := askClaim(t, address); !strings.Contains(got, "\ncontrol=@new\npid=") {
 		t.Errorf("after the control socket has moved: %q", got)
 	}
@@ -102,6 +103,7 @@ func TestClaimSucceeds(t *testing.T) {
 	first.send("succeed")
 	second := h.next("master")
 	second.do("notify READY=1")
+	second.do("barrier")
 	text, pid := askClaim(t, address)
 	if want := fmt.Sprintf("pid=%d\nmaster=%d\nstate=serving\n", first.pid, second.pid); pid != first.pid || !strings.HasSuffix(text, want) {
 		t.Errorf("process %d says %q, want %d and %q", pid, text, first.pid, want)
