@@ -1,12 +1,15 @@
 package master
 
 import (
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/tinehq/tine/supervisor/control"
+	"golang.org/x/sys/unix"
 )
 
 // TestUpgradeWhileAWorkerIsStarted: who is about to be started is unknown to any other master, so that the upgrade is
@@ -52,5 +55,65 @@ func TestUpgradeWhileAWorkerIsStarted(t *testing.T) {
 	}
 	if err := <-rolled; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestUpgradeWhileTheKeeperIsStopped: what is to be stored of a worker waits for a keeper that takes nothing. The upgrade is refused,
+// and says what it waits for.
+func TestUpgradeWhileTheKeeperIsStopped(t *testing.T) {
+	m := startKept(t, keptConfig)
+	st := m.await("ready", allAppsReady)
+	if err := os.WriteFile(m.dir+"/binary", []byte(os.Args[0]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(st.KeeperPID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	goOn := func() { _ = syscall.Kill(st.KeeperPID, syscall.SIGCONT) }
+	t.Cleanup(goOn)
+	m.await("a keeper that is stopped", func(control.Status) bool { // until then it reads what is sent to it
+		stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", st.KeeperPID))
+		_, state, _ := strings.Cut(string(stat), ") ")
+		return strings.HasPrefix(state, "T")
+	})
+	fillQueue(t, st.PID)
+	rolled := make(chan error, 1)
+	go func() { rolled <- m.do(control.Order{Verb: control.VerbReload, App: "web"}) }()
+	m.await("a worker that is started", func(st control.Status) bool {
+		return onlyApp(st).Rollout != nil && slices.ContainsFunc(onlyApp(st).Workers, func(w control.Worker) bool { return w.PID == 0 })
+	})
+	if err := syscall.Kill(st.PID, syscall.Signal(40)); err != nil {
+		t.Fatal(err)
+	}
+	m.await("a refusal", func(control.Status) bool {
+		return strings.Contains(m.log.String(), "workers have been about to be started for 1s: the keeper, which takes the files of 1 of them")
+	})
+	if strings.Contains(m.log.String(), "hook before_start") {
+		t.Error("a hook is blamed")
+	}
+	goOn()
+	<-rolled // whether the worker has waited for so long does not matter here
+	m.await("all is well again", allAppsReady)
+}
+
+// fillQueue sends to the socket on which the keeper of a master listens until that takes no more.
+func fillQueue(t *testing.T, master int) {
+	t.Helper()
+	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", master))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut("\x00"+string(env), "\x00NOTIFY_SOCKET=")
+	name, _, _ := strings.Cut(rest, "\x00")
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	for err == nil {
+		err = unix.Sendto(fd, []byte("X_FILLS=1"), 0, &unix.SockaddrUnix{Name: name})
+	}
+	if err != unix.EAGAIN {
+		t.Fatalf("cannot send to %q: %v", name, err)
 	}
 }
