@@ -16,7 +16,6 @@ import (
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/logs"
-	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/serve"
 	"github.com/tinehq/tine/supervisor/succession"
 )
@@ -120,13 +119,9 @@ type Loop interface {
 	Go(f func())
 	// Context ends with the loop.
 	Context() context.Context
-	// Later has m acted on after d.
-	Later(d time.Duration, m Message)
 
 	// Apps are those that are in charge of something, in the order of the config. It is not to be changed.
 	Apps() []*crew.App
-	// Step gives an app's pool an event, and has what that orders carried out.
-	Step(a *crew.App, ev pool.Event)
 	// Event enters e in the book of events. a: the app that it is about; nil: none.
 	Event(a *crew.App, level zerolog.Level, e control.Event)
 

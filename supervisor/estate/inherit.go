@@ -16,15 +16,6 @@ import (
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
-// How a master comes to be in charge of what another one has left, or still has:
-//
-//	lead ──▶ Inherit ──▶ ready ──▶ TakeSockets, serve, values.Start, Resume
-//	         reads only  the other  from here on there is no way back
-//	                     one ends
-//
-// Whatever fails before ready leaves the other master as it was. What fails after it costs
-// the worker, the slot or the value that it is about, and nothing else.
-
 // Inheritance is what a master begins with.
 type Inheritance struct {
 	// Config is what holds: of an adoption that of the last master, else that which Inherit was given.
