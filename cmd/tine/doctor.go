@@ -104,7 +104,8 @@ func (d diagnosis) print(w term.Screen) {
 	fmt.Fprintf(table, "system\t%s, kernel %s, user %d\n", d.System, d.Kernel, d.UID)
 	fmt.Fprintf(table, "CPUs\t%d, %s: %s for an app\n", d.CPUs, quota, term.Count(d.Workers, "worker"))
 	fmt.Fprintf(table, "memory\t%s\n", memory)
-	fmt.Fprintf(table, "descriptors\t%s\n", shared(d.Descriptors))
+	fmt.Fprintf(table, "descriptors\t%d: %d for large cached values, %d for the control socket, %d for each of health, metrics and dashboard; %d for workers and their sockets\n",
+		d.Descriptors.Limit, d.Descriptors.Values, d.Descriptors.Control, d.Descriptors.Askers, d.Descriptors.Workers)
 	if d.Masters != "" {
 		fmt.Fprintf(table, "masters\t%s\n", d.Masters)
 	}
@@ -123,12 +124,6 @@ func (d diagnosis) print(w term.Screen) {
 		fmt.Fprintf(table, "%s\t%s\t%s\n", word, c.Name, text)
 	}
 	_ = table.Flush() // the screen remembers what fails
-}
-
-// shared returns how many descriptors are for what.
-func shared(d host.Descriptors) string {
-	return fmt.Sprintf("%d: %d for large cached values, %d for the control socket, %d for each of health, metrics and dashboard; %d for workers and their sockets",
-		d.Limit, d.Values, d.Control, d.Askers, d.Workers)
 }
 
 func meaning(steering string) string {

@@ -48,7 +48,7 @@ func (b *bench) launch(c command) (*peer, error) {
 		cmd.Env = os.Environ()
 	}
 	cmd.Env = append(cmd.Env, claim.EnvWorld+"="+filepath.Join(b.dir, "world-"+strings.ReplaceAll(addr, ":", "-"))) // others may run beside
-	s := &peer{name: c.name, addr: addr, log: newTineLog(), lines: &numbered.Lines{}, rolled: make(chan struct{}, 64)}
+	s := &peer{name: c.name, addr: addr, log: &tineLog{}, lines: &numbered.Lines{}, rolled: make(chan struct{}, 64)}
 	s.p, err = startProcess(cmd, func(line []byte) {
 		s.lines.Find(string(line))
 		if string(line) == "rolled" || s.log.take(line) {

@@ -22,8 +22,6 @@ type tineLog struct {
 	events []event
 }
 
-func newTineLog() *tineLog { return &tineLog{} }
-
 // take notes the line, if it is one, and says whether it ends a rollout.
 func (l *tineLog) take(line []byte) bool {
 	var e event

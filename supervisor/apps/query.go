@@ -39,7 +39,7 @@ func (s *Apps) Find(name string) *Run {
 
 // Listed is the run that goes by a name now, whether it runs or not; nil if none does.
 func (s *Apps) Listed(name string) *Run {
-	if r := s.byName[name]; r != nil && r.listed() {
+	if r := s.byName[name]; r != nil && r.state != Gone {
 		return r
 	}
 	return nil

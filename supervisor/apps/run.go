@@ -84,7 +84,7 @@ func (r *Run) Ended() bool { return r.state.Ended() }
 func (r *Run) Leaves() bool { return r.why > NotAtStart }
 
 // Halted says whether an order stops it, or has, so that it stays listed.
-func (r *Run) Halted() bool { return r.why.halted() }
+func (r *Run) Halted() bool { return r.why == ByStop || r.why == ByRestart }
 
 // Waits says whether its pool was never started, though it has not ended: it waits for what it needs, or was told to stop while
 // it did.
@@ -149,6 +149,3 @@ func (r *Run) Holds(d pool.Drain) time.Duration {
 
 // IsHeld says whether the drain of a worker waits for the hook before_drain.
 func (r *Run) IsHeld(id pool.WorkerID) bool { return r.hooks.held(id) != nil }
-
-// listed says whether it is shown, if no later run has its name.
-func (r *Run) listed() bool { return r.state != Gone }

@@ -42,9 +42,6 @@ const (
 	ByMaster               // the master stops
 )
 
-// halted says whether a run that leaves for this stays listed, so that an order can start it again.
-func (w Why) halted() bool { return w == ByStop || w == ByRestart }
-
 // Phase is where the master is. It only goes on.
 type Phase uint8
 

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"runtime/debug"
 	"time"
 
 	"github.com/tinehq/tine/supervisor/control/api"
@@ -107,5 +106,3 @@ func encode(b *bytes.Buffer, doc any) error {
 	}
 	return nil
 }
-
-func stack() string { return string(debug.Stack()) }

@@ -121,18 +121,14 @@ func (c *Crowd) State(conn net.Conn, state http.ConnState) {
 	case http.StateHijacked, http.StateClosed:
 		c.remove(g)
 	}
-	c.tell()
-}
-
-// awaited says whether an answer is under way, or a first request may be on its way.
-func (c *Crowd) awaited() bool { return len(c.guests) > c.idle.Len() }
-
-func (c *Crowd) tell() {
 	if c.none != nil && !c.awaited() {
 		close(c.none)
 		c.none = nil
 	}
 }
+
+// awaited says whether an answer is under way, or a first request may be on its way.
+func (c *Crowd) awaited() bool { return len(c.guests) > c.idle.Len() }
 
 // Wait returns when each connection idles that is open, or after a while. It is called
 // once, when no more are accepted: http.Server.Shutdown closes a connection without an

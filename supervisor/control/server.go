@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -376,7 +377,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if err, ok := p.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
-			s.log.Error().Str("panic", fmt.Sprint(p)).Str("stack", stack()).Str("path", r.URL.Path).Msg("a control request panicked")
+			s.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Str("path", r.URL.Path).Msg("a control request panicked")
 			if !answer.begun {
 				Problem(answer, api.Refuse(http.StatusInternalServerError, "the handler panicked: see the master's log"))
 				return

@@ -129,10 +129,7 @@ func (p *Pins) Inherit(id *proc.FileID, files map[string][]*os.File) *Pin {
 	return h
 }
 
-// share is hold for a file that is held already; nil: it is not.
-func (p *Pins) share(id *proc.FileID) *Pin { return p.Inherit(id, nil) }
-
-// release ends one use of a pin: it is called once for each hold, Inherit and share that returned it. The last one removes it
+// release ends one use of a pin: it is called once for each hold and Inherit that returned it. The last one removes it
 // from the store. The garbage collector closes the file, as a start may still be using it.
 func (p *Pins) release(h *Pin) {
 	if h == nil {

@@ -108,7 +108,7 @@ func (g *Generation) Again(p *Pins) *Generation {
 	same := *r
 	next.Resolved.Store(&same)
 	next.Resolve = func() (Recipe, error) { return *next.Resolved.Load(), nil }
-	next.Pin(p, func(_ string, id *proc.FileID, _ bool) *Pin { return p.share(id) }, false)
+	next.Pin(p, func(_ string, id *proc.FileID, _ bool) *Pin { return p.Inherit(id, nil) }, false)
 	return next
 }
 

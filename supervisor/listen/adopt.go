@@ -136,7 +136,7 @@ func (s *Set) adoptGroup(i int, a SavedAddress, slots int, files map[string]*os.
 	for slot := range slots {
 		f, err := adoptSocket(files, SocketName(i, slot))
 		if err == nil && f == nil {
-			f, err = placeholder()
+			f, err = newSocket(unix.AF_UNIX, "no listener")
 			g.jumbled = slots > 1 // it may listen somewhere all the same
 			deaf = append(deaf, slot)
 		}
@@ -216,9 +216,6 @@ func isSocket(fd int) error {
 	_, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 	return err
 }
-
-// placeholder stands for a socket that is not there.
-func placeholder() (*os.File, error) { return newSocket(unix.AF_UNIX, "no listener") }
 
 // adoptBoard takes the board. Where there is none that can be used another is made, which Begin takes unless its kind
 // brings one along.

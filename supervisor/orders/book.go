@@ -118,15 +118,10 @@ func (b *Book) tick() {
 	for _, o := range slices.Clone(b.orders) {
 		b.judge(o)
 		if !o.phase.over() && !b.now.Before(o.due) {
-			b.end(o, overdue, o.isOverdue(b.timesOf(o.name)))
+			a, _ := b.named(o.name) // its config may have changed
+			b.end(o, overdue, o.isOverdue(a.Times))
 		}
 	}
-}
-
-// timesOf is what the listed run of a name may take by its config now.
-func (b *Book) timesOf(name string) time.Duration {
-	a, _ := b.named(name)
-	return a.Times
 }
 
 func (b *Book) named(name string) (App, bool) {

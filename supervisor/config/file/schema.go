@@ -82,9 +82,6 @@ func textSchema() *schema { return &schema{Type: []string{"string", "number", "b
 // variableSchema is a value that a variable decides.
 func variableSchema() *schema { return &schema{Ref: "#/$defs/variable"} }
 
-func durationSchema() *schema { return &schema{Ref: "#/$defs/duration"} }
-func sizeSchema() *schema     { return &schema{Ref: "#/$defs/size"} }
-
 func enumSchema(words ...string) *schema {
 	return anyOf(&schema{Enum: words}, variableSchema())
 }

@@ -287,7 +287,7 @@ func (d *decoder) durationAs(to *time.Duration, want string) codec {
 			d.wrong(path, "%s is not a duration: %s", describe(resolved), want)
 		}
 	}
-	return codec{read, durationSchema(), func() any { return showDuration(*to) }}
+	return codec{read, &schema{Ref: "#/$defs/duration"}, func() any { return showDuration(*to) }}
 }
 
 // parseDuration reads 30s, 1m30s or 500ms.
@@ -411,7 +411,7 @@ func (d *decoder) sizeAs(to *int64, parse func(string) (int64, error)) codec {
 		}
 		*to = value
 	}
-	return codec{read, sizeSchema(), func() any { return FormatSize(*to) }}
+	return codec{read, &schema{Ref: "#/$defs/size"}, func() any { return FormatSize(*to) }}
 }
 
 // ParseSize reads a number of bytes as a config file has it: 1048576, 512KiB, 256MiB, 2GiB, 1TiB. The word off is 0. The error

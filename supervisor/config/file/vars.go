@@ -32,7 +32,7 @@ func (d *decoder) fill(path string, n ast.Node, text string, at place) ast.Node 
 
 func (d *decoder) fillAnew(path string, text string, at place) ast.Node {
 	source := d.sourceOf(at)
-	result, bad, err := expand(text, func(name string) (string, bool) { return d.variable(source, name) })
+	result, bad, err := expand(text, func(name string) (string, bool) { return d.variable(source, name) }, 0)
 	if err != nil {
 		if !d.lenient {
 			d.failAt(d.find(at, bad), path, "%v", err)
@@ -103,12 +103,8 @@ func cutBrace(text string) (inside, after string, closed bool) {
 
 // expand replaces ${NAME}, ${NAME:-DEFAULT} (for a variable that is missing or empty) and $$, which is one $. In a default
 // braces go in pairs, and variables are replaced too. Any other $ stands for itself. bad is the part of the text that an error
-// is about.
-func expand(text string, lookup func(string) (string, bool)) (result, bad string, err error) {
-	return expandWithin(text, lookup, 0)
-}
-
-func expandWithin(text string, lookup func(string) (string, bool), depth int) (result, bad string, err error) {
+// is about; depth is how many defaults the text is in.
+func expand(text string, lookup func(string) (string, bool), depth int) (result, bad string, err error) {
 	var b strings.Builder
 	for {
 		before, rest, found := strings.Cut(text, "$")
@@ -136,7 +132,7 @@ func expandWithin(text string, lookup func(string) (string, bool), depth int) (r
 				if depth >= maxDefaults {
 					return "", bad, fmt.Errorf("more than %d defaults within each other", maxDefaults)
 				}
-				if value, bad, err = expandWithin(fallback, lookup, depth+1); err != nil {
+				if value, bad, err = expand(fallback, lookup, depth+1); err != nil {
 					return "", bad, err
 				}
 			case !ok:
