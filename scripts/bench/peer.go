@@ -67,7 +67,7 @@ func (b *bench) serve(c command, n int) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.answering(n, 15*time.Second); err != nil {
+	if err := s.answering(n, 15*time.Second); err != nil {
 		s.p.stop()
 		return nil, err
 	}

@@ -61,7 +61,7 @@ func (b *bench) startOnce(c command, times map[string][]time.Duration) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.answering(4, 20*time.Second)
+	err = s.answering(4, 20*time.Second)
 	times[c.name] = append(times[c.name], time.Since(began))
 	s.p.stop()
 	return err

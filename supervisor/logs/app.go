@@ -17,7 +17,6 @@ import (
 // appLog is the log of one app's workers.
 type appLog struct {
 	shelf   *book.Shelf
-	config  config.AppLog
 	route   atomic.Pointer[route]
 	dropped atomic.Uint64 // lines that on_full: drop has cost
 	saidAt  atomic.Int64  // when the log last told of that, in ns since 1970
@@ -93,7 +92,6 @@ func (l *Logs) SetApps(apps []config.App, now bool) error {
 			}
 			r.out, r.err, r.json = s, s, l.format != "text"
 		}
-		a.config = c
 		a.route.Store(r)
 	}
 	old := l.files

@@ -2,6 +2,7 @@ package proc
 
 import (
 	"bytes"
+	"os"
 	"strconv"
 	"syscall"
 
@@ -22,35 +23,10 @@ func sigkilled(pid int) bool {
 	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
 
-// readStat reads /proc/PID/stat.
+// readStat reads /proc/PID/stat. The process may be reaped between the opening of the file and its reading, which fails then.
 func readStat(pid int) ([]byte, bool) {
-	var fd int
-	var err error
-	for {
-		if fd, err = unix.Open("/proc/"+strconv.Itoa(pid)+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != unix.EINTR {
-			break
-		}
-	}
-	if err != nil {
-		return nil, false
-	}
-	defer unix.Close(fd)
-	return readOpenStat(fd)
-}
-
-// readOpenStat reads what was opened while the process was there. It may have been reaped since.
-func readOpenStat(fd int) ([]byte, bool) {
-	var buf [1024]byte // fifty numbers
-	for {
-		n, err := unix.Read(fd, buf[:])
-		switch {
-		case err == unix.EINTR:
-		case err != nil:
-			return nil, false
-		default:
-			return buf[:n], true
-		}
-	}
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return text, err == nil
 }
 
 // zombieStatus is how a process has ended that its parent has not reaped yet. It is not known where this process may not see

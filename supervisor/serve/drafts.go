@@ -31,7 +31,6 @@ type drafts struct {
 	stamp   string         // of the files, as they were read last
 	running *config.Config // that they were compared with
 	text    string         // how they differ; "": they do not
-	err     error          // why they could not be read
 }
 
 // of returns in words how the config on disk differs from the one that runs; "": it does not, as far as is known.
@@ -72,7 +71,7 @@ func (d *drafts) look(running *config.Config) (text string, err error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.stamp, d.running, d.text, d.err, d.looking = stamp, running, text, err, nil
+	d.stamp, d.running, d.text, d.looking = stamp, running, text, nil
 	return text, err
 }
 
