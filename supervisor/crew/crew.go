@@ -156,7 +156,7 @@ type Estate interface {
 	// RemoveWorker takes the files of a worker that has ended out of the store.
 	RemoveWorker(m *Worker)
 	// RemoveFiles takes those files of sockets, by their names, out of the store. The next save stores what takes their place.
-	RemoveFiles(s *Sockets, names []string)
+	RemoveFiles(s *Sockets, names ...string)
 	// CloseSlot closes the sockets of the last slot when the store has none of them any more, and KeepSlot calls that off.
 	CloseSlot(s *Sockets, slot int)
 	KeepSlot(s *Sockets, slot int)

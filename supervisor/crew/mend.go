@@ -27,7 +27,7 @@ func (c *Crew) Mended(s *Sockets, m listen.Mended, but *Worker) {
 
 // TellMended logs what was made anew, and has the store and the record keep it: until they have, a crash of this master would lose it.
 func (c *Crew) TellMended(s *Sockets, m listen.Mended) {
-	c.estate.RemoveFiles(s, m.New)
+	c.estate.RemoveFiles(s, m.New...)
 	tell := true
 	if m.Err == nil {
 		s.MendDone(m.Slot)

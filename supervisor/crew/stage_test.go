@@ -136,17 +136,17 @@ func (s *stage) doLater() {
 // noEstate keeps nothing.
 type noEstate struct{}
 
-func (noEstate) Touched(*App)                   {}
-func (noEstate) Changed(*App)                   {}
-func (noEstate) TouchedWorker(*Worker)          {}
-func (noEstate) SaveChanged()                   {}
-func (noEstate) SaveSoon()                      {}
-func (noEstate) StoreWorker(*Worker) error      { return nil }
-func (noEstate) WorkerStored(*Worker, error)    {}
-func (noEstate) RemoveWorker(*Worker)           {}
-func (noEstate) RemoveFiles(*Sockets, []string) {}
-func (noEstate) CloseSlot(*Sockets, int)        {}
-func (noEstate) KeepSlot(*Sockets, int)         {}
+func (noEstate) Touched(*App)                    {}
+func (noEstate) Changed(*App)                    {}
+func (noEstate) TouchedWorker(*Worker)           {}
+func (noEstate) SaveChanged()                    {}
+func (noEstate) SaveSoon()                       {}
+func (noEstate) StoreWorker(*Worker) error       { return nil }
+func (noEstate) WorkerStored(*Worker, error)     {}
+func (noEstate) RemoveWorker(*Worker)            {}
+func (noEstate) RemoveFiles(*Sockets, ...string) {}
+func (noEstate) CloseSlot(*Sockets, int)         {}
+func (noEstate) KeepSlot(*Sockets, int)          {}
 
 // forValues is the stage as its values see it.
 type forValues struct{ s *stage }

@@ -176,7 +176,7 @@ func (e *Estate) savedHead() succession.State {
 
 // savedConfig is made anew when another config is applied, not at each step.
 func (e *Estate) savedConfig() json.RawMessage {
-	if l := e.ledger; l.configOf != e.loop.Config() {
+	if e.ledger.configOf != e.loop.Config() {
 		e.KeepConfig(e.loop.Config())
 	}
 	return e.ledger.config

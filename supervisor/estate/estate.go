@@ -14,7 +14,6 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/launch"
-	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/serve"
 	"github.com/tinehq/tine/supervisor/succession"
@@ -33,9 +32,9 @@ type Estate struct {
 	inherited map[string][]*os.File // what the last master has left, by name; what is taken is deleted
 	pins      *launch.Pins
 
-	store  succession.Store // nil: the master leaves nothing
-	stored *stored          // in store; nil without one
-	ledger *ledger          // nil without a store
+	store   succession.Store // nil: the master leaves nothing
+	*stored                  // in store; nil without one
+	ledger  ledger
 
 	keys int  // the last that an app or sockets were given
 	left bool // another master is in charge: nothing here is this master's any more
@@ -73,8 +72,7 @@ func New(l Loop, o Options) *Estate {
 	}
 	if o.Store != nil {
 		e.stored = newStored(o.Store, slices.Collect(maps.Keys(o.Inherited)))
-		e.pins = launch.NewPins(e.stored.vault) // stored late: without them a later master has the path
-		e.ledger = &ledger{pages: map[*crew.App]*page{}, sets: map[*crew.Sockets]listen.Saved{}, torn: true}
+		e.pins = launch.NewPins(e.vault) // stored late: without them a later master has the path
 	}
 	return e
 }

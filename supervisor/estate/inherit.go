@@ -70,7 +70,7 @@ func (e *Estate) Inherit(c *config.Config, follows bool) (Inheritance, error) {
 	switch {
 	case err != nil && follows:
 		return Inheritance{}, fmt.Errorf("cannot take over from the old master: %w", err)
-	case err != nil && e.ledger != nil && e.ledger.file != nil:
+	case err != nil && e.ledger.file != nil:
 		return e.rescue(c, err)
 	case err == nil:
 		e.removeInherited()

@@ -2,7 +2,6 @@ package estate
 
 import (
 	"encoding/json"
-	"maps"
 	"os"
 	"slices"
 	"time"
@@ -37,7 +36,7 @@ const (
 // ledger writes the record. It knows what the record has, and so what has to be written; a document is made only to be written.
 type ledger struct {
 	file   *os.File       // the memory of the record
-	record *record.Record // nil: it could not be opened
+	record *record.Record // nil: there is none, and nothing is written or noted
 
 	pages map[*crew.App]*page
 	order []*crew.App                    // all apps, as the pages have their places
@@ -46,8 +45,8 @@ type ledger struct {
 	sets  map[*crew.Sockets]listen.Saved // what the record has of sockets
 
 	due     bool      // the record lags behind
-	delayed int       // messages since it last did not
-	torn    bool      // what is written next is the whole
+	delayed int       // messages since it was last written in time
+	sound   bool      // the record can be patched: else the next write is the whole
 	size    int       // of the whole when it was written last, in bytes
 	wholeBy time.Time // when the whole is written next; zero: there is no patch
 	work    Work
@@ -57,10 +56,10 @@ type ledger struct {
 	written  *byte           // where the config begins that the record has; nil: it has none
 }
 
-// page is what the ledger knows of one app. A new one has nothing written.
+// page is what the ledger knows of one app among the apps. A new one has nothing written.
 type page struct {
 	app     *crew.App
-	place   int                        // among all apps; -1: it is not among them yet
+	place   int                        // among all apps
 	dirty   bool                       // something may differ from what the record has
 	all     bool                       // and that is known to be more than slots and workers
 	base    base                       // what the record has
@@ -74,108 +73,78 @@ type Work struct {
 	Patched int // bytes of patches
 }
 
-// of returns the page of an app.
-func (l *ledger) of(a *crew.App) *page {
-	p := l.pages[a]
-	if p == nil {
-		p = &page{app: a, place: -1, all: true, workers: map[pool.WorkerID]struct{}{}}
-		l.pages[a] = p
-	}
-	return p
-}
-
-// touch has the next write look at what has changed of an app.
-func (l *ledger) touch(a *crew.App) *page {
-	p := l.of(a)
+func (l *ledger) mark(p *page) {
 	if !p.dirty {
 		p.dirty = true
 		l.dirty = append(l.dirty, p)
 	}
-	return p
 }
 
-// arrange gives the pages their places. An app that has moved among the others moves those after it too.
+// arrange gives each app a page, and each page its place. An app that has moved among the others moves those after it too.
 func (l *ledger) arrange(apps []*crew.App) {
 	if slices.Equal(l.order, apps) {
 		return
 	}
-	l.order = append(l.order[:0], apps...)
-	old := maps.Clone(l.pages)
+	old := l.pages
+	l.order, l.pages = append(l.order[:0], apps...), make(map[*crew.App]*page, len(apps))
 	for i, a := range apps {
-		delete(old, a)
-		if p := l.of(a); p.place != i {
-			p.place = i
-			l.touch(a)
+		p := old[a]
+		if p == nil {
+			p = &page{app: a, place: -1, all: true, workers: map[pool.WorkerID]struct{}{}}
 		}
+		if l.pages[a] = p; p.place != i {
+			p.place = i
+			l.mark(p)
+		}
+		delete(old, a)
 	}
-	for a, p := range old { // it is gone, or not there yet
+	for a, p := range old {
 		if p.base.kind != notSaved {
 			l.gone = append(l.gone, a.Key)
 		}
-		delete(l.pages, a)
 	}
 	l.dirty = slices.DeleteFunc(l.dirty, func(p *page) bool { return l.pages[p.app] != p })
 }
 
-// changed are the pages that are to be written, in order.
-func (l *ledger) changed(whole bool) []*page {
-	if whole {
-		for _, a := range l.order {
-			l.touch(a).all = true
-		}
-		l.gone, l.sets, l.written = nil, map[*crew.Sockets]listen.Saved{}, nil
+// forget has the whole written: of what is there, nothing counts.
+func (l *ledger) forget() {
+	for _, p := range l.pages {
+		p.all = true
+		l.mark(p)
 	}
-	slices.SortFunc(l.dirty, func(p, q *page) int { return p.place - q.place })
-	for len(l.dirty) > 0 && l.dirty[0].place < 0 { // touched before it is among the apps: its page will be a new one
-		delete(l.pages, l.dirty[0].app)
-		l.dirty = l.dirty[1:]
-	}
-	return l.dirty
+	l.gone, l.sets, l.written = nil, map[*crew.Sockets]listen.Saved{}, nil
 }
 
-// isDue reports whether the record is to be written before the loop takes the next message; more says that there is one. A burst of
-// messages is written at its end.
-func (l *ledger) isDue(more bool) bool {
-	if l.due && (!more || l.delayed > mostDelayed) {
-		l.delayed = 0
-		return true
-	}
-	l.delayed++
-	return false
-}
-
-// tooLong reports whether the patches are as long as a whole.
-func (l *ledger) tooLong() bool { return l.torn || l.record.Patched() > max(l.size, leastPatches) }
-
-// write writes p, which is all that was changed.
+// write writes what was changed, or the whole.
 func (l *ledger) write(p succession.Patch, whole bool) error {
-	var blob []byte
-	var err error
+	var document any = p
+	write := l.record.Append
 	if whole {
-		if blob, err = json.Marshal(p.State); err == nil {
-			err = l.record.Write(blob)
-		}
-		l.size, l.wholeBy = len(blob), time.Time{}
-	} else {
-		if blob, err = json.Marshal(p); err == nil {
-			err = l.record.Append(blob)
-		}
-		if l.wholeBy.IsZero() {
-			l.wholeBy = time.Now().Add(patchedFor)
-		}
-		l.work.Patched += len(blob)
+		document, write = p.State, l.record.Write
 	}
-	l.work.Writes++
-	l.work.Bytes += len(blob)
-	l.torn = err != nil
+	blob, err := json.Marshal(document)
+	if err == nil {
+		err = write(blob)
+	}
+	switch n := len(blob); {
+	case whole:
+		l.size, l.wholeBy = n, time.Time{}
+	case l.wholeBy.IsZero():
+		l.wholeBy = time.Now().Add(patchedFor)
+		fallthrough
+	default:
+		l.work.Patched += n
+	}
+	l.work.Writes, l.work.Bytes = l.work.Writes+1, l.work.Bytes+len(blob)
+	l.sound = err == nil
 	return err
 }
 
 // openRecord makes the record, or takes over the one that the last master has left: what was in it is read then. Without a store there is
 // neither.
 func (e *Estate) openRecord() (before *succession.State, err error) {
-	l := e.ledger
-	if l == nil {
+	l := &e.ledger
+	if e.store == nil {
 		return nil, nil
 	}
 	if files := e.inherited[succession.StateFile]; len(files) > 0 {
@@ -200,7 +169,7 @@ func (e *Estate) openRecord() (before *succession.State, err error) {
 
 // reopen goes on with the memory of a record that another master may have written to, or made unusable. The next write is a whole.
 func (l *ledger) reopen() (err error) {
-	l.due, l.torn = true, true
+	l.due, l.sound = true, false
 	if l.record, err = record.Open(l.file); err != nil {
 		l.record, err = record.New(l.file)
 	}
@@ -208,16 +177,16 @@ func (l *ledger) reopen() (err error) {
 }
 
 // part makes what the record is to be told of the dirty pages, which are clean from here on.
-func (e *Estate) part(changed []*page) (p succession.Patch) {
-	l, now := e.ledger, time.Now()
+func (e *Estate) part() (p succession.Patch) {
+	l, now := &e.ledger, time.Now()
 	p.State = e.savedHead()
 	if c := e.savedConfig(); l.written != &c[0] {
 		p.Config, l.written = c, &c[0]
 	}
+	slices.SortFunc(l.dirty, func(p, q *page) int { return p.place - q.place })
 	seen := map[*crew.Sockets]bool{}
-	for _, page := range changed {
-		a := page.app
-		is := e.baseOf(page)
+	for _, page := range l.dirty {
+		a, is := page.app, e.baseOf(page)
 		all := page.all || is != page.base || is.generations > len(is.newest)
 		if page.base.kind != notSaved && is.kind == notSaved {
 			l.gone = append(l.gone, a.Key)
@@ -250,28 +219,31 @@ func (e *Estate) part(changed []*page) (p succession.Patch) {
 	return p
 }
 
-// Changed has the next write tell all of an app. What an order does to an app is marked by it. Like Touched and TouchedWorker, it also
-// has the next picture have a new part for the app.
-func (e *Estate) Changed(a *crew.App) {
-	e.Touched(a)
-	if e.ledger != nil {
-		e.ledger.of(a).all = true
+// touch returns the page of an app; nil: the next write, if there is one, has all of the app anyway.
+func (e *Estate) touch(a *crew.App) *page {
+	e.loop.Show(a)
+	p := e.ledger.pages[a]
+	if p != nil {
+		e.ledger.mark(p)
 	}
+	return p
 }
 
-// Touched has the next write look at what has changed of an app.
-func (e *Estate) Touched(a *crew.App) {
-	e.loop.Show(a)
-	if e.ledger != nil {
-		e.ledger.touch(a)
+// Touched has the next write look at what has changed of an app. Like Changed and TouchedWorker, it also has the next picture have a
+// new part for the app.
+func (e *Estate) Touched(a *crew.App) { e.touch(a) }
+
+// Changed has the next write tell all of an app. What an order does to an app is marked by it.
+func (e *Estate) Changed(a *crew.App) {
+	if p := e.touch(a); p != nil {
+		p.all = true
 	}
 }
 
 // TouchedWorker has the next write tell of a worker.
 func (e *Estate) TouchedWorker(m *crew.Worker) {
-	e.loop.Show(m.App)
-	if e.ledger != nil {
-		e.ledger.touch(m.App).workers[m.ID] = struct{}{}
+	if p := e.touch(m.App); p != nil {
+		p.workers[m.ID] = struct{}{}
 	}
 }
 
@@ -284,42 +256,38 @@ func (e *Estate) SaveChanged() { e.save(false) }
 
 // SaveSoon has what has changed written when the loop has no more messages: what is counted, and who was greeted. The loop calls
 // SaveInTime for that after each message.
-func (e *Estate) SaveSoon() {
-	if e.ledger != nil {
-		e.ledger.due = true
-	}
-}
+func (e *Estate) SaveSoon() { e.ledger.due = true }
 
 // SaveAllSoon has the whole written then.
-func (e *Estate) SaveAllSoon() {
-	if e.ledger != nil {
-		e.ledger.due, e.ledger.torn = true, true
-	}
-}
+func (e *Estate) SaveAllSoon() { e.ledger.due, e.ledger.sound = true, false }
 
-// SaveInTime writes what SaveSoon was called for. more says that the loop has another message.
+// SaveInTime writes what SaveSoon was called for. more says that the loop has another message: a burst of messages is written at its end.
 func (e *Estate) SaveInTime(more bool) {
-	if e.ledger != nil && e.ledger.isDue(more) {
+	l := &e.ledger
+	if l.delayed++; l.due && (!more || l.delayed > mostDelayed) {
+		l.delayed = 0
 		e.SaveChanged()
 	}
 }
 
 func (e *Estate) save(whole bool) {
-	l := e.ledger
-	if l == nil || l.record == nil {
+	l := &e.ledger
+	l.due = false
+	if l.record == nil {
 		return
 	}
-	l.due = false
 	l.arrange(e.loop.Apps())
-	whole = whole || l.tooLong()
-	changed := l.changed(whole)
-	for _, p := range changed {
+	whole = whole || !l.sound || l.record.Patched() > max(l.size, leastPatches)
+	if whole {
+		l.forget()
+	}
+	for _, p := range l.dirty {
 		if !p.app.Ended() {
-			e.stored.storeSockets(p.app.Sockets)
+			e.storeSockets(p.app.Sockets)
 		}
 	}
 	wholeBy := l.wholeBy
-	err := l.write(e.part(changed), whole)
+	err := l.write(e.part(), whole)
 	if l.wholeBy != wholeBy {
 		e.loop.Rearm()
 	}
@@ -331,18 +299,18 @@ func (e *Estate) Work() Work { return e.ledger.work }
 
 // Deadline is when Tick has something to do; zero: at no time.
 func (e *Estate) Deadline() time.Time {
-	if e.ledger == nil {
+	if e.stored == nil {
 		return time.Time{}
 	}
-	return wake.Earliest(e.ledger.wholeBy, e.stored.room.next())
+	return wake.Earliest(e.ledger.wholeBy, e.room.next())
 }
 
 // Tick does what is due: it writes the whole a moment after the first patch, and asks the store what it has no room for.
 func (e *Estate) Tick(now time.Time) {
-	if l := e.ledger; l != nil {
-		if !l.wholeBy.IsZero() && !now.Before(l.wholeBy) {
-			e.SaveAll()
-		}
+	if by := e.ledger.wholeBy; !by.IsZero() && !now.Before(by) {
+		e.SaveAll()
+	}
+	if e.stored != nil {
 		e.askRoom(now)
 	}
 }

@@ -123,7 +123,7 @@ func (e *Estate) hearOut() error {
 
 // startsLong says why an upgrade does not go on while n workers are being started.
 func (e *Estate) startsLong(n int) error {
-	if waiting := int(e.stored.workers.Load()); waiting > 0 {
+	if waiting := int(e.waiting.Load()); waiting > 0 {
 		return fmt.Errorf("%d workers have been about to be started for %s: the %s, which takes the files of %d of them, does not answer; see whether it is stopped, then try again",
 			n, lastSaid, e.storeName(), waiting)
 	}

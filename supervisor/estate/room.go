@@ -49,7 +49,7 @@ type roomKnown struct {
 
 // askRoom asks the store, if it is time to.
 func (e *Estate) askRoom(now time.Time) {
-	r := &e.stored.room
+	r := &e.room
 	due := r.next()
 	if due.IsZero() || now.Before(due) {
 		return
@@ -72,7 +72,7 @@ func (e *Estate) askRoom(now time.Time) {
 }
 
 func (k roomKnown) Act(e *Estate) {
-	r := &e.stored.room
+	r := &e.room
 	r.asking = false
 	e.loop.Rearm()
 	if stopping := e.loop.Core().Stopping(); k.err != nil || e.left || stopping {
@@ -107,9 +107,9 @@ func (k roomKnown) Act(e *Estate) {
 	for _, name := range look.Again {
 		r.changed()
 		if f := files[name]; f != nil {
-			_ = e.stored.vault.Store(name, f)
+			_ = e.vault.Store(name, f)
 		} else if files, err := workers[name].Files(); err == nil {
-			_ = e.stored.vault.Store(name, files...)
+			_ = e.vault.Store(name, files...)
 			closeFiles(files)
 		}
 	}
@@ -142,7 +142,7 @@ func (e *Estate) missing(names []string) (workers map[string]*crew.Worker, files
 
 // tellMissing says what was not missing before, and that nothing is any more.
 func (e *Estate) tellMissing(look succession.Look, workers map[string]*crew.Worker) {
-	full := e.stored.room.short.Full()
+	full := e.room.short.Full()
 	for _, name := range look.New {
 		if m := workers[name]; m != nil {
 			line(e.logs.Error(), m).Str("store", full).Msg("nothing is kept of this worker: a crash of the master would lose it")
@@ -160,21 +160,18 @@ func (e *Estate) tellMissing(look succession.Look, workers map[string]*crew.Work
 	}
 }
 
-// Missing reports whether the store has no room for a worker.
-func (e *Estate) Missing(m *crew.Worker) bool { return e.stored != nil && e.stored.room.workers[m] }
-
 // MissingText says what a crash of this master would lose; empty: nothing.
 func (e *Estate) MissingText() string {
 	if e.stored == nil {
 		return ""
 	}
 	n := 0
-	for m := range e.stored.room.workers {
+	for m := range e.room.workers {
 		if m.App.Members[m.ID] == m {
 			n++
 		}
 	}
-	return e.stored.room.short.Loss(n, e.storeName())
+	return e.room.short.Loss(n, e.storeName())
 }
 
 func (e *Estate) storeName() string {

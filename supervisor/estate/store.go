@@ -2,6 +2,7 @@ package estate
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -23,14 +24,15 @@ const (
 	startPatience = 200 * time.Millisecond
 )
 
-// stored is what this master has in the store, by name.
+// stored is what this master has in the store, by name. Without a store it is nil, and its methods do nothing.
 type stored struct {
-	vault   *succession.Vault
-	names   map[string]bool // but those of workers
-	sockets map[*crew.Sockets]*storedSockets
-	lost    bool         // something could not be stored, and that was said
-	workers atomic.Int32 // that are being started and wait for the store
-	room    room
+	behind    succession.Store // the store itself, which is waited for
+	vault     *succession.Vault
+	names     map[string]bool // but those of workers
+	bySockets map[*crew.Sockets]*storedSockets
+	lost      bool         // something could not be stored, and that was said
+	waiting   atomic.Int32 // workers that are being started and wait for the store
+	room      room
 }
 
 // storedSockets is what the store has of sockets.
@@ -43,7 +45,7 @@ type storedSockets struct {
 
 // newStored is for a store that has files of those names.
 func newStored(store succession.Store, inherited []string) *stored {
-	s := &stored{vault: succession.NewVault(store, inherited), names: map[string]bool{}, sockets: map[*crew.Sockets]*storedSockets{}}
+	s := &stored{behind: store, vault: succession.NewVault(store, inherited), names: map[string]bool{}, bySockets: map[*crew.Sockets]*storedSockets{}}
 	for _, name := range inherited {
 		if isOwn(name) {
 			s.names[name] = true
@@ -59,13 +61,22 @@ func isOwn(name string) bool {
 	})
 }
 
-func (s *stored) store(name string, files ...*os.File) {
+// Store has files stored under a name, beside those that it has. What is not stored is missed only if this master crashes: so that is
+// logged, once, and all runs on.
+func (s *stored) Store(name string, files ...*os.File) {
+	if s == nil {
+		return
+	}
 	s.names[name] = true
 	s.room.changed()
 	_ = s.vault.Store(name, files...)
 }
 
-func (s *stored) remove(name string) {
+// Remove has all files of a name removed.
+func (s *stored) Remove(name string) {
+	if s == nil {
+		return
+	}
 	delete(s.names, name)
 	if len(s.room.short.Missing) > 0 {
 		s.room.changed()
@@ -73,14 +84,45 @@ func (s *stored) remove(name string) {
 	_ = s.vault.Remove(name)
 }
 
+// StoreWorker stores what the next master needs of a worker, before anything else hears that the worker exists. A worker that has ended
+// meanwhile has nothing that a master could adopt. It may be called by any goroutine, and waits for the store.
+func (s *stored) StoreWorker(m *crew.Worker) error {
+	if s == nil || !m.Reachable() {
+		return nil
+	}
+	files, err := m.Files()
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer closeFiles(files)
+	s.waiting.Add(1)
+	defer s.waiting.Add(-1)
+	_ = s.vault.WaitAtMost(vaultPatience) // the sockets of its slot come first
+	name := succession.WorkerName(m.App.Key, m.ID)
+	s.vault.Has(name)
+	return s.behind.Store(name, files...)
+}
+
 // of is what is known of sockets.
 func (s *stored) of(sockets *crew.Sockets) *storedSockets {
-	k := s.sockets[sockets]
+	k := s.bySockets[sockets]
 	if k == nil {
 		k = &storedSockets{files: map[string]bool{}, closing: map[int]bool{}, stale: true}
-		s.sockets[sockets] = k
+		s.bySockets[sockets] = k
 	}
 	return k
+}
+
+// storedAlready notes that the store has files of sockets, as Sockets.Files names them.
+func (s *stored) storedAlready(sockets *crew.Sockets, files map[string]*os.File) {
+	k := s.of(sockets)
+	k.stale = false
+	for file := range files {
+		k.files[file] = true
+	}
 }
 
 // storeSockets stores the files that sockets have got since the last time, and removes those that they have no more.
@@ -98,31 +140,54 @@ func (s *stored) storeSockets(sockets *crew.Sockets) {
 	}
 	for file := range k.files {
 		if files[file] == nil {
-			s.removeSocket(sockets, file)
+			s.RemoveFiles(sockets, file)
 		}
 	}
 	for file, f := range files {
 		if !k.files[file] {
 			k.files[file] = true
-			s.store(succession.SocketsName(sockets.Key, file), f)
+			s.Store(succession.SocketsName(sockets.Key, file), f)
 		}
 	}
 }
 
-// removeSocket removes a file of sockets, if it is stored.
-func (s *stored) removeSocket(sockets *crew.Sockets, file string) {
-	if k := s.of(sockets); k.files[file] {
-		delete(k.files, file)
-		s.remove(succession.SocketsName(sockets.Key, file))
+// RemoveFiles removes files of sockets, as far as they are stored. The next save stores what takes their place.
+func (s *stored) RemoveFiles(sockets *crew.Sockets, files ...string) {
+	if s == nil {
+		return
+	}
+	for _, file := range files {
+		if k := s.of(sockets); k.files[file] {
+			delete(k.files, file)
+			s.Remove(succession.SocketsName(sockets.Key, file))
+		}
 	}
 }
 
-// Store stores files under a name, beside those that it has. What is not stored is missed only if this master crashes: so that is logged,
-// once, and all runs on.
-func (e *Estate) Store(name string, files ...*os.File) {
-	if e.stored != nil {
-		e.stored.store(name, files...)
+// RemoveSockets is for sockets that are closed for good.
+func (s *stored) RemoveSockets(sockets *crew.Sockets) {
+	if s != nil {
+		s.RemoveFiles(sockets, slices.Collect(maps.Keys(s.of(sockets).files))...)
+		delete(s.bySockets, sockets)
 	}
+}
+
+// Missing reports whether the store has no room for a worker.
+func (s *stored) Missing(m *crew.Worker) bool { return s != nil && s.room.workers[m] }
+
+// Start begins to give to the store what was stored so far, until Close.
+func (s *stored) Start() {
+	if s != nil {
+		s.vault.Start()
+	}
+}
+
+// News gets a value when Hear has something to do; nil: there is no store.
+func (s *stored) News() <-chan struct{} {
+	if s == nil {
+		return nil
+	}
+	return s.vault.News()
 }
 
 // StoreNow is Store that returns when the store has f, or has not answered for as long as a handover waits for it.
@@ -130,8 +195,8 @@ func (e *Estate) StoreNow(name string, f *os.File) {
 	if e.stored == nil {
 		return
 	}
-	e.stored.store(name, f)
-	if err := e.stored.vault.WaitAtMost(vaultPatience); err != nil {
+	e.Store(name, f)
+	if err := e.vault.WaitAtMost(vaultPatience); err != nil {
 		e.logs.Warn().Str("file", name).Err(err).Msg("should this master crash now, a cached value is lost")
 	}
 }
@@ -139,82 +204,24 @@ func (e *Estate) StoreNow(name string, f *os.File) {
 // StoreFailed logs that what the next master needs is not stored, if err says so.
 func (e *Estate) StoreFailed(name string, err error) {
 	if errors.Is(err, keeper.ErrFull) {
-		e.stored.room.changed() // which tells of each
+		e.room.changed() // which tells of each
 		return
 	}
-	if err != nil && !e.stored.lost {
-		e.stored.lost = true
+	if err != nil && !e.lost {
+		e.lost = true
 		e.logs.Error().Err(err).Str("file", name).Msg("cannot keep what the next master needs: should this one crash, workers will be lost")
 	}
 }
 
-// Remove removes all files of a name.
-func (e *Estate) Remove(name string) {
-	if e.stored != nil {
-		e.stored.remove(name)
-	}
-}
-
-// StoreWorker stores what the next master needs of a worker, before anything else hears that the worker exists. A worker that has ended
-// meanwhile has nothing that a master could adopt. It may be called by any goroutine, and waits for the store.
-func (e *Estate) StoreWorker(m *crew.Worker) error {
-	if e.stored == nil || !m.Reachable() {
-		return nil
-	}
-	files, err := m.Files()
-	if errors.Is(err, os.ErrProcessDone) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer closeFiles(files)
-	e.stored.workers.Add(1)
-	defer e.stored.workers.Add(-1)
-	_ = e.stored.vault.WaitAtMost(vaultPatience) // the sockets of its slot come first
-	name := succession.WorkerName(m.App.Key, m.ID)
-	e.stored.vault.Has(name)
-	return e.store.Store(name, files...)
-}
-
-// RemoveWorker takes the files of a worker that has ended out of the store.
-func (e *Estate) RemoveWorker(m *crew.Worker) { e.Remove(succession.WorkerName(m.App.Key, m.ID)) }
+// RemoveWorker removes the files of a worker that has ended.
+func (s *stored) RemoveWorker(m *crew.Worker) { s.Remove(succession.WorkerName(m.App.Key, m.ID)) }
 
 // WorkerStored takes in what StoreWorker has returned for a worker that this master has started.
 func (e *Estate) WorkerStored(m *crew.Worker, err error) {
 	if e.stored != nil {
-		e.stored.room.changed()
+		e.room.changed()
 		e.StoreFailed(succession.WorkerName(m.App.Key, m.ID), err)
 	}
-}
-
-// storedAlready notes that the store has files of sockets, as Sockets.Files names them.
-func (e *Estate) storedAlready(s *crew.Sockets, files map[string]*os.File) {
-	k := e.stored.of(s)
-	k.stale = false
-	for file := range files {
-		k.files[file] = true
-	}
-}
-
-// RemoveFiles removes files of sockets, which others take the place of: the next save stores those.
-func (e *Estate) RemoveFiles(s *crew.Sockets, names []string) {
-	if e.stored != nil {
-		for _, name := range names {
-			e.stored.removeSocket(s, name)
-		}
-	}
-}
-
-// RemoveSockets is for sockets that are closed for good.
-func (e *Estate) RemoveSockets(s *crew.Sockets) {
-	if e.stored == nil {
-		return
-	}
-	for file := range e.stored.of(s).files {
-		e.stored.removeSocket(s, file)
-	}
-	delete(e.stored.sockets, s)
 }
 
 // CloseSlot closes the sockets of the last slot, in the store and then here. As long as the store has one, the kernel counts it
@@ -224,15 +231,15 @@ func (e *Estate) CloseSlot(s *crew.Sockets, slot int) {
 		slotFree{s, slot}.close(e)
 		return
 	}
-	k := e.stored.of(s)
+	k := e.of(s)
 	if k.closing[slot] {
 		return
 	}
 	for i := range s.Addresses() {
-		e.stored.removeSocket(s, listen.SocketName(i, slot))
+		e.RemoveFiles(s, listen.SocketName(i, slot))
 	}
 	k.closing[slot] = true
-	e.stored.vault.Barrier(slotFree{s, slot})
+	e.vault.Barrier(slotFree{s, slot})
 }
 
 // KeepSlot calls off that a slot is closed, which a worker gets again: the store gets its sockets again.
@@ -240,7 +247,7 @@ func (e *Estate) KeepSlot(s *crew.Sockets, slot int) {
 	if e.stored == nil {
 		return
 	}
-	if k := e.stored.of(s); k.closing[slot] {
+	if k := e.of(s); k.closing[slot] {
 		delete(k.closing, slot)
 		k.stale = true
 		e.SaveSoon()
@@ -254,7 +261,7 @@ type slotFree struct {
 }
 
 func (f slotFree) Act(e *Estate) {
-	if k := e.stored.sockets[f.sockets]; k != nil && k.closing[f.slot] && f.sockets.Used() {
+	if k := e.bySockets[f.sockets]; k != nil && k.closing[f.slot] && f.sockets.Used() {
 		delete(k.closing, f.slot)
 		f.close(e)
 	}
@@ -274,24 +281,9 @@ func (f slotFree) close(e *Estate) {
 	}
 }
 
-// Start begins to give to the store what was stored so far, until Close.
-func (e *Estate) Start() {
-	if e.stored != nil {
-		e.stored.vault.Start()
-	}
-}
-
-// News gets a value when Hear has something to do; nil: there is no store.
-func (e *Estate) News() <-chan struct{} {
-	if e.stored == nil {
-		return nil
-	}
-	return e.stored.vault.News()
-}
-
 // Hear acts on what the store had to tell.
 func (e *Estate) Hear() {
-	for _, r := range e.stored.vault.Results() {
+	for _, r := range e.vault.Results() {
 		if m, ok := r.Barrier.(Message); ok {
 			m.Act(e)
 		} else {
@@ -302,7 +294,7 @@ func (e *Estate) Hear() {
 
 // Settle waits until the store has all, as another master goes on from that.
 func (e *Estate) Settle() error {
-	err := e.stored.vault.WaitAtMost(vaultPatience)
+	err := e.vault.WaitAtMost(vaultPatience)
 	e.Hear()
 	return err
 }
@@ -312,10 +304,10 @@ type reached struct{}
 
 func (reached) Act(*Estate) {}
 
-// StartBarrier waits for a moment, before the loop runs, until the store has done what it was told. What takes longer is done later.
+// startBarrier waits for a moment, before the loop runs, until the store has done what it was told. What takes longer is done later.
 func (e *Estate) startBarrier() {
-	e.stored.vault.Barrier(reached{})
-	_ = e.stored.vault.WaitAtMost(startPatience)
+	e.vault.Barrier(reached{})
+	_ = e.vault.WaitAtMost(startPatience)
 }
 
 // Close ends the goroutine that Start has begun. The store is left as it is if another master is in charge.
@@ -324,11 +316,11 @@ func (e *Estate) Close() {
 		return
 	}
 	if !e.left {
-		if err := e.stored.vault.WaitAtMost(vaultPatience); err != nil {
+		if err := e.vault.WaitAtMost(vaultPatience); err != nil {
 			e.logs.Warn().Err(err).Msg("what was kept for the next master may still be there")
 		}
 	}
-	e.stored.vault.Close()
+	e.vault.Close()
 }
 
 // RemoveAll is for an end in order, which no master follows: systemd would give what it still has to a master that it is told to start
@@ -338,13 +330,13 @@ func (e *Estate) RemoveAll() {
 		return
 	}
 	e.Remove(succession.StateFile)
-	_ = e.pins.Each(func(name string, _ *os.File) error { e.stored.names[name] = true; return nil })
-	for name := range e.stored.names {
+	_ = e.pins.Each(func(name string, _ *os.File) error { e.names[name] = true; return nil })
+	for name := range e.names {
 		e.Remove(name)
 	}
 }
 
-// RemoveInherited removes what is left of a master without a record: nothing tells what it is for.
+// removeInherited removes what is left of a master without a record: nothing tells what it is for.
 func (e *Estate) removeInherited() {
 	if e.stored == nil {
 		return
@@ -358,17 +350,17 @@ func (e *Estate) removeInherited() {
 	}
 }
 
-// RemoveUnadopted removes the sockets that the last master had and this one has not adopted: those of apps that
+// removeUnadopted removes the sockets that the last master had and this one has not adopted: those of apps that
 // waited for others, which are opened anew. As long as the store has them, nothing else can have their addresses.
 func (e *Estate) removeUnadopted() {
 	adopted := map[string]bool{}
 	for s := range e.sockets() {
-		for file := range e.stored.of(s).files {
+		for file := range e.of(s).files {
 			adopted[succession.SocketsName(s.Key, file)] = true
 		}
 	}
 	removed := false
-	for name := range e.stored.names {
+	for name := range e.names {
 		if strings.HasPrefix(name, succession.SocketsPrefix) && !adopted[name] {
 			e.Remove(name)
 			removed = true
