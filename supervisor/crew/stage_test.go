@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,7 +34,8 @@ type stage struct {
 	loop  *fakeLoop
 	app   *App
 	m     *Worker
-	child *os.File // the worker's end of its channel
+	conn  *ipc.Conn // of m
+	child *os.File  // the worker's end of it
 	log   *bytes.Buffer
 }
 
@@ -62,9 +64,9 @@ func newStage(t testing.TB) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.child = child
+	s.conn, s.child = conn, child
 	s.m = &Worker{App: s.app, ID: 1, Talk: talk.State{Channel: talk.Talking}}
-	s.m.Worker = handle.Attach(&proc.Process{}, conn, s.Starter().Options(s.m))
+	s.m.Worker = handle.Attach(ended(t), conn, s.Starter().Options(s.m))
 	s.app.Members[1] = s.m
 	t.Cleanup(func() {
 		s.m.CloseChannel("the test ends")
@@ -76,6 +78,30 @@ func newStage(t testing.TB) *stage {
 	})
 	return s
 }
+
+// ended is a process that has ended: signals to it reach nothing.
+func ended(t testing.TB) *proc.Process {
+	t.Helper()
+	p, err := endedOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+var endedOnce = sync.OnceValues(func() (*proc.Process, error) {
+	command, err := proc.Resolve(proc.Spec{Command: []string{"true"}, Env: os.Environ()})
+	if err != nil {
+		return nil, err
+	}
+	p, err := proc.Start(command, proc.Options{})
+	if err != nil {
+		return nil, err
+	}
+	<-p.Exited()
+	<-p.OutputDone()
+	return p, nil
+})
 
 // said ends the log and returns it.
 func (s *stage) said() string {

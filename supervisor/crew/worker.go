@@ -15,7 +15,7 @@ import (
 	"github.com/tinehq/tine/supervisor/talk"
 )
 
-// Worker is a worker as the loop knows it: its process, and what the loop must remember of it. The loop owns it once spawned has been
+// Worker is a worker as the loop knows it: its process, and what the loop must remember of it. The loop owns it once Spawned has been
 // posted.
 type Worker struct {
 	*handle.Worker // nil: its process is not started yet, or has ended before this master
