@@ -21,11 +21,10 @@ import (
 // App is what the loop keeps for one app: the core that decides, the sockets and
 // processes that it decides about, and how each generation is started.
 type App struct {
-	Key         int           // of this app in the record for the next master
-	Shown       *snapshot.App // as readers see it; nil: they do not yet
-	Unshown     bool          // it has changed since
-	Deadline    time.Time     // of the pool
-	Waits       bool          // for a worker: see pool.Waits
+	Key         int // of this app in the record for the next master
+	drawn       snapshot.Drawn
+	Deadline    time.Time // of the pool
+	Waits       bool      // for a worker: see pool.Waits
 	Name        string
 	Config      config.App
 	Pool        *pool.Pool

@@ -9,15 +9,16 @@ import (
 // Shown is what readers see of the releases: of the one that runs, by the number of its generation, and of the one before. nil: it is
 // not known yet, or there is none.
 func (r *Releases) Shown(running int) (now, previous *api.Release) {
-	now = shown(running, r.byNumber[running])
-	if previous = shown(0, r.previous); previous != nil && !r.until.IsZero() {
+	now = r.byNumber[running].Shown(running)
+	if previous = r.previous.Shown(0); previous != nil && !r.until.IsZero() {
 		until := r.until.Round(time.Millisecond)
 		previous.Until = &until
 	}
 	return now, previous
 }
 
-func shown(number int, g *Generation) *api.Release {
+// Shown is what readers see of a generation as a release. nil: it was not resolved yet, or g is nil.
+func (g *Generation) Shown(number int) *api.Release {
 	if g == nil || g.Resolved.Load() == nil {
 		return nil
 	}

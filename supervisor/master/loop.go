@@ -20,6 +20,7 @@ import (
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/serve"
 	"github.com/tinehq/tine/supervisor/signals"
+	"github.com/tinehq/tine/supervisor/snapshot"
 	"github.com/tinehq/tine/supervisor/succession"
 	"github.com/tinehq/tine/supervisor/values"
 	"github.com/tinehq/tine/supervisor/wake"
@@ -61,7 +62,7 @@ type loop struct {
 	ctx        context.Context // of the sources; ends with the loop
 	cancel     context.CancelFunc
 	desk       *desk.Desk // the orders under way
-	picture    picture
+	picture    *snapshot.Maker[*crew.App]
 	startedAt  time.Time
 	report     *above.Report // nil: there is no process above to tell
 }
@@ -77,6 +78,7 @@ func newLoop(s *Supervisor) *loop {
 		Config: s.config, Store: s.store, Inherited: s.inherited, Keeper: keeper.PID(), Next: s.nextKeeper, Server: s.server, Values: l.values,
 	})
 	s.estate, s.pins = l.estate, l.estate.Pins()
+	l.picture = snapshot.NewMaker(&s.published, sitter{l}, l.values.Values)
 	return l
 }
 
@@ -181,7 +183,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 		l.crew.SteerInTime(len(l.s.inbox) > 0)
 		l.estate.SaveInTime(len(l.s.inbox) > 0)
 		now := time.Now()
-		l.endTurn(l.report.IsDue(now))
+		l.timerStale = l.picture.EndTurn(l.report.IsDue(now)) || l.timerStale
 		l.tell(now)
 		l.estate.Tick(now)
 		if l.timerStale {

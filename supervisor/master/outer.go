@@ -31,7 +31,7 @@ func (o outer) App(id apps.ID) *crew.App                                { return
 func (o outer) Listed(name string) *crew.App                            { return o.l.listed(name) }
 func (o outer) Config() *config.Config                                  { return o.l.config }
 func (o outer) Rearm()                                                  { o.l.timerStale = true }
-func (o outer) Show(a *crew.App)                                        { o.l.show(a) }
+func (o outer) Show(a *crew.App)                                        { o.l.picture.Touch(a) }
 func (o outer) Stale()                                                  { o.l.markStale() }
 func (o outer) GoOnWith(c *config.Config)                               { o.l.goOnWith(c) }
 

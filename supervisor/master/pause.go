@@ -37,7 +37,7 @@ func (l *loop) setTimer() {
 	l.timerStale = false
 	now := time.Now()
 	next := wake.Earliest(l.crew.Deadline(now), l.agenda.Next(), l.values.Deadline(), l.state.Deadline(), l.report.Next(), l.desk.Deadline(),
-		l.estate.Deadline(), l.nextPicture())
+		l.estate.Deadline(), l.picture.Deadline())
 	for _, a := range l.apps {
 		d := a.Deadline
 		if a.Waits && d.After(now.Add(wake.Heartbeat)) {

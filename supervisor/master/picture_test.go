@@ -56,64 +56,6 @@ func crowd(t testing.TB, n, workers int) *loop {
 	return l
 }
 
-// TestPictureSharesWhatHasNotChanged: a turn that touches one app makes one part anew.
-func TestPictureSharesWhatHasNotChanged(t *testing.T) {
-	l := crowd(t, 3, 2)
-	l.endTurn(true)
-	before := l.s.published.Newest()
-	if len(before.Apps) != 3 || len(before.Listed) != 3 || before.Apps[1].Pool.Ready != 2 {
-		t.Fatalf("%+v", before)
-	}
-	l.s.published.Begin()
-	l.endTurn(true)
-	if l.s.published.Newest() != before {
-		t.Error("a turn that has changed nothing made a picture")
-	}
-	l.s.published.Begin()
-	l.changed(l.apps[1])
-	l.apps[1].Pool.Step(time.Now(), pool.Scale{N: 5})
-	l.endTurn(true)
-	after := l.s.published.Newest()
-	for i := range 3 {
-		if shared := after.Apps[i] == before.Apps[i]; shared != (i != 1) {
-			t.Errorf("app %d is shared: %v", i, shared)
-		}
-	}
-	if before.Apps[1].Pool.Wanted != 2 || after.Apps[1].Pool.Wanted != 5 {
-		t.Errorf("wanted %d before, %d after", before.Apps[1].Pool.Wanted, after.Apps[1].Pool.Wanted)
-	}
-}
-
-// TestPicturePause: after a picture that took long the next one waits, unless a reader does.
-func TestPicturePause(t *testing.T) {
-	l := crowd(t, 1, 1)
-	l.endTurn(true)
-	before := l.s.published.Newest()
-	l.picture.due = time.Now().Add(time.Hour)
-	l.s.published.Begin()
-	l.changed(l.apps[0])
-	l.endTurn(false)
-	if l.s.published.Newest() != before || !l.nextPicture().Equal(l.picture.due) {
-		t.Error("a picture was made in the pause")
-	}
-	m, over := l.s.published.Current()
-	if m != nil {
-		t.Fatal("a reader is given a picture that lacks something")
-	}
-	l.endTurn(false)
-	select {
-	case <-over:
-	default:
-		t.Fatal("a reader waits for the end of the pause")
-	}
-	if m, _ = l.s.published.Current(); m == before {
-		t.Error("the reader is given the old picture")
-	}
-	if !l.nextPicture().IsZero() {
-		t.Error("another one is owed")
-	}
-}
-
 // BenchmarkEndOfTurn is what a turn costs that has changed no app, or one, of one or many. Paced: as the loop does it when turn
 // follows turn; else each turn makes a picture, as with a reader that always waits.
 func BenchmarkEndOfTurn(b *testing.B) {
@@ -123,14 +65,14 @@ func BenchmarkEndOfTurn(b *testing.B) {
 	}{{1, 2, 0, true}, {500, 2, 0, true}, {1, 1024, 0, true}, {1, 2, 1, false}, {500, 2, 1, false}, {1, 64, 1, false}, {1, 1024, 1, false}, {1, 1024, 1, true}} {
 		b.Run(fmt.Sprintf("apps=%d/workers=%d/changed=%d/paced=%v", c.apps, c.workers, c.changed, c.paced), func(b *testing.B) {
 			l := crowd(b, c.apps, c.workers)
-			l.endTurn(true)
+			l.picture.EndTurn(true)
 			b.ReportAllocs()
 			for b.Loop() {
 				l.s.published.Begin()
 				if c.changed > 0 {
 					l.changed(l.apps[len(l.apps)/2])
 				}
-				l.endTurn(!c.paced)
+				l.picture.EndTurn(!c.paced)
 			}
 		})
 	}

@@ -42,7 +42,8 @@ func (l *loop) openReport() {
 // markStale has a new picture made at the end of the turn, and a new status sent.
 func (l *loop) markStale() {
 	l.report.MarkStale()
-	l.timerStale, l.picture.unshown = true, true
+	l.picture.Stale()
+	l.timerStale = true
 }
 
 // tellReady tells that all apps were ready once.

@@ -6,6 +6,7 @@
 // with the Master before: an app that was not touched is the same *App.
 //
 //	master.go     Master, App and Worker: what there is to know
+//	maker.go      Maker: what has changed since the newest Master, and the next one
 //	published.go  where the loop puts the newest Master, and readers find it
 //	seat.go       what a worker says of itself, which changes without a turn of the loop
 //	describe.go   a Master in one line
