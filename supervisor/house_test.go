@@ -46,13 +46,13 @@ var house = []struct{ name, imports string }{
 	{"supervisor/signals", ""},
 	{"supervisor/wake", ""}, // the one timer of the loop
 	{"supervisor/above", "ipc"},
-	{"supervisor/journal", "supervisor/control/api supervisor/pool"},
 	{"supervisor/filewatch", "supervisor/config"},
 	{"supervisor/launch", "supervisor/control/api supervisor/wake ipc supervisor/config supervisor/host supervisor/proc supervisor/proc/output"},
 	{"supervisor/book", "supervisor/config supervisor/control/api"},
 	{"supervisor/logs", "ipc supervisor/book supervisor/config supervisor/control/api supervisor/proc supervisor/proc/output"},
 
 	{"supervisor/apps", "supervisor/civil supervisor/pool"},                               // decides between apps
+	{"supervisor/journal", "supervisor/apps supervisor/control/api supervisor/pool"},      // what is told and remembered of records
 	{"supervisor/orders", "supervisor/apps supervisor/control/api supervisor/pool"},       // decides how an order goes on
 	{"supervisor/handle", "ipc supervisor/launch supervisor/proc supervisor/proc/output"}, // one worker
 	{"supervisor/succession", `ipc supervisor/control/api supervisor/pool supervisor/record supervisor/keeper supervisor/handover supervisor/proc

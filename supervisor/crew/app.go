@@ -9,7 +9,6 @@ import (
 
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/journal"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/listen"
@@ -188,14 +187,8 @@ func (a *App) NextGeneration() int {
 	return max(a.History.LastGeneration, a.Pool.Brief().Generation) + 1
 }
 
-// AppWords are the states of an app in the words of package control.
-var AppWords = map[apps.State]string{
-	apps.Running: control.AppRunning, apps.Waiting: control.AppWaiting, apps.Stopping: control.AppStopping,
-	apps.Stopped: control.AppStopped, apps.Failed: control.AppGaveUp, apps.Finished: control.AppFinished,
-}
-
 // State is the app's, in the words of package control.
-func (a *App) State() string { return AppWords[a.Run.Shown()] }
+func (a *App) State() string { return journal.AppStates[a.Run.Shown()] }
 
 func (a *App) Ended() bool { return a.Run != nil && a.Run.Ended() } // nil: it is being opened
 

@@ -157,6 +157,8 @@ type Estate interface {
 	RemoveWorker(m *Worker)
 	// RemoveFiles takes those files of sockets, by their names, out of the store. The next save stores what takes their place.
 	RemoveFiles(s *Sockets, names ...string)
+	// RemoveSockets takes all files of sockets that are about to be closed out of the store.
+	RemoveSockets(s *Sockets)
 	// CloseSlot closes the sockets of the last slot when the store has none of them any more, and KeepSlot calls that off.
 	CloseSlot(s *Sockets, slot int)
 	KeepSlot(s *Sockets, slot int)

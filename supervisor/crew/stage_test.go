@@ -173,6 +173,7 @@ func (noEstate) RemoveWorker(*Worker)            {}
 func (noEstate) RemoveFiles(*Sockets, ...string) {}
 func (noEstate) CloseSlot(*Sockets, int)         {}
 func (noEstate) KeepSlot(*Sockets, int)          {}
+func (noEstate) RemoveSockets(*Sockets)          {}
 
 // forValues is the stage as its values see it.
 type forValues struct{ s *stage }

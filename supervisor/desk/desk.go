@@ -73,9 +73,6 @@ type Loop interface {
 	// Number gives an app that is open, and its sockets, their keys. Enter describes it to the core.
 	Number(a *crew.App)
 	Enter(a *crew.App) apps.Opened
-
-	// CloseSurplus closes the slots that only a, which has ended, had workers in.
-	CloseSurplus(a *crew.App)
 }
 
 // Crew is what a Desk has a crew.Crew do.
@@ -84,6 +81,7 @@ type Crew interface {
 	Kill(m *crew.Worker)
 	DropUnheld(a *crew.App, before []*launch.Generation)
 	LookSoon(now time.Time)
+	CloseSurplus(a *crew.App)
 }
 
 // Start gives an order of the master's own to start an app. How it ends is logged if it fails.

@@ -117,6 +117,6 @@ func (d *Desk) exchange(e orders.Exchange) {
 	}
 	d.loop.Decide(apps.Exchange{App: e.App, Next: d.loop.Enter(next)})
 	if n.held { // a config may have made it smaller meanwhile
-		d.loop.CloseSurplus(old)
+		d.crew.CloseSurplus(old)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/supervisor/apps"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
@@ -75,5 +77,28 @@ func TestHistory(t *testing.T) {
 	h.Note(pool.Record{Kind: pool.KindRolloutAborted, Generation: 4, Reason: "it fails"}, status)
 	if r := h.LastRollout; r == nil || r.Reason != "why" || r.Error != "it fails" || r.Total != 2 || h.Rollouts[pool.KindRolloutAborted] != 1 {
 		t.Errorf("%+v", h)
+	}
+}
+
+// TestTellApps: each kind of record of the core between the apps is told, and none says two different things.
+func TestTellApps(t *testing.T) {
+	for kind, want := range map[apps.Kind]struct{ line, event string }{
+		apps.KindWaiting:    {`{"level":"info","app":"web","reason":"watch: a","message":"app waits for what it depends on"}`, "info waiting: app web waits: watch: a"},
+		apps.KindNotStarted: {`{"level":"error","app":"web","reason":"watch: a","message":"app not started: what it depends on has failed"}`, "error not started: app web is not started: watch: a"},
+		apps.KindLeftOut:    {`{"level":"info","app":"web","next_run":"2026-01-02T00:00:00Z","message":"one-shot app not run at the start"}`, ""},
+		apps.KindCron:       {"", "info cron: app web is restarted: watch: a"},
+		apps.KindWatch:      {"", "info watch: files of app web have changed: a"},
+		apps.KindNotAgain:   {`{"level":"warn","app":"web","reason":"watch: a","state":"running","message":"one-shot app not run again: it has not ended"}`, ""},
+		apps.KindMissed:     {`{"level":"warn","app":"web","crashes":3,"message":"hook on_crash not run for some crashes: too many at once"}`, ""},
+		apps.KindRemoved:    {`{"level":"info","app":"web","message":"app is no longer in the config; stopping it"}`, ""},
+		apps.KindImpossible: {`{"level":"error","app":"web","state":"running","reason":"watch: a","message":"this cannot happen; please report it"}`, ""},
+	} {
+		var out bytes.Buffer
+		log, event := zerolog.New(&out), ""
+		r := apps.Record{Kind: kind, Reason: "watch: a", State: apps.Running, Count: 3, Next: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)}
+		TellApps(r, "web", log.WithLevel, func(l zerolog.Level, e api.Event) { event = l.String() + " " + e.Kind + ": " + e.Message })
+		if got := strings.TrimSpace(out.String()); got != want.line || event != want.event {
+			t.Errorf("%v: %s, %q", kind, got, event)
+		}
 	}
 }

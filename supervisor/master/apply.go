@@ -240,7 +240,7 @@ func (l *loop) compare(p *plan, carried bool) (all []apps.Wanted) {
 			w.Equal = reflect.DeepEqual(a.Config, cfg)
 			w.Rolls = config.StartedDifferently(a.Config, cfg) || unrolled
 		}
-		w.Spec = specOf(cfg)
+		w.Spec = crew.SpecOf(cfg)
 		all, p.apps = append(all, w), append(p.apps, cfg)
 	}
 	return all

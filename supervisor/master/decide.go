@@ -1,19 +1,15 @@
 package master
 
 import (
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/apps"
-	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/estate"
-	"github.com/tinehq/tine/supervisor/launch"
-	"github.com/tinehq/tine/supervisor/pool"
+	"github.com/tinehq/tine/supervisor/journal"
 )
 
 // The loop decides nothing between apps: it tells the core of package apps what has happened, and carries out what that orders.
@@ -60,7 +56,7 @@ func (l *loop) carryOutOfApps(effect apps.Effect) {
 	case apps.Listen:
 		l.crew.Watch(l.byID[e.App])
 	case apps.Start:
-		l.start(l.byID[e.App], e.Anew)
+		l.crew.Start(l.byID[e.App], e.Anew)
 	case apps.Pool:
 		l.step(l.byID[e.App], e.Event)
 	case apps.Watch:
@@ -88,7 +84,7 @@ func (l *loop) carryOutOfApps(effect apps.Effect) {
 	case apps.OrderStart:
 		l.desk.Start(e.App, e.Reason)
 	case apps.Close:
-		l.closeApp(l.byID[e.App], e)
+		l.crew.Close(l.byID[e.App], e)
 	case apps.AllReady:
 		l.allReady(e)
 	case apps.Stops:
@@ -109,74 +105,13 @@ func (l *loop) carryOutOfApps(effect apps.Effect) {
 func (l *loop) enter(all ...*crew.App) (opened []apps.Opened) {
 	for _, a := range all {
 		l.byID[a.ID()] = a
-		o := apps.Opened{ID: a.ID(), Spec: specOf(a.Config), Facts: a.Pool.Brief()}
+		o := apps.Opened{ID: a.ID(), Spec: crew.SpecOf(a.Config), Facts: a.Pool.Brief()}
 		if a.Replaces != nil {
 			o.Replaces, a.Replaces = a.Replaces.ID(), nil
 		}
 		opened = append(opened, o)
 	}
 	return opened
-}
-
-// specOf is what the core needs of an app's config.
-func specOf(c config.App) apps.Spec {
-	s := apps.Spec{
-		Name: c.Name, OneShot: c.OneShot, NotAtStart: c.NotAtStart, Watched: len(c.Watch.Paths) > 0,
-		Hooks: apps.Hooks{AfterReady: len(c.Hooks.AfterReady.Command) > 0, OnCrash: len(c.Hooks.OnCrash.Command) > 0},
-	}
-	if len(c.Hooks.BeforeDrain.Command) > 0 {
-		s.Hooks.BeforeDrain = c.Hooks.BeforeDrain.Timeout
-	}
-	for name, what := range c.DependsOn {
-		s.Needs = append(s.Needs, apps.Need{Name: name, Exited: what == config.DependsExited})
-	}
-	slices.SortFunc(s.Needs, func(a, b apps.Need) int { return strings.Compare(a.Name, b.Name) })
-	if c.CronRestart != "" {
-		s.Schedule, _ = config.ParseSchedule(c.CronRestart) // Validate has done so before
-	}
-	return s
-}
-
-// start starts an app that waits for no other. anew: what it was opened with may be old by now, as what it has waited for may
-// have made it.
-func (l *loop) start(a *crew.App, anew bool) {
-	if anew {
-		a.Generations[a.Pool.Status().Generation] = launch.New(a.Config)
-	}
-	st := a.Sockets.Steering()
-	l.logs.Info().Str("app", a.Name).Strs("listen", a.Listening()).Int("workers", a.Pool.Status().Wanted).
-		Str("steering", string(st.Kind)).Str("policy", string(st.Policy)).Msg("starting")
-	for _, note := range st.Notes {
-		l.logs.Info().Str("app", a.Name).Str("steering", string(st.Kind)).Str("note", note).Msg("steering is not what it could be")
-	}
-	a.OpenHooks(l.ctx)
-	l.step(a, pool.Start{})
-}
-
-// closeApp gives up what an app has had whose pool is done, and tells its end.
-func (l *loop) closeApp(a *crew.App, e apps.Close) {
-	level := zerolog.InfoLevel
-	a.History.Err = ""
-	if e.Code != 0 {
-		level, a.History.Err = zerolog.ErrorLevel, e.Reason
-	}
-	for _, m := range a.Members {
-		a.Tally(m) // it outlived SIGKILL; its row goes with the sockets
-	}
-	for _, g := range a.Generations {
-		if g != a.Previous {
-			g.Drop(l.s.pins) // a start resolves anew
-		}
-	}
-	l.closeSurplus(a)
-	l.crew.SetPulse(a.Sockets)
-	if !a.Sockets.Shared() {
-		l.estate.SaveChanged() // a record that still has it would miss its sockets
-		l.estate.RemoveSockets(a.Sockets)
-	}
-	a.Sockets.Release()
-	l.event(a, level, control.Event{Kind: control.EventAppEnded, Code: e.Code, Reason: e.Reason, Message: "app " + a.Name + " ended: " + e.Reason})
-	l.logs.WithLevel(level).Str("app", a.Name).Int("code", e.Code).Str("reason", e.Reason).Msg("app ended")
 }
 
 // allReady tells that no app is waited for any more.
@@ -219,52 +154,12 @@ func (l *loop) stops(e apps.Stops) {
 	}
 }
 
-// tellRecord writes what the core has to say to the log and, for some kinds, to the book of events.
+// tellRecord tells what the core has recorded, in the log and in the book of events.
 func (l *loop) tellRecord(r apps.Record) {
-	line := func(level zerolog.Level) *zerolog.Event {
-		e := l.logs.WithLevel(level)
-		if a := l.byID[r.App]; a != nil {
-			e = e.Str("app", a.Name)
-		}
-		return e
+	a, name := l.byID[r.App], ""
+	if a != nil {
+		name = a.Name
 	}
-	event := func(level zerolog.Level, kind, said string) {
-		a := l.byID[r.App]
-		l.event(a, level, control.Event{Kind: kind, Reason: r.Reason, Message: strings.Replace(said, "APP", "app "+a.Name, 1) + r.Reason})
-	}
-	switch r.Kind {
-	case apps.KindWaiting:
-		line(zerolog.InfoLevel).Str("reason", r.Reason).Msg("app waits for what it depends on")
-		event(zerolog.InfoLevel, eventWaiting, "APP waits: ")
-	case apps.KindNotStarted:
-		line(zerolog.ErrorLevel).Str("reason", r.Reason).Msg("app not started: what it depends on has failed")
-		event(zerolog.ErrorLevel, eventNotStarted, "APP is not started: ")
-	case apps.KindLeftOut:
-		e := line(zerolog.InfoLevel)
-		if !r.Next.IsZero() {
-			e = e.Time("next_run", r.Next)
-		}
-		e.Msg("one-shot app not run at the start")
-	case apps.KindCron:
-		event(zerolog.InfoLevel, "cron", "APP is restarted: ")
-	case apps.KindWatch:
-		l.event(l.byID[r.App], zerolog.InfoLevel, control.Event{Kind: "watch", Reason: r.Reason,
-			Message: "files of app " + l.byID[r.App].Name + " have changed: " + strings.TrimPrefix(r.Reason, "watch: ")})
-	case apps.KindNotAgain:
-		line(zerolog.WarnLevel).Str("reason", r.Reason).Str("state", crew.AppWords[r.State]).Msg("one-shot app not run again: it has not ended")
-	case apps.KindMissed:
-		line(zerolog.WarnLevel).Int("crashes", r.Count).Msg("hook on_crash not run for some crashes: too many at once")
-	case apps.KindRemoved:
-		line(zerolog.InfoLevel).Msg("app is no longer in the config; stopping it")
-	case apps.KindRemovedSoon:
-		line(zerolog.InfoLevel).Msg("app is no longer in the config; stopping it when its successor is ready")
-	case apps.KindImpossible:
-		line(zerolog.ErrorLevel).Str("state", r.State.String()).Str("reason", r.Reason).Msg("this cannot happen; please report it")
-	}
+	journal.TellApps(r, name, func(level zerolog.Level) *zerolog.Event { return l.logs.WithLevel(level) },
+		func(level zerolog.Level, e control.Event) { l.event(a, level, e) })
 }
-
-// eventWaiting and eventNotStarted are told of an app that waits for others.
-const (
-	eventWaiting    = "waiting"
-	eventNotStarted = "not started"
-)

@@ -100,12 +100,12 @@ func TestSurplusSlots(t *testing.T) {
 	}
 	step(pool.Scale{N: 1})
 	a := &crew.App{Name: "old", Sockets: b.Sockets}
-	s.closeSurplus(a)
+	s.crew.CloseSurplus(a)
 	if n := set.Slots(); n != 3 {
 		t.Errorf("%d slots are open while 3 workers run, want 3", n)
 	}
 	step(pool.Exited{ID: 2}, pool.Exited{ID: 3})
-	s.closeSurplus(a)
+	s.crew.CloseSurplus(a)
 	if n := set.Slots(); n != 1 {
 		t.Errorf("%d slots are open, want the one that is wanted", n)
 	}

@@ -80,4 +80,3 @@ func (i atDesk) Resolved(c config.App) config.App { return i.l.resolved(c) }
 func (i atDesk) Given() *crew.Given               { return i.l.estate.Given() }
 func (i atDesk) Number(a *crew.App)               { i.l.estate.Number(a) }
 func (i atDesk) Enter(a *crew.App) apps.Opened    { return i.l.enter(a)[0] }
-func (i atDesk) CloseSurplus(a *crew.App)         { i.l.closeSurplus(a) }

@@ -302,20 +302,6 @@ func (l *loop) patienceAtEnd(d time.Duration) time.Duration {
 // step gives one event to an app's pool and carries out the effects that follow.
 func (l *loop) step(a *crew.App, ev pool.Event) { l.crew.Step(a, ev) }
 
-// closeSurplus closes the slots that only a, which has ended, had workers in: those
-// that the app on the same sockets does not have. Those whose workers are still
-// leaving it closes itself: as long as a worker holds a socket, the kernel counts it.
-func (l *loop) closeSurplus(a *crew.App) {
-	for _, b := range l.apps {
-		if b == a || b.Ended() || b.Sockets != a.Sockets {
-			continue
-		}
-		for slot := b.Sockets.Slots() - 1; slot >= max(b.Pool.Slots(), 1); slot-- {
-			l.estate.CloseSlot(b.Sockets, slot)
-		}
-	}
-}
-
 // find returns the app of that name that is to stay, or nil.
 func (l *loop) find(name string) *crew.App { return l.appOf(l.state.Find(name)) }
 
