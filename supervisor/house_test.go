@@ -59,13 +59,13 @@ var house = []struct{ name, imports string }{
 		supervisor/proc/output supervisor/listen supervisor/cache supervisor/config supervisor/apps`},
 	{"supervisor/snapshot", `ipc supervisor/cache supervisor/config supervisor/control/api supervisor/listen supervisor/pool supervisor/proc
 		supervisor/apps`}, // what readers look at
-	{"supervisor/slots", "ipc supervisor/listen supervisor/snapshot"}, // the sockets of an app: who uses them, what is seen at them
-	{"supervisor/serve", `ipc supervisor/claim supervisor/handover supervisor/cache supervisor/control supervisor/control/api
+	{"supervisor/slots", "ipc supervisor/listen supervisor/snapshot"},                      // the sockets of an app: who uses them, what is seen at them
+	{"supervisor/values", "ipc supervisor/cache supervisor/config supervisor/control/api"}, // and their sources
+	{"supervisor/serve", `ipc supervisor/handle supervisor/values supervisor/claim supervisor/handover supervisor/cache supervisor/control supervisor/control/api
 		supervisor/control/dashboard supervisor/control/metrics supervisor/config supervisor/config/file supervisor/book supervisor/host
 		supervisor/listen supervisor/orders supervisor/pool supervisor/proc supervisor/snapshot`},
-	{"supervisor/values", "ipc supervisor/cache supervisor/config supervisor/control/api"}, // and their sources
-	{"supervisor/handlers", "ipc supervisor/cache supervisor/logs"},                        // the program's own functions
-	{"supervisor/talk", "ipc"}, // what a worker may say when
+	{"supervisor/handlers", "ipc supervisor/cache supervisor/logs"}, // the program's own functions
+	{"supervisor/talk", "ipc"},                                      // what a worker may say when
 	{"supervisor/crew", `ipc supervisor/apps supervisor/book supervisor/cache supervisor/config supervisor/config/file supervisor/control
 		supervisor/control/api supervisor/filewatch supervisor/handle supervisor/handlers supervisor/journal supervisor/wake supervisor/launch
 		supervisor/listen supervisor/logs supervisor/pool supervisor/proc supervisor/slots supervisor/snapshot

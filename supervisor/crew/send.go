@@ -8,6 +8,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
+	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
@@ -87,22 +88,17 @@ type CallWorker struct {
 	Timeout time.Duration
 	Payload *ipc.Payload
 	Answer  chan<- ipc.Reply
-	Missing chan<- NoSuchWorker
+	Missing chan<- handle.NoWorker
 }
 
-// NoSuchWorker: a call is for an app or a worker that is not there.
-type NoSuchWorker string
-
-func (e NoSuchWorker) Error() string { return string(e) }
-
 func (w CallWorker) Act(c *Crew) {
-	missing := NoSuchWorker(fmt.Sprintf("no app %q", w.App))
+	missing := handle.NoWorker(fmt.Sprintf("no app %q", w.App))
 	if a := c.loop.Find(w.App); a != nil {
 		if m := a.Members[pool.WorkerID(w.Worker)]; m != nil && m.Talk.Subscribed() {
 			m.Call(w.Method, w.Timeout, w.Payload, w.Answer)
 			return
 		}
-		missing = NoSuchWorker(fmt.Sprintf("no worker %d that can be called", w.Worker))
+		missing = handle.NoWorker(fmt.Sprintf("no worker %d that can be called", w.Worker))
 	}
 	w.Payload.Release()
 	w.Missing <- missing

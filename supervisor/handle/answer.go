@@ -13,6 +13,11 @@ type NoHandler string
 
 func (e NoHandler) Error() string { return string(e) }
 
+// NoWorker is the error of a call for an app or a worker that is not there.
+type NoWorker string
+
+func (e NoWorker) Error() string { return string(e) }
+
 // Answer returns a copy of what a worker has answered to a call of method, and releases the Reply. The error is the worker's own, or a
 // [NoHandler].
 func Answer(method string, r ipc.Reply) ([]byte, error) {

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// MaxCallTime bounds how long a worker may give the master for an answer.
-	MaxCallTime = 10 * time.Minute
+	// maxCallTime bounds how long a worker may give the master for an answer.
+	maxCallTime = 10 * time.Minute
 	// usualCallTime is for a worker's call that does not say how long it may take.
 	usualCallTime = 30 * time.Second
 	// maxCalls bounds the calls of one worker that are being answered at once.
@@ -67,7 +67,7 @@ func callTime(asked time.Duration) time.Duration {
 	if asked <= 0 {
 		return usualCallTime
 	}
-	return min(asked, MaxCallTime)
+	return min(asked, maxCallTime)
 }
 
 // answer runs the handler. If that panics, its call gets an error, and the master runs on.

@@ -3,20 +3,9 @@ package master
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"net/http"
-	"time"
 
-	"github.com/tinehq/tine/ipc"
-	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/control"
-	"github.com/tinehq/tine/supervisor/control/api"
-	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/desk"
-	"github.com/tinehq/tine/supervisor/handle"
-	"github.com/tinehq/tine/supervisor/handlers"
-	"github.com/tinehq/tine/supervisor/serve"
 	"github.com/tinehq/tine/supervisor/snapshot"
 	"github.com/tinehq/tine/supervisor/values"
 )
@@ -107,132 +96,22 @@ func (m serving) Events(ctx context.Context, after uint64, follow bool, yield fu
 	return m.s.book.Read(ctx, after, follow, yield)
 }
 
-// value is one cached value, copied.
-type value struct {
-	data  []byte
-	told  control.CacheValue
-	known bool
-	keys  []string // if it is not
-	err   error
-}
-
-type getValue struct {
-	key    string
-	answer chan<- value
-}
-
-func (g getValue) apply(l *loop) {
-	var v value
-	known := l.values.Known()
-	st, ok := known.Get(g.key, time.Now())
-	v.told, v.known = serve.CacheValue(st), ok
-	if p, ok := l.values.Get(g.key); ok {
-		// A reference, so that the loop does not wait for the copy of a large one.
-		p = p.Retain()
-		l.s.wg.Go(func() {
-			defer p.Release()
-			b, err := p.Bytes()
-			v.data, v.err = append([]byte{}, b...), err
-			g.answer <- v
-		})
-		return
-	}
-	v.keys = known.Keys()
-	g.answer <- v
-}
-
-func (m serving) Value(ctx context.Context, key string) ([]byte, control.CacheValue, error) {
-	v, err := ask(ctx, m.s, func(answer chan<- value) message { return getValue{key, answer} })
-	switch {
-	case err != nil:
-		return nil, control.CacheValue{}, err
-	case v.err != nil:
-		return nil, v.told, fmt.Errorf("cannot read the cached value %q: %w", key, v.err)
-	case v.data == nil && v.known:
-		return nil, v.told, control.Refuse(http.StatusNotFound, "%q has no value yet: %s", key, v.told.Error)
-	case v.data == nil:
-		return nil, v.told, control.Unknown("cached value", key, v.keys)
-	}
-	return v.data, v.told, nil
+func (m serving) Value(ctx context.Context, key string) (values.Found, error) {
+	return ask(ctx, m.s, func(answer chan<- values.Found) message { return ofValues{values.Look{Key: key, Answer: answer}} })
 }
 
 func (m serving) SetValue(ctx context.Context, key string, data []byte) (uint64, error) {
-	if err := checkKey(key); err != nil {
-		return 0, err
-	}
-	payload, err := cache.Encode(data)
-	if err != nil {
-		return 0, fmt.Errorf("cannot set %q: %w", key, err)
-	}
-	set, err := ask(ctx, m.s, func(answer chan<- values.Setting) message {
-		return ofValues{values.SetValue{Key: key, Payload: payload, Answer: answer}}
-	})
-	if err != nil {
-		return 0, err
-	}
-	if refused := (cache.RefusedError{}); errors.As(set.Err, &refused) {
-		return 0, control.Refuse(http.StatusUnprocessableEntity, "%s", refused.Error())
-	}
-	return set.Epoch, set.Err
+	return m.s.set(ctx, key, data)
 }
 
-func (m serving) DeleteValue(ctx context.Context, key string) error {
-	v, err := ask(ctx, m.s, func(answer chan<- value) message { return deleteKnown{key, answer} })
-	if err == nil && !v.known {
-		return control.Unknown("cached value", key, v.keys)
-	}
-	return err
+func (m serving) DeleteValue(ctx context.Context, key string) (values.Found, error) {
+	return ask(ctx, m.s, func(answer chan<- values.Found) message { return ofValues{values.Forget{Key: key, Answer: answer}} })
 }
-
-// deleteKnown deletes a value, if there is one.
-type deleteKnown struct {
-	key    string
-	answer chan<- value
-}
-
-func (d deleteKnown) apply(l *loop) {
-	known := l.values.Known()
-	if _, ok := known.Get(d.key, time.Now()); ok {
-		l.values.Delete(d.key)
-		d.answer <- value{known: true}
-		return
-	}
-	d.answer <- value{keys: known.Keys()}
-}
-
-// checkKey refuses what no config could have.
-func checkKey(key string) error {
-	if key == "" || len(key) > ipc.MaxKey {
-		return api.WrongField("key", "a key has 1 to %d bytes, not %d", ipc.MaxKey, len(key))
-	}
-	return nil
-}
-
-// maxCommandCall bounds a call whose caller sets no end.
-const maxCommandCall = 30 * time.Second
 
 func (m serving) Call(ctx context.Context, app string, worker uint64, method string, in []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, handlers.MaxCallTime)
-	defer cancel()
-	if _, ok := ctx.Deadline(); !ok {
-		ctx, cancel = context.WithTimeout(ctx, maxCommandCall)
-		defer cancel()
-	}
-	out, err := m.s.Call(ctx, app, worker, method, in)
-	if err == nil || errors.Is(err, ErrEnded) || ctx.Err() != nil {
-		return out, err
-	}
-	missing, unknown := crew.NoSuchWorker(""), handle.NoHandler("")
-	switch {
-	case errors.As(err, &unknown):
-		return nil, control.Refuse(http.StatusNotImplemented, "worker %d of app %s: %v", worker, app, err)
-	case errors.As(err, &missing):
-		return nil, control.Refuse(http.StatusNotFound, "app %s has no worker %d that can be called", app, worker)
-	}
-	return nil, err
+	return m.s.Call(ctx, app, worker, method, in)
 }
 
-// Logs: see the logbook.
 func (m serving) Logs(ctx context.Context, q control.LogQuery, yield func(control.LogLine) error) error {
 	select {
 	case <-m.s.started:

@@ -195,11 +195,15 @@ func newAnswer[A any]() chan A { return make(chan A, 1) }
 // and keeps its epoch. It returns when the value is on its way, not when the
 // workers have it.
 func (s *Supervisor) Set(key string, value any) (epoch uint64, err error) {
+	return s.set(context.Background(), key, value)
+}
+
+func (s *Supervisor) set(ctx context.Context, key string, value any) (epoch uint64, err error) {
 	payload, err := cache.Encode(value)
 	if err != nil {
 		return 0, fmt.Errorf("cannot set %q: %w", key, err)
 	}
-	set, err := ask(context.Background(), s, func(answer chan<- values.Setting) message {
+	set, err := ask(ctx, s, func(answer chan<- values.Setting) message {
 		return ofValues{values.SetValue{Key: key, Payload: payload, Answer: answer}}
 	})
 	if err != nil {
@@ -244,7 +248,7 @@ func (s *Supervisor) Call(ctx context.Context, app string, worker uint64, method
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	answer, missing := make(chan ipc.Reply, 1), make(chan crew.NoSuchWorker, 1)
+	answer, missing := make(chan ipc.Reply, 1), make(chan handle.NoWorker, 1)
 	err = s.order(ofCrew{crew.CallWorker{App: app, Worker: worker, Method: method, Timeout: timeout, Payload: payload, Answer: answer, Missing: missing}})
 	if err != nil {
 		payload.Release()

@@ -6,6 +6,7 @@
 //	server.go      Server: from New to the end; the control socket and who looks after it
 //	commander.go   what the control API asks for and orders; ended.go, what it answers when the master has ended
 //	status.go      a snapshot as the control API shows it; sampler.go, rates and latencies from one status to the next
+//	values.go      cached values, and calls of workers
 //	metrics.go     a snapshot as Prometheus reads it
 //	health.go      /healthz and /readyz
 //	upgrade.go     an order to replace the binary: tried first, one at a time

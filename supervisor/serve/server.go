@@ -14,6 +14,7 @@ import (
 	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/control/dashboard"
 	"github.com/tinehq/tine/supervisor/snapshot"
+	"github.com/tinehq/tine/supervisor/values"
 )
 
 // ErrEnded is what a master answers that does not run yet, or has ended.
@@ -35,12 +36,15 @@ type Master interface {
 	// Apply makes config the one that runs and waits for the rollouts that it brings. applied: it runs, whatever they came to.
 	Apply(ctx context.Context, config *config.Config) (applied bool, err error)
 
-	// These are those of api.Commander.
+	// Events and Logs are those of api.Commander.
 	Events(ctx context.Context, after uint64, follow bool, yield func(api.Event) error) error
 	Logs(ctx context.Context, q api.LogQuery, yield func(api.LogLine) error) error
-	Value(ctx context.Context, key string) ([]byte, api.CacheValue, error)
+
+	// Value is a copy of what there is under a key. SetValue may fail with a cache.RefusedError. DeleteValue tells what was there.
+	Value(ctx context.Context, key string) (values.Found, error)
 	SetValue(ctx context.Context, key string, data []byte) (epoch uint64, err error)
-	DeleteValue(ctx context.Context, key string) error
+	DeleteValue(ctx context.Context, key string) (values.Found, error)
+	// Call has a worker answer. Its error may be a handle.NoWorker, or a handle.NoHandler.
 	Call(ctx context.Context, app string, worker uint64, method string, in []byte) ([]byte, error)
 }
 
