@@ -75,7 +75,7 @@ func (l *loop) carryOutOfApps(effect apps.Effect) {
 		// What the one before ordered last must not stay: it orders nothing more.
 		l.byID[e.App].Steering.Enforce()
 	case apps.Change:
-		l.change(l.byID[e.App], e.Stopped)
+		l.plans.Change(l.byID[e.App], e.Stopped)
 	case apps.Forget:
 		if a := l.byID[e.App]; a.Previous != nil {
 			a.Previous.Drop(l.s.pins)

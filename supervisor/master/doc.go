@@ -21,7 +21,6 @@
 //	message.go, facts.go         what comes in: from methods, from workers
 //	decide.go, hook.go           effects of package apps
 //	effects.go, release.go       effects of a pool: spawn, drain, steer; the release that a rollout takes
-//	apply.go, draft.go           a new config: opened first, then carried out
 //	app.go, member.go, frames.go an app, a worker, what a worker says
 //	values.go, dispatch.go       cached values and their sources; messages for the user's OnMessage
 //	limits.go, stall.go, dump.go requests that take too long, memory; workers that stand still

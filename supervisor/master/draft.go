@@ -14,7 +14,7 @@ type draftFound struct {
 
 func (f draftFound) apply(l *loop) {
 	if f.err != nil {
-		applyFailed{f.err}.apply(l)
+		l.plans.Refuse(f.err)
 		return
 	}
 	l.event(nil, zerolog.WarnLevel, control.Event{Kind: control.EventConfigUnapplied, Reason: f.text, Message: f.text})

@@ -11,6 +11,7 @@ import (
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/desk"
 	"github.com/tinehq/tine/supervisor/handlers"
+	"github.com/tinehq/tine/supervisor/plan"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
@@ -22,11 +23,14 @@ type ofCrew struct{ crew.Message }
 
 func (m ofCrew) apply(l *loop) { m.Act(l.crew) }
 
-// newCrew makes the crew and the desk, for which the log is open.
+// newCrew makes the crew, the desk and the plans, for which the log is open.
 func (l *loop) newCrew() {
 	l.handlers = handlers.New(l.s.functions, l.logs)
 	l.crew = crew.New(inner{l}, crew.Options{Logs: l.logs, Pins: l.s.pins, Estate: l.estate, Launch: l.s.launch, Values: l.values, Handlers: l.handlers})
 	l.desk = desk.New(atDesk{inner{l}}, l.crew, l.logs)
+	l.plans = plan.New(planned{atDesk{inner{l}}}, l.s.config.WithDefaults(), plan.Options{
+		Folder: l.s.folder, Logs: l.logs, Crew: l.crew, Estate: l.estate, Follow: l.desk.Follow, Values: l.values.Apply,
+	})
 }
 
 func (i inner) Post(m crew.Message) bool { return i.l.s.post(ofCrew{m}) }
@@ -76,7 +80,20 @@ func (i atDesk) Rearm()                           { i.l.timerStale = true }
 func (i atDesk) State() *apps.Apps                { return i.l.state }
 func (i atDesk) App(id apps.ID) *crew.App         { return i.l.runOf(id) }
 func (i atDesk) Changed(a *crew.App)              { i.l.estate.Changed(a) }
-func (i atDesk) Resolved(c config.App) config.App { return i.l.resolved(c) }
+func (i atDesk) Resolved(c config.App) config.App { return i.l.plans.Resolved(c) }
 func (i atDesk) Given() *crew.Given               { return i.l.estate.Given() }
 func (i atDesk) Number(a *crew.App)               { i.l.estate.Number(a) }
 func (i atDesk) Enter(a *crew.App) apps.Opened    { return i.l.enter(a)[0] }
+
+// planned is the loop as the one sees it that applies configs: a plan.Loop.
+type planned struct{ atDesk }
+
+// ofPlan is a message for the plans on its way through the inbox.
+type ofPlan struct{ plan.Message }
+
+func (m ofPlan) apply(l *loop) { m.Act(l.plans) }
+
+func (i planned) Post(m plan.Message) bool             { return i.l.s.post(ofPlan{m}) }
+func (i planned) Stale()                               { i.l.markStale() }
+func (i planned) App(id apps.ID) *crew.App             { return i.l.byID[id] }
+func (i planned) Enter(all ...*crew.App) []apps.Opened { return i.l.enter(all...) }

@@ -14,9 +14,9 @@ import (
 	"github.com/tinehq/tine/supervisor/desk"
 	"github.com/tinehq/tine/supervisor/estate"
 	"github.com/tinehq/tine/supervisor/handlers"
-	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/logs"
+	"github.com/tinehq/tine/supervisor/plan"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/serve"
 	"github.com/tinehq/tine/supervisor/signals"
@@ -51,12 +51,7 @@ type loop struct {
 	end      *apps.Done            // the last that it has ordered; nil: this master goes on
 
 	handlers   *handlers.Handlers // the program's own functions
-	plan       *plan              // whose apps are being opened, or that is being carried out; nil: no config is being applied
-	applying   []applyAndTell
-	nextConfig *config.Config // came meanwhile: the newest counts
-	auto       int            // workers of an app whose config leaves their number to the machine
-	config     *config.Config // that runs
-	logConfig  config.Log     // what the log was opened with
+	plans      *plan.Planner
 	wakeup     *wake.Alarm
 	timerStale bool            // a core was stepped since it was set
 	ctx        context.Context // of the sources; ends with the loop
@@ -84,8 +79,7 @@ func newLoop(s *Supervisor) *loop {
 
 func (l *loop) run(ctx context.Context) (err error) {
 	config := l.s.config.WithDefaults()
-	l.name, l.config, l.auto = config.Name, config, host.AutoWorkers()
-	l.logConfig = config.Log
+	l.name = config.Name
 	// After a crash workers wait for a master, whether it can write its log or not. In an upgrade the old one goes on.
 	waited := len(l.s.inherited[succession.StateFile]) > 0 && l.s.lead == nil
 	l.logs, err = logs.Open(config.Log, l.s.stdout, l.s.stderr, !waited)
@@ -276,6 +270,8 @@ func (l *loop) waitForGoroutines() {
 			case ofCrew:
 				owns = m.Message
 			case toDesk:
+				owns = m.Message
+			case ofPlan:
 				owns = m.Message
 			}
 			if o, ok := owns.(interface{ Drop() }); ok {

@@ -1,10 +1,8 @@
 package master
 
 import (
-	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -29,12 +27,6 @@ type (
 	}
 	applyConfig struct{ config *config.Config }
 	applyFailed struct{ err error }
-	// appsOpened: what a new config adds is ready to be started; nothing has
-	// changed yet.
-	appsOpened struct {
-		plan *plan
-		err  error
-	}
 )
 
 func (c roll) apply(l *loop) {
@@ -59,11 +51,6 @@ func (c scale) apply(l *loop) {
 
 func (c stopOrder) apply(l *loop) { l.decide(apps.Stop{Now: c.now, Own: c.own, Reason: c.reason}) }
 
-func (c applyConfig) apply(l *loop) { l.applyConfig(c.config) }
+func (c applyConfig) apply(l *loop) { l.plans.Apply(c.config) }
 
-func (c appsOpened) apply(l *loop) { l.opened(c.plan, c.err) }
-
-func (c applyFailed) apply(l *loop) {
-	l.event(nil, zerolog.ErrorLevel, control.Event{Kind: control.EventConfigRefused, Reason: c.err.Error(), Message: "configuration not applied"})
-	l.logs.Error().Msgf("configuration not applied, everything runs on as it was: %v", c.err)
-}
+func (c applyFailed) apply(l *loop) { l.plans.Refuse(c.err) }

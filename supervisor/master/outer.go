@@ -29,7 +29,7 @@ func (o outer) Context() context.Context                                { return
 func (o outer) Core() estate.Core                                       { return o.l.state }
 func (o outer) App(id apps.ID) *crew.App                                { return o.l.byID[id] }
 func (o outer) Listed(name string) *crew.App                            { return o.l.listed(name) }
-func (o outer) Config() *config.Config                                  { return o.l.config }
+func (o outer) Config() *config.Config                                  { return o.l.plans.Config() }
 func (o outer) Rearm()                                                  { o.l.timerStale = true }
 func (o outer) Show(a *crew.App)                                        { o.l.picture.Touch(a) }
 func (o outer) Stale()                                                  { o.l.markStale() }

@@ -14,7 +14,7 @@ type sitter struct{ l *loop }
 func (m sitter) Head() *snapshot.Master {
 	l := m.l
 	return &snapshot.Master{
-		Name: l.name, KeeperPID: l.estate.Keeper(), StartedAt: l.startedAt, Config: l.config, Stopping: l.state.Stopping(), WasReady: l.state.Ready(),
+		Name: l.name, KeeperPID: l.estate.Keeper(), StartedAt: l.startedAt, Config: l.plans.Config(), Stopping: l.state.Stopping(), WasReady: l.state.Ready(),
 		Unkept: l.estate.MissingText(), Succession: l.estate.Succession(),
 	}
 }

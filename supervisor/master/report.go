@@ -77,7 +77,7 @@ func (l *loop) tell(now time.Time) {
 	var lifeless *snapshot.App
 	if l.report.Tell(now, func() bool { lifeless = picture.Lifeless(); return lifeless == nil }, func() above.State {
 		text, rolling := picture.Describe()
-		return above.State{Ready: l.state.Ready(), Changing: l.plan != nil || rolling, Status: text}
+		return above.State{Ready: l.state.Ready(), Changing: l.plans.Busy() || rolling, Status: text}
 	}) {
 		l.logs.Error().Str("app", lifeless.Name).Msg("the app has no worker and none is about to come; sending no WATCHDOG=1")
 	}

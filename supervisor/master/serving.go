@@ -3,9 +3,12 @@ package master
 import (
 	"cmp"
 	"context"
+	"errors"
 
+	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/desk"
+	"github.com/tinehq/tine/supervisor/plan"
 	"github.com/tinehq/tine/supervisor/snapshot"
 	"github.com/tinehq/tine/supervisor/values"
 )
@@ -119,4 +122,20 @@ func (m serving) Logs(ctx context.Context, q control.LogQuery, yield func(contro
 		return ErrEnded
 	}
 	return m.s.logs.Lines(ctx, q, yield)
+}
+
+// Apply applies a config for a caller that waits for the end of the rollouts that it brings.
+func (m serving) Apply(ctx context.Context, next *config.Config) (applied bool, err error) {
+	b, err := ask(ctx, m.s, func(answer chan<- desk.Begun) message { return ofPlan{plan.ApplyFor{Config: next, Answer: answer}} })
+	if err == nil {
+		err = b.Err
+	}
+	if err != nil {
+		return false, err
+	}
+	failures, err := b.Wait(ctx, m.s.done)
+	if errors.Is(err, control.ErrCut) {
+		err = nil // it is applied, and this master has ended since
+	}
+	return true, errors.Join(append(failures, err)...)
 }

@@ -99,7 +99,7 @@ func (l *loop) inherit(c *config.Config, follows bool) (*config.Config, error) {
 			running.Apps = append(running.Apps, a.Config)
 		}
 	}
-	l.config = &running
+	l.plans.Runs(&running)
 	l.estate.KeepConfig(in.Config)
 	return in.Config, nil
 }
@@ -123,7 +123,7 @@ func (l *loop) tookOver(ctx context.Context) error {
 // goOnWith starts what the last master had not come to start of the config that it ran with: apps that wait for others,
 // and what was left to do of a config that it was applying. A rollout that was aborted is not tried again.
 func (l *loop) goOnWith(c *config.Config) {
-	if !l.state.Stopping() && len(file.Diff(l.config, c)) > 0 {
-		l.prepare(c, true)
+	if !l.state.Stopping() && len(file.Diff(l.plans.Config(), c)) > 0 {
+		l.plans.GoOn(c)
 	}
 }
