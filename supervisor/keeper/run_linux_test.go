@@ -342,11 +342,11 @@ func TestStopWhileNoMasterLives(t *testing.T) {
 	h.wantCode(0)
 }
 
+// That SIGTERM comes first TestSecondStopKills sees: a busy machine may not let the worker say so within StopTimeout.
 func TestStopWhileNoMasterLivesAndWorkersDoNotListen(t *testing.T) {
 	h, worker := crashed(t, Options{StopTimeout: 200 * time.Millisecond})
 	worker.do("ignore")
 	h.signal(syscall.SIGTERM)
-	worker.wantSignal(syscall.SIGTERM)
 	worker.wantGone()
 	h.wantCode(0)
 	h.wantLog("killing what has lost its master: they have not ended within 200ms")
