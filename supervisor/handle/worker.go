@@ -148,8 +148,8 @@ func (w *Worker) Abandon() {
 }
 
 // Follow returns a function that posts what the worker says, and how it ended. The function runs in a goroutine of its own, and
-// returns when the process has ended and its output is read, or when the process is left to another master; the lifeline lasts
-// then. Follow itself is the owner's, like all other methods.
+// returns when the process has ended and its output is read, or has had [proc.OutputGrace] for that, or when the process is left to
+// another master; the lifeline lasts then. Follow itself is the owner's, like all other methods.
 func (w *Worker) Follow() func() {
 	p, conn := w.process, w.conn
 	return func() {
@@ -170,6 +170,8 @@ func (w *Worker) Follow() func() {
 		select {
 		case <-p.Exited():
 			<-p.OutputDone()
+			// On a busy machine, or with a slow log, lines still come. A master that ends waits for what runs here.
+			w.options.Go(func() { <-p.Drained() })
 		case <-p.Abandoned(): // the end was certain, and not over
 		}
 	}

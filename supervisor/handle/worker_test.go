@@ -3,12 +3,14 @@ package handle
 import (
 	"errors"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/proc"
 )
 
@@ -114,6 +116,30 @@ func TestWorkerPostsItsLife(t *testing.T) {
 	w.CloseChannel("it has ended")
 	if err := w.Send(ipc.Drain{}); !errors.Is(err, ipc.ErrClosed) || w.Open() {
 		t.Errorf("sent to a worker without a channel: %v", err)
+	}
+}
+
+// TestLastLinesAreWaitedFor: a master that waits for its goroutines at its end has all lines, however slowly the log takes them.
+func TestLastLinesAreWaitedFor(t *testing.T) {
+	const printed = 5000 // more than m.lines takes, and less than a pipe
+	m := newWatched(t)
+	w := m.start(t, "seq 1 5000")
+	eventually.Receive(t, "the end of the grace", w.Process().OutputDone())
+	next[Exited](t, m)
+	ended := make(chan struct{})
+	go func() { m.going.Wait(); close(ended) }()
+	for n := range printed {
+		line := eventually.Receive(t, "a line", m.lines)
+		if want := "out:" + strconv.Itoa(n+1); line != want {
+			t.Fatalf("%q comes where %q is next", line, want)
+		}
+		select {
+		case <-ended:
+			if left := printed - n - 1; left > cap(m.lines) {
+				t.Fatalf("nothing runs any more, and %d lines are missing", left)
+			}
+		default:
+		}
 	}
 }
 

@@ -137,8 +137,13 @@ func TestLeftoverIsRead(t *testing.T) {
 		out.line(line, more)
 	}})
 	eventually.Receive(t, "the end of the grace", p.OutputDone())
+	select {
+	case <-p.Drained():
+		t.Error("drained, although the first line is not taken yet")
+	default:
+	}
 	close(slow)
-	out.wait(t, "5000")
+	eventually.Receive(t, "all is taken", p.Drained())
 	if n := len(out.all()); n != 5000 {
 		t.Errorf("%d lines, want 5,000", n)
 	}

@@ -121,6 +121,10 @@ func (p *Process) Killed() (Exit, bool) {
 // is first. A LineFunc that is so slow gets the rest of what the process has written after that.
 func (p *Process) OutputDone() <-chan struct{} { return p.outputDone }
 
+// Drained is closed when the LineFuncs have got the last line, which may be after OutputDone. A program that ends before loses
+// the rest.
+func (p *Process) Drained() <-chan struct{} { return p.drained }
+
 // run starts the goroutines of a process that was just started: a reader for each stream, and one that waits.
 func (p *Process) run() {
 	var reading sync.WaitGroup
