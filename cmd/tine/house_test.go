@@ -13,8 +13,9 @@ const module = "github.com/tinehq/tine/"
 // listed fails the test, so that a new one is given its place first. Imports of tests do not count, and programs in scripts
 // are free. The packages below supervisor and ipc have their table in supervisor/house_test.go.
 var rules = map[string]string{
-	"worker":   "ipc",
-	"cmd/demo": "worker",
+	"worker":      "ipc",
+	"worker/gate": "ipc/members",
+	"cmd/demo":    "worker",
 	"cmd/tine": `cmd/tine/internal/pm2 cmd/tine/internal/target cmd/tine/internal/term cmd/tine/internal/top ipc supervisor
 		supervisor/claim supervisor/config supervisor/config/file supervisor/control supervisor/control/api supervisor/control/metrics
 		supervisor/handover supervisor/host supervisor/keeper supervisor/listen supervisor/logs supervisor/master supervisor/signals`,
@@ -60,7 +61,7 @@ func TestHouseImports(t *testing.T) {
 func TestHouseSmallDeps(t *testing.T) {
 	kernel := []string{"golang.org/x/sys/"}
 	for name, may := range map[string][]string{
-		"ipc": kernel, "supervisor/keeper": kernel, "supervisor/claim": kernel,
+		"ipc": kernel, "worker/gate": nil, "supervisor/keeper": kernel, "supervisor/claim": kernel,
 		"worker": {"golang.org/x/sys/", "golang.org/x/net/", "golang.org/x/text/"},
 	} {
 		for _, dep := range list(t, "-deps", "./"+name) {

@@ -1,0 +1,99 @@
+package gate
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/tinehq/tine/ipc/members"
+)
+
+// The ways of choosing.
+const (
+	RoundRobin = "round-robin"
+	WeightedRR = "weighted-rr"
+	Random     = "random"
+	First      = "first"
+	Least      = "least"
+	P2C        = "p2c"
+	ByScore    = "score"
+	Prequal    = "prequal"
+	PeakEWMA   = "peak-ewma"
+	CRC32Mod   = "crc32-mod"
+	Rendezvous = "rendezvous"
+	Maglev     = "maglev"
+)
+
+// Ways are the names of all of them.
+var Ways = []string{RoundRobin, WeightedRR, Random, First, Least, P2C, ByScore, Prequal, PeakEWMA, CRC32Mod, Rendezvous, Maglev}
+
+// ByKey reports whether a way chooses by the key of a request.
+func ByKey(way string) bool { return way == CRC32Mod || way == Rendezvous || way == Maglev }
+
+// Options say how a Picker chooses.
+type Options struct {
+	Way string // one of Ways; "": Prequal
+
+	Score Score // of ByScore
+
+	// Hot is the quantile of requests in flight above which Prequal takes a member for hot: above 0, at most 1. 0: 0.84.
+	Hot float64
+
+	// Signed has CRC32Mod compute as Pomelo's crc 0.2 does: over the low bytes of UTF-16, to a signed number, of which it takes the
+	// absolute value. Else it is that of Pinus' crc 4.3: over UTF-8, unsigned.
+	Signed bool
+
+	// Bounded bounds, for ways by key, a member's requests in flight to so many times its share of all: more than 1. A key whose
+	// member is at the bound goes to its next one. 0: there is no bound.
+	Bounded float64
+
+	// Counters has the counter of a member, by its ID, for as long as the member is in the tables. nil: the picker's own.
+	Counters func(id string) *Counter
+
+	// Rand draws 64 random bits. It is called by all that pick, at the same time. nil: math/rand/v2's.
+	Rand func() uint64
+}
+
+// Score says what ByScore adds up for each member. The lowest sum is the best.
+type Score struct {
+	// Multipliers by statistic: how much each counts. 0 or absent: not at all, also where a member lacks the statistic.
+	Multipliers map[members.Stat]float64
+
+	// Raw adds multiplier x statistic as reported. Else each statistic is first brought to 0 for the best member to 1 for the
+	// worst, with free memory and idle CPU turned round, so that units do not matter.
+	Raw bool
+
+	// Formula, if it is set, computes the sum instead; Multipliers and Raw do not count. It is called when a table comes, with the
+	// statistics of one member, which it must not keep. false: they do not suffice, and the member is unknown.
+	Formula func(map[members.Stat]members.Value) (float64, bool)
+
+	// HighestWins has the highest value of Formula be the best.
+	HighestWins bool
+}
+
+const (
+	defaultWay = Prequal
+	defaultHot = 0.84 // the default of the paper
+)
+
+func (o Options) check() error {
+	if !slices.Contains(Ways, o.Way) {
+		return fmt.Errorf("cannot pick by %q: one of %s is expected", o.Way, strings.Join(Ways, ", "))
+	}
+	if o.Hot < 0 || o.Hot > 1 || math.IsNaN(o.Hot) {
+		return fmt.Errorf("cannot pick by %s: the quantile is %v, and more than 0 to 1 is expected", o.Way, o.Hot)
+	}
+	if o.Bounded != 0 && !(o.Bounded > 1) {
+		return fmt.Errorf("cannot pick by %s: the bound is %v, and more than 1 is expected, or 0 for none", o.Way, o.Bounded)
+	}
+	if o.Bounded != 0 && !ByKey(o.Way) {
+		return fmt.Errorf("cannot pick by %s with a bound of %v: it is for %s, %s and %s", o.Way, o.Bounded, CRC32Mod, Rendezvous, Maglev)
+	}
+	for stat, m := range o.Score.Multipliers {
+		if math.IsNaN(m) || math.IsInf(m, 0) || m < 0 && !o.Score.Raw {
+			return fmt.Errorf("cannot pick by %s: the multiplier of %s is %v, and a finite number of 0 or more is expected", o.Way, stat, m)
+		}
+	}
+	return nil
+}

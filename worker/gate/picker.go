@@ -1,0 +1,253 @@
+package gate
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/tinehq/tine/ipc/members"
+)
+
+// Why Pick has chosen no member.
+var (
+	ErrNoMember = errors.New("no member is ready")
+	ErrFull     = errors.New("every member that is ready has as many requests as it may have")
+)
+
+// Picker chooses members. Pick, Explain and Pick.Done may be called by all goroutines at once; Update and Refresh by one at a time.
+type Picker struct {
+	options Options
+	now     atomic.Pointer[snapshot]
+	turn    atomic.Uint64 // of those that go by turns
+	times   times
+	halved  int64
+	share   float64 // how many times as many requests all gateways send to members that report as those that share the counters
+	lives   map[string]*live
+
+	// Of the trials that members get which were not picked for a while.
+	credit float64 // how many may be offered
+	at     int64   // when that was computed last, and
+	before int64   // the picks until then
+}
+
+// Request is what Pick chooses for.
+type Request struct {
+	// Key says, for ways by key, what goes to the same member. Others do not look at it.
+	Key string
+	// Now is the time, in nanoseconds of ipc.Monotonic.
+	Now int64
+	// Tried are picks for the same request that have failed: their members are passed over.
+	Tried []Pick
+}
+
+// New makes a Picker without members.
+func New(o Options) (*Picker, error) {
+	if o.Way == "" {
+		o.Way = defaultWay
+	}
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if o.Hot == 0 {
+		o.Hot = defaultHot
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Uint64
+	}
+	if o.Counters == nil {
+		o.Counters = func(string) *Counter { return new(Counter) }
+	}
+	p := &Picker{options: o, lives: map[string]*live{}, share: 1}
+	p.now.Store(&snapshot{})
+	return p, nil
+}
+
+// choose returns a member that may be picked (see snapshot.may), or nil. It is a switch, as through an interface each request would
+// be allocated.
+func (s *snapshot) choose(p *Picker, r *Request) *member {
+	switch p.options.Way {
+	case RoundRobin, WeightedRR:
+		return s.byTurn(p, r)
+	case Random:
+		return s.atRandom(p, r)
+	case First:
+		return s.first(r)
+	case Least:
+		return s.best(p, r, byLoad)
+	case P2C:
+		return s.ofTwo(p, r, byLoad)
+	case PeakEWMA:
+		return s.bestOfPool(p, r, byLatency)
+	case Prequal:
+		return s.prequal(p, r)
+	case ByScore:
+		return s.best(p, r, byScore)
+	case CRC32Mod:
+		return s.crc32Mod(p, r)
+	case Rendezvous:
+		return s.rendezvous(p, r, hashOf(r.Key))
+	case Maglev:
+		return s.maglev(p, r)
+	}
+	panic("gate: a way that New has not refused")
+}
+
+// Pick is one request at one member: it counts as in flight there until Done. The zero Pick is none.
+type Pick struct {
+	picker *Picker
+	member *member
+	at     int64
+}
+
+// Member is the one that was picked. It must not be changed.
+func (k Pick) Member() *members.Member { return &k.member.Member }
+
+// Pick chooses a member and reserves a place for one request there. The error is ErrNoMember or ErrFull.
+func (p *Picker) Pick(r Request) (Pick, error) {
+	s := p.now.Load()
+	if m := s.takeTrial(&r); m != nil {
+		return p.picked(m, r.Now), nil
+	}
+	for {
+		m := s.choose(p, &r)
+		if m == nil {
+			break
+		}
+		if s.reserve(m) {
+			return p.picked(m, r.Now), nil
+		}
+		// Others have taken the last place since the member was chosen, so that it is not chosen again.
+	}
+	if len(s.usable) == 0 {
+		return Pick{}, ErrNoMember
+	}
+	return Pick{}, ErrFull
+}
+
+func (p *Picker) picked(m *member, now int64) Pick {
+	m.live.pickedAt.Store(now)
+	return Pick{picker: p, member: m, at: now}
+}
+
+// Outcome is how a request ended, as far as it says something of the member.
+type Outcome uint8
+
+const (
+	// Answered: the member has answered, as it should.
+	Answered Outcome = iota
+	// Failed: the member could not be reached, died, or answered that it has failed.
+	Failed
+	// Cancelled: the client has gone, or the request was taken back. It says nothing of the member.
+	Cancelled
+)
+
+// Done gives up the place, and has the picker learn from how the request ended, at now. It is called once for each Pick.
+func (k Pick) Done(now int64, how Outcome) {
+	k.member.live.InFlight.Add(-1)
+	took, s := float64(max(now-k.at, 1)), k.picker.now.Load()
+	switch how {
+	case Cancelled:
+		return
+	case Failed:
+		took = max(took, s.failure)
+	case Answered:
+		k.picker.times.add(took)
+	}
+	k.member.live.latency.sample(now, took, s.median, k.picker.options.Way == PeakEWMA)
+}
+
+// Update makes t what is picked from. now is in nanoseconds of ipc.Monotonic. What was counted and measured of a member stays for
+// as long as it is in the tables, by its ID.
+func (p *Picker) Update(t members.Table, now int64) {
+	lives := make(map[string]*live, len(t.Members))
+	told, own := 0.0, 0.0
+	for i := range t.Members {
+		m := &t.Members[i]
+		l := p.lives[m.ID]
+		if l == nil {
+			l = &live{Counter: p.options.Counters(m.ID)}
+		}
+		if l.hear(m.Report, now) {
+			told, own = told+l.told, own+l.then
+		}
+		lives[m.ID] = l
+	}
+	p.lives = lives
+	if own > 0 {
+		p.share += (max(told/own, 1) - p.share) * newShare
+	}
+	p.now.Store(p.snapshotOf(t.Members, now, p.now.Load()))
+}
+
+// hear takes in a report, unless it is the one of the table before. It reports whether the report is new and has requests in flight.
+func (l *live) hear(r *members.Report, now int64) bool {
+	if r == nil {
+		l.reported, l.tells = false, false
+		return false
+	}
+	if l.reported && r.Epoch == l.epoch && r.Sequence == l.sequence {
+		return false
+	}
+	l.reported, l.epoch, l.sequence, l.heardAt = true, r.Epoch, r.Sequence, now
+	l.sentThen, l.then = l.Sent.Load(), float64(l.InFlight.Load())
+	l.told, l.tells = r.Stats[members.InFlight]
+	return l.tells
+}
+
+// exploration is how many trials may be offered to members that were not picked for a while: one a second, or one for a hundred picks.
+func (p *Picker) exploration(now int64) float64 {
+	picked := int64(0)
+	for _, l := range p.lives {
+		picked += l.Sent.Load()
+	}
+	p.credit += max(float64(now-p.at)/float64(trialEvery), float64(picked-p.before)/100)
+	p.credit = min(p.credit, max(1, float64(len(p.lives))/10))
+	p.at, p.before = now, picked
+	return p.credit
+}
+
+// newShare is how much of a share that is measured anew counts: a single report is of a moment.
+const newShare = 0.3
+
+// refreshEvery is the time between two calls of Refresh.
+const refreshEvery = 100 * time.Millisecond
+
+// RefreshEvery is how often a gateway calls Refresh.
+func (p *Picker) RefreshEvery() time.Duration { return refreshEvery }
+
+// Refresh takes in how time goes on: latencies decay, and members that are unknown, or were not picked for a second, get a trial.
+func (p *Picker) Refresh(now int64) {
+	if now-p.halved > int64(halfLife) {
+		p.halved = now
+		p.times.halve()
+	}
+	before := p.now.Load()
+	p.now.Store(p.snapshotOf(before.table, now, before))
+}
+
+// Reason is why a member is picked or not.
+type Reason struct {
+	ID    string
+	Picks bool   // a request may go to it now
+	Text  string // in words
+}
+
+// Explain says it of each member, in the order of the table.
+func (p *Picker) Explain(now int64) []Reason {
+	s := p.now.Load()
+	all := make([]Reason, 0, len(s.all))
+	for i := range s.all {
+		m := &s.all[i]
+		picks, text := m.reason(s)
+		if picks {
+			text += fmt.Sprintf("; %d in flight", m.live.InFlight.Load())
+			if v, known := m.live.latency.now(now, s.median); known {
+				text += fmt.Sprintf(", latency %s", time.Duration(v).Round(time.Microsecond))
+			}
+		}
+		all = append(all, Reason{ID: m.ID, Picks: picks, Text: text})
+	}
+	return all
+}
