@@ -25,6 +25,7 @@ var house = []struct{ name, imports string }{
 	{"ipc", ""},
 	{"ipc/members", ""}, // the table of members, as it travels to a gateway
 	{"supervisor/pool", ""}, // decides about the workers of one app
+	{"supervisor/fleet", "ipc/members"}, // decides who is in the table of members
 	{"supervisor/civil", ""},
 	{"supervisor/host", ""},
 	{"supervisor/record", ""},
@@ -88,7 +89,7 @@ var house = []struct{ name, imports string }{
 var forTests = []string{"ipc/eventually", "supervisor/script"}
 
 // pure are the cores: no I/O, clock, lock, goroutine or log, so that a script drives them to the millisecond.
-var pure = []string{"supervisor/pool", "supervisor/apps", "supervisor/orders", "supervisor/civil", "supervisor/talk"}
+var pure = []string{"supervisor/pool", "supervisor/fleet", "supervisor/apps", "supervisor/orders", "supervisor/civil", "supervisor/talk"}
 
 // owners has the libraries that some packages alone may import, by the beginning of the path.
 var owners = map[string]string{
