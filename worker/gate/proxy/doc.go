@@ -1,0 +1,30 @@
+// Package proxy passes HTTP requests on to the members that a [gate.Picker] picks. It is an [http.Handler] for the server of a worker.
+//
+//	client ──▶ net/http's server ──▶ Proxy.ServeHTTP ──▶ Pick ──▶ connection to the member ──▶ answer ──▶ Done
+//	                                      ▲                │ it failed, and the request may be sent again
+//	                                      └────────────────┘ to a member that was not tried
+//
+// Nothing is copied from one side to the other as bytes, but bodies: what is sent on is written anew from what was parsed. So a
+// request that two servers would read differently is read once, here.
+//
+// # When a request is sent again
+//
+//	the connection was refused, or not made in time       always: nothing has reached the member
+//	it ended before the first byte of the answer          GET, HEAD, OPTIONS, TRACE, PUT and DELETE: the member may have begun
+//	the member answered a status of Options.RetryStatus   the same methods
+//
+// It is sent again only while no byte of its body has been read from the client and none of the answer has been sent to it, never to a
+// member that was tried, and for at most a fifth of all requests and 10 more a second (see budget). What remains is answered with 502,
+// 503 (no member is ready, or all are full) or 504 (no answer in time), in one line that says what happened.
+//
+// # What is changed
+//
+// Headers of one connection alone (Connection and what it names, Keep-Alive, TE, Transfer-Encoding, Upgrade and Proxy-*) are not sent on.
+// X-Forwarded-For, -Proto and -Host are set; what a client that is not trusted says in them is dropped, with Forwarded and X-Real-IP.
+// X-Request-Id is made if there is none. Expect is answered here.
+//
+// # Upgrades
+//
+// A WebSocket, or any other upgrade, becomes a tunnel once the member has answered 101. Bytes that the client has sent right behind its
+// request, or the member behind its answer, are passed on. An idle tunnel has no buffer: see tunnel.go.
+package proxy

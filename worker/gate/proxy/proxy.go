@@ -1,0 +1,195 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/worker/gate"
+)
+
+// Options say how a Proxy passes requests on. Only Picker is needed.
+type Options struct {
+	Picker *gate.Picker
+
+	// Key is what a request is picked by, where the picker goes by keys. nil: the client's IP address.
+	Key func(*http.Request) string
+
+	// DialTimeout bounds the making of a connection; 0: 1 s. AnswerTimeout bounds the wait for the head of an answer once the request
+	// is sent; 0: 60 s.
+	DialTimeout, AnswerTimeout time.Duration
+
+	// RetryStatus are statuses of an answer, of 502, 503 and 504, with which an idempotent request is sent to another member.
+	RetryStatus []int
+
+	// Trusted are the networks of proxies whose X-Forwarded-For, -Proto and -Host are believed and added to.
+	Trusted []netip.Prefix
+
+	// Log is told of each request when it is over. It is called by all requests at once. nil: nothing is told.
+	Log func(Access)
+}
+
+// Access is one request that is over.
+type Access struct {
+	ID     string // X-Request-Id
+	Member string // that has answered; "": none has
+	Status int    // that the client got; 0: it was gone
+	Tries  int    // members that it was sent to, or tried
+	Took   time.Duration
+	Err    error // why it was not answered as it should; nil: it was
+}
+
+// Proxy passes requests on. It may be used by all goroutines at once.
+type Proxy struct {
+	options Options
+	pool    pool
+	budget  budget
+}
+
+// New makes a Proxy. Close gives up its connections.
+func New(o Options) (*Proxy, error) {
+	if o.Picker == nil {
+		return nil, errors.New("cannot make a proxy without a picker")
+	}
+	for _, s := range o.RetryStatus {
+		if s < http.StatusBadGateway || s > http.StatusGatewayTimeout {
+			return nil, fmt.Errorf("cannot retry on status %d: 502, 503 or 504 is expected", s)
+		}
+	}
+	if o.DialTimeout <= 0 {
+		o.DialTimeout = time.Second
+	}
+	if o.AnswerTimeout <= 0 {
+		o.AnswerTimeout = time.Minute
+	}
+	return &Proxy{options: o}, nil
+}
+
+// Close closes the idle connections to members. Those in use are closed when their requests are over.
+func (p *Proxy) Close() { p.pool.close() }
+
+// ServeHTTP passes r on to a member. It panics with http.ErrAbortHandler where the answer has begun and cannot be completed, so that
+// the server ends the client's connection.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	f := &forwarding{proxy: p, w: w, r: r}
+	f.body.ReadCloser = r.Body
+	f.access.ID = requestID(r)
+	w.Header().Set("X-Request-Id", f.access.ID)
+	p.budget.request(began)
+	defer func() {
+		if p.options.Log != nil {
+			f.access.Took = time.Since(began)
+			p.options.Log(f.access)
+		}
+	}()
+	f.deliver()
+}
+
+// forwarding is one request on its way.
+type forwarding struct {
+	proxy  *Proxy
+	w      http.ResponseWriter
+	r      *http.Request
+	body   body
+	tried  []gate.Pick
+	access Access
+}
+
+// deliver tries members until one has answered, or none is left that may be tried.
+func (f *forwarding) deliver() {
+	var failed error
+	for {
+		pick, err := f.proxy.options.Picker.Pick(gate.Request{Key: f.key(), Now: ipc.Monotonic(), Tried: f.tried})
+		if err != nil {
+			f.refuse(failed, err)
+			return
+		}
+		f.access.Member, f.access.Tries = pick.Member().ID, f.access.Tries+1
+		outcome, err := f.attempt(pick)
+		pick.Done(ipc.Monotonic(), outcome)
+		if err == nil {
+			return
+		}
+		if early := (*unanswered)(nil); !errors.As(err, &early) {
+			f.access.Err = err
+			panic(http.ErrAbortHandler) // the answer has begun: the client must see that it is not all
+		}
+		failed = fmt.Errorf("member %s: %w", pick.Member().ID, err)
+		f.tried = append(f.tried, pick)
+		if !f.mayRetry(err) {
+			f.refuse(failed, nil)
+			return
+		}
+	}
+}
+
+func (f *forwarding) key() string {
+	if f.proxy.options.Key != nil {
+		return f.proxy.options.Key(f.r)
+	}
+	host, _, err := net.SplitHostPort(f.r.RemoteAddr)
+	if err != nil {
+		return f.r.RemoteAddr
+	}
+	return host
+}
+
+// unanswered is why a member has not answered, and whether the request has reached it.
+type unanswered struct {
+	err    error
+	status int  // that was answered, and is retried
+	sent   bool // it may have begun the request
+	client bool // the fault is the client's: no other member would do better
+}
+
+func (u *unanswered) Error() string { return u.err.Error() }
+func (u *unanswered) Unwrap() error { return u.err }
+
+// mayRetry reports whether the request may go to another member after err.
+func (f *forwarding) mayRetry(err error) bool {
+	u := (*unanswered)(nil)
+	if !errors.As(err, &u) || u.client || f.body.touched.Load() || f.r.Context().Err() != nil {
+		return false
+	}
+	return (!u.sent || idempotent(f.r.Method)) && f.proxy.budget.retry(time.Now())
+}
+
+// idempotent reports whether a request of the method may be begun twice: RFC 9110, section 9.2.2.
+func idempotent(method string) bool {
+	return slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete}, method)
+}
+
+// refuse answers for the members: failed is how the last try went, none why there is no other.
+func (f *forwarding) refuse(failed, none error) {
+	status, text := http.StatusBadGateway, ""
+	u := (*unanswered)(nil)
+	switch {
+	case f.r.Context().Err() != nil:
+		f.access.Err = context.Cause(f.r.Context())
+		panic(http.ErrAbortHandler) // the client is gone; the server would send 200
+	case failed == nil:
+		status, text = http.StatusServiceUnavailable, none.Error()
+		f.w.Header().Set("Retry-After", "1")
+	case errors.As(failed, &u) && u.status != 0:
+		status, text = u.status, "the server answered so"
+	case u != nil && u.client:
+		status, text = http.StatusBadRequest, "the body of the request cannot be read"
+	case u != nil && u.sent && errors.Is(failed, os.ErrDeadlineExceeded):
+		status, text = http.StatusGatewayTimeout, "the server did not answer in time"
+	default:
+		text = "the server did not answer"
+	}
+	f.access.Status, f.access.Err = status, errors.Join(failed, none)
+	if f.body.touched.Load() {
+		f.w.Header().Set("Connection", "close") // the rest of the body is not read
+	}
+	http.Error(f.w, fmt.Sprintf("%d %s: %s (request %s)", status, http.StatusText(status), text, f.access.ID), status)
+}

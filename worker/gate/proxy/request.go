@@ -1,0 +1,174 @@
+package proxy
+
+import (
+	"bufio"
+	"crypto/rand"
+	"encoding/hex"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"sync/atomic"
+)
+
+// body is the body of the client's request, and whether it can still be sent again.
+type body struct {
+	io.ReadCloser
+	touched atomic.Bool // a byte of it was asked for
+	ended   atomic.Bool // all of it was read
+	failed  atomic.Bool // reading it has met an error
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	b.touched.Store(true)
+	n, err := b.ReadCloser.Read(p)
+	switch err {
+	case nil:
+	case io.EOF:
+		b.ended.Store(true)
+	default:
+		b.failed.Store(true)
+	}
+	return n, err
+}
+
+// ofOneConnection are headers that are not sent on: RFC 9110, section 7.6.1.
+var ofOneConnection = map[string]bool{
+	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true, "Proxy-Authorization": true,
+	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+}
+
+// ofForwarding are headers by which proxies tell of a client: they are sent on only as they are written here.
+var ofForwarding = map[string]bool{"X-Forwarded-For": true, "X-Forwarded-Proto": true, "X-Forwarded-Host": true, "Forwarded": true, "X-Real-Ip": true}
+
+// named are the headers that Connection names.
+func named(h http.Header) map[string]bool {
+	var names map[string]bool
+	for _, line := range h["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = textproto.TrimString(name); name != "" {
+				if names == nil {
+					names = map[string]bool{}
+				}
+				names[textproto.CanonicalMIMEHeaderKey(name)] = true
+			}
+		}
+	}
+	return names
+}
+
+// upgradeOf is the protocol that a message wants to change to; "": none.
+func upgradeOf(h http.Header) string {
+	if !named(h)["Upgrade"] {
+		return ""
+	}
+	return h.Get("Upgrade")
+}
+
+// write writes the head of the client's request anew, as it goes to the member.
+func (f *forwarding) write(out *bufio.Writer) {
+	r := f.r
+	out.WriteString(r.Method)
+	out.WriteByte(' ')
+	out.WriteString(target(r))
+	out.WriteString(" HTTP/1.1\r\n")
+	header(out, "Host", r.Host)
+	connection := named(r.Header)
+	trusted := f.proxy.trusts(r)
+	for name, values := range r.Header {
+		if ofOneConnection[name] || connection[name] || ofForwarding[name] && !(trusted && name != "X-Forwarded-For") || name == "Expect" ||
+			name == "Content-Length" || name == "X-Request-Id" {
+			continue
+		}
+		for _, v := range values {
+			header(out, name, v)
+		}
+	}
+	f.forwarded(out, trusted)
+	header(out, "X-Request-Id", f.access.ID)
+	if protocol := upgradeOf(r.Header); protocol != "" {
+		header(out, "Connection", "Upgrade")
+		header(out, "Upgrade", protocol)
+	}
+	switch {
+	case r.ContentLength > 0:
+		header(out, "Content-Length", strconv.FormatInt(r.ContentLength, 10))
+	case r.ContentLength < 0:
+		header(out, "Transfer-Encoding", "chunked")
+	case r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch:
+		header(out, "Content-Length", "0")
+	}
+	out.WriteString("\r\n")
+}
+
+// target is the path and query of a request, as the client has written them. A member gets no absolute URL: its host is in Host.
+func target(r *http.Request) string {
+	if r.Method == http.MethodOptions && r.RequestURI == "*" {
+		return "*"
+	}
+	return r.URL.RequestURI()
+}
+
+func header(out *bufio.Writer, name, value string) {
+	out.WriteString(name)
+	out.WriteString(": ")
+	out.WriteString(value)
+	out.WriteString("\r\n")
+}
+
+// trusts reports whether the client is a proxy whose word on its clients is believed.
+func (p *Proxy) trusts(r *http.Request) bool {
+	if len(p.options.Trusted) == 0 {
+		return false
+	}
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return false
+	}
+	for _, prefix := range p.options.Trusted {
+		if prefix.Contains(at.Addr().Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
+// forwarded writes of whom the request is.
+func (f *forwarding) forwarded(out *bufio.Writer, trusted bool) {
+	r := f.r
+	client, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		client = "unknown" // a Unix socket
+	}
+	if before := r.Header["X-Forwarded-For"]; trusted && len(before) > 0 {
+		client = strings.Join(before, ", ") + ", " + client
+	}
+	header(out, "X-Forwarded-For", client)
+	if !trusted || r.Header.Get("X-Forwarded-Host") == "" {
+		header(out, "X-Forwarded-Host", r.Host)
+	}
+	if !trusted || r.Header.Get("X-Forwarded-Proto") == "" {
+		proto := "http"
+		if r.TLS != nil {
+			proto = "https"
+		}
+		header(out, "X-Forwarded-Proto", proto)
+	}
+}
+
+// mostID bounds the length of a request's ID that a client has given.
+const mostID = 128
+
+// requestID is the client's, if it is one that a log can have, or a new one.
+func requestID(r *http.Request) string {
+	id := r.Header.Get("X-Request-Id")
+	if id != "" && len(id) <= mostID && strings.IndexFunc(id, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }) < 0 {
+		return id
+	}
+	var b [12]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
