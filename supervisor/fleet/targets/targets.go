@@ -1,0 +1,194 @@
+// Package targets keeps the table of members for a list of addresses: it looks up their names, checks by a connection that each can be
+// reached, and has package fleet decide what follows.
+//
+//	"db.internal:80", "10.0.0.2:80", "/run/web.sock" ──▶ Targets.Table, once a second ──▶ a document of package ipc/members
+//
+// It is the source of a cached value: `members: [...]` in a config. Nothing here is called by two goroutines at once.
+package targets
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tinehq/tine/ipc/members"
+	"github.com/tinehq/tine/supervisor/fleet"
+)
+
+const (
+	// checkTimeout bounds one connection that is made as a check.
+	checkTimeout = time.Second
+	// lookTimeout bounds the look-up of one name.
+	lookTimeout = 2 * time.Second
+	// atOnce bounds the connections and look-ups under way.
+	atOnce = 64
+	// MostTargets bounds the addresses of one list.
+	MostTargets = 1000
+)
+
+// Targets is a list of addresses, and what is known of them.
+type Targets struct {
+	all      []string
+	fleet    *fleet.Fleet
+	resolver func(ctx context.Context, host string) ([]netip.Addr, error)
+	dial     func(ctx context.Context, network, address string) error
+	table    members.Table
+}
+
+// New makes Targets of addresses that Check accepts.
+func New(all []string) *Targets {
+	return &Targets{all: slices.Clone(all), fleet: fleet.New(fleet.Options{}), resolver: resolve, dial: connect}
+}
+
+// Check says what is wrong with a list: each is host:port, or the path of a Unix socket, and none is there twice.
+func Check(all []string) error {
+	if len(all) == 0 || len(all) > MostTargets {
+		return fmt.Errorf("%d members: 1 to %d are expected", len(all), MostTargets)
+	}
+	for i, a := range all {
+		if slices.Contains(all[:i], a) {
+			return fmt.Errorf("member %q is there twice", a)
+		}
+		if filepath.IsAbs(a) {
+			continue
+		}
+		host, port, err := net.SplitHostPort(a)
+		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || host == "" || bad != nil || n == 0 {
+			return fmt.Errorf("member %q is not an address: host:port, as 10.0.0.1:8080, or the path of a Unix socket is expected", a)
+		}
+	}
+	return nil
+}
+
+// Table looks names up, checks the members, and returns the table that follows, encoded. One look takes as long as the slowest check:
+// at most 3 s. It fails only where ctx is done.
+func (t *Targets) Table(ctx context.Context) (any, error) {
+	now := time.Now()
+	for i, found := range each(t.all, func(a string) found { return t.look(ctx, a) }) {
+		// Each address is a source of its own: a name that cannot be looked up now keeps its members, and no others depend on it.
+		if found.err != nil {
+			t.take(now, fleet.Silent{Source: t.all[i], Why: found.err.Error()})
+		} else {
+			t.take(now, fleet.Listed{Source: t.all[i], Members: found.members})
+		}
+	}
+	listed := t.table.Members
+	checks := each(listed, func(m members.Member) error { return t.dialOne(ctx, m.Address) })
+	if ctx.Err() != nil {
+		return nil, ctx.Err() // what was not finished says nothing
+	}
+	now = time.Now()
+	for i, err := range checks {
+		c := fleet.Checked{ID: listed[i].ID, OK: err == nil}
+		if err != nil {
+			c.Why = reason(err)
+		}
+		t.take(now, c)
+	}
+	t.take(now, fleet.Tick{})
+	if len(t.table.Members) == 0 {
+		return nil, errors.New("none of the members can be looked up")
+	}
+	return members.Encode(t.table)
+}
+
+// take gives the core an event, and keeps its newest table. The epoch tells a table from the one before, so it changes only where
+// something else does: a value that is the same is not sent again.
+func (t *Targets) take(now time.Time, ev fleet.Event) {
+	for _, e := range t.fleet.Step(now, ev) {
+		if p, ok := e.(fleet.Publish); ok {
+			p.Table.Epoch = 0
+			t.table = p.Table
+		}
+	}
+}
+
+type found struct {
+	members []members.Member
+	err     error
+}
+
+// look makes a member of each address that a target has.
+func (t *Targets) look(ctx context.Context, target string) found {
+	member := func(address string) members.Member {
+		return members.Member{ID: address, Address: address, Weight: 1, State: members.Ready}
+	}
+	host, port, err := net.SplitHostPort(target)
+	if filepath.IsAbs(target) || err != nil {
+		return found{members: []members.Member{member(target)}}
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return found{members: []members.Member{member(target)}}
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	all, err := t.resolver(ctx, host)
+	if err != nil {
+		return found{err: err}
+	}
+	slices.SortFunc(all, func(a, b netip.Addr) int { return cmp.Compare(a.String(), b.String()) })
+	var f found
+	for _, a := range slices.Compact(all) {
+		f.members = append(f.members, member(net.JoinHostPort(a.Unmap().String(), port)))
+	}
+	return f
+}
+
+func resolve(ctx context.Context, host string) ([]netip.Addr, error) {
+	all, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err == nil && len(all) == 0 {
+		err = errors.New("the name has no address")
+	}
+	return all, err
+}
+
+func (t *Targets) dialOne(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	if filepath.IsAbs(address) {
+		return t.dial(ctx, "unix", address)
+	}
+	return t.dial(ctx, "tcp", address)
+}
+
+func connect(ctx context.Context, network, address string) error {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, network, address)
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+// reason is an error of a connection without the address, which is told beside it.
+func reason(err error) string {
+	if e := (*net.OpError)(nil); errors.As(err, &e) && e.Err != nil {
+		err = e.Err
+	}
+	return strings.TrimPrefix(err.Error(), "connect: ")
+}
+
+// each calls f for all, some at once, and returns what came of each.
+func each[A, B any](all []A, f func(A) B) []B {
+	results := make([]B, len(all))
+	places := make(chan struct{}, atOnce)
+	var wg sync.WaitGroup
+	for i, a := range all {
+		places <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-places }()
+			results[i] = f(a)
+		})
+	}
+	wg.Wait()
+	return results
+}
