@@ -23,9 +23,10 @@ const all = "*"
 // that is not there yet. A package below supervisor or ipc that has no row fails the test.
 var house = []struct{ name, imports string }{
 	{"ipc", ""},
-	{"ipc/members", ""}, // the table of members, as it travels to a gateway
-	{"supervisor/pool", ""}, // decides about the workers of one app
+	{"ipc/members", ""},                 // the table of members, as it travels to a gateway
+	{"supervisor/pool", ""},             // decides about the workers of one app
 	{"supervisor/fleet", "ipc/members"}, // decides who is in the table of members
+	{"supervisor/fleet/targets", "ipc/members supervisor/fleet"}, // a list of addresses as its source
 	{"supervisor/civil", ""},
 	{"supervisor/host", ""},
 	{"supervisor/record", ""},
@@ -43,7 +44,7 @@ var house = []struct{ name, imports string }{
 	{"supervisor/control/dashboard", "supervisor/control supervisor/control/api"},
 	{"supervisor/control/metrics", "ipc supervisor/control supervisor/control/api"},
 
-	{"supervisor/config", "ipc supervisor/civil supervisor/control/api supervisor/host supervisor/listen supervisor/proc"},
+	{"supervisor/config", "ipc ipc/members supervisor/civil supervisor/control/api supervisor/host supervisor/listen supervisor/proc"},
 	{"supervisor/config/file", "supervisor/config supervisor/control/api supervisor/host"},
 	{"supervisor/signals", ""},
 	{"supervisor/wake", ""}, // the one timer of the loop
@@ -61,8 +62,8 @@ var house = []struct{ name, imports string }{
 		supervisor/proc/output supervisor/listen supervisor/cache supervisor/config supervisor/apps`},
 	{"supervisor/snapshot", `ipc supervisor/cache supervisor/config supervisor/control/api supervisor/listen supervisor/pool supervisor/proc
 		supervisor/apps`}, // what readers look at
-	{"supervisor/slots", "ipc supervisor/listen supervisor/snapshot"},                      // the sockets of an app: who uses them, what is seen at them
-	{"supervisor/values", "ipc supervisor/cache supervisor/config supervisor/control/api"}, // and their sources
+	{"supervisor/slots", "ipc supervisor/listen supervisor/snapshot"},                                               // the sockets of an app: who uses them, what is seen at them
+	{"supervisor/values", "ipc supervisor/cache supervisor/config supervisor/control/api supervisor/fleet/targets"}, // and their sources
 	{"supervisor/serve", `ipc supervisor/handle supervisor/values supervisor/claim supervisor/handover supervisor/cache supervisor/control supervisor/control/api
 		supervisor/control/dashboard supervisor/control/metrics supervisor/config supervisor/config/file supervisor/book supervisor/host
 		supervisor/listen supervisor/orders supervisor/pool supervisor/proc supervisor/snapshot`},

@@ -73,6 +73,28 @@ func TestReportAfter(t *testing.T) {
 	}
 }
 
+func TestCheckAddresses(t *testing.T) {
+	t.Parallel()
+	for _, ok := range []string{"10.0.0.1:80", "web.internal:8080", "[::1]:80", "/run/web.sock"} {
+		if err := CheckAddresses([]string{ok}); err != nil {
+			t.Errorf("%s: %v", ok, err)
+		}
+	}
+	for want, all := range map[string][]string{
+		"0 members":               nil,
+		"there twice":             {"a:1", "a:1"},
+		`"web" is not an address`: {"web"},
+		`":80" is not an address`: {":80"},
+		`"web:http" is not`:       {"web:http"},
+		`"web:0" is not`:          {"web:0"},
+		`"run/web.sock" is not`:   {"run/web.sock"},
+	} {
+		if err := CheckAddresses(all); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v, want %q", all, err, want)
+		}
+	}
+}
+
 // FuzzDecode: whatever arrives is refused or is a table that holds what Decode promises, and travels again unchanged.
 func FuzzDecode(f *testing.F) {
 	b, err := Encode(sample())

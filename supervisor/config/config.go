@@ -198,13 +198,17 @@ type Backoff struct {
 	Reset  time.Duration // default 10s
 }
 
-// CacheValue is one cached value and the one place that it comes from: exactly one of Exec, File, SQL and Func is set.
+// CacheValue is one cached value and the one place that it comes from: exactly one of Exec, File, SQL, Members
+// and Func is set.
 type CacheValue struct {
 	Key  string
 	Exec []string // its output is the value; from a file, a plain string runs as sh -c STRING
 	File string   // its content is the value
 	SQL  SQL
-	Func func(context.Context) (any, error) `yaml:"-" json:"-"` // only in Go
+	// Members has the value be the table of members for a gateway: see package ipc/members. Each is host:port, or the path of a Unix
+	// socket. The names are looked up and the members checked by a connection Every so often.
+	Members []string
+	Func    func(context.Context) (any, error) `yaml:"-" json:"-"` // only in Go
 
 	Every   time.Duration     // from start to start; default 5s
 	Timeout time.Duration     // of one fetch; default 5s. A fetch longer than Every delays the next one

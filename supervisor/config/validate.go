@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/members"
 	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/listen"
 )
@@ -219,14 +220,14 @@ func (c *checker) cacheValue(path string, v CacheValue) {
 	for _, s := range []struct {
 		name string
 		set  bool
-	}{{"exec", len(v.Exec) > 0}, {"file", v.File != ""}, {"sql", !v.SQL.isZero()}, {"func", v.Func != nil}} {
+	}{{"exec", len(v.Exec) > 0}, {"file", v.File != ""}, {"sql", !v.SQL.isZero()}, {"members", len(v.Members) > 0}, {"func", v.Func != nil}} {
 		if s.set {
 			sources = append(sources, s.name)
 		}
 	}
 	switch len(sources) {
 	case 0:
-		c.fail(path, "no source: write one of exec, file or sql")
+		c.fail(path, "no source: write one of exec, file, sql or members")
 	case 1:
 	default:
 		c.fail(Join(path, sources[1]), "two sources for one value: keep %s or %s", sources[0], strings.Join(sources[1:], " or "))
@@ -239,6 +240,11 @@ func (c *checker) cacheValue(path string, v CacheValue) {
 		}
 		if strings.TrimSpace(v.SQL.Query) == "" {
 			c.fail(at, "no query")
+		}
+	}
+	if len(v.Members) > 0 {
+		if err := members.CheckAddresses(v.Members); err != nil {
+			c.fail(Join(path, "members"), "%v", err)
 		}
 	}
 	if v.Every < 10*time.Millisecond {

@@ -10,6 +10,7 @@ import (
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control/api"
+	"github.com/tinehq/tine/supervisor/fleet/targets"
 )
 
 // source is asked again and again, in a goroutine of its own.
@@ -51,6 +52,8 @@ func sourceOf(c config.CacheValue) cache.Source {
 		return cache.Exec(c.Exec, c.Dir, env)
 	case c.File != "":
 		return cache.File(c.File)
+	case len(c.Members) > 0:
+		return cache.Func(targets.New(c.Members).Table)
 	default:
 		return cache.SQL(c.SQL.Driver, c.SQL.DSN, c.SQL.Query)
 	}

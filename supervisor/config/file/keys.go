@@ -33,6 +33,7 @@ var keyDescriptions = map[string]string{
 	"cache.*.sql.driver": "Default: sqlite.",
 	"cache.*.sql.dsn":    "For sqlite: the file of the database.",
 	"cache.*.sql.query":  "The question, in SQL.",
+	"cache.*.members":    "Servers for a gateway, each host:port or the path of a Unix socket. The value is the table of them: who is ready and who is down.",
 	"cache.*.every":      "Time from one fetch to the next, at least 10ms. Default: 5s.",
 	"cache.*.timeout":    "How long a fetch may take. Default: 5s.",
 	"cache.*.jitter":     "Share of every, 0 to 1, by which each interval varies at random. Default: 0.",

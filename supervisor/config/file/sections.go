@@ -223,6 +223,7 @@ func (d *decoder) cacheFields(v *config.CacheValue) []field {
 			{"dsn", dsn},
 			{"query", d.textInto(&v.SQL.Query)},
 		})},
+		{"members", d.list(&v.Members, nil)},
 		{"every", d.duration(&v.Every)},
 		{"timeout", d.duration(&v.Timeout)},
 		{"jitter", d.share(&v.Jitter)},

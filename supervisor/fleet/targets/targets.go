@@ -10,12 +10,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -31,8 +29,6 @@ const (
 	lookTimeout = 2 * time.Second
 	// atOnce bounds the connections and look-ups under way.
 	atOnce = 64
-	// MostTargets bounds the addresses of one list.
-	MostTargets = 1000
 )
 
 // Targets is a list of addresses, and what is known of them.
@@ -44,29 +40,9 @@ type Targets struct {
 	table    members.Table
 }
 
-// New makes Targets of addresses that Check accepts.
+// New makes Targets of addresses that members.CheckAddresses accepts.
 func New(all []string) *Targets {
 	return &Targets{all: slices.Clone(all), fleet: fleet.New(fleet.Options{}), resolver: resolve, dial: connect}
-}
-
-// Check says what is wrong with a list: each is host:port, or the path of a Unix socket, and none is there twice.
-func Check(all []string) error {
-	if len(all) == 0 || len(all) > MostTargets {
-		return fmt.Errorf("%d members: 1 to %d are expected", len(all), MostTargets)
-	}
-	for i, a := range all {
-		if slices.Contains(all[:i], a) {
-			return fmt.Errorf("member %q is there twice", a)
-		}
-		if filepath.IsAbs(a) {
-			continue
-		}
-		host, port, err := net.SplitHostPort(a)
-		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || host == "" || bad != nil || n == 0 {
-			return fmt.Errorf("member %q is not an address: host:port, as 10.0.0.1:8080, or the path of a Unix socket is expected", a)
-		}
-	}
-	return nil
 }
 
 // Table looks names up, checks the members, and returns the table that follows, encoded. One look takes as long as the slowest check:
