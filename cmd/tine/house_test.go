@@ -17,13 +17,14 @@ var rules = map[string]string{
 	"worker/gate":       "ipc/members",
 	"worker/gate/proxy": "ipc worker/gate",
 	"cmd/demo":          "worker",
-	"cmd/tine": `cmd/tine/internal/pm2 cmd/tine/internal/target cmd/tine/internal/term cmd/tine/internal/top ipc supervisor
+	"cmd/tine": `cmd/tine/internal/gateway cmd/tine/internal/pm2 cmd/tine/internal/target cmd/tine/internal/term cmd/tine/internal/top ipc ipc/members supervisor supervisor/fleet/targets worker/gate
 		supervisor/claim supervisor/config supervisor/config/file supervisor/control supervisor/control/api supervisor/control/metrics
 		supervisor/handover supervisor/host supervisor/keeper supervisor/listen supervisor/logs supervisor/master supervisor/signals`,
-	"cmd/tine/internal/term":   "supervisor/control supervisor/control/api",
-	"cmd/tine/internal/target": "cmd/tine/internal/term supervisor/claim supervisor/control supervisor/control/api",
-	"cmd/tine/internal/top":    "cmd/tine/internal/term supervisor/control supervisor/control/api",
-	"cmd/tine/internal/pm2":    "supervisor/config supervisor/config/file supervisor/host",
+	"cmd/tine/internal/gateway": "ipc ipc/members worker worker/gate worker/gate/proxy",
+	"cmd/tine/internal/term":    "supervisor/control supervisor/control/api",
+	"cmd/tine/internal/target":  "cmd/tine/internal/term supervisor/claim supervisor/control supervisor/control/api",
+	"cmd/tine/internal/top":     "cmd/tine/internal/term supervisor/control supervisor/control/api",
+	"cmd/tine/internal/pm2":     "supervisor/config supervisor/config/file supervisor/host",
 }
 
 func list(t *testing.T, args ...string) []string {

@@ -43,7 +43,7 @@ func memberMain([]string) int {
 		m.channel, _ = syscall.Dup(fd)
 		syscall.CloseOnExec(m.channel)
 	}
-	gate(os.Getenv("MEMBER_GATE"))
+	waitAt(os.Getenv("MEMBER_GATE"))
 	if text := os.Getenv("MEMBER_EXIT"); text != "" {
 		code, _ := strconv.Atoi(text)
 		fmt.Fprintln(os.Stderr, "told to exit at the start")
@@ -76,7 +76,7 @@ func memberMain([]string) int {
 		go http.Serve(ln, m.routes())
 	}
 	if fifo := os.Getenv("MEMBER_DONE_AFTER"); fifo != "" {
-		go func() { gate(fifo); os.Exit(0) }()
+		go func() { waitAt(fifo); os.Exit(0) }()
 	}
 	if d, err := time.ParseDuration(os.Getenv("MEMBER_START")); err == nil {
 		time.Sleep(d)
@@ -145,8 +145,8 @@ func controlPath(dir string, pid int) string {
 	return filepath.Join(dir, strconv.Itoa(pid)+".sock")
 }
 
-// gate waits until a process has the FIFO open for writing.
-func gate(fifo string) {
+// waitAt waits until a process has the FIFO open for writing.
+func waitAt(fifo string) {
 	if fifo == "" {
 		return
 	}

@@ -32,6 +32,7 @@ type runFlags struct {
 	watchdog                     time.Duration
 	upgradeSignal                string
 	check                        bool
+	gate                         *gateFlags // of tine gate; nil: the app is another one
 }
 
 // appFlags describe the one app of a command line. They cannot be used with a config file.
@@ -41,10 +42,7 @@ var appFlags = []string{"listen", "workers", "name", "cache", "restart", "rollou
 
 func newRun() *cobra.Command {
 	var f runFlags
-	cmd := &cobra.Command{
-		Use:   "run -c FILE | run [-l ADDRESS] [-n WORKERS] -- COMMAND [ARG...]",
-		Short: "Run apps in the foreground until they end or are stopped",
-		Long: `Run apps in the foreground until they end or are stopped. COMMAND is a Go program
+	return f.command("run -c FILE | run [-l ADDRESS] [-n WORKERS] -- COMMAND [ARG...]", "Run apps in the foreground until they end or are stopped", `Run apps in the foreground until they end or are stopped. COMMAND is a Go program
 that calls worker.Start of github.com/tinehq/tine/worker, and so says when it is
 ready: see go doc of that package. Others are ended after --ready-timeout.
 
@@ -54,9 +52,15 @@ one stops at once (during --stop-delay it ends that). Above the master is a keep
 has the PID that is seen from outside, passes signals on, and starts the master again when
 it dies: see --keeper. Each flag can be given as an environment variable too:
 --drain-timeout as TINE_DRAIN_TIMEOUT.`,
-		Example: `  tine run -c tine.yaml                    # or: tine run tine.yaml
+		`  tine run -c tine.yaml                    # or: tine run tine.yaml
   tine run -l :7000 -n 4 -- ./server --verbose
-  tine run -l :7000 --cache 'users=exec:./count-users@5s' -- ./server`,
+  tine run -l :7000 --cache 'users=exec:./count-users@5s' -- ./server`)
+}
+
+// command makes a verb that runs a master by these flags.
+func (f *runFlags) command(use, short, long, example string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use, Short: short, Long: long, Example: example,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			args, err := configArgument(cmd, args)
 			if err != nil {
@@ -184,6 +188,12 @@ func nameMaster(c *supervisor.Config) {
 }
 
 func (f *runFlags) source(flags *pflag.FlagSet, args []string) (*supervisor.Config, error) {
+	if f.gate != nil {
+		var err error
+		if args, err = f.gateCommand(args); err != nil {
+			return nil, err
+		}
+	}
 	if f.config != "" {
 		for _, name := range appFlags {
 			if name != "name" && flags.Changed(name) {
@@ -214,6 +224,9 @@ func (f *runFlags) source(flags *pflag.FlagSet, args []string) (*supervisor.Conf
 			return nil, term.Usage(err)
 		}
 		c.Cache = append(c.Cache, v)
+	}
+	if f.gate != nil {
+		c.Cache = append(c.Cache, f.gate.value())
 	}
 	return c, nil
 }

@@ -36,7 +36,7 @@ func init() {
 			fmt.Fprintln(os.Stderr, `{"message":"fenced"}`)
 		}
 		if fifo := os.Getenv("FENCE_GATE"); fifo != "" {
-			go func() { gate(fifo); fence() }()
+			go func() { waitAt(fifo); fence() }()
 		} else {
 			fence()
 		}

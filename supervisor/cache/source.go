@@ -41,11 +41,17 @@ func Encode(value any) (*ipc.Payload, error) {
 }
 
 // Func is the source of a program that embeds the supervisor: it calls f. A panic in f is its error.
-func Func(f func(context.Context) (any, error)) Source { return funcSource(f) }
+func Func(f func(context.Context) (any, error)) Source { return Named("func", f) }
 
-type funcSource func(context.Context) (any, error)
+// Named is Func with another name in logs and in status.
+func Named(name string, f func(context.Context) (any, error)) Source { return funcSource{name, f} }
 
-func (funcSource) String() string { return "func" }
+type funcSource struct {
+	name string
+	f    func(context.Context) (any, error)
+}
+
+func (f funcSource) String() string { return f.name }
 
 func (f funcSource) Fetch(ctx context.Context) (p *ipc.Payload, err error) {
 	defer func() {
@@ -53,7 +59,7 @@ func (f funcSource) Fetch(ctx context.Context) (p *ipc.Payload, err error) {
 			p, err = nil, fmt.Errorf("the function panicked: %v", r)
 		}
 	}()
-	value, err := f(ctx)
+	value, err := f.f(ctx)
 	if err != nil {
 		return nil, err
 	}

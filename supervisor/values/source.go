@@ -53,7 +53,7 @@ func sourceOf(c config.CacheValue) cache.Source {
 	case c.File != "":
 		return cache.File(c.File)
 	case len(c.Members) > 0:
-		return cache.Func(targets.New(c.Members).Table)
+		return cache.Named(targets.Source, targets.New(c.Members).Table)
 	default:
 		return cache.SQL(c.SQL.Driver, c.SQL.DSN, c.SQL.Query)
 	}

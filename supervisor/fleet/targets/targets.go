@@ -31,6 +31,9 @@ const (
 	atOnce = 64
 )
 
+// Source is what the status of a master calls this source of a cached value.
+const Source = "members"
+
 // Targets is a list of addresses, and what is known of them.
 type Targets struct {
 	all      []string

@@ -19,7 +19,8 @@ import (
 type Options struct {
 	Picker *gate.Picker
 
-	// Key is what a request is picked by, where the picker goes by keys. nil: the client's IP address.
+	// Key is what a request is picked by, where the picker goes by keys. nil, and where it returns "": the
+	// client's IP address.
 	Key func(*http.Request) string
 
 	// DialTimeout bounds the making of a connection; 0: 1 s. AnswerTimeout bounds the wait for the head of an answer once the request
@@ -133,7 +134,9 @@ func (f *forwarding) deliver() {
 
 func (f *forwarding) key() string {
 	if f.proxy.options.Key != nil {
-		return f.proxy.options.Key(f.r)
+		if key := f.proxy.options.Key(f.r); key != "" {
+			return key
+		}
 	}
 	host, _, err := net.SplitHostPort(f.r.RemoteAddr)
 	if err != nil {
