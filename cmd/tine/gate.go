@@ -123,7 +123,7 @@ every second; a request whose connection is refused goes to another one at once.
 In a config a gateway is a cached value and an app:
 
   cache:
-    web: {members: [10.0.0.1:8080, 10.0.0.2:8080], every: 1s}
+    web: {members: ["10.0.0.1:8080", "10.0.0.2:8080"], every: 1s}
   apps:
     gate: {command: tine gate worker --members web, listen: ":80"}
 

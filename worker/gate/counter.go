@@ -19,6 +19,9 @@ type live struct {
 	latency  latency
 	pickedAt atomic.Int64 // nanoseconds of ipc.Monotonic
 
+	refusals     atomic.Int64 // in a row
+	refusedUntil atomic.Int64 // nanoseconds of ipc.Monotonic: until then it is picked only where all others are out too
+
 	// Of the newest report. Written by the goroutine that gives the tables alone.
 	epoch, sequence uint64
 	reported        bool
@@ -27,6 +30,26 @@ type live struct {
 	then            float64 // Counter.InFlight at that time
 	told            float64 // requests in flight, by the report
 	tells           bool    // the report has them
+}
+
+const (
+	// leastRefused is how long a member that refuses is passed over the first time; it doubles up to mostRefused.
+	leastRefused = 100 * time.Millisecond
+	mostRefused  = time.Second
+)
+
+// refuse notes that the member has refused, at now.
+func (l *live) refuse(now int64) {
+	n := min(l.refusals.Add(1), 10)
+	l.refusedUntil.Store(now + int64(min(leastRefused<<(n-1), mostRefused)))
+}
+
+// accept notes that it has answered.
+func (l *live) accept() {
+	if l.refusals.Load() != 0 {
+		l.refusals.Store(0)
+		l.refusedUntil.Store(0)
+	}
 }
 
 const (

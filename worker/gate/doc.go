@@ -20,6 +20,8 @@
 //   - A member without data is unknown, never 0: score, peak-ewma and prequal send it one request at a time until it is known.
 //   - Latency decays to the median of the members with a half-life of 10 s, and one pick in a hundred, or one a second, goes
 //     to the member that was not picked for the longest time: one which was slow is found out to be fast again.
+//   - A member that refuses a connection is passed over for a tenth of a second, and for longer each time that it does again, as
+//     long as there are others.
 //   - A failed request counts as one of the 99th percentile of latency, if it was faster than that: a member that fails fast does
 //     not look like a fast member.
 //

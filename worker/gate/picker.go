@@ -40,6 +40,8 @@ type Request struct {
 	Now int64
 	// Tried are picks for the same request that have failed: their members are passed over.
 	Tried []Pick
+
+	anyone bool // also one that has refused a moment ago
 }
 
 // New makes a Picker without members.
@@ -113,7 +115,11 @@ func (p *Picker) Pick(r Request) (Pick, error) {
 	for {
 		m := s.choose(p, &r)
 		if m == nil {
-			break
+			if r.anyone {
+				break
+			}
+			r.anyone = true // rather one that has refused a moment ago than none
+			continue
 		}
 		if s.reserve(m) {
 			return p.picked(m, r.Now), nil
@@ -139,6 +145,9 @@ const (
 	Answered Outcome = iota
 	// Failed: the member could not be reached, died, or answered that it has failed.
 	Failed
+	// Refused: no connection could be made. The member is passed over for a tenth of a second, and longer if that goes on, as long
+	// as others are there.
+	Refused
 	// Cancelled: the client has gone, or the request was taken back. It says nothing of the member.
 	Cancelled
 )
@@ -150,9 +159,13 @@ func (k Pick) Done(now int64, how Outcome) {
 	switch how {
 	case Cancelled:
 		return
+	case Refused:
+		k.member.live.refuse(now)
+		took = max(took, s.failure)
 	case Failed:
 		took = max(took, s.failure)
 	case Answered:
+		k.member.live.accept()
 		k.picker.times.add(took)
 	}
 	k.member.live.latency.sample(now, took, s.median, k.picker.options.Way == PeakEWMA)
@@ -240,7 +253,7 @@ func (p *Picker) Explain(now int64) []Reason {
 	all := make([]Reason, 0, len(s.all))
 	for i := range s.all {
 		m := &s.all[i]
-		picks, text := m.reason(s)
+		picks, text := m.reason(s, now)
 		if picks {
 			text += fmt.Sprintf("; %d in flight", m.live.InFlight.Load())
 			if v, known := m.live.latency.now(now, s.median); known {

@@ -333,6 +333,30 @@ func TestFailingFast(t *testing.T) {
 	}
 }
 
+// TestRefused: a member that refuses is passed over at once, for longer each time, and no longer than there are others.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	const ms = int64(time.Millisecond)
+	p := picker(t, Options{Way: First}, table(2))
+	pick := func(now int64, want string, how Outcome) {
+		t.Helper()
+		k := mustPick(t, p, Request{Now: now})
+		if k.Member().ID != want {
+			t.Fatalf("at %d ms: %s, want %s", (now-second)/ms, k.Member().ID, want)
+		}
+		k.Done(now, how)
+	}
+	pick(second, "m0", Refused)
+	pick(second+99*ms, "m1", Answered)
+	if all := p.Explain(second + 50*ms); all[0].Picks || all[0].Text != "it has refused 1 connections; for 50ms" {
+		t.Errorf("explained as %+v", all[0])
+	}
+	pick(second+100*ms, "m0", Refused)
+	pick(second+299*ms, "m1", Refused)
+	pick(second+299*ms, "m0", Answered) // all have refused
+	pick(second+300*ms, "m0", Answered)
+}
+
 // FuzzPicker: whatever the table, the way and the order of events, a pick is of a member that may be picked, and what is in flight
 // is what was picked and is not done.
 func FuzzPicker(f *testing.F) {
@@ -371,7 +395,7 @@ func FuzzPicker(f *testing.F) {
 			case 2:
 				if len(open) > 0 {
 					at := r.IntN(len(open))
-					open[at].Done(now, Outcome(r.IntN(3)))
+					open[at].Done(now, Outcome(r.IntN(4)))
 					open = append(open[:at], open[at+1:]...)
 				}
 			default:

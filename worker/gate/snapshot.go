@@ -177,7 +177,7 @@ func (s *snapshot) takeTrial(r *Request) *member {
 			return nil
 		}
 		m := s.trials[n]
-		if !r.tried(m) && s.reserve(m) {
+		if !r.tried(m) && m.live.refusedUntil.Load() <= r.Now && s.reserve(m) {
 			return m
 		}
 	}
@@ -237,6 +237,9 @@ func (m *member) full() bool {
 
 // may reports whether a request may go to m now. A member that is unknown may have one at a time, as long as others are known.
 func (s *snapshot) may(m *member, r *Request) bool {
+	if !r.anyone && m.live.refusedUntil.Load() > r.Now {
+		return false
+	}
 	return m.usable && !m.full() && !(m.unknown && s.known > 0 && m.live.InFlight.Load() > 0) && !r.tried(m)
 }
 
@@ -296,7 +299,7 @@ func (s *snapshot) bestFrom(p *Picker, r *Request, from, n uint64, cost func(*me
 }
 
 // reason is why m is picked or not.
-func (m *member) reason(s *snapshot) (picks bool, text string) {
+func (m *member) reason(s *snapshot, now int64) (picks bool, text string) {
 	switch {
 	case m.State != members.Ready && m.Why != "":
 		return false, string(m.State) + ": " + m.Why
@@ -306,6 +309,8 @@ func (m *member) reason(s *snapshot) (picks bool, text string) {
 		return false, "its weight is 0"
 	case m.full():
 		return false, fmt.Sprintf("full: %d of %d requests in flight", m.live.InFlight.Load(), m.MaxInFlight)
+	case m.live.refusedUntil.Load() > now:
+		return false, fmt.Sprintf("it has refused %d connections; for %s", m.live.refusals.Load(), time.Duration(m.live.refusedUntil.Load()-now).Round(time.Millisecond))
 	case m.unknown && s.known > 0:
 		return true, "unknown: it gets one request at a time"
 	case m.unknown:

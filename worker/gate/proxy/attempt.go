@@ -51,6 +51,8 @@ func (f *forwarding) outcome(err error) gate.Outcome {
 	switch {
 	case f.r.Context().Err() != nil, errors.As(err, &early) && early.client, errors.As(err, &cut) && cut.client:
 		return gate.Cancelled
+	case errors.As(err, &early) && !early.sent:
+		return gate.Refused
 	case err != nil, f.access.Status >= http.StatusBadGateway && f.access.Status <= http.StatusGatewayTimeout:
 		return gate.Failed
 	}

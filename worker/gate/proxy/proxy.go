@@ -162,7 +162,7 @@ func (f *forwarding) mayRetry(err error) bool {
 	if !errors.As(err, &u) || u.client || f.body.touched.Load() || f.r.Context().Err() != nil {
 		return false
 	}
-	return (!u.sent || idempotent(f.r.Method)) && f.proxy.budget.retry(time.Now())
+	return !u.sent || idempotent(f.r.Method) && f.proxy.budget.retry(time.Now())
 }
 
 // idempotent reports whether a request of the method may be begun twice: RFC 9110, section 9.2.2.

@@ -306,8 +306,8 @@ func TestStream(t *testing.T) {
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	at := server(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
-	f := frontOf(t, nil, closed(t), closed(t), at)
 	for _, method := range []string{"GET", "POST"} {
+		f := frontOf(t, nil, closed(t), closed(t), at)
 		res, text := f.do(t, request(t, method, f.URL, strings.NewReader("body")))
 		if a := <-f.log; res.StatusCode != 200 || text != "body" || a.Tries != 3 || a.Member != "m2" {
 			t.Errorf("%s: %s %q %+v", method, res.Status, text, a)
