@@ -79,13 +79,7 @@ func TestKeysSpread(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{3, 10, 100, 1000} {
 		for _, way := range []string{Rendezvous, Maglev, CRC32Mod} {
-			if testing.Short() && n > 100 {
-				continue
-			}
-			keys := 200_000
-			if n >= 100 {
-				keys = 50_000
-			}
+			keys := 20_000
 			p := picker(t, Options{Way: way}, table(n))
 			_, counts := spreadOf(t, p, keys)
 			chi, mean := 0.0, float64(keys)/float64(n)
@@ -114,7 +108,7 @@ func TestKeysSpread(t *testing.T) {
 // its keys alone.
 func TestKeysStay(t *testing.T) {
 	t.Parallel()
-	const n, keys = 10, 50_000
+	const n, keys = 10, 20_000
 	for _, way := range []string{Rendezvous, Maglev} {
 		p := picker(t, Options{Way: way}, table(n))
 		before, _ := spreadOf(t, p, keys)
@@ -173,11 +167,11 @@ func TestBounded(t *testing.T) {
 // between them.
 func TestRendezvousWeights(t *testing.T) {
 	t.Parallel()
-	const keys = 60_000
+	const keys = 20_000
 	p := picker(t, Options{Way: Rendezvous}, table(3, weights(1, 2, 3)))
 	before, counts := spreadOf(t, p, keys)
 	for i, share := range []float64{1. / 6, 2. / 6, 3. / 6} {
-		if got := float64(counts[fmt.Sprint("m", i)]) / keys; math.Abs(got-share) > share*0.05 {
+		if got := float64(counts[fmt.Sprint("m", i)]) / keys; math.Abs(got-share) > share*0.08 {
 			t.Errorf("m%d has %.3f of the keys, want %.3f", i, got, share)
 		}
 	}
