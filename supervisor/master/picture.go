@@ -21,7 +21,7 @@ func (m sitter) Head() *snapshot.Master {
 
 func (m sitter) Apps() []*crew.App { return m.l.apps }
 
-func (m sitter) Listed(all []*crew.App) []*crew.App {
+func (m sitter) Listed() (all []*crew.App) {
 	for _, r := range m.l.state.List() {
 		all = append(all, m.l.appOf(r))
 	}

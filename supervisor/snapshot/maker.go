@@ -23,8 +23,8 @@ type Source[A any] interface {
 	Head() *Master
 	// Apps are all that the loop has, in the order of the config. They are only read.
 	Apps() []A
-	// Listed adds to none those of the apps that are shown to people, in their order.
-	Listed(none []A) []A
+	// Listed are those of the apps that are shown to people, in their order.
+	Listed() []A
 	// Draw makes the part of one app, which shares nothing that changes with it; nil: the app is not among Apps yet.
 	Draw(a A) *App
 }
@@ -50,8 +50,9 @@ type Maker[A Subject] struct {
 	touched []A       // have changed since the last Master, each once
 	stale   bool      // something else has
 	of      []A       // all apps, as they are in the last
-	epoch   uint64    // of the values, likewise
-	listed  []A       // those of them that are shown
+	drawn   []*Drawn  // of each of them: asked for when the apps are others, as hundreds of calls would count in each turn
+	epoch   uint64    // of the values in the last
+	listed  []*Drawn  // of those of them that are shown
 	relist  bool      // which of the apps are listed may have changed
 	due     time.Time // of the next one, while one is owed; zero: now
 }
@@ -116,20 +117,31 @@ func (k *Maker[A]) next() *Master {
 	}
 	k.touched = k.touched[:0]
 	m, all := k.source.Head(), k.source.Apps()
-	m.Values, m.Apps = k.values.Known(), make([]*App, 0, len(all))
-	for _, a := range all {
-		d := a.Drawn()
-		if d.app == nil {
-			d.app = k.source.Draw(a)
+	if others := !slices.Equal(k.of, all); others || k.relist || k.to.Newest() == nil {
+		if others {
+			k.of, k.drawn = append(k.of[:0], all...), k.drawn[:0]
+			for _, a := range all {
+				d := a.Drawn()
+				if d.app == nil {
+					d.app = k.source.Draw(a)
+				}
+				k.drawn = append(k.drawn, d)
+			}
 		}
-		m.Apps = append(m.Apps, d.app)
+		k.listed = k.listed[:0]
+		for _, a := range k.source.Listed() {
+			k.listed = append(k.listed, a.Drawn())
+		}
 	}
-	if k.relist || k.to.Newest() == nil || !slices.Equal(k.of, all) {
-		k.listed = k.source.Listed(k.listed[:0])
-	}
-	for _, a := range k.listed {
-		m.Listed = append(m.Listed, a.Drawn().app)
-	}
-	k.of, k.epoch, k.stale, k.relist = append(k.of[:0], all...), k.values.Epoch(), false, false
+	m.Values, m.Apps, m.Listed = k.values.Known(), partsOf(k.drawn), partsOf(k.listed)
+	k.epoch, k.stale, k.relist = k.values.Epoch(), false, false
 	return m
+}
+
+func partsOf(drawn []*Drawn) []*App {
+	all := make([]*App, len(drawn))
+	for i, d := range drawn {
+		all[i] = d.app
+	}
+	return all
 }

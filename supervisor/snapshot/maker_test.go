@@ -24,14 +24,14 @@ type loop struct {
 
 func (l *loop) Head() *Master    { l.heads++; return &Master{} }
 func (l *loop) Apps() []*subject { return l.apps }
-func (l *loop) Listed(none []*subject) []*subject {
+func (l *loop) Listed() (all []*subject) {
 	l.lists++
 	for _, s := range l.apps {
 		if !s.app.Goes {
-			none = append(none, s)
+			all = append(all, s)
 		}
 	}
-	return none
+	return all
 }
 
 func (l *loop) Draw(s *subject) *App {
