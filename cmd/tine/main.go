@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"github.com/tinehq/tine/supervisor/master"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -121,7 +122,14 @@ func arguments(least, most int) cobra.PositionalArgs {
 func unknownCommand(cmd *cobra.Command, name string) error {
 	cmd.SuggestionsMinimumDistance = 2 // cobra's own default, which it sets only for its own message
 	err := fmt.Errorf("unknown command %q for %s", name, cmd.CommandPath())
-	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+	near := cmd.SuggestionsFor(name)
+	for _, c := range cmd.Commands() { // a word of another tool means that one, whatever is spelled like it
+		if slices.ContainsFunc(c.SuggestFor, func(word string) bool { return strings.EqualFold(word, name) }) {
+			near = slices.Insert(near, 0, c.Name())
+			break
+		}
+	}
+	if len(near) > 0 {
 		err = fmt.Errorf("%w: did you mean %q?", err, near[0])
 	}
 	return term.Usage(err)

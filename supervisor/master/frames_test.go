@@ -7,7 +7,6 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/apps"
-	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/handle"
@@ -59,21 +58,6 @@ func newStage(t *testing.T) *stage {
 		l.logs.Close()
 	})
 	return &stage{l, m, conn, log}
-}
-
-// said ends the log and returns it.
-func (s *stage) said() string {
-	s.logs.Close()
-	return s.log.String()
-}
-
-func encoded(t *testing.T, v any) *ipc.Payload {
-	t.Helper()
-	p, err := cache.Encode(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
 }
 
 // TestSurplusSlots: of an app that has ended, slots stay which the other one's workers

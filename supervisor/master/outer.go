@@ -59,6 +59,5 @@ func (o outer) TakenBack() {
 }
 
 // What has changed for the next master has also changed for readers.
-func (l *loop) changed(a *crew.App)          { l.estate.Changed(a) }
-func (l *loop) touched(a *crew.App)          { l.estate.Touched(a) }
-func (l *loop) touchedWorker(m *crew.Worker) { l.estate.TouchedWorker(m) }
+func (l *loop) changed(a *crew.App) { l.estate.Changed(a) }
+func (l *loop) touched(a *crew.App) { l.estate.Touched(a) }
