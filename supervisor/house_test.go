@@ -75,7 +75,7 @@ var house = []struct{ name, imports string }{
 		supervisor/succession supervisor/talk supervisor/values`}, // an app as its master runs it: the hand of its pool
 	{"supervisor/desk", `supervisor/apps supervisor/config supervisor/control/api supervisor/crew supervisor/launch supervisor/logs supervisor/orders
 		supervisor/pool supervisor/signals`}, // what callers order: the hand of orders
-	{"supervisor/plan", `supervisor/apps supervisor/config supervisor/control/api supervisor/crew supervisor/desk supervisor/host supervisor/logs
+	{"supervisor/plan", `supervisor/apps supervisor/config supervisor/control/api supervisor/crew supervisor/desk supervisor/host supervisor/launch supervisor/logs
 		supervisor/pool`}, // how a new config becomes the one that runs
 	{"supervisor/estate", `ipc supervisor/apps supervisor/cache supervisor/config supervisor/config/file supervisor/control supervisor/control/api
 		supervisor/crew supervisor/handle supervisor/handover supervisor/host supervisor/journal supervisor/keeper supervisor/launch supervisor/listen

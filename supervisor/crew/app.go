@@ -20,22 +20,17 @@ import (
 // App is what the loop keeps for one app: the core that decides, the sockets and
 // processes that it decides about, and how each generation is started.
 type App struct {
-	Key         int // of this app in the record for the next master
-	drawn       snapshot.Drawn
-	Deadline    time.Time // of the pool
-	Waits       bool      // for a worker: see pool.Waits
-	Name        string
-	Config      config.App
-	Pool        *pool.Pool
-	Sockets     *Sockets
-	Members     map[pool.WorkerID]*Worker
-	Ungreeted   map[pool.WorkerID]struct{} // are ready, and were not told that all are
-	Generations map[int]*launch.Generation
-	Current     *launch.Generation // of the last rollout that was done; nil: there was none
-	Previous    *launch.Generation // whose release was the one before; nil: none is remembered
-	BackTo      *launch.Generation // of a rollback that is queued
-
-	PreviousUntil time.Time
+	Key       int // of this app in the record for the next master
+	drawn     snapshot.Drawn
+	Deadline  time.Time // of the pool
+	Waits     bool      // for a worker: see pool.Waits
+	Name      string
+	Config    config.App
+	Pool      *pool.Pool
+	Sockets   *Sockets
+	Members   map[pool.WorkerID]*Worker
+	Ungreeted map[pool.WorkerID]struct{} // are ready, and were not told that all are
+	Releases  *launch.Releases
 
 	Steering slots.Steering
 
@@ -67,20 +62,19 @@ type LastExit struct {
 // Open resolves the command and opens the sockets, so that what is wrong with
 // either is known before anything runs. It may wait for a disk or a name server.
 // The sockets of an app that it replaces are used as they are; the caller counts.
-func Open(c config.App, replaces *App, given *Given) (*App, error) {
+func Open(c config.App, replaces *App, given *Given, pins *launch.Pins) (*App, error) {
 	g := launch.New(c)
 	if _, err := g.Resolve(); err != nil {
 		return nil, err
 	}
 	a := &App{
-		Name:        c.Name,
-		Config:      c,
-		Pool:        pool.New(PoolConfig(c)),
-		Replaces:    replaces,
-		Members:     map[pool.WorkerID]*Worker{},
-		Generations: map[int]*launch.Generation{},
+		Name:     c.Name,
+		Config:   c,
+		Pool:     pool.New(PoolConfig(c)),
+		Replaces: replaces,
+		Members:  map[pool.WorkerID]*Worker{},
 	}
-	a.Generations[a.Pool.Status().Generation] = g
+	a.Releases = launch.NewReleases(pins, a.Pool.Brief().Generation, g)
 	if replaces != nil {
 		a.Sockets = replaces.Sockets
 		return a, nil
@@ -135,30 +129,11 @@ func PoolConfig(c config.App) pool.Config {
 	}
 }
 
-// Forget drops the generations that no slot starts again and no worker is of.
-func (a *App) Forget(st pool.Status, next int) {
-	used := map[int]bool{st.Generation: true, next: true}
-	for _, slot := range st.Slots {
-		used[slot.Generation] = true
-		for _, w := range slot.Workers {
-			used[w.Generation] = true
-		}
-	}
-	for _, w := range st.Standbys {
-		used[w.Generation] = true
-	}
-	for n := range a.Generations {
-		if !used[n] {
-			delete(a.Generations, n)
-		}
-	}
-}
-
 // Inherit makes a the next run of an app that has ended or is about to.
 func (a *App) Inherit(old *App) {
 	a.History = old.History
 	a.History.Changed = nil
-	a.Previous, a.PreviousUntil, old.Previous = old.Previous, old.PreviousUntil, nil
+	a.Releases.Inherit(old.Releases)
 	a.History.Rollouts = maps.Clone(old.History.Rollouts)
 	for i := range a.History.Slots {
 		a.History.Slots[i].Unasked = false // what follows is by order
@@ -172,14 +147,14 @@ func (a *App) ID() apps.ID { return apps.ID(a.Key) }
 
 // ReleaseBefore is the release that a rollback goes back to; nil: there is none.
 func (a *App) ReleaseBefore() *launch.Generation {
-	to := a.Previous
-	if st := a.Pool.Brief(); st.Rolling {
-		to = a.Generations[st.Generation]
-	}
-	if to == nil || to.Resolved.Load() == nil {
-		return nil
-	}
-	return to
+	st := a.Pool.Brief()
+	return a.Releases.Before(st.Generation, st.Rolling)
+}
+
+// QueueRollback has the rollback that begins next go back to what ReleaseBefore returns now.
+func (a *App) QueueRollback() {
+	st := a.Pool.Brief()
+	a.Releases.QueueBack(st.Generation, st.Rolling)
 }
 
 // NextGeneration is that of a new run, which reads all anew as a rollout does.
@@ -243,17 +218,6 @@ func (a *App) CancelHooks() {
 // has, and no rollout is under way that may change it: the last one was aborted.
 func (a *App) Unrolled(cfg config.App) bool {
 	st := a.Pool.Status()
-	g := a.Generations[st.Generation]
+	g := a.Releases.Of(st.Generation)
 	return st.Rollout == nil && g != nil && !g.Back && config.StartedDifferently(g.Config, cfg)
-}
-
-// GenerationsHeld are all that the app may start again.
-func (a *App) GenerationsHeld() []*launch.Generation {
-	all := slices.Collect(maps.Values(a.Generations))
-	for _, g := range []*launch.Generation{a.Current, a.Previous, a.BackTo} {
-		if g != nil {
-			all = append(all, g)
-		}
-	}
-	return all
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control/api"
-	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
@@ -35,7 +34,7 @@ func SpecOf(c config.App) apps.Spec {
 // made it.
 func (c *Crew) Start(a *App, anew bool) {
 	if anew {
-		a.Generations[a.Pool.Status().Generation] = launch.New(a.Config)
+		a.Releases.Renew(a.Pool.Brief().Generation, a.Config)
 	}
 	st := a.Sockets.Steering()
 	c.logs.Info().Str("app", a.Name).Strs("listen", a.Listening()).Int("workers", a.Pool.Status().Wanted).
@@ -57,11 +56,7 @@ func (c *Crew) Close(a *App, e apps.Close) {
 	for _, m := range a.Members {
 		a.Tally(m) // it outlived SIGKILL; its row goes with the sockets
 	}
-	for _, g := range a.Generations {
-		if g != a.Previous {
-			g.Drop(c.starter.pins) // a start resolves anew
-		}
-	}
+	a.Releases.Close()
 	c.CloseSurplus(a)
 	c.SetPulse(a.Sockets)
 	if !a.Sockets.Shared() {

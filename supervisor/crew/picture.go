@@ -1,8 +1,6 @@
 package crew
 
 import (
-	"time"
-
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/journal"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -22,14 +20,10 @@ func (a *App) Picture(unkept func(*Worker) bool) *snapshot.App {
 		Goes: a.Leaves() && !a.Halted(), Failed: a.Run.Standing() == apps.Lost, Trouble: a.Trouble(), NextRun: a.Run.NextRun(),
 		Listen: a.Config.Listen, Restarts: h.Restarts, Crashes: h.Crashes, LastRollout: h.LastRollout,
 		Rolled: h.Rollouts[pool.KindRolloutDone], Aborted: h.Rollouts[pool.KindRolloutAborted], Cancelled: h.Rollouts[pool.KindRolloutCancelled],
-		Previous: a.Previous.Shown(0), Sockets: a.Sockets.Set,
+		Sockets: a.Sockets.Set,
 		Workers: make([]snapshot.Worker, 0, len(a.Members)), Totals: a.Totals.Shown(),
 	}
-	of.Release = a.Generations[of.Pool.Generation].Shown(of.Pool.Generation)
-	if of.Previous != nil && !a.PreviousUntil.IsZero() {
-		until := a.PreviousUntil.Round(time.Millisecond)
-		of.Previous.Until = &until
-	}
+	of.Release, of.Previous = a.Releases.Shown(of.Pool.Generation)
 	if !a.Ended() {
 		of.Listen = a.Listening()
 		for _, sight := range a.Sockets.Sights() {

@@ -43,7 +43,7 @@ func (c *Crew) assign(a *App, e pool.Assign) {
 	if !c.place(m) && !m.Open() {
 		return
 	}
-	if r, err := a.Generations[m.Generation].Resolve(); err == nil {
+	if r, err := a.Releases.Of(m.Generation).Resolve(); err == nil {
 		process, cpus := m.Process(), r.Bound(e.Slot)
 		log := c.logs.With().Str("app", a.Name).Uint64("worker", uint64(m.ID)).Logger()
 		c.loop.Go(func() { // the first requests need not wait for it

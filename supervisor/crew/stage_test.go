@@ -47,7 +47,7 @@ func newStage(t testing.TB) *stage {
 		t.Fatal(err)
 	}
 	c := config.NewApp("web", "true")
-	s.app = &App{Name: "web", Config: c, Pool: pool.New(PoolConfig(c)), Members: map[pool.WorkerID]*Worker{}, Generations: map[int]*launch.Generation{}}
+	s.app = &App{Name: "web", Config: c, Pool: pool.New(PoolConfig(c)), Members: map[pool.WorkerID]*Worker{}, Releases: launch.NewReleases(launch.NewPins(nil), 1, launch.New(c))}
 	core := apps.New(apps.Limits{})
 	core.Step(time.Now(), apps.Restore{Runs: []apps.Restored{{ID: s.app.ID(), Spec: apps.Spec{Name: "web"}, Facts: pool.Brief{Phase: pool.PhaseRunning}}}})
 	s.app.Run = core.Find("web")

@@ -46,7 +46,7 @@ type (
 // spawn starts the process of a worker. A slot that has no sockets yet gets them first.
 func (c *Crew) spawn(a *App, e pool.Spawn) {
 	m := &Worker{App: a, ID: e.ID, Slot: e.Slot, Generation: e.Generation, Jitter: 2*rand.Float64() - 1}
-	g := a.Generations[e.Generation]
+	g := a.Releases.Of(e.Generation)
 	err, ctx := c.openSlot(a, e.Slot), a.HooksCtx
 	c.starting++
 	c.loop.Go(func() {

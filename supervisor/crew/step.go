@@ -58,10 +58,10 @@ func (c *Crew) carryOut(a *App, effect pool.Effect) {
 	case pool.RetireSlot:
 		c.retire(a, e.Slot)
 	case pool.Resolve:
-		c.resolve(a, e)
+		c.takeRelease(a, e)
 	case pool.Record:
 		if e.Kind == pool.KindRolloutDone {
-			c.released(a, e.Generation)
+			a.Releases.Done(e.Generation, time.Now())
 		}
 		c.record(a, e)
 		noticed(a.Stepped, e)

@@ -10,7 +10,6 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/crew"
-	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/orders"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -79,7 +78,6 @@ type Loop interface {
 type Crew interface {
 	Step(a *crew.App, ev pool.Event)
 	Kill(m *crew.Worker)
-	DropUnheld(a *crew.App, before []*launch.Generation)
 	LookSoon(now time.Time)
 	CloseSurplus(a *crew.App)
 }
@@ -153,9 +151,7 @@ func (d *Desk) carryOut(effect orders.Effect) bool {
 	case orders.Pool:
 		a := d.loop.App(e.App)
 		if roll, ok := e.Event.(pool.Roll); ok && roll.Back {
-			before := a.GenerationsHeld()
-			a.BackTo = a.ReleaseBefore()
-			d.crew.DropUnheld(a, before)
+			a.QueueRollback()
 		}
 		d.crew.Step(a, e.Event)
 	case orders.Kill:

@@ -51,7 +51,7 @@ func newStage(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	t.Cleanup(set.Close)
-	a := &crew.App{Name: c.Name, Config: c, Pool: pool.New(crew.PoolConfig(c)), Sockets: crew.NewSockets(set), Members: map[pool.WorkerID]*crew.Worker{}, Generations: map[int]*launch.Generation{}}
+	a := &crew.App{Name: c.Name, Config: c, Pool: pool.New(crew.PoolConfig(c)), Sockets: crew.NewSockets(set), Members: map[pool.WorkerID]*crew.Worker{}, Releases: launch.NewReleases(launch.NewPins(nil), 1, launch.New(c))}
 	s.Number(a)
 	s.apps = append(s.apps, a)
 	s.Step(a, pool.Start{})
@@ -61,19 +61,18 @@ func newStage(t *testing.T) *stage {
 	return s
 }
 
-func (s *stage) State() *apps.Apps                          { return s.state }
-func (s *stage) Apps() []*crew.App                          { return s.apps }
-func (s *stage) App(id apps.ID) *crew.App                   { return s.apps[0] }
-func (s *stage) Resolved(c config.App) config.App           { return c }
-func (s *stage) Rearm()                                     {}
-func (s *stage) LookSoon(time.Time)                         {}
-func (s *stage) Changed(*crew.App)                          {}
-func (s *stage) Event(*crew.App, zerolog.Level, api.Event)  {}
-func (s *stage) Number(a *crew.App)                         { s.keys++; a.Key = s.keys }
-func (s *stage) DropUnheld(*crew.App, []*launch.Generation) {}
-func (s *stage) CloseSurplus(*crew.App)                     {}
-func (s *stage) Enter(a *crew.App) apps.Opened              { return apps.Opened{ID: a.ID()} }
-func (s *stage) Kill(*crew.Worker)                          {}
+func (s *stage) State() *apps.Apps                         { return s.state }
+func (s *stage) Apps() []*crew.App                         { return s.apps }
+func (s *stage) App(id apps.ID) *crew.App                  { return s.apps[0] }
+func (s *stage) Resolved(c config.App) config.App          { return c }
+func (s *stage) Rearm()                                    {}
+func (s *stage) LookSoon(time.Time)                        {}
+func (s *stage) Changed(*crew.App)                         {}
+func (s *stage) Event(*crew.App, zerolog.Level, api.Event) {}
+func (s *stage) Number(a *crew.App)                        { s.keys++; a.Key = s.keys }
+func (s *stage) CloseSurplus(*crew.App)                    {}
+func (s *stage) Enter(a *crew.App) apps.Opened             { return apps.Opened{ID: a.ID()} }
+func (s *stage) Kill(*crew.Worker)                         {}
 
 func (s *stage) Step(a *crew.App, ev pool.Event) {
 	for _, e := range a.Pool.Step(time.Now(), ev) {
@@ -205,7 +204,7 @@ func TestNextRunOfAnEndedOrder(t *testing.T) {
 		s := newStage(t)
 		c := config.NewApp("late", "true")
 		c.Listen = []string{"127.0.0.1:0"}
-		next, err := crew.Open((&config.Config{Apps: []config.App{c}}).WithDefaults().Apps[0], nil, &crew.Given{})
+		next, err := crew.Open((&config.Config{Apps: []config.App{c}}).WithDefaults().Apps[0], nil, &crew.Given{}, launch.NewPins(nil))
 		if err != nil {
 			t.Fatal(err)
 		}

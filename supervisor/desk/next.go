@@ -7,7 +7,6 @@ import (
 
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/crew"
-	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/orders"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -44,7 +43,7 @@ type opened struct {
 
 // open prepares the next run of an app in a goroutine, because that may wait: on the sockets of the run before, or on new ones.
 func (d *Desk) open(a *crew.App, e orders.Open) {
-	config, wanted, given := a.Config, a.Pool.Brief().Wanted, d.loop.Given()
+	config, wanted, given, pins := a.Config, a.Pool.Brief().Wanted, d.loop.Given(), a.Releases.Pins()
 	if a.StartWith > 0 {
 		wanted = a.StartWith
 	}
@@ -56,14 +55,12 @@ func (d *Desk) open(a *crew.App, e orders.Open) {
 	asked := config
 	asked.Workers = max(wanted, 1)
 	d.loop.Go(func() {
-		next, err := crew.Open(asked, keeps, given)
+		next, err := crew.Open(asked, keeps, given, pins)
 		if err == nil {
 			c := crew.PoolConfig(config)
 			c.Workers, c.FirstID, c.FirstGeneration, c.Seed = wanted, firstID, number, rand.Uint64()
-			g := next.Generations[next.Pool.Brief().Generation]
+			next.Releases.Renumber(next.Pool.Brief().Generation, number, config)
 			next.Config, next.Pool, next.Replaces = config, pool.New(c), nil
-			next.Generations = map[int]*launch.Generation{number: g}
-			g.Config = config
 		}
 		if m := (opened{e.Order, &nextRun{old: a, next: next}, err}); !d.loop.Post(m) {
 			m.Drop()
@@ -94,7 +91,7 @@ func (d *Desk) catchUp(next, old *crew.App) {
 		c.Workers = old.StartWith
 	}
 	next.Config, next.Pool = old.Config, pool.New(c)
-	next.Generations = map[int]*launch.Generation{number: launch.New(old.Config)}
+	next.Releases.Renew(number, old.Config)
 }
 
 // exchange puts the next run of an app in the place of the one that has ended, and starts it.

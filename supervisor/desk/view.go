@@ -55,7 +55,7 @@ func (v view) Trouble(id apps.ID) string { return v.loop.App(id).Trouble() }
 
 func (v view) Releases(id apps.ID) (previous, goBack bool) {
 	a := v.loop.App(id)
-	return a.Previous != nil, a.ReleaseBefore() != nil
+	return a.Releases.HasPrevious(), a.ReleaseBefore() != nil
 }
 
 func (v view) Stopping() bool { return v.loop.State().Stopping() }

@@ -55,7 +55,7 @@ func (e *Estate) adopt(state succession.State, left succession.LeftFiles, config
 	for _, p := range plan.Apps {
 		var a *crew.App
 		if p.Ended != nil {
-			a, err = adoptEnded(*p.Ended)
+			a, err = e.adoptEnded(*p.Ended)
 		} else {
 			a, err = e.adoptApp(*p.Running, all[p.Running.Sockets])
 		}
@@ -97,24 +97,23 @@ func (e *Estate) adoptApp(saved succession.App, s *crew.Sockets) (*crew.App, err
 	}
 	a := &crew.App{
 		Key: saved.Key, Name: config.Name, Config: config, Pool: core, Sockets: s,
-		Members: map[pool.WorkerID]*crew.Worker{}, Generations: map[int]*launch.Generation{},
-		StartWith: saved.StartWith,
+		Members: map[pool.WorkerID]*crew.Worker{}, StartWith: saved.StartWith,
 	}
 	a.RestoreHistory(saved.History)
+	r := launch.Remembered{ByNumber: map[int]*launch.Generation{}, Previous: e.restoredRelease(saved.Previous), BackTo: e.restoredRelease(saved.BackTo)}
 	for n, g := range saved.Generations {
-		a.Generations[n] = e.restored(g)
+		r.ByNumber[n] = e.restored(g)
 	}
-	a.Current = a.Generations[core.Status().Generation]
-	if a.Previous = e.restoredRelease(saved.Previous); a.Previous != nil {
-		a.PreviousUntil = saved.Previous.Until
+	if r.Previous != nil {
+		r.Until = saved.Previous.Until
 	}
-	a.BackTo = e.restoredRelease(saved.BackTo)
+	a.Releases = launch.RestoreReleases(e.pins, r, core.Status().Generation)
 	s.Use()
 	return a, nil
 }
 
 // adoptEnded makes an app that has ended again, as it is when its sockets are closed.
-func adoptEnded(saved succession.Ended) (*crew.App, error) {
+func (e *Estate) adoptEnded(saved succession.Ended) (*crew.App, error) {
 	config := saved.Config.Restored()
 	core, err := pool.Restore(crew.PoolConfig(config), saved.Pool, time.Now(), since(saved.At))
 	if err != nil {
@@ -126,9 +125,8 @@ func adoptEnded(saved succession.Ended) (*crew.App, error) {
 	}
 	a := &crew.App{
 		Key: saved.Key, Name: config.Name, Config: config, Pool: core, Sockets: crew.NewSockets(set),
-		Members:     map[pool.WorkerID]*crew.Worker{},
-		Generations: map[int]*launch.Generation{core.Status().Generation: launch.New(config)},
-		StartWith:   saved.StartWith,
+		Members: map[pool.WorkerID]*crew.Worker{}, StartWith: saved.StartWith,
+		Releases: launch.NewReleases(e.pins, core.Status().Generation, launch.New(config)),
 	}
 	a.RestoreHistory(saved.History)
 	a.History.Err = saved.Error
@@ -156,10 +154,8 @@ func (e *Estate) restoredRelease(s *succession.Release) *launch.Generation {
 // those. Each has a goroutine of its own, as it may be on a disk that hangs.
 func (e *Estate) holdReleases() {
 	for _, a := range e.loop.Apps() {
-		for _, g := range a.GenerationsHeld() {
-			if !a.Ended() && g.Resolved.Load() != nil && !g.Pinned() {
-				e.loop.Go(func() { g.Hold(e.pins) })
-			}
+		if !a.Ended() {
+			a.Releases.Hold(e.loop.Go)
 		}
 	}
 }

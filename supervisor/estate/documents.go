@@ -22,26 +22,17 @@ import (
 // base is what no part of an app tells, as far as that is not the pool's. It is compared, so that nothing is encoded to see
 // that it is the same.
 type base struct {
-	kind                        kind
-	place, sockets              int
-	everReady, added, leaving   bool
-	halted                      bool
-	startWith, replaces         int
-	nextRun                     time.Time
-	lastRollout                 *control.Rollout
-	rolloutReason, why          string
-	lastGeneration, generations int
-	rollouts                    [len(journal.EndsOfRollouts)]uint64
-	previous, backTo            *launch.Generation
-	previousUntil               time.Time
-	newest                      [3]generation // that workers are of, or will be
-}
-
-// generation tells a generation from another, and from itself before it was resolved.
-type generation struct {
-	number   int
-	is       *launch.Generation
-	resolved *launch.Recipe
+	kind                      kind
+	place, sockets            int
+	everReady, added, leaving bool
+	halted                    bool
+	startWith, replaces       int
+	nextRun                   time.Time
+	lastRollout               *control.Rollout
+	rolloutReason, why        string
+	lastGeneration            int
+	rollouts                  [len(journal.EndsOfRollouts)]uint64
+	releases                  launch.Mark
 }
 
 // kind is how an app is in the record.
@@ -71,22 +62,13 @@ func (e *Estate) baseOf(p *page) base {
 		kind: e.kindOf(a), place: p.place, sockets: a.Sockets.Key, everReady: a.Run.EverReady(), added: a.Run.Origin() != apps.FromStart,
 		// Stopped to be started again, it is started by the next master, which knows nothing of the order.
 		leaving: a.Leaves(), halted: a.Halted() && a.Run.Next() == 0, startWith: a.StartWith, nextRun: a.Run.NextRun(),
-		lastRollout: h.LastRollout, rolloutReason: h.RolloutReason, why: h.Err, lastGeneration: h.LastGeneration, generations: len(a.Generations),
-		previous: a.Previous, backTo: a.BackTo, previousUntil: a.PreviousUntil,
+		lastRollout: h.LastRollout, rolloutReason: h.RolloutReason, why: h.Err, lastGeneration: h.LastGeneration, releases: a.Releases.Mark(),
 	}
 	if old := e.loop.App(a.Run.Replaces()); old != nil && !old.Ended() {
 		b.replaces = old.Key
 	}
 	for i, kind := range journal.EndsOfRollouts {
 		b.rollouts[i] = h.Rollouts[kind]
-	}
-	for n, g := range a.Generations {
-		is := generation{n, g, g.Resolved.Load()}
-		for i := range b.newest {
-			if is.number >= b.newest[i].number {
-				is, b.newest[i] = b.newest[i], is
-			}
-		}
 	}
 	return b
 }
@@ -99,14 +81,15 @@ func (p *page) running(now time.Time) succession.App {
 		Generations: map[int]succession.Generation{}, EverReady: b.everReady, Added: b.added, Leaving: b.leaving,
 		Halted: b.halted, StartWith: b.startWith, Replaces: b.replaces, History: a.SavedHistory(), NextRun: b.nextRun,
 	}
-	for n, g := range a.Generations {
+	r := a.Releases.Remembered()
+	for n, g := range r.ByNumber {
 		s.Generations[n] = savedOf(g)
 	}
-	if a.Previous != nil {
-		s.Previous = &succession.Release{Generation: savedOf(a.Previous), Until: a.PreviousUntil}
+	if r.Previous != nil {
+		s.Previous = &succession.Release{Generation: savedOf(r.Previous), Until: r.Until}
 	}
-	if a.BackTo != nil {
-		s.BackTo = &succession.Release{Generation: savedOf(a.BackTo)}
+	if r.BackTo != nil {
+		s.BackTo = &succession.Release{Generation: savedOf(r.BackTo)}
 	}
 	for _, m := range a.InOrder() {
 		s.Members = append(s.Members, m.Saved())

@@ -187,7 +187,7 @@ func (e *Estate) part() (p succession.Patch) {
 	seen := map[*crew.Sockets]bool{}
 	for _, page := range l.dirty {
 		a, is := page.app, e.baseOf(page)
-		all := page.all || is != page.base || is.generations > len(is.newest)
+		all := page.all || is != page.base || is.releases.Partial()
 		if page.base.kind != notSaved && is.kind == notSaved {
 			l.gone = append(l.gone, a.Key)
 		}

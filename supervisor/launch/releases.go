@@ -36,25 +36,28 @@ func NewReleases(p *Pins, number int, g *Generation) *Releases {
 // Remembered is what of an app's releases outlives its master.
 type Remembered struct {
 	ByNumber map[int]*Generation
-	Current  int         // the number of the generation that new workers are of
 	Previous *Generation // nil: none
 	Until    time.Time   // when that was replaced; zero: not known
 	BackTo   *Generation // of a rollback that is queued; nil: none is
 }
 
-// RestoreReleases are those that an earlier master has left. The map is the Releases' from here on.
-func RestoreReleases(p *Pins, m Remembered) *Releases {
-	r := &Releases{pins: p, byNumber: m.ByNumber, current: m.ByNumber[m.Current], previous: m.Previous, backTo: m.BackTo}
+// RestoreReleases are those that an earlier master has left. New workers are of the generation running. The map is the Releases' from
+// here on.
+func RestoreReleases(p *Pins, m Remembered, running int) *Releases {
+	r := &Releases{pins: p, byNumber: m.ByNumber, current: m.ByNumber[running], previous: m.Previous, backTo: m.BackTo}
 	if r.previous != nil {
 		r.until = m.Until
 	}
 	return r
 }
 
-// Remembered is what the next master needs. The map is not to be written to. current: see there.
-func (r *Releases) Remembered(current int) Remembered {
-	return Remembered{r.byNumber, current, r.previous, r.until, r.backTo}
+// Remembered is what the next master needs. The map is not to be written to.
+func (r *Releases) Remembered() Remembered {
+	return Remembered{r.byNumber, r.previous, r.until, r.backTo}
 }
+
+// Pins are those that the files of the releases are held by.
+func (r *Releases) Pins() *Pins { return r.pins }
 
 // Of is the generation of that number; nil: there is none.
 func (r *Releases) Of(number int) *Generation { return r.byNumber[number] }

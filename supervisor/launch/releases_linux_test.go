@@ -87,7 +87,7 @@ func TestReleasesWhileADiskHangs(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		r := RestoreReleases(pins, Remembered{ByNumber: map[int]*Generation{1: g}, Current: 1, Previous: Restore(pins, other, nil)})
+		r := RestoreReleases(pins, Remembered{ByNumber: map[int]*Generation{1: g}, Previous: Restore(pins, other, nil)}, 1)
 		r.Shown(1)
 		r.Mark()
 		r.Take(2, 1, left.Config, true, func(int) bool { return false })
@@ -195,7 +195,7 @@ func TestTakeAfterAnInterruption(t *testing.T) {
 		all[n] = Restore(pins, left, nil)
 	}
 	begun := all[4]
-	r := RestoreReleases(pins, Remembered{ByNumber: all, Current: 3, Until: time.Unix(1, 0)})
+	r := RestoreReleases(pins, Remembered{ByNumber: all, Until: time.Unix(1, 0)}, 3)
 	if !r.Mark().Partial() {
 		t.Error("four generations have one mark")
 	}
@@ -203,7 +203,7 @@ func TestTakeAfterAnInterruption(t *testing.T) {
 	if r.Of(4) != begun || r.Of(1) == nil || r.Of(2) != nil || r.Of(3) == nil || r.HasPrevious() {
 		t.Errorf("%+v", r)
 	}
-	if m := r.Remembered(3); len(m.ByNumber) != 3 || m.Current != 3 || !m.Until.IsZero() {
+	if m := r.Remembered(); len(m.ByNumber) != 3 || !m.Until.IsZero() {
 		t.Errorf("remembered %+v", m)
 	}
 }

@@ -77,9 +77,7 @@ func (l *loop) carryOutOfApps(effect apps.Effect) {
 	case apps.Change:
 		l.plans.Change(l.byID[e.App], e.Stopped)
 	case apps.Forget:
-		if a := l.byID[e.App]; a.Previous != nil {
-			a.Previous.Drop(l.s.pins)
-		}
+		l.byID[e.App].Releases.Forget()
 		delete(l.byID, e.App)
 	case apps.OrderStart:
 		l.desk.Start(e.App, e.Reason)

@@ -10,6 +10,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/handle"
+	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
@@ -43,7 +44,7 @@ func newStage(t *testing.T) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &crew.App{Name: "web", Config: config.App{Name: "web"}, Pool: pool.New(crew.PoolConfig(config.NewApp("web", "true"))), Members: map[pool.WorkerID]*crew.Worker{}}
+	a := &crew.App{Name: "web", Config: config.App{Name: "web"}, Pool: pool.New(crew.PoolConfig(config.NewApp("web", "true"))), Members: map[pool.WorkerID]*crew.Worker{}, Releases: launch.NewReleases(s.pins, 1, launch.New(config.App{Name: "web"}))}
 	m := &crew.Worker{App: a, ID: 1, Talk: talk.State{Channel: talk.Talking}}
 	m.Worker = handle.Attach(&proc.Process{}, conn, l.crew.Starter().Options(m))
 	a.Members[1] = m

@@ -227,7 +227,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 // open opens every app, or none.
 func (l *loop) open(c *config.Config) error {
 	for _, config := range c.Apps {
-		a, err := crew.Open(config, nil, l.estate.Given())
+		a, err := crew.Open(config, nil, l.estate.Given(), l.estate.Pins())
 		if err != nil {
 			l.closeSockets()
 			return err

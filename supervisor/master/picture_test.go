@@ -39,7 +39,7 @@ func crowd(t testing.TB, n, workers int) *loop {
 			t.Fatal(err)
 		}
 		t.Cleanup(set.Close)
-		a := &crew.App{Name: c.Name, Config: c, Pool: pool.New(crew.PoolConfig(c)), Sockets: crew.NewSockets(set), Members: map[pool.WorkerID]*crew.Worker{}, Generations: map[int]*launch.Generation{}}
+		a := &crew.App{Name: c.Name, Config: c, Pool: pool.New(crew.PoolConfig(c)), Sockets: crew.NewSockets(set), Members: map[pool.WorkerID]*crew.Worker{}, Releases: launch.NewReleases(launch.NewPins(nil), 1, launch.New(c))}
 		now := time.Now()
 		a.Pool.Step(now, pool.Start{})
 		for _, slot := range a.Pool.Status().Slots {

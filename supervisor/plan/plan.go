@@ -10,6 +10,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/host"
+	"github.com/tinehq/tine/supervisor/launch"
 )
 
 // plan is what a new config changes.
@@ -21,6 +22,7 @@ type plan struct {
 	newcomers []config.App   // to open
 	leaving   []predecessor
 	given     *crew.Given
+	pins      *launch.Pins
 	added     []*crew.App   // the newcomers that are open
 	auto      int           // workers of an app whose config leaves their number to the machine
 	places    config.Places // of all addresses, old and new; known once it is open
@@ -58,7 +60,7 @@ func (p *plan) prepare(running []string, over <-chan struct{}) error {
 
 func (p *plan) open() error {
 	for _, n := range p.newcomers {
-		a, err := crew.Open(n, p.predecessor(n), p.given)
+		a, err := crew.Open(n, p.predecessor(n), p.given, p.pins)
 		if err != nil {
 			p.close()
 			return err

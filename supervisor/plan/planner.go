@@ -12,6 +12,7 @@ import (
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/desk"
 	"github.com/tinehq/tine/supervisor/host"
+	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/logs"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -75,6 +76,7 @@ type Crew interface {
 // Estate is what a Planner asks of what the master leaves for the next one.
 type Estate interface {
 	Given() *crew.Given
+	Pins() *launch.Pins
 	Number(a *crew.App)
 	Changed(a *crew.App)
 	SaveAllSoon()
@@ -125,7 +127,7 @@ func (p *Planner) begin(c *config.Config, goesOn bool) {
 		p.next = c
 		return
 	}
-	n := &plan{asked: c, goesOn: goesOn, config: c.In(p.o.Folder).WithDefaults(), given: p.o.Estate.Given()}
+	n := &plan{asked: c, goesOn: goesOn, config: c.In(p.o.Folder).WithDefaults(), given: p.o.Estate.Given(), pins: p.o.Estate.Pins()}
 	p.plan = n
 	p.loop.Decide(apps.Opening{})
 	opens, goes := p.loop.State().Plan(p.compare(n, false))
