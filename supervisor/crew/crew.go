@@ -3,6 +3,7 @@ package crew
 import (
 	"context"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -65,7 +66,7 @@ func (c *Crew) Starting() int { return c.starting }
 
 // Deadline is when Tick has something to do; zero: at no time.
 func (c *Crew) Deadline(now time.Time) time.Time {
-	return wake.Earliest(c.nextMemory(now), c.nextLook())
+	return wake.Earliest(c.memory.next(now, slices.ContainsFunc(c.loop.Apps(), (*App).limitsMemory)), c.nextLook())
 }
 
 // Tick does what is due: it looks at the workers' memory, and at the addresses.

@@ -2,7 +2,6 @@ package crew
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
@@ -27,22 +26,35 @@ func pulse(c config.App) time.Duration {
 	return usualPulse
 }
 
-// checkLimits looks at what the workers have written on the scoreboard: a request
-// that takes too long, or as many requests as a worker may serve.
+// exceeded says which limit of its app a worker has reached that has served so many requests, of which the oldest that is in progress
+// is of that age; 0: none is. "": no limit. slow: it is a request that takes too long.
+func (m *Worker) exceeded(requests uint64, oldest time.Duration) (why string, slow bool) {
+	switch c := &m.App.Config; {
+	case c.RequestTimeout > 0 && oldest > c.RequestTimeout:
+		return fmt.Sprintf("request timeout: one is %s old", oldest.Round(time.Millisecond)), true
+	case c.MaxRequests > 0 && requests >= m.Most(c.MaxRequests):
+		return fmt.Sprintf("max requests: %d served", requests), false
+	}
+	return "", false
+}
+
+// checkLimits looks at what the workers have written on the scoreboard.
 func (c *Crew) checkLimits(a *App) {
 	now := ipc.Monotonic()
 	for _, m := range a.InOrder() {
 		if m.Seat == nil || !m.Talk.Serves() || m.Over {
 			continue
 		}
-		start, some := m.Seat.Row.Oldest()
-		age := time.Duration(now - start)
-		switch {
-		case some && a.Config.RequestTimeout > 0 && age > a.Config.RequestTimeout:
-			m.In(c.logs.Warn()).Float64("age_ms", api.Milliseconds(age)).Float64("limit_ms", api.Milliseconds(a.Config.RequestTimeout)).Msg("slow request; replacing the worker")
-			c.over(m, fmt.Sprintf("request timeout: one is %s old", age.Round(time.Millisecond)), true)
-		case a.Config.MaxRequests > 0 && m.Seat.Row.Requests() >= m.Most(a.Config.MaxRequests):
-			c.over(m, fmt.Sprintf("max requests: %d served", m.Seat.Row.Requests()), false)
+		var oldest time.Duration
+		if start, some := m.Seat.Row.Oldest(); some {
+			oldest = time.Duration(now - start)
+		}
+		why, slow := m.exceeded(m.Seat.Row.Requests(), oldest)
+		if slow {
+			m.In(c.logs.Warn()).Float64("age_ms", api.Milliseconds(oldest)).Float64("limit_ms", api.Milliseconds(a.Config.RequestTimeout)).Msg("slow request; replacing the worker")
+		}
+		if why != "" {
+			c.over(m, why, slow)
 		}
 	}
 }
@@ -53,30 +65,39 @@ func (c *Crew) over(m *Worker, why string, dump bool) {
 	c.Step(m.App, pool.Recycle{ID: m.ID, Reason: why, Dump: dump})
 }
 
-// memoryCheck is when the workers' memory is looked at next; zero: no app has a limit.
+// memoryCheck is when the workers' memory is looked at. The zero value: no app has a limit.
 type memoryCheck struct{ at time.Time }
 
-func (c *Crew) limitsMemory(a *App) bool { return !a.Ended() && a.Config.MaxRSS > 0 }
-
-// nextMemory is when the workers' memory is to be looked at, or zero.
-func (c *Crew) nextMemory(now time.Time) time.Time {
+// next is when that is; zero: no app has a limit, which limited says. The first look is after a whole interval: a worker that has just
+// started has not used much.
+func (k *memoryCheck) next(now time.Time, limited bool) time.Time {
 	switch {
-	case !slices.ContainsFunc(c.loop.Apps(), c.limitsMemory):
-		c.memory.at = time.Time{}
-	case c.memory.at.IsZero():
-		c.memory.at = now.Add(rssEvery)
+	case !limited:
+		k.at = time.Time{}
+	case k.at.IsZero():
+		k.at = now.Add(rssEvery)
 	}
-	return c.memory.at
+	return k.at
 }
+
+// due reports whether it is time to look, and notes that the caller does.
+func (k *memoryCheck) due(now time.Time) bool {
+	if k.at.IsZero() || k.at.After(now) {
+		return false
+	}
+	k.at = now.Add(rssEvery)
+	return true
+}
+
+func (a *App) limitsMemory() bool { return !a.Ended() && a.Config.MaxRSS > 0 }
 
 // checkMemory replaces workers whose memory, which only the system knows, is over the limit, if it is time to look.
 func (c *Crew) checkMemory(now time.Time) {
-	if c.memory.at.IsZero() || c.memory.at.After(now) {
+	if !c.memory.due(now) {
 		return
 	}
-	c.memory.at = now.Add(rssEvery)
 	for _, a := range c.loop.Apps() {
-		if !c.limitsMemory(a) {
+		if !a.limitsMemory() {
 			continue
 		}
 		for _, m := range a.InOrder() {

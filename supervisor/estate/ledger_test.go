@@ -96,7 +96,7 @@ func TestPatchesAreTheWhole(t *testing.T) {
 		}
 		t.Cleanup(set.Close)
 		a := &crew.App{Name: c.Name, Config: c, Pool: pool.New(crew.PoolConfig(c)), Sockets: crew.NewSockets(set),
-			Members: map[pool.WorkerID]*crew.Worker{}, Generations: map[int]*launch.Generation{1: launch.New(c)}}
+			Members: map[pool.WorkerID]*crew.Worker{}, Releases: launch.NewReleases(launch.NewPins(nil), 1, launch.New(c))}
 		a.Pool.Step(time.Now(), pool.Start{})
 		patched.Number(a)
 		run := apps.Restored{ID: a.ID(), Spec: apps.Spec{Name: c.Name}, Facts: a.Pool.Brief(), Ran: true}
@@ -129,9 +129,9 @@ func TestPatchesAreTheWhole(t *testing.T) {
 				a.History.Restarts++
 				patched.Touched(a)
 			case 2:
-				a.Generations[len(a.Generations)+1] = launch.New(a.Config)
-				if len(a.Generations) > 5 {
-					a.Generations = map[int]*launch.Generation{1: a.Generations[1]}
+				n := len(a.Releases.Remembered().ByNumber) + 1
+				if a.Releases.Renew(n, a.Config); n > 5 {
+					a.Releases = launch.NewReleases(a.Releases.Pins(), 1, a.Releases.Of(1))
 				}
 				patched.Touched(a)
 			case 3:

@@ -14,6 +14,7 @@ import (
 	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/desk"
+	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/logs"
 	"go.uber.org/goleak"
 )
@@ -54,6 +55,7 @@ func (s *stage) Decide(ev apps.Event)                            { s.state.Step(
 func (s *stage) Apps() []*crew.App                               { return nil }
 func (s *stage) App(apps.ID) *crew.App                           { return nil }
 func (s *stage) Given() *crew.Given                              { return &crew.Given{} }
+func (s *stage) Pins() *launch.Pins                              { return launch.NewPins(nil) }
 func (s *stage) Number(a *crew.App)                              { s.numbers++; a.Key = s.numbers }
 func (s *stage) Changed(*crew.App)                               {}
 func (s *stage) SaveAllSoon()                                    {}
