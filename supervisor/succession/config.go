@@ -59,7 +59,7 @@ func (s State) GoesOn(asked *config.Config) *config.Config {
 		}
 	}
 	c.Cache = slices.DeleteFunc(c.Cache, func(v config.CacheValue) bool { // this program has none
-		return v.Func == nil && len(v.Exec) == 0 && v.File == "" && v.SQL == config.SQL{}
+		return v.Func == nil && len(v.Exec) == 0 && v.File == "" && len(v.Members) == 0 && v.SQL == config.SQL{}
 	})
 	return c
 }
