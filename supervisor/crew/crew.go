@@ -131,7 +131,9 @@ type Loop interface {
 	// Noted tells the orders that are under way what a pool has recorded, and text, which says it in words.
 	Noted(a *App, r pool.Record, text string)
 
-	// Stale has a new picture made, and the process above told, as something has changed that belongs to no app.
+	// Show has the picture of an app made anew. Stale has a new picture made, and the process above told, as something has changed that
+	// belongs to no app.
+	Show(a *App)
 	Stale()
 	// Replaced notes, while this master takes over from another one, that a worker does not go on as it was.
 	Replaced(m *Worker, why string)

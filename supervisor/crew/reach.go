@@ -51,7 +51,7 @@ func (k looked) Act(c *Crew) {
 	}
 	changes := k.sockets.Tell(k.Looked)
 	for a := range c.on(k.sockets) {
-		c.estate.Touched(a)
+		c.loop.Show(a) // the record has nothing of it: a look must not have it written
 		for _, r := range changes {
 			c.tellReach(a, r)
 		}

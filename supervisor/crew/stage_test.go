@@ -139,6 +139,7 @@ func (l *fakeLoop) Yields(*App) bool                               { return fals
 func (l *fakeLoop) Stopping() bool                                 { return false }
 func (l *fakeLoop) Event(a *App, level zerolog.Level, e api.Event) {}
 func (l *fakeLoop) Noted(a *App, r pool.Record, text string)       {}
+func (l *fakeLoop) Show(*App)                                      {}
 func (l *fakeLoop) Stale()                                         {}
 func (l *fakeLoop) Replaced(m *Worker, why string)                 {}
 func (l *fakeLoop) Find(name string) *App {

@@ -63,6 +63,7 @@ func (i inner) Noted(a *crew.App, r pool.Record, text string) {
 	}
 }
 
+func (i inner) Show(a *crew.App)                    { i.l.picture.Touch(a) }
 func (i inner) Stale()                              { i.l.markStale() }
 func (i inner) Replaced(m *crew.Worker, why string) { i.l.estate.Replaced(m, why) }
 func (i inner) Find(name string) *crew.App          { return i.l.find(name) }
