@@ -20,7 +20,8 @@ import (
 type Inheritance struct {
 	// Config is what holds: of an adoption that of the last master, else that which Inherit was given.
 	Config *config.Config
-	// Apps are those that were made again, with their sockets and without their workers. None: the apps of Config are to be opened.
+	// Apps are those that were made again, with their sockets and without their workers. Where Adopted reports false, the apps of Config
+	// are to be opened; an adoption may be of no app, as one that an order is about to start again is not in the record.
 	Apps []*crew.App
 	// Restore is what the core of the apps is to be told of them: Runs are of Apps, and lack Spec and Facts.
 	Restore apps.Restore

@@ -85,7 +85,7 @@ func (l *loop) inherit(c *config.Config, follows bool) (*config.Config, error) {
 	if err != nil {
 		return c, err
 	}
-	if len(in.Apps) == 0 {
+	if !l.estate.Adopted() {
 		return in.Config, l.open(in.Config)
 	}
 	for i, o := range l.enter(in.Apps...) {
