@@ -152,9 +152,19 @@ const (
 	Cancelled
 )
 
-// Done gives up the place, and has the picker learn from how the request ended, at now. It is called once for each Pick.
+// Done gives up the place, and has the picker learn from how the request ended, at now. It is called once for each Pick, or else
+// Release is.
 func (k Pick) Done(now int64, how Outcome) {
-	k.member.live.InFlight.Add(-1)
+	k.Release()
+	k.Learn(now, how)
+}
+
+// Release gives up the place.
+func (k Pick) Release() { k.member.live.InFlight.Add(-1) }
+
+// Learn has the picker learn from how the request has gone until now. What it took so far is the member's latency: where an answer may
+// last for long, as a stream does, Learn is called when it begins, and Release when it ends.
+func (k Pick) Learn(now int64, how Outcome) {
 	took, s := float64(max(now-k.at, 1)), k.picker.now.Load()
 	switch how {
 	case Cancelled:

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/worker/gate"
 )
 
@@ -28,11 +29,12 @@ const (
 // begun: it is told, and the request is over.
 func (f *forwarding) attempt(pick gate.Pick) (gate.Outcome, error) {
 	to, ctx := pick.Member().Address, f.r.Context()
+	f.pick, f.learned = pick, false
 	u, err := f.proxy.pool.take(ctx, to, f.proxy.options.DialTimeout)
 	if err == nil {
 		err = f.exchange(u)
-		if early := (*unanswered)(nil); u.reused && errors.As(err, &early) && early.status == 0 && !f.body.touched.Load() && idempotent(f.r.Method) &&
-			!errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
+		if early := (*unanswered)(nil); u.reused && errors.As(err, &early) && early.silent && !f.body.touched.Load() && idempotent(f.r.Method) &&
+			!errors.Is(err, os.ErrDeadlineExceeded) && !f.gone() {
 			// The member has closed an idle connection at the very moment. That says nothing of the member.
 			if u, err = f.proxy.pool.dial(ctx, to, f.proxy.options.DialTimeout); err == nil {
 				err = f.exchange(u)
@@ -49,14 +51,30 @@ func (f *forwarding) attempt(pick gate.Pick) (gate.Outcome, error) {
 func (f *forwarding) outcome(err error) gate.Outcome {
 	early, cut := (*unanswered)(nil), (*cutError)(nil)
 	switch {
-	case f.r.Context().Err() != nil, errors.As(err, &early) && early.client, errors.As(err, &cut) && cut.client:
+	case f.gone(), errors.As(err, &early) && early.client, errors.As(err, &cut) && cut.client:
 		return gate.Cancelled
 	case errors.As(err, &early) && !early.sent:
 		return gate.Refused
-	case err != nil, f.access.Status >= http.StatusBadGateway && f.access.Status <= http.StatusGatewayTimeout:
+	case err != nil, hasFailed(f.access.Status):
 		return gate.Failed
 	}
 	return gate.Answered
+}
+
+// hasFailed reports whether a member says with a status that it, and not the request, is at fault.
+func hasFailed(status int) bool {
+	return status >= http.StatusBadGateway && status <= http.StatusGatewayTimeout
+}
+
+// learn has the picker learn of the head of an answer that is passed on. How long the rest takes says nothing of the member: a stream or a
+// tunnel lasts as long as it is wanted, and a download as long as the client needs for it.
+func (f *forwarding) learn() {
+	how := gate.Answered
+	if hasFailed(f.access.Status) {
+		how = gate.Failed
+	}
+	f.learned = true
+	f.pick.Learn(ipc.Monotonic(), how)
 }
 
 // cutError: an answer has begun and was not completed.
@@ -80,14 +98,16 @@ func (f *forwarding) exchange(u *upstream) (err error) {
 	stop := context.AfterFunc(f.r.Context(), func() { _ = u.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	sending := f.send(u)
-	defer sending.end(u, &f.body)
+	defer sending.end(u)
 	res, err := f.answer(u, sending)
 	if err != nil {
 		return err
 	}
-	defer res.Body.Close()
-	f.access.Status = res.StatusCode
+	// res.Body is never closed: that would read it to its end. What is not wanted of it ends with the connection.
 	if res.StatusCode == http.StatusSwitchingProtocols {
+		if sending.end(u); !sending.done() {
+			return &unanswered{err: errors.New("it changes the protocol before it has the whole request"), sent: true}
+		}
 		if !stop() {
 			return &unanswered{err: context.Cause(f.r.Context()), sent: true}
 		}
@@ -96,10 +116,12 @@ func (f *forwarding) exchange(u *upstream) (err error) {
 	if slices.Contains(f.proxy.options.RetryStatus, res.StatusCode) && !f.body.touched.Load() && idempotent(f.r.Method) {
 		return &unanswered{err: fmt.Errorf("it answered %s", res.Status), status: res.StatusCode, sent: true}
 	}
+	f.access.Status = res.StatusCode
+	f.learn()
 	if err := f.pass(res); err != nil {
 		return err
 	}
-	sending.end(u, &f.body)
+	sending.end(u)
 	keep = !res.Close && sending.done() && u.in.Buffered() == 0 && stop()
 	if keep {
 		_ = u.SetDeadline(time.Time{})
@@ -110,8 +132,8 @@ func (f *forwarding) exchange(u *upstream) (err error) {
 
 // sending is the request on its way to the member.
 type sending struct {
+	of       *forwarding
 	wg       sync.WaitGroup
-	abort    func() // ends the goroutine, if there is one
 	mu       sync.Mutex
 	over     bool // all is sent, or cannot be
 	err      error
@@ -120,26 +142,30 @@ type sending struct {
 
 // send writes the request: at once, or, if its body is long, in a goroutine that ends with the exchange.
 func (f *forwarding) send(u *upstream) *sending {
-	s := &sending{abort: func() {}}
-	f.write(u.out)
+	s := &sending{of: f}
+	f.write(u.out, u.to)
 	n := f.r.ContentLength
 	if n >= 0 && n <= inlineBody {
 		var err error
 		if n > 0 {
 			err = f.sendBody(u)
 		}
-		f.sent(s, u, errors.Join(err, u.out.Flush()))
+		s.sent(u, errors.Join(err, u.out.Flush()))
+		return s
+	}
+	// The head goes first: the member may answer before there is a body. If it cannot be sent, no byte of the body is asked for.
+	if err := u.out.Flush(); err != nil {
+		s.sent(u, err)
 		return s
 	}
 	// Else the server reads the rest of the body before it sends the first byte of the answer. HTTP/2 does both anyway.
 	_ = http.NewResponseController(f.w).EnableFullDuplex()
-	s.abort = func() { _ = http.NewResponseController(f.w).SetReadDeadline(time.Unix(1, 0)) } // ends a read of the client's body
 	s.wg.Go(func() {
 		err := f.sendBody(u)
 		if err == nil {
 			err = u.out.Flush()
 		}
-		f.sent(s, u, err)
+		s.sent(u, err)
 	})
 	return s
 }
@@ -149,11 +175,6 @@ func (f *forwarding) sendBody(u *upstream) error {
 	b := buffers.Get().(*[]byte)
 	defer buffers.Put(b)
 	chunked := f.r.ContentLength < 0
-	if chunked {
-		if err := u.out.Flush(); err != nil {
-			return err
-		}
-	}
 	for {
 		n, err := f.body.Read(*b)
 		if n > 0 {
@@ -173,6 +194,9 @@ func (f *forwarding) sendBody(u *upstream) error {
 			if chunked {
 				u.out.WriteString("0\r\n")
 				for name, values := range f.r.Trailer {
+					if !mayTrail(name) {
+						continue
+					}
 					for _, v := range values {
 						header(u.out, name, v)
 					}
@@ -187,17 +211,16 @@ func (f *forwarding) sendBody(u *upstream) error {
 }
 
 // sent notes that the request is sent, or cannot be, and from here on bounds the wait for the answer. Where the client's body has
-// failed no answer is waited for.
-func (f *forwarding) sent(s *sending, u *upstream, err error) {
+// failed, neither an answer nor the rest of one is waited for: the member may wait for the body.
+func (s *sending) sent(u *upstream, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.over, s.err = true, err
-	switch {
-	case s.answered:
-	case f.body.failed.Load():
+	if !s.answered {
+		_ = u.SetReadDeadline(time.Now().Add(s.of.proxy.options.AnswerTimeout))
+	}
+	if s.of.body.failed.Load() || s.of.r.Context().Err() != nil { // the deadline that the client's end has set may just be lost
 		_ = u.SetReadDeadline(time.Unix(1, 0))
-	default:
-		_ = u.SetReadDeadline(time.Now().Add(f.proxy.options.AnswerTimeout))
 	}
 }
 
@@ -207,27 +230,43 @@ func (s *sending) done() bool {
 	return s.over && s.err == nil
 }
 
-// headRead notes that the answer is there: its body may take its time.
+// headRead notes that the answer is there: its body may take its time, as long as the client is there and its own body is whole.
 func (s *sending) headRead(u *upstream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answered = true
 	_ = u.SetReadDeadline(time.Time{})
+	if s.of.body.failed.Load() || s.of.r.Context().Err() != nil { // as in sent
+		_ = u.SetReadDeadline(time.Unix(1, 0))
+	}
 }
 
-// lastWrite bounds the wait for the last bytes of a body to be written, once its answer is over.
-const lastWrite = time.Second
+const (
+	// lastWrite bounds the wait for the last bytes of a body to be written, once its answer is over.
+	lastWrite = time.Second
+	// lastRead bounds how long the server reads what a client still sends of a body that is not wanted. Where a connection is closed
+	// with bytes unread, the client may lose the answer.
+	lastRead = 500 * time.Millisecond
+)
 
 // end waits for the end of what still sends: the answer is over, or none comes. A body that the client has not sent whole is not
 // waited for; its connection ends with this request then.
-func (s *sending) end(u *upstream, body *body) {
-	if !s.done() {
-		if body.ended.Load() {
-			_ = u.SetWriteDeadline(time.Now().Add(lastWrite))
-		} else {
-			_ = u.SetWriteDeadline(time.Unix(1, 0))
-			s.abort()
-		}
+func (s *sending) end(u *upstream) {
+	s.mu.Lock()
+	over := s.over
+	s.mu.Unlock()
+	switch f := s.of; {
+	case over:
+	case f.body.ended.Load():
+		_ = u.SetWriteDeadline(time.Now().Add(lastWrite))
+	default:
+		// A read that ends so also ends the context of the request, which says no more of the client from here on.
+		f.stopped = f.r.Context().Err() == nil
+		client := http.NewResponseController(f.w)
+		_ = u.SetWriteDeadline(time.Unix(1, 0))
+		_ = client.SetReadDeadline(time.Unix(1, 0))
+		s.wg.Wait()
+		_ = client.SetReadDeadline(time.Now().Add(lastRead))
 	}
 	s.wg.Wait()
 }
@@ -239,7 +278,7 @@ func (f *forwarding) answer(u *upstream, s *sending) (*http.Response, error) {
 		if f.body.failed.Load() {
 			return nil, &unanswered{err: errors.New("the client's body ended early"), sent: true, client: true}
 		}
-		return nil, &unanswered{err: err, sent: true}
+		return nil, &unanswered{err: err, sent: true, silent: true}
 	}
 	for range mostInterim {
 		res, err := http.ReadResponse(u.in, f.r)
@@ -249,13 +288,9 @@ func (f *forwarding) answer(u *upstream, s *sending) (*http.Response, error) {
 		if res.StatusCode >= 200 || res.StatusCode == http.StatusSwitchingProtocols {
 			u.limit.N = math.MaxInt64
 			s.headRead(u)
-			if err := f.r.Context().Err(); err != nil { // its deadline may just have been lifted
-				res.Body.Close()
-				return nil, &unanswered{err: err, sent: true, client: true}
-			}
 			return res, nil
 		}
-		if res.StatusCode == http.StatusEarlyHints {
+		if res.StatusCode == http.StatusEarlyHints && f.r.ProtoAtLeast(1, 1) { // HTTP/1.0 has no interim answers
 			f.w.Header()["Link"] = res.Header["Link"]
 			f.w.WriteHeader(http.StatusEarlyHints)
 			f.w.Header().Del("Link")
@@ -278,11 +313,16 @@ func (f *forwarding) pass(res *http.Response) error {
 	if res.Header["Content-Type"] == nil {
 		h["Content-Type"] = nil // else the server guesses one
 	}
+	declared := map[string]bool{}
 	for name := range res.Trailer {
-		h.Add("Trailer", name)
+		if mayTrail(name) {
+			declared[name] = true
+			h.Add("Trailer", name)
+		}
 	}
-	if res.StatusCode >= http.StatusBadRequest && f.r.ContentLength != 0 && !f.body.ended.Load() {
-		h.Set("Connection", "close") // the rest of the body is not wanted
+	if f.r.ContentLength != 0 && !f.body.ended.Load() {
+		// The answer is early. What the client sends of its body after the answer is read by nothing, and must not be taken for a request.
+		h.Set("Connection", "close")
 	}
 	f.w.WriteHeader(res.StatusCode)
 	stream := res.ContentLength < 0 || strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream")
@@ -290,8 +330,12 @@ func (f *forwarding) pass(res *http.Response) error {
 		return err
 	}
 	for name, values := range res.Trailer {
-		h[http.TrailerPrefix+name] = values
-		h[name] = values
+		switch {
+		case declared[name]:
+			h[name] = values
+		case mayTrail(name):
+			h[http.TrailerPrefix+name] = values
+		}
 	}
 	return nil
 }
@@ -322,7 +366,7 @@ func (f *forwarding) passBody(from io.Reader, stream bool) error {
 			return nil
 		}
 		if err != nil {
-			return &cutError{err, f.r.Context().Err() != nil}
+			return &cutError{err, f.gone() || f.body.failed.Load()}
 		}
 	}
 }

@@ -40,7 +40,7 @@ type Options struct {
 // Access is one request that is over.
 type Access struct {
 	ID     string // X-Request-Id
-	Member string // that has answered; "": none has
+	Member string // that has answered, or was the last to be tried; "": none was
 	Status int    // that the client got; 0: it was gone
 	Tries  int    // members that it was sent to, or tried
 	Took   time.Duration
@@ -91,6 +91,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			p.options.Log(f.access)
 		}
 	}()
+	if status, text := unfit(r); status != 0 {
+		f.reject(status, text, errors.New(text))
+		return
+	}
 	f.deliver()
 }
 
@@ -102,7 +106,14 @@ type forwarding struct {
 	body   body
 	tried  []gate.Pick
 	access Access
+
+	pick    gate.Pick // of the attempt that is being made
+	learned bool      // the picker knows how it went
+	stopped bool      // the reading of the client's body was ended here, and its context with it
 }
+
+// gone reports whether the client has gone, as far as is known.
+func (f *forwarding) gone() bool { return !f.stopped && f.r.Context().Err() != nil }
 
 // deliver tries members until one has answered, or none is left that may be tried.
 func (f *forwarding) deliver() {
@@ -115,7 +126,10 @@ func (f *forwarding) deliver() {
 		}
 		f.access.Member, f.access.Tries = pick.Member().ID, f.access.Tries+1
 		outcome, err := f.attempt(pick)
-		pick.Done(ipc.Monotonic(), outcome)
+		if !f.learned || outcome == gate.Failed && err != nil {
+			pick.Learn(ipc.Monotonic(), outcome)
+		}
+		pick.Release()
 		if err == nil {
 			return
 		}
@@ -150,6 +164,7 @@ type unanswered struct {
 	err    error
 	status int  // that was answered, and is retried
 	sent   bool // it may have begun the request
+	silent bool // and not a byte of an answer came
 	client bool // the fault is the client's: no other member would do better
 }
 
@@ -159,8 +174,11 @@ func (u *unanswered) Unwrap() error { return u.err }
 // mayRetry reports whether the request may go to another member after err.
 func (f *forwarding) mayRetry(err error) bool {
 	u := (*unanswered)(nil)
-	if !errors.As(err, &u) || u.client || f.body.touched.Load() || f.r.Context().Err() != nil {
+	if !errors.As(err, &u) || u.client || f.body.touched.Load() || f.gone() {
 		return false
+	}
+	if u.sent && errors.Is(err, os.ErrDeadlineExceeded) {
+		return false // the client has waited for long, and the next member would do the same work
 	}
 	return !u.sent || idempotent(f.r.Method) && f.proxy.budget.retry(time.Now())
 }
@@ -175,7 +193,7 @@ func (f *forwarding) refuse(failed, none error) {
 	status, text := http.StatusBadGateway, ""
 	u := (*unanswered)(nil)
 	switch {
-	case f.r.Context().Err() != nil:
+	case f.gone():
 		f.access.Err = context.Cause(f.r.Context())
 		panic(http.ErrAbortHandler) // the client is gone; the server would send 200
 	case failed == nil:
@@ -190,8 +208,13 @@ func (f *forwarding) refuse(failed, none error) {
 	default:
 		text = "the server did not answer"
 	}
-	f.access.Status, f.access.Err = status, errors.Join(failed, none)
-	if f.body.touched.Load() {
+	f.reject(status, text, errors.Join(failed, none))
+}
+
+// reject answers with a status and why.
+func (f *forwarding) reject(status int, text string, why error) {
+	f.access.Status, f.access.Err = status, why
+	if f.body.touched.Load() || status == http.StatusBadRequest {
 		f.w.Header().Set("Connection", "close") // the rest of the body is not read
 	}
 	http.Error(f.w, fmt.Sprintf("%d %s: %s (request %s)", status, http.StatusText(status), text, f.access.ID), status)

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/netip"
 	"net/textproto"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -38,11 +40,32 @@ func (b *body) Read(p []byte) (int, error) {
 // ofOneConnection are headers that are not sent on: RFC 9110, section 7.6.1.
 var ofOneConnection = map[string]bool{
 	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true, "Proxy-Authorization": true,
-	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true, "Http2-Settings": true,
 }
 
 // ofForwarding are headers by which proxies tell of a client: they are sent on only as they are written here.
 var ofForwarding = map[string]bool{"X-Forwarded-For": true, "X-Forwarded-Proto": true, "X-Forwarded-Host": true, "Forwarded": true, "X-Real-Ip": true}
+
+// notTrailing are further headers that are not sent on as trailers: a member or a client that adds trailers to the headers would take
+// them for what they say there. RFC 9110, section 6.5.1.
+var notTrailing = map[string]bool{
+	"Authorization": true, "Cache-Control": true, "Content-Encoding": true, "Content-Length": true, "Content-Range": true,
+	"Content-Type": true, "Cookie": true, "Expect": true, "Host": true, "Location": true, "Max-Forwards": true, "Range": true,
+	"Set-Cookie": true, "X-Request-Id": true,
+}
+
+func mayTrail(name string) bool {
+	name = dashed(name)
+	return !ofOneConnection[name] && !ofForwarding[name] && !notTrailing[name]
+}
+
+// dashed is the name of a header as programs see it that take _ for -, as those of CGI and WSGI do.
+func dashed(name string) string {
+	if !strings.Contains(name, "_") {
+		return name
+	}
+	return textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-"))
+}
 
 // named are the headers that Connection names.
 func named(h http.Header) map[string]bool {
@@ -60,36 +83,69 @@ func named(h http.Header) map[string]bool {
 	return names
 }
 
-// upgradeOf is the protocol that a message wants to change to; "": none.
-func upgradeOf(h http.Header) string {
-	if !named(h)["Upgrade"] {
+// upgradeOf are the protocols that a request wants to change to, in a list; "": none. A change to HTTP/2 is not offered to the member:
+// requests in it would pass unseen.
+func upgradeOf(r *http.Request) string {
+	if !r.ProtoAtLeast(1, 1) || !named(r.Header)["Upgrade"] {
 		return ""
 	}
-	return h.Get("Upgrade")
+	all := tokens(strings.Join(r.Header["Upgrade"], ","))
+	return strings.Join(slices.DeleteFunc(all, func(one string) bool { return strings.EqualFold(one, "h2c") }), ", ")
 }
 
-// write writes the head of the client's request anew, as it goes to the member.
-func (f *forwarding) write(out *bufio.Writer) {
+// tokens are what a list of a header has.
+func tokens(list string) (all []string) {
+	for one := range strings.SplitSeq(list, ",") {
+		if one = textproto.TrimString(one); one != "" {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+// unfit is why a request is not passed on, whichever the member; 0: it is.
+func unfit(r *http.Request) (status int, text string) {
+	if r.Method == http.MethodConnect {
+		return http.StatusNotImplemented, "CONNECT is not passed on"
+	}
+	// A target without a scheme that a server knows, as x:http://inside/, would be sent on as http://inside/.
+	if to := target(r); !strings.HasPrefix(to, "/") && !(to == "*" && r.Method == http.MethodOptions) {
+		return http.StatusBadRequest, "the target of the request is no path"
+	}
+	return 0, ""
+}
+
+// write writes the head of the client's request anew, as it goes to the member at an address.
+func (f *forwarding) write(out *bufio.Writer, to string) {
 	r := f.r
 	out.WriteString(r.Method)
 	out.WriteByte(' ')
 	out.WriteString(target(r))
 	out.WriteString(" HTTP/1.1\r\n")
-	header(out, "Host", r.Host)
+	switch {
+	case r.Host != "":
+		header(out, "Host", r.Host)
+	case filepath.IsAbs(to): // a client of HTTP/1.0 need not name one, and servers refuse none in HTTP/1.1
+		header(out, "Host", "localhost")
+	default:
+		header(out, "Host", to)
+	}
 	connection := named(r.Header)
 	trusted := f.proxy.trusts(r)
 	for name, values := range r.Header {
-		if ofOneConnection[name] || connection[name] || ofForwarding[name] && !(trusted && name != "X-Forwarded-For") || name == "Expect" ||
-			name == "Content-Length" || name == "X-Request-Id" {
+		if ofOneConnection[name] || connection[name] || name == "Expect" || name == "Content-Length" {
+			continue
+		}
+		if seen := dashed(name); seen == "X-Request-Id" || seen == "X-Forwarded-For" || ofForwarding[seen] && !trusted {
 			continue
 		}
 		for _, v := range values {
 			header(out, name, v)
 		}
 	}
-	f.forwarded(out, trusted)
+	f.forwarded(out, trusted, connection)
 	header(out, "X-Request-Id", f.access.ID)
-	if protocol := upgradeOf(r.Header); protocol != "" {
+	if protocol := upgradeOf(r); protocol != "" {
 		header(out, "Connection", "Upgrade")
 		header(out, "Upgrade", protocol)
 	}
@@ -136,8 +192,8 @@ func (p *Proxy) trusts(r *http.Request) bool {
 	return false
 }
 
-// forwarded writes of whom the request is.
-func (f *forwarding) forwarded(out *bufio.Writer, trusted bool) {
+// forwarded writes of whom the request is. What a proxy that is trusted says was written already, but for what its Connection names.
+func (f *forwarding) forwarded(out *bufio.Writer, trusted bool, connection map[string]bool) {
 	r := f.r
 	client, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -147,10 +203,11 @@ func (f *forwarding) forwarded(out *bufio.Writer, trusted bool) {
 		client = strings.Join(before, ", ") + ", " + client
 	}
 	header(out, "X-Forwarded-For", client)
-	if !trusted || r.Header.Get("X-Forwarded-Host") == "" {
+	said := func(name string) bool { return trusted && !connection[name] && r.Header[name] != nil }
+	if r.Host != "" && !said("X-Forwarded-Host") {
 		header(out, "X-Forwarded-Host", r.Host)
 	}
-	if !trusted || r.Header.Get("X-Forwarded-Proto") == "" {
+	if !said("X-Forwarded-Proto") {
 		proto := "http"
 		if r.TLS != nil {
 			proto = "https"

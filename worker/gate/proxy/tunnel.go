@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,8 +20,8 @@ import (
 // Neither direction holds a buffer while there is nothing to read: it waits for the socket to be readable, takes a buffer, reads and
 // writes, and gives the buffer back. So an idle tunnel costs two goroutines and two sockets.
 func (f *forwarding) tunnel(u *upstream, res *http.Response) error {
-	asked := upgradeOf(f.r.Header)
-	if got := res.Header.Get("Upgrade"); asked == "" || !strings.EqualFold(got, asked) {
+	asked := upgradeOf(f.r)
+	if got := res.Header.Get("Upgrade"); !slices.ContainsFunc(tokens(asked), func(one string) bool { return strings.EqualFold(one, got) }) {
 		return &unanswered{err: fmt.Errorf("it changes the protocol to %q, and %q was asked for", got, asked), sent: true}
 	}
 	client, both, err := http.NewResponseController(f.w).Hijack()
@@ -28,6 +29,8 @@ func (f *forwarding) tunnel(u *upstream, res *http.Response) error {
 		return &unanswered{err: fmt.Errorf("this connection of the client cannot change its protocol: %w", err), sent: true, client: true}
 	}
 	defer client.Close()
+	f.access.Status = res.StatusCode
+	f.learn()
 	if err := errors.Join(client.SetDeadline(time.Time{}), u.SetDeadline(time.Time{}), f.agree(both.Writer, res)); err != nil {
 		return nil // the client is gone; nothing can be answered on a connection that was taken over
 	}
@@ -46,7 +49,7 @@ func (f *forwarding) agree(out *bufio.Writer, res *http.Response) error {
 	out.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
 	connection := named(res.Header)
 	for name, values := range res.Header {
-		if ofOneConnection[name] || connection[name] || name == "X-Request-Id" {
+		if ofOneConnection[name] || connection[name] || name == "X-Request-Id" || name == "Content-Length" {
 			continue
 		}
 		for _, v := range values {
