@@ -82,6 +82,7 @@ func (m *member) rampUp(now time.Time, slow time.Duration) {
 // outcome takes in how requests went.
 func (f *Fleet) outcome(now time.Time, m *member, e Outcome) {
 	if e.Answered > 0 {
+		f.changed = f.changed || m.spared // the table says so
 		m.failures, m.spared = 0, false
 	} else {
 		m.failures += e.Failed

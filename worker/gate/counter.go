@@ -22,7 +22,7 @@ type live struct {
 	refusals     atomic.Int64 // in a row
 	refusedUntil atomic.Int64 // nanoseconds of ipc.Monotonic: until then it is picked only where all others are out too
 
-	// Of the newest report. Written by the goroutine that gives the tables alone.
+	// Of the newest report. Read and written by the goroutine that gives the tables alone: Pick goes by what a snapshot has of them.
 	epoch, sequence uint64
 	reported        bool
 	heardAt         int64   // when it came here, in nanoseconds of ipc.Monotonic

@@ -49,12 +49,12 @@ func (o Score) judge(all []*member) {
 			v := m.Report.Stats[stat]
 			if !o.Raw {
 				switch {
-				case high == low:
+				case high/2 == low/2:
 					v = 0
 				case stat.HighIsGood():
-					v = (high - v) / (high - low)
+					v = (high/2 - v/2) / (high/2 - low/2)
 				default:
-					v = (v - low) / (high - low)
+					v = (v/2 - low/2) / (high/2 - low/2)
 				}
 			}
 			m.score += multiplier * v
@@ -67,6 +67,7 @@ func (o Score) judge(all []*member) {
 func spread(all []*member) {
 	low, high := math.Inf(1), math.Inf(-1)
 	for _, m := range all {
+		m.unknown = m.unknown || math.IsNaN(m.score) || math.IsInf(m.score, 0) // statistics so large that their sum is no number
 		if !m.unknown {
 			low, high = min(low, m.score), max(high, m.score)
 		}
@@ -75,8 +76,8 @@ func spread(all []*member) {
 		switch {
 		case m.unknown:
 			m.score = 0
-		case high > low:
-			m.score = (m.score - low) / (high - low)
+		case high/2 > low/2:
+			m.score = (m.score/2 - low/2) / (high/2 - low/2) // halves, as the difference of two numbers may be too large for one
 		default:
 			m.score = 0
 		}

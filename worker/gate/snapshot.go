@@ -23,6 +23,9 @@ type member struct {
 	latency float64 // in nanoseconds, as of the snapshot
 	score   float64 // 0 for the best to 1 for the worst
 	hash    uint64  // of its ID
+
+	reported bool  // it has a report, and
+	sentThen int64 // what was sent to it by then
 }
 
 // shape is what one way makes of the weights, and of who is usable. The snapshots of one shape share it.
@@ -63,7 +66,9 @@ func (p *Picker) snapshotOf(table []members.Member, now int64, before *snapshot)
 	for i := range table {
 		m := &s.all[i]
 		*m = member{Member: table[i], live: p.lives[table[i].ID], scale: 1, hash: hashOf(table[i].ID)}
-		if l := m.live; l.tells {
+		l := m.live
+		m.reported, m.sentThen = l.reported, l.sentThen
+		if l.tells {
 			m.scale = p.share
 			m.base = (l.told - p.share*l.then) * math.Exp(-float64(max(now-l.heardAt, 0))/float64(forget))
 		}
@@ -201,10 +206,10 @@ func (m *member) load() float64 { return max(m.base+m.scale*float64(m.live.InFli
 
 // sent is how many requests these gateways have sent since the member's newest report; 0: it has sent none.
 func (m *member) sent() float64 {
-	if !m.live.reported {
+	if !m.reported {
 		return 0
 	}
-	return float64(m.live.Sent.Load() - m.live.sentThen)
+	return float64(m.live.Sent.Load() - m.sentThen)
 }
 
 // reserve takes a place, if there is one.
