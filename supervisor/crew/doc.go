@@ -28,6 +28,7 @@
 //	mend.go                        sockets that are of no use any more
 //	limits.go, dump.go             limits that a master checks; what a worker does that stands still
 //	hook.go, files.go              hooks; watched files
+//	life.go, picture.go            an app starts and is closed; an app as readers see it
 //	release.go, saved.go, given.go releases that a rollout takes; documents; sockets from above
 //
 // # Goroutines

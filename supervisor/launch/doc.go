@@ -7,9 +7,11 @@
 //
 //	generation.go  from an app's config to a Recipe, once for each generation
 //	release.go     a Recipe with its files held open; the same release again, for a rollback
+//	releases.go    the generations of one app: what runs, what can be started again, what a rollback goes back to
+//	shown.go       a release as readers see it
 //	pins.go        open files of releases, each once, bounded; stored for the next master
 //	hook.go        runs a hook; the hook before_start once for each generation
 //
-// All of it may wait for a disk, so the loop calls only what its comment allows, and the rest runs in the goroutine that
-// starts a process.
+// [Releases] is the loop's and waits for nothing. All else may wait for a disk: the loop calls only what its comment allows, and the
+// rest runs in the goroutine that starts a process.
 package launch

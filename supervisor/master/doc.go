@@ -17,18 +17,17 @@
 // changed. Nothing in the loop waits: a process is started, a disk read, a source asked and a file stored in goroutines that
 // post what came of it and end with the loop.
 //
-//	loop.go                      run: take over, open, the turns, the end; the timer
-//	message.go, facts.go         what comes in: from methods, from workers
-//	decide.go, hook.go           effects of package apps
-//	effects.go, release.go       effects of a pool: spawn, drain, steer; the release that a rollout takes
-//	app.go, member.go, frames.go an app, a worker, what a worker says
-//	values.go, dispatch.go       cached values and their sources; messages for the user's OnMessage
-//	limits.go, stall.go, dump.go requests that take too long, memory; workers that stand still
-//	picture.go, serving*.go      the picture for readers; what package serve asks for
-//	keep*.go, state*.go          what is stored and recorded for the next master
-//	succession.go, adopt.go, rescue.go, activation.go   how this master takes over from another, a crashed one, or systemd
-//	upgrade.go, next_keeper.go   how it hands over to the next master, or becomes the keeper
+//	loop.go, pause.go            run: take over, open, the turns, the end; the one timer, and time in which the loop did not run
+//	message.go, control.go       what comes in: from methods, from callers outside
+//	decide.go, events.go         effects of package apps; the book of events
+//	inner.go, outer.go, for_values.go   the loop as the packages see it that do parts of its work: crew and desk, estate, values
+//	picture.go, serving.go       the picture for readers; what package serve asks for
+//	succession.go, upgrade.go, draft.go  how this master takes over, and hands over; a config that was edited and not applied
 //	report.go, signals.go        the process above; the process's signals
+//	supervisor.go                the methods that other goroutines call
+//
+// The parts: package crew carries out what a pool orders and hears the workers, desk what callers order, plan a new config, estate what
+// the next master takes over, values the cached values.
 //
 // A worker finds TINE_APP, TINE_GENERATION, TINE_SLOT and, as with PM2, NODE_APP_INSTANCE in its environment; a standby the first
 // two only.
