@@ -239,3 +239,27 @@ func TestGoneBeforeSent(t *testing.T) {
 		t.Errorf("%v after %s", err, time.Since(began))
 	}
 }
+
+// TestSweep: idle connections to a member that gets no request any more are closed, and its address is forgotten.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	ended := make(chan struct{})
+	at := raw(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c); close(ended) })
+	var p pool
+	t.Cleanup(p.close)
+	u, err := p.dial(context.Background(), at, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.put()
+	p.mu.Lock()
+	set := p.sweeps != nil
+	u.idleAt = time.Now().Add(-idleTime)
+	p.mu.Unlock()
+	p.sweep()
+	<-ended
+	if p.mu.Lock(); !set || len(p.idle) != 0 || p.sweeps != nil {
+		t.Errorf("a sweep is set: %t; %d addresses after it", set, len(p.idle))
+	}
+	p.mu.Unlock()
+}

@@ -36,6 +36,7 @@ type pool struct {
 	mu     sync.Mutex
 	idle   map[string][]*upstream // the one that was used last is the last
 	closed bool
+	sweeps *time.Timer // runs while there are idle connections
 }
 
 // take is an idle connection to an address, or a new one.
@@ -96,6 +97,33 @@ func (u *upstream) put() {
 			old, all = append(old, all[0]), slices.Delete(all, 0, 1)
 		}
 		p.idle[u.to] = append(all, u)
+		if p.sweeps == nil {
+			p.sweeps = time.AfterFunc(idleTime, p.sweep)
+		}
+	}
+	p.mu.Unlock()
+	for _, u := range old {
+		u.Close()
+	}
+}
+
+// sweep closes the connections that were idle for too long, also those to members that are not picked any more.
+func (p *pool) sweep() {
+	var old []*upstream
+	p.mu.Lock()
+	p.sweeps = nil
+	for to, all := range p.idle {
+		n := 0
+		for n < len(all) && time.Since(all[n].idleAt) >= idleTime {
+			n++
+		}
+		old = append(old, all[:n]...)
+		if p.idle[to] = slices.Delete(all, 0, n); len(p.idle[to]) == 0 {
+			delete(p.idle, to)
+		}
+	}
+	if len(p.idle) > 0 {
+		p.sweeps = time.AfterFunc(idleTime, p.sweep)
 	}
 	p.mu.Unlock()
 	for _, u := range old {
@@ -105,6 +133,9 @@ func (u *upstream) put() {
 
 func (p *pool) close() {
 	p.mu.Lock()
+	if p.sweeps != nil {
+		p.sweeps.Stop()
+	}
 	all := p.idle
 	p.idle, p.closed = nil, true
 	p.mu.Unlock()
