@@ -15,6 +15,10 @@
 //	          one worker     what it is     slot sockets,   values       config, host
 //	          process        started with   steering
 //
+// What the cores order is done in packages between master and the cores: crew (workers and sockets of an app), desk (callers of orders),
+// plan (a config that is being applied), values (sources of values), handlers (the program's own functions) and estate (what the next
+// master takes over).
+//
 // # Master and worker in one program
 //
 // A program that is both:
@@ -29,6 +33,6 @@
 // [New] returns a [Supervisor] before it runs, whose methods set and delete cached values, send a message to all workers
 // (Broadcast) or call one, and roll, scale, apply a config, stop, and tell the status.
 //
-// The words are in GLOSSARY.md, the bounds of everything in LIMITS.md. How it works inside: packages master, pool, apps,
-// listen, keeper.
+// The words are in GLOSSARY.md, the bounds of everything in LIMITS.md. How it works inside: packages master, crew, estate,
+// pool, apps, listen, keeper.
 package supervisor

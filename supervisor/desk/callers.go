@@ -5,7 +5,7 @@ import (
 	"github.com/tinehq/tine/supervisor/orders"
 )
 
-// callers are those that wait, by their request. A caller that has given up leaves its channels behind, which nobody reads: each has
+// callers are those that wait, by their request. A caller that has given up leaves its channels behind, which are not read any more: each has
 // room for what comes.
 type callers struct {
 	last orders.Request

@@ -54,7 +54,7 @@ func Place(ctx context.Context, ask Ask, over <-chan struct{}, o api.Order, prog
 	var last api.Progress
 	failures, err := b.wait(ctx, over, steps, func(p api.Progress) { last = p; progress(p) })
 	if err != nil {
-		return err // the order goes on, and tells nobody
+		return err // the order goes on, and no caller is told how it ends
 	}
 	final := api.Progress{Time: time.Now().Round(time.Millisecond), App: o.App, Done: last.Done, Total: last.Total, Final: true, OK: len(failures) == 0}
 	if final.OK {

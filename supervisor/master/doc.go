@@ -4,7 +4,7 @@
 // upgrades, a keeper.
 //
 //	            messages          ┌───────────── loop (one goroutine) ─────────────┐
-//	signals ────────┐             │ facts    orders.Book   what somebody asked for │
+//	signals ────────┐             │ facts    orders.Book   what a caller orders    │
 //	serve (readers, │   inbox     │ ───────▶ apps.Apps     between apps            │    effects
 //	orders) ────────┼───────────▶ │          pool.Pool     workers of one app      │ ────────────▶ spawn, drain, signal,
 //	workers, exits ─┤             │ timer ─▶ cache.Values  values, their epochs    │               steer, record, hook

@@ -72,7 +72,7 @@ func newLoop(s *Supervisor) *loop {
 	l.estate = estate.New(outer{l}, estate.Options{
 		Config: s.config, Store: s.store, Inherited: s.inherited, Keeper: keeper.PID(), Next: s.nextKeeper, Server: s.server, Values: l.values,
 	})
-	s.estate, s.pins = l.estate, l.estate.Pins()
+	s.pins = l.estate.Pins()
 	l.picture = snapshot.NewMaker(&s.published, sitter{l}, l.values.Values)
 	return l
 }
@@ -112,7 +112,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 	if !follows {
 		l.openReport()
 	}
-	// Whoever could not even begin is started again if there was a master before it, whose workers wait.
+	// A master that fails before it has begun is started again if workers of a master before it wait.
 	orderly := l.s.store != nil && len(l.s.inherited[succession.StateFile]) == 0
 	defer func() { l.report.Close(orderly) }()
 	defer l.estate.Close()

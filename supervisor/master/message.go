@@ -8,7 +8,7 @@ import (
 )
 
 // message is anything that reaches the loop from another goroutine: a fact about
-// a worker, a result of a source, or somebody's command. apply runs in the loop
+// a worker, a result of a source, or a caller's command. apply runs in the loop
 // and must not wait for anything.
 type message interface{ apply(l *loop) }
 

@@ -112,7 +112,6 @@ type Supervisor struct {
 	wg        sync.WaitGroup // every goroutine that posts to inbox
 	server    *serve.Server  // of all that asks from outside
 	pins      *launch.Pins
-	estate    *estate.Estate // nil before Run
 }
 
 // inboxSize is how many facts wait for the loop before the goroutine that posts the next one waits too. It is small: the loop is

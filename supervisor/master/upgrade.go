@@ -29,7 +29,7 @@ var ErrUpgraded = errors.New("another master is in charge")
 // Upgrade replaces this master by binary, an absolute path, with its workers as they are. It
 // returns nil when the new master is in charge; Run returns ErrUpgraded then. After an
 // error everything is as it was. While the new master takes over, for some ms, and for at
-// most 10 s if it hangs, nobody heals.
+// most 10 s if it hangs, no worker that ends is replaced.
 func (s *Supervisor) Upgrade(ctx context.Context, binary string) error {
 	if s.upgrader == nil || s.store == nil {
 		return errors.New("cannot upgrade: this master was not started in a way that makes it possible")

@@ -12,7 +12,7 @@ import (
 )
 
 // Config is what runs. A master that comes after a crash or an upgrade goes on with it, whatever is in the file by then: an
-// edit that nobody applied stays one.
+// edit that no caller has applied stays one.
 type Config struct {
 	Config config.Config `json:"config"` // without values that are fetched by a Go function
 	Path   string        `json:"path,omitempty"`

@@ -17,7 +17,7 @@ import (
 // Version is that of State. New fields do not change it; it rises when an older master would misread what is there.
 const Version = 1
 
-// State is all that the next master must know, but for the files: see [Worker] for their names.
+// State is all that the next master must know, but for the files: see [WorkerName] and [SocketsName] for their names.
 type State struct {
 	Version  int   `json:"version"`
 	Master   int   `json:"master"` // PID of the master that wrote it
