@@ -28,7 +28,7 @@ const (
 	// lookTimeout bounds the look-up of one name.
 	lookTimeout = 2 * time.Second
 	// atOnce bounds the connections and look-ups under way.
-	atOnce = 64
+	atOnce = 256
 )
 
 // Source is what the status of a master calls this source of a cached value.
@@ -48,8 +48,9 @@ func New(all []string) *Targets {
 	return &Targets{all: slices.Clone(all), fleet: fleet.New(fleet.Options{}), resolver: resolve, dial: connect}
 }
 
-// Table looks names up, checks the members, and returns the table that follows, encoded. One look takes as long as the slowest check:
-// at most 3 s. It fails only where ctx is done.
+// Table looks names up, checks the members, and returns the table that follows, encoded. For up to 256 members that takes as long as the
+// slowest look-up and check, at most 3 s; where more do not answer at all, it takes a second more for each further 256. It fails where
+// ctx is done, and as long as no name could be looked up.
 func (t *Targets) Table(ctx context.Context) (any, error) {
 	now := time.Now()
 	for i, found := range each(t.all, func(a string) found { return t.look(ctx, a) }) {

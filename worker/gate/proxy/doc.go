@@ -13,7 +13,7 @@
 //	it ended before the first byte of the answer          GET, HEAD, OPTIONS, TRACE, PUT and DELETE: the member may have begun
 //	the member answered a status of Options.RetryStatus   the same methods
 //
-// It is sent again only while no byte of its body has been read from the client and none of the answer has been sent to it, never to a
+// A request that a member has for longer than Options.AnswerTimeout is not sent again. Any other is only while no byte of its body has been read from the client and none of the answer has been sent to it, never to a
 // member that was tried, and, where it has reached one, for at most a fifth of all requests and 10 more a second (see budget). What remains is answered with 502,
 // 503 (no member is ready, or all are full) or 504 (no answer in time), in one line that says what happened.
 //
