@@ -13,15 +13,17 @@
 //	it ended before the first byte of the answer          GET, HEAD, OPTIONS, TRACE, PUT and DELETE: the member may have begun
 //	the member answered a status of Options.RetryStatus   the same methods
 //
-// A request that a member has for longer than Options.AnswerTimeout is not sent again. Any other is only while no byte of its body has been read from the client and none of the answer has been sent to it, never to a
-// member that was tried, and, where it has reached one, for at most a fifth of all requests and 10 more a second (see budget). What remains is answered with 502,
-// 503 (no member is ready, or all are full) or 504 (no answer in time), in one line that says what happened.
+// A request that a member has for longer than Options.AnswerTimeout is not sent again. Any other is sent again only while no byte of its
+// body has been read from the client and none of the answer, but interim ones, has been sent to it. It never goes to a member that was
+// tried. Where it has reached one, at most a fifth of all requests and 10 more a second are sent again (see budget). What remains is
+// answered with 502, 503 (no member is ready, or all are full) or 504 (no answer in time), in one line that says what happened.
 //
 // # What is changed
 //
 // Headers of one connection alone (Connection and what it names, Keep-Alive, TE, Transfer-Encoding, Upgrade and Proxy-*) are not sent on.
 // X-Forwarded-For, -Proto and -Host are set; what a client that is not trusted says in them is dropped, with Forwarded and X-Real-IP.
-// X-Request-Id is made if there is none. Expect is answered here.
+// X-Request-Id is made if there is none. Expect is answered here. CONNECT, an upgrade to h2c and trailers that would count as headers of
+// the message are not passed on.
 //
 // # Upgrades
 //
