@@ -293,7 +293,7 @@ func TestAnswersFitTheDocument(t *testing.T) {
 		w.Header().Set("Content-Type", typeBytes)
 	}))
 	start(t, s)
-	bodies := map[string]string{VerbScale: `{"n":2}`, VerbDrain: `{"slot":0}`, VerbSignal: `{"signal":"HUP"}`}
+	bodies := map[string]string{api.VerbScale: `{"n":2}`, api.VerbDrain: `{"slot":0}`, api.VerbSignal: `{"signal":"HUP"}`}
 	seen := 0
 	for _, r := range routes() {
 		path := strings.ReplaceAll(r.path, "...}", "}")

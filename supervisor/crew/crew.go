@@ -8,7 +8,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/apps"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/handlers"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/logs"
@@ -127,7 +127,7 @@ type Loop interface {
 	Stopping() bool
 
 	// Event enters e in the book of events. a: the app that it is about; nil: none.
-	Event(a *App, level zerolog.Level, e control.Event)
+	Event(a *App, level zerolog.Level, e api.Event)
 	// Noted tells the orders that are under way what a pool has recorded, and text, which says it in words.
 	Noted(a *App, r pool.Record, text string)
 

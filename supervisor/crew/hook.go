@@ -12,7 +12,6 @@ import (
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/book"
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/logs"
@@ -47,7 +46,7 @@ func newHook(a *App, kind string, generation int) hook {
 	return hook{
 		app: a, kind: kind,
 		env:  []string{config.EnvApp + "=" + a.Name, config.EnvGeneration + "=" + strconv.Itoa(generation)},
-		from: book.Origin{App: a.Name, Slot: -1, Stream: control.StreamHook},
+		from: book.Origin{App: a.Name, Slot: -1, Stream: api.StreamHook},
 	}
 }
 
@@ -107,7 +106,7 @@ func (c *Crew) RunHook(a *App, e apps.RunHook) {
 
 func (m hookEnded) Act(c *Crew) {
 	took := api.Milliseconds(m.took)
-	event := control.Event{Kind: eventHook, Reason: m.kind, TookMS: took, Message: "hook " + m.kind + " of app " + m.app.Name + " has run"}
+	event := api.Event{Kind: eventHook, Reason: m.kind, TookMS: took, Message: "hook " + m.kind + " of app " + m.app.Name + " has run"}
 	if m.err == nil {
 		c.logs.Info().Str("app", m.app.Name).Str("hook", m.kind).Float64("took_ms", took).Msg("hook has run")
 		c.loop.Event(m.app, zerolog.InfoLevel, event)

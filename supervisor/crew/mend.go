@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/talk"
@@ -49,7 +49,7 @@ func (c *Crew) TellMended(s *Sockets, m listen.Mended) {
 				Msg(m.What + " is of no use any more and cannot be made anew; it is tried again")
 			continue
 		}
-		c.loop.Event(a, zerolog.WarnLevel, control.Event{Kind: control.EventMended, Reason: m.Why, Message: m.What + " was made anew"})
+		c.loop.Event(a, zerolog.WarnLevel, api.Event{Kind: api.EventMended, Reason: m.Why, Message: m.What + " was made anew"})
 		c.logs.Warn().Str("app", a.Name).Str("slots", slot).Str("reason", m.Why).
 			Msg(m.What + " was made anew; the workers that had the old one are replaced, nobody else notices")
 	}

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/slots"
 )
 
@@ -64,10 +64,10 @@ func (c *Crew) tellReach(a *App, r slots.Reach) {
 	address := r.Address.String()
 	if r.Why == "" {
 		c.logs.Info().Str("app", a.Name).Str("address", address).Msg("address is reachable again")
-		c.loop.Event(a, zerolog.InfoLevel, control.Event{Kind: control.EventReachable, Message: address + " is reachable again"})
+		c.loop.Event(a, zerolog.InfoLevel, api.Event{Kind: api.EventReachable, Message: address + " is reachable again"})
 		return
 	}
 	c.logs.Error().Str("app", a.Name).Str("address", address).Str("reason", r.Why).Int("ready", a.Pool.Status().Ready).
 		Msg("address is unreachable, whatever the workers say")
-	c.loop.Event(a, zerolog.ErrorLevel, control.Event{Kind: control.EventUnreachable, Reason: r.Why, Message: address + " is unreachable: " + r.Why})
+	c.loop.Event(a, zerolog.ErrorLevel, api.Event{Kind: api.EventUnreachable, Reason: r.Why, Message: address + " is unreachable: " + r.Why})
 }

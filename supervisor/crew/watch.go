@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/pool"
 	"github.com/tinehq/tine/supervisor/slots"
@@ -65,7 +65,7 @@ func (n seen) Act(c *Crew) {
 		case listen.Pulse:
 			c.checkLimits(a)
 		case listen.Fell:
-			c.loop.Event(a, zerolog.WarnLevel, control.Event{Kind: control.EventSteeringFell, Reason: n.notice.Why, Message: "steering fell back to " + string(n.notice.Kind)})
+			c.loop.Event(a, zerolog.WarnLevel, api.Event{Kind: api.EventSteeringFell, Reason: n.notice.Why, Message: "steering fell back to " + string(n.notice.Kind)})
 			c.logs.Warn().Str("app", a.Name).Str("steering", string(n.notice.Kind)).Str("reason", n.notice.Why).
 				Msg("steering fell back; nothing is lost, new connections are spread less well")
 		}

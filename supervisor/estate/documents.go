@@ -11,7 +11,7 @@ import (
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/journal"
 	"github.com/tinehq/tine/supervisor/launch"
@@ -28,7 +28,7 @@ type base struct {
 	halted                    bool
 	startWith, replaces       int
 	nextRun                   time.Time
-	lastRollout               *control.Rollout
+	lastRollout               *api.Rollout
 	rolloutReason, why        string
 	lastGeneration            int
 	rollouts                  [len(journal.EndsOfRollouts)]uint64

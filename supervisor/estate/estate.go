@@ -11,7 +11,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/launch"
 	"github.com/tinehq/tine/supervisor/logs"
@@ -39,10 +39,10 @@ type Estate struct {
 	keys int  // the last that an app or sockets were given
 	left bool // another master is in charge: nothing here is this master's any more
 
-	given      *crew.Given         // that this process was started with; it does not change while the loop runs, so that it can be shared
-	adopted    *adopted            // of the last master, until Resume has gone on with it
-	rescued    *rescued            // of the last master, if its record is lost
-	succession *control.Succession // how this master came to be in charge of workers; nil: it has started all
+	given      *crew.Given     // that this process was started with; it does not change while the loop runs, so that it can be shared
+	adopted    *adopted        // of the last master, until Resume has gone on with it
+	rescued    *rescued        // of the last master, if its record is lost
+	succession *api.Succession // how this master came to be in charge of workers; nil: it has started all
 }
 
 // Options are what an Estate is made with.
@@ -121,7 +121,7 @@ type Loop interface {
 	// Apps are those that are in charge of something, in the order of the config. It is not to be changed.
 	Apps() []*crew.App
 	// Event enters e in the book of events. a: the app that it is about; nil: none.
-	Event(a *crew.App, level zerolog.Level, e control.Event)
+	Event(a *crew.App, level zerolog.Level, e api.Event)
 
 	// Core decides between the apps.
 	Core() Core

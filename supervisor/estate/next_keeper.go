@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/serve"
 )
@@ -117,6 +117,6 @@ func (k keeperless) Act(e *Estate) {
 		return
 	}
 	const message = "the keeper has ended: should this master end too, nobody starts another"
-	e.loop.Event(nil, zerolog.ErrorLevel, control.Event{Kind: control.EventKeeperEnded, Message: message})
+	e.loop.Event(nil, zerolog.ErrorLevel, api.Event{Kind: api.EventKeeperEnded, Message: message})
 	e.logs.Error().Int("keeper", k.pid).AnErr("why", k.err).Msg(message)
 }

@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/handle"
@@ -29,7 +28,7 @@ func (e *Estate) Resume(began time.Time) {
 	if syscall.Kill(state.Master, 0) != nil { // one that hands over still lives
 		e.logs.FreshLines()
 	}
-	e.succession = &control.Succession{After: state.Master, Replaced: []control.ReplacedWorker{}}
+	e.succession = &api.Succession{After: state.Master, Replaced: []api.ReplacedWorker{}}
 	arrivals := make([][]*arrival, len(e.adopted.apps))
 	var reaching sync.WaitGroup
 	for i, p := range e.adopted.plan.Apps {
@@ -161,11 +160,11 @@ func (e *Estate) Replaced(m *crew.Worker, why string) {
 		return
 	}
 	e.succession.Replaced = append(e.succession.Replaced,
-		control.ReplacedWorker{App: m.App.Name, Slot: m.Slot, Worker: uint64(m.ID), Reason: strings.ToValidUTF8(why, "?")})
+		api.ReplacedWorker{App: m.App.Name, Slot: m.Slot, Worker: uint64(m.ID), Reason: strings.ToValidUTF8(why, "?")})
 }
 
 func (e *Estate) wasReplaced(m *crew.Worker) bool {
-	return slices.ContainsFunc(e.succession.Replaced, func(r control.ReplacedWorker) bool { return r.Worker == uint64(m.ID) && r.App == m.App.Name })
+	return slices.ContainsFunc(e.succession.Replaced, func(r api.ReplacedWorker) bool { return r.Worker == uint64(m.ID) && r.App == m.App.Name })
 }
 
 // sayAdopted tells what has become of the workers, and counts those that go on as they were.
@@ -184,7 +183,7 @@ func (e *Estate) sayAdopted(began time.Time) {
 }
 
 // Succession tells how this master came to be in charge of workers; nil: it has started all. The caller may change it.
-func (e *Estate) Succession() *control.Succession {
+func (e *Estate) Succession() *api.Succession {
 	if e.succession == nil {
 		return nil
 	}

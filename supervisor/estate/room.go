@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/handle"
 	"github.com/tinehq/tine/supervisor/keeper"
@@ -152,10 +152,10 @@ func (e *Estate) tellMissing(look succession.Look, workers map[string]*crew.Work
 	}
 	switch {
 	case look.Begins:
-		e.loop.Event(nil, zerolog.ErrorLevel, control.Event{Kind: control.EventNotKept, Message: e.MissingText()})
+		e.loop.Event(nil, zerolog.ErrorLevel, api.Event{Kind: api.EventNotKept, Message: e.MissingText()})
 	case look.Ends:
 		const message = "all is kept again for the next master"
-		e.loop.Event(nil, zerolog.InfoLevel, control.Event{Kind: control.EventKept, Message: message})
+		e.loop.Event(nil, zerolog.InfoLevel, api.Event{Kind: api.EventKept, Message: message})
 		e.logs.Info().Msg(message)
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // TestEndedAppsStayEnded: an app that a person has stopped, and one that has done its work, are not started by the next
@@ -31,41 +31,41 @@ func TestEndedAppsStayEnded(t *testing.T) {
 	if err := syscall.Kill(st.PID, syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	finished := func(st control.Status) bool { return stateOf(st, "job") == control.AppFinished }
+	finished := func(st api.Status) bool { return stateOf(st, "job") == api.AppFinished }
 	st = m.await("the job's end", finished)
-	if err := m.do(control.Order{Verb: control.VerbStop, App: "idle"}); err != nil {
+	if err := m.do(api.Order{Verb: api.VerbStop, App: "idle"}); err != nil {
 		t.Fatal(err)
 	}
-	asBefore := func(how string, st control.Status) {
+	asBefore := func(how string, st api.Status) {
 		t.Helper()
 		runs, err := os.ReadFile(m.dir + "/behaviour-runs")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := strings.Count(string(runs), "run"); n != 1 || !finished(st) || stateOf(st, "idle") != control.AppStopped {
+		if n := strings.Count(string(runs), "run"); n != 1 || !finished(st) || stateOf(st, "idle") != api.AppStopped {
 			t.Errorf("after %s: the job has run %d times and is %q, idle is %q", how, n, stateOf(st, "job"), stateOf(st, "idle"))
 		}
 	}
-	settled := func(st control.Status) bool { return stateOf(st, "job") != "" && stateOf(st, "idle") != "" }
+	settled := func(st api.Status) bool { return stateOf(st, "job") != "" && stateOf(st, "idle") != "" }
 	st, _ = m.crash(st)
 	asBefore("a crash", m.await("all apps", settled))
 	m.configure(strings.Replace(config, "workers: 3", "workers: 2", 1))
 	if err := syscall.Kill(st.PID, syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	other := func(st control.Status) bool { return settled(st) && len(onlyApp(st).Workers) == 2 }
+	other := func(st api.Status) bool { return settled(st) && len(onlyApp(st).Workers) == 2 }
 	st, _ = m.crash(m.await("the other config", other))
 	st = m.await("the other config, after a crash", other)
 	asBefore("a crash with another config", st)
 	st, _ = m.upgrade(st, os.Args[0])
 	asBefore("an upgrade", m.await("all apps", settled))
-	if err := m.do(control.Order{Verb: control.VerbStart, App: "idle"}); err != nil {
+	if err := m.do(api.Order{Verb: api.VerbStart, App: "idle"}); err != nil {
 		t.Fatal(err)
 	}
-	m.await("idle again", func(st control.Status) bool { return stateOf(st, "idle") == control.AppRunning })
+	m.await("idle again", func(st api.Status) bool { return stateOf(st, "idle") == api.AppRunning })
 }
 
-func stateOf(st control.Status, app string) string {
+func stateOf(st api.Status, app string) string {
 	for _, a := range st.Apps {
 		if a.Name == app {
 			return a.State
@@ -104,13 +104,13 @@ func TestWaitingAppsAreStartedInTheEnd(t *testing.T) {
 			if err := syscall.Kill(st.PID, syscall.SIGHUP); err != nil {
 				t.Fatal(err)
 			}
-			waits := func(st control.Status) bool {
+			waits := func(st api.Status) bool {
 				for _, a := range st.Apps { // with a process that the next master knows: two would share the pipe
 					if a.Name == "first" && (len(a.Workers) != 1 || a.Workers[0].PID == 0) {
 						return false
 					}
 				}
-				return stateOf(st, "late") == control.AppWaiting
+				return stateOf(st, "late") == api.AppWaiting
 			}
 			st = m.await("the app that waits", waits)
 			if how == "crash" {
@@ -122,7 +122,7 @@ func TestWaitingAppsAreStartedInTheEnd(t *testing.T) {
 			if err := os.WriteFile(m.dir+"/behaviour-finish", []byte("\n"), 0); err != nil {
 				t.Fatal(err)
 			}
-			m.await("the app that waited", func(st control.Status) bool { return stateOf(st, "late") == control.AppRunning && allAppsReady(st) })
+			m.await("the app that waited", func(st api.Status) bool { return stateOf(st, "late") == api.AppRunning && allAppsReady(st) })
 			for network, address := range map[string]string{"tcp": address, "unix": m.dir + "/behaviour-late.sock"} {
 				c, err := net.Dial(network, address)
 				if err != nil {
@@ -158,17 +158,17 @@ func TestWhyAnAppGaveUpOutlivesACrash(t *testing.T) {
 	if err := syscall.Kill(st.PID, syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	why := func(st control.Status) string {
+	why := func(st api.Status) string {
 		for _, a := range st.Apps {
-			if a.Name == "bad" && a.State == control.AppGaveUp {
+			if a.Name == "bad" && a.State == api.AppGaveUp {
 				return a.Error
 			}
 		}
 		return ""
 	}
-	told := func(st control.Status) bool { return why(st) != "" }
+	told := func(st api.Status) bool { return why(st) != "" }
 	m.await("the first end", told)
-	if err := m.do(control.Order{Verb: control.VerbStart, App: "bad"}); err == nil {
+	if err := m.do(api.Order{Verb: api.VerbStart, App: "bad"}); err == nil {
 		t.Error("the second run has not failed")
 	}
 	st = m.await("the second end", told)

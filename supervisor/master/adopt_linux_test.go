@@ -21,6 +21,7 @@ import (
 
 	"github.com/tinehq/tine/supervisor/config/file"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/handover"
 	"github.com/tinehq/tine/supervisor/keeper"
 )
@@ -159,10 +160,10 @@ func (m *keptMaster) start(config string) {
 			t.Logf("log:\n%s", m.log)
 		}
 	})
-	m.await("all workers are ready", func(st control.Status) bool { return allAppsReady(st) })
+	m.await("all workers are ready", func(st api.Status) bool { return allAppsReady(st) })
 }
 
-func allAppsReady(st control.Status) bool {
+func allAppsReady(st api.Status) bool {
 	for _, a := range st.Apps {
 		if !a.OneShot && a.Ready < a.Desired || a.Rollout != nil || len(a.Workers) != a.Desired {
 			return false
@@ -188,10 +189,10 @@ func (m *keptMaster) behave(how string) {
 }
 
 // await asks for the status, of whatever master there is, until it is as it should be.
-func (m *keptMaster) await(what string, ok func(control.Status) bool) control.Status {
+func (m *keptMaster) await(what string, ok func(api.Status) bool) api.Status {
 	m.t.Helper()
 	ctx := bounded(m.t)
-	var last control.Status
+	var last api.Status
 	for {
 		st, err := m.client.Status(ctx)
 		if err == nil && ok(st) {
@@ -209,18 +210,18 @@ func (m *keptMaster) await(what string, ok func(control.Status) bool) control.St
 }
 
 // crash kills the master, and waits for the next one to be in charge of n workers.
-func (m *keptMaster) crash(old control.Status) (now control.Status, took time.Duration) {
+func (m *keptMaster) crash(old api.Status) (now api.Status, took time.Duration) {
 	m.t.Helper()
 	at := time.Now()
 	if err := syscall.Kill(old.PID, syscall.SIGKILL); err != nil {
 		m.t.Fatal(err)
 	}
-	now = m.await("another master", func(st control.Status) bool { return st.PID != old.PID })
+	now = m.await("another master", func(st api.Status) bool { return st.PID != old.PID })
 	return now, time.Since(at)
 }
 
-func (m *keptMaster) do(o control.Order) error {
-	return m.client.Do(bounded(m.t), o, func(control.Progress) {})
+func (m *keptMaster) do(o api.Order) error {
+	return m.client.Do(bounded(m.t), o, func(api.Progress) {})
 }
 
 // load asks the app from n clients until the end, and answers what was lost.
@@ -256,9 +257,9 @@ func (m *keptMaster) load(address string, n int) (stop func() (asked int, lost m
 	}
 }
 
-func onlyApp(st control.Status) control.App { return st.Apps[0] }
+func onlyApp(st api.Status) api.App { return st.Apps[0] }
 
-func addressOf(a control.App) string { return strings.TrimPrefix(a.Listen[0], "tcp://") }
+func addressOf(a api.App) string { return strings.TrimPrefix(a.Listen[0], "tcp://") }
 
 const keptConfig = `
 name: test
@@ -289,14 +290,14 @@ func TestMasterCrash(t *testing.T) {
 			t.Fatalf("%+v", onlyApp(st))
 		}
 	}
-	if err := m.do(control.Order{Verb: control.VerbScale, App: "web", N: 4}); err != nil {
+	if err := m.do(api.Order{Verb: api.VerbScale, App: "web", N: 4}); err != nil {
 		t.Fatal(err)
 	}
 	st, _ = m.crash(m.await("four", allAppsReady))
 	if n := len(onlyApp(st).Workers); n != 4 {
 		t.Errorf("%d workers after a scale and a crash, want 4", n)
 	}
-	if err := m.do(control.Order{Verb: control.VerbReload, App: "web"}); err != nil {
+	if err := m.do(api.Order{Verb: api.VerbReload, App: "web"}); err != nil {
 		t.Fatal(err)
 	}
 	st = m.await("reloaded", allAppsReady)
@@ -315,7 +316,7 @@ func TestMasterCrash(t *testing.T) {
 func TestWorkersOfOneGenerationAreNotEachOther(t *testing.T) {
 	m := startKept(t, keptConfig)
 	m.crash(m.await("ready", allAppsReady))
-	if err := m.do(control.Order{Verb: control.VerbScale, App: "web", N: 16}); err != nil {
+	if err := m.do(api.Order{Verb: api.VerbScale, App: "web", N: 16}); err != nil {
 		t.Fatal(err)
 	}
 	for _, w := range onlyApp(m.await("sixteen", allAppsReady)).Workers {
@@ -338,7 +339,7 @@ func TestMasterAndWorkerCrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.crash(st)
-	st = m.await("healed", func(st control.Status) bool {
+	st = m.await("healed", func(st api.Status) bool {
 		return allAppsReady(st) && !slices.Contains(pids(onlyApp(st)), before[1])
 	})
 	now := pids(onlyApp(st))
@@ -355,12 +356,12 @@ func TestMasterCrashInARollout(t *testing.T) {
 	end := m.load(addressOf(onlyApp(st)), 4)
 	m.behave("hang")
 	rolled := make(chan error, 1)
-	go func() { rolled <- m.do(control.Order{Verb: control.VerbReload, App: "web"}) }()
-	st = m.await("a new worker starts", func(st control.Status) bool {
+	go func() { rolled <- m.do(api.Order{Verb: api.VerbReload, App: "web"}) }()
+	st = m.await("a new worker starts", func(st api.Status) bool {
 		a := onlyApp(st)
-		return a.Rollout != nil && slices.ContainsFunc(a.Workers, func(w control.Worker) bool { return w.State == "starting" && w.PID != 0 })
+		return a.Rollout != nil && slices.ContainsFunc(a.Workers, func(w api.Worker) bool { return w.State == "starting" && w.PID != 0 })
 	})
-	m.await("it hangs", func(control.Status) bool { return strings.Contains(m.log.String(), "waiting for the database") })
+	m.await("it hangs", func(api.Status) bool { return strings.Contains(m.log.String(), "waiting for the database") })
 	starting := 0
 	for _, w := range onlyApp(st).Workers {
 		if w.State == "starting" {
@@ -379,11 +380,11 @@ func TestMasterCrashInARollout(t *testing.T) {
 	if err := syscall.Kill(starting, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	m.await("the rollout's end", func(st control.Status) bool {
+	m.await("the rollout's end", func(st api.Status) bool {
 		r := onlyApp(st).Rollout
-		return r == nil || r.State == control.RolloutAborted
+		return r == nil || r.State == api.RolloutAborted
 	})
-	if err := m.do(control.Order{Verb: control.VerbReload, App: "web"}); err != nil {
+	if err := m.do(api.Order{Verb: api.VerbReload, App: "web"}); err != nil {
 		t.Fatal(err)
 	}
 	st = m.await("rolled", allAppsReady)
@@ -405,7 +406,7 @@ func TestDraftsStayDrafts(t *testing.T) {
 	before := pids(onlyApp(st))
 	draft := strings.Replace(strings.Replace(keptConfig, "workers: 3", "workers: 5", 1), `GOMAXPROCS: "1"`, `GOMAXPROCS: "1", DRAFT: "1"`, 1)
 	m.configure(draft)
-	told := func(st control.Status) bool {
+	told := func(st api.Status) bool {
 		return strings.Contains(st.Unapplied, "apps.web.workers") && strings.Contains(st.Unapplied, "apps.web.env.DRAFT")
 	}
 	goOn := func() {
@@ -420,14 +421,14 @@ func TestDraftsStayDrafts(t *testing.T) {
 	goOn()
 	m.upgrade(st, os.Args[0])
 	goOn()
-	m.await("the log tells of it", func(control.Status) bool {
+	m.await("the log tells of it", func(api.Status) bool {
 		return strings.Count(m.log.String(), "the configuration on disk is not what runs, 2 of its settings are not applied") >= 2
 	})
-	if _, err := m.client.Apply(bounded(t), control.ApplyRequest{}); err != nil {
+	if _, err := m.client.Apply(bounded(t), api.ApplyRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	m.configure(keptConfig)
-	m.crash(m.await("applied", func(st control.Status) bool { return allAppsReady(st) && len(onlyApp(st).Workers) == 5 }))
+	m.crash(m.await("applied", func(st api.Status) bool { return allAppsReady(st) && len(onlyApp(st).Workers) == 5 }))
 	st = m.await("the applied one", told)
 	if a := onlyApp(st); len(a.Workers) != 5 || a.Generation != 2 {
 		t.Errorf("what was applied does not run: %+v", a)
@@ -435,7 +436,7 @@ func TestDraftsStayDrafts(t *testing.T) {
 }
 
 // upgrade has the master replaced by binary, and waits for the next one.
-func (m *keptMaster) upgrade(old control.Status, binary string) (now control.Status, took time.Duration) {
+func (m *keptMaster) upgrade(old api.Status, binary string) (now api.Status, took time.Duration) {
 	m.t.Helper()
 	if err := os.WriteFile(m.dir+"/binary", []byte(binary), 0o600); err != nil {
 		m.t.Fatal(err)
@@ -444,7 +445,7 @@ func (m *keptMaster) upgrade(old control.Status, binary string) (now control.Sta
 	if err := syscall.Kill(old.PID, syscall.Signal(40)); err != nil {
 		m.t.Fatal(err)
 	}
-	now = m.await("another master", func(st control.Status) bool { return st.PID != old.PID })
+	now = m.await("another master", func(st api.Status) bool { return st.PID != old.PID })
 	return now, time.Since(at)
 }
 
@@ -466,7 +467,7 @@ func TestUpgrade(t *testing.T) {
 	if now := pids(onlyApp(st)); !slices.Equal(now, before) {
 		t.Fatalf("workers are %v after a crash that followed upgrades, were %v", now, before)
 	}
-	if err := m.do(control.Order{Verb: control.VerbReload, App: "web"}); err != nil {
+	if err := m.do(api.Order{Verb: api.VerbReload, App: "web"}); err != nil {
 		t.Fatal(err)
 	}
 	if asked, lost := end(); len(lost) > 0 {
@@ -489,7 +490,7 @@ func TestUpgradeThatFails(t *testing.T) {
 		if err := syscall.Kill(st.PID, syscall.Signal(40)); err != nil {
 			t.Fatal(err)
 		}
-		m.await("the old master", func(st control.Status) bool {
+		m.await("the old master", func(st api.Status) bool {
 			return strings.Count(m.log.String(), "upgrade failed, everything runs on") > n
 		})
 		if now := m.await("the old master", allAppsReady); now.PID != st.PID || !slices.Equal(pids(onlyApp(now)), before) {
@@ -508,13 +509,13 @@ func TestUpgradeThatFails(t *testing.T) {
 		}
 		fails(os.Args[0])
 	}
-	if err := m.do(control.Order{Verb: control.VerbScale, App: "web", N: 4}); err != nil {
+	if err := m.do(api.Order{Verb: api.VerbScale, App: "web", N: 4}); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(die); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.do(control.Order{Verb: control.VerbReload, App: "web"}); err != nil {
+	if err := m.do(api.Order{Verb: api.VerbReload, App: "web"}); err != nil {
 		t.Fatal(err)
 	}
 	now, _ := m.upgrade(st, os.Args[0])
@@ -573,7 +574,7 @@ func (m *keptMaster) numbers() map[string][]int {
 func TestLinesOutliveMasters(t *testing.T) {
 	m := startKept(t, strings.Replace(keptConfig, "level: debug", "level: info", 1))
 	m.behave("count")
-	if err := m.do(control.Order{Verb: control.VerbReload, App: "web"}); err != nil {
+	if err := m.do(api.Order{Verb: api.VerbReload, App: "web"}); err != nil {
 		t.Fatal(err)
 	}
 	st := m.await("counting", allAppsReady)

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // TestScaleDownAfterAMasterCrash: where the kernel hashes, a retired slot whose socket is still open somewhere gets
@@ -22,10 +22,10 @@ func TestScaleDownAfterAMasterCrash(t *testing.T) {
 		t.Fatalf("%d sockets listen for 3 slots", n)
 	}
 	end := m.load(address, 4)
-	if err := m.do(control.Order{Verb: control.VerbScale, App: "web", N: 1}); err != nil {
+	if err := m.do(api.Order{Verb: api.VerbScale, App: "web", N: 1}); err != nil {
 		t.Fatal(err)
 	}
-	m.await("one", func(st control.Status) bool { return allAppsReady(st) && len(onlyApp(st).Workers) == 1 })
+	m.await("one", func(st api.Status) bool { return allAppsReady(st) && len(onlyApp(st).Workers) == 1 })
 	ctx := bounded(t)
 	for listening(t, address) > 1 {
 		select {

@@ -6,7 +6,7 @@ import (
 	"testing"
 	_ "unsafe" // for the name of a variable
 
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 //go:linkname exitStatus github.com/tinehq/tine/supervisor/proc.exitStatus
@@ -31,8 +31,8 @@ func TestExitOfAdoptedWorker(t *testing.T) {
 	if err := syscall.Kill(victim.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	killed := func(slot, pid int) func(control.Status) bool {
-		return func(st control.Status) bool {
+	killed := func(slot, pid int) func(api.Status) bool {
+		return func(st api.Status) bool {
 			w := onlyApp(st).Workers
 			return allAppsReady(st) && w[slot].PID != pid && w[slot].LastExit == "SIGKILL"
 		}

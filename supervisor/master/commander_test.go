@@ -19,12 +19,13 @@ import (
 	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/orders"
 )
 
 // master is a Supervisor that runs, with workers that are this test program.
 type master struct {
-	control.Commander
+	api.Commander
 	t         testing.TB
 	s         *Supervisor
 	behaviour string // file
@@ -117,7 +118,7 @@ func (m *master) behave(how string) {
 	}
 }
 
-func (m *master) status() control.Status {
+func (m *master) status() api.Status {
 	m.t.Helper()
 	st, err := m.Status(bounded(m.t))
 	if err != nil {
@@ -126,7 +127,7 @@ func (m *master) status() control.Status {
 	return st
 }
 
-func (m *master) app(name string) control.App {
+func (m *master) app(name string) api.App {
 	m.t.Helper()
 	for _, a := range m.status().Apps {
 		if a.Name == name {
@@ -134,18 +135,18 @@ func (m *master) app(name string) control.App {
 		}
 	}
 	m.t.Fatalf("no app %s", name)
-	return control.App{}
+	return api.App{}
 }
 
 // do carries out an order and returns its steps.
-func (m *master) do(o control.Order) ([]control.Progress, error) {
+func (m *master) do(o api.Order) ([]api.Progress, error) {
 	m.t.Helper()
-	var steps []control.Progress
-	err := m.Do(bounded(m.t), o, func(p control.Progress) { steps = append(steps, p) })
+	var steps []api.Progress
+	err := m.Do(bounded(m.t), o, func(p api.Progress) { steps = append(steps, p) })
 	return steps, err
 }
 
-func (m *master) must(o control.Order) []control.Progress {
+func (m *master) must(o api.Order) []api.Progress {
 	m.t.Helper()
 	steps, err := m.do(o)
 	if err != nil {
@@ -157,10 +158,10 @@ func (m *master) must(o control.Order) []control.Progress {
 	return steps
 }
 
-func (m *master) refused(o control.Order, status int, text string) {
+func (m *master) refused(o api.Order, status int, text string) {
 	m.t.Helper()
 	_, err := m.do(o)
-	var r *control.Refusal
+	var r *api.Refusal
 	if !errors.As(err, &r) || r.Status != status || !strings.Contains(r.Error(), text) {
 		m.t.Errorf("%+v: got %v, want %d with %q", o, err, status, text)
 	}
@@ -180,7 +181,7 @@ func (m *master) get(query string) (string, error) {
 
 func slotOf(n int) *int { return &n }
 
-func pids(a control.App) (all []int) {
+func pids(a api.App) (all []int) {
 	for _, w := range a.Workers {
 		all = append(all, w.PID)
 	}
@@ -205,7 +206,7 @@ func TestStatusTellsWhatRuns(t *testing.T) {
 	if st.PID != os.Getpid() || st.Name != "test" || st.Version == "" || st.UptimeS <= 0 || st.Steering == "" {
 		t.Errorf("%+v", st)
 	}
-	if a.State != control.AppRunning || a.Desired != 2 || a.Ready != 2 || a.Generation != 1 || a.Rollout != nil || len(a.Workers) != 2 {
+	if a.State != api.AppRunning || a.Desired != 2 || a.Ready != 2 || a.Generation != 1 || a.Rollout != nil || len(a.Workers) != 2 {
 		t.Errorf("%+v", a)
 	}
 	var requests, failures uint64
@@ -224,13 +225,13 @@ func TestStatusTellsWhatRuns(t *testing.T) {
 	if len(st.Cache.Values) != 1 || st.Cache.Values[0].Key != "users" || st.Cache.Values[0].Bytes != 2 {
 		t.Errorf("%+v", st.Cache)
 	}
-	m.must(control.Order{Verb: control.VerbReload})
+	m.must(api.Order{Verb: api.VerbReload})
 	if after := m.app("web"); sum(after) < 21 || after.Generation != 2 || after.RestartsTotal != 0 {
 		t.Errorf("after a rollout: %+v", after)
 	}
 }
 
-func sum(a control.App) (n uint64) {
+func sum(a api.App) (n uint64) {
 	for _, w := range a.Workers {
 		n += w.Requests
 	}
@@ -240,7 +241,7 @@ func sum(a control.App) (n uint64) {
 func TestReloadTellsEachSlot(t *testing.T) {
 	m := startMaster(t, nil)
 	before := pids(m.app("web"))
-	steps := m.must(control.Order{Verb: control.VerbReload, App: "web", Reason: "deploy"})
+	steps := m.must(api.Order{Verb: api.VerbReload, App: "web", Reason: "deploy"})
 	ready := map[int]bool{}
 	for _, p := range steps {
 		if p.State == "ready" && p.Slot != nil {
@@ -266,7 +267,7 @@ func TestReloadThatFailsKeepsTheOldAndSaysWhy(t *testing.T) {
 			m := startMaster(t, func(c *config.Config) { c.Apps[0].ReadyTimeout = 2 * time.Second })
 			before := pids(m.app("web"))
 			m.behave(how)
-			steps, err := m.do(control.Order{Verb: control.VerbReload, App: "web"})
+			steps, err := m.do(api.Order{Verb: api.VerbReload, App: "web"})
 			if err == nil || !strings.Contains(err.Error(), "aborted") {
 				t.Fatalf("got %v", err)
 			}
@@ -275,11 +276,11 @@ func TestReloadThatFailsKeepsTheOldAndSaysWhy(t *testing.T) {
 				t.Errorf("ends with %+v", last)
 			}
 			a := m.app("web")
-			if !slices.Equal(pids(a), before) || a.Rollout == nil || a.Rollout.State != control.RolloutAborted || a.Rollout.Error == "" {
+			if !slices.Equal(pids(a), before) || a.Rollout == nil || a.Rollout.State != api.RolloutAborted || a.Rollout.Error == "" {
 				t.Errorf("%+v, %+v", a, a.Rollout)
 			}
 			m.behave("")
-			m.must(control.Order{Verb: control.VerbReload, App: "web"})
+			m.must(api.Order{Verb: api.VerbReload, App: "web"})
 			if a := m.app("web"); a.Rollout != nil {
 				t.Errorf("%+v", a.Rollout)
 			}
@@ -293,17 +294,17 @@ func TestTwoReloads(t *testing.T) {
 	first, begun := make(chan error, 1), make(chan struct{})
 	var once sync.Once
 	go func() {
-		first <- m.Do(context.Background(), control.Order{Verb: control.VerbReload}, func(control.Progress) { once.Do(func() { close(begun) }) })
+		first <- m.Do(context.Background(), api.Order{Verb: api.VerbReload}, func(api.Progress) { once.Do(func() { close(begun) }) })
 	}()
 	<-begun
-	m.refused(control.Order{Verb: control.VerbReload, App: "web", IfRunning: control.IfRunningRefuse}, http.StatusConflict, "being reloaded")
-	if st := m.status(); st.Apps[0].Rollout == nil || st.Apps[0].Rollout.State != control.RolloutRunning || st.Apps[0].Rollout.Total != 2 {
+	m.refused(api.Order{Verb: api.VerbReload, App: "web", IfRunning: api.IfRunningRefuse}, http.StatusConflict, "being reloaded")
+	if st := m.status(); st.Apps[0].Rollout == nil || st.Apps[0].Rollout.State != api.RolloutRunning || st.Apps[0].Rollout.Total != 2 {
 		t.Errorf("status while a rollout runs: %+v", st.Apps[0].Rollout)
 	}
 	var wg sync.WaitGroup
 	for range 3 {
 		wg.Go(func() {
-			if err := m.Do(context.Background(), control.Order{Verb: control.VerbReload, App: "web"}, nil); err != nil {
+			if err := m.Do(context.Background(), api.Order{Verb: api.VerbReload, App: "web"}, nil); err != nil {
 				t.Error(err)
 			}
 		})
@@ -319,16 +320,16 @@ func TestTwoReloads(t *testing.T) {
 
 func TestScaleWaitsForItsWorkers(t *testing.T) {
 	m := startMaster(t, nil)
-	m.must(control.Order{Verb: control.VerbScale, App: "web", N: 4})
+	m.must(api.Order{Verb: api.VerbScale, App: "web", N: 4})
 	if a := m.app("web"); a.Ready != 4 || a.Desired != 4 {
 		t.Errorf("%+v", a)
 	}
-	m.must(control.Order{Verb: control.VerbScale, App: "web", N: -3, By: true})
+	m.must(api.Order{Verb: api.VerbScale, App: "web", N: -3, By: true})
 	if a := m.app("web"); a.Ready != 1 || len(a.Workers) != 1 {
 		t.Errorf("%+v", a)
 	}
 	m.behave("fail")
-	steps, err := m.do(control.Order{Verb: control.VerbScale, App: "web", N: 2})
+	steps, err := m.do(api.Order{Verb: api.VerbScale, App: "web", N: 2})
 	if last := steps[len(steps)-1]; err == nil || !strings.Contains(last.Output, "cannot open the database") {
 		t.Errorf("got %v with %+v", err, last)
 	}
@@ -337,19 +338,19 @@ func TestScaleWaitsForItsWorkers(t *testing.T) {
 func TestStopAndStart(t *testing.T) {
 	m := startMaster(t, nil)
 	address := strings.TrimPrefix(m.app("web").Listen[0], "tcp://")
-	m.must(control.Order{Verb: control.VerbScale, App: "web", N: 3})
-	m.must(control.Order{Verb: control.VerbStop, App: "web"})
+	m.must(api.Order{Verb: api.VerbScale, App: "web", N: 3})
+	m.must(api.Order{Verb: api.VerbStop, App: "web"})
 	a := m.app("web")
-	if a.State != control.AppStopped || a.Ready != 0 {
+	if a.State != api.AppStopped || a.Ready != 0 {
 		t.Errorf("%+v", a)
 	}
 	if c, err := net.Dial("tcp", address); err == nil {
 		c.Close()
 		t.Error("a stopped app still listens")
 	}
-	m.must(control.Order{Verb: control.VerbStart, App: "web"})
+	m.must(api.Order{Verb: api.VerbStart, App: "web"})
 	a = m.app("web")
-	if a.State != control.AppRunning || a.Ready != 3 || a.Generation != 2 || a.Workers[0].ID < 4 {
+	if a.State != api.AppRunning || a.Ready != 3 || a.Generation != 2 || a.Workers[0].ID < 4 {
 		t.Errorf("%+v", a)
 	}
 	if _, err := m.get(""); err != nil {
@@ -376,7 +377,7 @@ func TestRestartKeepsTheAddress(t *testing.T) {
 			}
 		}
 	}()
-	m.must(control.Order{Verb: control.VerbRestart, App: "web"})
+	m.must(api.Order{Verb: api.VerbRestart, App: "web"})
 	close(stop)
 	if err := <-ended; err != nil {
 		t.Errorf("a request was lost: %v", err)
@@ -390,8 +391,8 @@ func TestRestartKeepsTheAddress(t *testing.T) {
 	if after.Listen[0] != before.Listen[0] || after.Ready != 2 || slices.Contains(pids(before), after.Workers[0].PID) {
 		t.Errorf("%+v", after)
 	}
-	m.must(control.Order{Verb: control.VerbRestart, App: "web", Now: true})
-	m.must(control.Order{Verb: control.VerbRestart, App: "web", Slot: slotOf(1)})
+	m.must(api.Order{Verb: api.VerbRestart, App: "web", Now: true})
+	m.must(api.Order{Verb: api.VerbRestart, App: "web", Slot: slotOf(1)})
 	last := m.app("web")
 	if last.Workers[0].PID == last.Workers[1].PID || last.Ready != 2 || last.RestartsTotal != 0 {
 		t.Errorf("%+v", last)
@@ -403,7 +404,7 @@ func TestRestartKeepsTheAddress(t *testing.T) {
 
 func TestDrainOfASlot(t *testing.T) {
 	m := startMaster(t, nil)
-	m.must(control.Order{Verb: control.VerbDrain, App: "web", Slot: slotOf(1)})
+	m.must(api.Order{Verb: api.VerbDrain, App: "web", Slot: slotOf(1)})
 	a := m.app("web")
 	if len(a.Workers) != 2 || a.Workers[1].State != "drained" || a.Workers[1].PID != 0 || a.Desired != 2 || a.Ready != 1 {
 		t.Errorf("%+v", a.Workers)
@@ -413,7 +414,7 @@ func TestDrainOfASlot(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	m.must(control.Order{Verb: control.VerbStart, App: "web", Slot: slotOf(1)})
+	m.must(api.Order{Verb: api.VerbStart, App: "web", Slot: slotOf(1)})
 	if a := m.app("web"); a.Ready != 2 {
 		t.Errorf("%+v", a)
 	}
@@ -422,15 +423,15 @@ func TestDrainOfASlot(t *testing.T) {
 func TestSignalOfWorkers(t *testing.T) {
 	m := startMaster(t, nil)
 	for _, name := range []string{"SIGWINCH", "winch", "28"} {
-		if steps := m.must(control.Order{Verb: control.VerbSignal, App: "web", Signal: name}); len(steps) != 3 {
+		if steps := m.must(api.Order{Verb: api.VerbSignal, App: "web", Signal: name}); len(steps) != 3 {
 			t.Errorf("%s: %+v", name, steps)
 		}
 	}
-	m.refused(control.Order{Verb: control.VerbSignal, App: "web", Signal: "SIGHUPP"}, http.StatusUnprocessableEntity, "did you mean SIGHUP")
+	m.refused(api.Order{Verb: api.VerbSignal, App: "web", Signal: "SIGHUPP"}, http.StatusUnprocessableEntity, "did you mean SIGHUP")
 	mark := m.lastEvent()
-	m.must(control.Order{Verb: control.VerbSignal, App: "web", Slot: slotOf(0), Signal: "KILL"})
-	m.await(mark, func(e control.Event) bool { return e.Kind == "exited" && e.Signal == "SIGKILL" })
-	m.await(mark, func(e control.Event) bool { return e.Kind == "ready" })
+	m.must(api.Order{Verb: api.VerbSignal, App: "web", Slot: slotOf(0), Signal: "KILL"})
+	m.await(mark, func(e api.Event) bool { return e.Kind == "exited" && e.Signal == "SIGKILL" })
+	m.await(mark, func(e api.Event) bool { return e.Kind == "ready" })
 	a := m.app("web")
 	if a.CrashesTotal != 1 || a.RestartsTotal != 1 || a.Workers[0].Restarts != 1 || a.Workers[0].LastExit != "SIGKILL" || a.Workers[1].Restarts != 0 {
 		t.Errorf("%+v", a)
@@ -440,10 +441,10 @@ func TestSignalOfWorkers(t *testing.T) {
 func (m *master) lastEvent() uint64 { return m.s.book.Newest() }
 
 // await waits for an event.
-func (m *master) await(after uint64, ok func(control.Event) bool) (found control.Event) {
+func (m *master) await(after uint64, ok func(api.Event) bool) (found api.Event) {
 	m.t.Helper()
 	enough := errors.New("enough")
-	err := m.Events(bounded(m.t), after, true, func(e control.Event) error {
+	err := m.Events(bounded(m.t), after, true, func(e api.Event) error {
 		if ok(e) {
 			found = e
 			return enough
@@ -458,18 +459,18 @@ func (m *master) await(after uint64, ok func(control.Event) bool) (found control
 
 func TestStartThatGivesUp(t *testing.T) {
 	m := startMaster(t, nil)
-	m.must(control.Order{Verb: control.VerbStop, App: "web"})
+	m.must(api.Order{Verb: api.VerbStop, App: "web"})
 	m.behave("fail")
-	steps, err := m.do(control.Order{Verb: control.VerbStart, App: "web"})
+	steps, err := m.do(api.Order{Verb: api.VerbStart, App: "web"})
 	if last := steps[len(steps)-1]; err == nil || !strings.Contains(last.Output, "cannot open the database") {
 		t.Errorf("got %v with %+v", err, last)
 	}
-	if a := m.app("web"); a.State != control.AppGaveUp && a.State != control.AppStopped || a.Error == "" {
+	if a := m.app("web"); a.State != api.AppGaveUp && a.State != api.AppStopped || a.Error == "" {
 		t.Errorf("%+v", a)
 	}
 	m.behave("")
-	m.must(control.Order{Verb: control.VerbStart, App: "web"})
-	if a := m.app("web"); a.State != control.AppRunning || a.Error != "" {
+	m.must(api.Order{Verb: api.VerbStart, App: "web"})
+	if a := m.app("web"); a.State != api.AppRunning || a.Error != "" {
 		t.Errorf("%+v", a)
 	}
 }
@@ -488,7 +489,7 @@ func TestValues(t *testing.T) {
 	if err != nil || string(data) != "50" || told.Epoch != first || told.Bytes != 2 {
 		t.Errorf("%q, %+v, %v", data, told, err)
 	}
-	var r *control.Refusal
+	var r *api.Refusal
 	if _, _, err := m.Value(ctx, "user"); !errors.As(err, &r) || r.Status != 404 || r.Suggestion != "users" {
 		t.Errorf("got %v", err)
 	}
@@ -513,7 +514,7 @@ func TestCallToAWorker(t *testing.T) {
 	if err != nil || string(out) != "hello" {
 		t.Errorf("%q, %v", out, err)
 	}
-	var r *control.Refusal
+	var r *api.Refusal
 	if _, err := m.Call(bounded(t), "web", id, "none", nil); !errors.As(err, &r) || r.Status != http.StatusNotImplemented {
 		t.Errorf("got %v", err)
 	}
@@ -529,9 +530,9 @@ func TestShutdown(t *testing.T) {
 	m := startMaster(t, nil)
 	following := make(chan error, 1)
 	go func() {
-		following <- m.Events(context.Background(), 0, true, func(control.Event) error { return nil })
+		following <- m.Events(context.Background(), 0, true, func(api.Event) error { return nil })
 	}()
-	if err := m.Do(bounded(t), control.Order{Verb: control.VerbShutdown}, nil); err != nil {
+	if err := m.Do(bounded(t), api.Order{Verb: api.VerbShutdown}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.wait(); err != nil {
@@ -542,11 +543,11 @@ func TestShutdown(t *testing.T) {
 	}
 	ctx := bounded(t)
 	_, err1 := m.Status(ctx)
-	err2 := m.Do(ctx, control.Order{Verb: control.VerbReload}, nil)
+	err2 := m.Do(ctx, api.Order{Verb: api.VerbReload}, nil)
 	_, err3 := m.SetValue(ctx, "a", nil)
 	_, _, err4 := m.Value(ctx, "a")
 	_, err5 := m.Config(ctx)
-	_, err6 := m.Apply(ctx, control.ApplyRequest{})
+	_, err6 := m.Apply(ctx, api.ApplyRequest{})
 	_, err7 := m.Call(ctx, "web", 1, "echo", nil)
 	for i, err := range []error{err1, err2, err3, err4, err5, err6, err7} {
 		if !errors.Is(err, ErrEnded) {
@@ -565,18 +566,18 @@ func TestStopDuringARestart(t *testing.T) {
 	restarted := make(chan error, 1)
 	mark := m.lastEvent()
 	go func() {
-		restarted <- m.Do(context.Background(), control.Order{Verb: control.VerbRestart, App: "web"}, nil)
+		restarted <- m.Do(context.Background(), api.Order{Verb: api.VerbRestart, App: "web"}, nil)
 	}()
-	m.await(mark, func(e control.Event) bool { return e.Kind == "draining" })
-	m.must(control.Order{Verb: control.VerbStop, App: "web"})
+	m.await(mark, func(e api.Event) bool { return e.Kind == "draining" })
+	m.must(api.Order{Verb: api.VerbStop, App: "web"})
 	if err := <-restarted; !errors.Is(err, orders.ErrStopped) {
 		t.Errorf("got %v", err)
 	}
 	<-busy
-	if a := m.app("web"); a.State != control.AppStopped {
+	if a := m.app("web"); a.State != api.AppStopped {
 		t.Errorf("%+v", a)
 	}
-	m.must(control.Order{Verb: control.VerbStart, App: "web"})
+	m.must(api.Order{Verb: api.VerbStart, App: "web"})
 }
 
 // TestConfigDuringARestart: what a config says that is applied while a restart waits for the workers that drain is what the next
@@ -589,9 +590,9 @@ func TestConfigDuringARestart(t *testing.T) {
 	restarted := make(chan error, 1)
 	mark := m.lastEvent()
 	go func() {
-		restarted <- m.Do(context.Background(), control.Order{Verb: control.VerbRestart, App: "web"}, nil)
+		restarted <- m.Do(context.Background(), api.Order{Verb: api.VerbRestart, App: "web"}, nil)
 	}()
-	m.await(mark, func(e control.Event) bool { return e.Kind == "draining" })
+	m.await(mark, func(e api.Event) bool { return e.Kind == "draining" })
 	next := *m.s.config
 	next.Apps = slices.Clone(next.Apps)
 	next.Apps[0].Workers = 3
@@ -621,11 +622,11 @@ func TestOrderGoesOnWithoutItsCaller(t *testing.T) {
 	m := startMaster(t, nil)
 	mark := m.lastEvent()
 	ctx, cancel := context.WithCancel(context.Background())
-	err := m.Do(ctx, control.Order{Verb: control.VerbReload, App: "web"}, func(control.Progress) { cancel() })
+	err := m.Do(ctx, api.Order{Verb: api.VerbReload, App: "web"}, func(api.Progress) { cancel() })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	m.await(mark, func(e control.Event) bool { return e.Kind == "rollout done" })
+	m.await(mark, func(e api.Event) bool { return e.Kind == "rollout done" })
 }
 
 func TestApplyTellsAndApplies(t *testing.T) {
@@ -639,8 +640,8 @@ func TestApplyTellsAndApplies(t *testing.T) {
 		}
 		return next, nil
 	}))
-	var r *control.Refusal
-	if _, err := m.Apply(bounded(t), control.ApplyRequest{}); !errors.As(err, &r) || r.Status != 422 {
+	var r *api.Refusal
+	if _, err := m.Apply(bounded(t), api.ApplyRequest{}); !errors.As(err, &r) || r.Status != 422 {
 		t.Errorf("got %v", err)
 	}
 	c := *m.s.config
@@ -650,19 +651,19 @@ func TestApplyTellsAndApplies(t *testing.T) {
 	next = &c
 	mu.Unlock()
 	mark := m.lastEvent()
-	if result, err := m.Apply(bounded(t), control.ApplyRequest{Dry: true}); err != nil || result.Applied {
+	if result, err := m.Apply(bounded(t), api.ApplyRequest{Dry: true}); err != nil || result.Applied {
 		t.Errorf("%+v, %v", result, err)
 	}
 	if a := m.app("web"); a.Desired != 2 {
 		t.Errorf("dry, but %+v", a)
 	}
-	if result, err := m.Apply(bounded(t), control.ApplyRequest{}); err != nil || !result.Applied {
+	if result, err := m.Apply(bounded(t), api.ApplyRequest{}); err != nil || !result.Applied {
 		t.Errorf("%+v, %v", result, err)
 	}
 	if a := m.app("web"); a.Desired != 3 {
 		t.Errorf("%+v", a)
 	}
-	m.await(mark, func(e control.Event) bool { return e.Kind == control.EventConfigApplied })
+	m.await(mark, func(e api.Event) bool { return e.Kind == api.EventConfigApplied })
 	// A rollout that it brings is waited for.
 	e := c
 	e.Apps = slices.Clone(c.Apps)
@@ -670,27 +671,27 @@ func TestApplyTellsAndApplies(t *testing.T) {
 	mu.Lock()
 	next = &e
 	mu.Unlock()
-	if result, err := m.Apply(bounded(t), control.ApplyRequest{}); err != nil || !result.Applied || len(result.Changes) == 0 {
+	if result, err := m.Apply(bounded(t), api.ApplyRequest{}); err != nil || !result.Applied || len(result.Changes) == 0 {
 		t.Errorf("%+v, %v", result, err)
 	}
 	if a := m.app("web"); a.Generation != 2 || a.Rollout != nil {
 		t.Errorf("%+v", a)
 	}
 	// What is stopped stays so, whatever the config says of it.
-	m.must(control.Order{Verb: control.VerbStop, App: "web"})
+	m.must(api.Order{Verb: api.VerbStop, App: "web"})
 	d := c
 	d.Apps = slices.Clone(c.Apps)
 	d.Apps[0].Workers = 1
 	mu.Lock()
 	next = &d
 	mu.Unlock()
-	if _, err := m.Apply(bounded(t), control.ApplyRequest{}); err != nil {
+	if _, err := m.Apply(bounded(t), api.ApplyRequest{}); err != nil {
 		t.Error(err)
 	}
-	if a := m.app("web"); a.State != control.AppStopped {
+	if a := m.app("web"); a.State != api.AppStopped {
 		t.Errorf("%+v", a)
 	}
-	m.must(control.Order{Verb: control.VerbStart, App: "web"})
+	m.must(api.Order{Verb: api.VerbStart, App: "web"})
 	if a := m.app("web"); a.Ready != 1 {
 		t.Errorf("%+v", a)
 	}
@@ -766,24 +767,24 @@ func TestControlSocket(t *testing.T) {
 	if st, err := c.Status(ctx); err != nil || st.Version != "v1.2.3" || st.Apps[0].Ready != 2 {
 		t.Fatalf("%+v, %v", st, err)
 	}
-	var steps []control.Progress
-	if err := c.Do(ctx, control.Order{Verb: control.VerbReload, App: "web"}, func(p control.Progress) { steps = append(steps, p) }); err != nil {
+	var steps []api.Progress
+	if err := c.Do(ctx, api.Order{Verb: api.VerbReload, App: "web"}, func(p api.Progress) { steps = append(steps, p) }); err != nil {
 		t.Error(err)
 	}
 	if n := len(steps); n < 5 || !steps[n-1].Final || !steps[n-1].OK {
 		t.Errorf("%+v", steps)
 	}
-	var r *control.Refusal
-	if err := c.Do(ctx, control.Order{Verb: control.VerbReload, App: "wbe"}, nil); !errors.As(err, &r) || r.Suggestion != "web" {
+	var r *api.Refusal
+	if err := c.Do(ctx, api.Order{Verb: api.VerbReload, App: "wbe"}, nil); !errors.As(err, &r) || r.Suggestion != "web" {
 		t.Errorf("got %v", err)
 	}
 	m.behave("fail")
-	err := c.Do(ctx, control.Order{Verb: control.VerbReload, App: "web"}, func(p control.Progress) { steps = append(steps, p) })
+	err := c.Do(ctx, api.Order{Verb: api.VerbReload, App: "web"}, func(p api.Progress) { steps = append(steps, p) })
 	if last := steps[len(steps)-1]; err == nil || !strings.Contains(last.Output, "cannot open the database") {
 		t.Errorf("got %v with %+v", err, last)
 	}
 	// The client that asks for the end gets its answer.
-	if err := c.Do(ctx, control.Order{Verb: control.VerbShutdown}, nil); err != nil {
+	if err := c.Do(ctx, api.Order{Verb: api.VerbShutdown}, nil); err != nil {
 		t.Errorf("shutdown: %v", err)
 	}
 	m.wait()
@@ -805,15 +806,15 @@ func TestOrdersToAll(t *testing.T) {
 		c.Apps = append(c.Apps, testApp("api", "", 1), testApp("job", "", 1))
 		c.Apps[1].Namespace, c.Apps[2].Namespace = "back", "back"
 	})
-	m.must(control.Order{Verb: control.VerbReload, App: "back"})
-	m.must(control.Order{Verb: control.VerbStop, App: "job"})
-	m.refused(control.Order{Verb: control.VerbStop, App: "wev"}, http.StatusNotFound, "did you mean web")
-	m.must(control.Order{Verb: control.VerbReload})
+	m.must(api.Order{Verb: api.VerbReload, App: "back"})
+	m.must(api.Order{Verb: api.VerbStop, App: "job"})
+	m.refused(api.Order{Verb: api.VerbStop, App: "wev"}, http.StatusNotFound, "did you mean web")
+	m.must(api.Order{Verb: api.VerbReload})
 	st := m.status()
-	if st.Apps[0].Generation != 2 || st.Apps[1].Generation != 3 || st.Apps[2].Generation != 2 || st.Apps[2].State != control.AppStopped {
+	if st.Apps[0].Generation != 2 || st.Apps[1].Generation != 3 || st.Apps[2].Generation != 2 || st.Apps[2].State != api.AppStopped {
 		t.Errorf("%+v", st.Apps)
 	}
-	m.must(control.Order{Verb: control.VerbStart})
+	m.must(api.Order{Verb: api.VerbStart})
 	if st := m.status(); st.Apps[0].Ready != 2 || st.Apps[2].Ready != 1 {
 		t.Errorf("%+v", st.Apps)
 	}

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
@@ -27,8 +27,8 @@ func TestCronRestartRolls(t *testing.T) {
 	m.await(e.ID, of("web", "rollout done"))
 	e = m.await(mark, of("job", "app ended"))
 	m.await(e.ID, of("job", "app ended")) // and again
-	m.must(control.Order{Verb: control.VerbStop, App: "job"})
-	if a := m.app("job"); a.State != control.AppStopped || a.NextRun != nil {
+	m.must(api.Order{Verb: api.VerbStop, App: "job"})
+	if a := m.app("job"); a.State != api.AppStopped || a.NextRun != nil {
 		t.Errorf("%+v", a)
 	}
 }
@@ -40,12 +40,12 @@ func TestNotAtStart(t *testing.T) {
 		late.NotAtStart, late.CronRestart = true, "0 0 29 2 *"
 		c.Apps = []config.App{late}
 	})
-	if a := m.app("late"); a.State != control.AppWaiting || a.NextRun == nil || a.Error != "" || a.CrashesTotal != 0 {
+	if a := m.app("late"); a.State != api.AppWaiting || a.NextRun == nil || a.Error != "" || a.CrashesTotal != 0 {
 		t.Errorf("before its time: %+v", a)
 	}
-	m.must(control.Order{Verb: control.VerbStart, App: "late"})
+	m.must(api.Order{Verb: api.VerbStart, App: "late"})
 	m.await(0, of("late", pool.KindSpawned.String()))
-	if a := m.app("late"); a.State != control.AppFinished {
+	if a := m.app("late"); a.State != api.AppFinished {
 		t.Errorf("after a start: %+v", a)
 	}
 }

@@ -5,7 +5,6 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/apps"
-	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/estate"
@@ -146,7 +145,7 @@ func (l *loop) stops(e apps.Stops) {
 		line = line.Dur("within_ms", e.Within.Round(time.Millisecond))
 	}
 	line.Msg("stopping")
-	l.event(nil, zerolog.InfoLevel, control.Event{Kind: control.EventStopping, Reason: e.Reason, Message: "tine is stopping: " + e.Reason})
+	l.event(nil, zerolog.InfoLevel, api.Event{Kind: api.EventStopping, Reason: e.Reason, Message: "tine is stopping: " + e.Reason})
 	if e.Delay > 0 {
 		l.estate.SaveAll()
 	}
@@ -159,5 +158,5 @@ func (l *loop) tellRecord(r apps.Record) {
 		name = a.Name
 	}
 	journal.TellApps(r, name, func(level zerolog.Level) *zerolog.Event { return l.logs.WithLevel(level) },
-		func(level zerolog.Level, e control.Event) { l.event(a, level, e) })
+		func(level zerolog.Level, e api.Event) { l.event(a, level, e) })
 }

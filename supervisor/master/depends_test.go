@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // job is a one-shot app that runs a shell script.
@@ -21,9 +21,9 @@ func oneShot(name, script string) config.App {
 }
 
 // events are the ids of some kinds, in order.
-func (m *master) events(kinds ...string) (all []control.Event) {
+func (m *master) events(kinds ...string) (all []api.Event) {
 	m.t.Helper()
-	err := m.Events(bounded(m.t), 0, false, func(e control.Event) error {
+	err := m.Events(bounded(m.t), 0, false, func(e api.Event) error {
 		if slices.Contains(kinds, e.Kind) {
 			all = append(all, e)
 		}
@@ -35,8 +35,8 @@ func (m *master) events(kinds ...string) (all []control.Event) {
 	return all
 }
 
-func of(app, kind string) func(control.Event) bool {
-	return func(e control.Event) bool { return e.App == app && e.Kind == kind }
+func of(app, kind string) func(api.Event) bool {
+	return func(e api.Event) bool { return e.App == app && e.Kind == kind }
 }
 
 // TestStartInTheOrderOfDependencies: web waits for api, which waits for a job; and the
@@ -52,7 +52,7 @@ func TestStartInTheOrderOfDependencies(t *testing.T) {
 	if b, err := os.ReadFile(pipe); err != nil || string(b) != "done\n" {
 		t.Errorf("%q, %v", b, err)
 	}
-	if a := m.app("migrate"); a.State != control.AppFinished || !a.OneShot {
+	if a := m.app("migrate"); a.State != api.AppFinished || !a.OneShot {
 		t.Errorf("%+v", a)
 	}
 	at := map[string]uint64{}
@@ -102,31 +102,31 @@ func TestDependencyThatFails(t *testing.T) {
 	if err := os.Remove(good); err != nil {
 		t.Fatal(err)
 	}
-	m.must(control.Order{Verb: control.VerbStop, App: "late"})
-	if steps, err := m.do(control.Order{Verb: control.VerbStart, App: "check"}); err == nil {
+	m.must(api.Order{Verb: api.VerbStop, App: "late"})
+	if steps, err := m.do(api.Order{Verb: api.VerbStart, App: "check"}); err == nil {
 		t.Fatalf("%+v", steps)
 	}
-	if a := m.app("check"); a.State != control.AppGaveUp {
+	if a := m.app("check"); a.State != api.AppGaveUp {
 		t.Fatalf("%+v", a)
 	}
 	mark := m.lastEvent()
-	_, err := m.do(control.Order{Verb: control.VerbStart, App: "late"})
+	_, err := m.do(api.Order{Verb: api.VerbStart, App: "late"})
 	if err == nil || !strings.Contains(err.Error(), "check has failed") {
 		t.Fatalf("got %v", err)
 	}
-	if a := m.app("late"); a.State != control.AppWaiting || !strings.Contains(a.Error, "check has failed") {
+	if a := m.app("late"); a.State != api.AppWaiting || !strings.Contains(a.Error, "check has failed") {
 		t.Errorf("%+v", a)
 	}
 	m.await(mark, of("late", "not started"))
-	m.refused(control.Order{Verb: control.VerbReload, App: "late"}, 409, "check has failed")
+	m.refused(api.Order{Verb: api.VerbReload, App: "late"}, 409, "check has failed")
 	if err := os.WriteFile(good, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m.must(control.Order{Verb: control.VerbStart, App: "late"})
-	if a := m.app("late"); a.State != control.AppRunning || a.Ready != 1 || a.Error != "" {
+	m.must(api.Order{Verb: api.VerbStart, App: "late"})
+	if a := m.app("late"); a.State != api.AppRunning || a.Ready != 1 || a.Error != "" {
 		t.Errorf("%+v", a)
 	}
-	if a := m.app("check"); a.State != control.AppFinished {
+	if a := m.app("check"); a.State != api.AppFinished {
 		t.Errorf("%+v", a)
 	}
 }

@@ -3,7 +3,7 @@ package master
 import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // draftFound is what a master finds that goes on with what another one ran with.
@@ -17,7 +17,7 @@ func (f draftFound) apply(l *loop) {
 		l.plans.Refuse(f.err)
 		return
 	}
-	l.event(nil, zerolog.WarnLevel, control.Event{Kind: control.EventConfigUnapplied, Reason: f.text, Message: f.text})
+	l.event(nil, zerolog.WarnLevel, api.Event{Kind: api.EventConfigUnapplied, Reason: f.text, Message: f.text})
 	l.logs.Warn().Msg(f.text)
 }
 

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 const exitConfig = `
@@ -60,7 +60,7 @@ func exitDuring(t *testing.T, when string, code int) {
 		t.Fatal(err)
 	}
 	m.start(config)
-	st := m.await("ready", func(st control.Status) bool { return len(st.Apps) == 2 && allAppsReady(st) })
+	st := m.await("ready", func(st api.Status) bool { return len(st.Apps) == 2 && allAppsReady(st) })
 	web, job := pids(st.Apps[0])[0], pids(st.Apps[1])[0]
 	leave := func() {
 		if err := os.WriteFile(pipe, []byte(fmt.Sprint(code)), 0); err != nil {
@@ -94,16 +94,16 @@ func exitDuring(t *testing.T, when string, code int) {
 	default:
 		m.beginUpgrade(st)
 	}
-	m.await("its end is judged", func(now control.Status) bool {
+	m.await("its end is judged", func(now api.Status) bool {
 		if (now.PID == st.PID) != (when == "refused") || len(now.Apps) != 2 || now.Apps[0].Ready != 1 {
 			return false
 		}
 		if code == 0 {
-			return now.Apps[1].State == control.AppFinished
+			return now.Apps[1].State == api.AppFinished
 		}
 		return now.Apps[1].Ready == 1 && pids(now.Apps[1])[0] != job
 	})
-	now := m.await("the log says so", func(now control.Status) bool {
+	now := m.await("the log says so", func(now api.Status) bool {
 		for line := range strings.Lines(m.log.String()) {
 			if strings.Contains(line, `"message":"exited"`) && strings.Contains(line, fmt.Sprintf(`"pid":%d,`, job)) {
 				return len(now.Apps) == 2

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 func script(script string) config.Hook {
@@ -38,15 +38,15 @@ func TestHooksOfALife(t *testing.T) {
 			OnCrash:     say("on_crash", " $TINE_SLOT $TINE_WORKER $TINE_PID $TINE_EXIT_CODE $TINE_SIGNAL"),
 		}
 	})
-	hook := func(kind string) func(control.Event) bool {
-		return func(e control.Event) bool { return e.Kind == "hook" && e.Reason == kind }
+	hook := func(kind string) func(api.Event) bool {
+		return func(e api.Event) bool { return e.Kind == "hook" && e.Reason == kind }
 	}
 	m.await(0, hook(config.HookAfterReady))
 	if got := read(t, told); got != "before_start web 1\nafter_ready web 1\n" {
 		t.Fatalf("at the start:\n%s", got)
 	}
 	mark := m.lastEvent()
-	m.must(control.Order{Verb: control.VerbReload, App: "web"})
+	m.must(api.Order{Verb: api.VerbReload, App: "web"})
 	m.await(mark, hook(config.HookAfterReady))
 	got := strings.TrimPrefix(read(t, told), "before_start web 1\nafter_ready web 1\n")
 	want := "before_start web 2\nbefore_drain web 1 0\nbefore_drain web 1 1\nafter_ready web 2\n"
@@ -54,7 +54,7 @@ func TestHooksOfALife(t *testing.T) {
 		t.Errorf("in a reload:\n%s", got)
 	}
 	mark = m.lastEvent()
-	m.must(control.Order{Verb: control.VerbSignal, App: "web", Slot: slotOf(1), Signal: "KILL"})
+	m.must(api.Order{Verb: api.VerbSignal, App: "web", Slot: slotOf(1), Signal: "KILL"})
 	m.await(mark, hook(config.HookOnCrash))
 	m.await(mark, of("web", "ready"))
 	crash := strings.Split(strings.TrimSpace(read(t, told)), "\n")
@@ -84,7 +84,7 @@ func TestHookThatFailsAbortsARollout(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := pids(m.app("web"))
-	_, err := m.do(control.Order{Verb: control.VerbReload, App: "web"})
+	_, err := m.do(api.Order{Verb: api.VerbReload, App: "web"})
 	if err == nil || !strings.Contains(err.Error(), "hook before_start: exit code 9: no licence") {
 		t.Errorf("got %v", err)
 	}
@@ -94,7 +94,7 @@ func TestHookThatFailsAbortsARollout(t *testing.T) {
 	if err := os.Remove(no); err != nil {
 		t.Fatal(err)
 	}
-	m.must(control.Order{Verb: control.VerbReload, App: "web"})
+	m.must(api.Order{Verb: api.VerbReload, App: "web"})
 }
 
 // TestSlowHooksHoldUpNothing: a drain goes on without its hook when half its time is
@@ -112,7 +112,7 @@ func TestSlowHooksHoldUpNothing(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	began := time.Now()
-	m.must(control.Order{Verb: control.VerbReload, App: "web"})
+	m.must(api.Order{Verb: api.VerbReload, App: "web"})
 	if took := time.Since(began); took < 3*time.Second {
 		t.Errorf("two drains took %s with a hook that never ends", took)
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/desk"
 	"github.com/tinehq/tine/supervisor/handlers"
@@ -46,15 +46,15 @@ func (i inner) PostUntil(quit <-chan struct{}, m crew.Message) bool {
 	}
 }
 
-func (i inner) Done() <-chan struct{}                               { return i.l.s.done }
-func (i inner) Go(f func())                                         { i.l.s.wg.Go(f) }
-func (i inner) Later(d time.Duration, m crew.Message)               { i.l.later(d, ofCrew{m}) }
-func (i inner) Context() context.Context                            { return i.l.ctx }
-func (i inner) Apps() []*crew.App                                   { return i.l.apps }
-func (i inner) Decide(ev apps.Event)                                { i.l.decide(ev) }
-func (i inner) Yields(a *crew.App) bool                             { return i.l.state.Yields(a.Run) }
-func (i inner) Stopping() bool                                      { return i.l.state.Stopping() }
-func (i inner) Event(a *crew.App, v zerolog.Level, e control.Event) { i.l.event(a, v, e) }
+func (i inner) Done() <-chan struct{}                           { return i.l.s.done }
+func (i inner) Go(f func())                                     { i.l.s.wg.Go(f) }
+func (i inner) Later(d time.Duration, m crew.Message)           { i.l.later(d, ofCrew{m}) }
+func (i inner) Context() context.Context                        { return i.l.ctx }
+func (i inner) Apps() []*crew.App                               { return i.l.apps }
+func (i inner) Decide(ev apps.Event)                            { i.l.decide(ev) }
+func (i inner) Yields(a *crew.App) bool                         { return i.l.state.Yields(a.Run) }
+func (i inner) Stopping() bool                                  { return i.l.state.Stopping() }
+func (i inner) Event(a *crew.App, v zerolog.Level, e api.Event) { i.l.event(a, v, e) }
 
 func (i inner) Noted(a *crew.App, r pool.Record, text string) {
 	i.l.desk.Heard(a, r, text)

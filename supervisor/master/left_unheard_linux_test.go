@@ -4,7 +4,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"golang.org/x/sys/unix"
 )
 
@@ -45,7 +45,7 @@ func TestWorkersThatLeaveUnheardAreReplaced(t *testing.T) {
 		awaitExit(t, pidfd)
 	}
 	m.crash(st)
-	m.await("workers in the place of those that have left", func(st control.Status) bool {
+	m.await("workers in the place of those that have left", func(st api.Status) bool {
 		if len(st.Apps) != 1 || !allAppsReady(st) || len(onlyApp(st).Workers) != len(old) {
 			return false
 		}

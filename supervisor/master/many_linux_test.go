@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/handle"
 )
 
@@ -35,7 +35,7 @@ func manyJobs(n int) string {
 }
 
 // workersOf are the workers of all apps by app and slot.
-func workersOf(st control.Status) map[string]int {
+func workersOf(st api.Status) map[string]int {
 	pids := map[string]int{}
 	for _, a := range st.Apps {
 		for _, w := range a.Workers {
@@ -45,7 +45,7 @@ func workersOf(st control.Status) map[string]int {
 	return pids
 }
 
-func allHaveProcesses(st control.Status) bool {
+func allHaveProcesses(st api.Status) bool {
 	for _, pid := range workersOf(st) {
 		if pid == 0 {
 			return false
@@ -61,17 +61,17 @@ func TestDescriptorsOfWorkersThatDoNotListen(t *testing.T) {
 		m := startKept(t, manyJobs(n))
 		st := m.await("all processes", allHaveProcesses)
 		master, keeper = descriptorsOf(t, st.PID), descriptorsOf(t, m.keeper.Process.Pid)
-		if st.Steering != control.SteeringNone {
+		if st.Steering != api.SteeringNone {
 			t.Errorf("steering is %q where nobody listens", st.Steering)
 		}
 		now, _ := m.crash(st)
-		m.await("the same workers below another master", func(st control.Status) bool {
+		m.await("the same workers below another master", func(st api.Status) bool {
 			return maps.Equal(workersOf(st), workersOf(now)) && st.PID != 0 && allHaveProcesses(st)
 		})
 		if !maps.Equal(workersOf(st), workersOf(now)) {
 			t.Errorf("a crash has changed the workers from %v to %v", workersOf(st), workersOf(now))
 		}
-		quiet := now.Apps[slices.IndexFunc(now.Apps, func(a control.App) bool { return a.Name == "quiet" })]
+		quiet := now.Apps[slices.IndexFunc(now.Apps, func(a api.App) bool { return a.Name == "quiet" })]
 		if quiet.Ready != 1 {
 			t.Errorf("after the crash %+v", quiet)
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/control/metrics"
 	"github.com/tinehq/tine/worker"
 )
@@ -169,7 +170,7 @@ func (m *master) requests(n int) {
 	}
 }
 
-func (m *master) worker(slot int) control.Worker {
+func (m *master) worker(slot int) api.Worker {
 	m.t.Helper()
 	st, err := m.Status(bounded(m.t))
 	if err != nil {
@@ -181,7 +182,7 @@ func (m *master) worker(slot int) control.Worker {
 		}
 	}
 	m.t.Fatalf("no worker in slot %d", slot)
-	return control.Worker{}
+	return api.Worker{}
 }
 
 // until scrapes until ok.
@@ -256,15 +257,15 @@ func TestMetricsNeverGoBack(t *testing.T) {
 	next("12 requests", func(e exposition) bool {
 		return e.value("tine_slot_requests_total") == 12 && e.value("jobs_total") == 12
 	})
-	if err := m.Do(bounded(t), control.Order{Verb: control.VerbReload, App: "web"}, nil); err != nil {
+	if err := m.Do(bounded(t), api.Order{Verb: api.VerbReload, App: "web"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	m.requests(4)
 	next("16 requests", func(e exposition) bool {
 		return e.value("tine_slot_requests_total") == 16 && e.value("jobs_total") == 16 && e.value("tine_app_rollouts_total", "outcome=done") == 1
 	})
-	for _, verb := range []string{control.VerbStop, control.VerbStart} {
-		if err := m.Do(bounded(t), control.Order{Verb: verb, App: "web"}, nil); err != nil {
+	for _, verb := range []string{api.VerbStop, api.VerbStart} {
+		if err := m.Do(bounded(t), api.Order{Verb: verb, App: "web"}, nil); err != nil {
 			t.Fatal(err)
 		}
 		next(verb, func(e exposition) bool {

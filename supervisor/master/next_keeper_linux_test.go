@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/keeper"
 )
 
@@ -51,7 +51,7 @@ func TestNextKeeper(t *testing.T) {
 		if err := syscall.Kill(old.KeeperPID, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		st = m.await("the master is the keeper", func(st control.Status) bool { return st.KeeperPID == old.PID && allAppsReady(st) })
+		st = m.await("the master is the keeper", func(st api.Status) bool { return st.KeeperPID == old.PID && allAppsReady(st) })
 		if now := pids(onlyApp(st)); !slices.Equal(now, before) {
 			t.Fatalf("workers are %v, were %v", now, before)
 		}
@@ -74,11 +74,11 @@ func TestNoNextKeeper(t *testing.T) {
 	if err := syscall.Kill(st.KeeperPID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	now := m.await("nobody is above", func(st control.Status) bool { return st.KeeperPID == 0 })
+	now := m.await("nobody is above", func(st api.Status) bool { return st.KeeperPID == 0 })
 	if now.PID != st.PID || !slices.Equal(pids(onlyApp(now)), before) {
 		t.Errorf("master %d with workers %v, was %d with %v", now.PID, pids(onlyApp(now)), st.PID, before)
 	}
-	if err := m.do(control.Order{Verb: control.VerbReload, App: "web"}); err != nil {
+	if err := m.do(api.Order{Verb: api.VerbReload, App: "web"}); err != nil {
 		t.Fatal(err)
 	}
 	now = m.await("reloaded", allAppsReady)
@@ -91,7 +91,7 @@ func TestNoNextKeeper(t *testing.T) {
 	if err := os.Remove(m.dir + "/no-next-keeper"); err != nil {
 		t.Fatal(err)
 	}
-	next := m.await("the master is the keeper", func(st control.Status) bool { return st.KeeperPID == now.PID && allAppsReady(st) })
+	next := m.await("the master is the keeper", func(st api.Status) bool { return st.KeeperPID == now.PID && allAppsReady(st) })
 	if workers := pids(onlyApp(next)); !slices.Equal(workers, before) {
 		t.Errorf("workers are %v, were %v", workers, before)
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/ipc/eventually"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/record"
 	"github.com/tinehq/tine/supervisor/succession"
 )
@@ -33,6 +33,6 @@ func TestSuccessionOfNoApp(t *testing.T) {
 	m := startMaster(t, nil, WithStore(&names{kept: map[string]int{}}, map[string][]*os.File{succession.StateFile: {f}}))
 	eventually.True(t, "the app runs", func() bool {
 		st, err := m.s.Status()
-		return err == nil && len(st.Apps) == 1 && st.Apps[0].Ready == 2 && m.app("web").State == control.AppRunning
+		return err == nil && len(st.Apps) == 1 && st.Apps[0].Ready == 2 && m.app("web").State == api.AppRunning
 	})
 }

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // TestReadersWhileWorkersComeAndGo: readers look at the master from the start to after its end, while workers are replaced, killed
@@ -75,22 +75,22 @@ func TestReadersWhileWorkersComeAndGo(t *testing.T) {
 	}
 	shows := func(workers int, state string) {
 		t.Helper()
-		if a := m.app("web"); a.State != state || a.Desired != workers || state == control.AppRunning && a.Ready != workers {
+		if a := m.app("web"); a.State != state || a.Desired != workers || state == api.AppRunning && a.Ready != workers {
 			t.Errorf("after the order: %s, %d of %d are ready", a.State, a.Ready, a.Desired)
 		}
 	}
-	m.must(control.Order{Verb: control.VerbReload, App: "web"})
-	shows(2, control.AppRunning)
-	m.must(control.Order{Verb: control.VerbScale, App: "web", N: 4})
-	shows(4, control.AppRunning)
-	m.must(control.Order{Verb: control.VerbScale, App: "web", N: 1})
-	shows(1, control.AppRunning)
-	m.must(control.Order{Verb: control.VerbRestart, App: "web", Now: true})
-	shows(1, control.AppRunning)
-	m.must(control.Order{Verb: control.VerbStop, App: "web", Now: true})
-	shows(1, control.AppStopped)
-	m.must(control.Order{Verb: control.VerbStart, App: "web"})
-	shows(1, control.AppRunning)
+	m.must(api.Order{Verb: api.VerbReload, App: "web"})
+	shows(2, api.AppRunning)
+	m.must(api.Order{Verb: api.VerbScale, App: "web", N: 4})
+	shows(4, api.AppRunning)
+	m.must(api.Order{Verb: api.VerbScale, App: "web", N: 1})
+	shows(1, api.AppRunning)
+	m.must(api.Order{Verb: api.VerbRestart, App: "web", Now: true})
+	shows(1, api.AppRunning)
+	m.must(api.Order{Verb: api.VerbStop, App: "web", Now: true})
+	shows(1, api.AppStopped)
+	m.must(api.Order{Verb: api.VerbStart, App: "web"})
+	shows(1, api.AppRunning)
 	m.requests(5)
 	if err := m.s.Scale("web", 3); err != nil {
 		t.Fatal(err)

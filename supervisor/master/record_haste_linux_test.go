@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/journal"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -47,7 +47,7 @@ func TestLimitBelowNeed(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	a := m.app("web")
-	if a.State != control.AppRunning || a.Ready != 1 || !strings.Contains(a.Error, "31MiB, the limit is 20MiB") || !strings.Contains(a.Error, "4 workers in a row") {
+	if a.State != api.AppRunning || a.Ready != 1 || !strings.Contains(a.Error, "31MiB, the limit is 20MiB") || !strings.Contains(a.Error, "4 workers in a row") {
 		t.Errorf("%+v", a)
 	}
 	m.s.logs.Settle(time.Minute)

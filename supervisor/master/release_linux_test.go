@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/proc"
 )
 
@@ -109,18 +109,18 @@ func TestReleaseOutlivesTheDisk(t *testing.T) {
 				turn(t, dir, "1")
 			})
 			spoil(t, m.dir)
-			if err := m.do(control.Order{Verb: control.VerbReload, App: "web"}); err == nil {
+			if err := m.do(api.Order{Verb: api.VerbReload, App: "web"}); err == nil {
 				t.Fatal("a broken release was taken")
 			}
 			want := 2
-			runsFirst := func(how string) control.Status {
+			runsFirst := func(how string) api.Status {
 				t.Helper()
-				return m.await("the first release after "+how, func(st control.Status) bool {
+				return m.await("the first release after "+how, func(st api.Status) bool {
 					a := onlyApp(st)
 					if a.Ready != want || len(a.Workers) != want || len(a.Standbys) != 1 || a.Standbys[0].PID == 0 || a.Generation != 1 {
 						return false
 					}
-					return !slices.ContainsFunc(slices.Concat(a.Workers, a.Standbys), func(w control.Worker) bool {
+					return !slices.ContainsFunc(slices.Concat(a.Workers, a.Standbys), func(w api.Worker) bool {
 						id, err := proc.IDOf("/proc/" + strconv.Itoa(w.PID) + "/exe")
 						return err != nil || !id.Same(first) || w.Generation != 1
 					})
@@ -133,14 +133,14 @@ func TestReleaseOutlivesTheDisk(t *testing.T) {
 					_ = syscall.Kill(w.PID, syscall.SIGKILL)
 				}
 				was := pids(onlyApp(st))
-				m.await("they are gone", func(st control.Status) bool {
+				m.await("they are gone", func(st api.Status) bool {
 					return !slices.ContainsFunc(pids(onlyApp(st)), func(pid int) bool { return slices.Contains(was, pid) })
 				})
 				runsFirst("healing " + how)
 			}
 			heal("an aborted reload")
 			want = 3
-			if err := m.do(control.Order{Verb: control.VerbScale, App: "web", N: want}); err != nil {
+			if err := m.do(api.Order{Verb: api.VerbScale, App: "web", N: want}); err != nil {
 				t.Fatal(err)
 			}
 			m.crash(runsFirst("a scale"))
@@ -151,10 +151,10 @@ func TestReleaseOutlivesTheDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 			heal("a SIGHUP that changes nothing")
-			m.await("the log tells of it", func(control.Status) bool {
+			m.await("the log tells of it", func(api.Status) bool {
 				return strings.Contains(m.log.String(), "what is on disk is not the release that runs") == (name != "Turned")
 			})
-			if err := m.do(control.Order{Verb: control.VerbRollback, App: "web"}); err == nil || !strings.Contains(err.Error(), "no release to go back to") {
+			if err := m.do(api.Order{Verb: api.VerbRollback, App: "web"}); err == nil || !strings.Contains(err.Error(), "no release to go back to") {
 				t.Errorf("a rollback to nothing: %v", err)
 			}
 		})
@@ -173,47 +173,47 @@ func TestRollback(t *testing.T) {
 	turn(t, m.dir, "2")
 	do := func(verb string) {
 		t.Helper()
-		if err := m.do(control.Order{Verb: verb, App: "web"}); err != nil {
+		if err := m.do(api.Order{Verb: verb, App: "web"}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	runs := func(what string, id proc.FileID) control.Status {
+	runs := func(what string, id proc.FileID) api.Status {
 		t.Helper()
-		return m.await(what, func(st control.Status) bool {
+		return m.await(what, func(st api.Status) bool {
 			a := onlyApp(st)
-			return a.Ready == 2 && len(a.Workers) == 2 && (a.Rollout == nil || a.Rollout.State == control.RolloutAborted) && !slices.ContainsFunc(pids(onlyApp(st)), func(pid int) bool {
+			return a.Ready == 2 && len(a.Workers) == 2 && (a.Rollout == nil || a.Rollout.State == api.RolloutAborted) && !slices.ContainsFunc(pids(onlyApp(st)), func(pid int) bool {
 				got, err := proc.IDOf("/proc/" + strconv.Itoa(pid) + "/exe")
 				return err != nil || !got.Same(id)
 			})
 		})
 	}
-	do(control.VerbReload)
+	do(api.VerbReload)
 	st := runs("the second release", second)
 	if p := onlyApp(st).Previous; p == nil || p.Program != m.dir+"/releases/1/server" || p.Until == nil || p.Until.Before(p.Since) {
 		t.Fatalf("the release before is told as %+v", p)
 	}
-	do(control.VerbReload) // by the same
+	do(api.VerbReload) // by the same
 	if err := os.RemoveAll(m.dir + "/releases"); err != nil {
 		t.Fatal(err)
 	}
 	m.crash(runs("the second release", second))
 	m.upgrade(runs("the second release", second), os.Args[0])
-	do(control.VerbRollback)
+	do(api.VerbRollback)
 	st = runs("the first release", first)
 	if r := onlyApp(st).Release; r == nil || !r.Rollback || r.Program != m.dir+"/releases/1/server" {
 		t.Errorf("the release is told as %+v", r)
 	}
 	m.configure(strings.Replace(releaseConfig, "drain_delay: 300ms", "drain_delay: 200ms", 1))
-	if _, err := m.client.Apply(bounded(t), control.ApplyRequest{}); err != nil {
+	if _, err := m.client.Apply(bounded(t), api.ApplyRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	m.crash(runs("the first release", first))
 	runs("the first release, below another master", first)
-	do(control.VerbRollback)
+	do(api.VerbRollback)
 	runs("the second release again", second)
-	do(control.VerbRollback)
+	do(api.VerbRollback)
 	runs("the first release again", first)
-	if err := m.do(control.Order{Verb: control.VerbReload, App: "web"}); err == nil {
+	if err := m.do(api.Order{Verb: api.VerbReload, App: "web"}); err == nil {
 		t.Error("a reload from an empty disk went well")
 	}
 	runs("the first release still", first)

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/record"
 )
 
@@ -121,7 +121,7 @@ func startRescue(t *testing.T) *keptMaster {
 }
 
 // allPIDs are those of the workers of all apps.
-func allPIDs(st control.Status) (all []int) {
+func allPIDs(st api.Status) (all []int) {
 	for _, a := range st.Apps {
 		all = append(all, pids(a)...)
 	}
@@ -133,13 +133,13 @@ func TestRecordIsLost(t *testing.T) {
 	for name, how := range spoilt {
 		t.Run(name, func(t *testing.T) {
 			m := startRescue(t)
-			st := m.await("ready", func(st control.Status) bool { return len(st.Apps) == 2 && allAppsReady(st) })
+			st := m.await("ready", func(st api.Status) bool { return len(st.Apps) == 2 && allAppsReady(st) })
 			before := allPIDs(st)
 			listen := [][]string{st.Apps[0].Listen, st.Apps[1].Listen}
 			ends := []func() (int, map[string]int){m.load(addressOf(st.Apps[0]), 4), m.load(addressOf(st.Apps[1]), 4)}
 			spoil(t, st.PID, how)
 			now, _ := m.crash(st)
-			now = m.await("all are replaced", func(st control.Status) bool {
+			now = m.await("all are replaced", func(st api.Status) bool {
 				return len(st.Apps) == 2 && allAppsReady(st) && !slices.ContainsFunc(allPIDs(st), func(pid int) bool { return slices.Contains(before, pid) })
 			})
 			for _, end := range ends {
@@ -174,15 +174,15 @@ func TestRecordIsLostInARollout(t *testing.T) {
 	before := pids(onlyApp(st))
 	end := m.load(addressOf(onlyApp(st)), 4)
 	m.behave("hang")
-	go m.do(control.Order{Verb: control.VerbReload, App: "web"})
-	st = m.await("a new worker starts", func(st control.Status) bool {
-		return slices.ContainsFunc(onlyApp(st).Workers, func(w control.Worker) bool { return w.State == "starting" && w.PID != 0 })
+	go m.do(api.Order{Verb: api.VerbReload, App: "web"})
+	st = m.await("a new worker starts", func(st api.Status) bool {
+		return slices.ContainsFunc(onlyApp(st).Workers, func(w api.Worker) bool { return w.State == "starting" && w.PID != 0 })
 	})
 	all := pids(onlyApp(st))
 	m.behave("")
 	spoil(t, st.PID, spoilt["Corrupted"])
 	m.crash(st)
-	now := m.await("all are replaced", func(st control.Status) bool {
+	now := m.await("all are replaced", func(st api.Status) bool {
 		return len(st.Apps) == 1 && allAppsReady(st) && !slices.ContainsFunc(pids(onlyApp(st)), func(pid int) bool { return slices.Contains(all, pid) })
 	})
 	if asked, lost := end(); len(lost) > 0 {
@@ -214,18 +214,18 @@ func TestRecordIsLostAndSoAreTheApps(t *testing.T) {
 			end := m.load(address, 4)
 			spoil(t, st.PID, spoilt["Corrupted"])
 			m.crash(st)
-			now := m.await("the other app is ready", func(st control.Status) bool { return allAppsReady(st) && onlyApp(st).Name == "other" })
+			now := m.await("the other app is ready", func(st api.Status) bool { return allAppsReady(st) && onlyApp(st).Name == "other" })
 			// What a worker has accepted last, that ends and has no successor, may be cut.
 			asked, lost := end()
 			t.Logf("lost of %d requests: %v", asked, lost)
 			if got := addressOf(onlyApp(now)); (got == address) != port {
 				t.Errorf("it listens on %s, the last one did on %s", got, address)
 			}
-			m.await("the old workers end", func(control.Status) bool {
+			m.await("the old workers end", func(api.Status) bool {
 				return !slices.ContainsFunc(before, func(pid int) bool { _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); return err == nil })
 			})
 			m.crash(now)
-			m.await("it is adopted", func(st control.Status) bool {
+			m.await("it is adopted", func(st api.Status) bool {
 				return allAppsReady(st) && slices.Equal(pids(onlyApp(st)), pids(onlyApp(now)))
 			})
 		})

@@ -12,7 +12,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/estate"
 	"github.com/tinehq/tine/supervisor/handle"
@@ -125,7 +125,7 @@ func rollOver(t testing.TB, m *master) (r rolled) {
 		close(begun)
 	}})
 	<-begun
-	if _, err := m.do(control.Order{Verb: control.VerbReload, App: "web"}); err != nil {
+	if _, err := m.do(api.Order{Verb: api.VerbReload, App: "web"}); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})

@@ -6,7 +6,7 @@ import (
 	"errors"
 
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/desk"
 	"github.com/tinehq/tine/supervisor/plan"
 	"github.com/tinehq/tine/supervisor/snapshot"
@@ -16,7 +16,7 @@ import (
 // Commander is the Supervisor for package control: what its socket serves, and what a program that embeds a master can mount
 // elsewhere. All its methods may be called at any time; before Run and after its end they return ErrEnded. What its orders mean
 // is said at [serve.Server.Commander].
-func (s *Supervisor) Commander() control.Commander { return s.server.Commander() }
+func (s *Supervisor) Commander() api.Commander { return s.server.Commander() }
 
 // serving is the Supervisor as package serve sees it: a serve.Master.
 type serving struct{ s *Supervisor }
@@ -25,7 +25,7 @@ func (m serving) Snapshot(ctx context.Context) (*snapshot.Master, error) { retur
 
 func (m serving) Upgrade(ctx context.Context, binary string) error { return m.s.Upgrade(ctx, binary) }
 
-func (m serving) Place(ctx context.Context, o control.Order, progress func(control.Progress)) error {
+func (m serving) Place(ctx context.Context, o api.Order, progress func(api.Progress)) error {
 	return desk.Place(ctx, func(with func(chan<- desk.Begun) desk.Message) (desk.Begun, error) {
 		return ask(context.Background(), m.s, func(answer chan<- desk.Begun) message { return toDesk{with(answer)} })
 	}, m.s.done, o, progress)
@@ -69,7 +69,7 @@ func ask[A any](ctx context.Context, s *Supervisor, make func(answer chan<- A) m
 }
 
 // Shutdown ends the master, and waits for that. Its success is that no master is there any more.
-func (m serving) Shutdown(ctx context.Context, o control.Order) error {
+func (m serving) Shutdown(ctx context.Context, o api.Order) error {
 	_, err := ask(ctx, m.s, func(answer chan<- struct{}) message { return shutdown{o, answer} })
 	if err != nil {
 		return err
@@ -84,7 +84,7 @@ func (m serving) Shutdown(ctx context.Context, o control.Order) error {
 
 // shutdown is the end of tine itself. Its answer is that it began.
 type shutdown struct {
-	control.Order
+	api.Order
 	answer chan<- struct{}
 }
 
@@ -95,7 +95,7 @@ func (m shutdown) apply(l *loop) {
 	m.answer <- struct{}{}
 }
 
-func (m serving) Events(ctx context.Context, after uint64, follow bool, yield func(control.Event) error) error {
+func (m serving) Events(ctx context.Context, after uint64, follow bool, yield func(api.Event) error) error {
 	return m.s.book.Read(ctx, after, follow, yield)
 }
 
@@ -115,7 +115,7 @@ func (m serving) Call(ctx context.Context, app string, worker uint64, method str
 	return m.s.Call(ctx, app, worker, method, in)
 }
 
-func (m serving) Logs(ctx context.Context, q control.LogQuery, yield func(control.LogLine) error) error {
+func (m serving) Logs(ctx context.Context, q api.LogQuery, yield func(api.LogLine) error) error {
 	select {
 	case <-m.s.started:
 	default:
@@ -134,7 +134,7 @@ func (m serving) Apply(ctx context.Context, next *config.Config) (applied bool, 
 		return false, err
 	}
 	failures, err := b.Wait(ctx, m.s.done)
-	if errors.Is(err, control.ErrCut) {
+	if errors.Is(err, api.ErrCut) {
 		err = nil // it is applied, and this master has ended since
 	}
 	return true, errors.Join(append(failures, err)...)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/config/file"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/signals"
 )
@@ -34,7 +34,7 @@ func WithUpgradeSignal(sig syscall.Signal) Option {
 
 // upgradeBySignal upgrades; all that can come of it is logged.
 func (s *Supervisor) upgradeBySignal(name string) {
-	_ = s.Commander().Do(context.Background(), control.Order{Verb: control.VerbUpgrade, Reason: "signal: " + name}, nil)
+	_ = s.Commander().Do(context.Background(), api.Order{Verb: api.VerbUpgrade, Reason: "signal: " + name}, nil)
 }
 
 func (s *Supervisor) loadConfig() {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // TestReadyWithAJobThatCannotRun: beside an app that serves, a one-shot app keeps nothing waiting that never had a process, nor does
@@ -20,7 +20,7 @@ func TestReadyWithAJobThatCannotRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := startMaster(t, func(c *config.Config) { c.Apps = append(c.Apps, job, after) }) // waits for Ready
-	eventually.True(t, "the job gives up", func() bool { return m.app("job").State == control.AppGaveUp })
+	eventually.True(t, "the job gives up", func() bool { return m.app("job").State == api.AppGaveUp })
 	for _, name := range []string{"job", "after"} {
 		if a := m.app(name); !a.Failed {
 			t.Errorf("%+v", a)

@@ -6,7 +6,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // TestAppliedConfigOutlivesCrash: a config that changes nothing of any app is in the record too once it is applied, so that a
@@ -21,10 +21,10 @@ func TestAppliedConfigOutlivesCrash(t *testing.T) {
 	if err := syscall.Kill(st.PID, syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	hasValue := func(st control.Status) bool { return len(st.Cache.Values) == 1 }
+	hasValue := func(st api.Status) bool { return len(st.Cache.Values) == 1 }
 	m.await("the value", hasValue)
 	m.crash(m.await("a loop that has come to rest since", hasValue))
-	m.await("the config that was applied, and no other", func(st control.Status) bool { return hasValue(st) && st.Unapplied == "" })
+	m.await("the config that was applied, and no other", func(st api.Status) bool { return hasValue(st) && st.Unapplied == "" })
 }
 
 // TestCrashInARestartBesideOneThatWaits: the next master opens an app that was being restarted on the sockets of the run that
@@ -47,10 +47,10 @@ func TestCrashInARestartBesideOneThatWaits(t *testing.T) {
   runs: {command: [sh, -c, "until [ -e HOW-over ]; do sleep 0.01; done"], oneshot: true}
   late: {command: [PROGRAM], listen: ["` + address + `"], workers: 1, depends_on: {runs: exited}}
 `)
-	if _, err := m.client.Apply(bounded(t), control.ApplyRequest{}); err != nil {
+	if _, err := m.client.Apply(bounded(t), api.ApplyRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	state := func(st control.Status, name string) string {
+	state := func(st api.Status, name string) string {
 		for _, a := range st.Apps {
 			if a.Name == name {
 				return a.State
@@ -58,12 +58,12 @@ func TestCrashInARestartBesideOneThatWaits(t *testing.T) {
 		}
 		return ""
 	}
-	m.await("the app that waits", func(st control.Status) bool { return state(st, "late") == control.AppWaiting })
+	m.await("the app that waits", func(st api.Status) bool { return state(st, "late") == api.AppWaiting })
 	restarted := make(chan error, 1)
 	go func() {
-		restarted <- m.client.Do(bounded(t), control.Order{Verb: control.VerbRestart, App: "web"}, func(control.Progress) {})
+		restarted <- m.client.Do(bounded(t), api.Order{Verb: api.VerbRestart, App: "web"}, func(api.Progress) {})
 	}()
-	m.await("the restart", func(st control.Status) bool { return state(st, "web") == control.AppStopping })
+	m.await("the restart", func(st api.Status) bool { return state(st, "web") == api.AppStopping })
 
 	got := make(chan net.Listener, 1)
 	go func() {
@@ -80,10 +80,10 @@ func TestCrashInARestartBesideOneThatWaits(t *testing.T) {
 	if l == nil {
 		t.Fatal("the address of the app that waits is not free after the end of its master")
 	}
-	m.await("the end of the run that leaves", func(st control.Status) bool { return state(st, "web") == "" })
+	m.await("the end of the run that leaves", func(st api.Status) bool { return state(st, "web") == "" })
 	l.Close()
-	m.await("all apps", func(st control.Status) bool {
-		return state(st, "web") == control.AppRunning && state(st, "late") == control.AppWaiting && st.Unapplied == ""
+	m.await("all apps", func(st api.Status) bool {
+		return state(st, "web") == api.AppRunning && state(st, "late") == api.AppWaiting && st.Unapplied == ""
 	})
 	<-restarted // it was cut
 }

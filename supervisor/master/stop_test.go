@@ -8,7 +8,7 @@ import (
 
 	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/succession"
 )
 
@@ -106,9 +106,9 @@ func TestStopHurriesWhatStops(t *testing.T) {
 	ordered := make(chan struct{})
 	go func() {
 		defer close(ordered)
-		_, _ = m.do(control.Order{Verb: control.VerbStop, App: "web"}) // that tine ends is no way to end this
+		_, _ = m.do(api.Order{Verb: api.VerbStop, App: "web"}) // that tine ends is no way to end this
 	}()
-	eventually.True(t, "the app stops", func() bool { return m.app("web").State == control.AppStopping })
+	eventually.True(t, "the app stops", func() bool { return m.app("web").State == api.AppStopping })
 	began := time.Now()
 	if err := m.s.Stop(); err != nil {
 		t.Fatal(err)

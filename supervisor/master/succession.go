@@ -9,7 +9,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/config/file"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/estate"
 	"github.com/tinehq/tine/supervisor/succession"
 )
@@ -115,7 +115,7 @@ func (l *loop) tookOver(ctx context.Context) error {
 		return fmt.Errorf("cannot take over from the old master: %w", err)
 	}
 	l.openReport()
-	l.event(nil, zerolog.InfoLevel, control.Event{Kind: control.EventUpgraded, PID: os.Getpid(), Message: "upgraded to tine " + l.s.version})
+	l.event(nil, zerolog.InfoLevel, api.Event{Kind: api.EventUpgraded, PID: os.Getpid(), Message: "upgraded to tine " + l.s.version})
 	l.logs.Info().Str("version", l.s.version).Int("pid", os.Getpid()).Msg("upgraded: this master is in charge")
 	return nil
 }

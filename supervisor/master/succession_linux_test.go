@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/handover"
 	"github.com/tinehq/tine/supervisor/record"
 )
@@ -82,7 +82,7 @@ func (m *keptMaster) hold(step string) (here func(), do func(word string)) {
 }
 
 // beginUpgrade has the master start this very program as the next one.
-func (m *keptMaster) beginUpgrade(old control.Status) {
+func (m *keptMaster) beginUpgrade(old api.Status) {
 	m.t.Helper()
 	if err := os.WriteFile(m.dir+"/binary", []byte(os.Args[0]), 0o600); err != nil {
 		m.t.Fatal(err)
@@ -93,7 +93,7 @@ func (m *keptMaster) beginUpgrade(old control.Status) {
 }
 
 // traces is what there is outside of the masters that a new one could change.
-func (m *keptMaster) traces(old control.Status, files ...string) map[string]string {
+func (m *keptMaster) traces(old api.Status, files ...string) map[string]string {
 	m.t.Helper()
 	all := map[string]string{}
 	f := recordOf(m.t, old.PID)
@@ -140,7 +140,7 @@ func TestNewMasterChangesNothingBeforeItIsInCharge(t *testing.T) {
 	for _, end := range []struct{ step, word string }{{atReceived, "die"}, {atReady, "die"}, {atReady, "refuse"}} {
 		t.Run(end.step+"-"+end.word, func(t *testing.T) {
 			m := startRescue(t)
-			st := m.await("ready", func(st control.Status) bool { return len(st.Apps) == 2 && allAppsReady(st) })
+			st := m.await("ready", func(st api.Status) bool { return len(st.Apps) == 2 && allAppsReady(st) })
 			if _, err := m.client.SetValue(bounded(t), "key", []byte("value")); err != nil {
 				t.Fatal(err)
 			}
@@ -163,15 +163,15 @@ func TestNewMasterChangesNothingBeforeItIsInCharge(t *testing.T) {
 				}
 				then(end.word)
 			}
-			m.await("the failure is told", func(control.Status) bool {
+			m.await("the failure is told", func(api.Status) bool {
 				return strings.Contains(m.log.String(), "upgrade failed, everything runs on")
 			})
-			now := m.await("the old master goes on", func(st control.Status) bool { return allAppsReady(st) })
+			now := m.await("the old master goes on", func(st api.Status) bool { return allAppsReady(st) })
 			if now.PID != st.PID || !slices.Equal(allPIDs(now), before) {
 				t.Errorf("master %d has %v, %d had %v", now.PID, allPIDs(now), st.PID, before)
 			}
 			now, _ = m.upgrade(now, os.Args[0])
-			now = m.await("upgraded", func(st control.Status) bool { return st.PID == now.PID && allAppsReady(st) })
+			now = m.await("upgraded", func(st api.Status) bool { return st.PID == now.PID && allAppsReady(st) })
 			if s := now.Succession; !slices.Equal(allPIDs(now), before) || s == nil || s.Adopted != len(before) || len(s.Replaced) > 0 || s.After != st.PID {
 				t.Errorf("workers %v, had %v; %+v", allPIDs(now), before, s)
 			}
@@ -189,7 +189,7 @@ func TestUpgradeRefusedForTheRecord(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(spoilt)) {
 		t.Run(name, func(t *testing.T) {
 			m := startRescue(t)
-			st := m.await("ready", func(st control.Status) bool { return len(st.Apps) == 2 && allAppsReady(st) })
+			st := m.await("ready", func(st api.Status) bool { return len(st.Apps) == 2 && allAppsReady(st) })
 			before := allPIDs(st)
 			end := m.load(addressOf(st.Apps[0]), 2)
 			received, proceed := m.hold(atReceived)
@@ -197,10 +197,10 @@ func TestUpgradeRefusedForTheRecord(t *testing.T) {
 			received()
 			spoilt[name](t, recordOf(t, st.PID))
 			proceed("go on")
-			m.await("the failure is told", func(control.Status) bool {
+			m.await("the failure is told", func(api.Status) bool {
 				return strings.Contains(m.log.String(), "upgrade failed, everything runs on")
 			})
-			now := m.await("the old master goes on", func(st control.Status) bool { return allAppsReady(st) })
+			now := m.await("the old master goes on", func(st api.Status) bool { return allAppsReady(st) })
 			if now.PID != st.PID || !slices.Equal(allPIDs(now), before) {
 				t.Errorf("master %d has %v, %d had %v", now.PID, allPIDs(now), st.PID, before)
 			}
@@ -208,10 +208,10 @@ func TestUpgradeRefusedForTheRecord(t *testing.T) {
 				t.Error("it has rescued what another one has")
 			}
 			// What the old one goes on to write is whole again.
-			if err := m.do(control.Order{Verb: control.VerbScale, App: "web", N: 2}); err != nil {
+			if err := m.do(api.Order{Verb: api.VerbScale, App: "web", N: 2}); err != nil {
 				t.Fatal(err)
 			}
-			now = m.await("scaled", func(st control.Status) bool { return allAppsReady(st) && len(st.Apps[0].Workers) == 2 })
+			now = m.await("scaled", func(st api.Status) bool { return allAppsReady(st) && len(st.Apps[0].Workers) == 2 })
 			again, _ := m.crash(now)
 			if !slices.Equal(allPIDs(again), allPIDs(now)) {
 				t.Errorf("after a crash %v, had %v", allPIDs(again), allPIDs(now))
@@ -265,7 +265,7 @@ func evilDuring(t *testing.T, how, during string) {
 		}
 	}
 	m.start(strings.Replace(evilConfig, "EVIL HOW", how+" HOW", 1))
-	st := m.await("ready", func(st control.Status) bool { return len(st.Apps) == 2 && allAppsReady(st) })
+	st := m.await("ready", func(st api.Status) bool { return len(st.Apps) == 2 && allAppsReady(st) })
 	good := pids(st.Apps[0])
 	end := m.load(addressOf(st.Apps[0]), 4)
 	act := func() {
@@ -293,22 +293,22 @@ func evilDuring(t *testing.T, how, during string) {
 	default:
 		act()
 	}
-	now := m.await("all are ready", func(now control.Status) bool {
+	now := m.await("all are ready", func(now api.Status) bool {
 		return (during == "life") == (now.PID == st.PID) && len(now.Apps) == 2 && allAppsReady(now)
 	})
 	if got := pids(now.Apps[0]); !slices.Equal(got, good) {
 		t.Errorf("the workers of good are %v, were %v", got, good)
 	}
-	if err := m.do(control.Order{Verb: control.VerbReload, App: "odd"}); err != nil {
+	if err := m.do(api.Order{Verb: api.VerbReload, App: "odd"}); err != nil {
 		t.Errorf("odd is not reloaded: %v", err)
 	}
-	if err := m.do(control.Order{Verb: control.VerbScale, App: "odd", N: 2}); err != nil {
+	if err := m.do(api.Order{Verb: api.VerbScale, App: "odd", N: 2}); err != nil {
 		t.Errorf("odd is not scaled: %v", err)
 	}
 	for range 6 {
 		askOnce(t, addressOf(now.Apps[1]))
 	}
-	now = m.await("all are well", func(now control.Status) bool { return allAppsReady(now) })
+	now = m.await("all are well", func(now api.Status) bool { return allAppsReady(now) })
 	if got := pids(now.Apps[0]); !slices.Equal(got, good) {
 		t.Errorf("the workers of good are %v, were %v", got, good)
 	}

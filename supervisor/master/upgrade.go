@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/estate"
 )
@@ -67,6 +66,6 @@ func (u upgradeEnded) apply(l *loop) {
 	if u.err == nil {
 		return
 	}
-	l.event(nil, zerolog.ErrorLevel, control.Event{Kind: control.EventUpgradeFailed, Reason: u.err.Error(), Message: "upgrade failed, everything runs on as it was"})
+	l.event(nil, zerolog.ErrorLevel, api.Event{Kind: api.EventUpgradeFailed, Reason: u.err.Error(), Message: "upgrade failed, everything runs on as it was"})
 	l.logs.Error().Err(u.err).Float64("took_ms", api.Milliseconds(u.took)).Msg("upgrade failed, everything runs on as it was")
 }

@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 	"golang.org/x/sys/unix"
 )
 
@@ -27,19 +27,19 @@ func TestUpgradeWhileAWorkerIsStarted(t *testing.T) {
 		}
 	}
 	rolled := make(chan error, 1)
-	go func() { rolled <- m.do(control.Order{Verb: control.VerbReload, App: "web"}) }()
-	m.await("a rollout", func(st control.Status) bool { return onlyApp(st).Rollout != nil })
+	go func() { rolled <- m.do(api.Order{Verb: api.VerbReload, App: "web"}) }()
+	m.await("a rollout", func(st api.Status) bool { return onlyApp(st).Rollout != nil })
 	if err := syscall.Kill(st.PID, syscall.Signal(40)); err != nil {
 		t.Fatal(err)
 	}
-	m.await("a refusal", func(control.Status) bool {
+	m.await("a refusal", func(api.Status) bool {
 		return strings.Contains(m.log.String(), "workers have been about to be started for")
 	})
 	epoch, err := m.client.SetValue(bounded(t), "key", []byte("value"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.await("the value with all workers of before", func(st control.Status) bool {
+	m.await("the value with all workers of before", func(st api.Status) bool {
 		have := 0
 		for _, w := range onlyApp(st).Workers {
 			for _, pid := range before {
@@ -71,21 +71,21 @@ func TestUpgradeWhileTheKeeperIsStopped(t *testing.T) {
 	}
 	goOn := func() { _ = syscall.Kill(st.KeeperPID, syscall.SIGCONT) }
 	t.Cleanup(goOn)
-	m.await("a keeper that is stopped", func(control.Status) bool { // until then it reads what is sent to it
+	m.await("a keeper that is stopped", func(api.Status) bool { // until then it reads what is sent to it
 		stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", st.KeeperPID))
 		_, state, _ := strings.Cut(string(stat), ") ")
 		return strings.HasPrefix(state, "T")
 	})
 	fillQueue(t, st.PID)
 	rolled := make(chan error, 1)
-	go func() { rolled <- m.do(control.Order{Verb: control.VerbReload, App: "web"}) }()
-	m.await("a worker that is started", func(st control.Status) bool {
-		return onlyApp(st).Rollout != nil && slices.ContainsFunc(onlyApp(st).Workers, func(w control.Worker) bool { return w.PID == 0 })
+	go func() { rolled <- m.do(api.Order{Verb: api.VerbReload, App: "web"}) }()
+	m.await("a worker that is started", func(st api.Status) bool {
+		return onlyApp(st).Rollout != nil && slices.ContainsFunc(onlyApp(st).Workers, func(w api.Worker) bool { return w.PID == 0 })
 	})
 	if err := syscall.Kill(st.PID, syscall.Signal(40)); err != nil {
 		t.Fatal(err)
 	}
-	m.await("a refusal", func(control.Status) bool {
+	m.await("a refusal", func(api.Status) bool {
 		return strings.Contains(m.log.String(), "workers have been about to be started for 1s: the keeper, which takes the files of 1 of them")
 	})
 	if strings.Contains(m.log.String(), "hook before_start") {

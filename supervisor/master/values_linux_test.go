@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/tinehq/tine/ipc"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // TestValuesSurviveACrash of a master that a keeper starts again: also the workers' view of them, and the next epoch.
@@ -49,8 +49,8 @@ func TestValuesSurviveACrash(t *testing.T) {
 		if got := set("key10", want["key10"]); got > epoch {
 			t.Errorf("round %d: the same value is a change, of epoch %d", round, got)
 		}
-		m.await("the workers' epoch", func(st control.Status) bool {
-			return allAppsReady(st) && !slices.ContainsFunc(onlyApp(st).Workers, func(w control.Worker) bool { return w.Epoch != epoch })
+		m.await("the workers' epoch", func(st api.Status) bool {
+			return allAppsReady(st) && !slices.ContainsFunc(onlyApp(st).Workers, func(w api.Worker) bool { return w.Epoch != epoch })
 		})
 	}
 }
@@ -90,7 +90,7 @@ func TestValuesSurviveUpgrades(t *testing.T) {
 			if err := syscall.Kill(st.PID, syscall.Signal(40)); err != nil {
 				t.Fatal(err)
 			}
-			m.await("the old master", func(control.Status) bool {
+			m.await("the old master", func(api.Status) bool {
 				return strings.Contains(m.log.String(), "upgrade failed, everything runs on")
 			})
 			check("an upgrade that failed", n)

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/control"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 func TestWatchRollsAndEndsWithTheApp(t *testing.T) {
@@ -30,5 +30,5 @@ func TestWatchRollsAndEndsWithTheApp(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	m.await(e.ID, of("web", "rollout done"))
-	m.must(control.Order{Verb: control.VerbStop, App: "web"})
+	m.must(api.Order{Verb: api.VerbStop, App: "web"})
 }
