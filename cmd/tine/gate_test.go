@@ -51,7 +51,7 @@ apps:
 // when its master is killed; and says of each server how it is.
 func TestGate(t *testing.T) {
 	a, b, c := newBackend(t, 1), newBackend(t, 2), newBackend(t, 3)
-	m := startReady(t, gateConfig(a.address(), b.address()))
+	m := startReady(t, gateConfig(a.address(), b.address()), kept)
 	before := m.workers("gate")
 	l := m.load(4)
 	eventually.True(t, "both servers answer", func() bool { return a.served.Load() > 0 && b.served.Load() > 0 })
@@ -70,6 +70,14 @@ func TestGate(t *testing.T) {
 	if now := m.workers("gate"); fmt.Sprint(now) != fmt.Sprint(rolled) || fmt.Sprint(now) == fmt.Sprint(before) {
 		t.Errorf("workers %v, then %v after the roll, %v after a server was added", before, rolled, now)
 	}
+
+	// The next master knows the servers too, and so do the workers that it starts.
+	mark := m.mark()
+	if err := syscall.Kill(m.mustStatus().PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	m.awaitFrom(mark, is("adopted the workers of the last master"))
+	m.roll()
 	l.lossless(t)
 	m.stop()
 	m.ended(0)

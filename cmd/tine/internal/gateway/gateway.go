@@ -7,11 +7,13 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
@@ -56,7 +58,7 @@ func parts(o Options) (*gate.Picker, *proxy.Proxy, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := proxy.New(proxy.Options{Picker: picker, Key: key, RetryStatus: o.Retry, Trusted: o.Trusted})
+	p, err := proxy.New(proxy.Options{Picker: picker, Key: key, RetryStatus: o.Retry, Trusted: o.Trusted, Log: (&failures{log: o.Log}).tell})
 	return picker, p, err
 }
 
@@ -71,13 +73,22 @@ func Run(o Options) error {
 		return fmt.Errorf("cannot serve as a gateway: %w", err)
 	}
 	defer p.Close()
+	if !w.Attached() {
+		return errors.New("cannot serve as a gateway: the servers are known from a master; start it by tine gate, or as the command of an app")
+	}
 	t := &tables{worker: w, picker: picker, log: o.Log, next: make(chan members.Table, 1)}
+	err = errors.New("there is no such cached value")
 	if now, ok := worker.Cached[[]byte](w, o.Members).Get(); ok { // before the first request
-		if err := t.decode(now, nil, t.take); err != nil {
-			o.Log.Error("no member is known yet", "value", o.Members, "error", err)
-		}
+		err = t.decode(now, nil, t.take)
+	}
+	if err != nil {
+		o.Log.Error("no member is known yet", "value", o.Members, "error", err)
 	}
 	defer w.Watch(o.Members, func(c worker.Change) {
+		if c.Deleted {
+			o.Log.Error("the members stay as they are: their cached value is gone", "value", o.Members)
+			return
+		}
 		b, err := c.Bytes()
 		if err := t.decode(b, err, t.put); err != nil {
 			o.Log.Error("the members stay as they are", "value", o.Members, "error", err)
@@ -147,7 +158,7 @@ func (t *tables) tell(table members.Table) {
 		}
 		old, known := before[m.ID]
 		switch {
-		case known && old.State == m.State:
+		case known && old.State == m.State, before == nil && m.State == members.Ready: // as all are, usually, at the start
 		case m.State == members.Ready:
 			t.log.Info("member is ready", "member", m.ID)
 		default:
@@ -160,6 +171,39 @@ func (t *tables) tell(table members.Table) {
 			t.log.Info("member is gone", "member", id)
 		}
 	}
+}
+
+// failures logs the requests that were not answered as they should, but not more of them than a log can take.
+type failures struct {
+	log *slog.Logger
+
+	mu    sync.Mutex
+	until time.Time // of the second in which told were told
+	told  int
+	more  int // were not
+}
+
+// mostFailures is how many are logged in a second.
+const mostFailures = 10
+
+func (f *failures) tell(a proxy.Access) {
+	if a.Err == nil || a.Status == 0 { // the client has gone
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now := time.Now(); now.After(f.until) {
+		if f.more > 0 {
+			f.log.Error("more requests have failed", "requests", f.more)
+		}
+		f.until, f.told, f.more = now.Add(time.Second), 0, 0
+	}
+	if f.told == mostFailures {
+		f.more++
+		return
+	}
+	f.told++
+	f.log.Error("request failed", "id", a.ID, "status", a.Status, "member", a.Member, "tries", a.Tries, "took", a.Took.Round(time.Millisecond), "error", a.Err)
 }
 
 // ParseKey reads what ways by key go by: ip (the client's address), path, host, header:NAME, cookie:NAME or query:NAME. A request that
