@@ -6,26 +6,30 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 )
 
 const (
-	logQueue = 64          // lines
-	logGrace = time.Second // at the end, for a reader that is behind
+	logQueue = 64                    // lines
+	logGrace = time.Second           // at the end, for a reader that is behind
+	logPause = 50 * time.Millisecond // before a process is told to write to the same stream
 )
 
 // logger keeps a reader that has stopped reading from stopping the keeper.
 type logger struct {
 	lines   chan string
+	written chan struct{} // told after each Write; holds one word
 	done    chan struct{}
 	json    bool
+	pending atomic.Int32 // lines that are queued or being written
 	dropped int
 	once    sync.Once
 }
 
 func newLogger(w io.Writer, json bool) *logger {
-	l := &logger{lines: make(chan string, logQueue), done: make(chan struct{}), json: json}
+	l := &logger{lines: make(chan string, logQueue), written: make(chan struct{}, 1), done: make(chan struct{}), json: json}
 	if w == nil {
 		w = io.Discard
 	}
@@ -33,6 +37,11 @@ func newLogger(w io.Writer, json bool) *logger {
 		defer close(l.done)
 		for line := range l.lines {
 			_, _ = io.WriteString(w, line) // where it could be told is what has failed
+			l.pending.Add(-1)
+			select {
+			case l.written <- struct{}{}:
+			default:
+			}
 		}
 	}()
 	return l
@@ -49,10 +58,12 @@ func (l *logger) write(text string, calm bool) {
 	if l.json {
 		line = object(line, calm, time.Now())
 	}
+	l.pending.Add(1)
 	select {
 	case l.lines <- line + "\n":
 		l.dropped = 0
 	default:
+		l.pending.Add(-1)
 		l.dropped++
 	}
 }
@@ -75,6 +86,18 @@ func object(text string, calm bool, now time.Time) string {
 		}
 	}
 	return string(append(b, `"}`...))
+}
+
+// settle returns when what was said is written, at the latest after logPause. A process that is aborted prints its
+// goroutines in many small writes to the same stream: a line that is written meanwhile lands in the middle of one of them.
+func (l *logger) settle() {
+	for late := time.After(logPause); l.pending.Load() > 0; {
+		select {
+		case <-l.written:
+		case <-late:
+			return
+		}
+	}
 }
 
 // close waits a moment for what is queued. A Write that blocks for longer keeps its goroutine.

@@ -50,6 +50,27 @@ func TestLogNeverBlocks(t *testing.T) {
 	}
 }
 
+// What was said before a process is aborted is written before it; a reader that has stopped does not hold the keeper up.
+func TestLogSettles(t *testing.T) {
+	w := &stuckWriter{release: make(chan struct{})}
+	l := newLogger(w, false)
+	l.settle()
+	l.say("one")
+	l.say("two")
+	begun := time.Now()
+	l.settle()
+	if took := time.Since(begun); took < logPause || took > 10*time.Second {
+		t.Errorf("returned after %s although nothing is written", took)
+	}
+	close(w.release)
+	for deadline := time.Now().Add(10 * time.Second); l.pending.Load() > 0 && time.Now().Before(deadline); {
+		l.settle()
+	}
+	if l.close(); len(w.lines) != 2 {
+		t.Errorf("the log: %q", w.lines)
+	}
+}
+
 func TestLogObjects(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 6_000_000, time.UTC)
 	for _, text := range []string{"keeper: a", "a \"b\" \\ \x00\n\t\x1f", "\xff broken \xc3", "ü\u2028€😀"} {

@@ -216,6 +216,9 @@ func (s *shell) step(ev event) {
 		case start:
 			s.start(e.program)
 		case send:
+			if e.signal == syscall.SIGABRT {
+				s.log.settle() // why it is aborted stands before what it prints
+			}
 			s.send(e.pid, e.signal)
 		case endOrphans:
 			s.endOrphans(e.kill)
