@@ -24,6 +24,7 @@ const all = "*"
 var house = []struct{ name, imports string }{
 	{"ipc", ""},
 	{"ipc/members", ""},                 // the table of members, as it travels to a gateway
+	{"ipc/policy", ""},                  // how a gateway treats requests, as it travels
 	{"supervisor/pool", ""},             // decides about the workers of one app
 	{"supervisor/fleet", "ipc/members"}, // decides who is in the table of members
 	{"supervisor/fleet/targets", "ipc/members supervisor/fleet"}, // a list of addresses as its source

@@ -14,7 +14,7 @@ const module = "github.com/tinehq/tine/"
 // are free. The packages below supervisor and ipc have their table in supervisor/house_test.go.
 var rules = map[string]string{
 	"worker":            "ipc",
-	"worker/gate":       "ipc/members",
+	"worker/gate":       "ipc/members ipc/policy",
 	"worker/gate/proxy": "ipc worker/gate",
 	"cmd/demo":          "worker",
 	"cmd/tine": `cmd/tine/internal/gateway cmd/tine/internal/pm2 cmd/tine/internal/target cmd/tine/internal/term cmd/tine/internal/top ipc ipc/members supervisor supervisor/fleet/targets worker/gate

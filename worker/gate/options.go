@@ -7,29 +7,30 @@ import (
 	"strings"
 
 	"github.com/tinehq/tine/ipc/members"
+	"github.com/tinehq/tine/ipc/policy"
 )
 
 // The ways of choosing.
 const (
-	RoundRobin = "round-robin"
-	WeightedRR = "weighted-rr"
-	Random     = "random"
-	First      = "first"
-	Least      = "least"
-	P2C        = "p2c"
-	ByScore    = "score"
-	Prequal    = "prequal"
-	PeakEWMA   = "peak-ewma"
-	CRC32Mod   = "crc32-mod"
-	Rendezvous = "rendezvous"
-	Maglev     = "maglev"
+	RoundRobin = policy.RoundRobin
+	WeightedRR = policy.WeightedRR
+	Random     = policy.Random
+	First      = policy.First
+	Least      = policy.Least
+	P2C        = policy.P2C
+	ByScore    = policy.ByScore
+	Prequal    = policy.Prequal
+	PeakEWMA   = policy.PeakEWMA
+	CRC32Mod   = policy.CRC32Mod
+	Rendezvous = policy.Rendezvous
+	Maglev     = policy.Maglev
 )
 
 // Ways are the names of all of them.
-var Ways = []string{RoundRobin, WeightedRR, Random, First, Least, P2C, ByScore, Prequal, PeakEWMA, CRC32Mod, Rendezvous, Maglev}
+var Ways = policy.Ways
 
 // ByKey reports whether a way chooses by the key of a request.
-func ByKey(way string) bool { return way == CRC32Mod || way == Rendezvous || way == Maglev }
+func ByKey(way string) bool { return policy.ByKey(way) }
 
 // Options say how a Picker chooses.
 type Options struct {

@@ -1,0 +1,122 @@
+package policy
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Prefix begins the keys of all values that gateways go by. Only the master writes them: it takes no value for such a key from a
+// worker, a program or a person.
+const Prefix = "tine.gate."
+
+// TableKey is the key of the cached value that has the table of a gateway's members. app is the name of the gateway.
+func TableKey(app string) string { return Prefix + app }
+
+// Key is that of the value that has its Policy.
+func Key(app string) string { return Prefix + app + ".policy" }
+
+// GatewayOf is the name of the gateway whose table a key has; false: it is not the key of a table.
+func GatewayOf(key string) (app string, ok bool) {
+	app, ok = strings.CutPrefix(key, Prefix)
+	return app, ok && app != "" && !strings.HasSuffix(app, ".policy")
+}
+
+// Version is that of the document. A reader takes every version up to its own, and refuses a later one.
+const Version = 1
+
+// Policy says how a gateway treats requests. The zero value of each field is its default.
+type Policy struct {
+	Version int    `json:"version"`
+	Name    string `json:"name"` // of the gateway's app
+
+	// How a member is picked. See package worker/gate.
+	Pick    string  `json:"pick,omitempty"`    // one of Ways; "": Prequal
+	Key     string  `json:"key,omitempty"`     // what the ways by key go by: see ParseKey
+	Bounded float64 `json:"bounded,omitempty"` // more than 1; 0: no bound
+	Signed  bool    `json:"signed,omitempty"`  // of CRC32Mod
+
+	// How a request is delivered. See package worker/gate/proxy.
+	Retry         []int         `json:"retry,omitempty"` // statuses of 502, 503 and 504
+	Trust         []string      `json:"trust,omitempty"` // networks of proxies before this one
+	DialTimeout   time.Duration `json:"dial_timeout,omitempty"`
+	AnswerTimeout time.Duration `json:"answer_timeout,omitempty"`
+}
+
+// Encode writes p for Decode.
+func Encode(p Policy) ([]byte, error) {
+	p.Version = Version
+	b, err := json.Marshal(p)
+	if err != nil {
+		return nil, fmt.Errorf("cannot encode the policy of gateway %s: %w", p.Name, err)
+	}
+	return b, nil
+}
+
+// Decode reads what Encode has written, and checks it.
+func Decode(b []byte) (Policy, error) {
+	var p Policy
+	if err := json.Unmarshal(b, &p); err != nil {
+		return Policy{}, fmt.Errorf("cannot read the policy of a gateway: %w", err)
+	}
+	if p.Version < 1 || p.Version > Version {
+		return Policy{}, fmt.Errorf("cannot read the policy of gateway %s: it has version %d, and 1 to %d is expected; upgrade this program", p.Name, p.Version, Version)
+	}
+	if faults := p.Check(); len(faults) > 0 {
+		return Policy{}, fmt.Errorf("cannot read the policy of gateway %s: %s: %s", p.Name, faults[0].Field, faults[0].Text)
+	}
+	return p, nil
+}
+
+// Fault is one thing that is wrong with a policy.
+type Fault struct {
+	Field string // as a config has it, such as pick
+	Text  string // what was found, and what is expected
+}
+
+// Check says what is wrong with p.
+func (p *Policy) Check() (all []Fault) {
+	fail := func(field, format string, args ...any) { all = append(all, Fault{field, fmt.Sprintf(format, args...)}) }
+	if p.Pick != "" && !slices.Contains(Ways, p.Pick) {
+		fail("pick", "%q is not known: write one of %s", p.Pick, strings.Join(Ways, ", "))
+	}
+	if _, err := ParseKey(p.Key); err != nil {
+		fail("key", "%v", err)
+	}
+	if p.Bounded != 0 && (!(p.Bounded > 1) || math.IsInf(p.Bounded, 0)) {
+		fail("bounded", "%v is out of range: write more than 1, such as 1.25", p.Bounded)
+	}
+	if p.Bounded != 0 && !ByKey(p.Pick) {
+		fail("bounded", "it is for the ways by key: write pick: %s, %s or %s", CRC32Mod, Rendezvous, Maglev)
+	}
+	for _, status := range p.Retry {
+		if status < 502 || status > 504 {
+			fail("retry", "%d is not one of 502, 503 and 504", status)
+		}
+	}
+	for _, text := range p.Trust {
+		if _, err := netip.ParsePrefix(text); err != nil {
+			fail("trust", "%q is not a network: write one as 10.0.0.0/8", text)
+		}
+	}
+	for field, d := range map[string]time.Duration{"dial_timeout": p.DialTimeout, "answer_timeout": p.AnswerTimeout} {
+		if d < 0 {
+			fail(field, "%s is negative", d)
+		}
+	}
+	return all
+}
+
+// Trusted are the networks of Trust.
+func (p *Policy) Trusted() (all []netip.Prefix) {
+	for _, text := range p.Trust {
+		if prefix, err := netip.ParsePrefix(text); err == nil {
+			all = append(all, prefix)
+		}
+	}
+	return all
+}
