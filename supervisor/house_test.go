@@ -51,6 +51,7 @@ var house = []struct{ name, imports string }{
 	{"supervisor/wake", ""}, // the one timer of the loop
 	{"supervisor/above", "ipc"},
 	{"supervisor/filewatch", "supervisor/config"},
+	{"supervisor/fleet/topology", "ipc/members supervisor/config supervisor/filewatch supervisor/fleet"}, // Pinus' servers.json as a source
 	{"supervisor/launch", "supervisor/control/api supervisor/wake ipc supervisor/config supervisor/host supervisor/proc supervisor/proc/output"},
 	{"supervisor/book", "supervisor/config supervisor/control/api"},
 	{"supervisor/logs", "ipc supervisor/book supervisor/config supervisor/control/api supervisor/proc supervisor/proc/output"},
