@@ -25,6 +25,7 @@ var house = []struct{ name, imports string }{
 	{"ipc", ""},
 	{"ipc/members", ""},                 // the table of members, as it travels to a gateway
 	{"ipc/policy", ""},                  // how a gateway treats requests, as it travels
+	{"ipc/decisions", "ipc/members"},    // how a gateway chose a server, as it is told
 	{"supervisor/pool", ""},             // decides about the workers of one app
 	{"supervisor/fleet", "ipc/members"}, // decides who is in the table of members
 	{"supervisor/fleet/targets", "ipc/members supervisor/fleet"}, // a list of addresses as its source
@@ -34,7 +35,7 @@ var house = []struct{ name, imports string }{
 	{"supervisor/keeper", ""},
 	{"supervisor/handover", ""},
 	{"supervisor/claim", ""},
-	{"supervisor/control/api", ""}, // the words, without the server
+	{"supervisor/control/api", "ipc/decisions"}, // the words, without the server
 
 	{"supervisor/proc/output", "ipc"},
 	{"supervisor/proc", "ipc supervisor/proc/output"},

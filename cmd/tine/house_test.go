@@ -13,10 +13,14 @@ const module = "github.com/tinehq/tine/"
 // listed fails the test, so that a new one is given its place first. Imports of tests do not count, and programs in scripts
 // are free. The packages below supervisor and ipc have their table in supervisor/house_test.go.
 var rules = map[string]string{
-	"worker":            "ipc",
-	"worker/gate":       "ipc/members ipc/policy",
-	"worker/gate/proxy": "ipc worker/gate",
-	"cmd/demo":          "worker",
+	"worker":      "ipc",
+	"worker/gate": "ipc/members ipc/policy",
+
+	"worker/gate/history": "ipc ipc/decisions worker/gate",
+
+	"worker/gate/proxy": "ipc worker/gate worker/gate/history",
+
+	"cmd/demo": "worker",
 	"cmd/tine": `cmd/tine/internal/gateway cmd/tine/internal/pm2 cmd/tine/internal/target cmd/tine/internal/term cmd/tine/internal/top ipc ipc/members supervisor supervisor/fleet/targets worker/gate
 		supervisor/claim supervisor/config supervisor/config/file supervisor/control supervisor/control/api supervisor/control/metrics
 		supervisor/handover supervisor/host supervisor/keeper supervisor/listen supervisor/logs supervisor/master supervisor/signals`,

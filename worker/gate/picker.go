@@ -40,8 +40,11 @@ type Request struct {
 	Now int64
 	// Tried are picks for the same request that have failed: their members are passed over.
 	Tried []Pick
+	// Seen, unless it is nil, gets what the pick saw. It belongs to the caller again when Pick returns.
+	Seen *Seen
 
-	anyone bool // also one that has refused a moment ago
+	anyone bool   // also one that has refused a moment ago
+	from   uint64 // the first of the usable members that were compared
 }
 
 // New makes a Picker without members.
@@ -109,32 +112,29 @@ func (k Pick) Member() *members.Member { return &k.member.Member }
 // Pick chooses a member and reserves a place for one request there. The error is ErrNoMember or ErrFull.
 func (p *Picker) Pick(r Request) (Pick, error) {
 	s := p.now.Load()
-	if m := s.takeTrial(&r); m != nil {
-		return p.picked(m, r.Now), nil
-	}
-	for {
-		m := s.choose(p, &r)
-		if m == nil {
+	m := s.takeTrial(&r)
+	trial := m != nil
+	for m == nil {
+		if m = s.choose(p, &r); m == nil {
 			if r.anyone {
 				break
 			}
 			r.anyone = true // rather one that has refused a moment ago than none
-			continue
+		} else if !s.reserve(m) {
+			m = nil // others have taken the last place since it was chosen, so that it is not chosen again
 		}
-		if s.reserve(m) {
-			return p.picked(m, r.Now), nil
-		}
-		// Others have taken the last place since the member was chosen, so that it is not chosen again.
 	}
-	if len(s.usable) == 0 {
+	if r.Seen != nil {
+		s.see(r.Seen, p, &r, m, trial)
+	}
+	switch {
+	case m != nil:
+		m.live.pickedAt.Store(r.Now)
+		return Pick{picker: p, member: m, at: r.Now}, nil
+	case len(s.usable) == 0:
 		return Pick{}, ErrNoMember
 	}
 	return Pick{}, ErrFull
-}
-
-func (p *Picker) picked(m *member, now int64) Pick {
-	m.live.pickedAt.Store(now)
-	return Pick{picker: p, member: m, at: now}
 }
 
 // Outcome is how a request ended, as far as it says something of the member.
@@ -262,15 +262,15 @@ func (p *Picker) Explain(now int64) []Reason {
 	s := p.now.Load()
 	all := make([]Reason, 0, len(s.all))
 	for i := range s.all {
-		m := &s.all[i]
-		picks, text := m.reason(s, now)
+		c := s.candidate(p, &s.all[i], now, 0)
+		picks, text := c.Reason()
 		if picks {
-			text += fmt.Sprintf("; %d in flight", m.live.InFlight.Load())
-			if v, known := m.live.latency.now(now, s.median); known {
-				text += fmt.Sprintf(", latency %s", time.Duration(v).Round(time.Microsecond))
+			text += fmt.Sprintf("; %d in flight", c.InFlight)
+			if c.Latency > 0 {
+				text += fmt.Sprintf(", latency %s", c.Latency.Round(time.Microsecond))
 			}
 		}
-		all = append(all, Reason{ID: m.ID, Picks: picks, Text: text})
+		all = append(all, Reason{ID: c.ID, Picks: picks, Text: text})
 	}
 	return all
 }

@@ -2,7 +2,6 @@ package gate
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 	"slices"
 	"sync/atomic"
@@ -282,6 +281,7 @@ const pool = 16
 func (s *snapshot) bestFrom(p *Picker, r *Request, from, n uint64, cost func(*member) float64) *member {
 	var found *member
 	lowest, ties := 0.0, uint64(0)
+	r.from = from
 	for i := range n {
 		if i += from; i >= uint64(len(s.usable)) {
 			i -= uint64(len(s.usable))
@@ -301,25 +301,4 @@ func (s *snapshot) bestFrom(p *Picker, r *Request, from, n uint64, cost func(*me
 		}
 	}
 	return found
-}
-
-// reason is why m is picked or not.
-func (m *member) reason(s *snapshot, now int64) (picks bool, text string) {
-	switch {
-	case m.State != members.Ready && m.Why != "":
-		return false, string(m.State) + ": " + m.Why
-	case m.State != members.Ready:
-		return false, string(m.State)
-	case m.Weight == 0:
-		return false, "its weight is 0"
-	case m.full():
-		return false, fmt.Sprintf("full: %d of %d requests in flight", m.live.InFlight.Load(), m.MaxInFlight)
-	case m.live.refusedUntil.Load() > now:
-		return false, fmt.Sprintf("it has refused %d connections; for %s", m.live.refusals.Load(), time.Duration(m.live.refusedUntil.Load()-now).Round(time.Millisecond))
-	case m.unknown && s.known > 0:
-		return true, "unknown: it gets one request at a time"
-	case m.unknown:
-		return true, "unknown, as all are"
-	}
-	return true, "ready"
 }

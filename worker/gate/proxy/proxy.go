@@ -13,6 +13,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/worker/gate"
+	"github.com/tinehq/tine/worker/gate/history"
 )
 
 // Options say how a Proxy passes requests on. Only Picker is needed.
@@ -32,6 +33,9 @@ type Options struct {
 
 	// Trusted are the networks of proxies whose X-Forwarded-For, -Proto and -Host are believed and added to.
 	Trusted []netip.Prefix
+
+	// History remembers how requests were delivered; nil: nothing is remembered.
+	History *history.History
 
 	// Log is told of each request when it is over. It is called by all requests at once. nil: nothing is told.
 	Log func(Access)
@@ -85,7 +89,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.access.ID = requestID(r)
 	w.Header().Set("X-Request-Id", f.access.ID)
 	p.budget.request(began)
+	f.decision = p.options.History.Begin(f.access.ID)
 	defer func() {
+		f.decision.End(f.access.Status, f.access.Err)
 		if p.options.Log != nil {
 			f.access.Took = time.Since(began)
 			p.options.Log(f.access)
@@ -107,6 +113,8 @@ type forwarding struct {
 	tried  []gate.Pick
 	access Access
 
+	decision *history.Decision // nil: nothing is remembered
+
 	pick    gate.Pick // of the attempt that is being made
 	learned bool      // the picker knows how it went
 	stopped bool      // the reading of the client's body was ended here, and its context with it
@@ -119,13 +127,16 @@ func (f *forwarding) gone() bool { return !f.stopped && f.r.Context().Err() != n
 func (f *forwarding) deliver() {
 	var failed error
 	for {
-		pick, err := f.proxy.options.Picker.Pick(gate.Request{Key: f.key(), Now: ipc.Monotonic(), Tried: f.tried})
+		now := ipc.Monotonic()
+		pick, err := f.proxy.options.Picker.Pick(gate.Request{Key: f.key(), Now: now, Tried: f.tried, Seen: f.decision.Picking(now)})
 		if err != nil {
 			f.refuse(failed, err)
 			return
 		}
 		f.access.Member, f.access.Tries = pick.Member().ID, f.access.Tries+1
+		f.decision.Picked(f.access.Member)
 		outcome, err := f.attempt(pick)
+		f.decision.Tried(outcome, err)
 		if !f.learned || outcome == gate.Failed && err != nil {
 			pick.Learn(ipc.Monotonic(), outcome)
 		}
