@@ -18,7 +18,7 @@ var rules = map[string]string{
 
 	"worker/gate/history": "ipc ipc/decisions worker/gate",
 
-	"worker/gate/proxy": "ipc worker/gate worker/gate/history",
+	"worker/gate/proxy": "ipc ipc/members worker/gate worker/gate/history",
 
 	"cmd/demo": "worker",
 	"cmd/tine": `cmd/tine/internal/gateway cmd/tine/internal/pm2 cmd/tine/internal/target cmd/tine/internal/term cmd/tine/internal/top ipc ipc/members supervisor supervisor/fleet/targets worker/gate

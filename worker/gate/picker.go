@@ -42,6 +42,10 @@ type Request struct {
 	Tried []Pick
 	// Seen, unless it is nil, gets what the pick saw. It belongs to the caller again when Pick returns.
 	Seen *Seen
+	// Prefer is the ID of the member that is picked, in every way, if it has room, was not tried and is ready; else, and where it is
+	// "", the way decides. Draining: it is picked while it drains, too.
+	Prefer   string
+	Draining bool
 
 	anyone bool   // also one that has refused a moment ago
 	from   uint64 // the first of the usable members that were compared
@@ -112,8 +116,12 @@ func (k Pick) Member() *members.Member { return &k.member.Member }
 // Pick chooses a member and reserves a place for one request there. The error is ErrNoMember or ErrFull.
 func (p *Picker) Pick(r Request) (Pick, error) {
 	s := p.now.Load()
-	m := s.takeTrial(&r)
-	trial := m != nil
+	m := s.preferred(&r)
+	preferred, trial := m != nil, false
+	if m == nil {
+		m = s.takeTrial(&r)
+		trial = m != nil
+	}
 	for m == nil {
 		if m = s.choose(p, &r); m == nil {
 			if r.anyone {
@@ -126,6 +134,7 @@ func (p *Picker) Pick(r Request) (Pick, error) {
 	}
 	if r.Seen != nil {
 		s.see(r.Seen, p, &r, m, trial)
+		r.Seen.Preferred = preferred
 	}
 	switch {
 	case m != nil:

@@ -21,6 +21,8 @@ type Seen struct {
 	Chosen  int    // index of the member that was picked; -1: none was
 	Trial   bool   // it was picked because it was owed a trial, and not for its cost
 
+	Preferred bool // it was picked because the request prefers it, as one of a user that stays at a member does
+
 	// Candidates are all members of the table, in its order. Of a table of more than MostCandidates they are the member that was
 	// picked and those that the pick compared first.
 	Candidates [MostCandidates]Candidate

@@ -29,6 +29,7 @@ type member struct {
 
 // shape is what one way makes of the weights, and of who is usable. The snapshots of one shape share it.
 type shape struct {
+	byID     map[string]int32 // indices of all
 	draw     alias
 	sequence []int32 // of byTurn: indices of usable
 	mod      []int32 // of crc32Mod: indices of all
@@ -96,6 +97,7 @@ func (p *Picker) snapshotOf(table []members.Member, now int64, before *snapshot)
 }
 
 func shapeOf(way string, s *snapshot) (h shape) {
+	h.byID = places(s.all)
 	switch way {
 	case RoundRobin, WeightedRR:
 		h.sequence = sequenceOf(s.usable)
@@ -211,16 +213,23 @@ func (m *member) sent() float64 {
 	return float64(m.live.Sent.Load() - m.sentThen)
 }
 
-// reserve takes a place, if there is one.
+// reserve takes a place, if there is one. A member that is unknown has one, as long as others are known.
 func (s *snapshot) reserve(m *member) bool {
-	switch {
-	case m.unknown && s.known > 0:
+	if m.unknown && s.known > 0 {
 		if !m.live.InFlight.CompareAndSwap(0, 1) {
 			return false
 		}
-	case m.MaxInFlight == 0:
+		m.live.Sent.Add(1)
+		return true
+	}
+	return m.reserve()
+}
+
+// reserve takes a place of those that the member may have in flight.
+func (m *member) reserve() bool {
+	if m.MaxInFlight == 0 {
 		m.live.InFlight.Add(1)
-	default:
+	} else {
 		for {
 			n := m.live.InFlight.Load()
 			if n >= int64(m.MaxInFlight) {
@@ -249,7 +258,7 @@ func (s *snapshot) may(m *member, r *Request) bool {
 
 func (r *Request) tried(m *member) bool {
 	for i := range r.Tried {
-		if t := r.Tried[i].member; t != nil && t.live == m.live {
+		if t := r.Tried[i].member; t != nil && t.live.Counter == m.live.Counter { // also where it was picked by another picker
 			return true
 		}
 	}

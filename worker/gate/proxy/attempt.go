@@ -33,7 +33,7 @@ func (f *forwarding) attempt(pick gate.Pick) (gate.Outcome, error) {
 	u, err := f.proxy.pool.take(ctx, to, f.proxy.options.DialTimeout)
 	if err == nil {
 		err = f.exchange(u)
-		if early := (*unanswered)(nil); u.reused && errors.As(err, &early) && early.silent && !f.body.touched.Load() && idempotent(f.r.Method) &&
+		if early := (*unanswered)(nil); u.reused && errors.As(err, &early) && early.silent && f.body.rewind() && idempotent(f.r.Method) &&
 			!errors.Is(err, os.ErrDeadlineExceeded) && !f.gone() {
 			// The member has closed an idle connection at the very moment. That says nothing of the member.
 			if u, err = f.proxy.pool.dial(ctx, to, f.proxy.options.DialTimeout); err == nil {
@@ -49,32 +49,51 @@ func (f *forwarding) attempt(pick gate.Pick) (gate.Outcome, error) {
 
 // outcome is what the end of an attempt says of the member.
 func (f *forwarding) outcome(err error) gate.Outcome {
-	early, cut := (*unanswered)(nil), (*cutError)(nil)
+	early, cut, wish := (*unanswered)(nil), (*cutError)(nil), (*replayed)(nil)
 	switch {
+	case errors.As(err, &wish):
+		return gate.Answered
 	case f.gone(), errors.As(err, &early) && early.client, errors.As(err, &cut) && cut.client:
 		return gate.Cancelled
 	case errors.As(err, &early) && !early.sent:
 		return gate.Refused
-	case err != nil, hasFailed(f.access.Status):
+	case err != nil, f.hasFailed(f.access.Status):
 		return gate.Failed
 	}
 	return gate.Answered
 }
 
 // hasFailed reports whether a member says with a status that it, and not the request, is at fault.
-func hasFailed(status int) bool {
-	return status >= http.StatusBadGateway && status <= http.StatusGatewayTimeout
+func (f *forwarding) hasFailed(status int) bool {
+	return slices.Contains(f.proxy.options.FailStatus, status)
 }
 
 // learn has the picker learn of the head of an answer that is passed on. How long the rest takes says nothing of the member: a stream or a
 // tunnel lasts as long as it is wanted, and a download as long as the client needs for it.
 func (f *forwarding) learn() {
-	how := gate.Answered
-	if hasFailed(f.access.Status) {
-		how = gate.Failed
-	}
 	f.learned = true
+	if f.hasFailed(f.access.Status) {
+		f.conclude(gate.Failed, nil)
+	} else {
+		f.conclude(gate.Answered, nil)
+	}
+}
+
+// conclude says how the attempt that is being made went. err is nil where the member has answered with a status.
+func (f *forwarding) conclude(how gate.Outcome, err error) {
 	f.pick.Learn(ipc.Monotonic(), how)
+	if f.proxy.options.Outcome == nil || how == gate.Cancelled {
+		return
+	}
+	why := ""
+	switch {
+	case how == gate.Answered:
+	case err != nil:
+		why = err.Error()
+	default:
+		why = fmt.Sprintf("it answered %d %s", f.access.Status, http.StatusText(f.access.Status))
+	}
+	f.proxy.options.Outcome(f.pick.Member().ID, how, why)
 }
 
 // cutError: an answer has begun and was not completed.
@@ -104,6 +123,10 @@ func (f *forwarding) exchange(u *upstream) (err error) {
 		return err
 	}
 	// res.Body is never closed: that would read it to its end. What is not wanted of it ends with the connection.
+	if err := f.wantsReplay(res.Header); err != nil {
+		sending.leave(u)
+		return err
+	}
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		if sending.end(u); !sending.done() {
 			return &unanswered{err: errors.New("it changes the protocol before it has the whole request"), sent: true}
@@ -113,7 +136,7 @@ func (f *forwarding) exchange(u *upstream) (err error) {
 		}
 		return f.tunnel(u, res)
 	}
-	if slices.Contains(f.proxy.options.RetryStatus, res.StatusCode) && !f.body.touched.Load() && idempotent(f.r.Method) {
+	if slices.Contains(f.proxy.options.RetryStatus, res.StatusCode) && f.body.again() && idempotent(f.r.Method) {
 		return &unanswered{err: fmt.Errorf("it answered %s", res.Status), status: res.StatusCode, sent: true}
 	}
 	f.access.Status = res.StatusCode
@@ -181,7 +204,9 @@ func (f *forwarding) sendBody(u *upstream) error {
 			if chunked {
 				fmt.Fprintf(u.out, "%x\r\n", n)
 			}
-			u.out.Write((*b)[:n])
+			if _, err := u.out.Write((*b)[:n]); err != nil {
+				return err
+			}
 			if chunked {
 				u.out.WriteString("\r\n")
 				if err := u.out.Flush(); err != nil {
@@ -324,6 +349,7 @@ func (f *forwarding) pass(res *http.Response) error {
 		// The answer is early. What the client sends of its body after the answer is read by nothing, and must not be taken for a request.
 		h.Set("Connection", "close")
 	}
+	f.mark(h, res.StatusCode)
 	f.w.WriteHeader(res.StatusCode)
 	stream := res.ContentLength < 0 || strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream")
 	if err := f.passBody(res.Body, stream); err != nil {

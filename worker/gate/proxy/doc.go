@@ -13,8 +13,11 @@
 //	it ended before the first byte of the answer          GET, HEAD, OPTIONS, TRACE, PUT and DELETE: the member may have begun
 //	the member answered a status of Options.RetryStatus   the same methods
 //
+// Where a member asks for it with the header Tine-Replay, and Options.Replay hears it, the request goes to another one, or to members of
+// another type, at most three times: see [Replay].
+//
 // A request that a member has for longer than Options.AnswerTimeout is not sent again. Any other is sent again only while no byte of its
-// body has been read from the client and none of the answer, but interim ones, has been sent to it. It never goes to a member that was
+// body has been read from the client that is not kept (Options.KeepBody), and none of the answer, but interim ones, has been sent to it. It never goes to a member that was
 // tried. Where it has reached one, at most a fifth of all requests and 10 more a second are sent again (see budget). What remains is
 // answered with 502, 503 (no member is ready, or all are full) or 504 (no answer in time), in one line that says what happened.
 //

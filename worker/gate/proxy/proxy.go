@@ -1,10 +1,10 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -16,7 +16,7 @@ import (
 	"github.com/tinehq/tine/worker/gate/history"
 )
 
-// Options say how a Proxy passes requests on. Only Picker is needed.
+// Options say how a Proxy passes requests on. Only Picker, or Route in its place, is needed.
 type Options struct {
 	Picker *gate.Picker
 
@@ -24,12 +24,28 @@ type Options struct {
 	// client's IP address.
 	Key func(*http.Request) string
 
+	// Route says where each request goes. Picker and Key do not count then. It may look at the body by PeekBody.
+	Route func(*http.Request) Choice
+
+	// Replay says where a request goes that the member of a choice wants to be sent on; false: nowhere. nil: such a wish is not heard,
+	// and the member's answer goes to the client. KeepBody bounds the body that is kept for it, in bytes, and for a request that is
+	// sent again after a failure; 0: none is.
+	Replay   func(*http.Request, Choice, Replay) (Choice, bool)
+	KeepBody int
+
 	// DialTimeout bounds the making of a connection; 0: 1 s. AnswerTimeout bounds the wait for the head of an answer once the request
 	// is sent; 0: 60 s.
 	DialTimeout, AnswerTimeout time.Duration
 
 	// RetryStatus are statuses of an answer, of 502, 503 and 504, with which an idempotent request is sent to another member.
 	RetryStatus []int
+
+	// FailStatus are statuses of an answer by which a member has failed, as a picker sees it. nil: 502, 503 and 504.
+	FailStatus []int
+
+	// Outcome is told how each attempt at a member ended: why is of one that has failed. It is called by all requests at once. nil:
+	// nothing is told.
+	Outcome func(member string, how gate.Outcome, why string)
 
 	// Trusted are the networks of proxies whose X-Forwarded-For, -Proto and -Host are believed and added to.
 	Trusted []netip.Prefix
@@ -60,13 +76,16 @@ type Proxy struct {
 
 // New makes a Proxy. Close gives up its connections.
 func New(o Options) (*Proxy, error) {
-	if o.Picker == nil {
-		return nil, errors.New("cannot make a proxy without a picker")
+	if o.Picker == nil && o.Route == nil {
+		return nil, errors.New("cannot make a proxy without a picker or a route")
 	}
 	for _, s := range o.RetryStatus {
 		if s < http.StatusBadGateway || s > http.StatusGatewayTimeout {
 			return nil, fmt.Errorf("cannot retry on status %d: 502, 503 or 504 is expected", s)
 		}
+	}
+	if o.FailStatus == nil {
+		o.FailStatus = []int{http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}
 	}
 	if o.DialTimeout <= 0 {
 		o.DialTimeout = time.Second
@@ -86,6 +105,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	f := &forwarding{proxy: p, w: w, r: r}
 	f.body.ReadCloser = r.Body
+	if p.options.Replay != nil {
+		f.body.most = p.options.KeepBody
+	}
 	f.access.ID = requestID(r)
 	w.Header().Set("X-Request-Id", f.access.ID)
 	p.budget.request(began)
@@ -101,6 +123,11 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.reject(status, text, errors.New(text))
 		return
 	}
+	asked := f.peekable()
+	if f.choice = p.choose(asked); f.choice.Picker == nil || f.choice.Handler != nil {
+		f.answerHere(asked)
+		return
+	}
 	f.deliver()
 }
 
@@ -114,6 +141,8 @@ type forwarding struct {
 	access Access
 
 	decision *history.Decision // nil: nothing is remembered
+	choice   Choice
+	replays  int // how often a member had the request sent on
 
 	pick    gate.Pick // of the attempt that is being made
 	learned bool      // the picker knows how it went
@@ -128,7 +157,10 @@ func (f *forwarding) deliver() {
 	var failed error
 	for {
 		now := ipc.Monotonic()
-		pick, err := f.proxy.options.Picker.Pick(gate.Request{Key: f.key(), Now: now, Tried: f.tried, Seen: f.decision.Picking(now)})
+		pick, err := f.choice.Picker.Pick(gate.Request{
+			Key: cmp.Or(f.choice.Key, ClientIP(f.r)), Now: now, Tried: f.tried, Prefer: f.choice.Prefer, Draining: f.choice.Draining,
+			Seen: f.decision.Picking(now),
+		})
 		if err != nil {
 			f.refuse(failed, err)
 			return
@@ -138,11 +170,20 @@ func (f *forwarding) deliver() {
 		outcome, err := f.attempt(pick)
 		f.decision.Tried(outcome, err)
 		if !f.learned || outcome == gate.Failed && err != nil {
-			pick.Learn(ipc.Monotonic(), outcome)
+			f.conclude(outcome, err)
 		}
 		pick.Release()
 		if err == nil {
 			return
+		}
+		if wish := (*replayed)(nil); errors.As(err, &wish) {
+			if err := f.replay(wish); err != nil {
+				err = fmt.Errorf("member %s: %w", pick.Member().ID, err)
+				f.reject(http.StatusBadGateway, "the server wants the request to be sent on, and it cannot be", err)
+				return
+			}
+			f.tried, failed = append(f.tried, pick), nil
+			continue
 		}
 		if early := (*unanswered)(nil); !errors.As(err, &early) {
 			f.access.Err = err
@@ -155,19 +196,6 @@ func (f *forwarding) deliver() {
 			return
 		}
 	}
-}
-
-func (f *forwarding) key() string {
-	if f.proxy.options.Key != nil {
-		if key := f.proxy.options.Key(f.r); key != "" {
-			return key
-		}
-	}
-	host, _, err := net.SplitHostPort(f.r.RemoteAddr)
-	if err != nil {
-		return f.r.RemoteAddr
-	}
-	return host
 }
 
 // unanswered is why a member has not answered, and whether the request has reached it.
@@ -185,7 +213,7 @@ func (u *unanswered) Unwrap() error { return u.err }
 // mayRetry reports whether the request may go to another member after err.
 func (f *forwarding) mayRetry(err error) bool {
 	u := (*unanswered)(nil)
-	if !errors.As(err, &u) || u.client || f.body.touched.Load() || f.gone() {
+	if !errors.As(err, &u) || u.client || !f.body.rewind() || f.gone() {
 		return false
 	}
 	if u.sent && errors.Is(err, os.ErrDeadlineExceeded) {
@@ -225,7 +253,7 @@ func (f *forwarding) refuse(failed, none error) {
 // reject answers with a status and why.
 func (f *forwarding) reject(status int, text string, why error) {
 	f.access.Status, f.access.Err = status, why
-	if f.body.touched.Load() || status == http.StatusBadRequest {
+	if f.body.touched.Load() && !f.body.ended.Load() || status == http.StatusBadRequest {
 		f.w.Header().Set("Connection", "close") // the rest of the body is not read
 	}
 	http.Error(f.w, fmt.Sprintf("%d %s: %s (request %s)", status, http.StatusText(status), text, f.access.ID), status)

@@ -2,9 +2,9 @@ package proxy
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -13,34 +13,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 )
-
-// body is the body of the client's request, and whether it can still be sent again.
-type body struct {
-	io.ReadCloser
-	touched atomic.Bool // a byte of it was asked for
-	ended   atomic.Bool // all of it was read
-	failed  atomic.Bool // reading it has met an error
-}
-
-func (b *body) Read(p []byte) (int, error) {
-	b.touched.Store(true)
-	n, err := b.ReadCloser.Read(p)
-	switch err {
-	case nil:
-	case io.EOF:
-		b.ended.Store(true)
-	default:
-		b.failed.Store(true)
-	}
-	return n, err
-}
 
 // ofOneConnection are headers that are not sent on: RFC 9110, section 7.6.1.
 var ofOneConnection = map[string]bool{
 	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true, "Proxy-Authorization": true,
 	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true, "Http2-Settings": true,
+	replayHeader: true, // a member says it to this proxy alone
 }
 
 // ofForwarding are headers by which proxies tell of a client: they are sent on only as they are written here.
@@ -120,7 +99,7 @@ func (f *forwarding) write(out *bufio.Writer, to string) {
 	r := f.r
 	out.WriteString(r.Method)
 	out.WriteByte(' ')
-	out.WriteString(target(r))
+	out.WriteString(cmp.Or(f.choice.Target, target(r)))
 	out.WriteString(" HTTP/1.1\r\n")
 	switch {
 	case r.Host != "":

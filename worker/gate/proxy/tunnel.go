@@ -31,6 +31,7 @@ func (f *forwarding) tunnel(u *upstream, res *http.Response) error {
 	defer client.Close()
 	f.access.Status = res.StatusCode
 	f.learn()
+	f.mark(res.Header, res.StatusCode)
 	if err := errors.Join(client.SetDeadline(time.Time{}), u.SetDeadline(time.Time{}), f.agree(both.Writer, res)); err != nil {
 		return nil // the client is gone; nothing can be answered on a connection that was taken over
 	}
