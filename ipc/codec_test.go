@@ -154,6 +154,9 @@ func malformed() []struct {
 		{TypeDrain, `{"delay_ns":1.5}`, "cannot unmarshal"},
 		{TypeStandby, "", "not a JSON object"},
 		{TypeWake, "", "not a JSON object"},
+		{TypeInner, "", "not a JSON object"},
+		{TypeInner, `{"address":"` + strings.Repeat("a", 256) + `"}`, "address of 256 bytes"},
+		{TypeTickets, `{}`, "app of 0 bytes"},
 		{TypeBye, `{"cut":-1}`, "is -1"},
 		{TypeBye, `[]`, "not a JSON object"},
 	}

@@ -132,8 +132,30 @@ func (d *decoder) frame(t Type) Frame {
 		d.json(&f)
 		d.failIf(validate(f))
 		return f
+	case TypeInner:
+		var w wireInner
+		d.json(&w)
+		f := Inner{Address: w.Address, File: d.file("inner socket " + clip(w.Address))}
+		d.failIf(validate(f))
+		return f
+	case TypeTickets:
+		var w wireTickets
+		d.json(&w)
+		f := Tickets{App: w.App, File: d.file("tickets of " + clip(w.App))}
+		d.failIf(validate(f))
+		return f
 	}
 	return nil
+}
+
+// file is the one descriptor of a frame; nil: it has none.
+func (d *decoder) file(name string) *os.File {
+	if d.err != nil || len(d.fds) == 0 {
+		return nil
+	}
+	f := os.NewFile(uintptr(d.fds[0]), name)
+	d.fds = d.fds[1:]
+	return f
 }
 
 func (d *decoder) assign() Frame {

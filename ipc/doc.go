@@ -44,6 +44,8 @@
 //	12    bye       W>M   0    JSON: reason, cut
 //	13    standby   W>M   0    JSON: no fields
 //	14    wake      W>M   0    JSON: no fields
+//	15    inner     both  0-1  JSON: address
+//	16    tickets   M>W   0-1  JSON: app
 //
 // Fields of binary bodies follow each other without padding, and nothing may follow the last one:
 //
@@ -66,6 +68,8 @@
 // The descriptors of assign are the listening sockets, one for each entry of listeners and in that order. They may be
 // non-blocking and are shared with the master and with other workers: never shutdown(2) them, and never change their flags.
 // If board is true, two more follow: the memory of the board's lines, then that of its rows.
+//
+// That of inner is a socket like those of assign, that of tickets a memory file: see "A gateway of the same master".
 //
 // The descriptor of a payload is a memory file (memfd_create) of exactly the given length with the seals F_SEAL_SEAL,
 // F_SEAL_SHRINK, F_SEAL_GROW and F_SEAL_WRITE, open for reading. Map it with PROT_READ and MAP_PRIVATE: kernels before 6.7 refuse
@@ -114,6 +118,19 @@
 // accepting until no connection is left, at most for delay_ns (with linger for all of it), and then until accept finds
 // nothing. Then finish what is in flight within timeout_ns, say bye with the
 // number of requests that had to be cut off, and exit with code 0.
+//
+// # A gateway of the same master
+//
+// A gateway that the master runs reaches each worker of an app by its slot's inner socket: a Unix stream socket beside the listeners, of
+// which no other client knows. The master gives it by inner, at any time before or after assign: with the one descriptor the socket, which
+// takes the place of the one before; without one there is none any more. A worker that serves HTTP/1.1 there answers inner, without a
+// descriptor and with the address that it has served from then on, before ready where it can; one that stops serving there answers inner
+// without an address. A worker that ignores the frame is reached by its listeners only. In a drain the socket is a listener like the others.
+// With another master the frame comes again, mostly with the same socket, and is answered again.
+//
+// tickets gives the memory in which a gateway and the workers of an app agree on which requests have begun: package ipc/tickets has its
+// layout. Workers of the app get that of their own app, workers of a gateway those of all apps that it passes requests on to. A worker that
+// ignores the frame closes the descriptor and works without.
 //
 // # Another master
 //

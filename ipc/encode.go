@@ -25,6 +25,12 @@ type (
 		DrainDelay   time.Duration `json:"drain_delay_ns"`
 		DrainTimeout time.Duration `json:"drain_timeout_ns"`
 	}
+	wireInner struct {
+		Address string `json:"address,omitempty"`
+	}
+	wireTickets struct {
+		App string `json:"app"`
+	}
 	wireDrain struct {
 		Reason   string        `json:"reason,omitempty"`
 		Handover bool          `json:"handover"`
@@ -77,8 +83,23 @@ func validate(f Frame) error {
 		return check2(checkDuration("delay", f.Delay), checkDuration("timeout", f.Timeout))
 	case Bye:
 		return check1("count of cut requests", f.Cut)
+	case Inner:
+		return checkInner(f)
+	case Tickets:
+		return checkName("app", f.App)
 	}
 	return fmt.Errorf("frames are passed by value, this is a %T", f)
+}
+
+// checkInner keeps to what an address of a Listener may be; the empty one goes without a file.
+func checkInner(f Inner) error {
+	if len(f.Address) > MaxKey {
+		return fmt.Errorf("address of %d bytes, at most %d are allowed", len(f.Address), MaxKey)
+	}
+	if f.Address == "" && f.File != nil {
+		return fmt.Errorf("a socket without an address")
+	}
+	return nil
 }
 
 func check2(a, b error) error {
@@ -244,6 +265,10 @@ func appendFrame(dst []byte, f Frame) ([]byte, error) {
 	case Bye:
 		f.Reason = clip(f.Reason)
 		dst, err = appendJSON(dst, f)
+	case Inner:
+		dst, err = appendJSON(dst, wireInner{clip(f.Address)})
+	case Tickets:
+		dst, err = appendJSON(dst, wireTickets{f.App})
 	}
 	body := len(dst) - start - headerLen
 	if err == nil && body > MaxFrame {
@@ -304,8 +329,8 @@ func sizeHint(f Frame) int {
 
 // descriptorCount is the number of descriptors that travel with f.
 func descriptorCount(f Frame) int {
-	if a, ok := f.(Assign); ok {
-		return len(a.allFiles())
+	if files := filesOf(f); len(files) > 0 {
+		return len(files)
 	}
 	if p := payloadOf(f); p != nil && p.large() {
 		return 1
@@ -316,13 +341,12 @@ func descriptorCount(f Frame) int {
 // descriptors returns the numbers of the descriptors that travel with f. They are valid as long as the caller keeps f's
 // files and payload.
 func descriptors(f Frame) ([]int, error) {
-	if a, ok := f.(Assign); ok {
-		files := a.allFiles()
+	if files := filesOf(f); len(files) > 0 {
 		fds := make([]int, 0, len(files))
 		for i, file := range files {
 			fd, err := Descriptor(file)
 			if err != nil {
-				return nil, fmt.Errorf("cannot send assign: file %d of slot %d: %w", i, a.Slot, err)
+				return nil, fmt.Errorf("cannot send %s: file %d: %w", f.frameType(), i, err)
 			}
 			fds = append(fds, fd)
 		}

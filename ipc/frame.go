@@ -142,6 +142,21 @@ type Standby struct{}
 // that. The master knows by it that the lines are to be looked at; it may ignore it.
 type Wake struct{}
 
+// Inner is about the slot's inner socket, a Unix-domain one by which gateways of the master reach this very worker. From the master: File is
+// the socket, and takes the place of the one before; nil: there is none any more. A worker that can serve HTTP there does so beside its
+// listeners, and says Inner itself, without a file: Address is that of the socket that it serves; "": it serves none any more.
+type Inner struct {
+	Address string
+	File    *os.File
+}
+
+// Tickets gives a worker the memory of the tickets of an app: see package ipc/tickets. An app's own workers get that of their app, those of
+// a gateway one for each app that it passes requests on to. File takes the place of the one before; nil: there is none any more.
+type Tickets struct {
+	App  string
+	File *os.File
+}
+
 func (Hello) frameType() Type    { return TypeHello }
 func (Snapshot) frameType() Type { return TypeSnapshot }
 func (Assign) frameType() Type   { return TypeAssign }
@@ -156,19 +171,36 @@ func (Drain) frameType() Type    { return TypeDrain }
 func (Bye) frameType() Type      { return TypeBye }
 func (Standby) frameType() Type  { return TypeStandby }
 func (Wake) frameType() Type     { return TypeWake }
+func (Inner) frameType() Type    { return TypeInner }
+func (Tickets) frameType() Type  { return TypeTickets }
 
 // Discard releases the payload and closes the files that f owns. It is for frames that are not passed on.
 func Discard(f Frame) {
 	if p := payloadOf(f); p != nil {
 		p.Release()
 	}
-	if a, ok := f.(Assign); ok {
-		for _, file := range a.allFiles() {
-			if file != nil {
-				file.Close()
-			}
+	for _, file := range filesOf(f) {
+		if file != nil {
+			file.Close()
 		}
 	}
+}
+
+// filesOf are the files that travel with f, in the order of the wire.
+func filesOf(f Frame) []*os.File {
+	var one *os.File
+	switch f := f.(type) {
+	case Assign:
+		return f.allFiles()
+	case Inner:
+		one = f.File
+	case Tickets:
+		one = f.File
+	}
+	if one == nil {
+		return nil
+	}
+	return []*os.File{one}
 }
 
 // allFiles are those that travel, in the order of the wire.

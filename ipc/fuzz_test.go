@@ -94,6 +94,8 @@ func FuzzRoundTrip(f *testing.F) {
 			Bye{clip(u), int(n)},
 			Standby{},
 			Wake{},
+			Inner{Address: clip(s)},
+			Tickets{App: s},
 		}
 		fr := all[int(typ)%len(all)]
 		b, err := appendFrame(nil, fr)

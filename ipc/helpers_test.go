@@ -179,5 +179,7 @@ func fixtures(t testing.TB) []Frame {
 		Bye{Reason: "rollout", Cut: 2},
 		Standby{},
 		Wake{},
+		Inner{Address: "/run/tine/web.inner/web.3.sock"},
+		Tickets{App: "web"},
 	}
 }

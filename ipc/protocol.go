@@ -44,12 +44,14 @@ const (
 	TypeBye
 	TypeStandby
 	TypeWake
+	TypeInner
+	TypeTickets
 )
 
 var typeNames = [...]string{
 	TypeHello: "hello", TypeSnapshot: "snapshot", TypeAssign: "assign", TypeReady: "ready", TypeSet: "set", TypeDelete: "delete",
 	TypeAck: "ack", TypeMessage: "message", TypeCall: "call", TypeReply: "reply", TypeDrain: "drain", TypeBye: "bye",
-	TypeStandby: "standby", TypeWake: "wake",
+	TypeStandby: "standby", TypeWake: "wake", TypeInner: "inner", TypeTickets: "tickets",
 }
 
 // String returns the name used in doc.go and in logs.

@@ -9,7 +9,8 @@ import (
 // room of what may not. The zero Room has the default bounds. One goroutine at a time uses it.
 //
 //	lane     frames                                                   when its room is used up
-//	orders   hello, snapshot, assign, ready, standby, drain, bye     the channel is broken: there is a handful in its life
+//	orders   hello, snapshot, assign, ready, standby, drain, bye,    the channel is broken: there is a handful in its life
+//	         inner, tickets
 //	states   ack, wake                                               never: the newest takes the place of the one before
 //	asks     call; set and delete that have an ID                    the caller is told
 //	answers  reply                                                   the channel is broken: the peer asks and does not read

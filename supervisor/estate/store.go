@@ -12,7 +12,6 @@ import (
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/launch"
-	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/serve"
 	"github.com/tinehq/tine/supervisor/succession"
 )
@@ -134,8 +133,8 @@ func (s *stored) storeSockets(sockets *crew.Sockets) {
 	k.stale, k.changes = false, changes
 	files := sockets.Files()
 	for slot := range k.closing {
-		for i := range sockets.Addresses() {
-			delete(files, listen.SocketName(i, slot))
+		for _, name := range sockets.SlotNames(slot) {
+			delete(files, name)
 		}
 	}
 	for file := range k.files {
@@ -235,9 +234,7 @@ func (e *Estate) CloseSlot(s *crew.Sockets, slot int) {
 	if k.closing[slot] {
 		return
 	}
-	for i := range s.Addresses() {
-		e.RemoveFiles(s, listen.SocketName(i, slot))
-	}
+	e.RemoveFiles(s, s.SlotNames(slot)...)
 	k.closing[slot] = true
 	e.vault.Barrier(slotFree{s, slot})
 }

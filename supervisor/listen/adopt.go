@@ -71,9 +71,12 @@ func prepare(saved Saved, files map[string]*os.File, o Options, kinds []maker) (
 		g.take(o.Given)
 		g.shared = a.Shared // as its sockets are
 		s.groups = append(s.groups, g)
-		if err := s.adoptGroup(i, a, saved.Slots, files); err != nil {
+		if err := g.adopt(func(slot int) string { return SocketName(i, slot) }, saved.Slots, a.Order, a.Jumbled, files); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.adoptInner(saved, files); err != nil {
+		return nil, err
 	}
 	if !saved.bare() {
 		if err := s.adoptBoard(saved, files); err != nil {
@@ -126,15 +129,14 @@ func (s *Set) Begin() []Mended {
 	return a.mended
 }
 
-// adoptGroup takes the sockets of a group, as far as they listen.
-func (s *Set) adoptGroup(i int, a SavedAddress, slots int, files map[string]*os.File) error {
-	g := s.groups[i]
+// adopt takes the sockets of a group by their names, as far as they listen. order and jumbled are what was saved of the kernel's order.
+func (g *group) adopt(name func(slot int) string, slots int, order []int, jumbled bool, files map[string]*os.File) error {
 	if g.shared {
 		slots = min(slots, 1)
 	}
 	var deaf []int
 	for slot := range slots {
-		f, err := adoptSocket(files, SocketName(i, slot))
+		f, err := adoptSocket(files, name(slot))
 		if err == nil && f == nil {
 			f, err = newSocket(unix.AF_UNIX, "no listener")
 			g.jumbled = slots > 1 // it may listen somewhere all the same
@@ -146,8 +148,8 @@ func (s *Set) adoptGroup(i int, a SavedAddress, slots int, files map[string]*os.
 		g.sockets = append(g.sockets, f)
 		g.order = append(g.order, slot)
 	}
-	if ordered(a.Order, slots) {
-		g.order, g.jumbled = slices.Clone(a.Order), a.Jumbled || g.jumbled
+	if ordered(order, slots) {
+		g.order, g.jumbled = slices.Clone(order), jumbled || g.jumbled
 	}
 	for slot, f := range g.sockets {
 		if g.listens(slot) && isDeaf(f) && !slices.Contains(deaf, slot) {
@@ -249,7 +251,7 @@ func (s *Set) adoptBoard(saved Saved, files map[string]*os.File) (err error) {
 
 // abandon closes what this process has of the sockets, and leaves everything as it is.
 func (s *Set) abandon() {
-	for _, g := range s.groups {
+	for g := range s.every() {
 		for _, f := range g.sockets {
 			f.Close()
 		}

@@ -11,12 +11,13 @@ import (
 type group struct {
 	address Address
 	shared  bool
-	at      endpoint   // of TCP, resolved when slot 0 is opened
-	sockets []*os.File // by slot; only the first if shared
-	order   []int      // slots whose sockets listen, as the kernel numbers them: see lost
-	jumbled bool       // order may be another: how the kernel numbers them is not known
-	file    socketFile // of a Unix-domain address; of a given one empty, so that its file stays
-	given   *Given     // is slot 0's socket, or the shared one; nil: it is opened here
+	at      endpoint     // of TCP, resolved when slot 0 is opened
+	sockets []*os.File   // by slot; only the first if shared
+	order   []int        // slots whose sockets listen, as the kernel numbers them: see lost
+	jumbled bool         // order may be another: how the kernel numbers them is not known
+	file    socketFile   // of a Unix-domain address; of a given one empty, so that its file stays
+	given   *Given       // is slot 0's socket, or the shared one; nil: it is opened here
+	names   []socketFile // of inner sockets, by slot
 }
 
 func (g *group) socket(slot int) *os.File {

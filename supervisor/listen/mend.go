@@ -24,10 +24,12 @@ const AllSlots = -1
 // Mended tells of one thing that was broken: it was made anew, or could not be.
 type Mended struct {
 	Slot int    // whose workers are to be replaced; AllSlots
-	What string // "the socket of 127.0.0.1:80", "the scoreboard"
+	What string // "the socket of 127.0.0.1:80", "the scoreboard", "the inner socket of slot 2"
 	Why  string
 	Err  error    // why it could not be made anew: it is tried again by the next Mend
 	New  []string // names in Files that have other files now
+	// Inner: it is an inner socket, which a worker gets in the place of the one that it has: see [Set.ShareInner].
+	Inner bool
 }
 
 // Mend opens the sockets of a slot anew that do not listen any more. It tells what it has done or could not do; nothing, if
@@ -61,6 +63,7 @@ func (s *Set) mend(slot int) (all []Mended) {
 		}
 		all = append(all, m)
 	}
+	all = append(all, s.mendInner(slot)...)
 	if len(all) > 0 {
 		s.try(s.steer)
 		s.tell()
@@ -132,7 +135,7 @@ func (g *group) hear() (lost bool) {
 // hear does so in all groups, where a socket is about to be added.
 func (s *Set) hear() {
 	lost := false
-	for _, g := range s.groups {
+	for g := range s.every() {
 		lost = g.hear() || lost
 	}
 	if lost {

@@ -15,6 +15,8 @@ type Saved struct {
 	Admitted  []int          `json:"admitted"`
 	Addresses []SavedAddress `json:"addresses"`
 	Board     uint64         `json:"board,omitempty"` // ipc.BoardVersion of its board; 0: boardBefore
+	// Inner is what there is of inner sockets; nil: there are none. A version that knows none of them closes them.
+	Inner *SavedInner `json:"inner,omitempty"`
 	// Bare: the Set has no address and no board. A board that comes along is for an earlier version, which insists on one.
 	Bare bool `json:"bare,omitempty"`
 }
@@ -62,6 +64,7 @@ const (
 	fileRows   = "rows"   // the rows of the board
 	fileSocket = "sock."  // "sock.A.S": of address A and slot S; of a shared one S is 0
 	fileTable  = "table." // "table.A": the map of address A's sockets, of kind ebpf
+	fileInner  = "inner." // "inner.S": the inner socket of slot S
 )
 
 // BoardNames are the names in Files of the two files of the board.
@@ -70,6 +73,17 @@ func BoardNames() (hot, rows string) { return fileHot, fileRows }
 // SocketName is the name in Files of the socket of an address and a slot; of a shared one the slot is 0.
 func SocketName(address, slot int) string {
 	return fileSocket + strconv.Itoa(address) + "." + strconv.Itoa(slot)
+}
+
+// InnerName is the name in Files of the inner socket of a slot.
+func InnerName(slot int) string { return fileInner + strconv.Itoa(slot) }
+
+// SlotNames are the names in Files of all that a slot has of its own.
+func (s *Set) SlotNames(slot int) (names []string) {
+	for i := range s.Addresses() {
+		names = append(names, SocketName(i, slot))
+	}
+	return append(names, InnerName(slot))
 }
 
 // Save tells what the Set is like. Files that were open at the same moment go with it: the two are asked for together, and
@@ -89,6 +103,7 @@ func (s *Set) Save() Saved {
 		}
 		saved.Addresses = append(saved.Addresses, a)
 	}
+	saved.Inner = s.saveInner()
 	return saved
 }
 
@@ -107,6 +122,11 @@ func (s *Set) Files() map[string]*os.File {
 	for i, g := range s.groups {
 		for slot, f := range g.sockets {
 			files[SocketName(i, slot)] = f
+		}
+	}
+	if s.inner != nil {
+		for slot, f := range s.inner.sockets {
+			files[InnerName(slot)] = f
 		}
 	}
 	for group, f := range s.tables() {

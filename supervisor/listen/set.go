@@ -16,6 +16,7 @@ import (
 type Set struct {
 	mu       sync.Mutex
 	groups   []*group
+	inner    *group // the inner sockets: see SetInner; nil: there are none
 	options  Options
 	board    *ipc.Board // nil: none is needed yet
 	slots    int        // slots 0..slots-1 are open
@@ -99,6 +100,14 @@ func (s *Set) open() error {
 			s.try(func(st steerer) error { return st.join(i, slot, g.socket(slot)) })
 		}
 	}
+	if s.inner != nil {
+		if err := s.inner.openInner(slot); err != nil {
+			for j := range s.groups {
+				s.closeSocket(j, slot)
+			}
+			return err
+		}
+	}
 	s.slots++
 	s.changes++
 	if len(s.admitted) == 0 {
@@ -170,6 +179,9 @@ func (s *Set) CloseSlot(slot int) error {
 	for i := range s.groups {
 		s.closeSocket(i, slot)
 	}
+	if s.inner != nil {
+		s.inner.closeInner(slot)
+	}
 	s.slots--
 	s.changes++
 	s.admitted = slices.DeleteFunc(s.admitted, func(n int) bool { return n >= s.slots })
@@ -203,19 +215,29 @@ func (s *Set) Share(slot int) ([]ipc.Listener, []*os.File, error) {
 	}
 	var dups []*os.File
 	for _, f := range files {
-		d, err := duplicate(f)
-		if err == nil {
-			dups = append(dups, d)
-			err = ipc.Control(d, freshen)
-		}
+		d, err := shareOne(f)
 		if err != nil {
 			for _, d := range dups {
 				d.Close()
 			}
 			return nil, nil, fmt.Errorf("cannot share the sockets of slot %d: %w", slot, err)
 		}
+		dups = append(dups, d)
 	}
 	return ls, dups, nil
+}
+
+// shareOne duplicates a socket for the next worker.
+func shareOne(f *os.File) (*os.File, error) {
+	d, err := duplicate(f)
+	if err != nil {
+		return nil, err
+	}
+	if err := ipc.Control(d, freshen); err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
 }
 
 // SteerTo lets only the given slots get new connections. Connections that are queued stay where they are. A slot that is
@@ -313,7 +335,7 @@ func first(n int) []int {
 }
 
 // Queue is the number of connections that wait for an accept in a slot. For a shared socket it counts what waits for
-// all slots, and any number as 1.
+// all slots, and any number as 1, as it does for an inner one.
 func (s *Set) Queue(slot int) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -327,6 +349,13 @@ func (s *Set) Queue(slot int) (int, error) {
 			return 0, fmt.Errorf("cannot read the queue of slot %d on %s: %w", slot, g.address, err)
 		}
 		sum += n
+	}
+	if g := s.inner; g != nil {
+		_ = ipc.Control(g.sockets[slot], func(fd int) error {
+			n, err := pollQueue(fd)
+			sum += n
+			return err
+		})
 	}
 	return sum, nil
 }
@@ -375,6 +404,9 @@ func (s *Set) close() {
 	for ; s.slots > 0; s.slots-- {
 		for i := range s.groups {
 			s.closeSocket(i, s.slots-1)
+		}
+		if s.inner != nil {
+			s.inner.closeInner(s.slots - 1)
 		}
 	}
 	s.steerer.close()

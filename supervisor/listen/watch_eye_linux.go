@@ -10,6 +10,7 @@ import (
 type eye struct {
 	line   *ipc.Line
 	queues []int // descriptors of its own sockets
+	inner  int   // of its inner socket; -1: it has none
 	fixed  int64 // what was corrected of Accepted, by seat 0
 	ledger ledger
 }
@@ -46,6 +47,9 @@ func (e *eye) look(at int64, v *view, r *queueReader, counted bool) (missing int
 	}
 	for _, fd := range e.queues {
 		v.queue += r.queue(fd)
+	}
+	if e.inner >= 0 && r.waits(e.inner) {
+		v.queue++ // any number that waits counts as one
 	}
 	if !counted {
 		return 0

@@ -96,6 +96,9 @@ func (w *watcher) changed() {
 				w.sockets = append(w.sockets, g.sockets[slot])
 			}
 		}
+		if g := s.inner; g != nil && g.listens(slot) {
+			w.sockets = append(w.sockets, g.sockets[slot])
+		}
 	}
 	if slices.Equal(w.sockets, w.bell.sockets) && len(w.eyes) == s.slots {
 		return
@@ -108,7 +111,13 @@ func (w *watcher) changed() {
 	w.shared = w.shared[:0]
 	for slot := range w.eyes {
 		e := &w.eyes[slot]
-		e.queues = e.queues[:0]
+		e.queues, e.inner = e.queues[:0], -1
+		if g := s.inner; g != nil && g.listens(slot) {
+			_ = ipc.Control(g.sockets[slot], func(fd int) error {
+				e.inner = fd
+				return nil
+			})
+		}
 		for _, g := range s.groups {
 			fds := &e.queues
 			if g.shared {
@@ -290,7 +299,7 @@ func (w *watcher) sample(at int64, now time.Duration) (c circumstances, decide b
 func (w *watcher) hear(now time.Duration) (deaf bool) {
 	s := w.set
 	if w.reader.deaf {
-		for _, g := range s.groups {
+		for g := range s.every() {
 			if g.hear() {
 				w.deafAt = 0
 			}
@@ -299,7 +308,7 @@ func (w *watcher) hear(now time.Duration) (deaf bool) {
 		w.changed()
 	}
 	var slots []int
-	for _, g := range s.groups {
+	for g := range s.every() {
 		if len(g.order) == len(g.sockets) {
 			continue
 		}
