@@ -67,7 +67,7 @@ var house = []struct{ name, imports string }{
 		supervisor/apps`}, // what readers look at
 	{"supervisor/slots", "ipc supervisor/listen supervisor/snapshot"},                                               // the sockets of an app: who uses them, what is seen at them
 	{"supervisor/values", "ipc supervisor/cache supervisor/config supervisor/control/api supervisor/fleet/targets"}, // and their sources
-	{"supervisor/serve", `ipc supervisor/handle supervisor/values supervisor/claim supervisor/handover supervisor/cache supervisor/control supervisor/control/api
+	{"supervisor/serve", `ipc ipc/decisions supervisor/handle supervisor/values supervisor/claim supervisor/handover supervisor/cache supervisor/control supervisor/control/api
 		supervisor/control/dashboard supervisor/control/metrics supervisor/config supervisor/config/file supervisor/book supervisor/host
 		supervisor/listen supervisor/orders supervisor/pool supervisor/proc supervisor/snapshot`},
 	{"supervisor/handlers", "ipc supervisor/cache supervisor/logs"}, // the program's own functions

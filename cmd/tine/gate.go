@@ -20,6 +20,7 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/fleet/targets"
 	"github.com/tinehq/tine/worker/gate"
+	"github.com/tinehq/tine/worker/gate/history"
 )
 
 const (
@@ -37,6 +38,7 @@ type gateFlags struct {
 	bounded float64
 	retry   []int
 	trust   []string
+	history int
 }
 
 func (g *gateFlags) define(flags *pflag.FlagSet) {
@@ -45,11 +47,12 @@ func (g *gateFlags) define(flags *pflag.FlagSet) {
 	flags.Float64Var(&g.bounded, "bounded", 0, "for ways by key: so many times its share of the requests is what a server gets at most, as 1.25; 0: there is no bound")
 	flags.IntSliceVar(&g.retry, "retry", nil, "statuses of an answer, of 502, 503 and 504, with which a request that may be sent twice goes to another server")
 	flags.StringSliceVar(&g.trust, "trust", nil, "`NETWORK` of proxies before this one, as 10.0.0.0/8, whose X-Forwarded headers are believed")
+	flags.Var(whole(&g.history), "history", fmt.Sprintf("how many requests each worker remembers, for tine gate history and tine why: up to %d; 0: none", history.Most))
 }
 
 // options of the worker; an error is one of usage.
 func (g *gateFlags) options() (gateway.Options, error) {
-	o := gateway.Options{Members: g.members, Pick: g.pick, Key: g.key, Bounded: g.bounded, Retry: g.retry}
+	o := gateway.Options{Members: g.members, Pick: g.pick, Key: g.key, Bounded: g.bounded, Retry: g.retry, History: g.history}
 	for _, text := range g.trust {
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {
@@ -72,6 +75,9 @@ func (g *gateFlags) command() ([]string, error) {
 	c := []string{self, "gate", "worker", "--members=" + g.members, "--pick=" + g.pick, "--key=" + g.key}
 	if g.bounded != 0 {
 		c = append(c, "--bounded="+strconv.FormatFloat(g.bounded, 'g', -1, 64))
+	}
+	if g.history != 0 {
+		c = append(c, "--history="+strconv.Itoa(g.history))
 	}
 	for _, status := range g.retry {
 		c = append(c, "--retry="+strconv.Itoa(status))
@@ -133,7 +139,7 @@ Servers that are added to the list get requests, and no worker is started anew.`
   tine gate members`)
 	f.gate.define(cmd.Flags())
 	cmd.Flags().StringSliceVar(&f.gate.to, "to", nil, "`SERVERS`, each host:port or the path of a Unix socket; may be repeated")
-	cmd.AddCommand(newGateMembers(), newGateWorker())
+	cmd.AddCommand(newGateMembers(), newGateHistory(), newGateWorker())
 	return cmd
 }
 

@@ -17,6 +17,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/ipc/decisions"
+	"github.com/tinehq/tine/ipc/members"
 	"github.com/tinehq/tine/supervisor/claim"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/api"
@@ -202,6 +204,28 @@ func (a *actor) Config(context.Context) ([]byte, error) { return []byte("apps: {
 
 func (a *actor) Apply(context.Context, api.ApplyRequest) (api.ApplyResult, error) {
 	return api.ApplyResult{Changes: []api.Change{}}, nil
+}
+
+// Decisions are those of a master with a gateway, where an app has that name: of the request r-1, which one member has refused.
+func (a *actor) Decisions(_ context.Context, q api.DecisionQuery) (api.Decisions, error) {
+	all := api.Decisions{}
+	if !slices.ContainsFunc(a.status.Apps, func(a api.App) bool { return a.Name == "gate" }) {
+		return all, nil
+	}
+	all.Kept = 1000
+	all.Silent = []api.SilentWorker{{App: "gate", Slot: 1, Worker: 8, Why: "no answer"}}
+	if q.ID == "" || q.ID == "r-1" {
+		all.Decisions = []api.GateDecision{{App: "gate", Slot: 0, Worker: 7, Request: decisions.Decision{
+			ID: "r-1", At: time.Unix(0, 0), Way: "score", Members: 3, Ready: 2, Chosen: "b:80", QueuedMS: 1.5, Picks: 2, Status: 200, TookMS: 12,
+			Candidates: []decisions.Candidate{
+				{ID: "a:80", State: members.Ready, Why: "it was tried for this request", InFlight: 2, MaxInFlight: 4},
+				{ID: "b:80", State: members.Ready, Picks: true, Why: "ready", Score: 0.25, Cost: 1.25, Sent: 3, ReportAgeMS: 400, Stats: decisions.Stats{members.CPUIdle: 0.5}},
+				{ID: "c:80", State: members.Down, Why: "down: connection refused"},
+			},
+			Tries: []decisions.Try{{Member: "a:80", Outcome: decisions.Refused, Why: "connection refused"}, {Member: "b:80", Outcome: decisions.Answered, TookMS: 9}},
+		}}}
+	}
+	return all, nil
 }
 
 func (a *actor) Call(context.Context, string, uint64, string, []byte) ([]byte, error) {

@@ -215,6 +215,21 @@ func (c *Client) Apply(ctx context.Context, request api.ApplyRequest) (result ap
 	return result, c.json(ctx, http.MethodPost, "/v1/config/apply", query, []byte{}, &result)
 }
 
+// Decisions returns how gateways delivered their last requests.
+func (c *Client) Decisions(ctx context.Context, q api.DecisionQuery) (all api.Decisions, err error) {
+	query := url.Values{}
+	if q.App != "" {
+		query.Set("app", q.App)
+	}
+	if q.ID != "" {
+		query.Set("id", q.ID)
+	}
+	if q.Last != 0 {
+		query.Set("last", strconv.Itoa(q.Last))
+	}
+	return all, c.json(ctx, http.MethodGet, "/v1/gate/history", query, nil, &all)
+}
+
 // Doctor returns what the machine can do for the master, as JSON.
 func (c *Client) Doctor(ctx context.Context) (json.RawMessage, error) {
 	return c.all(ctx, "/v1/doctor", nil, typeJSON)

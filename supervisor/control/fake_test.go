@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/ipc/decisions"
 	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/control/api"
 	"go.uber.org/goleak"
@@ -160,6 +161,14 @@ func (f *fake) Apply(_ context.Context, r api.ApplyRequest) (api.ApplyResult, er
 	f.applied = append(f.applied, r)
 	f.applyTo.Applied = !r.Dry
 	return f.applyTo, nil
+}
+
+func (f *fake) Decisions(_ context.Context, q api.DecisionQuery) (api.Decisions, error) {
+	if q.App == "gone" {
+		return api.Decisions{}, api.Unknown("app", q.App, nil)
+	}
+	d := decisions.Decision{ID: q.ID, Candidates: []decisions.Candidate{}, Tries: []decisions.Try{}}
+	return api.Decisions{Kept: q.Last, Decisions: []api.GateDecision{{App: "gate", Slot: 1, Worker: 7, Request: d}}}, nil
 }
 
 func (f *fake) Call(context.Context, string, uint64, string, []byte) ([]byte, error) {

@@ -110,6 +110,19 @@ func getCache(rq *request) error {
 	return rq.answer(st.Cache)
 }
 
+func getDecisions(rq *request) error {
+	q := api.DecisionQuery{App: rq.query.text("app"), ID: rq.query.text("id"), Last: api.DefaultDecisions}
+	if last := rq.query.integer("last"); last != nil {
+		q.Last = min(*last, api.MostDecisions)
+	}
+	all, err := rq.s.commander.Decisions(rq.r.Context(), q)
+	if err != nil {
+		return err
+	}
+	all.Decisions, all.Silent = list(all.Decisions), list(all.Silent)
+	return rq.answer(all)
+}
+
 func getHealth(rq *request) error {
 	st, err := rq.status()
 	if err != nil {

@@ -49,6 +49,11 @@ func (c endedCommander) DeleteValue(ctx context.Context, key string) error {
 	return ending(c.Commander.DeleteValue(ctx, key))
 }
 
+func (c endedCommander) Decisions(ctx context.Context, q api.DecisionQuery) (api.Decisions, error) {
+	all, err := c.Commander.Decisions(ctx, q)
+	return all, ending(err)
+}
+
 func (c endedCommander) Config(ctx context.Context) ([]byte, error) {
 	text, err := c.Commander.Config(ctx)
 	return text, ending(err)

@@ -42,6 +42,10 @@ type Commander interface {
 	SetValue(ctx context.Context, key string, data []byte) (epoch uint64, err error)
 	DeleteValue(ctx context.Context, key string) error
 
+	// Decisions asks the workers of gateways which requests they delivered how. It takes little more than a second,
+	// whatever the workers do.
+	Decisions(ctx context.Context, q DecisionQuery) (Decisions, error)
+
 	// Config returns the effective config as YAML, secrets left out.
 	Config(ctx context.Context) (yaml []byte, err error)
 	// Apply reads the config's files again. A config with errors changes nothing: 422.

@@ -1,6 +1,10 @@
 package api
 
-import "time"
+import (
+	"time"
+
+	"github.com/tinehq/tine/ipc/decisions"
+)
 
 // The documents of version 1. Times are RFC 3339 to the millisecond. A number's unit
 // is the end of its name: _s seconds, _ms milliseconds, _bytes bytes. A list is never
@@ -242,6 +246,42 @@ type LogQuery struct {
 	Grep   string    // RE2, over the text; "": all
 	Follow bool      // go on with what comes, until the context ends
 	After  uint64    // only lines with a greater id: to resume
+}
+
+// DecisionQuery says which decisions of gateways are wanted.
+type DecisionQuery struct {
+	App  string // "": of all gateways
+	ID   string // X-Request-Id; "": of all requests
+	Last int    // the newest so many, 1 to MostDecisions; 0: DefaultDecisions
+}
+
+// The bounds of DecisionQuery.Last.
+const (
+	DefaultDecisions = 20
+	MostDecisions    = 1000
+)
+
+// Decisions is what the workers of gateways remember of the requests that they delivered.
+type Decisions struct {
+	Kept      int            `json:"kept"`      // how many requests all workers together remember at most; 0: none remembers any
+	Decisions []GateDecision `json:"decisions"` // newest first
+	Silent    []SilentWorker `json:"silent"`    // what they remember is missing
+}
+
+// GateDecision is one request, and the worker that delivered it.
+type GateDecision struct {
+	App     string             `json:"app"`
+	Slot    int                `json:"slot"`
+	Worker  uint64             `json:"worker"`
+	Request decisions.Decision `json:"request"`
+}
+
+// SilentWorker is a worker that did not say what it remembers.
+type SilentWorker struct {
+	App    string `json:"app"`
+	Slot   int    `json:"slot"`
+	Worker uint64 `json:"worker"`
+	Why    string `json:"why"`
 }
 
 // The verbs of an Order.

@@ -8,13 +8,13 @@
 //
 // # What it costs
 //
-// A [History] of 0 is nil, and nil does nothing: a request without a history allocates nothing and reads no clock for it. With one, a request
-// takes a record from a pool, and is copied into the ring when a member was picked and when it is over. Nothing is allocated for a
-// request that goes well.
+// A [History] of 0 is nil, and nil does nothing: without a history a request allocates nothing for it and reads no clock. With one, a
+// request takes a record from a pool; the record is copied into the ring when a member was picked and when the request is over. A
+// request that goes well allocates nothing.
 //
-// A record has [RecordSize] bytes, below 3 KiB, so that a history of 1,000 takes less than 3 MB in each worker. It also keeps the reports of its candidates from
-// being freed: those of the tables that there were while its requests came.
+// A record has [RecordSize] bytes, below 3 KiB: a history of 1,000 takes less than 3 MB in each worker. It also keeps the reports of
+// its candidates in memory: those of the tables that there were while its requests came.
 //
-// A request that is still running is in the ring from its first pick on. When N more have begun since, it is overwritten, and what it does later
-// is not remembered.
+// A request that is still running is in the ring from its first pick on. When N more have begun since, another one has its place, and
+// what it does later is not remembered.
 package history

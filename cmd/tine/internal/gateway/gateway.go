@@ -7,6 +7,8 @@
 package gateway
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,9 +19,11 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/decisions"
 	"github.com/tinehq/tine/ipc/members"
 	"github.com/tinehq/tine/worker"
 	"github.com/tinehq/tine/worker/gate"
+	"github.com/tinehq/tine/worker/gate/history"
 	"github.com/tinehq/tine/worker/gate/proxy"
 )
 
@@ -31,6 +35,7 @@ type Options struct {
 	Bounded float64
 	Retry   []int          // statuses of an answer with which a request is sent to another member
 	Trusted []netip.Prefix // proxies before this one, which are believed
+	History int            // how many requests are remembered; 0: none
 	Log     *slog.Logger
 }
 
@@ -44,27 +49,31 @@ const (
 
 // Check says what is wrong with o.
 func Check(o Options) error {
-	_, _, err := parts(o)
+	_, _, _, err := parts(o)
 	return err
 }
 
 // parts are what passes requests on.
-func parts(o Options) (*gate.Picker, *proxy.Proxy, error) {
+func parts(o Options) (*gate.Picker, *proxy.Proxy, *history.History, error) {
 	key, err := ParseKey(o.Key)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
+	}
+	h, err := history.New(o.History)
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	picker, err := gate.New(gate.Options{Way: o.Pick, Bounded: o.Bounded})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	p, err := proxy.New(proxy.Options{Picker: picker, Key: key, RetryStatus: o.Retry, Trusted: o.Trusted, Log: (&failures{log: o.Log}).tell})
-	return picker, p, err
+	p, err := proxy.New(proxy.Options{Picker: picker, Key: key, RetryStatus: o.Retry, Trusted: o.Trusted, History: h, Log: (&failures{log: o.Log}).tell})
+	return picker, p, h, err
 }
 
 // Run serves until the worker's drain is over.
 func Run(o Options) error {
-	picker, p, err := parts(o)
+	picker, p, h, err := parts(o)
 	if err != nil {
 		return err
 	}
@@ -95,7 +104,22 @@ func Run(o Options) error {
 		}
 	})()
 	go t.run(picker.RefreshEvery())
+	remember(w, h)
 	return w.ServeServer(&http.Server{Handler: p, ReadHeaderTimeout: headTime, IdleTimeout: idleTime, MaxHeaderBytes: mostHead})
+}
+
+// remember has the master ask for the history, unless there is none.
+func remember(w *worker.Worker, h *history.History) {
+	if h == nil {
+		return
+	}
+	w.Handle(decisions.Method, func(_ context.Context, in []byte) (any, error) {
+		var q decisions.Query
+		if err := json.Unmarshal(in, &q); err != nil {
+			return nil, fmt.Errorf("cannot read which requests are wanted: %w", err)
+		}
+		return h.Find(q), nil
+	})
 }
 
 // tables gives the picker each table, and has it look at the time in between, in one goroutine.
