@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 )
@@ -40,7 +39,19 @@ type Policy struct {
 	Bounded float64 `json:"bounded,omitempty"` // more than 1; 0: no bound
 	Signed  bool    `json:"signed,omitempty"`  // of CRC32Mod
 
-	// How a request is delivered. See package worker/gate/proxy.
+	// Where a request goes: by the first of Routes that is for it; where there are none, to all members. See package worker/gate/route.
+	Routes []Route `json:"routes,omitempty"`
+	Sticky *Sticky `json:"sticky,omitempty"` // nil: a user has no member of their own
+
+	// How a request is delivered. See packages worker/gate/proxy, redirect and lookup.
+	Deliver  string `json:"deliver,omitempty"`   // "": DeliverProxy
+	Base     string `json:"base,omitempty"`      // of a redirect: the URL below which each member is, by its ID; "": its client address
+	KeepPath bool   `json:"keep_path,omitempty"` // of a redirect: the path and query of the request are added
+	// Replay bounds the body that is kept of a request which its member may have sent on (header Tine-Replay), in bytes. 0: no member
+	// may.
+	Replay     int64 `json:"replay,omitempty"`
+	FailStatus []int `json:"fail_status,omitempty"` // of answers by which a member fails, for its ejection; none: 502, 503 and 504
+
 	Retry         []int         `json:"retry,omitempty"` // statuses of 502, 503 and 504
 	Trust         []string      `json:"trust,omitempty"` // networks of proxies before this one
 	DialTimeout   time.Duration `json:"dial_timeout,omitempty"`
@@ -81,16 +92,13 @@ type Fault struct {
 // Check says what is wrong with p.
 func (p *Policy) Check() (all []Fault) {
 	fail := func(field, format string, args ...any) { all = append(all, Fault{field, fmt.Sprintf(format, args...)}) }
-	if p.Pick != "" && !slices.Contains(Ways, p.Pick) {
-		fail("pick", "%q is not known: write one of %s", p.Pick, strings.Join(Ways, ", "))
-	}
-	if _, err := ParseKey(p.Key); err != nil {
-		fail("key", "%v", err)
-	}
+	checkWay(fail, p.Pick)
+	checkKey(fail, p.Key)
+	p.checkDelivery(fail)
 	if p.Bounded != 0 && (!(p.Bounded > 1) || math.IsInf(p.Bounded, 0)) {
 		fail("bounded", "%v is out of range: write more than 1, such as 1.25", p.Bounded)
 	}
-	if p.Bounded != 0 && !ByKey(p.Pick) {
+	if p.Bounded != 0 && !ByKey(p.Way()) {
 		fail("bounded", "it is for the ways by key: write pick: %s, %s or %s", CRC32Mod, Rendezvous, Maglev)
 	}
 	for _, status := range p.Retry {

@@ -79,3 +79,47 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestDeliveryRefused: what is wrong with how a policy routes and delivers is told by its field.
+func TestDeliveryRefused(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`"routes":[{"hosts":["A.example"]}]`:                           `routes[0].host: "A.example" is not a host`,
+		`"routes":[{"hosts":["a.*.example"]}]`:                         `is not a host`,
+		`"routes":[{},{"path":"api"}]`:                                 `routes[1].path: "api" is not the beginning of a path`,
+		`"routes":[{"path":"/a%20b"}]`:                                 `without escapes`,
+		`"routes":[{"methods":["get"]}]`:                               `routes[0].methods: "get" is not a method`,
+		`"routes":[{"strip":true,"path":"/"}]`:                         `routes[0].strip: there is nothing`,
+		`"routes":[{"key":"uid"}]`:                                     `routes[0].key: cannot pick`,
+		`"routes":[{"pick":"best"}]`:                                   `routes[0].pick: "best" is not known`,
+		`"routes":[{"to":"a","pick":"least"},{"to":"a","pick":"p2c"}]`: `routes[1].pick: it is p2c here and least in a route before`,
+		`"routes":[{"deliver":"mail"}]`:                                `routes[0].deliver: "mail" is not known`,
+		`"deliver":"redirect","routes":[{"strip":true,"path":"/a"}]`:   `routes[0].strip: a client that is sent`,
+		`"base":"example.com"`:                                         `base: "example.com" is not a base`,
+		`"replay":-1`:                                                  `replay: -1 bytes`,
+		`"fail_status":[200]`:                                          `eject.status: 200 is not the status`,
+		`"sticky":{"by":""}`:                                           `sticky.by: it is missing`,
+		`"sticky":{"by":"user"}`:                                       `sticky.by: "user" is not known`,
+		`"sticky":{"by":"ip"},"pick":"least"`:                          `sticky.by: ip is a key, and members are picked by least`,
+		`"sticky":{"by":"header:X","cookie":"a"}`:                      `sticky.by: header:X has no cookie`,
+		`"sticky":{"by":"cookie","cookie":"a b"}`:                      `sticky.cookie: "a b" is not a name`,
+		`"sticky":{"by":"login"}`:                                      `sticky.login: "" is not a path`,
+		`"sticky":{"by":"cookie","login":"/in"}`:                       `sticky.login: it is for by: login`,
+		`"sticky":{"by":"login","login":"/in","logout":"out"}`:         `sticky.logout: "out" is not a path`,
+		`"sticky":{"by":"cookie","age":-1}`:                            `sticky.age: -1ns is negative`,
+	} {
+		_, err := Decode([]byte(`{"version":1,"name":"gate",` + text + `}`))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+	for _, text := range []string{
+		`"sticky":{"by":"ip"},"bounded":1.25`, `"sticky":{"by":"login","login":"/in","logout":"/out","secret":"s","draining":true}`,
+		`"routes":[{"hosts":["*.example.com","::1"],"path":"/ü","strip":true,"methods":["GET"],"to":"a","key":"segment:2","pick":"maglev","deliver":"lookup"}]`,
+		`"deliver":"redirect","base":"http://192.168.150.36/","keep_path":true`,
+	} {
+		if _, err := Decode([]byte(`{"version":1,"name":"gate",` + text + `}`)); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
