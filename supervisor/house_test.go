@@ -23,12 +23,14 @@ const all = "*"
 // that is not there yet. A package below supervisor or ipc that has no row fails the test.
 var house = []struct{ name, imports string }{
 	{"ipc", ""},
-	{"ipc/members", ""},                 // the table of members, as it travels to a gateway
-	{"ipc/policy", ""},                  // how a gateway treats requests, as it travels
-	{"ipc/decisions", "ipc/members"},    // how a gateway chose a server, as it is told
-	{"supervisor/pool", ""},             // decides about the workers of one app
-	{"supervisor/fleet", "ipc/members"}, // decides who is in the table of members
-	{"supervisor/fleet/targets", "ipc/members supervisor/fleet"}, // a list of addresses as its source
+	{"ipc/members", ""},                        // the table of members, as it travels to a gateway
+	{"ipc/policy", ""},                         // how a gateway treats requests, as it travels
+	{"ipc/decisions", "ipc/members"},           // how a gateway chose a server, as it is told
+	{"supervisor/pool", ""},                    // decides about the workers of one app
+	{"supervisor/fleet", "ipc/members"},        // decides who is in the table of members
+	{"supervisor/fleet/rounds", "ipc/members"}, // asks each member again and again
+	{"supervisor/fleet/checks", "ipc/members supervisor/fleet supervisor/fleet/rounds"},
+	{"supervisor/fleet/targets", "ipc/members supervisor/fleet supervisor/fleet/checks"}, // a list of addresses as its source
 	{"supervisor/civil", ""},
 	{"supervisor/host", ""},
 	{"supervisor/record", ""},

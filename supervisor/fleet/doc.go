@@ -1,7 +1,7 @@
 // Package fleet decides who is in the table of members that gateways pick from, and in which state. It does nothing itself:
 //
 //	sources (slots, files, DNS, HTTP) ── Listed, Reported ──▶ ┌───────┐
-//	checks ──────────────────────────── Checked ────────────▶ │ Fleet │ ──▶ Publish: the new table, a cached value
+//	checks ───────────────────────── Checked, Advised ──────▶ │ Fleet │ ──▶ Publish: the new table, a cached value
 //	gateways ────────────────────────── Outcome ────────────▶ │ .Step │ ──▶ Record: one line for the log and the events
 //	people ──────────────────────────── Drain ──────────────▶ └───────┘
 //
@@ -10,8 +10,9 @@
 //
 // # A member
 //
-// What its source says of a member (starting, ready, draining, down), what a person wants of it (drained or not) and its health are
-// three things that do not overwrite each other. What the table has follows from all three: see member.shown.
+// What its source says of a member (starting, ready, draining, down), what a person wants of it (drained or not), what its own agent
+// says (ready, draining, down, a share of its weight, a bound) and its health are four things that do not overwrite each other. What the
+// table has follows from all four: see member.shown.
 //
 //	           fall checks failed               rise checks passed
 //	healthy ───────────────────────▶ down ──────────────────────────▶ returning ──▶ healthy

@@ -25,6 +25,15 @@ type (
 		OK  bool
 		Why string
 	}
+	// Advised is what the agent of a member says of it. What it does not say stays as it was said last.
+	Advised struct {
+		ID          string
+		Weight      *float64      // 0 or more; times the weight that its source gives
+		MaxInFlight *int          // in place of what its source gives; 0: there is no bound
+		Mode        members.State // what its operator wants: Ready, Draining, or Down for maintenance; "": not said
+		Health      members.State // how it is: Ready or Down; "": not said
+		Why         string        // of Draining or Down
+	}
 	// Outcome is how requests to a member went since the last Outcome of that gateway. Why is of the newest that has failed.
 	Outcome struct {
 		ID               string
@@ -45,6 +54,7 @@ func (Listed) event()   {}
 func (Silent) event()   {}
 func (Reported) event() {}
 func (Checked) event()  {}
+func (Advised) event()  {}
 func (Outcome) event()  {}
 func (Drain) event()    {}
 func (Tick) event()     {}
@@ -87,8 +97,9 @@ const (
 	KindCalm                  // they count again
 	KindDrained               // a person has drained it
 	KindUndrained             // and has taken that back
+	KindAdvised               // the agent of a member has said something new
 )
 
-var kinds = [...]string{"joined", "left", "twice", "silent", "heard", "stale", "down", "up", "ejected", "spared", "returned", "panic", "calm", "drained", "undrained"}
+var kinds = [...]string{"joined", "left", "twice", "silent", "heard", "stale", "down", "up", "ejected", "spared", "returned", "panic", "calm", "drained", "undrained", "advised"}
 
 func (k Kind) String() string { return kinds[k] }

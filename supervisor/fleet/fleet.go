@@ -94,6 +94,10 @@ func (f *Fleet) Step(now time.Time, ev Event) []Effect {
 		if m := f.members[e.ID]; m != nil {
 			f.checked(now, m, e)
 		}
+	case Advised:
+		if m := f.members[e.ID]; m != nil {
+			f.advised(now, m, e)
+		}
 	case Outcome:
 		if m := f.members[e.ID]; m != nil {
 			f.outcome(now, m, e)

@@ -23,7 +23,7 @@ func FuzzFleet(f *testing.F) {
 		for _, b := range events {
 			now = now.Add(time.Duration(r.IntN(2000)) * time.Millisecond)
 			var ev Event
-			switch b % 8 {
+			switch b % 9 {
 			case 0:
 				e := Listed{Source: fmt.Sprint("s", r.IntN(2))}
 				for range r.IntN(6) {
@@ -41,6 +41,9 @@ func FuzzFleet(f *testing.F) {
 				ev = Outcome{ID: id(), Failed: r.IntN(3), Answered: r.IntN(4) / 3}
 			case 6:
 				ev = Drain{ID: id(), Undo: r.IntN(2) == 0}
+			case 7:
+				share := float64(r.IntN(3)) / 2
+				ev = Advised{ID: id(), Weight: &share, Mode: []members.State{"", members.Ready, members.Draining, members.Down}[r.IntN(4)], Health: []members.State{"", members.Ready, members.Down}[r.IntN(3)]}
 			default:
 				ev = Tick{}
 			}

@@ -37,6 +37,8 @@ type member struct {
 	spared    bool      // it was to be ejected and is the last of its type; that was told
 	ejectedAt time.Time // when the last ejection began
 
+	advice advice
+
 	last        *members.Report // to tell the order of reports
 	report      *members.Report // that counts; nil: none does
 	reportUntil time.Time
@@ -124,7 +126,7 @@ func (f *Fleet) othersOf(m *member) bool {
 // could reports whether a member would be picked if it were not ejected.
 func (f *Fleet) could(m *member) bool {
 	_, drained := f.orders[m.ID]
-	return m.State == members.Ready && m.Weight > 0 && !drained && m.health != down
+	return m.State == members.Ready && m.Weight > 0 && !drained && m.health != down && m.advice.allows()
 }
 
 // panicking are the types of which so many are ejected that ejections do not count, with how many are left of how many: less than
@@ -159,18 +161,23 @@ func (f *Fleet) panicking() map[string]string {
 	return texts
 }
 
-// shown is the member as the table has it: what its source says, what a person wants and its health, in this order of weight: down
-// before draining before ejected.
+// shown is the member as the table has it: what its source says, what a person or its agent wants and its health, in this order of
+// weight: down before draining before ejected.
 func (m *member) shown(now time.Time, f *Fleet, panics string) members.Member {
 	s := m.Member
 	s.Report = m.report
+	m.advice.apply(&s)
 	order, drained := f.orders[m.ID]
 	switch {
 	case s.State == members.Down:
 	case m.health == down:
 		s.State, s.Why = members.Down, m.why
+	case m.advice.state() == members.Down:
+		s.State, s.Why = members.Down, m.advice.reason()
 	case drained:
 		s.State, s.Why = members.Draining, order
+	case m.advice.state() == members.Draining && s.State == members.Ready:
+		s.State, s.Why = members.Draining, m.advice.reason()
 	case s.State != members.Ready:
 	case m.health == ejected && panics == "":
 		s.State, s.Why = members.Ejected, fmt.Sprintf("until %s: %s", m.next.Format(time.TimeOnly), m.why)

@@ -19,11 +19,12 @@ import (
 //	silent SOURCE WHY
 //	report ID EPOCH SEQUENCE [in_flight]
 //	check ID ... ok | WHY                                  of each of them
+//	advise ID [ready | drain | maint | up | down[=WHY] | N% | maxconn:N] ...
 //	failed ID N   answered ID N
 //	drain ID REASON   undrain ID REASON
 //
-// A table is written as its members with what is not usual of each: a state other than ready, a weight other than 1, why, and
-// whether a report counts.
+// A table is written as its members with what is not usual of each: a state other than ready, a weight other than 1, a bound, why,
+// and whether a report counts.
 func TestScripts(t *testing.T) {
 	script.Run(t, time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC), func(t *testing.T) *script.Core[Event, Effect] {
 		f := New(Options{})
@@ -100,6 +101,34 @@ func event(words []string) (all []Event, err error) {
 			all = append(all, Checked{ID: id, OK: how == "ok", Why: how})
 		}
 		return all, nil
+	case "advise":
+		e := Advised{ID: rest[0]}
+		for _, w := range rest[1:] {
+			switch w, e.Why, _ = strings.Cut(w, "="); w {
+			case "ready":
+				e.Mode = members.Ready
+			case "drain":
+				e.Mode = members.Draining
+			case "maint":
+				e.Mode = members.Down
+			case "up":
+				e.Health = members.Ready
+			case "down":
+				e.Health = members.Down
+			default:
+				var share float64
+				var most int
+				if n, _ := fmt.Sscanf(w, "maxconn:%d", &most); n == 1 {
+					e.MaxInFlight = &most
+				} else if n, _ := fmt.Sscanf(w, "%f%%", &share); n == 1 {
+					share /= 100
+					e.Weight = &share
+				} else {
+					return nil, fmt.Errorf("unknown advice %q", w)
+				}
+			}
+		}
+		return []Event{e}, nil
 	case "failed":
 		return []Event{Outcome{ID: rest[0], Failed: number(1), Why: "502"}}, err
 	case "answered":
@@ -123,6 +152,9 @@ func describe(e Effect) string {
 			}
 			if m.Weight != 1 {
 				text += fmt.Sprintf(" *%.1f", m.Weight)
+			}
+			if m.MaxInFlight != 0 {
+				text += fmt.Sprintf(" max %d", m.MaxInFlight)
 			}
 			if m.Report != nil {
 				text += " reports"

@@ -14,12 +14,12 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/tinehq/tine/ipc/members"
 	"github.com/tinehq/tine/supervisor/fleet"
+	"github.com/tinehq/tine/supervisor/fleet/checks"
 )
 
 const (
@@ -39,7 +39,7 @@ type Targets struct {
 	all      []string
 	fleet    *fleet.Fleet
 	resolver func(ctx context.Context, host string) ([]netip.Addr, error)
-	dial     func(ctx context.Context, network, address string) error
+	dial     func(ctx context.Context, address string) error
 	table    members.Table
 }
 
@@ -62,15 +62,18 @@ func (t *Targets) Table(ctx context.Context) (any, error) {
 		}
 	}
 	listed := t.table.Members
-	checks := each(listed, func(m members.Member) error { return t.dialOne(ctx, m.Address) })
+	results := each(listed, func(m members.Member) error { return t.dialOne(ctx, m.Address) })
 	if ctx.Err() != nil {
 		return nil, ctx.Err() // what was not finished says nothing
 	}
 	now = time.Now()
-	for i, err := range checks {
+	for i, err := range results {
+		if checks.Ours(err) {
+			continue
+		}
 		c := fleet.Checked{ID: listed[i].ID, OK: err == nil}
 		if err != nil {
-			c.Why = reason(err)
+			c.Why = checks.Reason(err)
 		}
 		t.take(now, c)
 	}
@@ -134,27 +137,15 @@ func resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 func (t *Targets) dialOne(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	if filepath.IsAbs(address) {
-		return t.dial(ctx, "unix", address)
-	}
-	return t.dial(ctx, "tcp", address)
+	return t.dial(ctx, address)
 }
 
-func connect(ctx context.Context, network, address string) error {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, network, address)
+func connect(ctx context.Context, address string) error {
+	c, err := checks.Dial(ctx, address)
 	if err != nil {
 		return err
 	}
 	return c.Close()
-}
-
-// reason is an error of a connection without the address, which is told beside it.
-func reason(err error) string {
-	if e := (*net.OpError)(nil); errors.As(err, &e) && e.Err != nil {
-		err = e.Err
-	}
-	return strings.TrimPrefix(err.Error(), "connect: ")
 }
 
 // each calls f for all, some at once, and returns what came of each.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/tinehq/tine/ipc/members"
@@ -70,11 +72,25 @@ func TestChecks(t *testing.T) {
 	}
 }
 
+// TestNoDescriptorLeft: a check that fails because of this host says nothing of the member.
+func TestNoDescriptorLeft(t *testing.T) {
+	t.Parallel()
+	targets := New([]string{"10.0.0.1:80"})
+	targets.dial = func(context.Context, string) error {
+		return &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+	}
+	for range 5 {
+		if got := tableOf(t, targets); got != "10.0.0.1:80 ready" {
+			t.Fatalf("got %s", got)
+		}
+	}
+}
+
 // TestNames: a name is a member for each of its addresses, and keeps them while it cannot be looked up.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	targets := New([]string{"web:80", "10.0.0.9:80"})
-	targets.dial = func(context.Context, string, string) error { return nil }
+	targets.dial = func(context.Context, string) error { return nil }
 	all, fails := []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")}, error(nil)
 	targets.resolver = func(_ context.Context, host string) ([]netip.Addr, error) {
 		if host != "web" {
@@ -104,7 +120,7 @@ func TestNames(t *testing.T) {
 func TestSameIsSame(t *testing.T) {
 	t.Parallel()
 	targets := New([]string{"10.0.0.1:80", "10.0.0.2:80"})
-	targets.dial = func(context.Context, string, string) error { return nil }
+	targets.dial = func(context.Context, string) error { return nil }
 	first, err := targets.Table(t.Context())
 	if err != nil {
 		t.Fatal(err)

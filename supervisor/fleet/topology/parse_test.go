@@ -187,7 +187,8 @@ func many(t testing.TB, n int) []byte {
 	return text
 }
 
-// TestThousand: 1,000 servers load in less than 50 ms; the fastest of a few runs counts, as other tests use the machine too.
+// TestThousand: 1,000 servers load in less than 50 ms; the fastest of a few runs counts, as other tests use the machine too. The race
+// detector makes it several times slower.
 func TestThousand(t *testing.T) {
 	text, best := many(t, 1000), time.Hour
 	for range 5 {
@@ -199,7 +200,7 @@ func TestThousand(t *testing.T) {
 		best = min(best, time.Since(start))
 	}
 	t.Logf("%d bytes in %s", len(text), best)
-	if best > 50*time.Millisecond {
+	if best > 50*time.Millisecond && !withRace {
 		t.Errorf("1,000 servers took %s", best)
 	}
 }
