@@ -18,9 +18,11 @@ var rules = map[string]string{
 
 	"worker/gate/history": "ipc ipc/decisions worker/gate",
 
-	"worker/gate/proxy": "ipc ipc/members worker/gate worker/gate/history",
+	"worker/gate/queue": "ipc",
 
-	"worker/gate/route": "ipc/members ipc/policy worker/gate worker/gate/proxy",
+	"worker/gate/proxy": "ipc ipc/members worker/gate worker/gate/history worker/gate/queue",
+
+	"worker/gate/route": "ipc/members ipc/policy worker/gate worker/gate/proxy worker/gate/queue",
 
 	"cmd/demo": "worker",
 	"cmd/tine": `cmd/tine/internal/gateway cmd/tine/internal/pm2 cmd/tine/internal/target cmd/tine/internal/term cmd/tine/internal/top ipc ipc/decisions ipc/members supervisor supervisor/fleet/targets worker/gate worker/gate/history
