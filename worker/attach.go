@@ -145,6 +145,8 @@ func (l *link) handle(f ipc.Frame) error {
 		w.store.delete(f.Key, f.Epoch)
 	case ipc.Assign:
 		w.assign(f)
+	case ipc.Inner:
+		w.takeInner(f)
 	case ipc.Message:
 		w.received(f)
 	case ipc.Call:

@@ -39,6 +39,7 @@ func (c *tcpConn) Close() error {
 // unixConn is an accepted Unix-domain connection that is counted.
 type unixConn struct {
 	*net.UnixConn
+	inner bool // it came by the inner socket
 	held
 }
 

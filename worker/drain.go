@@ -86,6 +86,17 @@ func (d *drain) add(s *server, n int) (ended func(), ok bool) {
 	return d.loops.Done, true
 }
 
+// join is add for one more accept loop of a server that is registered.
+func (d *drain) join() (ended func(), ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ordered {
+		return nil, false
+	}
+	d.loops.Add(1)
+	return d.loops.Done, true
+}
+
 // OnDrain has fn called when the drain begins, beside all others. The worker counts as drained only when fn has
 // returned or its context has ended, which is when the time for the drain is up: finish here what the HTTP server does
 // not know of, like connections that outlive their handler. Register at the start: a function that comes when the drain

@@ -137,6 +137,7 @@ func (w *Worker) closeListeners() {
 		}
 	default:
 	}
+	w.inner.close()
 }
 
 // queuesEmpty waits until no connection is waiting to be accepted, or stop closes.
@@ -154,6 +155,7 @@ func (w *Worker) queuesEmpty(stop <-chan struct{}) {
 		for _, ln := range w.listeners {
 			waiting = waiting || readable(ln)
 		}
+		waiting = waiting || w.inner.waits()
 		if !waiting {
 			return
 		}

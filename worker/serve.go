@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sync/atomic"
 
 	"github.com/tinehq/tine/ipc"
@@ -89,7 +90,7 @@ func (w *Worker) Serve(h http.Handler) error {
 }
 
 // ServeServer is Serve with a server of the program's own, on the given listeners (out of [Worker.Listeners]), or on
-// all without any. It speaks TLS, and with it HTTP/2, when the TLSConfig has certificates; HTTP/2 is that of
+// all without any. Of several calls the first without any, or with the first of them, also serves the gateways of the master. It speaks TLS, and with it HTTP/2, when the TLSConfig has certificates; HTTP/2 is that of
 // golang.org/x/net. It takes srv over: Handler
 // and ConnState are wrapped. It may be called several times with different servers and listeners.
 //
@@ -111,7 +112,7 @@ func (w *Worker) ServeServer(srv *http.Server, on ...net.Listener) error {
 	if len(on) > 0 {
 		lns = on
 	}
-	if len(lns) == 0 {
+	if len(lns) == 0 && !w.inner.given() {
 		w.opts.logger.Warn("serving on no address: give the app one with tine run -l, or with listen in its config", "app", w.app)
 	}
 	s.tally = w.tally
@@ -127,6 +128,9 @@ func (w *Worker) ServeServer(srv *http.Server, on ...net.Listener) error {
 			loopEnded()
 			ended <- err
 		}()
+	}
+	if len(on) == 0 || len(w.listeners) > 0 && slices.Contains(on, w.listeners[0]) {
+		w.serveInner(s)
 	}
 	w.autoReady()
 	select {
@@ -155,6 +159,7 @@ func newServer(srv *http.Server) *server {
 		s.next = http.DefaultServeMux
 	}
 	srv.Handler = s
+	markInner(srv)
 	hook := srv.ConnState
 	srv.ConnState = func(c net.Conn, st http.ConnState) {
 		if s.tally != nil {

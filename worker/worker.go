@@ -48,6 +48,7 @@ type Worker struct {
 	tally     *tally // nil when there is no scoreboard
 	assignErr error
 	assignOne sync.Once
+	inner     inner
 	standby   sync.Once // the master is told once that this worker waits for a slot
 
 	// What a master that takes over is told.
