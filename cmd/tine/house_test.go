@@ -16,6 +16,8 @@ var rules = map[string]string{
 	"worker":      "ipc",
 	"worker/gate": "ipc/members ipc/policy",
 
+	"worker/gate/formula": "ipc/members",
+
 	"worker/gate/history": "ipc ipc/decisions worker/gate",
 
 	"worker/gate/queue": "ipc",

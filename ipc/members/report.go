@@ -38,6 +38,9 @@ const (
 	SchedulerSessions Stat = "scheduler_sessions" // of jobs
 )
 
+// Stats are all of them.
+var Stats = []Stat{CPUIdle, MemoryFree, MemoryTotal, RTT, QueueWait, InFlight, Connections, Sessions, AnonymousSessions, SchedulerSessions}
+
 // HighIsGood reports whether more of a statistic is better. Of one that is user-defined, less is better, as of a load.
 func (s Stat) HighIsGood() bool { return s == CPUIdle || s == MemoryFree || s == MemoryTotal }
 
