@@ -55,7 +55,7 @@ type Board struct {
 
 // NewBoard makes a board in two new memory files (files without a name where the system has none).
 func NewBoard() (*Board, error) {
-	hot, err := newMemory(BoardBytes)
+	hot, err := NewMemory("board", BoardBytes)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a board: lines: %w", err)
 	}
@@ -75,7 +75,7 @@ func NewBoardOn(hot *os.File) (*Board, error) {
 
 // newBoard owns hot.
 func newBoard(hot *os.File) (*Board, error) {
-	rows, err := newMemory(RowsBytes)
+	rows, err := NewMemory("board", RowsBytes)
 	if err != nil {
 		hot.Close()
 		return nil, fmt.Errorf("cannot make a board: rows: %w", err)

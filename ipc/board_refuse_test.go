@@ -13,7 +13,7 @@ import (
 // memory returns a file of n bytes as a board's maker makes it.
 func memory(t *testing.T, n int64) *os.File {
 	t.Helper()
-	f, err := newMemory(n)
+	f, err := NewMemory("board", n)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newMemory makes a file of n zero bytes that several processes can map and write, and that keeps its size.
-func newMemory(n int64) (*os.File, error) {
+// NewMemory makes a file of n zero bytes that several processes can map and write, and that keeps its size. name is what errors call it.
+func NewMemory(name string, n int64) (*os.File, error) {
 	fd, err := createSegment()
 	if err != nil {
 		return nil, err
@@ -21,8 +21,12 @@ func newMemory(n int64) (*os.File, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("seal memory file: %w", err)
 	}
-	return os.NewFile(uintptr(fd), "board"), nil
+	return os.NewFile(uintptr(fd), name), nil
 }
+
+// MapMemory maps all n bytes of a file that NewMemory has made, here or in another process, until the caller unmaps them. It does not close
+// f. It refuses a file of another size, and one that could shrink while it is in use.
+func MapMemory(f *os.File, n int64) ([]byte, error) { return mapMemory(f, n, false) }
 
 // mapMemory maps n bytes of f, which it does not close. It looks at the size first: a mapping that goes past the end of its
 // file kills who uses it. Where the file may be an eBPF map it has no size, and the kernel refuses to map more than there

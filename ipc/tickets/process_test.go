@@ -1,0 +1,3 @@
+package tickets
+
+func child(string) {}
