@@ -31,6 +31,7 @@ var house = []struct{ name, imports string }{
 	{"supervisor/fleet", "ipc/members"},        // decides who is in the table of members
 	{"supervisor/fleet/rounds", "ipc/members"}, // asks each member again and again
 	{"supervisor/fleet/checks", "ipc/members supervisor/fleet supervisor/fleet/rounds"},
+	{"supervisor/fleet/processes", "ipc ipc/members supervisor/fleet"},                   // apps whose processes are not ours
 	{"supervisor/fleet/targets", "ipc/members supervisor/fleet supervisor/fleet/checks"}, // a list of addresses as its source
 	{"supervisor/civil", ""},
 	{"supervisor/host", ""},
@@ -102,7 +103,7 @@ var pure = []string{"supervisor/pool", "supervisor/fleet", "supervisor/apps", "s
 var owners = map[string]string{
 	"github.com/cilium/":              "supervisor/listen supervisor/listen/bpf",
 	"github.com/goccy/go-yaml":        "supervisor/config/file",
-	"github.com/prometheus/":          "supervisor/control/metrics",
+	"github.com/prometheus/":          "supervisor/control/metrics supervisor/fleet/processes",
 	"github.com/cloudflare/tableflip": "supervisor/handover",
 	"github.com/fsnotify/":            "supervisor/filewatch",
 	"modernc.org/sqlite":              "supervisor/cache",
