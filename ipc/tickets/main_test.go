@@ -1,19 +1,12 @@
 package tickets
 
 import (
-	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) {
-	if run := os.Getenv("TICKETS_TEST_CHILD"); run != "" {
-		child(run)
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func book(t testing.TB) *Book {
 	t.Helper()
