@@ -26,6 +26,8 @@ var rules = map[string]string{
 
 	"worker/gate/route": "ipc/members ipc/policy worker/gate worker/gate/proxy worker/gate/queue",
 
+	"worker/gate/sticky": "ipc/members ipc/policy worker/gate worker/gate/proxy worker/gate/route",
+
 	"cmd/demo": "worker",
 	"cmd/tine": `cmd/tine/internal/gateway cmd/tine/internal/pm2 cmd/tine/internal/target cmd/tine/internal/term cmd/tine/internal/top ipc ipc/decisions ipc/members supervisor supervisor/fleet/targets worker/gate worker/gate/history
 		supervisor/claim supervisor/config supervisor/config/file supervisor/control supervisor/control/api supervisor/control/metrics
