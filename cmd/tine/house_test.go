@@ -26,7 +26,14 @@ var rules = map[string]string{
 
 	"worker/gate/route": "ipc/members ipc/policy worker/gate worker/gate/proxy worker/gate/queue",
 
-	"worker/gate/sticky": "ipc/members ipc/policy worker/gate worker/gate/proxy worker/gate/route",
+	"worker/gate/sticky":     "ipc/members ipc/policy worker/gate worker/gate/proxy worker/gate/route",
+	"worker/gate/access":     "worker/gate/proxy",
+	"worker/gate/acme":       "worker/gate/edge",
+	"worker/gate/compress":   "",
+	"worker/gate/edge":       "",
+	"worker/gate/proxyproto": "",
+	"worker/gate/tcp":        "ipc ipc/members worker/gate worker/gate/tunnel",
+	"worker/gate/tunnel":     "",
 
 	"cmd/demo": "worker",
 	"cmd/tine": `cmd/tine/internal/gateway cmd/tine/internal/pm2 cmd/tine/internal/target cmd/tine/internal/term cmd/tine/internal/top ipc ipc/decisions ipc/members supervisor supervisor/fleet/targets worker/gate worker/gate/history

@@ -301,7 +301,7 @@ func (f *forwarding) answer(u *upstream, s *sending) (*http.Response, error) {
 	u.limit.N = mostHead
 	if _, err := u.in.Peek(1); err != nil {
 		if f.body.failed.Load() {
-			return nil, &unanswered{err: errors.New("the client's body ended early"), sent: true, client: true}
+			return nil, &unanswered{err: fmt.Errorf("the client's body ended early: %w", f.body.fault), sent: true, client: true}
 		}
 		return nil, &unanswered{err: err, sent: true, silent: true}
 	}

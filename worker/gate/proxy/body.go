@@ -16,6 +16,7 @@ type body struct {
 	touched atomic.Bool // a byte of it was asked for from the client
 	ended   atomic.Bool // all of it was read from the client
 	failed  atomic.Bool // reading it has met an error
+	fault   error       // that error; it is read once failed is seen
 	lost    atomic.Bool // more was read than is kept
 
 	kept []byte // all that was read, until lost
@@ -51,6 +52,9 @@ func (b *body) fetch(p []byte) (int, error) {
 	case io.EOF:
 		b.ended.Store(true)
 	default:
+		if !b.failed.Load() {
+			b.fault = err
+		}
 		b.failed.Store(true)
 	}
 	return n, err

@@ -241,13 +241,25 @@ func (f *forwarding) refuse(failed, none error) {
 	case errors.As(failed, &u) && u.status != 0:
 		status, text = u.status, "the server answered so"
 	case u != nil && u.client:
-		status, text = http.StatusBadRequest, "the body of the request cannot be read"
+		status, text = clientFault(failed)
 	case u != nil && u.sent && errors.Is(failed, os.ErrDeadlineExceeded):
 		status, text = http.StatusGatewayTimeout, "the server did not answer in time"
 	default:
 		text = "the server did not answer"
 	}
 	f.reject(status, text, errors.Join(failed, none))
+}
+
+// clientFault is what a client is told whose body has failed.
+func clientFault(err error) (status int, text string) {
+	long := (*http.MaxBytesError)(nil)
+	switch {
+	case errors.As(err, &long):
+		return http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes", long.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return http.StatusRequestTimeout, "the body came too slowly"
+	}
+	return http.StatusBadRequest, "the body of the request cannot be read"
 }
 
 // reject answers with a status and why.

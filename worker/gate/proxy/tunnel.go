@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -24,11 +25,12 @@ func (f *forwarding) tunnel(u *upstream, res *http.Response) error {
 	if got := res.Header.Get("Upgrade"); !slices.ContainsFunc(tokens(asked), func(one string) bool { return strings.EqualFold(one, got) }) {
 		return &unanswered{err: fmt.Errorf("it changes the protocol to %q, and %q was asked for", got, asked), sent: true}
 	}
-	client, both, err := http.NewResponseController(f.w).Hijack()
+	held, both, err := http.NewResponseController(f.w).Hijack()
 	if err != nil {
 		return &unanswered{err: fmt.Errorf("this connection of the client cannot change its protocol: %w", err), sent: true, client: true}
 	}
-	defer client.Close()
+	defer held.Close()
+	client := bare(held)
 	f.access.Status = res.StatusCode
 	f.learn()
 	f.mark(res.Header, res.StatusCode)
@@ -43,6 +45,18 @@ func (f *forwarding) tunnel(u *upstream, res *http.Response) error {
 	pump(client, u.Conn, fromMember)
 	wg.Wait()
 	return nil
+}
+
+// bare is the connection that a tunnel waits at: below wrappers that have nothing of it in hand, such as that of package edge, but not
+// below TLS.
+func bare(c net.Conn) net.Conn {
+	for {
+		below, ok := c.(interface{ NetConn() net.Conn })
+		if _, encrypted := c.(*tls.Conn); !ok || encrypted {
+			return c
+		}
+		c = below.NetConn()
+	}
 }
 
 // agree writes the member's answer to the client.
