@@ -1,0 +1,26 @@
+package reports
+
+import (
+	"encoding/json"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/tinehq/tine/ipc/load"
+	"github.com/tinehq/tine/ipc/members"
+)
+
+// Handler answers GET /v1/load with what stats returns, as a load.Document. epoch is that of the server: another number after each start. stats
+// may be called by several goroutines at once; the handler does not change what it returns.
+func Handler(epoch uint64, stats func() map[members.Stat]members.Value) http.Handler {
+	var sequence atomic.Uint64
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "use GET", http.StatusMethodNotAllowed)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		_ = json.NewEncoder(w).Encode(load.Document{Version: load.Version, Epoch: epoch, Sequence: sequence.Add(1), Stats: stats()})
+	})
+}
