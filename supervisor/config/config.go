@@ -165,6 +165,12 @@ type App struct {
 	// Default: the folder of the log file, else a folder in the temporary folder. From a file: relative to the file's own.
 	DumpDir string
 
+	// MaxInFlight is how many requests gateways of the same master send a worker at once, 1 to 1,024; 0 (default): there is no bound.
+	MaxInFlight int `json:",omitempty"`
+	// Inner says that a gateway of the same config passes requests on to the app, so that each slot has an inner socket. It is derived
+	// from the gateways.
+	Inner bool `json:",omitempty"`
+
 	// Namespace groups apps, so that one order reaches all of a group. Made of the same characters as a name; default: none.
 	Namespace string
 	// DependsOn says, by name, which apps must be ready ([DependsReady]) or have ended well ([DependsExited]) before this one is
@@ -249,6 +255,7 @@ const (
 const (
 	MaxOverloadAt  = 1_000_000
 	MaxMaxRequests = 1_000_000_000
+	MaxMaxInFlight = 1024
 )
 
 var defaultBackoff = Backoff{Base: 100 * time.Millisecond, Max: 15 * time.Second, Jitter: 0.2, Reset: 10 * time.Second}

@@ -139,6 +139,7 @@ func (c *checker) steering(path string, a App) {
 	overload := Join(path, "on_overload")
 	c.oneOf(overload, a.OnOverload, OverloadQueue, OverloadRefuse)
 	c.between(Join(path, "overload_at"), a.OverloadAt, 0, MaxOverloadAt)
+	c.between(Join(path, "max_in_flight"), a.MaxInFlight, 0, MaxMaxInFlight)
 	if a.OnOverload == OverloadRefuse {
 		switch {
 		case a.OverloadAt == 0:

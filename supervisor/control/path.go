@@ -37,7 +37,12 @@ func folders() []string {
 	if os.Geteuid() == 0 {
 		all = append(all, "/run/tine")
 	}
-	return append(all, filepath.Join(os.TempDir(), fmt.Sprintf("tine-%d", os.Geteuid())))
+	return append(all, temporaryFolder())
+}
+
+// temporaryFolder is the user's own folder in the temporary folder.
+func temporaryFolder() string {
+	return filepath.Join(os.TempDir(), fmt.Sprintf("tine-%d", os.Geteuid()))
 }
 
 // nearFolder is that of folders which a variable names; empty: none does.

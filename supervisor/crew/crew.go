@@ -26,6 +26,7 @@ type Crew struct {
 	starter  *Starter
 	launch   Launch
 	values   *values.Values
+	inner    func(app string) (prefix, why string, err error)
 	handlers *handlers.Handlers
 	starting int // workers whose Spawned or SpawnFailed is on its way
 
@@ -41,6 +42,9 @@ type Options struct {
 	Estate   Estate
 	Values   *values.Values     // of which the workers get all
 	Handlers *handlers.Handlers // of what the workers send and ask
+	// Inner makes the folder for the inner sockets of an app and returns the prefix of their paths. why is what a person should know of
+	// that; "": nothing.
+	Inner func(app string) (prefix, why string, err error)
 	// Launch takes the place of Starter.Start: a test's workers need no process. nil: Starter.Start.
 	Launch Launch
 }
@@ -51,7 +55,7 @@ type Launch func(s *Starter, ctx context.Context, m *Worker, g *launch.Generatio
 
 // New makes the Crew of a loop.
 func New(l Loop, o Options) *Crew {
-	c := &Crew{loop: l, estate: o.Estate, logs: o.Logs, starter: &Starter{Inbox: l, logs: o.Logs, pins: o.Pins, keep: o.Estate.StoreWorker}, launch: o.Launch, values: o.Values, handlers: o.Handlers, lookAt: time.Now()}
+	c := &Crew{loop: l, estate: o.Estate, logs: o.Logs, starter: &Starter{Inbox: l, logs: o.Logs, pins: o.Pins, keep: o.Estate.StoreWorker}, launch: o.Launch, values: o.Values, handlers: o.Handlers, inner: o.Inner, lookAt: time.Now()}
 	if c.launch == nil {
 		c.launch = (*Starter).Start
 	}

@@ -88,6 +88,9 @@ func (c *Crew) frame(m *Worker, f ipc.Frame) {
 		}
 	case ipc.Reply:
 		m.Replied(f)
+	case ipc.Inner:
+		ipc.Discard(f) // a file with it is of no use
+		c.innerServed(m, f.Address != "")
 	case ipc.Bye:
 		c.bye(m, f)
 	default:
@@ -105,6 +108,9 @@ func (c *Crew) breakChannel(m *Worker, why string) {
 func (c *Crew) hello(m *Worker, f ipc.Hello) {
 	m.Talk.Step(talk.HelloHeard)
 	c.placeFirst(m)
+	if m.Adopted {
+		c.giveInner(m) // the last master may have been about to
+	}
 	if m.Adopted && f.State != "" && m.Open() {
 		c.caughtUp(m, f)
 	}

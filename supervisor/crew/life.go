@@ -1,6 +1,8 @@
 package crew
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -43,6 +45,7 @@ func (c *Crew) Start(a *App, anew bool) {
 		c.logs.Info().Str("app", a.Name).Str("steering", string(st.Kind)).Str("note", note).Msg("steering is not what it could be")
 	}
 	a.OpenHooks(c.loop.Context())
+	c.SetInner(a)
 	c.Step(a, pool.Start{})
 }
 
@@ -63,7 +66,11 @@ func (c *Crew) Close(a *App, e apps.Close) {
 		c.estate.SaveChanged() // a record that still has the app would miss its sockets
 		c.estate.RemoveSockets(a.Sockets)
 	}
+	folder := filepath.Dir(a.Sockets.Inner())
 	a.Sockets.Release()
+	if strings.HasSuffix(folder, ".inner") {
+		os.Remove(folder) // if it was the last app's
+	}
 	c.loop.Event(a, level, api.Event{Kind: api.EventAppEnded, Code: e.Code, Reason: e.Reason, Message: "app " + a.Name + " ended: " + e.Reason})
 	c.logs.WithLevel(level).Str("app", a.Name).Int("code", e.Code).Str("reason", e.Reason).Msg("app ended")
 }

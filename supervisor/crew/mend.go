@@ -49,6 +49,10 @@ func (c *Crew) TellMended(s *Sockets, m listen.Mended) {
 				Msg(m.What + " is of no use any more and cannot be made anew; it is tried again")
 			continue
 		}
+		if m.Inner {
+			c.logs.Warn().Str("app", a.Name).Str("slots", slot).Str("reason", m.Why).Msg(m.What + " was made anew; its worker gets it, nobody else notices")
+			continue
+		}
 		c.loop.Event(a, zerolog.WarnLevel, api.Event{Kind: api.EventMended, Reason: m.Why, Message: m.What + " was made anew"})
 		c.logs.Warn().Str("app", a.Name).Str("slots", slot).Str("reason", m.Why).
 			Msg(m.What + " was made anew; the workers that had the old one are replaced, nobody else notices")
@@ -59,6 +63,16 @@ func (c *Crew) TellMended(s *Sockets, m listen.Mended) {
 func (c *Crew) RecycleMended(s *Sockets, m listen.Mended, but *Worker) {
 	if m.Err != nil {
 		return // a successor could not listen either
+	}
+	if m.Inner {
+		for a := range c.on(s) {
+			for _, w := range a.InOrder() {
+				if w != but && w.Slot == m.Slot {
+					c.giveInner(w)
+				}
+			}
+		}
+		return
 	}
 	why := m.What + ": " + m.Why
 	for a := range c.on(s) {

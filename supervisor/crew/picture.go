@@ -21,6 +21,7 @@ func (a *App) Picture(unkept func(*Worker) bool) *snapshot.App {
 		Listen: a.Config.Listen, Restarts: h.Restarts, Crashes: h.Crashes, LastRollout: h.LastRollout,
 		Rolled: h.Rollouts[pool.KindRolloutDone], Aborted: h.Rollouts[pool.KindRolloutAborted], Cancelled: h.Rollouts[pool.KindRolloutCancelled],
 		Sockets: a.Sockets.Set,
+		Inner:   a.Sockets.Inner(), MaxInFlight: a.Config.MaxInFlight,
 		Workers: make([]snapshot.Worker, 0, len(a.Members)), Totals: a.Totals.Shown(),
 	}
 	of.Release, of.Previous = a.Releases.Shown(of.Pool.Generation)
@@ -40,7 +41,7 @@ func (a *App) Picture(unkept func(*Worker) bool) *snapshot.App {
 		of.History = append(of.History, snapshot.SlotHistory{Restarts: s.Restarts, LastExit: s.LastExit})
 	}
 	for id, m := range a.Members {
-		w := snapshot.Worker{ID: id, Slot: m.Slot, Ready: m.Talk.Serves(), Unkept: unkept(m), Seat: m.Seat.Reader()}
+		w := snapshot.Worker{ID: id, Slot: m.Slot, Ready: m.Talk.Serves(), Unkept: unkept(m), Inner: m.Inner, Seat: m.Seat.Reader()}
 		if m.Worker != nil {
 			w.Process, w.Channel = m.Process(), m.Worker
 		}

@@ -8,7 +8,7 @@ import (
 func (m *Worker) Saved() succession.Member {
 	saved := succession.Member{
 		ID: m.ID, PID: m.PID(), Slot: m.Slot, Seat: -1, Generation: m.Generation,
-		Ready: m.Talk.WasReady(), Greeted: m.Greeted, Left: m.Talk.HasLeft(), Drains: m.Talk.Drains(), Jitter: m.Jitter, Exit: m.Unjudged,
+		Ready: m.Talk.WasReady(), Greeted: m.Greeted, Left: m.Talk.HasLeft(), Drains: m.Talk.Drains(), Jitter: m.Jitter, Exit: m.Unjudged, Inner: m.Inner,
 	}
 	if m.Seat != nil {
 		saved.Seat = m.Seat.Number

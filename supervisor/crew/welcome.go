@@ -99,6 +99,7 @@ func (c *Crew) place(m *Worker) bool {
 		c.breakChannel(m, err.Error())
 		return false
 	}
+	c.giveInner(m) // first, so that a worker that is ready has said whether it serves it
 	if !c.send(m, assign) {
 		m.Talk.Step(talk.SlotLost)
 		return false

@@ -30,6 +30,7 @@ type Worker struct {
 
 	Talk    talk.State // what was said so far
 	Greeted bool       // it got "Worker PID"
+	Inner   bool       // it has said that it serves its slot's inner socket
 
 	Seat   *slots.Seat // its row of the scoreboard; nil: it has none
 	Stall  slots.Stall // who sees that it stands still

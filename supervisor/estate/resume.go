@@ -37,10 +37,11 @@ func (e *Estate) Resume(began time.Time) {
 			continue
 		}
 		a.OpenHooks(e.loop.Context())
+		e.crew.SetInner(a) // the last master may be of a version without inner sockets
 		for _, w := range p.Workers {
 			n := &arrival{AdoptedWorker: w, worker: &crew.Worker{
 				App: a, ID: w.ID, Slot: w.Slot, Generation: w.Generation, Jitter: w.Jitter, Adopted: true,
-				Talk: talk.Adopted(w.Ready, w.Drains, w.Left), Greeted: w.Greeted, Unjudged: w.Exit,
+				Talk: talk.Adopted(w.Ready, w.Drains, w.Left), Greeted: w.Greeted, Unjudged: w.Exit, Inner: w.Inner,
 			}}
 			arrivals[i] = append(arrivals[i], n)
 			if n.Fate != succession.Judged {

@@ -7,10 +7,12 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/desk"
 	"github.com/tinehq/tine/supervisor/handlers"
+	"github.com/tinehq/tine/supervisor/listen"
 	"github.com/tinehq/tine/supervisor/plan"
 	"github.com/tinehq/tine/supervisor/pool"
 )
@@ -26,11 +28,16 @@ func (m ofCrew) apply(l *loop) { m.Act(l.crew) }
 // newCrew makes the crew, the desk and the plans, for which the log is open.
 func (l *loop) newCrew() {
 	l.handlers = handlers.New(l.s.functions, l.logs)
-	l.crew = crew.New(inner{l}, crew.Options{Logs: l.logs, Pins: l.s.pins, Estate: l.estate, Launch: l.s.launch, Values: l.values, Handlers: l.handlers})
+	l.crew = crew.New(inner{l}, crew.Options{Logs: l.logs, Pins: l.s.pins, Estate: l.estate, Launch: l.s.launch, Values: l.values, Handlers: l.handlers, Inner: l.innerPrefix})
 	l.desk = desk.New(atDesk{inner{l}}, l.crew, l.logs)
 	l.plans = plan.New(planned{atDesk{inner{l}}}, l.s.config.WithDefaults(), plan.Options{
 		Folder: l.s.folder, Logs: l.logs, Crew: l.crew, Estate: l.estate, Follow: l.desk.Follow, Values: l.values.Apply,
 	})
+}
+
+// innerPrefix makes the folder for the inner sockets of an app.
+func (l *loop) innerPrefix(app string) (prefix, why string, err error) {
+	return control.InnerFolder(l.name, app, listen.FitsInner)
 }
 
 func (i inner) Post(m crew.Message) bool { return i.l.s.post(ofCrew{m}) }

@@ -71,6 +71,7 @@ type Loop interface {
 type Crew interface {
 	Step(a *crew.App, ev pool.Event)
 	SetPulse(s *crew.Sockets)
+	SetInner(a *crew.App)
 }
 
 // Estate is what a Planner asks of what the master leaves for the next one.
@@ -300,6 +301,7 @@ func (p *Planner) Change(a *crew.App, stopped bool) {
 		return
 	}
 	p.o.Crew.SetPulse(a.Sockets)
+	p.o.Crew.SetInner(a)
 	next := crew.PoolConfig(p.Resolved(cfg))
 	if cfg.Workers == old.Workers {
 		// Scaled by hand since then, perhaps: that stays.

@@ -66,6 +66,10 @@ type App struct {
 	Workers []Worker
 
 	Sockets *listen.Set // of which Steering may be called at any time
+
+	// Inner is the prefix of the paths of the slots' inner sockets, for listen.InnerPath; "": there are none.
+	Inner       string
+	MaxInFlight int // requests that a gateway sends a worker at once; 0: there is no bound
 }
 
 // Address is one that an app listens on.
@@ -86,6 +90,7 @@ type Worker struct {
 	Slot   int  // -1: a standby
 	Ready  bool // and not draining
 	Unkept bool // a crash of the master would lose it
+	Inner  bool // it answers requests on its slot's inner socket
 
 	Process *proc.Process // nil: it is not there yet
 	Seat    *Seat         // nil: it has no row on the scoreboard

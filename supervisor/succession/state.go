@@ -118,6 +118,7 @@ type Member struct {
 	Drains     bool          `json:"drains,omitempty"`
 	Jitter     float64       `json:"jitter"`
 	Exit       *Exit         `json:"exit,omitempty"`
+	Inner      bool          `json:"inner,omitempty"` // it serves its slot's inner socket
 }
 
 // Exit is how a worker has ended while the master was handing over: the next master judges that end.

@@ -35,7 +35,7 @@ func kindOf(f ipc.Frame) kind {
 		return standby
 	case ipc.Ready:
 		return ready
-	case ipc.Wake, ipc.Set, ipc.Delete, ipc.Message, ipc.Call, ipc.Reply, ipc.Bye:
+	case ipc.Wake, ipc.Set, ipc.Delete, ipc.Message, ipc.Call, ipc.Reply, ipc.Bye, ipc.Inner:
 		return other
 	}
 	return foreign

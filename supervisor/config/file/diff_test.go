@@ -14,7 +14,7 @@ var otherValues = map[string]string{
 	"command": "[other]", "dir": "other", "env": "{A: b}", "env_file": "[other]", "listen": "[':7001']", "workers": "3", "restart": "never",
 	"backoff": "{base: 2s}", "start_limit": "9", "ready_timeout": "9s", "drain_delay": "9s", "drain_timeout": "9s", "kill_after": "9s",
 	"rollout": "stop_first", "max_surge": "2", "max_unavailable": "1", "gomaxprocs": "2", "gomemlimit": "64MiB", "cpu_affinity": "off",
-	"policy": "random", "steering": "hash", "on_overload": "queue", "overload_at": "10", "stall_timeout": "9s", "request_timeout": "9s",
+	"policy": "random", "steering": "hash", "on_overload": "queue", "overload_at": "10", "max_in_flight": "8", "stall_timeout": "9s", "request_timeout": "9s",
 	"max_requests": "9", "max_age": "9s", "max_rss": "64MiB", "recycle_jitter": "0.5", "standby": "1", "dump_dir": "other",
 	"namespace": "other", "depends_on": "{b: ready}", "hooks": "{on_crash: [x]}", "cron_restart": "'@daily'", "watch": "[x]", "oneshot": "true",
 	"log": "{file: other}", "at_start": "false",

@@ -67,6 +67,7 @@ var keyDescriptions = map[string]string{
 	"apps.*.steering":                   "The best kind of steering to use. Default: auto.",
 	"apps.*.on_overload":                "What happens to new connections while every worker is full. Default: queue.",
 	"apps.*.overload_at":                "Busy connections at which a worker is full. Default: off.",
+	"apps.*.max_in_flight":              "Requests that a gateway of this config sends a worker at once; 1 for a program that works on one at a time. Default: off.",
 	"apps.*.stall_timeout":              "A worker that is stalled for this long is replaced. Default: 30s.",
 	"apps.*.request_timeout":            "A worker with a request in flight for this long is replaced. Default: off.",
 	"apps.*.max_requests":               "A worker is replaced after this many requests. Default: off.",

@@ -138,6 +138,7 @@ func (d *decoder) appFields(a *config.App) []field {
 		{"steering", d.word(&a.Steering, config.SteeringAuto, config.SteeringEBPF, config.SteeringCBPF, config.SteeringHash)},
 		{"on_overload", d.word(&a.OnOverload, config.OverloadQueue, config.OverloadRefuse)},
 		{"overload_at", d.integer(&a.OverloadAt, 0, config.MaxOverloadAt, "off")},
+		{"max_in_flight", d.integer(&a.MaxInFlight, 0, config.MaxMaxInFlight, "off")},
 		{"stall_timeout", d.optional(&a.StallTimeout)},
 		{"request_timeout", d.optional(&a.RequestTimeout)},
 		{"max_requests", d.integer(&a.MaxRequests, 0, config.MaxMaxRequests, "off")},
