@@ -13,12 +13,11 @@ const (
 	calm mode = iota
 	overloaded
 	held
-	paused
 	recovering
 )
 
 func (m mode) String() string {
-	return [...]string{"calm", "overloaded", "held", "paused", "recovering"}[m]
+	return [...]string{"calm", "overloaded", "held", "recovering"}[m]
 }
 
 // waiter is one request that waits.
@@ -44,7 +43,7 @@ type core struct {
 	times   times
 
 	calmAt time.Time     // the newest time at which nobody waited, or a request was placed that had waited for Target at most
-	until  time.Time     // of recovering, and of paused; zero: it has no end
+	until  time.Time     // of recovering
 	took   time.Duration // the median time for which a request has its place, as far as it is known
 
 	// Of the round of offers that goes on.
@@ -79,20 +78,11 @@ func (c *core) Step(now time.Time, ev Event) []Effect {
 		c.free(ev)
 	case Offered:
 		c.answered(now, ev)
-	case Paused:
-		c.enter(now, paused)
-		c.until = ev.Until
-	case Resumed:
-		c.resume(now)
 	case Tick:
 	}
-	if c.ends() && !now.Before(c.until) {
-		if c.mode == paused {
-			c.resume(now)
-		} else {
-			c.calmAt = now
-			c.enter(now, calm)
-		}
+	if c.mode == recovering && !now.Before(c.until) {
+		c.calmAt = now
+		c.enter(now, calm)
 	}
 	c.expire(now)
 	c.offer()
@@ -104,20 +94,10 @@ func (c *core) Deadline() (at time.Time) {
 	if len(c.times) > 0 {
 		at = c.times[0].until
 	}
-	if c.ends() && (at.IsZero() || c.until.Before(at)) {
+	if c.mode == recovering && (at.IsZero() || c.until.Before(at)) {
 		at = c.until
 	}
 	return at
-}
-
-// ends reports whether the mode ends at core.until.
-func (c *core) ends() bool { return c.mode == recovering || c.mode == paused && !c.until.IsZero() }
-
-func (c *core) resume(now time.Time) {
-	if c.mode == paused {
-		c.enter(now, recovering)
-		c.begin(anyNumber)
-	}
 }
 
 // target and interval are those of the options, or longer ones where requests take longer.
@@ -244,7 +224,7 @@ func (c *core) takes(sample time.Duration) {
 // offer offers a place to the next request, if there may be one.
 func (c *core) offer() {
 	switch {
-	case c.offered != nil, c.mode == paused:
+	case c.offered != nil:
 		return
 	case len(c.waiting) == 0:
 		c.places = 0
@@ -288,9 +268,7 @@ func (c *core) answered(now time.Time, o Offered) {
 		c.retries.add(w)
 	case NotReady:
 		c.places = 0
-		if c.mode != paused {
-			c.enter(now, held)
-		}
+		c.enter(now, held)
 	case Hopeless:
 		c.drop(now, w, NoMember)
 		c.remove(now, w)
@@ -323,9 +301,6 @@ func (c *core) enter(now time.Time, m mode) {
 	}
 	if m == recovering {
 		c.until = now.Add(c.options.Timeout)
-		if len(c.waiting) == 0 {
-			c.mode = calm
-		}
 	}
 }
 
@@ -354,7 +329,7 @@ func (c *core) remove(now time.Time, w *waiter) {
 	c.bytes -= w.Bytes
 	heap.Remove(&c.times, w.slot)
 	c.listOf(w).remove(w)
-	if len(c.waiting) == 0 && c.mode != paused {
+	if len(c.waiting) == 0 {
 		c.enter(now, calm)
 	}
 }
@@ -369,8 +344,6 @@ func (c *core) detail(w *waiter, why Reason) string {
 		return fmt.Sprintf("%d requests wait, with %d bytes", len(c.waiting), c.bytes)
 	case why == NoMember, c.waiting[w.ID] != w:
 		return ""
-	case c.mode == paused:
-		return "requests are paused"
 	case c.mode == held:
 		return "no server is ready"
 	}

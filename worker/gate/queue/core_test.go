@@ -86,7 +86,6 @@ func (w *world) name(id ID) string {
 //	leave NAME
 //	free [N] [took=DURATION]      N places are free beside those that are; without N: as many as there are, the queue looks itself
 //	ready   down   none           the members, from the next offer on
-//	halt [DURATION]   resume      Paused and Resumed
 //	show                          how many wait, and what of
 func TestScripts(t *testing.T) {
 	begin := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
@@ -166,18 +165,6 @@ func (w *world) command(now time.Time, verb string, words []string) (events []Ev
 	case "ready", "down", "none":
 		w.state = verb
 		return nil, "", nil
-	case "halt":
-		p := Paused{}
-		if len(words) > 0 {
-			d, err := time.ParseDuration(words[0])
-			if err != nil {
-				return nil, "", err
-			}
-			p.Until = now.Add(d)
-		}
-		return []Event{p}, "", nil
-	case "resume":
-		return []Event{Resumed{}}, "", nil
 	case "show":
 		return nil, fmt.Sprintf("%s: %d wait, %d bytes, %d places, a request takes %s", w.mode, len(w.waiting), w.bytes, w.room, w.took), nil
 	}
@@ -208,9 +195,9 @@ func (w *world) check(now time.Time) error {
 		return fmt.Errorf("the deadline is %s at %s", at, now)
 	case w.offered != nil:
 		return errors.New("an offer has no end")
-	case len(w.waiting) == 0 && w.mode != calm && w.mode != paused:
+	case len(w.waiting) == 0 && w.mode != calm:
 		return fmt.Errorf("nobody waits, and it is %s", w.mode)
-	case w.mode != paused && w.state == "ready" && w.room > 0 && w.places != 0:
+	case w.state == "ready" && w.room > 0 && w.places != 0:
 		return fmt.Errorf("%d places are left to offer", w.places)
 	}
 	return nil
@@ -229,7 +216,6 @@ func FuzzCore(f *testing.F) {
 		now := time.Unix(1e9, 0)
 		open, busy := map[ID]bool{}, 0
 		step := func(ev Event) {
-			before := w.mode
 			for _, e := range slices.Clone(w.Step(now, ev)) {
 				switch e := e.(type) {
 				case Drop:
@@ -238,9 +224,6 @@ func FuzzCore(f *testing.F) {
 					}
 					delete(open, e.ID)
 				case Offer:
-					if before == paused && w.mode == paused {
-						t.Fatal("an offer in a pause")
-					}
 					one := w.waiting[e.ID]
 					for _, other := range w.waiting {
 						if !one.Retry && !other.Retry && other.Priority > one.Priority {
@@ -277,7 +260,7 @@ func FuzzCore(f *testing.F) {
 			if len(open) != len(w.waiting) {
 				t.Fatalf("%d wait of %d", len(w.waiting), len(open))
 			}
-			if w.mode != paused && w.state == "ready" && w.room > 0 {
+			if w.state == "ready" && w.room > 0 {
 				for id, one := range w.waiting {
 					if !slices.Contains(w.only, id) && !(one.Retry && w.retries.n > mostMissed) {
 						t.Fatalf("%d waits, with %d places free, %s, after %T%+v", id, w.room, w.mode, ev, ev)
@@ -313,7 +296,7 @@ func FuzzCore(f *testing.F) {
 					settle(Left{gone})
 				}
 			case 4:
-				settle([]Event{Paused{}, Paused{now.Add(time.Duration(r.IntN(50)) * time.Millisecond)}, Resumed{}}[r.IntN(3)])
+				settle(Freed{})
 			case 5:
 				w.state = []string{"ready", "ready", "down", "none"}[r.IntN(4)]
 				settle(Freed{})

@@ -3,8 +3,8 @@
 //
 //	Pick: full, or no member is ready ──▶ Join ─▶ ┌──────┐ ─ Offer ─▶ Request.Place ──▶ Turn.Done: placed
 //	a place is free (Freed) ────────────────────▶ │ core │
-//	a client goes (Turn.Leave) ─────────────────▶ │ Step │ ─ Shed ──────────────────▶ Turn.Done: *Shed, in one line why
-//	Pause, Resume, time ────────────────────────▶ └──────┘
+//	a client goes (Turn.Leave), time goes on ───▶ │ Step │ ─ Drop ──────────────────▶ Turn.Done: *Shed, in one line why
+//	                                              └──────┘
 //
 // The core is pure: no clock, lock, goroutine or I/O. [Queue] is the shell: a lock around the core, and one timer. Whichever goroutine
 // brings an event carries out what follows from it, so that the one that frees a place hands it to the next request itself: one switch of
@@ -20,14 +20,13 @@
 //
 //	calm         a request waits for Timeout at most
 //	overloaded   each request that was placed for Interval had waited for longer than Target; until nobody waits
-//	held         no member is ready; until a place is offered and taken, or nobody waits
-//	paused       Pause was called; until Resume
-//	recovering   after held or paused; until nobody waits, or for Timeout
+//	held         no member is ready, as all start, are down or paused; until one has places, or nobody waits
+//	recovering   after held; until nobody waits, or for Timeout
 //
 // While overloaded, a request that comes waits for Target at most, and one that was there
 // before for Interval: those that are served at all are served soon, and the others are told so at once. This is the controlled delay with
 // adaptive LIFO of Maurer, "Fail at Scale", ACM Queue 2015, after CoDel (Nichols and Jacobson 2012). It does not judge what has piled up
-// while no place could be free: that is no overload, so held, paused and recovering go by Timeout alone.
+// while no place could be free: that is no overload, so held and recovering go by Timeout alone.
 //
 // A wait that is as long as a request takes is no overload either. Where the median request holds its place for longer than Target, that
 // time is the target, and four of it the interval if that is longer.

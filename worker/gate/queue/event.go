@@ -29,9 +29,6 @@ type (
 		ID     ID
 		Answer Answer
 	}
-	// Paused: no request is placed until Resumed, or until a time; zero: there is none.
-	Paused  struct{ Until time.Time }
-	Resumed struct{}
 	// Tick: time has passed.
 	Tick struct{}
 )
@@ -40,8 +37,6 @@ func (Joined) event()  {}
 func (Left) event()    {}
 func (Freed) event()   {}
 func (Offered) event() {}
-func (Paused) event()  {}
-func (Resumed) event() {}
 func (Tick) event()    {}
 
 // Answer is what became of an offer.

@@ -11,7 +11,7 @@ import (
 
 // Queue is the requests of one pool that wait. It may be used by all goroutines at once.
 type Queue struct {
-	busy atomic.Bool // some wait, or none may be placed: see Busy
+	busy atomic.Bool // some wait
 
 	mu    sync.Mutex
 	core  *core
@@ -31,7 +31,7 @@ type Queue struct {
 type Stats struct {
 	Waiting int
 	Bytes   int64  // that they hold
-	State   string // calm, overloaded, held, paused or recovering
+	State   string // calm, overloaded, held or recovering
 
 	Admitted uint64          // were placed after they had waited
 	Left     uint64          // their clients went
@@ -53,7 +53,7 @@ func New(o Options, elsewhere func(context.Context, func())) (*Queue, error) {
 	return q, nil
 }
 
-// Busy reports whether a new request must join, as others wait, or none is placed at present. It takes no lock.
+// Busy reports whether a new request must join, as others wait. It takes no lock.
 func (q *Queue) Busy() bool { return q.busy.Load() }
 
 // Join has a request wait, and tries to place it where it could have been missed when a place was freed. The Turn tells how it went;
@@ -82,32 +82,30 @@ func (q *Queue) leave(t *Turn) bool {
 	return true
 }
 
-// Freed tells that one request has given up its place, which it had for took; 0: that is not known. It takes no lock where nothing
-// waits.
-func (q *Queue) Freed(took time.Duration) { q.wake(Freed{Places: 1, Took: took}) }
-
-// Wake tells that places may be free: the members, or what is known of them, have changed. It takes no lock where nothing waits.
-func (q *Queue) Wake() { q.wake(Freed{}) }
-
-func (q *Queue) wake(f Freed) {
+// Freed tells that one request has given up its place, which it had since a time in nanoseconds of ipc.Monotonic; 0: that is not known.
+// It takes no lock where nothing waits.
+func (q *Queue) Freed(since int64) {
 	if !q.busy.Load() {
 		return
 	}
+	f := Freed{Places: 1}
+	if since > 0 {
+		f.Took = time.Duration(ipc.Monotonic() - since)
+	}
+	q.wake(f)
+}
+
+// Wake tells that places may be free: the members, or what is known of them, have changed. It takes no lock where nothing waits.
+func (q *Queue) Wake() {
+	if q.busy.Load() {
+		q.wake(Freed{})
+	}
+}
+
+func (q *Queue) wake(f Freed) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.step(f)
-}
-
-// Pause has all requests wait until Resume, or until a time; zero: there is none. In flight nothing changes.
-func (q *Queue) Pause(until time.Time) { q.tell(Paused{until}) }
-
-// Resume ends a pause.
-func (q *Queue) Resume() { q.tell(Resumed{}) }
-
-func (q *Queue) tell(ev Event) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.step(ev)
 }
 
 func (q *Queue) tick() {
@@ -157,7 +155,7 @@ func (q *Queue) step(ev Event) {
 			case Drop:
 				t := q.turns[e.ID]
 				t.waited = e.Waited
-				t.err = &Shed{Reason: e.Reason, Waited: e.Waited, RetryAfter: q.retryAfter(now), detail: e.Detail}
+				t.err = &Shed{Reason: e.Reason, Waited: e.Waited, detail: e.Detail}
 				q.stats.Shed[e.Reason]++
 				q.end(t)
 				if t.request.Interrupt != nil {
@@ -166,7 +164,7 @@ func (q *Queue) step(ev Event) {
 			}
 		}
 	}
-	q.busy.Store(len(q.core.waiting) > 0 || q.core.mode == paused)
+	q.busy.Store(len(q.core.waiting) > 0)
 	q.arm()
 	q.observe()
 }
@@ -174,14 +172,6 @@ func (q *Queue) step(ev Event) {
 func (q *Queue) end(t *Turn) {
 	delete(q.turns, t.id)
 	close(t.done)
-}
-
-// retryAfter is after what time a request that is shed may find a place: when a pause is over, or else in a second.
-func (q *Queue) retryAfter(now time.Time) time.Duration {
-	if q.core.mode == paused && q.core.ends() {
-		return max(time.Second, (q.core.until.Sub(now) + time.Second - 1).Truncate(time.Second))
-	}
-	return time.Second
 }
 
 // arm sets the timer if the core wants its Tick before it fires. One that fires too early only asks again.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/ipc/eventually"
 )
 
@@ -44,7 +45,7 @@ func (p *places) take() Answer {
 
 func (p *places) give(q *Queue, took time.Duration) {
 	p.free.Add(1)
-	q.Freed(took)
+	q.Freed(ipc.Monotonic() - int64(took))
 }
 
 func queueOf(t testing.TB, o Options) *Queue {
@@ -155,7 +156,7 @@ func TestSheds(t *testing.T) {
 		turn := q.Join(c.r)
 		eventually.Receive(t, name, turn.Done())
 		var shed *Shed
-		if !errors.As(turn.Err(), &shed) || shed.Reason != c.reason || !strings.HasPrefix(shed.Error(), c.text) || shed.RetryAfter != time.Second {
+		if !errors.As(turn.Err(), &shed) || shed.Reason != c.reason || !strings.HasPrefix(shed.Error(), c.text) {
 			t.Errorf("%s: %v", name, turn.Err())
 		}
 		if turn.Leave() {
@@ -165,39 +166,6 @@ func TestSheds(t *testing.T) {
 	eventually.Receive(t, "the interrupt", interrupted)
 	if s := q.Stats(); s.Shed != [reasons]uint64{1, 1, 1, 1} {
 		t.Errorf("%v", s.Shed)
-	}
-}
-
-// TestPause: what comes in a pause waits, places or not, and is placed at its end.
-func TestPause(t *testing.T) {
-	t.Parallel()
-	q, p := queueOf(t, Options{}), placesOf(2)
-	q.Pause(time.Time{})
-	if !q.Busy() {
-		t.Fatal("a request would not join")
-	}
-	turns := []*Turn{q.Join(Request{Place: p.take}), q.Join(Request{Place: p.take})}
-	q.Wake()
-	if s := q.Stats(); s.Waiting != 2 || s.State != "paused" {
-		t.Fatalf("%+v", s)
-	}
-	q.Resume()
-	for _, turn := range turns {
-		eventually.Receive(t, "the place", turn.Done())
-		if turn.Err() != nil {
-			t.Error(turn.Err())
-		}
-	}
-	if q.Busy() {
-		t.Error("a request would still join")
-	}
-	began := time.Now()
-	q.Pause(began.Add(30 * time.Millisecond))
-	p.give(q, 0)
-	turn := q.Join(Request{Place: p.take})
-	eventually.Receive(t, "the end of the pause by itself", turn.Done())
-	if turn.Err() != nil || time.Since(began) < 30*time.Millisecond {
-		t.Errorf("after %s: %v", time.Since(began), turn.Err())
 	}
 }
 
@@ -296,7 +264,7 @@ func TestNothingWaits(t *testing.T) {
 		if q.Busy() {
 			t.Fatal("a request would join")
 		}
-		q.Freed(time.Millisecond)
+		q.Freed(1)
 		q.Wake()
 	}); n != 0 {
 		t.Errorf("%v allocations", n)

@@ -47,10 +47,9 @@ func (t *Turn) Leave() bool { return t.queue.leave(t) }
 
 // Shed is the error of a request that waits no longer.
 type Shed struct {
-	Reason     Reason
-	Waited     time.Duration
-	RetryAfter time.Duration // after which the client may ask again; in whole seconds, 1 or more
-	detail     string
+	Reason Reason
+	Waited time.Duration
+	detail string
 }
 
 func (s *Shed) Error() string {
