@@ -52,6 +52,10 @@ type Options struct {
 	// Counters has the counter of a member, by its ID, for as long as the member is in the tables. nil: the picker's own.
 	Counters func(id string) *Counter
 
+	// Released is told of each place that is given up, and when it was taken, in nanoseconds of ipc.Monotonic. It is called by all that
+	// pick, at the same time. nil: nothing is told.
+	Released func(since int64)
+
 	// Rand draws 64 random bits. It is called by all that pick, at the same time. nil: math/rand/v2's.
 	Rand func() uint64
 }

@@ -14,6 +14,7 @@ import (
 var (
 	ErrNoMember = errors.New("no member is ready")
 	ErrFull     = errors.New("every member that is ready has as many requests as it may have")
+	ErrTried    = errors.New("every member that is ready was tried")
 )
 
 // Picker chooses members. Pick, Explain and Pick.Done may be called by all goroutines at once; Update and Refresh by one at a time.
@@ -113,7 +114,8 @@ type Pick struct {
 // Member is the one that was picked. It must not be changed.
 func (k Pick) Member() *members.Member { return &k.member.Member }
 
-// Pick chooses a member and reserves a place for one request there. The error is ErrNoMember or ErrFull.
+// Pick chooses a member and reserves a place for one request there. The error is ErrNoMember, ErrFull or
+// ErrTried.
 func (p *Picker) Pick(r Request) (Pick, error) {
 	s := p.now.Load()
 	m := s.preferred(&r)
@@ -142,8 +144,21 @@ func (p *Picker) Pick(r Request) (Pick, error) {
 		return Pick{picker: p, member: m, at: r.Now}, nil
 	case len(s.usable) == 0:
 		return Pick{}, ErrNoMember
+	case r.triedAll(s):
+		return Pick{}, ErrTried
 	}
 	return Pick{}, ErrFull
+}
+
+// Hopeful reports whether a member may become ready that is not: the table has one, of a weight, in whatever state.
+func (p *Picker) Hopeful() bool {
+	s := p.now.Load()
+	for i := range s.all {
+		if s.all[i].Weight > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Outcome is how a request ended, as far as it says something of the member.
@@ -169,7 +184,12 @@ func (k Pick) Done(now int64, how Outcome) {
 }
 
 // Release gives up the place.
-func (k Pick) Release() { k.member.live.InFlight.Add(-1) }
+func (k Pick) Release() {
+	k.member.live.InFlight.Add(-1)
+	if f := k.picker.options.Released; f != nil {
+		f(k.at)
+	}
+}
 
 // Learn has the picker learn from how the request has gone until now. What it took so far is the member's latency: where an answer may
 // last for long, as a stream does, Learn is called when it begins, and Release when it ends.

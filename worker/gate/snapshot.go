@@ -265,6 +265,19 @@ func (r *Request) tried(m *member) bool {
 	return false
 }
 
+// triedAll reports whether no member is left that the request may still try.
+func (r *Request) triedAll(s *snapshot) bool {
+	if len(r.Tried) == 0 {
+		return false
+	}
+	for _, m := range s.usable {
+		if !r.tried(m) {
+			return false
+		}
+	}
+	return true
+}
+
 // best is the member of the lowest cost of those that may be picked, ties at random; those that are known come first. nil: there is
 // none.
 func (s *snapshot) best(p *Picker, r *Request, cost func(*member) float64) *member {

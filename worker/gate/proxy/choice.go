@@ -7,6 +7,7 @@ import (
 
 	"github.com/tinehq/tine/ipc/members"
 	"github.com/tinehq/tine/worker/gate"
+	"github.com/tinehq/tine/worker/gate/queue"
 )
 
 // Choice is what Options.Route says of one request: which members may get it, and what it is picked by. One with neither Picker nor
@@ -14,6 +15,7 @@ import (
 type Choice struct {
 	Picker *gate.Picker // picks the member
 	Pool   string       // the type of the picker's members, for texts; it may be empty
+	Queue  *queue.Queue // where the request waits while it cannot be placed: it is told of free places. nil: the request fails
 	Key    string       // what the request is picked by, where the picker goes by keys; "": the client's IP address
 
 	// Prefer and Draining are those of gate.Request: the member that the request goes to, if it can.
@@ -41,7 +43,7 @@ func (p *Proxy) choose(r *http.Request) Choice {
 	if p.options.Route != nil {
 		return p.options.Route(r)
 	}
-	c := Choice{Picker: p.options.Picker}
+	c := Choice{Picker: p.options.Picker, Queue: p.options.Queue}
 	if p.options.Key != nil {
 		c.Key = p.options.Key(r)
 	}

@@ -14,17 +14,23 @@ import (
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/worker/gate"
 	"github.com/tinehq/tine/worker/gate/history"
+	"github.com/tinehq/tine/worker/gate/queue"
 )
 
 // Options say how a Proxy passes requests on. Only Picker, or Route in its place, is needed.
 type Options struct {
 	Picker *gate.Picker
 
+	// Queue is where requests wait that the picker cannot place: it is told of what the picker's Options.Released is told. nil: they
+	// fail. Priority is the header that has the priority of a request (see queue.Priority); it counts if Trusted has the client. "": none.
+	Queue    *queue.Queue
+	Priority string
+
 	// Key is what a request is picked by, where the picker goes by keys. nil, and where it returns "": the
 	// client's IP address.
 	Key func(*http.Request) string
 
-	// Route says where each request goes. Picker and Key do not count then. It may look at the body by PeekBody.
+	// Route says where each request goes. Picker, Queue and Key do not count then. It may look at the body by PeekBody.
 	Route func(*http.Request) Choice
 
 	// Replay says where a request goes that the member of a choice wants to be sent on; false: nowhere. nil: such a wish is not heard,
@@ -64,7 +70,8 @@ type Access struct {
 	Status int    // that the client got; 0: it was gone
 	Tries  int    // members that it was sent to, or tried
 	Took   time.Duration
-	Err    error // why it was not answered as it should; nil: it was
+	Queued time.Duration // for which it waited for a place
+	Err    error         // why it was not answered as it should; nil: it was
 }
 
 // Proxy passes requests on. It may be used by all goroutines at once.
@@ -76,6 +83,7 @@ type Proxy struct {
 
 // New makes a Proxy. Close gives up its connections.
 func New(o Options) (*Proxy, error) {
+	o.Priority = http.CanonicalHeaderKey(o.Priority)
 	if o.Picker == nil && o.Route == nil {
 		return nil, errors.New("cannot make a proxy without a picker or a route")
 	}
@@ -103,7 +111,7 @@ func (p *Proxy) Close() { p.pool.close() }
 // the server ends the client's connection.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
-	f := &forwarding{proxy: p, w: w, r: r}
+	f := &forwarding{proxy: p, w: w, r: r, began: began}
 	f.body.ReadCloser = r.Body
 	if p.options.Replay != nil {
 		f.body.most = p.options.KeepBody
@@ -136,6 +144,7 @@ type forwarding struct {
 	proxy  *Proxy
 	w      http.ResponseWriter
 	r      *http.Request
+	began  time.Time
 	body   body
 	tried  []gate.Pick
 	access Access
@@ -156,11 +165,7 @@ func (f *forwarding) gone() bool { return !f.stopped && f.r.Context().Err() != n
 func (f *forwarding) deliver() {
 	var failed error
 	for {
-		now := ipc.Monotonic()
-		pick, err := f.choice.Picker.Pick(gate.Request{
-			Key: cmp.Or(f.choice.Key, ClientIP(f.r)), Now: now, Tried: f.tried, Prefer: f.choice.Prefer, Draining: f.choice.Draining,
-			Seen: f.decision.Picking(now),
-		})
+		pick, err := f.place()
 		if err != nil {
 			f.refuse(failed, err)
 			return
@@ -196,6 +201,15 @@ func (f *forwarding) deliver() {
 			return
 		}
 	}
+}
+
+// ask picks a member.
+func (f *forwarding) ask() (gate.Pick, error) {
+	now := ipc.Monotonic()
+	return f.choice.Picker.Pick(gate.Request{
+		Key: cmp.Or(f.choice.Key, ClientIP(f.r)), Now: now, Tried: f.tried, Prefer: f.choice.Prefer, Draining: f.choice.Draining,
+		Seen: f.decision.Picking(now),
+	})
 }
 
 // unanswered is why a member has not answered, and whether the request has reached it.

@@ -157,10 +157,10 @@ func (q *Queue) step(ev Event) {
 				t.waited = e.Waited
 				t.err = &Shed{Reason: e.Reason, Waited: e.Waited, detail: e.Detail}
 				q.stats.Shed[e.Reason]++
-				q.end(t)
 				if t.request.Interrupt != nil {
 					t.request.Interrupt()
 				}
+				q.end(t)
 			}
 		}
 	}
