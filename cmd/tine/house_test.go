@@ -20,7 +20,7 @@ var rules = map[string]string{
 
 	"worker/gate/history": "ipc ipc/decisions worker/gate",
 
-	"worker/gate/queue": "ipc",
+	"worker/gate/queue": "ipc ipc/policy",
 
 	"worker/gate/proxy": "ipc ipc/members worker/gate worker/gate/history worker/gate/queue",
 

@@ -52,6 +52,8 @@ type Policy struct {
 	Replay     int64 `json:"replay,omitempty"`
 	FailStatus []int `json:"fail_status,omitempty"` // of answers by which a member fails, for its ejection; none: 502, 503 and 504
 
+	Queue Queue `json:"queue,omitzero"` // where requests wait that cannot be placed
+
 	Retry         []int         `json:"retry,omitempty"` // statuses of 502, 503 and 504
 	Trust         []string      `json:"trust,omitempty"` // networks of proxies before this one
 	DialTimeout   time.Duration `json:"dial_timeout,omitempty"`
@@ -95,6 +97,7 @@ func (p *Policy) Check() (all []Fault) {
 	checkWay(fail, p.Pick)
 	checkKey(fail, p.Key)
 	p.checkDelivery(fail)
+	all = append(all, p.Queue.Faults()...)
 	if p.Bounded != 0 && (!(p.Bounded > 1) || math.IsInf(p.Bounded, 0)) {
 		fail("bounded", "%v is out of range: write more than 1, such as 1.25", p.Bounded)
 	}

@@ -38,10 +38,17 @@ func TestPolicyRefused(t *testing.T) {
 		`{"version":1,"pick":"best"}`: `pick: "best" is not known`,
 		`{"version":1,"key":"uid"}`:   `key: cannot pick by the key "uid"`,
 		`{"version":1,"bounded":1.5}`: "bounded: it is for the ways by key",
-		`{"version":1,"pick":"maglev","bounded":0.5}`: "bounded: 0.5 is out of range",
-		`{"version":1,"retry":[500]}`:                 "retry: 500",
-		`{"version":1,"trust":["10.0.0.1"]}`:          "trust:",
-		`{"version":1,"dial_timeout":-1}`:             "dial_timeout: -1ns is negative",
+		`{"version":1,"pick":"maglev","bounded":0.5}`:            "bounded: 0.5 is out of range",
+		`{"version":1,"retry":[500]}`:                            "retry: 500",
+		`{"version":1,"trust":["10.0.0.1"]}`:                     "trust:",
+		`{"version":1,"queue":{"max":-2}}`:                       "queue.max: -2 is negative",
+		`{"version":1,"queue":{"timeout":-1}}`:                   "queue.timeout: -1ns is negative",
+		`{"version":1,"queue":{"target":20000000000}}`:           "queue.target: 20s is longer than interval, which is 10s",
+		`{"version":1,"queue":{"target":2,"interval":1}}`:        "queue.target: 2ns is longer than interval, which is 1ns",
+		`{"version":1,"queue":{"timeout":1,"interval":2}}`:       "queue.interval: 2ns is longer than timeout",
+		`{"version":1,"queue":{"max_bytes":-1}}`:                 "queue.max_bytes: -1",
+		`{"version":1,"queue":{"priority_header":"X Priority"}}`: "queue.priority_header:",
+		`{"version":1,"dial_timeout":-1}`:                        "dial_timeout: -1ns is negative",
 	} {
 		if _, err := Decode([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)

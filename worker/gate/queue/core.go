@@ -43,6 +43,7 @@ type core struct {
 	times   times
 
 	calmAt time.Time     // the newest time at which nobody waited, or a request was placed that had waited for Target at most
+	over   time.Time     // the newest end of an overload
 	until  time.Time     // of recovering
 	took   time.Duration // the median time for which a request has its place, as far as it is known
 
@@ -62,7 +63,7 @@ const (
 	mostMissed = 8
 )
 
-func newCore(o Options) *core { return &core{options: o.withDefaults(), waiting: map[ID]*waiter{}} }
+func newCore(o Options) *core { return &core{options: o.Bounds(), waiting: map[ID]*waiter{}} }
 
 // Step tells the core of an event. What it returns is valid until the next call.
 func (c *core) Step(now time.Time, ev Event) []Effect {
@@ -100,9 +101,18 @@ func (c *core) Deadline() (at time.Time) {
 	return at
 }
 
-// target and interval are those of the options, or longer ones where requests take longer.
-func (c *core) target() time.Duration   { return max(c.options.Target, c.took) }
-func (c *core) interval() time.Duration { return max(c.options.Interval, 4*c.took) }
+// target and interval are those of the options, or longer ones where requests take long.
+func (c *core) target() time.Duration   { return max(c.options.Target, 2*c.took) }
+func (c *core) interval() time.Duration { return max(c.options.Interval, 10*c.took) }
+
+// patience is how long requests may wait for longer than the target until that is an overload: the interval, or, where one has ended less
+// than an interval ago, the target.
+func (c *core) patience(now time.Time) time.Duration {
+	if now.Sub(c.over) < c.interval() {
+		return c.target()
+	}
+	return c.interval()
+}
 
 func (c *core) join(now time.Time, j Joined) {
 	j.Priority = min(max(j.Priority, 0), MaxPriority)
@@ -281,7 +291,7 @@ func (c *core) placed(now time.Time, w *waiter) {
 	switch {
 	case now.Sub(w.at) <= c.target():
 		c.calmAt = now
-	case c.mode == calm && len(c.waiting) > 0 && now.Sub(c.calmAt) >= c.interval():
+	case c.mode == calm && len(c.waiting) > 0 && now.Sub(c.calmAt) >= c.patience(now):
 		c.enter(now, overloaded)
 	}
 }
@@ -295,8 +305,9 @@ func (c *core) enter(now time.Time, m mode) {
 	c.mode = m
 	switch {
 	case m == overloaded:
-		c.limitAll(min(c.options.Timeout, c.interval()))
+		c.limitAll(min(c.options.Timeout, c.patience(now)))
 	case before == overloaded:
+		c.over = now
 		c.limitAll(c.options.Timeout)
 	}
 	if m == recovering {
@@ -340,8 +351,10 @@ func (c *core) drop(now time.Time, w *waiter, why Reason) {
 
 func (c *core) detail(w *waiter, why Reason) string {
 	switch {
+	case why == QueueFull && c.waiting[w.ID] == w:
+		return fmt.Sprintf("%d waiting, %d bytes", len(c.waiting)-1, c.bytes-w.Bytes)
 	case why == QueueFull:
-		return fmt.Sprintf("%d requests wait, with %d bytes", len(c.waiting), c.bytes)
+		return fmt.Sprintf("%d waiting, %d bytes", len(c.waiting), c.bytes)
 	case why == NoMember, c.waiting[w.ID] != w:
 		return ""
 	case c.mode == held:

@@ -145,7 +145,7 @@ func (w *world) command(now time.Time, verb string, words []string) (events []Ev
 	switch verb {
 	case "options":
 		w.core = newCore(o)
-		return nil, "", o.Check()
+		return nil, "", nil
 	case "join":
 		for name := range strings.SplitSeq(words[0], ",") {
 			j.ID = ID(len(w.names) + 1)

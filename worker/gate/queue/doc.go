@@ -19,7 +19,8 @@
 // # The states
 //
 //	calm         a request waits for Timeout at most
-//	overloaded   each request that was placed for Interval had waited for longer than Target; until nobody waits
+//	overloaded   each request that was placed for Interval had waited for longer than Target; until nobody waits. One that comes back
+//	             within Interval begins after Target
 //	held         no member is ready, as all start, are down or paused; until one has places, or nobody waits
 //	recovering   after held; until nobody waits, or for Timeout
 //
@@ -28,8 +29,8 @@
 // adaptive LIFO of Maurer, "Fail at Scale", ACM Queue 2015, after CoDel (Nichols and Jacobson 2012). It does not judge what has piled up
 // while no place could be free: that is no overload, so held and recovering go by Timeout alone.
 //
-// A wait that is as long as a request takes is no overload either. Where the median request holds its place for longer than Target, that
-// time is the target, and four of it the interval if that is longer.
+// A wait that is as long as one or two requests take is no overload either. Twice the time for which the median request has its place is
+// the target if that is longer, and ten times that time the interval.
 //
 // # The bounds
 //

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,8 +45,8 @@ type Stats struct {
 // elsewhere is nil, or tells of places that are freed by other processes: it runs in a goroutine for as long as requests wait, calls its
 // function after it has begun and whenever places may be free, and returns soon after its context is done.
 func New(o Options, elsewhere func(context.Context, func())) (*Queue, error) {
-	if err := o.Check(); err != nil {
-		return nil, err
+	if faults := o.Faults(); len(faults) > 0 {
+		return nil, fmt.Errorf("cannot make a queue: %s: %s", faults[0].Field, faults[0].Text)
 	}
 	q := &Queue{core: newCore(o), turns: map[ID]*Turn{}, elsewhere: elsewhere}
 	q.timer = time.AfterFunc(time.Hour, q.tick)

@@ -122,7 +122,7 @@ func TestAllGo(t *testing.T) {
 	if s := q.Stats(); s.Waiting != 10_000 || s.Bytes != 1e6 {
 		t.Errorf("%d wait, with %d bytes", s.Waiting, s.Bytes)
 	}
-	if turn := q.Join(Request{Place: p.take}); turn.Err() == nil || !strings.HasPrefix(turn.Err().Error(), "the queue is full: 10001 requests") {
+	if turn := q.Join(Request{Place: p.take}); turn.Err() == nil || !strings.HasPrefix(turn.Err().Error(), "the queue is full: 10000 waiting, 1000000 bytes") {
 		t.Errorf("one more: %v", turn.Err())
 	}
 	cancel()
@@ -148,10 +148,10 @@ func TestSheds(t *testing.T) {
 		reason Reason
 		text   string
 	}{
-		"timeout":  {Request{Place: p.take, Interrupt: func() { close(interrupted) }}, TooLong, "waited 2"},
+		"timeout":  {Request{Place: p.take, Interrupt: func() { close(interrupted) }}, TooLong, "waited "},
 		"deadline": {Request{Place: p.take, Deadline: time.Now().Add(-time.Second)}, DeadlinePassed, "the deadline passed, after a wait of 0 ms"},
 		"nobody":   {Request{Place: func() Answer { return Hopeless }}, NoMember, "no server is known"},
-		"bytes":    {Request{Place: p.take, Bytes: 1 << 40}, QueueFull, "the queue is full: 0 requests wait"},
+		"bytes":    {Request{Place: p.take, Bytes: 1 << 40}, QueueFull, "the queue is full: 0 waiting, 0 bytes"},
 	} {
 		turn := q.Join(c.r)
 		eventually.Receive(t, name, turn.Done())
@@ -197,15 +197,13 @@ func TestElsewhere(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	t.Parallel()
-	for _, o := range []Options{{Max: -1}, {MaxBytes: -1}, {Timeout: -1}, {Target: -1}, {Interval: -1}, {Target: time.Second, Interval: time.Millisecond}, {Timeout: time.Second, Interval: time.Minute}} {
+	for _, o := range []Options{{Max: -2}, {MaxBytes: -1}, {Timeout: -1}, {Target: -1}, {Interval: -1}, {Target: time.Second, Interval: time.Millisecond}, {Timeout: time.Second, Interval: time.Minute}} {
 		if _, err := New(o, nil); err == nil {
 			t.Errorf("%+v is taken", o)
 		}
 	}
 	for _, o := range []Options{{}, {Timeout: time.Millisecond}, {Target: time.Second}} {
-		if err := o.Check(); err != nil {
-			t.Errorf("%+v: %v", o, err)
-		}
+		queueOf(t, o)
 	}
 }
 

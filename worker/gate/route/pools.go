@@ -7,18 +7,27 @@ import (
 	"github.com/tinehq/tine/ipc/members"
 	"github.com/tinehq/tine/ipc/policy"
 	"github.com/tinehq/tine/worker/gate"
+	"github.com/tinehq/tine/worker/gate/queue"
 )
 
 // All is the pool that has the members of every type.
 const All = ""
 
-// Pools has the pickers of a gateway's worker, by the type of their members. Of and Types may be called by all goroutines at once, Update
-// and Refresh by one at a time.
+// Pools has the pickers of a gateway's worker, and the queues before them, by the type of their members. Of and Queue may be called by all
+// goroutines at once, Update, Refresh and Close by one at a time.
 type Pools struct {
 	ways     map[string]gate.Options // of types that have their own
 	rest     gate.Options            // of all others
 	counters map[string]*gate.Counter
-	pickers  atomic.Pointer[map[string]*gate.Picker]
+	queue    policy.Queue
+	pools    atomic.Pointer[map[string]pool]
+	queues   atomic.Pointer[[]*queue.Queue] // of pools
+}
+
+// pool is the members of one type.
+type pool struct {
+	*gate.Picker
+	queue *queue.Queue // nil: no request waits
 }
 
 // NewPools makes pools without members. base is how a member is picked where the policy does not say otherwise.
@@ -26,7 +35,8 @@ func NewPools(p policy.Policy, base gate.Options) (*Pools, error) {
 	if way := p.Way(); way != "" {
 		base.Way = way
 	}
-	s := &Pools{ways: map[string]gate.Options{}, rest: base, counters: map[string]*gate.Counter{}}
+	s := &Pools{ways: map[string]gate.Options{}, rest: base, counters: map[string]*gate.Counter{}, queue: p.Queue}
+	s.rest.Released = s.released
 	if base.Counters == nil {
 		s.rest.Counters = s.counter
 	}
@@ -49,19 +59,45 @@ func NewPools(p policy.Policy, base gate.Options) (*Pools, error) {
 	if !gate.ByKey(s.rest.Way) {
 		s.rest.Bounded = 0
 	}
-	pickers := map[string]*gate.Picker{}
+	pools := map[string]pool{}
 	for kind, o := range s.ways {
-		picker, err := gate.New(o)
+		one, err := s.pool(o)
 		if err != nil {
 			return nil, fmt.Errorf("cannot pick of the members of type %q: %w", kind, err)
 		}
-		pickers[kind] = picker
+		pools[kind] = one
 	}
 	if _, err := gate.New(s.rest); err != nil {
 		return nil, fmt.Errorf("cannot pick members: %w", err)
 	}
-	s.pickers.Store(&pickers)
+	s.use(pools)
 	return s, nil
+}
+
+// pool makes one without members.
+func (s *Pools) pool(o gate.Options) (one pool, err error) {
+	if one.Picker, err = gate.New(o); err == nil && s.queue.Max != policy.NoQueue {
+		one.queue, err = queue.New(s.queue, nil)
+	}
+	return one, err
+}
+
+func (s *Pools) use(pools map[string]pool) {
+	queues := make([]*queue.Queue, 0, len(pools))
+	for _, p := range pools {
+		if p.queue != nil {
+			queues = append(queues, p.queue)
+		}
+	}
+	s.queues.Store(&queues)
+	s.pools.Store(&pools)
+}
+
+// released tells all queues of a place that is free, as a member may be in several pools.
+func (s *Pools) released(since int64) {
+	for _, q := range *s.queues.Load() {
+		q.Freed(since)
+	}
 }
 
 // counter is the one that all pickers share for a member.
@@ -75,12 +111,22 @@ func (s *Pools) counter(id string) *gate.Counter {
 }
 
 // Of is the picker of the members of a type; nil: no member and no route is of it.
-func (s *Pools) Of(kind string) *gate.Picker { return (*s.pickers.Load())[kind] }
+func (s *Pools) Of(kind string) *gate.Picker { return (*s.pools.Load())[kind].Picker }
 
-// Each calls f with the picker of each type.
-func (s *Pools) Each(f func(kind string, p *gate.Picker)) {
-	for kind, p := range *s.pickers.Load() {
-		f(kind, p)
+// Queue is where requests to the members of a type wait; nil: they do not, or no member and no route is of it.
+func (s *Pools) Queue(kind string) *queue.Queue { return (*s.pools.Load())[kind].queue }
+
+// Each calls f with the picker of each type, and its queue, which may be nil.
+func (s *Pools) Each(f func(kind string, p *gate.Picker, q *queue.Queue)) {
+	for kind, p := range *s.pools.Load() {
+		f(kind, p.Picker, p.queue)
+	}
+}
+
+// Close ends what the queues run. Requests that wait are not told of free places any more.
+func (s *Pools) Close() {
+	for _, q := range *s.queues.Load() {
+		q.Close()
 	}
 }
 
@@ -99,31 +145,52 @@ func (s *Pools) Update(t members.Table, now int64) {
 			delete(s.counters, id)
 		}
 	}
-	pickers := make(map[string]*gate.Picker, len(parts))
-	for kind, p := range *s.pickers.Load() {
-		_, own := s.ways[kind]
-		if _, there := parts[kind]; own || there {
-			pickers[kind] = p
-		}
+	before, pools := *s.pools.Load(), make(map[string]pool, len(parts))
+	for kind := range s.ways {
+		pools[kind] = before[kind]
 	}
 	for kind := range parts {
-		if _, own := s.ways[kind]; pickers[kind] == nil && (kind != All || own) {
-			p, err := gate.New(s.rest)
-			if err != nil {
+		if _, own := s.ways[kind]; own || kind == All {
+			continue
+		}
+		one, known := before[kind]
+		if !known {
+			var err error
+			if one, err = s.pool(s.rest); err != nil {
 				panic("route: options that NewPools has not refused: " + err.Error())
 			}
-			pickers[kind] = p
 		}
+		pools[kind] = one
 	}
-	for kind, p := range pickers {
+	for kind, p := range pools {
 		p.Update(members.Table{Version: t.Version, Epoch: t.Epoch, Members: parts[kind]}, now)
 	}
-	s.pickers.Store(&pickers)
+	for kind, p := range before {
+		if _, still := pools[kind]; !still {
+			p.Update(members.Table{Version: t.Version}, now) // so that what waits there does not wait for it
+			p.wake()
+			if p.queue != nil {
+				p.queue.Close()
+			}
+		}
+	}
+	s.use(pools)
+	for _, p := range pools {
+		p.wake()
+	}
 }
 
 // Refresh takes in how time goes on, as gate.Picker.Refresh does.
 func (s *Pools) Refresh(now int64) {
-	for _, p := range *s.pickers.Load() {
+	for _, p := range *s.pools.Load() {
 		p.Refresh(now)
+		p.wake()
+	}
+}
+
+// wake has requests that wait look at what the picker has now.
+func (p pool) wake() {
+	if p.queue != nil {
+		p.queue.Wake()
 	}
 }

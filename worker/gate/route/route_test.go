@@ -12,6 +12,7 @@ import (
 	"github.com/tinehq/tine/ipc/policy"
 	"github.com/tinehq/tine/worker/gate"
 	"github.com/tinehq/tine/worker/gate/proxy"
+	"github.com/tinehq/tine/worker/gate/queue"
 	"go.uber.org/goleak"
 )
 
@@ -193,7 +194,7 @@ func TestPools(t *testing.T) {
 	}
 	pools.Refresh(3)
 	kinds := 0
-	pools.Each(func(string, *gate.Picker) { kinds++ })
+	pools.Each(func(string, *gate.Picker, *queue.Queue) { kinds++ })
 	if kinds != 3 {
 		t.Errorf("%d pickers", kinds)
 	}

@@ -109,7 +109,7 @@ func (r *Router) Route(q *http.Request) proxy.Choice {
 }
 
 func (r *Router) choice(q *http.Request, at *route, kind, key string) proxy.Choice {
-	c := proxy.Choice{Picker: r.options.Pools.Of(kind), Pool: kind, Key: key}
+	c := proxy.Choice{Picker: r.options.Pools.Of(kind), Queue: r.options.Pools.Queue(kind), Pool: kind, Key: key}
 	if at.Strip {
 		c.Target = stripped(q, at.Path)
 	}
@@ -134,7 +134,7 @@ func (d delivery) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.to.Deliv
 // Replay chooses for a request that a member wants to be sent on: see proxy.Options. false: there are no members of the type.
 func (r *Router) Replay(_ *http.Request, c proxy.Choice, to proxy.Replay) (proxy.Choice, bool) {
 	if to.Type != "" {
-		c.Picker, c.Pool = r.options.Pools.Of(to.Type), to.Type
+		c.Picker, c.Queue, c.Pool = r.options.Pools.Of(to.Type), r.options.Pools.Queue(to.Type), to.Type
 	}
 	if to.Key != "" {
 		c.Key = to.Key
