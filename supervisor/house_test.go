@@ -25,16 +25,15 @@ var house = []struct{ name, imports string }{
 	{"ipc", ""},
 	{"ipc/members", ""},                        // the table of members, as it travels to a gateway
 	{"ipc/tickets", "ipc"},                     // whether a request has begun, in memory that processes share
-	{"ipc/load", "ipc/members"},                // what a server says of its load
 	{"ipc/policy", ""},                         // how a gateway treats requests, as it travels
 	{"ipc/decisions", "ipc/members"},           // how a gateway chose a server, as it is told
 	{"supervisor/pool", ""},                    // decides about the workers of one app
 	{"supervisor/fleet", "ipc/members"},        // decides who is in the table of members
 	{"supervisor/fleet/rounds", "ipc/members"}, // asks each member again and again
 	{"supervisor/fleet/checks", "ipc/members supervisor/fleet supervisor/fleet/rounds"},
-	{"supervisor/fleet/reports", "ipc ipc/load ipc/members supervisor/fleet supervisor/fleet/checks supervisor/fleet/rounds"}, // by HTTP
-	{"supervisor/fleet/processes", "ipc ipc/members supervisor/fleet"},                                                        // apps whose processes are not ours
-	{"supervisor/fleet/targets", "ipc/members supervisor/fleet supervisor/fleet/checks"},                                      // a list of addresses as its source
+	{"supervisor/fleet/reports", "ipc ipc/members supervisor/fleet supervisor/fleet/checks supervisor/fleet/rounds"}, // by HTTP
+	{"supervisor/fleet/processes", "ipc ipc/members supervisor/fleet"},                                               // apps whose processes are not ours
+	{"supervisor/fleet/targets", "ipc/members supervisor/fleet supervisor/fleet/checks"},                             // a list of addresses as its source
 	{"supervisor/civil", ""},
 	{"supervisor/host", ""},
 	{"supervisor/record", ""},

@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math"
 	"net"
 	"net/url"
 	"path/filepath"
-	"strconv"
 	"strings"
 )
 
@@ -17,7 +15,7 @@ type Question struct {
 	// URL has {address}, {host}, {port} and {id} of the member in place of which its own are put. Of a member whose address is the path
 	// of a Unix socket, address and host are localhost and the port is 80: the connection is made to its socket.
 	URL string `json:"url"`
-	// Stats says by statistic where it is in the answer: names and indices with dots between, such as load.cpu.0. None: the answer is a
+	// Stats says by statistic where it is in the answer, such as load.cpu.0 or 1 - cpu.busy / 100: see ParseNumber. None: the answer is a
 	// Report, as that of /v1/load is, of which received_at does not count.
 	Stats map[Stat]string `json:"stats,omitempty"`
 }
@@ -42,8 +40,11 @@ func (q *Question) Check() error {
 		return fmt.Errorf("%d statistics: at most %d are expected", len(q.Stats), MostStats)
 	}
 	for stat, path := range q.Stats {
-		if stat == "" || path == "" || strings.HasPrefix(path, ".") || strings.HasSuffix(path, ".") || strings.Contains(path, "..") {
-			return fmt.Errorf("%q is not where %q is in the answer: write names with dots between, as load.cpu", path, stat)
+		if stat == "" {
+			return fmt.Errorf("a statistic has no name: its place is %q", path)
+		}
+		if _, err := ParseNumber(path); err != nil {
+			return fmt.Errorf("%s: %w", stat, err)
 		}
 	}
 	return nil
@@ -92,34 +93,17 @@ func (q *Question) Read(answer []byte) (Report, error) {
 	}
 	r.Stats = make(map[Stat]Value, len(q.Stats))
 	for stat, path := range q.Stats {
-		found, ok := lookUp(document, path)
-		if !ok {
-			continue
+		number, err := ParseNumber(path)
+		if err != nil {
+			return Report{}, err
 		}
-		v, err := strconv.ParseFloat(fmt.Sprint(found), 64) // of a number, or of a text that is one
-		if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
-			return Report{}, fmt.Errorf("its answer has %.40q at %s, which is not a number", fmt.Sprint(found), path)
+		v, there, err := number.In(document)
+		if err != nil {
+			return Report{}, fmt.Errorf("its answer has %w", err)
 		}
-		r.Stats[stat] = v
+		if there {
+			r.Stats[stat] = v
+		}
 	}
 	return r, nil
-}
-
-// lookUp follows a path of names and indices. null is not there.
-func lookUp(document any, path string) (any, bool) {
-	for part := range strings.SplitSeq(path, ".") {
-		switch in := document.(type) {
-		case map[string]any:
-			document = in[part]
-		case []any:
-			i, err := strconv.Atoi(part)
-			if err != nil || i < 0 || i >= len(in) {
-				return nil, false
-			}
-			document = in[i]
-		default:
-			return nil, false
-		}
-	}
-	return document, document != nil
 }

@@ -1,7 +1,6 @@
-package load
+package members
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -60,12 +59,9 @@ func ParseNumber(text string) (Number, error) {
 	return n, nil
 }
 
-// ErrAbsent says that a document does not have a number: it is unknown.
-var ErrAbsent = errors.New("it is not there")
-
-// In finds the number in a document as encoding/json decodes it into an any. A text that is a number counts as one. The error is ErrAbsent
-// where there is nothing, or null, and else says what is there instead.
-func (n Number) In(document any) (float64, error) {
+// In finds the number in a document that encoding/json has decoded into an any. there is false where there is nothing, or null. A text that is
+// a number counts as one; the error says what is there instead of a number.
+func (n Number) In(document any) (value Value, there bool, err error) {
 	at := document
 	for _, name := range n.path {
 		switch v := at.(type) {
@@ -74,36 +70,27 @@ func (n Number) In(document any) (float64, error) {
 		case []any:
 			i, err := strconv.Atoi(name)
 			if err != nil || i < 0 || i >= len(v) {
-				return 0, ErrAbsent
+				return 0, false, nil
 			}
 			at = v[i]
 		default:
-			return 0, ErrAbsent
+			return 0, false, nil
 		}
 	}
-	var value float64
-	switch v := at.(type) {
-	case nil:
-		return 0, ErrAbsent
-	case float64:
-		value = v
-	case string:
-		parsed, err := strconv.ParseFloat(strings.TrimSpace(v), 64)
-		if err != nil {
-			return 0, fmt.Errorf("%s is %.40q, which is not a number", strings.Join(n.path, "."), v)
-		}
-		value = parsed
-	default:
-		return 0, fmt.Errorf("%s is not a number", strings.Join(n.path, "."))
+	if at == nil {
+		return 0, false, nil
+	}
+	if value, err = strconv.ParseFloat(strings.TrimSpace(fmt.Sprint(at)), 64); err != nil {
+		return 0, false, fmt.Errorf("%.40q at %s, which is not a number", fmt.Sprint(at), strings.Join(n.path, "."))
 	}
 	value *= n.times
 	if !math.IsNaN(n.from) {
 		value = n.from - value
 	}
 	if !finite(value) {
-		return 0, fmt.Errorf("%s is not a finite number", strings.Join(n.path, "."))
+		return 0, false, fmt.Errorf("%v at %s, which is not a number that can be used", at, strings.Join(n.path, "."))
 	}
-	return value, nil
+	return value, true, nil
 }
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
