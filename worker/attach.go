@@ -147,6 +147,8 @@ func (l *link) handle(f ipc.Frame) error {
 		w.assign(f)
 	case ipc.Inner:
 		w.takeInner(f)
+	case ipc.Tickets:
+		w.takeTickets(f)
 	case ipc.Message:
 		w.received(f)
 	case ipc.Call:

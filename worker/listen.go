@@ -25,6 +25,7 @@ func (w *Worker) assign(f ipc.Assign) {
 	}
 	w.seat = f.Seat
 	w.slot.Store(int64(f.Slot))
+	w.books.seated(w, f.Slot, f.Seat)
 	if f.Board {
 		w.tally = w.openTally(f)
 	}

@@ -45,6 +45,7 @@ type server struct {
 	tls   bool   // decided once: net/http writes to the TLSConfig when it serves
 	err   error  // of its HTTP/2; nothing is served then
 	tally *tally // written before the first connection is accepted; nil: nothing is counted
+	books *books // likewise; nil: there are no tickets
 	load  load
 }
 
@@ -54,8 +55,19 @@ func (s *server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		// The client takes its next request elsewhere. HTTP/2 makes a GOAWAY of it.
 		rw.Header().Set("Connection", "close")
 	}
+	k := stub{}
+	if s.books != nil {
+		var run bool
+		if k, run = s.books.admit(rw, r); !run {
+			s.done(early)
+			return
+		}
+	}
 	if s.tally == nil {
-		defer s.done(early)
+		defer func() {
+			k.end()
+			s.done(early)
+		}()
 		s.next.ServeHTTP(rw, r)
 		return
 	}
@@ -63,6 +75,7 @@ func (s *server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	p := s.tally.begin()
 	defer func() {
 		s.tally.end(p, rw, returned)
+		k.end()
 		s.done(early)
 	}()
 	s.next.ServeHTTP(rw, r)
@@ -115,7 +128,7 @@ func (w *Worker) ServeServer(srv *http.Server, on ...net.Listener) error {
 	if len(lns) == 0 && !w.inner.given() {
 		w.opts.logger.Warn("serving on no address: give the app one with tine run -l, or with listen in its config", "app", w.app)
 	}
-	s.tally = w.tally
+	s.tally, s.books = w.tally, &w.books
 	loopEnded, ok := w.drain.add(s, len(lns))
 	if !ok {
 		<-w.drain.done

@@ -49,6 +49,7 @@ type Worker struct {
 	assignErr error
 	assignOne sync.Once
 	inner     inner
+	books     books
 	standby   sync.Once // the master is told once that this worker waits for a slot
 
 	// What a master that takes over is told.
@@ -97,6 +98,7 @@ func Start(opts ...Option) (*Worker, error) {
 		over:     make(chan struct{}),
 	}
 	w.slot.Store(-1)
+	w.books.slot = -1
 	if conn == nil {
 		w.slot.Store(0)
 		w.drain.init(o.delay, o.timeout)

@@ -13,8 +13,8 @@ const module = "github.com/tinehq/tine/"
 // listed fails the test, so that a new one is given its place first. Imports of tests do not count, and programs in scripts
 // are free. The packages below supervisor and ipc have their table in supervisor/house_test.go.
 var rules = map[string]string{
-	"worker":      "ipc",
-	"worker/gate": "ipc/members ipc/policy",
+	"worker":      "ipc ipc/tickets",
+	"worker/gate": "ipc/members ipc/policy ipc/tickets",
 
 	"worker/gate/formula": "ipc/members",
 
@@ -82,7 +82,7 @@ func TestHouseImports(t *testing.T) {
 func TestHouseSmallDeps(t *testing.T) {
 	kernel := []string{"golang.org/x/sys/"}
 	for name, may := range map[string][]string{
-		"ipc": kernel, "worker/gate": nil, "supervisor/keeper": kernel, "supervisor/claim": kernel,
+		"ipc": kernel, "worker/gate": kernel, "supervisor/keeper": kernel, "supervisor/claim": kernel,
 		"worker": {"golang.org/x/sys/", "golang.org/x/net/", "golang.org/x/text/"},
 	} {
 		for _, dep := range list(t, "-deps", "./"+name) {
