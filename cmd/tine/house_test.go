@@ -16,6 +16,8 @@ var rules = map[string]string{
 	"worker":      "ipc ipc/tickets",
 	"worker/gate": "ipc/members ipc/policy ipc/tickets",
 
+	"worker/gate/evaluate": "ipc ipc/members",
+
 	"worker/gate/formula": "ipc/members",
 
 	"worker/gate/history": "ipc ipc/decisions worker/gate",
