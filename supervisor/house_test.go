@@ -45,7 +45,7 @@ var house = []struct{ name, imports string }{
 	{"supervisor/proc/output", "ipc"},
 	{"supervisor/proc", "ipc supervisor/proc/output"},
 	{"supervisor/listen/bpf", "ipc"},
-	{"supervisor/listen", "ipc supervisor/listen/bpf"},
+	{"supervisor/listen", "ipc ipc/tickets supervisor/listen/bpf"},
 	{"supervisor/cache", "ipc supervisor/record"},
 	{"supervisor/control", "ipc supervisor/claim supervisor/control/api"},
 	{"supervisor/control/dashboard", "supervisor/control supervisor/control/api"},
@@ -77,7 +77,7 @@ var house = []struct{ name, imports string }{
 		supervisor/listen supervisor/orders supervisor/pool supervisor/proc supervisor/snapshot`},
 	{"supervisor/handlers", "ipc supervisor/cache supervisor/logs"}, // the program's own functions
 	{"supervisor/talk", "ipc"},                                      // what a worker may say when
-	{"supervisor/crew", `ipc supervisor/apps supervisor/book supervisor/cache supervisor/config supervisor/config/file supervisor/control
+	{"supervisor/crew", `ipc ipc/tickets supervisor/apps supervisor/book supervisor/cache supervisor/config supervisor/config/file supervisor/control
 		supervisor/control/api supervisor/filewatch supervisor/handle supervisor/handlers supervisor/journal supervisor/wake supervisor/launch
 		supervisor/listen supervisor/logs supervisor/pool supervisor/proc supervisor/slots supervisor/snapshot
 		supervisor/succession supervisor/talk supervisor/values`}, // an app as its master runs it: the hand of its pool

@@ -17,7 +17,7 @@
 //	bits    what
 //	0-2     state: free 0, sent 1, begun 2, ended 3, left 4, withdrawn 5
 //	3       seat of the worker that has begun it
-//	4-23    owner: the low bits of the ID of the gateway's worker; 0 of a free row
+//	4-23    owner: the PID of the gateway's worker modulo 1048575, plus 1; 0 of a free row
 //	24-63   sequence: counts the tickets of the row
 //
 //	free      → sent        Reserve

@@ -68,9 +68,9 @@ type rows [Rows]place
 // Owner is a gateway's worker in the rows that it has reserved.
 type Owner uint64
 
-// OwnerOf is that of the worker with an ID. Two workers have the same if their IDs are a multiple of 1,048,575 apart, which only delays
-// what Sweep frees.
-func OwnerOf(worker uint64) Owner { return Owner(worker%mostOwner + 1) }
+// OwnerOf is that of the gateway's process with a PID, as IDs of workers are an app's own and two gateways may send requests to one app. Two
+// processes have the same owner if their PIDs are a multiple of 1,048,575 apart, which only delays what Sweep frees.
+func OwnerOf(pid uint64) Owner { return Owner(pid%mostOwner + 1) }
 
 // The bits of a row.
 const (

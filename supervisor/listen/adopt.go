@@ -262,6 +262,7 @@ func (s *Set) abandon() {
 	if s.board != nil {
 		s.board.Close()
 	}
+	s.closeBook()
 	if s.adopting != nil {
 		s.adopting.close()
 	}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/tickets"
 )
 
 // Beside its public sockets a slot may have an inner one: a Unix-domain socket that only the gateways of this master connect to, so that
@@ -33,6 +34,7 @@ func FitsInner(prefix string) bool { return len(InnerPath(prefix, ipc.MaxSlots-1
 // SavedInner is what a Saved has of inner sockets.
 type SavedInner struct {
 	Prefix string      `json:"prefix"`
+	Book   uint64      `json:"book,omitempty"`  // tickets.Version of the book of tickets; 0: there is none
 	Names  []SavedName `json:"names,omitempty"` // by slot
 }
 
@@ -74,6 +76,7 @@ func (s *Set) SetInner(prefix string) error {
 			g.closeInner(slot)
 		}
 		s.inner = nil
+		s.closeBook()
 	case !FitsInner(prefix):
 		return fmt.Errorf("cannot make inner sockets at %s: a path may have %d bytes", InnerPath(prefix, 0), maxPath)
 	case g != nil:
@@ -92,6 +95,7 @@ func (s *Set) SetInner(prefix string) error {
 			}
 		}
 		s.inner = g
+		s.openBook()
 	}
 	s.changes++
 	s.tell()
@@ -209,6 +213,9 @@ func (s *Set) saveInner() *SavedInner {
 		return nil
 	}
 	saved := &SavedInner{Prefix: s.inner.address.Addr}
+	if s.book != nil {
+		saved.Book = tickets.Version
+	}
 	for _, name := range s.inner.names {
 		saved.Names = append(saved.Names, SavedName{name.dev, name.ino})
 	}
@@ -230,5 +237,13 @@ func (s *Set) adoptInner(saved Saved, files map[string]*os.File) error {
 		g.names = append(g.names, name)
 	}
 	s.inner = g
+	if f := files[fileBook]; f != nil && in.Book == tickets.Version {
+		if own, err := duplicate(f); err == nil {
+			s.book, _ = tickets.Adopt(own)
+		}
+	}
+	if s.book == nil {
+		s.openBook()
+	}
 	return g.adopt(InnerName, saved.Slots, nil, false, files)
 }

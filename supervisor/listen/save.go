@@ -60,11 +60,12 @@ func SaveAddress(a Address) SavedAddress {
 
 // Names of Files, each followed by numbers where there are several.
 const (
-	fileHot    = "hot"    // the memory of the board
-	fileRows   = "rows"   // the rows of the board
-	fileSocket = "sock."  // "sock.A.S": of address A and slot S; of a shared one S is 0
-	fileTable  = "table." // "table.A": the map of address A's sockets, of kind ebpf
-	fileInner  = "inner." // "inner.S": the inner socket of slot S
+	fileHot    = "hot"     // the memory of the board
+	fileRows   = "rows"    // the rows of the board
+	fileSocket = "sock."   // "sock.A.S": of address A and slot S; of a shared one S is 0
+	fileTable  = "table."  // "table.A": the map of address A's sockets, of kind ebpf
+	fileInner  = "inner."  // "inner.S": the inner socket of slot S
+	fileBook   = "tickets" // the memory of the tickets
 )
 
 // BoardNames are the names in Files of the two files of the board.
@@ -128,6 +129,9 @@ func (s *Set) Files() map[string]*os.File {
 		for slot, f := range s.inner.sockets {
 			files[InnerName(slot)] = f
 		}
+	}
+	if s.book != nil {
+		files[fileBook] = s.book.File()
 	}
 	for group, f := range s.tables() {
 		files[fileTable+strconv.Itoa(group)] = f

@@ -49,6 +49,7 @@ func (s *Set) Seat(slot, seat int, worker uint64) {
 		return
 	}
 	giveBack(s.board.Line(slot), seat)
+	s.endTickets(slot, seat)
 	s.board.Row(slot, seat).Reset(worker)
 	s.seats[slot][seat] = worker
 	s.tell()
@@ -82,6 +83,7 @@ func (s *Set) Vacate(slot, seat int) {
 		row.Cells[i].Store(0)
 	}
 	row.Closed.Store(row.Opened.Load())
+	s.endTickets(slot, seat)
 	s.seats[slot][seat] = 0
 	s.tell()
 }

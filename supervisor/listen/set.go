@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/tickets"
 )
 
 // Set is the sockets of one app: for each address one a slot, or one that all slots share. Its methods may be called from
@@ -16,7 +17,8 @@ import (
 type Set struct {
 	mu       sync.Mutex
 	groups   []*group
-	inner    *group // the inner sockets: see SetInner; nil: there are none
+	inner    *group        // the inner sockets: see SetInner; nil: there are none
+	book     *tickets.Book // of the requests that come by them; nil: none could be made, or there are no inner sockets
 	options  Options
 	board    *ipc.Board // nil: none is needed yet
 	slots    int        // slots 0..slots-1 are open
@@ -413,5 +415,6 @@ func (s *Set) close() {
 	if s.board != nil {
 		s.board.Close()
 	}
+	s.closeBook()
 	s.admitted, s.narrowed, s.closed = nil, nil, true
 }
