@@ -32,6 +32,7 @@ var house = []struct{ name, imports string }{
 	{"supervisor/fleet/rounds", "ipc/members"}, // asks each member again and again
 	{"supervisor/fleet/checks", "ipc/members supervisor/fleet supervisor/fleet/rounds"},
 	{"supervisor/fleet/reports", "ipc ipc/members supervisor/fleet supervisor/fleet/checks supervisor/fleet/rounds"}, // by HTTP
+	{"supervisor/fleet/dns", "ipc/members supervisor/fleet"},                                                         // by TTL, with the priorities of SRV
 	{"supervisor/fleet/processes", "ipc ipc/members supervisor/fleet"},                                               // apps whose processes are not ours
 	{"supervisor/fleet/targets", "ipc/members supervisor/fleet supervisor/fleet/checks"},                             // a list of addresses as its source
 	{"supervisor/civil", ""},
@@ -107,6 +108,7 @@ var owners = map[string]string{
 	"github.com/prometheus/":          "supervisor/control/metrics supervisor/fleet/processes",
 	"github.com/cloudflare/tableflip": "supervisor/handover",
 	"github.com/fsnotify/":            "supervisor/filewatch",
+	"github.com/miekg/dns":            "supervisor/fleet/dns",
 	"modernc.org/sqlite":              "supervisor/cache",
 }
 
