@@ -2,7 +2,6 @@ package evaluate
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -226,8 +225,8 @@ func (c *core) end(now int64) {
 		if !takesPart(m) {
 			continue
 		}
-		if late := now - p.asked; p.asking && !p.silent && late >= c.requestTimeout {
-			c.fell(m.ID, p, fmt.Sprintf("no answer in %s", time.Duration(late).Round(time.Millisecond)))
+		if p.asking && !p.silent && now-p.asked >= c.requestTimeout {
+			c.fell(m.ID, p, "no answer in "+time.Duration(c.requestTimeout).String())
 		}
 		some = some || p.heard != 0 && !p.silent
 	}
