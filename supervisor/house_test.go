@@ -25,7 +25,7 @@ var house = []struct{ name, imports string }{
 	{"ipc", ""},
 	{"ipc/members", ""},                        // the table of members, as it travels to a gateway
 	{"ipc/tickets", "ipc"},                     // whether a request has begun, in memory that processes share
-	{"ipc/policy", ""},                         // how a gateway treats requests, as it travels
+	{"ipc/policy", "ipc/members"},              // how a gateway treats requests, as it travels
 	{"ipc/decisions", "ipc/members"},           // how a gateway chose a server, as it is told
 	{"supervisor/pool", ""},                    // decides about the workers of one app
 	{"supervisor/fleet", "ipc/members"},        // decides who is in the table of members

@@ -52,6 +52,9 @@ type Policy struct {
 	Replay     int64 `json:"replay,omitempty"`
 	FailStatus []int `json:"fail_status,omitempty"` // of answers by which a member fails, for its ejection; none: 502, 503 and 504
 
+	Score    Score     `json:"score,omitzero"`     // of ByScore
+	Evaluate *Evaluate `json:"evaluate,omitempty"` // nil: the statistics are those of the table
+
 	Queue Queue `json:"queue,omitzero"` // where requests wait that cannot be placed
 
 	Retry         []int         `json:"retry,omitempty"` // statuses of 502, 503 and 504
@@ -104,6 +107,7 @@ func (p *Policy) Check() (all []Fault) {
 	if p.Bounded != 0 && !ByKey(p.Way()) {
 		fail("bounded", "it is for the ways by key: write pick: %s, %s or %s", CRC32Mod, Rendezvous, Maglev)
 	}
+	p.checkScore(fail)
 	for _, status := range p.Retry {
 		if status < 502 || status > 504 {
 			fail("retry", "%d is not one of 502, 503 and 504", status)

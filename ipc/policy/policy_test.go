@@ -68,6 +68,41 @@ func TestKeys(t *testing.T) {
 	}
 }
 
+// TestScore: what cannot be added up is refused, and where statistics are asked for, so is one that is not.
+func TestScore(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`"pick":"score","score":{"multipliers":{"cpu_idle":1,"jobs":0}}`:                                                "",
+		`"pick":"score","score":{"multipliers":{"memory_free":-1},"raw":true}`:                                          "",
+		`"pick":"score","score":{"formula":"rtt_ms","highest_wins":true}`:                                               "",
+		`"routes":[{"pick":"score"}],"score":{"raw":true}`:                                                              "",
+		`"pick":"score","evaluate":{"mode":"continuous","url":"http://{address}/v1/load","request_timeout":1000000000}`: "",
+		`"pick":"least","score":{"raw":true}`:                                                                           "score: it is for pick: score",
+		`"pick":"score","score":{"multipliers":{"memory_free":-1}}`:                                                     "score.multipliers.memory_free: -1 is out of range",
+		`"pick":"score","score":{"formula":"rtt_ms","raw":true}`:                                                        "score.formula: it takes the place",
+		`"pick":"score","score":{"highest_wins":true}`:                                                                  "score.best: it is for a formula",
+		`"pick":"score","score":{"multipliers":{"jbos":1}},"evaluate":{"url":"http://{address}","stats":{"jobs":"a"}}`:  "score.multipliers.jbos: no server is asked for it: evaluate.stats has jobs",
+		`"evaluate":{"url":"{address}"}`:                                                                                "evaluate: ",
+		`"evaluate":{"mode":"often","url":"http://{address}"}`:                                                          `evaluate.mode: "often" is not known: write one of on-request, continuous`,
+		`"evaluate":{"url":"http://{address}","valid_timeout":1}`:                                                       "evaluate.valid_timeout: 1ns is out of range: write 10ms to 1h0m0s",
+	} {
+		p, err := Decode([]byte(`{"version":1,"name":"gate",` + text + `}`))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+		if want != "" {
+			continue
+		}
+		b, err := Encode(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := Decode(b); err != nil || !reflect.DeepEqual(again, p) {
+			t.Errorf("%+v became %+v, %v", p, again, err)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	b, _ := Encode(sample())
 	f.Add(b)
