@@ -289,11 +289,8 @@ func (c *core) reasons() (all []string) {
 	return all
 }
 
-// publish shows the table with what the last result says of each member.
+// publish shows the table with what the last result says of each member. Before the first one all are left out.
 func (c *core) publish() {
-	if c.result == 0 {
-		return // requests wait for the first one
-	}
 	t := c.table
 	t.Members = slices.Clone(t.Members)
 	for i := range t.Members {

@@ -231,7 +231,7 @@ func TestAllOut(t *testing.T) {
 	if took != time.Second || !errors.As(err, &none) || err.Error() != "no server has sent its statistics: a: connection refused; b: no answer in 1s" {
 		t.Errorf("%s, %v", took, err)
 	}
-	w.expect("tables", len(w.shown), 0)
+	w.expect("shows", w.shows(), "a(it is left out of the evaluation: it was not asked yet) b(it is left out of the evaluation: it was not asked yet)")
 	w.takes = map[string]int64{"a": 10 * ms, "b": 10 * ms}
 	w.until(w.now + 2*int64(time.Second))
 	if _, err := w.request(); err != nil {

@@ -77,6 +77,7 @@ type Evaluator struct {
 	events  chan any           // for Run
 	awaits  chan chan<- error  // of requests that wait
 	until   atomic.Int64       // nanoseconds of ipc.Monotonic: so long no request waits
+	some    atomic.Bool        // there has been a result
 	done    chan struct{}      // closed at the end of Run
 	tables  chan members.Table // the newest that Run has not taken
 	mu      sync.Mutex         // of the filling of tables
@@ -105,9 +106,10 @@ func (e *Evaluator) Table(t members.Table) {
 }
 
 // Await returns when there is a result that counts for a request which comes now, and has been published. In continuous mode it waits for
-// the first result alone. The error is a [*NoneError], ErrEnded, or that of ctx.
-func (e *Evaluator) Await(ctx context.Context) error {
-	if ipc.Monotonic() < e.until.Load() {
+// the first result alone, and so it does for a request that prefers a member, which has been picked by an earlier result. The error is
+// a [*NoneError], ErrEnded, or that of ctx.
+func (e *Evaluator) Await(ctx context.Context, prefers bool) error {
+	if prefers && e.some.Load() || ipc.Monotonic() < e.until.Load() {
 		return nil
 	}
 	answer := make(chan error, 1)
@@ -150,6 +152,7 @@ func (e *Evaluator) Run(ctx context.Context) {
 				o.Publish(f.table)
 			case wake:
 				e.until.Store(f.until)
+				e.some.Store(f.err == nil)
 				for _, answer := range waiting {
 					answer <- f.err
 				}

@@ -89,7 +89,7 @@ func await(t *testing.T, e *Evaluator) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), eventually.Patience())
 	defer cancel()
-	return e.Await(ctx)
+	return e.Await(ctx, false)
 }
 
 var byWait = gate.Score{Raw: true, Multipliers: map[members.Stat]float64{members.QueueWait: 1}}
@@ -117,6 +117,21 @@ func TestSingleFlight(t *testing.T) {
 	k, err := p.Pick(gate.Request{Now: ipc.Monotonic()})
 	if err != nil || k.Member().ID != "as1" {
 		t.Errorf("%v, %v", k, err)
+	}
+}
+
+// TestPrefers: a request that prefers a member waits for the first result, and for no other.
+func TestPrefers(t *testing.T) {
+	t.Parallel()
+	a := newServer(t, `{"wait":5}`, nil)
+	e, p := evaluator(t, Options{}, byWait, a)
+	for range 3 {
+		if err := e.Await(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := p.Pick(gate.Request{Now: ipc.Monotonic()}); err != nil || a.asked.Load() != 1 {
+		t.Errorf("%v, asked %d times", err, a.asked.Load())
 	}
 }
 
@@ -214,6 +229,7 @@ func TestBeat(t *testing.T) {
 	if err := await(t, e); err != nil {
 		t.Fatal(err)
 	}
+	<-times // the table, before anybody was asked
 	first := <-times
 	var last time.Time
 	const passes = 40
@@ -277,7 +293,7 @@ func TestEnd(t *testing.T) {
 	wg.Go(func() { e.Run(ctx) })
 	e.Table(members.Table{Members: []members.Member{{ID: "a", State: members.Ready, Weight: 1}}})
 	waited := make(chan error, 1)
-	wg.Go(func() { waited <- e.Await(context.Background()) })
+	wg.Go(func() { waited <- e.Await(context.Background(), false) })
 	cancel()
 	if err := eventually.Receive(t, "the end of the wait", waited); !errors.Is(err, ErrEnded) {
 		t.Error(err)

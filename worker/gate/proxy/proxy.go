@@ -33,6 +33,11 @@ type Options struct {
 	// Route says where each request goes. Picker, Queue and Key do not count then. It may look at the body by PeekBody.
 	Route func(*http.Request) Choice
 
+	// Evaluate, unless it is nil, is called once for a request before a member is picked, and returns when what is picked by is new
+	// enough for it. prefers: the request prefers a member, see Choice. A request for which it fails is answered with 503 and the
+	// error's text.
+	Evaluate func(ctx context.Context, prefers bool) error
+
 	// Replay says where a request goes that the member of a choice wants to be sent on; false: nowhere. nil: such a wish is not heard,
 	// and the member's answer goes to the client. KeepBody bounds the body that is kept for it, in bytes, and for a request that is
 	// sent again after a failure; 0: none is.
@@ -132,7 +137,15 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	asked := f.peekable()
-	if f.choice = p.choose(asked); f.choice.Picker == nil || f.choice.Handler != nil {
+	f.choice = p.choose(asked)
+	if p.options.Evaluate != nil && (f.choice.Picker != nil || f.choice.Handler != nil) {
+		f.decision.Picking(ipc.Monotonic()) // the wait is one for a member
+		if err := p.options.Evaluate(r.Context(), f.choice.Prefer != ""); err != nil {
+			f.refuse(nil, err)
+			return
+		}
+	}
+	if f.choice.Picker == nil || f.choice.Handler != nil {
 		f.answerHere(asked)
 		return
 	}
