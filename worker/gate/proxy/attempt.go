@@ -30,6 +30,10 @@ const (
 func (f *forwarding) attempt(pick gate.Pick) (gate.Outcome, error) {
 	to, ctx := pick.Member().Address, f.r.Context()
 	f.pick, f.learned = pick, false
+	if f.proxy.options.HTTP2 && upgradeOf(f.r) == "" {
+		err := f.attemptHTTP2(to)
+		return f.outcome(err), err
+	}
 	u, err := f.proxy.pool.take(ctx, to, f.proxy.options.DialTimeout)
 	if err == nil {
 		err = f.exchange(u)
@@ -345,7 +349,7 @@ func (f *forwarding) pass(res *http.Response) error {
 			h.Add("Trailer", name)
 		}
 	}
-	if f.r.ContentLength != 0 && !f.body.ended.Load() {
+	if f.r.ProtoMajor == 1 && f.r.ContentLength != 0 && !f.body.ended.Load() {
 		// The answer is early. What the client sends of its body after the answer is read by nothing, and must not be taken for a request.
 		h.Set("Connection", "close")
 	}

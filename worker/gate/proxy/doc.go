@@ -28,6 +28,12 @@
 // X-Request-Id is made if there is none. Expect is answered here. CONNECT, an upgrade to h2c and trailers that would count as headers of
 // the message are not passed on.
 //
+// # HTTP/2 to members
+//
+// With Options.HTTP2 members are spoken to in HTTP/2, as gRPC needs it: both sides may send as long as they like, headers go first, and
+// trailers last. A request that a member refuses (REFUSED_STREAM), or that comes after its GOAWAY, was not begun: it goes to another one
+// whatever its method, if its body has at most 64 KiB or was not read. Interim answers (103) are not passed on.
+//
 // # Upgrades
 //
 // A WebSocket, or any other upgrade, becomes a tunnel once the member has answered 101. Bytes that the client has sent right behind its

@@ -58,6 +58,9 @@ type Options struct {
 	// nothing is told.
 	Outcome func(member string, how gate.Outcome, why string)
 
+	// HTTP2 has members spoken to in HTTP/2 without TLS, by prior knowledge, but for upgrades, which are sent in HTTP/1.1.
+	HTTP2 bool
+
 	// Trusted are the networks of proxies whose X-Forwarded-For, -Proto and -Host are believed and added to.
 	Trusted []netip.Prefix
 
@@ -83,6 +86,7 @@ type Access struct {
 type Proxy struct {
 	options Options
 	pool    pool
+	http2   *conns // nil without Options.HTTP2
 	budget  budget
 }
 
@@ -106,11 +110,20 @@ func New(o Options) (*Proxy, error) {
 	if o.AnswerTimeout <= 0 {
 		o.AnswerTimeout = time.Minute
 	}
-	return &Proxy{options: o}, nil
+	p := &Proxy{options: o}
+	if o.HTTP2 {
+		p.http2 = newConns(o.DialTimeout)
+	}
+	return p, nil
 }
 
 // Close closes the idle connections to members. Those in use are closed when their requests are over.
-func (p *Proxy) Close() { p.pool.close() }
+func (p *Proxy) Close() {
+	p.pool.close()
+	if p.http2 != nil {
+		p.http2.close()
+	}
+}
 
 // ServeHTTP passes r on to a member. It panics with http.ErrAbortHandler where the answer has begun and cannot be completed, so that
 // the server ends the client's connection.
@@ -292,7 +305,7 @@ func clientFault(err error) (status int, text string) {
 // reject answers with a status and why.
 func (f *forwarding) reject(status int, text string, why error) {
 	f.access.Status, f.access.Err = status, why
-	if f.body.touched.Load() && !f.body.ended.Load() || status == http.StatusBadRequest {
+	if f.r.ProtoMajor == 1 && f.body.touched.Load() && !f.body.ended.Load() || status == http.StatusBadRequest {
 		f.w.Header().Set("Connection", "close") // the rest of the body is not read
 	}
 	http.Error(f.w, fmt.Sprintf("%d %s: %s (request %s)", status, http.StatusText(status), text, f.access.ID), status)

@@ -109,21 +109,7 @@ func (f *forwarding) write(out *bufio.Writer, to string) {
 	default:
 		header(out, "Host", to)
 	}
-	connection := named(r.Header)
-	trusted := f.proxy.trusts(r)
-	for name, values := range r.Header {
-		if ofOneConnection[name] || connection[name] || name == "Expect" || name == "Content-Length" {
-			continue
-		}
-		if seen := dashed(name); seen == "X-Request-Id" || seen == "X-Forwarded-For" || ofForwarding[seen] && !trusted {
-			continue
-		}
-		for _, v := range values {
-			header(out, name, v)
-		}
-	}
-	f.forwarded(out, trusted, connection)
-	header(out, "X-Request-Id", f.access.ID)
+	f.headers(wire{out})
 	if protocol := upgradeOf(r); protocol != "" {
 		header(out, "Connection", "Upgrade")
 		header(out, "Upgrade", protocol)
@@ -137,6 +123,35 @@ func (f *forwarding) write(out *bufio.Writer, to string) {
 		header(out, "Content-Length", "0")
 	}
 	out.WriteString("\r\n")
+}
+
+// sink takes headers as they are sent on.
+type sink interface{ header(name, value string) }
+
+// wire is a sink that writes HTTP/1.1.
+type wire struct{ *bufio.Writer }
+
+func (w wire) header(name, value string) { header(w.Writer, name, value) }
+
+// headers gives the client's headers, but for those of the connection and of the body, and those by which a member knows of whom the
+// request is.
+func (f *forwarding) headers(out sink) {
+	r := f.r
+	connection := named(r.Header)
+	trusted := f.proxy.trusts(r)
+	for name, values := range r.Header {
+		if ofOneConnection[name] || connection[name] || name == "Expect" || name == "Content-Length" {
+			continue
+		}
+		if seen := dashed(name); seen == "X-Request-Id" || seen == "X-Forwarded-For" || ofForwarding[seen] && !trusted {
+			continue
+		}
+		for _, v := range values {
+			out.header(name, v)
+		}
+	}
+	f.forwarded(out, trusted, connection)
+	out.header("X-Request-Id", f.access.ID)
 }
 
 // target is the path and query of a request, as the client has written them. A member gets no absolute URL: its host is in Host.
@@ -172,7 +187,7 @@ func (p *Proxy) trusts(r *http.Request) bool {
 }
 
 // forwarded writes of whom the request is. What a proxy that is trusted says was written already, but for what its Connection names.
-func (f *forwarding) forwarded(out *bufio.Writer, trusted bool, connection map[string]bool) {
+func (f *forwarding) forwarded(out sink, trusted bool, connection map[string]bool) {
 	r := f.r
 	client, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -181,17 +196,17 @@ func (f *forwarding) forwarded(out *bufio.Writer, trusted bool, connection map[s
 	if before := r.Header["X-Forwarded-For"]; trusted && len(before) > 0 {
 		client = strings.Join(before, ", ") + ", " + client
 	}
-	header(out, "X-Forwarded-For", client)
+	out.header("X-Forwarded-For", client)
 	said := func(name string) bool { return trusted && !connection[name] && r.Header[name] != nil }
 	if r.Host != "" && !said("X-Forwarded-Host") {
-		header(out, "X-Forwarded-Host", r.Host)
+		out.header("X-Forwarded-Host", r.Host)
 	}
 	if !said("X-Forwarded-Proto") {
 		proto := "http"
 		if r.TLS != nil {
 			proto = "https"
 		}
-		header(out, "X-Forwarded-Proto", proto)
+		out.header("X-Forwarded-Proto", proto)
 	}
 }
 
