@@ -37,6 +37,12 @@ var rules = map[string]string{
 	"worker/gate/tcp":        "ipc ipc/members worker/gate worker/gate/tunnel",
 	"worker/gate/tunnel":     "",
 
+	"worker/gate/pending": "ipc/members worker/gate",
+
+	"worker/gate/redirect": "ipc ipc/members worker/gate worker/gate/pending worker/gate/proxy",
+
+	"worker/gate/lookup": "ipc ipc/members worker/gate worker/gate/pending worker/gate/proxy worker/gate/route",
+
 	"cmd/demo": "worker",
 	"cmd/tine": `cmd/tine/internal/gateway cmd/tine/internal/pm2 cmd/tine/internal/target cmd/tine/internal/term cmd/tine/internal/top ipc ipc/decisions ipc/members supervisor supervisor/fleet/targets worker/gate worker/gate/history
 		supervisor/claim supervisor/config supervisor/config/file supervisor/control supervisor/control/api supervisor/control/metrics

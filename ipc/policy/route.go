@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -18,7 +19,7 @@ type Route struct {
 	Strip   bool   `json:"strip,omitempty"`   // the member gets the path without Path
 	To      string `json:"to,omitempty"`      // the type of the members; "": all members
 	Key     string `json:"key,omitempty"`     // "": that of the policy
-	Pick    string `json:"pick,omitempty"`    // one of Ways; "": that of the policy. All routes to one type have the same
+	Pick    string `json:"pick,omitempty"`    // one of Ways; "": that of the policy. All routes to one type have the same, but for those that do not pass requests on
 	Deliver string `json:"deliver,omitempty"` // "": that of the policy
 }
 
@@ -130,10 +131,14 @@ func (p *Policy) checkDelivery(fail func(field, format string, args ...any)) {
 		r := &p.Routes[i]
 		in := func(field, format string, args ...any) { fail(fmt.Sprintf("routes[%d].%s", i, field), format, args...) }
 		r.check(in)
-		if way, known := ways[r.To]; known && r.Pick != "" && r.Pick != way {
+		pool := r.To
+		if way := cmp.Or(r.Deliver, p.Deliver, DeliverProxy); way != DeliverProxy {
+			pool = "clients\x00" + r.To
+		}
+		if way, known := ways[pool]; known && r.Pick != "" && r.Pick != way {
 			in("pick", "it is %s here and %s in a route before: members of one type are picked in one way", r.Pick, way)
 		} else if r.Pick != "" {
-			ways[r.To] = r.Pick
+			ways[pool] = r.Pick
 		}
 		if way := r.Deliver; way == DeliverRedirect || way == "" && p.Deliver == DeliverRedirect {
 			if r.Strip {

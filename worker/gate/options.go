@@ -49,6 +49,11 @@ type Options struct {
 	// member is at the bound goes to its next one. 0: there is no bound.
 	Bounded float64
 
+	// Stays, unless it is "", is the statistic of reports that counts those who stay at a member for long, as users of a connection do. A
+	// member's load is then that of its newest report with what was sent and is in flight, whose Pick is held until a report shows it;
+	// and its max_in_flight bounds both together. A member that does not report it is unknown: it is not preferred.
+	Stays members.Stat
+
 	// Counters has the counter of a member, by its ID, for as long as the member is in the tables. nil: the picker's own.
 	Counters func(id string) *Counter
 

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/tinehq/tine/ipc/members"
@@ -35,7 +36,7 @@ type Candidate struct {
 	Why    string // of a state other than ready
 	Weight float64
 
-	InFlight    int32 // requests that the gateways that share its counter have there, without the one that was picked for
+	InFlight    int32 // requests that the gateways that share its counter have there, without the one that was picked for; and who stays (Options.Stays)
 	MaxInFlight int32 // 0: there is no bound
 	Refusals    int32 // connections that it has refused in a row
 	Sent        int64 // requests that were sent to it since its report
@@ -56,7 +57,7 @@ type Candidate struct {
 func (s *snapshot) candidate(p *Picker, m *member, now, own int64) Candidate {
 	c := Candidate{
 		ID: m.ID, State: m.State, Why: m.Why, Weight: m.Weight,
-		InFlight: int32(m.live.InFlight.Load() - own), MaxInFlight: int32(m.MaxInFlight), Refusals: int32(m.live.refusals.Load()),
+		InFlight: int32(min(m.live.InFlight.Load()-own+m.stays, math.MaxInt32)), MaxInFlight: int32(m.MaxInFlight), Refusals: int32(m.live.refusals.Load()),
 		Sent: int64(m.sent()), Score: m.score, RefusedFor: max(time.Duration(m.live.refusedUntil.Load()-now), 0),
 		Unknown: m.unknown, AllUnknown: s.known == 0, Report: m.Report,
 	}

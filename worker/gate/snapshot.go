@@ -18,6 +18,7 @@ type member struct {
 	scale   float64 // what one request of ours stands for, and
 	base    float64 // what is beside that: see load
 	usable  bool    // ready, and of a weight
+	stays   int64   // how many stay there, where Options.Stays counts them
 	unknown bool    // what the picker goes by is not known of it
 	latency float64 // in nanoseconds, as of the snapshot
 	score   float64 // 0 for the best to 1 for the worst
@@ -72,6 +73,7 @@ func (p *Picker) snapshotOf(table []members.Member, now int64, before *snapshot)
 			m.scale = p.share
 			m.base = (l.told - p.share*l.then) * math.Exp(-float64(max(now-l.heardAt, 0))/float64(forget))
 		}
+		m.stay(p.options.Stays)
 		if m.Weight == 0 {
 			continue
 		}
@@ -94,6 +96,20 @@ func (p *Picker) snapshotOf(table []members.Member, now int64, before *snapshot)
 	}
 	s.offerTrials(p, now)
 	return s
+}
+
+// stay takes in how many stay at the member, by its report.
+func (m *member) stay(counted members.Stat) {
+	if counted == "" {
+		return
+	}
+	n, known := 0.0, false
+	if m.Report != nil {
+		n, known = m.Report.Stats[counted]
+	}
+	m.unknown = !known
+	m.stays = int64(min(max(math.Ceil(n), 0), 1<<53))
+	m.scale, m.base = 1, float64(m.stays)
 }
 
 func shapeOf(way string, s *snapshot) (h shape) {
@@ -149,7 +165,11 @@ func middle(all []float64) float64 {
 func (s *snapshot) offerTrials(p *Picker, now int64) {
 	latency := p.options.Way == Prequal || p.options.Way == PeakEWMA
 	if !latency && p.options.Way != ByScore {
-		s.known = len(s.usable)
+		for _, m := range s.usable {
+			if !m.unknown {
+				s.known++
+			}
+		}
 		return
 	}
 	var idle []*member
@@ -232,7 +252,7 @@ func (m *member) reserve() bool {
 	} else {
 		for {
 			n := m.live.InFlight.Load()
-			if n >= int64(m.MaxInFlight) {
+			if n+m.stays >= int64(m.MaxInFlight) {
 				return false
 			}
 			if m.live.InFlight.CompareAndSwap(n, n+1) {
@@ -245,7 +265,7 @@ func (m *member) reserve() bool {
 }
 
 func (m *member) full() bool {
-	return m.MaxInFlight > 0 && m.live.InFlight.Load() >= int64(m.MaxInFlight)
+	return m.MaxInFlight > 0 && m.live.InFlight.Load()+m.stays >= int64(m.MaxInFlight)
 }
 
 // may reports whether a request may go to m now. A member that is unknown may have one at a time, as long as others are known.

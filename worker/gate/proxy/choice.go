@@ -32,6 +32,14 @@ type Choice struct {
 	Handler http.Handler
 }
 
+// KeyOf is what r is picked by: Key, or the client's address.
+func (c *Choice) KeyOf(r *http.Request) string {
+	if c.Key != "" {
+		return c.Key
+	}
+	return ClientIP(r)
+}
+
 // Marker changes the headers of an answer that goes to the client, as one that sets a cookie does. status is that of the answer, by
 // the member that gives it, and prefer Choice.Prefer of its request. It is called by all requests at once.
 type Marker interface {

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -233,7 +232,7 @@ func (f *forwarding) deliver() {
 func (f *forwarding) ask() (gate.Pick, error) {
 	now := ipc.Monotonic()
 	return f.choice.Picker.Pick(gate.Request{
-		Key: cmp.Or(f.choice.Key, ClientIP(f.r)), Now: now, Tried: f.tried, Prefer: f.choice.Prefer, Draining: f.choice.Draining,
+		Key: f.choice.KeyOf(f.r), Now: now, Tried: f.tried, Prefer: f.choice.Prefer, Draining: f.choice.Draining,
 		Seen: f.decision.Picking(now),
 	})
 }

@@ -1,7 +1,9 @@
 package route
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"github.com/tinehq/tine/ipc/members"
@@ -13,11 +15,16 @@ import (
 // All is the pool that has the members of every type.
 const All = ""
 
-// Pools has the pickers of a gateway's worker, and the queues before them, by the type of their members. Of and Queue may be called by all
-// goroutines at once, Update, Refresh and Close by one at a time.
+// clients begins the name of the pool of those members of a type that clients may be sent to.
+const clients = "clients\x00"
+
+// Pools has the pickers of a gateway's worker, and the queues before them, by the type of their members. Of, OfClients, Queue
+// and Each may be called by all goroutines at once, Update, Refresh and Close by one at a time.
 type Pools struct {
-	ways     map[string]gate.Options // of types that have their own
+	ways     map[string]gate.Options // of pools that routes lead to
 	rest     gate.Options            // of all others
+	sends    bool                    // clients are sent to members, and
+	anywhere bool                    // they need no address for it
 	counters map[string]*gate.Counter
 	queue    policy.Queue
 	pools    atomic.Pointer[map[string]pool]
@@ -35,48 +42,70 @@ func NewPools(p policy.Policy, base gate.Options) (*Pools, error) {
 	if way := p.Way(); way != "" {
 		base.Way = way
 	}
-	s := &Pools{ways: map[string]gate.Options{}, rest: base, counters: map[string]*gate.Counter{}, queue: p.Queue}
+	s := &Pools{ways: map[string]gate.Options{}, rest: base, anywhere: p.Base != "", counters: map[string]*gate.Counter{}, queue: p.Queue}
 	s.rest.Released = s.released
 	if base.Counters == nil {
 		s.rest.Counters = s.counter
 	}
-	for _, r := range p.Routes {
-		own, known := s.ways[r.To]
-		if !known {
-			own = s.rest
-		}
+	routes := p.Routes
+	if len(routes) == 0 {
+		routes = []policy.Route{{}}
+	}
+	for _, r := range routes {
+		name := poolOf(r, p)
+		s.sends = s.sends || name != r.To
+		own := s.of(name)
 		if r.Pick != "" {
 			own.Way = r.Pick
 		}
-		if !gate.ByKey(own.Way) {
-			own.Bounded = 0
-		}
-		s.ways[r.To] = own
-	}
-	if len(p.Routes) == 0 {
-		s.ways[All] = s.rest
-	}
-	if !gate.ByKey(s.rest.Way) {
-		s.rest.Bounded = 0
+		s.ways[name] = own
 	}
 	pools := map[string]pool{}
-	for kind, o := range s.ways {
-		one, err := s.pool(o)
+	for name := range s.ways {
+		one, err := s.pool(name)
 		if err != nil {
-			return nil, fmt.Errorf("cannot pick of the members of type %q: %w", kind, err)
+			return nil, fmt.Errorf("cannot pick of the members of type %q: %w", strings.TrimPrefix(name, clients), err)
 		}
-		pools[kind] = one
+		pools[name] = one
 	}
-	if _, err := gate.New(s.rest); err != nil {
+	if _, err := newPicker(s.rest); err != nil {
 		return nil, fmt.Errorf("cannot pick members: %w", err)
 	}
 	s.use(pools)
 	return s, nil
 }
 
-// pool makes one without members.
-func (s *Pools) pool(o gate.Options) (one pool, err error) {
-	if one.Picker, err = gate.New(o); err == nil && s.queue.Max != policy.NoQueue {
+// poolOf is the name of the pool that a route leads to.
+func poolOf(r policy.Route, p policy.Policy) string {
+	if way := cmp.Or(r.Deliver, p.Deliver, policy.DeliverProxy); way != policy.DeliverProxy {
+		return clients + r.To
+	}
+	return r.To
+}
+
+// of is how the members of a pool are picked.
+func (s *Pools) of(name string) gate.Options {
+	o, own := s.ways[name]
+	if !own {
+		o = s.rest
+	}
+	if strings.HasPrefix(name, clients) {
+		o.Stays = members.Connections
+	}
+	return o
+}
+
+// newPicker makes a picker. A bound is for the ways by key alone.
+func newPicker(o gate.Options) (*gate.Picker, error) {
+	if !gate.ByKey(o.Way) {
+		o.Bounded = 0
+	}
+	return gate.New(o)
+}
+
+// pool makes one without members. A client that is to be sent to a member does not wait for a place.
+func (s *Pools) pool(name string) (one pool, err error) {
+	if one.Picker, err = newPicker(s.of(name)); err == nil && s.queue.Max != policy.NoQueue && !strings.HasPrefix(name, clients) {
 		one.queue, err = queue.New(s.queue, nil)
 	}
 	return one, err
@@ -113,13 +142,17 @@ func (s *Pools) counter(id string) *gate.Counter {
 // Of is the picker of the members of a type; nil: no member and no route is of it.
 func (s *Pools) Of(kind string) *gate.Picker { return (*s.pools.Load())[kind].Picker }
 
+// OfClients is the picker of those members of a type that clients may be sent to, by their client address or, where the policy has a
+// base, by their ID; nil: there is none, and no route leads there.
+func (s *Pools) OfClients(kind string) *gate.Picker { return (*s.pools.Load())[clients+kind].Picker }
+
 // Queue is where requests to the members of a type wait; nil: they do not, or no member and no route is of it.
 func (s *Pools) Queue(kind string) *queue.Queue { return (*s.pools.Load())[kind].queue }
 
-// Each calls f with the picker of each type, and its queue, which may be nil.
+// Each calls f with the picker of each type, and its queue, which may be nil. Of members that clients are sent to it has none.
 func (s *Pools) Each(f func(kind string, p *gate.Picker, q *queue.Queue)) {
-	for kind, p := range *s.pools.Load() {
-		f(kind, p.Picker, p.queue)
+	for name, p := range *s.pools.Load() {
+		f(strings.TrimPrefix(name, clients), p.Picker, p.queue)
 	}
 }
 
@@ -138,6 +171,12 @@ func (s *Pools) Update(t members.Table, now int64) {
 		if m.Type != All {
 			parts[m.Type] = append(parts[m.Type], m)
 		}
+		if s.sends && (s.anywhere || m.Frontend && m.ClientAddress != "") {
+			parts[clients+All] = append(parts[clients+All], m)
+			if m.Type != All {
+				parts[clients+m.Type] = append(parts[clients+m.Type], m)
+			}
+		}
 	}
 	parts[All] = t.Members
 	for id := range s.counters {
@@ -150,13 +189,13 @@ func (s *Pools) Update(t members.Table, now int64) {
 		pools[kind] = before[kind]
 	}
 	for kind := range parts {
-		if _, own := s.ways[kind]; own || kind == All {
-			continue
+		if _, own := s.ways[kind]; own || kind == All || kind == clients+All {
+			continue // of all members there is a pool only where a route leads to all
 		}
 		one, known := before[kind]
 		if !known {
 			var err error
-			if one, err = s.pool(s.rest); err != nil {
+			if one, err = s.pool(kind); err != nil {
 				panic("route: options that NewPools has not refused: " + err.Error())
 			}
 		}

@@ -234,18 +234,39 @@ func TestDeliver(t *testing.T) {
 	t.Parallel()
 	var got proxy.Choice
 	p := policy.Policy{Routes: []policy.Route{{Path: "/v1/pick", Deliver: policy.DeliverLookup, To: "chat", Key: "query:uid"}, {}}}
-	r, _ := routerOf(t, p, table(1, "chat"), func(o *Options) {
+	all := table(3, "chat")
+	all.Members[1].Frontend, all.Members[1].ClientAddress = true, "h:1"
+	all.Members[2].Frontend = true
+	r, pools := routerOf(t, p, all, func(o *Options) {
 		o.Deliver = map[string]Deliverer{policy.DeliverLookup: deliverer(func(c proxy.Choice) { got = c })}
 	})
 	r.Route(ask("GET", "/v1/pick?uid=5")).Handler.ServeHTTP(nil, nil)
-	if got.Pool != "chat" || got.Key != "5" || got.Picker == nil {
+	if got.Pool != "chat" || got.Key != "5" || got.Picker == nil || got.Picker != pools.OfClients("chat") || pools.OfClients("web") != nil {
 		t.Errorf("%+v", got)
+	}
+	for range 5 { // only that with an address for clients
+		if k, err := got.Picker.Pick(gate.Request{Now: 1}); err != nil || k.Member().ID != "chat/1" {
+			t.Errorf("%v", err)
+		}
 	}
 	if c := r.Route(ask("GET", "/")); c.Handler != nil {
 		t.Error("a route that is passed on has a handler")
 	}
 	if _, err := New(p, Options{}); err == nil || !strings.Contains(err.Error(), "routes[0]: nothing delivers by lookup") {
 		t.Error(err)
+	}
+}
+
+// TestLookupPath: a gateway that answers lookups does so at one path, unless a route has another.
+func TestLookupPath(t *testing.T) {
+	t.Parallel()
+	for _, p := range []policy.Policy{{Deliver: policy.DeliverLookup}, {Routes: []policy.Route{{Deliver: policy.DeliverLookup}}}} {
+		r, _ := routerOf(t, p, table(1, "chat"), func(o *Options) {
+			o.Deliver = map[string]Deliverer{policy.DeliverLookup: deliverer(func(proxy.Choice) {})}
+		})
+		if r.Route(ask("GET", LookupPath)).Handler == nil || r.Route(ask("GET", "/")).Handler != nil {
+			t.Errorf("%+v", p)
+		}
 	}
 }
 

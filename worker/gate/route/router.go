@@ -1,8 +1,10 @@
 package route
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/tinehq/tine/ipc/policy"
 	"github.com/tinehq/tine/worker/gate/proxy"
@@ -28,7 +30,7 @@ type Target struct {
 	Key  string // what the request is picked by; "": the client's address
 }
 
-// Deliverer answers a request for which a choice was made.
+// Deliverer answers a request for which a choice was made. The choice has no picker where no member may be given to a client.
 type Deliverer interface {
 	Deliver(w http.ResponseWriter, r *http.Request, c proxy.Choice)
 }
@@ -48,14 +50,26 @@ type route struct {
 	deliver Deliverer                  // nil: the request is passed on
 }
 
+// LookupPath is where lookups are answered that a route has no path for.
+const LookupPath = "/v1/pick"
+
 // New makes a Router of a policy that was checked.
 func New(p policy.Policy, o Options) (*Router, error) {
-	r := &Router{options: o, matcher: newMatcher(p.Routes)}
+	routes := slices.Clone(p.Routes)
+	if len(routes) == 0 && p.Deliver == policy.DeliverLookup {
+		routes = []policy.Route{{}}
+	}
+	for i := range routes {
+		if one := &routes[i]; one.Path == "" && cmp.Or(one.Deliver, p.Deliver) == policy.DeliverLookup {
+			one.Path = LookupPath
+		}
+	}
+	r := &Router{options: o, matcher: newMatcher(routes)}
 	var err error
 	if r.rest, err = r.prepare(p, policy.Route{}); err != nil {
 		return nil, err
 	}
-	for i, one := range p.Routes {
+	for i, one := range routes {
 		ready, err := r.prepare(p, one)
 		if err != nil {
 			return nil, fmt.Errorf("cannot route by routes[%d]: %w", i, err)
@@ -109,13 +123,12 @@ func (r *Router) Route(q *http.Request) proxy.Choice {
 }
 
 func (r *Router) choice(q *http.Request, at *route, kind, key string) proxy.Choice {
+	if at.deliver != nil {
+		return proxy.Choice{Handler: delivery{at.deliver, proxy.Choice{Picker: r.options.Pools.OfClients(kind), Pool: kind, Key: key}}}
+	}
 	c := proxy.Choice{Picker: r.options.Pools.Of(kind), Queue: r.options.Pools.Queue(kind), Pool: kind, Key: key}
 	if at.Strip {
 		c.Target = stripped(q, at.Path)
-	}
-	if at.deliver != nil {
-		c.Handler = delivery{at.deliver, c}
-		return c
 	}
 	if r.options.Stick != nil && c.Picker != nil {
 		return r.options.Stick(q, c)
