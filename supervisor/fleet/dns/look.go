@@ -161,6 +161,8 @@ func (r resolver) ask(ctx context.Context, config *dns.ClientConfig, name string
 	return nil, failed
 }
 
+var errLate = errors.New("no answer in time")
+
 func (r resolver) askServers(ctx context.Context, config *dns.ClientConfig, name string, kind uint16) (reply *dns.Msg, err error) {
 	question := new(dns.Msg)
 	question.SetQuestion(dns.Fqdn(name), kind)
@@ -176,12 +178,15 @@ func (r resolver) askServers(ctx context.Context, config *dns.ClientConfig, name
 				reply, _, err = tcp.ExchangeContext(ctx, question, at)
 			}
 			if ctx.Err() != nil {
-				return nil, errors.New("no answer in time")
+				return nil, errLate
 			}
 			if err == nil && reply.Rcode != dns.RcodeServerFailure && reply.Rcode != dns.RcodeRefused {
 				return reply, nil
 			}
 		}
+	}
+	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
+		err = errLate
 	}
 	return reply, err
 }
