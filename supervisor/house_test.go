@@ -33,6 +33,7 @@ var house = []struct{ name, imports string }{
 	{"supervisor/fleet/checks", "ipc/members supervisor/fleet supervisor/fleet/rounds"},
 	{"supervisor/fleet/reports", "ipc ipc/members supervisor/fleet supervisor/fleet/checks supervisor/fleet/rounds"}, // by HTTP
 	{"supervisor/fleet/dns", "ipc/members supervisor/fleet"},                                                         // by TTL, with the priorities of SRV
+	{"supervisor/fleet/machine", "ipc/members"},                                                                      // the load of this host
 	{"supervisor/fleet/processes", "ipc ipc/members supervisor/fleet"},                                               // apps whose processes are not ours
 	{"supervisor/fleet/targets", "ipc/members supervisor/fleet supervisor/fleet/checks"},                             // a list of addresses as its source
 	{"supervisor/civil", ""},
@@ -73,7 +74,7 @@ var house = []struct{ name, imports string }{
 		supervisor/apps`}, // what readers look at
 	{"supervisor/slots", "ipc supervisor/listen supervisor/snapshot"},                                               // the sockets of an app: who uses them, what is seen at them
 	{"supervisor/values", "ipc supervisor/cache supervisor/config supervisor/control/api supervisor/fleet/targets"}, // and their sources
-	{"supervisor/serve", `ipc ipc/decisions supervisor/handle supervisor/values supervisor/claim supervisor/handover supervisor/cache supervisor/control supervisor/control/api
+	{"supervisor/serve", `ipc ipc/decisions ipc/members supervisor/fleet/machine supervisor/fleet/reports supervisor/handle supervisor/values supervisor/claim supervisor/handover supervisor/cache supervisor/control supervisor/control/api
 		supervisor/control/dashboard supervisor/control/metrics supervisor/config supervisor/config/file supervisor/book supervisor/host
 		supervisor/listen supervisor/orders supervisor/pool supervisor/proc supervisor/snapshot`},
 	{"supervisor/handlers", "ipc supervisor/cache supervisor/logs"}, // the program's own functions
@@ -105,7 +106,7 @@ var pure = []string{"supervisor/pool", "supervisor/fleet", "supervisor/apps", "s
 var owners = map[string]string{
 	"github.com/cilium/":              "supervisor/listen supervisor/listen/bpf",
 	"github.com/goccy/go-yaml":        "supervisor/config/file",
-	"github.com/prometheus/":          "supervisor/control/metrics supervisor/fleet/processes",
+	"github.com/prometheus/":          "supervisor/control/metrics supervisor/fleet/machine supervisor/fleet/processes",
 	"github.com/cloudflare/tableflip": "supervisor/handover",
 	"github.com/fsnotify/":            "supervisor/filewatch",
 	"github.com/miekg/dns":            "supervisor/fleet/dns",

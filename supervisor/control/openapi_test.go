@@ -289,6 +289,10 @@ func TestAnswersFitTheDocument(t *testing.T) {
 		w.Header().Set("Content-Type", typeText)
 		io.WriteString(w, "tine_up 1\n")
 	}))
+	s.Handle("GET /v1/load", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", typeJSON)
+		io.WriteString(w, `{"epoch":1,"sequence":1,"received_at":0}`)
+	}))
 	s.Handle("GET /v1/profile", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", typeBytes)
 	}))

@@ -98,6 +98,7 @@ func routes() []route {
 			answers: []answer{ok(typeJSON, api.ApplyResult{})}, serve: applyConfig},
 		route{method: "GET", path: "/v1/doctor", summary: "What this machine can do for Tine", answers: []answer{ok(typeJSON, map[string]any{})}, serve: getDoctor},
 		route{method: "GET", path: "/v1/metrics", summary: "Metrics in Prometheus's text format", answers: []answer{ok(typeText, "")}},
+		route{method: "GET", path: "/v1/load", summary: "How loaded this host and its workers are, for the gateway of another Tine", answers: []answer{ok(typeJSON, map[string]any{})}},
 		route{method: "GET", path: "/v1/profile", summary: "A profile of an app's workers, merged into one",
 			params: []param{paramApp,
 				{name: "kind", kind: paramText, help: "such as cpu, heap, goroutine, trace"},

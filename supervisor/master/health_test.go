@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/ipc/members"
 	"github.com/tinehq/tine/supervisor/config"
 )
 
@@ -57,6 +58,14 @@ func TestHealthOverItsLife(t *testing.T) {
 	}
 	if status, body := askProbe(t, at, "/v1/status"); status != 404 || !strings.Contains(body, "only GET /healthz and GET /readyz") {
 		t.Errorf("%d %s", status, body)
+	}
+	status, body := askProbe(t, at, "/v1/load")
+	load, err := (&members.Question{}).Read([]byte(body))
+	if err != nil || status != 200 || load.Epoch == 0 || load.Sequence != 1 || load.Stats[members.MemoryTotal] <= 0 {
+		t.Errorf("%d %s", status, body)
+	}
+	if inFlight, told := load.Stats[members.InFlight]; !told || inFlight != 0 {
+		t.Errorf("the workers are idle: %s", body)
 	}
 	before, err := m.s.Status()
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/api"
+	"github.com/tinehq/tine/supervisor/fleet/reports"
 	"github.com/tinehq/tine/supervisor/snapshot"
 )
 
@@ -16,8 +17,8 @@ import (
 // (timeoutSeconds of a Kubernetes probe) is one second.
 const healthTime = 900 * time.Millisecond
 
-// serveHealth begins to serve GET /healthz and GET /readyz, and nothing else, where the
-// config has an address for it.
+// serveHealth begins to serve GET /healthz, GET /readyz and GET /v1/load, and nothing else, where the
+// config has an address for it. load answers the last of them.
 //
 //	/healthz  200  the loop of the master goes on: it runs, starts or stops
 //	          503  a turn of it takes longer than healthTime
@@ -26,7 +27,7 @@ const healthTime = 900 * time.Millisecond
 //	          503  otherwise, and from the first moment of a stop on
 //
 // The body of /readyz has a line for each app that says why.
-func (s *Server) serveHealth() (close func()) {
+func (s *Server) serveHealth(load http.Handler) (close func()) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		if _, err := s.fresh(r.Context()); err != nil {
@@ -44,8 +45,9 @@ func (s *Server) serveHealth() (close func()) {
 		ok, lines := judge(m)
 		answerProbe(w, ok, lines...)
 	})
+	mux.Handle("GET "+reports.Path, load)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		control.Problem(w, api.Refuse(http.StatusNotFound, "only GET /healthz and GET /readyz are here, not %s %s", r.Method, r.URL.Path))
+		control.Problem(w, api.Refuse(http.StatusNotFound, "only GET /healthz and GET /readyz, and GET /v1/load, are here, not %s %s", r.Method, r.URL.Path))
 	})
 	return s.serveTCP("health", s.Health.Listen, mux)
 }

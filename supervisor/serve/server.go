@@ -13,6 +13,7 @@ import (
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/control/dashboard"
+	"github.com/tinehq/tine/supervisor/fleet/reports"
 	"github.com/tinehq/tine/supervisor/snapshot"
 	"github.com/tinehq/tine/supervisor/values"
 )
@@ -118,7 +119,9 @@ func (s *Server) Start(inherited Inherited) (close func()) {
 	})
 	gathered := s.mountMetrics(server)
 	closeMetrics := s.serveMetrics(gathered)
-	closeHealth := s.serveHealth()
+	load := s.loadHandler()
+	server.Handle("GET "+reports.Path, load)
+	closeHealth := s.serveHealth(load)
 	s.control.Store(server)
 	closePage := s.serveDashboard(server, page)
 	ended, stopWatching := make(chan struct{}, 1), func() {}
