@@ -41,6 +41,8 @@ var rules = map[string]string{
 
 	"worker/gate/redirect": "ipc ipc/members worker/gate worker/gate/pending worker/gate/proxy",
 
+	"worker/gate/outcomes": "ipc/members worker/gate",
+
 	"worker/gate/lookup": "ipc ipc/members worker/gate worker/gate/pending worker/gate/proxy worker/gate/route",
 
 	"cmd/demo": "worker",

@@ -34,7 +34,8 @@ type (
 		Health      members.State // how it is: Ready or Down; "": not said
 		Why         string        // of Draining or Down
 	}
-	// Outcome is how requests to a member went since the last Outcome of that gateway. Why is of the newest that has failed.
+	// Outcome is how requests to a member went since the last Outcome of that gateway: Failed of them have failed in a row, after
+	// Answered were answered. Why is of the newest that has failed.
 	Outcome struct {
 		ID               string
 		Answered, Failed int

@@ -74,6 +74,12 @@ func New(o Options) *Fleet {
 	}
 }
 
+// Use has the bounds be these from now on. What has begun, as an ejection, ends as it was to.
+func (f *Fleet) Use(o Options) {
+	f.options = o.withDefaults()
+	f.changed = true
+}
+
 // Step takes in an event and returns what is to be done. now does not go back.
 func (f *Fleet) Step(now time.Time, ev Event) []Effect {
 	f.effects = nil

@@ -47,6 +47,9 @@ func FuzzFleet(f *testing.F) {
 			default:
 				ev = Tick{}
 			}
+			if r.IntN(20) == 0 {
+				fleet.Use(Options{SlowStart: time.Duration(r.IntN(3)) * 5 * time.Second, Failures: 1 + r.IntN(3), Panic: float64(r.IntN(3)) / 2})
+			}
 			for _, e := range fleet.Step(now, ev) {
 				p, ok := e.(Publish)
 				if !ok {

@@ -86,9 +86,8 @@ func (f *Fleet) outcome(now time.Time, m *member, e Outcome) {
 	if e.Answered > 0 {
 		f.changed = f.changed || m.spared // the table says so
 		m.failures, m.spared = 0, false
-	} else {
-		m.failures += e.Failed
 	}
+	m.failures += e.Failed
 	if f.options.Failures < 0 || m.failures < f.options.Failures || m.health == down || m.health == ejected {
 		return
 	}
@@ -183,7 +182,7 @@ func (m *member) shown(now time.Time, f *Fleet, panics string) members.Member {
 		s.State, s.Why = members.Ejected, fmt.Sprintf("until %s: %s", m.next.Format(time.TimeOnly), m.why)
 	case m.health == ejected:
 		s.Why = panics
-	case m.health == returning:
+	case m.health == returning && f.options.SlowStart > 0:
 		passed := float64(now.Sub(m.returned)) / float64(f.options.SlowStart)
 		share := min(max(passed, 1.0/rampSteps), 1)
 		s.Weight *= share

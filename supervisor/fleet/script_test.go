@@ -20,7 +20,7 @@ import (
 //	report ID EPOCH SEQUENCE [in_flight]
 //	check ID ... ok | WHY                                  of each of them
 //	advise ID [ready | drain | maint | up | down[=WHY] | N% | maxconn:N] ...
-//	failed ID N   answered ID N
+//	failed ID N   answered ID N [FAILED]                   after so many answers, FAILED have failed in a row
 //	drain ID REASON   undrain ID REASON
 //
 // A table is written as its members with what is not usual of each: a state other than ready, a weight other than 1, a bound, why,
@@ -132,7 +132,11 @@ func event(words []string) (all []Event, err error) {
 	case "failed":
 		return []Event{Outcome{ID: rest[0], Failed: number(1), Why: "502"}}, err
 	case "answered":
-		return []Event{Outcome{ID: rest[0], Answered: number(1)}}, err
+		o := Outcome{ID: rest[0], Answered: number(1)}
+		if len(rest) > 2 {
+			o.Failed, o.Why = number(2), "502"
+		}
+		return []Event{o}, err
 	case "drain", "undrain":
 		return []Event{Drain{ID: rest[0], Reason: rest[1], Undo: words[0] == "undrain"}}, nil
 	}
