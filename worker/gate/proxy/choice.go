@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 
 	"github.com/tinehq/tine/ipc/members"
@@ -32,14 +31,6 @@ type Choice struct {
 	Handler http.Handler
 }
 
-// KeyOf is what r is picked by: Key, or the client's address.
-func (c *Choice) KeyOf(r *http.Request) string {
-	if c.Key != "" {
-		return c.Key
-	}
-	return ClientIP(r)
-}
-
 // Marker changes the headers of an answer that goes to the client, as one that sets a cookie does. status is that of the answer, by
 // the member that gives it, and prefer Choice.Prefer of its request. It is called by all requests at once.
 type Marker interface {
@@ -63,15 +54,6 @@ func (f *forwarding) mark(h http.Header, status int) {
 	if f.choice.Marker != nil {
 		f.choice.Marker.Mark(h, f.r, status, f.pick.Member(), f.choice.Prefer)
 	}
-}
-
-// ClientIP is the address of the client, without its port, as the connection has it.
-func ClientIP(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
 }
 
 // peekable is the request with a body that can be looked at by PeekBody. It is a copy, as the server of net/http goes by the body that it

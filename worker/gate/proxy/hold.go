@@ -140,7 +140,7 @@ func (f *forwarding) held() int64 {
 
 // priority is what a trusted client says it is.
 func (f *forwarding) priority() int {
-	if name := f.proxy.options.Priority; name != "" && f.proxy.trusts(f.r) {
+	if name := f.proxy.options.Priority; name != "" && f.proxy.trust.Has(f.r) {
 		return queue.Priority(f.r.Header, name)
 	}
 	return queue.DefaultPriority

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,6 +88,7 @@ type Proxy struct {
 	pool    pool
 	http2   *conns // nil without Options.HTTP2
 	budget  budget
+	trust   Trust
 }
 
 // New makes a Proxy. Close gives up its connections.
@@ -109,7 +111,7 @@ func New(o Options) (*Proxy, error) {
 	if o.AnswerTimeout <= 0 {
 		o.AnswerTimeout = time.Minute
 	}
-	p := &Proxy{options: o}
+	p := &Proxy{options: o, trust: o.Trusted}
 	if o.HTTP2 {
 		p.http2 = newConns(o.DialTimeout)
 	}
@@ -232,7 +234,7 @@ func (f *forwarding) deliver() {
 func (f *forwarding) ask() (gate.Pick, error) {
 	now := ipc.Monotonic()
 	return f.choice.Picker.Pick(gate.Request{
-		Key: f.choice.KeyOf(f.r), Now: now, Tried: f.tried, Prefer: f.choice.Prefer, Draining: f.choice.Draining,
+		Key: cmp.Or(f.choice.Key, f.proxy.trust.ClientIP(f.r)), Now: now, Tried: f.tried, Prefer: f.choice.Prefer, Draining: f.choice.Draining,
 		Seen: f.decision.Picking(now),
 	})
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/textproto"
 	"path/filepath"
 	"slices"
@@ -138,7 +137,7 @@ func (w wire) header(name, value string) { header(w.Writer, name, value) }
 func (f *forwarding) headers(out sink) {
 	r := f.r
 	connection := named(r.Header)
-	trusted := f.proxy.trusts(r)
+	trusted := f.proxy.trust.Has(r)
 	for name, values := range r.Header {
 		if ofOneConnection[name] || connection[name] || name == "Expect" || name == "Content-Length" {
 			continue
@@ -167,23 +166,6 @@ func header(out *bufio.Writer, name, value string) {
 	out.WriteString(": ")
 	out.WriteString(value)
 	out.WriteString("\r\n")
-}
-
-// trusts reports whether the client is a proxy whose word on its clients is believed.
-func (p *Proxy) trusts(r *http.Request) bool {
-	if len(p.options.Trusted) == 0 {
-		return false
-	}
-	at, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return false
-	}
-	for _, prefix := range p.options.Trusted {
-		if prefix.Contains(at.Addr().Unmap()) {
-			return true
-		}
-	}
-	return false
 }
 
 // forwarded writes of whom the request is. What a proxy that is trusted says was written already, but for what its Connection names.

@@ -59,7 +59,7 @@ func (d *Redirect) Deliver(w http.ResponseWriter, r *http.Request, c proxy.Choic
 		refuse(w, r, gate.ErrNoMember)
 		return
 	}
-	k, err := c.Picker.Pick(gate.Request{Key: c.KeyOf(r), Now: ipc.Monotonic()})
+	k, err := c.Picker.Pick(gate.Request{Key: c.Key, Now: ipc.Monotonic()})
 	if err != nil {
 		refuse(w, r, err)
 		return

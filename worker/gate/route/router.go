@@ -20,6 +20,9 @@ type Options struct {
 	// Stick returns the choice with the member of the request's user in it. nil: no user has a member.
 	Stick func(*http.Request, proxy.Choice) proxy.Choice
 
+	// Client is who a client is, for requests that are not passed on and have no key; nil: its connection tells.
+	Client func(*http.Request) string
+
 	// Deliver has what answers requests that are not passed on, by policy.DeliverRedirect and policy.DeliverLookup.
 	Deliver map[string]Deliverer
 }
@@ -63,6 +66,9 @@ func New(p policy.Policy, o Options) (*Router, error) {
 		if one := &routes[i]; one.Path == "" && cmp.Or(one.Deliver, p.Deliver) == policy.DeliverLookup {
 			one.Path = LookupPath
 		}
+	}
+	if o.Client == nil {
+		o.Client = proxy.ClientIP
 	}
 	r := &Router{options: o, matcher: newMatcher(routes)}
 	var err error
@@ -124,6 +130,9 @@ func (r *Router) Route(q *http.Request) proxy.Choice {
 
 func (r *Router) choice(q *http.Request, at *route, kind, key string) proxy.Choice {
 	if at.deliver != nil {
+		if key == "" && at.Deliver == policy.DeliverRedirect {
+			key = r.options.Client(q)
+		}
 		return proxy.Choice{Handler: delivery{at.deliver, proxy.Choice{Picker: r.options.Pools.OfClients(kind), Pool: kind, Key: key}}}
 	}
 	c := proxy.Choice{Picker: r.options.Pools.Of(kind), Queue: r.options.Pools.Queue(kind), Pool: kind, Key: key}
