@@ -33,12 +33,13 @@ type savedHead struct {
 	code            int
 	endBy, killBy   time.Time
 	last            Done
+	requests        requests
 }
 
 func (p *Pool) head() savedHead {
 	return savedHead{
 		shared: p.sharedNow(), slots: len(p.slots), newest: p.newest, firstID: p.cfg.FirstID, firstGeneration: p.cfg.FirstGeneration,
-		queued: p.queued, why: p.why, queuedBack: p.queuedBack, code: p.code, endBy: p.endBy, killBy: p.killBy, last: p.last,
+		queued: p.queued, why: p.why, queuedBack: p.queuedBack, code: p.code, endBy: p.endBy, killBy: p.killBy, last: p.last, requests: p.requests,
 	}
 }
 
@@ -127,6 +128,12 @@ func (saved *Saved) Age(d time.Duration) {
 	}
 	if saved.Rollout != nil {
 		saved.Rollout.BeganAgo += d
+	}
+	if r := saved.Requests; r != nil {
+		r.SinceAgo += d
+		if r.Bounded {
+			r.UntilIn -= d
+		}
 	}
 }
 

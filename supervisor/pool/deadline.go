@@ -17,6 +17,7 @@ func (p *Pool) Deadline() time.Time {
 			first = t
 		}
 	}
+	at(p.requests.until)
 	for _, w := range p.standbys.workers {
 		at(w.due)
 		if p.phase == running && w.stalled() {
@@ -75,6 +76,9 @@ func (p *Pool) expire() {
 		}
 	}
 	p.expireWorkers(p.standbys)
+	if p.passed(p.requests.until) {
+		p.passRequests("its time is over")
+	}
 	if p.passed(p.forgetStandbysAt()) {
 		p.standbys.failures = 0
 	}

@@ -135,6 +135,8 @@ const (
 	KindFinished              // the slot's work is done
 	KindHeld                  // the slot gets no worker until it is released; Reason
 	KindReleased              // it is again as every slot
+	KindRequestsHeld          // gateways hold requests to the app; for Delay, 0: without an end; Reason
+	KindRequestsPassed        // they do not any more; Took: how long they did; Reason
 	KindScaled                // Slots are wanted from now on
 	KindSweeping              // a worker is got only to empty the queues of a slot that goes
 	KindRetired               // the slot's sockets are closed
@@ -174,6 +176,8 @@ var kindNames = [...]string{
 	KindFinished:         "finished",
 	KindHeld:             "held",
 	KindReleased:         "released",
+	KindRequestsHeld:     "requests paused",
+	KindRequestsPassed:   "requests resumed",
 	KindScaled:           "scaled",
 	KindSweeping:         "sweeping",
 	KindRetired:          "retired",

@@ -86,6 +86,14 @@ type (
 	}
 	// Release ends a Hold: of all slots if Slot is -1.
 	Release struct{ Slot int }
+	// HoldRequests has gateways hold the requests to the app until PassRequests, or for so long: For 0 has no end. What is in flight goes
+	// on. One that comes while they are held changes the end.
+	HoldRequests struct {
+		For    time.Duration
+		Reason string
+	}
+	// PassRequests ends it.
+	PassRequests struct{ Reason string }
 	// Reconfigure replaces the configuration, but for FirstID, FirstGeneration and Seed. Waits that already run keep their length; MaxAge
 	// and StallTimeout, which are no waits for an answer, count anew for those who are ready.
 	Reconfigure struct{ Config Config }
@@ -103,30 +111,32 @@ type (
 // commands: what is wanted, not a fact about a worker.
 func commands(ev Event) bool {
 	switch ev.(type) {
-	case Start, Scale, Roll, Hold, Release, Reconfigure, Hurry, Stop, Kill:
+	case Start, Scale, Roll, Hold, Release, HoldRequests, PassRequests, Reconfigure, Hurry, Stop, Kill:
 		return true
 	}
 	return false
 }
 
-func (Spawned) event()     {}
-func (SpawnFailed) event() {}
-func (Ready) event()       {}
-func (Parked) event()      {}
-func (Stalled) event()     {}
-func (Resumed) event()     {}
-func (Leaving) event()     {}
-func (Exited) event()      {}
-func (Recycle) event()     {}
-func (Paused) event()      {}
-func (Start) event()       {}
-func (Restored) event()    {}
-func (Scale) event()       {}
-func (Roll) event()        {}
-func (Hold) event()        {}
-func (Release) event()     {}
-func (Reconfigure) event() {}
-func (Hurry) event()       {}
-func (Stop) event()        {}
-func (Kill) event()        {}
-func (Tick) event()        {}
+func (Spawned) event()      {}
+func (SpawnFailed) event()  {}
+func (Ready) event()        {}
+func (Parked) event()       {}
+func (Stalled) event()      {}
+func (Resumed) event()      {}
+func (Leaving) event()      {}
+func (Exited) event()       {}
+func (Recycle) event()      {}
+func (Paused) event()       {}
+func (Start) event()        {}
+func (Restored) event()     {}
+func (Scale) event()        {}
+func (Roll) event()         {}
+func (Hold) event()         {}
+func (Release) event()      {}
+func (HoldRequests) event() {}
+func (PassRequests) event() {}
+func (Reconfigure) event()  {}
+func (Hurry) event()        {}
+func (Stop) event()         {}
+func (Kill) event()         {}
+func (Tick) event()         {}

@@ -44,6 +44,8 @@ type Pool struct {
 	killBy time.Time // the last SIGKILL before that
 	last   Done      // what will be said at the end
 
+	requests requests
+
 	steered []int // what the last Steer ordered
 	live    []int // of the Step under way; kept for its memory
 
@@ -146,6 +148,10 @@ func (p *Pool) learn(ev Event) {
 		p.hold(ev)
 	case Release:
 		p.releaseThat(func(s *slot) bool { return ev.Slot == noSlot || ev.Slot == s.number })
+	case HoldRequests:
+		p.holdRequests(ev)
+	case PassRequests:
+		p.passRequests(ev.Reason)
 	case Reconfigure:
 		p.reconfigure(ev.Config)
 	case Hurry:

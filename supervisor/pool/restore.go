@@ -34,6 +34,7 @@ func Restore(cfg Config, saved Saved, now time.Time, ago time.Duration) (*Pool, 
 	if saved.Hurried {
 		p.endBy, p.killBy = at.future(saved.EndIn), at.future(saved.KillIn)
 	}
+	p.requests = saved.Requests.restored(at)
 	if r := saved.Rollout; r != nil {
 		p.rollout = rollout{generation: r.Generation, reason: r.Reason, began: at.past(r.BeganAgo), failure: r.Failure, back: r.Back}
 	}

@@ -168,7 +168,7 @@ func TestAdoptedRefuses(t *testing.T) {
 
 // TestCommandsWait: a command before Restored is a mistake of the shell, and does nothing.
 func TestCommandsWait(t *testing.T) {
-	for _, ev := range []Event{Start{}, Scale{1}, Roll{}, Hold{}, Release{}, Reconfigure{}, Hurry{}, Stop{}, Kill{}} {
+	for _, ev := range []Event{Start{}, Scale{1}, Roll{}, Hold{}, Release{}, HoldRequests{}, PassRequests{}, Reconfigure{}, Hurry{}, Stop{}, Kill{}} {
 		p, err := Restore(Default(), someRecord(t), time.Now(), 0)
 		if err != nil {
 			t.Fatal(err)

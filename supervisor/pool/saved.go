@@ -11,30 +11,31 @@ const SavedVersion = 1
 // Times are durations from the moment of the snapshot, in nanoseconds: those that end in Ago before it, those that end in In
 // after it, and negative if that had passed already. The configuration is not part of it.
 type Saved struct {
-	Version         int           `json:"version"`
-	Phase           string        `json:"phase"` // as in Status
-	Want            int           `json:"want"`
-	Claimed         int           `json:"claimed"`
-	Slots           []SavedSlot   `json:"slots"` // the open ones, by number
-	Standbys        SavedSlot     `json:"bench"` // no slot of the app: what Pool.standbys holds
-	Abandoned       []SavedWorker `json:"abandoned,omitempty"`
-	FirstID         WorkerID      `json:"first_id"`
-	NextID          WorkerID      `json:"next_id"`
-	FirstGeneration int           `json:"first_generation"`
-	Generation      int           `json:"generation"`
-	Newest          int           `json:"newest"`
-	Rollout         *SavedRollout `json:"rollout,omitempty"`
-	Queued          string        `json:"queued,omitempty"`
-	QueuedBack      bool          `json:"queued_back,omitempty"`
-	Served          bool          `json:"served,omitempty"`
-	Code            int           `json:"code,omitempty"`
-	Why             string        `json:"why,omitempty"`
-	Hurried         bool          `json:"hurried,omitempty"`
-	EndIn           time.Duration `json:"end_in,omitempty"`  // with Hurried
-	KillIn          time.Duration `json:"kill_in,omitempty"` // with Hurried: the last SIGKILL
-	DoneCode        int           `json:"done_code,omitempty"`
-	DoneReason      string        `json:"done_reason"`
-	Random          uint64        `json:"random"`
+	Version         int            `json:"version"`
+	Phase           string         `json:"phase"` // as in Status
+	Want            int            `json:"want"`
+	Claimed         int            `json:"claimed"`
+	Slots           []SavedSlot    `json:"slots"` // the open ones, by number
+	Standbys        SavedSlot      `json:"bench"` // no slot of the app: what Pool.standbys holds
+	Abandoned       []SavedWorker  `json:"abandoned,omitempty"`
+	FirstID         WorkerID       `json:"first_id"`
+	NextID          WorkerID       `json:"next_id"`
+	FirstGeneration int            `json:"first_generation"`
+	Generation      int            `json:"generation"`
+	Newest          int            `json:"newest"`
+	Rollout         *SavedRollout  `json:"rollout,omitempty"`
+	Queued          string         `json:"queued,omitempty"`
+	QueuedBack      bool           `json:"queued_back,omitempty"`
+	Served          bool           `json:"served,omitempty"`
+	Code            int            `json:"code,omitempty"`
+	Why             string         `json:"why,omitempty"`
+	Requests        *SavedRequests `json:"requests,omitempty"` // nil: they are not held
+	Hurried         bool           `json:"hurried,omitempty"`
+	EndIn           time.Duration  `json:"end_in,omitempty"`  // with Hurried
+	KillIn          time.Duration  `json:"kill_in,omitempty"` // with Hurried: the last SIGKILL
+	DoneCode        int            `json:"done_code,omitempty"`
+	DoneReason      string         `json:"done_reason"`
+	Random          uint64         `json:"random"`
 }
 
 // SavedRollout is the rollout under way.
@@ -118,6 +119,7 @@ func (p *Pool) snapshot(now time.Time) Saved {
 	if !p.endBy.IsZero() {
 		saved.Hurried, saved.EndIn, saved.KillIn = true, p.endBy.Sub(now), p.killBy.Sub(now)
 	}
+	saved.Requests = p.requests.saved(now)
 	if r := p.rollout; r.active() {
 		saved.Rollout = &SavedRollout{Generation: r.generation, Reason: r.reason, BeganAgo: now.Sub(r.began), Failure: r.failure, Back: r.back}
 	}

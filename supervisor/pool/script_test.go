@@ -27,6 +27,7 @@ import (
 //	restored                   once the facts are told
 //	parked ID ...              initialised, and without a slot
 //	pause DURATION             the pool is told of the pause
+//	requests hold [DURATION] [REASON]   requests pass [REASON]
 //	status                     prints what Status says
 //
 // A record is an answer after a dash. All steps pass through the checker, so each script also holds the rules that hold
@@ -141,6 +142,18 @@ func events(t *testing.T, words []string) (evs []Event) {
 			return []Event{Paused{d}}
 		}
 		return []Event{Hurry{d}}
+	case "requests": // hold [DURATION] [REASON], pass [REASON]
+		if words[1] == "pass" {
+			return []Event{PassRequests{strings.Join(words[2:], " ")}}
+		}
+		h, words := HoldRequests{}, words[2:]
+		if len(words) > 0 {
+			if d, err := time.ParseDuration(words[0]); err == nil {
+				h.For, words = d, words[1:]
+			}
+		}
+		h.Reason = strings.Join(words, " ")
+		return []Event{h}
 	case "stop":
 		return []Event{Stop{reason}}
 	case "kill":
@@ -297,7 +310,7 @@ func (r Record) describe() string {
 	if r.Failures != 0 {
 		fmt.Fprintf(&b, " failures=%d", r.Failures)
 	}
-	if r.Kind == KindBackoff {
+	if r.Kind == KindBackoff || r.Kind == KindRequestsHeld {
 		fmt.Fprintf(&b, " delay=%v", r.Delay)
 	}
 	if r.Took != 0 {
@@ -318,6 +331,12 @@ func status(pool *Pool, now time.Time) string {
 	}
 	if d := pool.Deadline(); !d.IsZero() {
 		fmt.Fprintf(out, " deadline=+%v", d.Sub(now))
+	}
+	if r := st.Requests; r != nil {
+		fmt.Fprintf(out, " requests held for %v (%s)", now.Sub(r.Since), r.Reason)
+		if !r.Until.IsZero() {
+			fmt.Fprintf(out, " until +%v", r.Until.Sub(now))
+		}
 	}
 	fmt.Fprintln(out)
 	for _, s := range st.Slots {

@@ -7,14 +7,15 @@ import (
 
 // Status is a copy of what the pool knows, for people and programs that ask.
 type Status struct {
-	Phase      string         `json:"phase"` // idle, running, stopping, killing, done
-	Wanted     int            `json:"wanted"`
-	Ready      int            `json:"ready"`
-	Generation int            `json:"generation"` // of the last completed rollout
-	Rollout    *RolloutStatus `json:"rollout,omitempty"`
-	Slots      []SlotStatus   `json:"slots"`
-	Standbys   []WorkerStatus `json:"standbys,omitempty"`  // have no slot yet
-	Abandoned  []WorkerStatus `json:"abandoned,omitempty"` // outlived SIGKILL and may still exist
+	Phase      string          `json:"phase"` // idle, running, stopping, killing, done
+	Wanted     int             `json:"wanted"`
+	Ready      int             `json:"ready"`
+	Generation int             `json:"generation"` // of the last completed rollout
+	Rollout    *RolloutStatus  `json:"rollout,omitempty"`
+	Requests   *RequestsStatus `json:"requests,omitempty"` // while gateways hold them
+	Slots      []SlotStatus    `json:"slots"`
+	Standbys   []WorkerStatus  `json:"standbys,omitempty"`  // have no slot yet
+	Abandoned  []WorkerStatus  `json:"abandoned,omitempty"` // outlived SIGKILL and may still exist
 }
 
 // RolloutStatus is that of the rollout under way.
@@ -56,7 +57,7 @@ type WorkerStatus struct {
 
 // Status returns a copy that shares nothing with the pool.
 func (p *Pool) Status() Status {
-	st := Status{Phase: p.phase.String(), Wanted: p.want, Generation: p.generation}
+	st := Status{Phase: p.phase.String(), Wanted: p.want, Generation: p.generation, Requests: p.requests.status()}
 	if p.rollout.active() {
 		st.Rollout = &RolloutStatus{
 			Generation: p.rollout.generation, Reason: p.rollout.reason, Since: p.rollout.began, Queued: p.queued != "",
@@ -105,6 +106,10 @@ func (st Status) Clone() Status {
 	if st.Rollout != nil {
 		r := *st.Rollout
 		st.Rollout = &r
+	}
+	if st.Requests != nil {
+		r := *st.Requests
+		st.Requests = &r
 	}
 	st.Slots, st.Standbys, st.Abandoned = slices.Clone(st.Slots), slices.Clone(st.Standbys), slices.Clone(st.Abandoned)
 	for i := range st.Slots {

@@ -193,25 +193,30 @@ func TestEveryCommandInEveryPhase(t *testing.T) {
 		"done": "start/stop/failed 1/failed 2",
 	}
 	commands := map[string]Event{
-		"start": Start{}, "scale": Scale{3}, "roll": Roll{}, "reconfigure": Reconfigure{Default()}, "hurry": Hurry{time.Second}, "stop": Stop{}, "kill": Kill{}, "tick": Tick{},
+		"start": Start{}, "scale": Scale{3}, "roll": Roll{}, "reconfigure": Reconfigure{Default()}, "hurry": Hurry{time.Second}, "hold requests": HoldRequests{}, "pass requests": PassRequests{}, "stop": Stop{}, "kill": Kill{}, "tick": Tick{},
 	}
 	table := map[string]map[string]string{
 		"idle": {
 			"start": "running", "scale": "idle", "roll": "idle ignored", "reconfigure": "idle", "stop": "done", "kill": "done", "tick": "idle", "hurry": "idle",
+			"hold requests": "idle", "pass requests": "idle",
 		},
 		"running": {
 			"start": "impossible", "scale": "running", "roll": "running", "reconfigure": "running", "stop": "stopping", "kill": "killing", "tick": "running", "hurry": "running",
+			"hold requests": "running", "pass requests": "running",
 		},
 		"stopping": {
 			"start": "stopping ignored", "scale": "stopping ignored", "roll": "stopping ignored", "reconfigure": "stopping ignored",
 			"stop": "killing", "kill": "killing", "tick": "stopping", "hurry": "stopping",
+			"hold requests": "stopping ignored", "pass requests": "stopping",
 		},
 		"killing": {
 			"start": "killing ignored", "scale": "killing ignored", "roll": "killing ignored", "reconfigure": "killing ignored",
 			"stop": "killing ignored", "kill": "killing ignored", "tick": "killing", "hurry": "killing",
+			"hold requests": "killing ignored", "pass requests": "killing",
 		},
 		"done": {
 			"start": "done", "scale": "done", "roll": "done", "reconfigure": "done", "stop": "done", "kill": "done", "tick": "done", "hurry": "done",
+			"hold requests": "done", "pass requests": "done",
 		},
 	}
 	for phase, events := range phases {

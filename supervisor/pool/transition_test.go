@@ -32,7 +32,7 @@ func TestTransitions(t *testing.T) {
 			"Spawned": Spawned{id, 102}, "SpawnFailed": SpawnFailed{id, "why"}, "Ready": Ready{id}, "Parked": Parked{id},
 			"Leaving": Leaving{id, "why"}, "Exited": Exited{ID: id}, "Recycle": Recycle{id, "why", true},
 			"Stalled": Stalled{id, "why"}, "Resumed": Resumed{id},
-			"Scale": Scale{1}, "Roll": Roll{}, "Stop": Stop{}, "Kill": Kill{},
+			"Scale": Scale{1}, "HoldRequests": HoldRequests{}, "PassRequests": PassRequests{}, "Roll": Roll{}, "Stop": Stop{}, "Kill": Kill{},
 			"time": Tick{},
 		}
 		if id == 3 {

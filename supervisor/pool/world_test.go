@@ -167,6 +167,12 @@ func (w *world) act(op, arg byte) error {
 	case 11:
 		return one(everSpawned, ready)
 	case 12:
+		switch {
+		case n%16 == 15:
+			return w.feed(HoldRequests{For: time.Duration(n>>4) * time.Second})
+		case n%16 == 14:
+			return w.feed(PassRequests{})
+		}
 		return w.feed(Scale{n % 5})
 	case 13:
 		cfg := w.cfg
