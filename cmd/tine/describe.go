@@ -88,6 +88,7 @@ func (d description) print(s term.Screen) {
 	line("namespace", a.Namespace)
 	line("state", s.Paint(state.Colour, state.Text))
 	line("", s.Paint(term.Red, appTrouble(a)))
+	line("", s.Paint(term.Yellow, paused(a, time.Now())))
 	line("ready", fmt.Sprintf("%d of %d", a.Ready, a.Desired))
 	line("listen", strings.Join(a.Listen, " "))
 	line("generation", fmt.Sprint(a.Generation))

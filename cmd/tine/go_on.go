@@ -153,6 +153,11 @@ func judgeApp(order api.Order, old, now api.App) (done bool, far string, err err
 		default:
 			return false, "", fmt.Errorf("slot %d of app %s was not drained: give the command again", *order.Slot, now.Name)
 		}
+	case api.VerbPause, api.VerbResume:
+		if (now.Paused != nil) != (order.Verb == api.VerbPause) {
+			return false, "", fmt.Errorf("app %s was not %sd: give the command again", now.Name, order.Verb)
+		}
+		return true, "", nil
 	case api.VerbRestart:
 		switch {
 		case now.State != api.AppRunning && now.State != api.AppStopping:

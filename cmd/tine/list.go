@@ -165,6 +165,9 @@ func printStatus(s term.Screen, st api.Status) {
 		if why := appTrouble(a); why != "" {
 			fmt.Fprintln(s, s.Paint(term.Red, why))
 		}
+		if held := paused(a, time.Now()); held != "" {
+			fmt.Fprintln(s, s.Paint(term.Yellow, held))
+		}
 		if next := nextRun(a, time.Now()); next != "" {
 			fmt.Fprintln(s, "next run "+next)
 		}
@@ -186,6 +189,24 @@ func appTrouble(a api.App) string {
 		return fmt.Sprintf("the last rollout (%s) was aborted: %s", a.Rollout.Reason, a.Rollout.Error)
 	}
 	return ""
+}
+
+// paused says how long gateways hold the requests to an app; empty: they do not.
+func paused(a api.App, now time.Time) string {
+	p := a.Paused
+	if p == nil {
+		return ""
+	}
+	text := "paused for " + term.Seconds(max(now.Sub(p.Since), 0).Seconds())
+	if p.Until == nil {
+		text += ", until tine resume"
+	} else {
+		text += ", for " + term.Seconds(max(p.Until.Sub(now), 0).Seconds()) + " more"
+	}
+	if p.Reason != "" {
+		text += ": " + p.Reason
+	}
+	return text + ". Gateways hold requests to it"
 }
 
 // nextRun returns when an app's schedule is due, in the time zone of the schedule; empty: it has none.

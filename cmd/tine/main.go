@@ -57,7 +57,7 @@ package: see go doc github.com/tinehq/tine/worker.`,
 		&cobra.Group{ID: groupChange, Title: "To change what runs:"}, &cobra.Group{ID: groupMore, Title: "More:"})
 	group(root, groupRun, newStart(), newRun(), newGate(), newStop(), newStartup())
 	group(root, groupSee, newList(), newStatus(), newDescribe(), newTop(), newLogs(), newEvents(), newWhy(), newProfile())
-	group(root, groupChange, newReload(), newRollback(), newRestart(), newScale(), newDrain(), newSignal(), newCache(), newUpgrade())
+	group(root, groupChange, newReload(), newRollback(), newRestart(), newScale(), newDrain(), newPause(), newResume(), newSignal(), newCache(), newUpgrade())
 	group(root, groupMore, newConfig(), newDoctor(), newVersion(), newCompletion(), newMan())
 	root.SetHelpCommandGroupID(groupMore)
 	return root

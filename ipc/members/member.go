@@ -17,10 +17,11 @@ const (
 	Draining State = "draining" // it finishes what it has
 	Down     State = "down"     // it cannot be reached, or says that it is down
 	Ejected  State = "ejected"  // it has failed too often, and is tried again later
+	Paused   State = "paused"   // a person wants it to get no request for a while
 )
 
 // States are all of them, in the order in which they are shown.
-var States = []State{Starting, Ready, Draining, Down, Ejected}
+var States = []State{Starting, Ready, Draining, Down, Ejected, Paused}
 
 // Member is one server that can be picked: a slot of this host, or a server elsewhere.
 type Member struct {

@@ -37,7 +37,7 @@ func TestTableRefused(t *testing.T) {
 		"no address":    {func(t *Table) { t.Members[1].Address = "" }, `member "b" has no address`},
 		"weight":        {func(t *Table) { t.Members[0].Weight = -1 }, "0 to 1e+06 is expected"},
 		"max in flight": {func(t *Table) { t.Members[0].MaxInFlight = -1 }, "max_in_flight -1"},
-		"state":         {func(t *Table) { t.Members[0].State = "asleep" }, "one of starting, ready, draining, down, ejected is expected"},
+		"state":         {func(t *Table) { t.Members[0].State = "asleep" }, "one of starting, ready, draining, down, ejected, paused is expected"},
 	} {
 		all := sample()
 		c.change(&all)

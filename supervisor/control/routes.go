@@ -64,6 +64,8 @@ func routes() []route {
 		order(api.VerbReload, "Replace all workers of an app, one slot at a time", nil, "if_running", "reason"),
 		order(api.VerbScale, "Change the number of an app's workers", []string{"n"}, "n", "by", "reason"),
 		order(api.VerbDrain, "Take the worker out of one slot", []string{"slot"}, "slot", "reason"),
+		order(api.VerbPause, "Have gateways hold the requests to an app, for a time or until a resume", nil, "for_ms", "reason"),
+		order(api.VerbResume, "Have gateways pass the requests to an app on again", nil, "reason"),
 		order(api.VerbSignal, "Send a signal to an app's workers, or to that of one slot", []string{"signal"}, "signal", "slot", "reason"),
 	)
 	stop := order(api.VerbShutdown, "End tine itself", nil, "now", "reason")

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/tinehq/tine/supervisor/apps"
 	"github.com/tinehq/tine/supervisor/crew"
@@ -112,7 +113,11 @@ func (d *Desk) exchange(e orders.Exchange) {
 		next.Sockets.Use() // shared, for as long as this takes: they are watched already
 		defer next.Sockets.Release()
 	}
-	d.loop.Decide(apps.Exchange{App: e.App, Next: d.loop.Enter(next)})
+	id := d.loop.Enter(next)
+	if hold, held := old.Pool.RequestsHeld(time.Now()); held {
+		d.crew.Step(next, hold)
+	}
+	d.loop.Decide(apps.Exchange{App: e.App, Next: id})
 	if n.held { // a config may have made it smaller meanwhile
 		d.crew.CloseSurplus(old)
 	}

@@ -27,7 +27,7 @@ func (v view) App(id apps.ID) (orders.App, bool) {
 	code, reason := a.Run.Exit()
 	return orders.App{
 		ID: id, Name: a.Name, Namespace: a.Config.Namespace, State: a.Run.State(), Shown: a.Run.Shown(), Halted: a.Halted(), NextBy: a.Run.Next(),
-		Missing: a.Run.Missing(), Code: code, Reason: reason, OneShot: a.Config.OneShot, Endless: a.Config.StartLimit == 0,
+		Missing: a.Run.Missing(), Code: code, Reason: reason, OneShot: a.Config.OneShot, Endless: a.Config.StartLimit == 0, Target: a.Config.Inner,
 		Shared: a.Sockets.Shared(), Processes: len(a.Members),
 		Times: v.loop.Resolved(a.Config).Patience(), Pool: a.Pool,
 	}, true

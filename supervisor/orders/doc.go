@@ -1,5 +1,5 @@
-// Package orders carries out what callers order: start, stop, restart, reload, rollback, scale, drain and signal, of one app, one
-// slot, a namespace or all apps. It decides everything about an order and does nothing itself.
+// Package orders carries out what callers order: start, stop, restart, reload, rollback, scale, drain, signal, pause and resume, of one
+// app, one slot, a namespace or all apps. It decides everything about an order and does nothing itself.
 //
 //	           requests, facts                        effects
 //	shell ──────────────────────▶  Book.Step  ─────────────────────▶ shell
@@ -35,6 +35,7 @@
 //	reload     placed ──▶ queued ──▶ rolling ──▶ done                            and rollback
 //	scale      placed ──▶ scaling ──▶ done
 //	signal     placed ──▶ signalling ──▶ done
+//	pause      placed ──▶ done                                                   and resume
 //
 //	           placed, signalling ──▶ refused
 //	           opening, preparing, starting, queued, rolling, scaling, filling ──▶ failed

@@ -39,7 +39,7 @@ func (p phase) over() bool { return p >= done }
 
 // ways are the phases that may follow each. doc.go draws them, and a test compares the two.
 var ways = [phases][]phase{
-	placed:     {signalling, following, ending, preparing, starting, stopping, queued, scaling, emptying, filling, refused},
+	placed:     {signalling, following, ending, preparing, starting, stopping, queued, scaling, emptying, filling, done, refused},
 	signalling: {done, refused}, // at once
 	following:  {starting, cancelled, overdue},
 	ending:     {opening, cancelled, overdue},

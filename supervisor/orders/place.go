@@ -9,7 +9,7 @@ import (
 	"github.com/tinehq/tine/supervisor/pool"
 )
 
-var verbs = []string{api.VerbStart, api.VerbStop, api.VerbRestart, api.VerbReload, api.VerbRollback, api.VerbScale, api.VerbDrain, api.VerbSignal}
+var verbs = []string{api.VerbStart, api.VerbStop, api.VerbRestart, api.VerbReload, api.VerbRollback, api.VerbScale, api.VerbDrain, api.VerbSignal, api.VerbPause, api.VerbResume}
 
 // placed begins a request, or refuses it. Of several apps each is an order of its own: one that is refused has failed, and the
 // others go on.
@@ -27,7 +27,11 @@ func (b *Book) placed(ev Placed) {
 		o := b.newOrder(ev.Order, a)
 		o.request, o.part = ev.Request, len(begun)
 		if len(all) > 1 && b.passesOver(o, a) {
-			b.tell(o, api.Progress{State: "skipped", Message: "app " + a.Name + " is " + words[a.shown()]})
+			text := "app " + a.Name + " is " + words[a.shown()]
+			if (o.Verb == api.VerbPause || o.Verb == api.VerbResume) && !a.Target {
+				text = "no gateway passes requests on to app " + a.Name
+			}
+			b.tell(o, api.Progress{State: "skipped", Message: text})
 			continue
 		}
 		begun = append(begun, o)
@@ -51,7 +55,7 @@ func (b *Book) placedOne(o *order, a App) {
 	switch err := b.begin(o, a); {
 	case err != nil:
 		b.refuse(o, err)
-	case o.phase != signalling: // of which it is not known yet whether it is refused
+	case o.phase != signalling && !o.phase.over(): // of which it is not known yet whether it is refused
 		b.emit(Begun{o.request, 1})
 	}
 }
@@ -130,9 +134,12 @@ func (b *Book) passesOver(o *order, a App) bool {
 		if a.OneShot {
 			return true
 		}
-	case api.VerbScale, api.VerbSignal, api.VerbDrain:
+	case api.VerbScale, api.VerbSignal, api.VerbDrain, api.VerbPause, api.VerbResume:
 	default:
 		return false
+	}
+	if (o.Verb == api.VerbPause || o.Verb == api.VerbResume) && !a.Target {
+		return true
 	}
 	if a.shown() != apps.Running || o.Verb != api.VerbRollback {
 		return a.shown() != apps.Running
@@ -170,6 +177,8 @@ func (b *Book) begin(o *order, a App) error {
 		return b.beginDrain(o, a)
 	case api.VerbSignal:
 		return b.beginSignal(o, a)
+	case api.VerbPause, api.VerbResume:
+		return b.beginPause(o, a)
 	}
 	return api.Unknown("verb", o.Verb, verbs)
 }

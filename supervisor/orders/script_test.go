@@ -19,9 +19,9 @@ import (
 // TestScripts plays the scripts in testdata/*.txtar, in the format of package script. They are the specification of the book. Each
 // story has a new book and real pools, and the words
 //
-//	app NAME [workers=N] [namespace=NAME] [limit=N] [needs=NAME] [patience=DURATION] [oneshot] [shared] [stopped | cold | waits]
+//	app NAME [workers=N] [namespace=NAME] [limit=N] [needs=NAME] [patience=DURATION] [oneshot] [shared] [alone] [stopped | cold | waits]
 //	                           an app with 2 workers, all ready; cold: they are only spawned; no limit: 5 failed starts
-//	order VERB [APP] [slot=N] [n=N] [by] [now] [signal=NAME] [if-running=WORD] [reason=WORD]
+//	order VERB [APP] [slot=N] [n=N] [by] [now] [signal=NAME] [for=MS] [if-running=WORD] [reason=WORD]
 //	spawned APP ID ...         facts of workers; the PID is 100 + ID
 //	ready APP ID ...   up APP ID ...   unspawned APP ID ...   leaving APP ID ...   exit APP ID ... [code=N] [signal=N]
 //	opened ORDER ...           the next run is prepared; unopened ORDER: it cannot be
@@ -110,7 +110,7 @@ func command(w *world, words []string) error {
 		return addApp(w, a)
 	case "order":
 		o := api.Order{Verb: a.rest[0], N: a.number("n", 0), By: a.has("by"), Now: a.has("now"), Signal: a.values["signal"],
-			Reason: a.values["reason"], IfRunning: a.values["if-running"]}
+			Reason: a.values["reason"], ForMS: float64(a.number("for", 0)), IfRunning: a.values["if-running"]}
 		if len(a.rest) > 1 && a.rest[1] != "by" && a.rest[1] != "now" {
 			o.App = a.rest[1]
 		}
@@ -193,7 +193,7 @@ func command(w *world, words []string) error {
 
 func addApp(w *world, a args) error {
 	c := config{name: a.rest[0], namespace: a.values["namespace"], workers: a.number("workers", 2), limit: a.number("limit", 5),
-		oneshot: a.has("oneshot"), shared: a.has("shared"), needs: a.values["needs"], patience: time.Minute}
+		oneshot: a.has("oneshot"), shared: a.has("shared"), alone: a.has("alone"), needs: a.values["needs"], patience: time.Minute}
 	if d, err := time.ParseDuration(a.values["patience"]); err == nil {
 		c.patience = d
 	}

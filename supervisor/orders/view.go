@@ -40,6 +40,7 @@ type App struct {
 
 	OneShot   bool          // nothing of it is rolled
 	Endless   bool          // a start that fails is tried again for ever
+	Target    bool          // a gateway of this master passes requests on to it
 	Shared    bool          // another run has the same sockets, and one of the two is about to leave
 	Processes int           // workers that exist now
 	Times     time.Duration // what it may take at most by its own config

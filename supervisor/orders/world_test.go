@@ -61,6 +61,7 @@ type config struct {
 	name, namespace string
 	workers, limit  int
 	oneshot, shared bool
+	alone           bool // no gateway passes requests on to it
 	needs           string
 	patience        time.Duration
 }
@@ -143,7 +144,7 @@ func (w *world) App(id apps.ID) (App, bool) {
 	}
 	return App{
 		ID: r.id, Name: c.name, Namespace: c.namespace, State: state, Shown: shown, Halted: r.halted, NextBy: r.next, Missing: c.needs + " is not ready",
-		Code: r.code, Reason: r.reason, OneShot: c.oneshot, Endless: c.limit == 0, Shared: c.shared, Processes: len(r.pids), Times: c.patience, Pool: r.pool,
+		Code: r.code, Reason: r.reason, OneShot: c.oneshot, Endless: c.limit == 0, Shared: c.shared, Target: !c.alone, Processes: len(r.pids), Times: c.patience, Pool: r.pool,
 	}, true
 }
 
@@ -552,6 +553,10 @@ func describePool(ev pool.Event) string {
 		return "roll (" + ev.Reason + ")"
 	case pool.Scale:
 		return fmt.Sprintf("scale %d", ev.N)
+	case pool.HoldRequests:
+		return fmt.Sprintf("hold requests for %s (%s)", ev.For, ev.Reason)
+	case pool.PassRequests:
+		return "pass requests (" + ev.Reason + ")"
 	case pool.Hold:
 		return fmt.Sprintf("hold %d (%s)", ev.Slot, ev.Reason)
 	case pool.Release:

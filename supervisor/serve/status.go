@@ -75,6 +75,12 @@ func (v statusView) app(a *snapshot.App) api.App {
 	if next := a.NextRun; !next.IsZero() {
 		app.NextRun = &next
 	}
+	if r := st.Requests; r != nil {
+		app.Paused = &api.Pause{Since: r.Since, Reason: r.Reason}
+		if !r.Until.IsZero() {
+			app.Paused.Until = &r.Until
+		}
+	}
 	if r := st.Rollout; r != nil {
 		app.Rollout = &api.Rollout{ID: r.Generation, Reason: r.Reason, Done: r.Rolled, Total: st.Wanted, State: api.RolloutRunning, Queued: r.Queued}
 	}

@@ -78,6 +78,7 @@ type App struct {
 	RestartsTotal uint64        `json:"restarts_total"`    // unasked ends that were followed by a new worker, since the app was started
 	CrashesTotal  uint64        `json:"crashes_total"`     // unasked ends with a code other than 0 or by a signal
 	OneShot       bool          `json:"oneshot,omitempty"` // it does its work and ends, and is never ready
+	Paused        *Pause        `json:"paused,omitempty"`  // gateways hold the requests to it; absent: they do not
 	// NextRun is when its schedule replaces its workers or runs it again, in the zone of the schedule; none: it has none.
 	NextRun *time.Time `json:"next_run,omitempty"`
 	// Failed: it gave up, or is not started because what it depends on has failed. Do not wait for it to become ready.
@@ -85,6 +86,13 @@ type App struct {
 	Error    string   `json:"error,omitempty"`    // why it gave up or could not be started, or what it waits for
 	Release  *Release `json:"release,omitempty"`  // what its workers are started from; absent: none was yet
 	Previous *Release `json:"previous,omitempty"` // the one before, which a rollback returns to; absent: none is remembered
+}
+
+// Pause is the time in which gateways hold the requests to an app.
+type Pause struct {
+	Since  time.Time  `json:"since"`
+	Until  *time.Time `json:"until,omitempty"` // absent: until a resume
+	Reason string     `json:"reason,omitempty"`
 }
 
 // Release is what workers are started from: a crash, a scale or another master start the same again, whatever is on disk by
@@ -293,6 +301,8 @@ const (
 	VerbRollback = "rollback" // a rollout, to the release before
 	VerbScale    = "scale"    // to N workers, or by N
 	VerbDrain    = "drain"    // takes the worker out of one slot, and leaves the slot empty until a start
+	VerbPause    = "pause"    // gateways hold the requests to an app, for ForMS or until a resume
+	VerbResume   = "resume"   // they pass them on again
 	VerbSignal   = "signal"   // sends a signal to one slot's worker, or to all of an app
 	// VerbShutdown ends tine itself, gracefully, or at once with Now. It is not for
 	// one app: POST /v1/stop.
@@ -308,22 +318,26 @@ const (
 	IfRunningRefuse = "refuse" // is refused with 409
 )
 
+// MaxPause bounds Order.ForMS.
+const MaxPause = 30 * 24 * time.Hour
+
 // MaxReason bounds the reason of an order, in bytes: it becomes part of events.
 const MaxReason = 200
 
 // Order is something to do. Verb and App are in the path of a request, the rest is
 // its body.
 type Order struct {
-	Verb      string `json:"-"`
-	App       string `json:"-"`                    // "": all
-	Slot      *int   `json:"slot,omitempty"`       // restart, start, drain, signal: only this one
-	N         int    `json:"n,omitempty"`          // scale: workers, at least 0
-	By        bool   `json:"by,omitempty"`         // scale: N is added to what there is, and may be negative
-	Signal    string `json:"signal,omitempty"`     // signal: such as SIGHUP or HUP
-	Now       bool   `json:"now,omitempty"`        // stop, restart, shutdown: kill instead of drain
-	Binary    string `json:"binary,omitempty"`     // upgrade: an absolute path; "": that of the program that runs, as it is on disk now
-	Reason    string `json:"reason,omitempty"`     // for the events; at most 200 bytes
-	IfRunning string `json:"if_running,omitempty"` // reload: queue (default) or refuse
+	Verb      string  `json:"-"`
+	App       string  `json:"-"`                    // "": all
+	Slot      *int    `json:"slot,omitempty"`       // restart, start, drain, signal: only this one
+	N         int     `json:"n,omitempty"`          // scale: workers, at least 0
+	By        bool    `json:"by,omitempty"`         // scale: N is added to what there is, and may be negative
+	Signal    string  `json:"signal,omitempty"`     // signal: such as SIGHUP or HUP
+	ForMS     float64 `json:"for_ms,omitempty"`     // pause: for so long; 0: until a resume
+	Now       bool    `json:"now,omitempty"`        // stop, restart, shutdown: kill instead of drain
+	Binary    string  `json:"binary,omitempty"`     // upgrade: an absolute path; "": that of the program that runs, as it is on disk now
+	Reason    string  `json:"reason,omitempty"`     // for the events; at most 200 bytes
+	IfRunning string  `json:"if_running,omitempty"` // reload: queue (default) or refuse
 }
 
 // Progress is one step of an order. The last one has Final.
