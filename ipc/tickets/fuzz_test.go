@@ -72,7 +72,7 @@ func FuzzRubbish(f *testing.F) {
 				b.head().used.Store(uint64(next()%4) << (op / 10 * 2)) // 1024 slots take long to sweep
 			case 9:
 				s.Beats(int64(op))
-				s.Correct()
+				s.Correct(int64(op) << 30)
 			}
 			if n := s.Taken(limit); n < 0 || n > limit {
 				t.Fatalf("%d of %d rows are taken", n, limit)

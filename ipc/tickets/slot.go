@@ -12,7 +12,9 @@ type Slot struct {
 	index  int
 	header *header
 	rows   *rows
-	off    int64 // by how much the hint was off when Correct looked last
+
+	looked int64 // when Correct looked last, and
+	off    int64 // by how much the hint was off then
 }
 
 // use has the sweeps look at the slot.

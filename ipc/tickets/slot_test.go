@@ -203,13 +203,20 @@ func TestHint(t *testing.T) {
 	t.Parallel()
 	s := book(t).Slot(0)
 	reserved(t, s, 1, 0)
+	at := int64(1e9)
 	for _, hint := range []int64{100, -3} {
 		s.header.taken.Store(hint)
-		s.Correct()
+		s.Correct(at)
 		if got := s.header.taken.Load(); got != hint {
 			t.Errorf("corrected to %d at the first look", got)
 		}
-		s.Correct()
+		s.Correct(at + 1)
+		if got := s.header.taken.Load(); got != hint {
+			t.Errorf("corrected to %d at a second look a moment later", got)
+		}
+		at += int64(lookEvery)
+		s.Correct(at)
+		at += int64(lookEvery)
 		if s.Taken(0) != 1 {
 			t.Errorf("%d are taken by the hint", s.Taken(0))
 		}

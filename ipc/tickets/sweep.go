@@ -1,5 +1,7 @@
 package tickets
 
+import "time"
+
 // Sweep frees the rows of gateways' workers that are gone, and what no step has written. The master calls it when a gateway's worker has
 // ended. alive says of an owner whether it may still run; it is called often. A request that a worker runs keeps its row until it ends.
 func (b *Book) Sweep(alive func(Owner) bool) {
@@ -16,8 +18,8 @@ func (b *Book) Sweep(alive func(Owner) bool) {
 				s.Release(s.ticket(j, w))
 			}
 		}
-		s.Correct()
-		s.Correct()
+		s.correct()
+		s.correct()
 	}
 }
 
@@ -36,8 +38,8 @@ func (b *Book) Ended(slot, seat int) {
 			s.End(s.ticket(j, w), seat) // which does nothing if the other seat has begun it
 		}
 	}
-	s.Correct()
-	s.Correct()
+	s.correct()
+	s.correct()
 }
 
 // ticket is that of a row with the word w.
@@ -45,9 +47,19 @@ func (s *Slot) ticket(row int, w uint64) Ticket {
 	return Ticket{slot: uint16(s.index), row: uint16(row), word: in(sent, w)}
 }
 
-// Correct brings the hint of how many rows are taken to what the rows say, once it was off by the same in two calls: a process that was
-// killed between the two counts for ever, and one that is between the two does not. One goroutine of a process calls it for a slot.
-func (s *Slot) Correct() {
+// Correct brings the hint of how many rows are taken to what the rows say, once it was off by the same in two looks, which are at least
+// lookEvery apart: a process that was killed between the two counts for ever, and one that is between the two does not. now is in
+// nanoseconds of ipc.Monotonic. One goroutine of a process calls it for a slot.
+func (s *Slot) Correct(now int64) {
+	if now-s.looked >= int64(lookEvery) {
+		s.looked = now
+		s.correct()
+	}
+}
+
+const lookEvery = 50 * time.Millisecond
+
+func (s *Slot) correct() {
 	hint := s.header.taken.Load()
 	n := int64(0)
 	for i := range s.rows {

@@ -47,6 +47,18 @@ func (b *Book) Wait(ctx context.Context, seen uint32) error {
 	return ctx.Err()
 }
 
+// Watch calls freed now, and whenever a row of any slot may have become free, until ctx ends. It takes a thread of the system meanwhile.
+// Where the system has no futex it returns [ErrNoWait] after the first call.
+func (b *Book) Watch(ctx context.Context, freed func()) error {
+	for {
+		seen := b.Arm()
+		freed()
+		if err := b.Wait(ctx, seen); err != nil {
+			return err
+		}
+	}
+}
+
 // tell wakes all who wait for a free row. It costs a read where nobody does.
 func (b *Book) tell() {
 	h := b.head()

@@ -4,6 +4,8 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+
+	"github.com/tinehq/tine/ipc/tickets"
 )
 
 // Counter is what all gateways that share it have sent to one member. It holds no pointer, so that it can lie in memory that
@@ -16,6 +18,7 @@ type Counter struct {
 // live is what is known of a member for as long as it is in the tables, whichever snapshot is current.
 type live struct {
 	*Counter
+	slot     *tickets.Slot // in place of Counter; read and written by the goroutine that gives the tables alone
 	latency  latency
 	pickedAt atomic.Int64 // nanoseconds of ipc.Monotonic
 

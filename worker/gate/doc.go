@@ -13,6 +13,9 @@
 //
 //   - Capacity is a hard bound. Pick reserves a place at the member with a compare-and-swap, so that a member with max_in_flight 4
 //     never has a fifth request, by however many goroutines or gateway processes that share its counters.
+//   - Of a worker of this host everybody's requests count, and no report: those of all gateways, and those that came to it directly. They
+//     are rows of a book of tickets (package ipc/tickets), so that max_in_flight holds for all gateway processes together. A worker that has
+//     requests and does not run is passed over.
 //   - Weights count. A member of weight 2 gets twice what one of weight 1 gets, as far as load, latency or keys leave a choice. A
 //     member of weight 0 is not picked.
 //   - What was sent since a report is added to it, so that all requests between two reports do not go to the one that was best in

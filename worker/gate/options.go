@@ -8,6 +8,7 @@ import (
 
 	"github.com/tinehq/tine/ipc/members"
 	"github.com/tinehq/tine/ipc/policy"
+	"github.com/tinehq/tine/ipc/tickets"
 )
 
 // The ways of choosing.
@@ -57,6 +58,12 @@ type Options struct {
 	// Counters has the counter of a member, by its ID, for as long as the member is in the tables. nil: the picker's own.
 	Counters func(id string) *Counter
 
+	// Local has the slot of a member that is a worker of this host, for as long as Owner is this gateway's worker in its book of tickets:
+	// its requests get tickets, and its counter does not count. It returns nil for all other members, and for one whose book is not there
+	// yet. It is called by the goroutine that gives the tables, with each of them and at each Refresh. nil: no member is local.
+	Local func(*members.Member) *tickets.Slot
+	Owner tickets.Owner
+
 	// Released is told of each place that is given up, and when it was taken, in nanoseconds of ipc.Monotonic. It is called by all that
 	// pick, at the same time. nil: nothing is told.
 	Released func(since int64)
@@ -93,6 +100,9 @@ func (o Options) check() error {
 	}
 	if o.Hot < 0 || o.Hot > 1 || math.IsNaN(o.Hot) {
 		return fmt.Errorf("cannot pick by %s: the quantile is %v, and more than 0 to 1 is expected", o.Way, o.Hot)
+	}
+	if o.Local != nil && o.Owner == 0 {
+		return fmt.Errorf("cannot pick among local workers: who owns the tickets is not said")
 	}
 	if o.Bounded != 0 && !(o.Bounded > 1) {
 		return fmt.Errorf("cannot pick by %s: the bound is %v, and more than 1 is expected, or 0 for none", o.Way, o.Bounded)

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/tinehq/tine/ipc/members"
+	"github.com/tinehq/tine/ipc/tickets"
 )
 
 // Why Pick has chosen no member.
@@ -47,6 +49,8 @@ type Request struct {
 	// "", the way decides. Draining: it is picked while it drains, too.
 	Prefer   string
 	Draining bool
+
+	ticket tickets.Ticket // of the place that was reserved
 
 	anyone bool   // also one that has refused a moment ago
 	from   uint64 // the first of the usable members that were compared
@@ -109,6 +113,7 @@ type Pick struct {
 	picker *Picker
 	member *member
 	at     int64
+	ticket tickets.Ticket // at a member with a slot
 }
 
 // Member is the one that was picked. It must not be changed.
@@ -130,7 +135,10 @@ func (p *Picker) Pick(r Request) (Pick, error) {
 				break
 			}
 			r.anyone = true // rather one that has refused a moment ago than none
-		} else if !s.reserve(m) {
+		} else if !s.reserve(m, &r) {
+			if !m.full() { // there is rubbish in its memory
+				r.Tried = append(slices.Clip(r.Tried), Pick{member: m})
+			}
 			m = nil // others have taken the last place since it was chosen, so that it is not chosen again
 		}
 	}
@@ -141,7 +149,7 @@ func (p *Picker) Pick(r Request) (Pick, error) {
 	switch {
 	case m != nil:
 		m.live.pickedAt.Store(r.Now)
-		return Pick{picker: p, member: m, at: r.Now}, nil
+		return Pick{picker: p, member: m, at: r.Now, ticket: r.ticket}, nil
 	case len(s.usable) == 0:
 		return Pick{}, ErrNoMember
 	case r.triedAll(s):
@@ -185,7 +193,11 @@ func (k Pick) Done(now int64, how Outcome) {
 
 // Release gives up the place.
 func (k Pick) Release() {
-	k.member.live.InFlight.Add(-1)
+	if k.ticket.None() {
+		k.member.live.InFlight.Add(-1)
+	} else {
+		k.member.slot.Release(k.ticket)
+	}
 	if f := k.picker.options.Released; f != nil {
 		f(k.at)
 	}
@@ -221,6 +233,7 @@ func (p *Picker) Update(t members.Table, now int64) {
 		if l == nil {
 			l = &live{Counter: p.options.Counters(m.ID)}
 		}
+		p.localize(l, m, now)
 		if l.hear(m.Report, now) {
 			told, own = told+l.told, own+l.then
 		}
@@ -243,7 +256,7 @@ func (l *live) hear(r *members.Report, now int64) bool {
 		return false
 	}
 	l.reported, l.epoch, l.sequence, l.heardAt = true, r.Epoch, r.Sequence, now
-	l.sentThen, l.then = l.Sent.Load(), float64(l.InFlight.Load())
+	l.sentThen, l.then = l.ever(), float64(l.InFlight.Load())
 	l.told, l.tells = r.Stats[members.InFlight]
 	return l.tells
 }
@@ -252,7 +265,7 @@ func (l *live) hear(r *members.Report, now int64) bool {
 func (p *Picker) exploration(now int64) float64 {
 	picked := int64(0)
 	for _, l := range p.lives {
-		picked += l.Sent.Load()
+		picked += l.ever()
 	}
 	p.credit += max(float64(now-p.at)/float64(trialEvery), float64(picked-p.before)/100)
 	p.credit = min(p.credit, max(1, float64(len(p.lives))/10))
@@ -276,6 +289,10 @@ func (p *Picker) Refresh(now int64) {
 		p.times.halve()
 	}
 	before := p.now.Load()
+	for i := range before.table {
+		m := &before.table[i]
+		p.localize(p.lives[m.ID], m, now)
+	}
 	p.now.Store(p.snapshotOf(before.table, now, before))
 }
 

@@ -14,7 +14,7 @@ func (s *snapshot) preferred(r *Request) *member {
 	}
 	m := &s.all[i]
 	stays := r.Draining && m.State == members.Draining && m.Weight > 0
-	if !(m.usable || stays) || m.full() || r.tried(m) || m.live.refusedUntil.Load() > r.Now || !m.reserve() {
+	if !(m.usable || stays) || m.full() || r.tried(m) || m.live.refusedUntil.Load() > r.Now || !m.reserve(r) {
 		return nil
 	}
 	return m

@@ -46,6 +46,7 @@ type Candidate struct {
 	Latency    time.Duration // 0: it is not known
 	RefusedFor time.Duration // for so long it is passed over, as it has refused
 
+	Stopped    bool // it has requests, and its worker does not run
 	Unknown    bool // what the way goes by is not known of it
 	AllUnknown bool // nor of any other member
 	Tried      bool // it was tried for this request before
@@ -57,9 +58,9 @@ type Candidate struct {
 func (s *snapshot) candidate(p *Picker, m *member, now, own int64) Candidate {
 	c := Candidate{
 		ID: m.ID, State: m.State, Why: m.Why, Weight: m.Weight,
-		InFlight: int32(min(m.live.InFlight.Load()-own+m.stays, math.MaxInt32)), MaxInFlight: int32(m.MaxInFlight), Refusals: int32(m.live.refusals.Load()),
+		InFlight: int32(min(m.inFlight()-own+m.stays, math.MaxInt32)), MaxInFlight: int32(m.MaxInFlight), Refusals: int32(m.live.refusals.Load()),
 		Sent: int64(m.sent()), Score: m.score, RefusedFor: max(time.Duration(m.live.refusedUntil.Load()-now), 0),
-		Unknown: m.unknown, AllUnknown: s.known == 0, Report: m.Report,
+		Stopped: m.stopped(now), Unknown: m.unknown, AllUnknown: s.known == 0, Report: m.Report,
 	}
 	if m.reported {
 		c.Sent -= own
@@ -96,6 +97,8 @@ func (c *Candidate) Reason() (picks bool, text string) {
 		return false, fmt.Sprintf("full: %d of %d requests in flight", c.InFlight, c.MaxInFlight)
 	case c.RefusedFor > 0:
 		return false, fmt.Sprintf("it has refused %d connections; for %s", c.Refusals, c.RefusedFor.Round(time.Millisecond))
+	case c.Stopped:
+		return false, "its worker has requests and shows no sign of life"
 	case c.Unknown && c.AllUnknown:
 		return true, "unknown, as all are"
 	case c.Unknown:

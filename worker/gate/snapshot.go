@@ -8,12 +8,16 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc/members"
+	"github.com/tinehq/tine/ipc/tickets"
 )
 
 // member is one member in one snapshot.
 type member struct {
 	members.Member
 	live *live
+
+	slot  *tickets.Slot // nil: it is not a worker of this host, or has no tickets
+	owner tickets.Owner // of the tickets that this gateway's worker reserves there
 
 	scale   float64 // what one request of ours stands for, and
 	base    float64 // what is beside that: see load
@@ -66,7 +70,7 @@ func (p *Picker) snapshotOf(table []members.Member, now int64, before *snapshot)
 	weight := 0.0
 	for i := range table {
 		m := &s.all[i]
-		*m = member{Member: table[i], live: p.lives[table[i].ID], scale: 1, hash: hashOf(table[i].ID)}
+		*m = member{Member: table[i], live: p.lives[table[i].ID], slot: p.lives[table[i].ID].slot, owner: p.options.Owner, scale: 1, hash: hashOf(table[i].ID)}
 		l := m.live
 		m.reported, m.sentThen = l.reported, l.sentThen
 		if l.tells {
@@ -179,7 +183,7 @@ func (s *snapshot) offerTrials(p *Picker, now int64) {
 			if s.known++; now-m.live.pickedAt.Load() >= int64(trialEvery) {
 				idle = append(idle, m)
 			}
-		case m.live.InFlight.Load() == 0:
+		case m.inFlight() == 0:
 			s.trials = append(s.trials, m)
 		}
 	}
@@ -203,7 +207,7 @@ func (s *snapshot) takeTrial(r *Request) *member {
 			return nil
 		}
 		m := s.trials[n]
-		if !r.tried(m) && m.live.refusedUntil.Load() <= r.Now && s.reserve(m) {
+		if !r.tried(m) && !m.passedOver(r.Now) && s.reserve(m, r) {
 			return m
 		}
 	}
@@ -223,30 +227,38 @@ const forget = 100 * time.Millisecond
 //
 // In the simulation of TestHerd the default's 99th percentile is 0.9, 1.1 and 1.6 times that of one who sees all, with 1, 4 and 16
 // gateways. With the last report added as it was, ways by load have 5 to 24 times with 4 or more.
-func (m *member) load() float64 { return max(m.base+m.scale*float64(m.live.InFlight.Load()), 0) }
+func (m *member) load() float64 {
+	if m.slot != nil {
+		return float64(m.slot.Taken(m.MaxInFlight) + m.slot.Direct())
+	}
+	return max(m.base+m.scale*float64(m.live.InFlight.Load()), 0)
+}
 
 // sent is how many requests these gateways have sent since the member's newest report; 0: it has sent none.
 func (m *member) sent() float64 {
 	if !m.reported {
 		return 0
 	}
-	return float64(m.live.Sent.Load() - m.sentThen)
+	return float64(m.live.ever() - m.sentThen)
 }
 
 // reserve takes a place, if there is one. A member that is unknown has one, as long as others are known.
-func (s *snapshot) reserve(m *member) bool {
-	if m.unknown && s.known > 0 {
+func (s *snapshot) reserve(m *member, r *Request) bool {
+	if m.unknown && s.known > 0 && m.slot == nil {
 		if !m.live.InFlight.CompareAndSwap(0, 1) {
 			return false
 		}
 		m.live.Sent.Add(1)
 		return true
 	}
-	return m.reserve()
+	return m.reserve(r)
 }
 
 // reserve takes a place of those that the member may have in flight.
-func (m *member) reserve() bool {
+func (m *member) reserve(r *Request) bool {
+	if m.slot != nil {
+		return m.reserveRow(r)
+	}
 	if m.MaxInFlight == 0 {
 		m.live.InFlight.Add(1)
 	} else {
@@ -265,15 +277,18 @@ func (m *member) reserve() bool {
 }
 
 func (m *member) full() bool {
-	return m.MaxInFlight > 0 && m.live.InFlight.Load()+m.stays >= int64(m.MaxInFlight)
+	if m.MaxInFlight == 0 {
+		return m.slot != nil && m.slot.Taken(0) >= tickets.Rows
+	}
+	return m.inFlight()+m.stays >= int64(m.MaxInFlight)
 }
 
 // may reports whether a request may go to m now. A member that is unknown may have one at a time, as long as others are known.
 func (s *snapshot) may(m *member, r *Request) bool {
-	if !r.anyone && m.live.refusedUntil.Load() > r.Now {
+	if !r.anyone && m.passedOver(r.Now) {
 		return false
 	}
-	return m.usable && !m.full() && !(m.unknown && s.known > 0 && m.live.InFlight.Load() > 0) && !r.tried(m)
+	return m.usable && !m.full() && !(m.unknown && s.known > 0 && m.inFlight() > 0) && !r.tried(m)
 }
 
 func (r *Request) tried(m *member) bool {
