@@ -53,8 +53,8 @@ var house = []struct{ name, imports string }{
 	{"supervisor/control/dashboard", "supervisor/control supervisor/control/api"},
 	{"supervisor/control/metrics", "ipc supervisor/control supervisor/control/api"},
 
-	{"supervisor/config", "ipc ipc/members supervisor/civil supervisor/control/api supervisor/host supervisor/listen supervisor/proc"},
-	{"supervisor/config/file", "supervisor/config supervisor/control/api supervisor/host"},
+	{"supervisor/config", "ipc ipc/members ipc/policy supervisor/civil supervisor/control/api supervisor/host supervisor/listen supervisor/proc"},
+	{"supervisor/config/file", "ipc/members ipc/policy supervisor/config supervisor/control/api supervisor/host"},
 	{"supervisor/signals", ""},
 	{"supervisor/wake", ""}, // the one timer of the loop
 	{"supervisor/above", "ipc"},
@@ -72,8 +72,10 @@ var house = []struct{ name, imports string }{
 		supervisor/proc/output supervisor/listen supervisor/cache supervisor/config supervisor/apps`},
 	{"supervisor/snapshot", `ipc supervisor/cache supervisor/config supervisor/control/api supervisor/listen supervisor/pool supervisor/proc
 		supervisor/apps`}, // what readers look at
-	{"supervisor/slots", "ipc supervisor/listen supervisor/snapshot"},                                               // the sockets of an app: who uses them, what is seen at them
-	{"supervisor/values", "ipc supervisor/cache supervisor/config supervisor/control/api supervisor/fleet/targets"}, // and their sources
+	{"supervisor/slots", "ipc supervisor/listen supervisor/snapshot"},                                                          // the sockets of an app: who uses them, what is seen at them
+	{"supervisor/values", "ipc ipc/policy supervisor/cache supervisor/config supervisor/control/api supervisor/fleet/targets"}, // and their sources
+	// tables and policies of gateways
+	{"supervisor/gateways", "ipc/members ipc/policy supervisor/config supervisor/fleet supervisor/fleet/targets supervisor/listen supervisor/snapshot"},
 	{"supervisor/serve", `ipc ipc/decisions ipc/members supervisor/fleet/machine supervisor/fleet/reports supervisor/handle supervisor/values supervisor/claim supervisor/handover supervisor/cache supervisor/control supervisor/control/api
 		supervisor/control/dashboard supervisor/control/metrics supervisor/config supervisor/config/file supervisor/book supervisor/host
 		supervisor/listen supervisor/orders supervisor/pool supervisor/proc supervisor/snapshot`},

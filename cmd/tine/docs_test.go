@@ -28,6 +28,7 @@ type keySchema struct {
 	Items       *keySchema
 	AnyOf       []*keySchema
 	Properties  map[string]*keySchema
+	Additional  json.RawMessage       `json:"additionalProperties"` // false, or what each member of a section is whose names a file chooses
 	Defs        map[string]*keySchema `json:"$defs"`
 }
 
@@ -75,6 +76,12 @@ func (k *keySchema) reference(out *strings.Builder, path string) {
 		p.reference(out, path+key+".")
 		for _, a := range p.AnyOf {
 			a.reference(out, path+key+".")
+			var member keySchema
+			if json.Unmarshal(a.Additional, &member) == nil {
+				for _, m := range append(member.AnyOf, &member) {
+					m.reference(out, path+key+".NAME.")
+				}
+			}
 		}
 	}
 }

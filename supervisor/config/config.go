@@ -191,6 +191,10 @@ type App struct {
 	NotAtStart bool
 	Log        AppLog
 
+	// Gateway makes the app a gateway, which passes requests on. nil: it is not one. Command may be empty then: it is that of Tine's own
+	// gateway.
+	Gateway *Gateway `json:",omitempty"`
+
 	// Complete says that the defaults are filled in: a zero field means zero. NewApp and WithDefaults set it.
 	Complete bool `json:"-"`
 }
@@ -215,6 +219,7 @@ type CacheValue struct {
 	// socket. The names are looked up and the members checked by a connection Every so often.
 	Members []string
 	Func    func(context.Context) (any, error) `yaml:"-" json:"-"` // only in Go
+	Live    Live                               `yaml:"-" json:"-"` // only of the master itself
 
 	Every   time.Duration     // from start to start; default 5s
 	Timeout time.Duration     // of one fetch; default 5s. A fetch longer than Every delays the next one
@@ -223,6 +228,15 @@ type CacheValue struct {
 	Env     map[string]string // of Exec, on top of the master's
 
 	Complete bool `json:"-"` // as in App
+}
+
+// Live is a source that says itself when there is another value. Two are the same if they are equal, so that one may go on when a config
+// is applied that has it too.
+type Live interface {
+	// Source names it in logs and in status.
+	Source() string
+	// Run gives each new value, or why there is none, until ctx is done. give does not wait.
+	Run(ctx context.Context, give func(value []byte, err error))
 }
 
 // SQL is a query of a database. A result of one row with one column is the value itself; any other is a JSON array of objects.
@@ -329,6 +343,9 @@ func (a *App) fill() {
 	setDefault(&a.OnOverload, OverloadQueue)
 	if a.OneShot {
 		setDefault(&a.Workers, 1)
+	}
+	if a.Gateway != nil && len(a.Command) == 0 {
+		a.Command = gatewayCommand()
 	}
 	a.Hooks.fill()
 	a.Watch.fill()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/ipc/members"
+	"github.com/tinehq/tine/ipc/policy"
 	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/listen"
 )
@@ -62,11 +63,17 @@ func Faults(c *Config) []*Problem {
 		}
 		names[a.Name] = true
 		ck.app(path, a)
+		if a.Gateway != nil {
+			ck.gateway(Join(path, "gateway"), a, c.Apps)
+		}
 		taken = ck.listen(path, a, taken)
 	}
 	keys := map[string]bool{}
 	for i, v := range c.Cache {
 		path := Join("cache", v.Key)
+		if strings.HasPrefix(v.Key, policy.Prefix) {
+			ck.fail(path, "keys that begin with %s are those of gateways: choose another one", policy.Prefix)
+		}
 		if v.Key == "" {
 			path = Index("cache", i)
 		}

@@ -78,7 +78,8 @@ func (c *Crew) frame(m *Worker, f ipc.Frame) {
 		epoch, err := c.values.Publish(f.Key, f.Payload, uint64(m.ID))
 		c.replyEpoch(m, f.ID, epoch, err)
 	case ipc.Delete:
-		c.replyEpoch(m, f.ID, c.values.Delete(f.Key), nil)
+		epoch, err := c.values.Unset(f.Key)
+		c.replyEpoch(m, f.ID, epoch, err)
 	case ipc.Message:
 		c.handlers.Message(m.Caller(), f)
 	case ipc.Call:

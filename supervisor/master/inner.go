@@ -31,7 +31,7 @@ func (l *loop) newCrew() {
 	l.crew = crew.New(inner{l}, crew.Options{Logs: l.logs, Pins: l.s.pins, Estate: l.estate, Launch: l.s.launch, Values: l.values, Handlers: l.handlers, Inner: l.innerPrefix})
 	l.desk = desk.New(atDesk{inner{l}}, l.crew, l.logs)
 	l.plans = plan.New(planned{atDesk{inner{l}}}, l.s.config.WithDefaults(), plan.Options{
-		Folder: l.s.folder, Logs: l.logs, Crew: l.crew, Estate: l.estate, Follow: l.desk.Follow, Values: l.values.Apply,
+		Folder: l.s.folder, Logs: l.logs, Crew: l.crew, Estate: l.estate, Follow: l.desk.Follow, Values: func(c *config.Config) { l.values.Apply(l.gates.Values(c)) },
 	})
 }
 

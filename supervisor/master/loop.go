@@ -13,6 +13,7 @@ import (
 	"github.com/tinehq/tine/supervisor/crew"
 	"github.com/tinehq/tine/supervisor/desk"
 	"github.com/tinehq/tine/supervisor/estate"
+	"github.com/tinehq/tine/supervisor/gateways"
 	"github.com/tinehq/tine/supervisor/handlers"
 	"github.com/tinehq/tine/supervisor/keeper"
 	"github.com/tinehq/tine/supervisor/logs"
@@ -42,6 +43,7 @@ type loop struct {
 	name   string // of the master
 
 	values *values.Values
+	gates  *gateways.Gateways
 	agenda wake.Agenda[message]
 
 	state    *apps.Apps            // decides between the apps
@@ -69,6 +71,7 @@ func newLoop(s *Supervisor) *loop {
 		share := s.descriptors()
 		return share.Values, share.Limit
 	})
+	l.gates = gateways.New(s.published.Newest)
 	l.estate = estate.New(outer{l}, estate.Options{
 		Config: s.config, Store: s.store, Inherited: s.inherited, Keeper: keeper.PID(), Next: s.nextKeeper, Server: s.server, Values: l.values,
 	})
@@ -154,7 +157,8 @@ func (l *loop) run(ctx context.Context) (err error) {
 		l.s.book.Close()
 	}()
 	stopControl = l.s.server.Start(serve.Inherited{Files: l.s.inherited, Store: l.s.store})
-	l.values.Start(l.ctx, &l.logs.Logger, config.Cache, values.TakeFiles(l.s.inherited), valueKeeper{l})
+	l.gates.LogTo(&l.logs.Logger)
+	l.values.Start(l.ctx, &l.logs.Logger, l.gates.Values(config), values.TakeFiles(l.s.inherited), valueKeeper{l})
 	l.timerStale = true
 	if l.estate.Adopted() {
 		wasReady := l.state.Ready()
@@ -178,6 +182,7 @@ func (l *loop) run(ctx context.Context) (err error) {
 		l.estate.SaveInTime(len(l.s.inbox) > 0)
 		now := time.Now()
 		l.timerStale = l.picture.EndTurn(l.report.IsDue(now)) || l.timerStale
+		l.gates.Pictured(l.s.published.Newest())
 		l.tell(now)
 		l.estate.Tick(now)
 		if l.timerStale {

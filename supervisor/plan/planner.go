@@ -39,7 +39,7 @@ type Options struct {
 	// Follow is that of a [desk.Desk].
 	Follow func(reason string, answer chan<- desk.Begun) (followed func())
 	// Values has the sources of a config run.
-	Values func([]config.CacheValue)
+	Values func(*config.Config)
 }
 
 // Message is something that has come from another goroutine for a Planner. Act runs in the loop and waits for nothing.
@@ -209,7 +209,7 @@ func (p *Planner) carryOut(n *plan) {
 	p.o.Estate.SaveAllSoon() // which of them are listed may change too; and perhaps no app does, so that no step would write it
 	p.routeLogs(n)
 	p.loop.Decide(ev)
-	p.o.Values(n.config.Cache)
+	p.o.Values(n.config)
 	p.o.Logs.SetLevel(n.config.Log.Level)
 	if n.goesOn {
 		return

@@ -39,7 +39,7 @@ func newStage(t *testing.T) *stage {
 	}
 	t.Cleanup(l.Close)
 	s := &stage{t: t, state: apps.New(apps.Limits{}), inbox: make(chan Message, 4)}
-	s.Planner = New(s, &config.Config{}, Options{Logs: l, Estate: s, Values: func([]config.CacheValue) {}, Follow: func(reason string, answer chan<- desk.Begun) func() {
+	s.Planner = New(s, &config.Config{}, Options{Logs: l, Estate: s, Values: func(*config.Config) {}, Follow: func(reason string, answer chan<- desk.Begun) func() {
 		return func() { answer <- desk.Begun{} }
 	}})
 	return s

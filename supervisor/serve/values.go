@@ -46,10 +46,15 @@ func (c commander) SetValue(ctx context.Context, key string, data []byte) (uint6
 
 func (c commander) DeleteValue(ctx context.Context, key string) error {
 	v, err := c.Master.DeleteValue(ctx, key)
-	if err == nil && !v.Known {
+	switch {
+	case err != nil:
+		return err
+	case !v.Known:
 		return api.Unknown("cached value", key, v.Keys)
+	case v.Err != nil:
+		return api.Refuse(http.StatusUnprocessableEntity, "%s", v.Err.Error())
 	}
-	return err
+	return nil
 }
 
 func (c commander) Call(ctx context.Context, app string, worker uint64, method string, in []byte) ([]byte, error) {

@@ -48,7 +48,7 @@ type Forget struct {
 func (m Forget) Act(v *Values) {
 	f := v.found(m.Key)
 	if f.Known {
-		v.Delete(m.Key)
+		_, f.Err = v.Unset(m.Key)
 	}
 	m.Answer <- f
 }

@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control/api"
@@ -25,23 +26,39 @@ func (v *Values) begin(c config.CacheValue, resume bool) {
 	from := sourceOf(c)
 	feed, before := v.Begin(c.Key, from, resume)
 	v.sources[c.Key] = &source{config: c, cancel: cancel}
+	post := func(r cache.Result) {
+		if !v.loop.Post(fetched{feed, r}) && r.Payload != nil {
+			r.Payload.Release()
+		}
+	}
+	if c.Live != nil {
+		before.Release()
+		v.loop.Go(func() {
+			c.Live.Run(ctx, func(value []byte, err error) {
+				r := cache.Result{Key: c.Key, Err: err}
+				if err == nil {
+					r.Payload, r.Err = ipc.NewPayload(value)
+				}
+				post(r)
+			})
+		})
+		return
+	}
 	job := cache.Job{Key: c.Key, Source: from, Every: c.Every, Timeout: c.Timeout, Jitter: c.Jitter, Known: before != nil}
 	v.loop.Go(func() {
 		if before != nil {
 			before.Prepare() // what the source returns is compared with it
 			before.Release()
 		}
-		cache.RunJob(ctx, job, func(r cache.Result) {
-			if !v.loop.Post(fetched{feed, r}) && r.Payload != nil {
-				r.Payload.Release()
-			}
-		})
+		cache.RunJob(ctx, job, post)
 	})
 }
 
 // sourceOf makes the source of a value as the config has it.
 func sourceOf(c config.CacheValue) cache.Source {
 	switch {
+	case c.Live != nil:
+		return cache.Named(c.Live.Source(), nil) // it is not asked
 	case c.Func != nil:
 		return cache.Func(c.Func)
 	case len(c.Exec) > 0:
@@ -79,10 +96,10 @@ func (f fetched) Act(v *Values) {
 // sameSource reports whether b asks what a asks, so that the source that runs may go on. Functions are the same when they are one
 // value: two closures of the same code may ask for different things.
 func sameSource(a, b config.CacheValue) bool {
-	if !sameFunc(a.Func, b.Func) {
+	if !sameFunc(a.Func, b.Func) || a.Live != b.Live {
 		return false
 	}
-	a.Func, b.Func = nil, nil
+	a.Func, b.Func, a.Live, b.Live = nil, nil, nil, nil
 	return reflect.DeepEqual(a, b)
 }
 

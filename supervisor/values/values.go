@@ -4,10 +4,12 @@ import (
 	"context"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/policy"
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control/api"
@@ -107,6 +109,9 @@ func (v *Values) Tick(now time.Time) {
 
 // Set gives a key a value for the program or a person, and returns its epoch. It takes over payload.
 func (v *Values) Set(key string, payload *ipc.Payload) (epoch uint64, err error) {
+	if err := v.reserved(key, payload); err != nil {
+		return 0, err
+	}
 	c, changed, err := v.Values.Set(time.Now(), key, payload, cache.SourceSet)
 	if changed {
 		v.spread(c)
@@ -116,11 +121,33 @@ func (v *Values) Set(key string, payload *ipc.Payload) (epoch uint64, err error)
 
 // Publish is Set for a worker.
 func (v *Values) Publish(key string, payload *ipc.Payload, worker uint64) (epoch uint64, err error) {
+	if err := v.reserved(key, payload); err != nil {
+		return 0, err
+	}
 	c, changed, err := v.Values.Publish(time.Now(), key, payload, worker)
 	if changed {
 		v.spread(c)
 	}
 	return c.Epoch, err
+}
+
+// reserved refuses a key that only a source of the master itself may change, and gives up payload then: gateways go by it.
+func (v *Values) reserved(key string, payload *ipc.Payload) error {
+	if !strings.HasPrefix(key, policy.Prefix) {
+		return nil
+	}
+	if payload != nil {
+		payload.Release()
+	}
+	return cache.RefusedError{Key: key, Why: "keys that begin with " + policy.Prefix + " are those of gateways; change the config of the gateway"}
+}
+
+// Unset is Delete for a worker or a person.
+func (v *Values) Unset(key string) (epoch uint64, err error) {
+	if err := v.reserved(key, nil); err != nil {
+		return 0, err
+	}
+	return v.Delete(key), nil
 }
 
 // Delete forgets a key, and returns the epoch that holds then.

@@ -17,12 +17,12 @@ var otherValues = map[string]string{
 	"policy": "random", "steering": "hash", "on_overload": "queue", "overload_at": "10", "max_in_flight": "8", "stall_timeout": "9s", "request_timeout": "9s",
 	"max_requests": "9", "max_age": "9s", "max_rss": "64MiB", "recycle_jitter": "0.5", "standby": "1", "dump_dir": "other",
 	"namespace": "other", "depends_on": "{b: ready}", "hooks": "{on_crash: [x]}", "cron_restart": "'@daily'", "watch": "[x]", "oneshot": "true",
-	"log": "{file: other}", "at_start": "false",
+	"log": "{file: other}", "gateway": "{to: b}", "at_start": "false",
 }
 
 // TestDiffSaysWhatApplyingDoes holds the effects to what apply.go does, for each key of an app.
 func TestDiffSaysWhatApplyingDoes(t *testing.T) {
-	old := load(t, "/srv", "apps: {a: {command: [x]}, b: {command: [y]}}")
+	old := load(t, "/srv", "apps: {a: {command: [x]}, b: {command: [y], listen: \":1\"}}")
 	for _, f := range newDecoder(loader{}).appFields(&config.App{}) {
 		value, ok := otherValues[f.key]
 		if !ok {
@@ -36,7 +36,7 @@ func TestDiffSaysWhatApplyingDoes(t *testing.T) {
 		if f.key == "at_start" {
 			rest += "oneshot: true, cron_restart: '@daily', "
 		}
-		next := load(t, "/srv", "apps: {a: {"+rest+f.key+": "+value+"}, b: {command: [y]}}")
+		next := load(t, "/srv", "apps: {a: {"+rest+f.key+": "+value+"}, b: {command: [y], listen: \":1\"}}")
 		changes := Diff(old, next)
 		if f.key == "on_overload" {
 			continue // its other value needs more keys than one

@@ -53,7 +53,9 @@ func Schema() []byte {
 	root.Title = "Tine configuration"
 	root.Patterns = map[string]*schema{"^x-": {Description: "Anything, for YAML aliases to use."}}
 	root.Properties["apps"].Names = &schema{Pattern: config.AppNamePattern.String()}
-	root.Properties["apps"].Additional = &schema{AllOf: []*schema{{Ref: "#/$defs/app"}, {Required: []string{"command"}}}}
+	root.Properties["apps"].Additional = &schema{
+		AllOf: []*schema{{Ref: "#/$defs/app"}, {AnyOf: []*schema{{Required: []string{"command"}}, {Required: []string{"gateway"}}}}},
+	}
 	root.Defs = map[string]*schema{
 		"app":         app,
 		"value":       value,
@@ -143,6 +145,12 @@ func describeAll(s *schema, path string) {
 		describeAll(p, at)
 		for _, one := range p.AnyOf {
 			describeAll(one, at)
+			// The keys of each member of a section whose names a file chooses.
+			if of, ok := one.Additional.(*schema); ok {
+				for _, member := range append(of.AnyOf, of) {
+					describeAll(member, at)
+				}
+			}
 		}
 	}
 }

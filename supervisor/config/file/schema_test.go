@@ -130,6 +130,11 @@ func TestSchemaDescribesEachKey(t *testing.T) {
 			walk(p, at)
 			for _, one := range p.AnyOf {
 				walk(one, at)
+				if of, ok := one.Additional.(*schema); ok {
+					for _, member := range append(of.AnyOf, of) {
+						walk(member, at)
+					}
+				}
 			}
 		}
 	}

@@ -159,6 +159,7 @@ func (d *decoder) appFields(a *config.App) []field {
 		{"watch", d.watch(&a.Watch)},
 		{"oneshot", d.boolean(&a.OneShot)},
 		{"at_start", d.atStart(&a.NotAtStart)},
+		{"gateway", d.gateway(&a.Gateway)},
 		{"log", d.short("file", []field{
 			{"file", d.pathInto(&a.Log.File)},
 			{"max_size", d.size(&a.Log.MaxSize)},

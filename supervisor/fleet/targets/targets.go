@@ -36,7 +36,10 @@ const Source = "members"
 
 // Targets is a list of addresses, and what is known of them.
 type Targets struct {
-	all      []string
+	all      []members.Member // as they are wanted: an address may be a name
+	found    [][]members.Member
+	listed   []members.Member // the newest list that was emitted
+	silent   bool             // some name could not be looked up the last time
 	fleet    *fleet.Fleet
 	resolver func(ctx context.Context, host string) ([]netip.Addr, error)
 	dial     func(ctx context.Context, address string) error
@@ -45,43 +48,71 @@ type Targets struct {
 
 // New makes Targets of addresses that members.CheckAddresses accepts.
 func New(all []string) *Targets {
-	return &Targets{all: slices.Clone(all), fleet: fleet.New(fleet.Options{}), resolver: resolve, dial: connect}
+	list := make([]members.Member, len(all))
+	for i, a := range all {
+		list[i] = members.Member{Address: a, Weight: 1, State: members.Ready}
+	}
+	return Of(list)
 }
 
-// Table looks names up, checks the members, and returns the table that follows, encoded. For up to 256 members that takes as long as the
-// slowest look-up and check, at most 3 s; where more do not answer at all, it takes a second more for each further 256. It fails where
-// ctx is done, and as long as no name could be looked up.
-func (t *Targets) Table(ctx context.Context) (any, error) {
-	now := time.Now()
-	for i, found := range each(t.all, func(a string) found { return t.look(ctx, a) }) {
-		// Each address is a source of its own: a name that cannot be looked up now keeps its members, and no others depend on it.
-		if found.err != nil {
-			t.take(now, fleet.Silent{Source: t.all[i], Why: found.err.Error()})
-		} else {
-			t.take(now, fleet.Listed{Source: t.all[i], Members: found.members})
-		}
+// Of makes Targets of members whose addresses members.CheckAddresses accepts. One without an ID has its address for one. Of a name that
+// has several addresses, each is a member.
+func Of(all []members.Member) *Targets {
+	return &Targets{
+		all: all, found: make([][]members.Member, len(all)), fleet: fleet.New(fleet.Options{}), resolver: resolve, dial: connect,
 	}
-	listed := t.table.Members
-	results := each(listed, func(m members.Member) error { return t.dialOne(ctx, m.Address) })
+}
+
+// Table looks once, and returns the table that follows, encoded. It fails where ctx is done, and as long as no name could be looked up.
+func (t *Targets) Table(ctx context.Context) (any, error) {
+	t.Look(ctx, func(ev fleet.Event) { t.take(time.Now(), ev) })
 	if ctx.Err() != nil {
 		return nil, ctx.Err() // what was not finished says nothing
 	}
-	now = time.Now()
-	for i, err := range results {
-		if checks.Ours(err) {
-			continue
-		}
-		c := fleet.Checked{ID: listed[i].ID, OK: err == nil}
-		if err != nil {
-			c.Why = checks.Reason(err)
-		}
-		t.take(now, c)
-	}
-	t.take(now, fleet.Tick{})
+	t.take(time.Now(), fleet.Tick{})
 	if len(t.table.Members) == 0 {
 		return nil, errors.New("none of the members can be looked up")
 	}
 	return members.Encode(t.table)
+}
+
+// Look looks names up, checks the members, and emits what it has found. For up to 256 members that takes as long as the slowest look-up
+// and check, at most 3 s; where more do not answer at all, it takes a second more for each further 256.
+func (t *Targets) Look(ctx context.Context, emit func(fleet.Event)) {
+	var list []members.Member
+	var silent error
+	for i, found := range each(t.all, func(m members.Member) found { return t.look(ctx, m) }) {
+		if found.err != nil {
+			silent = found.err // the name keeps its members, and no others depend on it
+		} else {
+			t.found[i] = found.members
+		}
+		list = append(list, t.found[i]...)
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	if !slices.Equal(list, t.listed) || t.silent && silent == nil {
+		t.listed = list
+		emit(fleet.Listed{Source: Source, Members: slices.Clone(list)})
+	}
+	if t.silent = silent != nil; t.silent {
+		emit(fleet.Silent{Source: Source, Why: silent.Error()})
+	}
+	results := each(list, func(m members.Member) error { return t.dialOne(ctx, m.Address) })
+	if ctx.Err() != nil {
+		return
+	}
+	for i, err := range results {
+		if checks.Ours(err) {
+			continue
+		}
+		c := fleet.Checked{ID: list[i].ID, OK: err == nil}
+		if err != nil {
+			c.Why = checks.Reason(err)
+		}
+		emit(c)
+	}
 }
 
 // take gives the core an event, and keeps its newest table. The epoch tells a table from the one before, so it changes only where
@@ -101,16 +132,16 @@ type found struct {
 }
 
 // look makes a member of each address that a target has.
-func (t *Targets) look(ctx context.Context, target string) found {
-	member := func(address string) members.Member {
-		return members.Member{ID: address, Address: address, Weight: 1, State: members.Ready}
+func (t *Targets) look(ctx context.Context, target members.Member) found {
+	if target.ID == "" {
+		target.ID = target.Address
 	}
-	host, port, err := net.SplitHostPort(target)
-	if filepath.IsAbs(target) || err != nil {
-		return found{members: []members.Member{member(target)}}
+	host, port, err := net.SplitHostPort(target.Address)
+	if filepath.IsAbs(target.Address) || err != nil {
+		return found{members: []members.Member{target}}
 	}
 	if _, err := netip.ParseAddr(host); err == nil {
-		return found{members: []members.Member{member(target)}}
+		return found{members: []members.Member{target}}
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
@@ -119,9 +150,18 @@ func (t *Targets) look(ctx context.Context, target string) found {
 		return found{err: err}
 	}
 	slices.SortFunc(all, func(a, b netip.Addr) int { return cmp.Compare(a.String(), b.String()) })
+	all = slices.Compact(all)
 	var f found
-	for _, a := range slices.Compact(all) {
-		f.members = append(f.members, member(net.JoinHostPort(a.Unmap().String(), port)))
+	for _, a := range all {
+		m := target
+		m.Address = net.JoinHostPort(a.Unmap().String(), port)
+		switch {
+		case target.ID == target.Address:
+			m.ID = m.Address
+		case len(all) > 1:
+			m.ID += "@" + m.Address
+		}
+		f.members = append(f.members, m)
 	}
 	return f
 }

@@ -1,0 +1,117 @@
+package file
+
+import (
+	"strconv"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/tinehq/tine/ipc/members"
+	"github.com/tinehq/tine/supervisor/config"
+)
+
+// gateway decodes what makes an app a gateway.
+func (d *decoder) gateway(to **config.Gateway) codec {
+	g := *to
+	if g == nil {
+		g = &config.Gateway{}
+	}
+	c := d.sectionOf(d.gatewayFields(g)).then(func(string, ast.Node) { *to = g })
+	return c.when(func() bool { return *to != nil })
+}
+
+// gatewayFields are the keys of a gateway.
+func (d *decoder) gatewayFields(g *config.Gateway) []field {
+	return []field{
+		{"to", d.list(&g.To, nil)},
+		{"members", d.gatewayMembers(&g.Members)},
+		{"pick", d.textInto(&g.Pick)},
+		{"key", d.textInto(&g.Key)},
+		{"bounded", d.number(&g.Bounded)},
+		{"signed", d.boolean(&g.Signed)},
+		{"retry", d.list(&g.Retry, nil)},
+		{"trust", d.list(&g.Trust, nil)},
+		{"dial_timeout", d.duration(&g.DialTimeout).when(func() bool { return g.DialTimeout != 0 })},
+		{"answer_timeout", d.duration(&g.AnswerTimeout).when(func() bool { return g.AnswerTimeout != 0 })},
+	}
+}
+
+// gatewayMembers decodes one address, a list of addresses, or members by ID, each an address or a section.
+func (d *decoder) gatewayMembers(to *[]config.GatewayMember) codec {
+	plain := new([]string)
+	list := d.list(plain, nil)
+	section := func(m *config.GatewayMember) codec {
+		return d.short("address", []field{
+			{"address", d.textInto(&m.Address)},
+			{"type", d.textInto(&m.Type)},
+			{"zone", d.textInto(&m.Zone)},
+			{"client_address", d.textInto(&m.ClientAddress)},
+			{"frontend", d.boolean(&m.Frontend)},
+			{"weight", d.number(&m.Weight)},
+			{"max_in_flight", d.integer(&m.MaxInFlight, 0, 1<<31-1, "off")},
+		})
+	}
+	one := config.NewGatewayMember("")
+	return codec{
+		func(path string, n ast.Node) {
+			*to = nil
+			switch d.resolve(path, n).(type) {
+			case *ast.MappingNode, *ast.MappingValueNode:
+				for _, e := range d.entries(path, n) {
+					at := config.Join(path, e.key)
+					d.values[at] = d.valuePlace(e)
+					m := config.NewGatewayMember("")
+					m.ID = e.key
+					section(&m).decode(at, e.value)
+					*to = append(*to, m)
+				}
+			default:
+				list.decode(path, n)
+				for i, address := range *plain {
+					// The place of the address, for faults of it.
+					d.values[config.Join(path, address)] = d.values[path]
+					if at, ok := d.values[config.Index(path, i)]; ok {
+						d.values[config.Join(path, address)] = at
+					}
+					*to = append(*to, config.NewGatewayMember(address))
+				}
+			}
+		},
+		anyOf(list.schema, mapSchema(section(&one).schema)),
+		func() any {
+			if len(*to) == 0 {
+				return nil
+			}
+			var p pairs
+			for _, m := range *to {
+				p = append(p, pair{m.Name(), section(&m).show()})
+			}
+			return p
+		},
+	}
+}
+
+// number decodes a number of 0 or more.
+func (d *decoder) number(to *float64) codec {
+	const want = "write a number such as 1.25"
+	return codec{
+		func(path string, n ast.Node) {
+			n2 := d.resolve(path, n)
+			switch n2.(type) {
+			case *ast.FloatNode, *ast.IntegerNode:
+				if v, err := strconv.ParseFloat(n2.GetToken().Value, 64); err == nil && v >= 0 && v <= members.MaxWeight {
+					*to = v
+					return
+				}
+				d.fail(n, path, "%s is out of range: %s", n2.GetToken().Value, want)
+			default:
+				d.wrong(path, "%s is not a number: %s", describe(n2), want)
+			}
+		},
+		anyOf(&schema{Type: "number", Minimum: new(float64(0))}, variableSchema()),
+		func() any {
+			if *to == 0 {
+				return nil
+			}
+			return *to
+		},
+	}
+}

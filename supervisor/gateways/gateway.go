@@ -1,0 +1,241 @@
+package gateways
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/ipc/members"
+	"github.com/tinehq/tine/ipc/policy"
+	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/fleet"
+	"github.com/tinehq/tine/supervisor/snapshot"
+)
+
+const (
+	// mostEvents bounds the events that wait for a gateway's goroutine. What emits one more waits.
+	mostEvents = 256
+	// patience is how long the first table waits for sources that have not said anything yet.
+	patience = 500 * time.Millisecond
+)
+
+// gateway is one gateway. Its table runs in a goroutine that owns the fleet and the sources.
+type gateway struct {
+	name     string
+	see      func() *snapshot.Master
+	log      *zerolog.Logger
+	configs  chan config.Gateway // the newest that the table has not taken
+	events   chan event
+	pictures *bell
+	table    table
+	policy   rules
+}
+
+// event is one of a source, or, where that is nil, of the gateway's workers or a person.
+type event struct {
+	of *running
+	fleet.Event
+}
+
+func newGateway(name string, see func() *snapshot.Master, pictures *bell, log *zerolog.Logger) *gateway {
+	g := &gateway{
+		name: name, see: see, log: log, configs: make(chan config.Gateway, 1), events: make(chan event, mostEvents), pictures: pictures,
+	}
+	g.table.of, g.policy.next = g, make(chan policy.Policy, 1)
+	return g
+}
+
+// use has the gateway be as a config has it, from soon on. It is called by one goroutine.
+func (g *gateway) use(c config.Gateway) {
+	replace(g.configs, c)
+	replace(g.policy.next, c.Policy(g.name))
+}
+
+// replace puts the newest into a channel with room for one. One goroutine does.
+func replace[T any](c chan T, newest T) {
+	select {
+	case <-c:
+	default:
+	}
+	c <- newest
+}
+
+// rules is the source of a gateway's policy.
+type rules struct{ next chan policy.Policy }
+
+// Source names it.
+func (r *rules) Source() string { return "gateway" }
+
+// Run gives each policy.
+func (r *rules) Run(ctx context.Context, give func([]byte, error)) {
+	for {
+		select {
+		case p := <-r.next:
+			give(policy.Encode(p))
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// table is the source of a gateway's table.
+type table struct {
+	of      *gateway
+	fleet   *fleet.Fleet
+	running []*running
+	wg      sync.WaitGroup
+	newest  *members.Table // nil: there is none yet
+	given   bool           // one was given
+}
+
+// running is a source that runs.
+type running struct {
+	spec
+	cancel context.CancelFunc
+	heard  bool // it has said something
+}
+
+// Source names it.
+func (t *table) Source() string { return "members" }
+
+// Run gives each table, until ctx is done.
+func (t *table) Run(ctx context.Context, give func([]byte, error)) {
+	defer t.wg.Wait()
+	t.fleet = fleet.New(fleet.Options{})
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	tick := time.NewTimer(time.Hour)
+	defer tick.Stop()
+	waits := true
+	for {
+		if at := t.fleet.Deadline(); !at.IsZero() {
+			tick.Reset(time.Until(at))
+		} else {
+			tick.Stop()
+		}
+		select {
+		case c := <-t.of.configs:
+			t.use(ctx, c)
+		case e := <-t.of.events:
+			t.hear(e)
+		case <-tick.C:
+			t.step(fleet.Tick{})
+		case <-late.C:
+			waits = false
+		case <-ctx.Done():
+			return
+		}
+		if t.newest != nil && (!waits || t.given || t.allHeard()) {
+			give(members.Encode(*t.newest))
+			t.newest, t.given = nil, true
+		}
+	}
+}
+
+func (t *table) allHeard() bool {
+	for _, r := range t.running {
+		if !r.heard {
+			return false
+		}
+	}
+	return true
+}
+
+// use ends and begins sources, so that those of c run.
+func (t *table) use(ctx context.Context, c config.Gateway) {
+	before := t.running
+	t.running = nil
+	for _, s := range t.of.specs(c) {
+		i := slices.IndexFunc(before, func(r *running) bool { return r != nil && r.name == s.name && r.with == s.with })
+		if i >= 0 {
+			t.running = append(t.running, before[i])
+			before[i] = nil
+			continue
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		r := &running{spec: s, cancel: cancel}
+		t.running = append(t.running, r)
+		source := s.make()
+		t.wg.Go(func() {
+			defer cancel()
+			source.Run(ctx, func(ev fleet.Event) {
+				select {
+				case t.of.events <- event{r, ev}:
+				case <-ctx.Done():
+				}
+			})
+		})
+	}
+	for _, r := range before {
+		if r == nil {
+			continue
+		}
+		r.cancel()
+		r.cancel = nil // what still comes of it does not count
+		if !slices.ContainsFunc(t.running, func(now *running) bool { return now.name == r.name }) {
+			t.step(fleet.Listed{Source: r.name}) // else the list stays until the source in its place has listed
+		}
+	}
+	if t.newest == nil && !t.given {
+		t.newest = &members.Table{Version: members.Version, Members: []members.Member{}}
+	}
+}
+
+// hear takes in an event.
+func (t *table) hear(e event) {
+	if r := e.of; r != nil {
+		if r.cancel == nil {
+			return // it has ended
+		}
+		r.heard = true
+		switch ev := e.Event.(type) {
+		case fleet.Listed:
+			ev.Source = r.name
+			e.Event = ev
+		case fleet.Silent:
+			ev.Source = r.name
+			e.Event = ev
+		}
+	}
+	t.step(e.Event)
+}
+
+// step gives the fleet an event and carries out what follows. The epoch of a table is left out: a value that is the same is not sent
+// again.
+func (t *table) step(ev fleet.Event) {
+	for _, e := range t.fleet.Step(time.Now(), ev) {
+		switch e := e.(type) {
+		case fleet.Publish:
+			e.Table.Epoch = 0
+			t.newest = &e.Table
+		case fleet.Record:
+			t.of.tell(e)
+		}
+	}
+}
+
+// tell logs what has happened to a member or a source.
+func (g *gateway) tell(r fleet.Record) {
+	level := zerolog.InfoLevel
+	switch r.Kind {
+	case fleet.KindDown, fleet.KindEjected, fleet.KindSpared, fleet.KindPanic, fleet.KindSilent, fleet.KindTwice, fleet.KindStale:
+		level = zerolog.WarnLevel
+	}
+	e := g.log.WithLevel(level).Str("gateway", g.name)
+	if r.ID != "" {
+		e = e.Str("member", r.ID)
+	}
+	if r.Source != "" {
+		e = e.Str("source", r.Source)
+	}
+	if r.Reason != "" {
+		e = e.Str("reason", r.Reason)
+	}
+	text := "member " + r.Kind.String()
+	if r.ID == "" {
+		text = "members: " + r.Kind.String()
+	}
+	e.Msg(text)
+}

@@ -1,0 +1,86 @@
+package gateways
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/rs/zerolog"
+	"github.com/tinehq/tine/ipc/policy"
+	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/fleet"
+	"github.com/tinehq/tine/supervisor/snapshot"
+)
+
+// Gateways are those of one master. Values, Pictured and Log are for its loop; Tell may be called from any goroutine.
+type Gateways struct {
+	see      func() *snapshot.Master
+	seen     *snapshot.Master // the newest picture that was told of
+	pictures bell
+
+	mu  sync.Mutex // of all
+	all map[string]*gateway
+	log *zerolog.Logger
+}
+
+// New returns Gateways without one. see returns the newest picture of the master.
+func New(see func() *snapshot.Master) *Gateways {
+	off := zerolog.Nop()
+	return &Gateways{see: see, all: map[string]*gateway{}, log: &off}
+}
+
+// LogTo has what happens to members logged.
+func (g *Gateways) LogTo(log *zerolog.Logger) { g.log = log }
+
+// Values takes over the gateways of a config, and returns its cached values with those of the gateways. The table and the policy of a
+// gateway that stays are the same sources as before.
+func (g *Gateways) Values(c *config.Config) []config.CacheValue {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	before, values := g.all, slices.Clone(c.Cache)
+	g.all = map[string]*gateway{}
+	for _, a := range c.Apps {
+		if a.Gateway == nil {
+			continue
+		}
+		one := before[a.Name]
+		if one == nil {
+			one = newGateway(a.Name, g.see, &g.pictures, g.log)
+		}
+		one.use(*a.Gateway)
+		g.all[a.Name] = one
+		values = append(values, liveValue(policy.Key(a.Name), &one.policy), liveValue(policy.TableKey(a.Name), &one.table))
+	}
+	return values
+}
+
+func liveValue(key string, of config.Live) config.CacheValue {
+	v := config.CacheValue{Key: key, Live: of}
+	v.Fill()
+	return v
+}
+
+// Pictured says which picture of the master is the newest.
+func (g *Gateways) Pictured(newest *snapshot.Master) {
+	if newest != g.seen {
+		g.seen = newest
+		g.pictures.ring()
+	}
+}
+
+// Tell gives a gateway an event. It waits only until the gateway has taken it, and not after ctx is done; false: there is no such
+// gateway, or ctx is done.
+func (g *Gateways) Tell(ctx context.Context, app string, ev fleet.Event) bool {
+	g.mu.Lock()
+	one := g.all[app]
+	g.mu.Unlock()
+	if one == nil {
+		return false
+	}
+	select {
+	case one.events <- event{nil, ev}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

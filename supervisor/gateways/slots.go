@@ -1,0 +1,86 @@
+package gateways
+
+import (
+	"context"
+	"net"
+	"net/netip"
+
+	"github.com/tinehq/tine/ipc/members"
+	"github.com/tinehq/tine/supervisor/fleet"
+	"github.com/tinehq/tine/supervisor/listen"
+	"github.com/tinehq/tine/supervisor/snapshot"
+)
+
+// slots is the source of an app of the same master.
+type slots struct {
+	app      string
+	see      func() *snapshot.Master
+	pictures *bell
+}
+
+// Run tells of the app whenever it has changed.
+func (s *slots) Run(ctx context.Context, emit func(fleet.Event)) {
+	var told *snapshot.App
+	first := true
+	for {
+		next := s.pictures.wait()
+		if m := s.see(); m != nil {
+			if app := find(m, s.app); first || app != told {
+				first, told = false, app
+				emit(fleet.Listed{Members: membersOf(app)})
+			}
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// find is the app of a name that is in charge of its addresses, in a picture; nil: there is none. What of an app does not change from one
+// picture to the next is the same in memory.
+func find(m *snapshot.Master, name string) (found *snapshot.App) {
+	for _, a := range m.Apps {
+		if a.Name == name && !a.Ended {
+			found = a // a later one replaces it
+		}
+	}
+	return found
+}
+
+// membersOf is the app as one member, at the first of its addresses. An app that does not run has none.
+func membersOf(app *snapshot.App) []members.Member {
+	if app == nil || len(app.Listen) == 0 {
+		return nil
+	}
+	m := members.Member{ID: app.Name, Type: app.Name, Weight: 1, State: members.Ready}
+	if a, err := listen.Parse(app.Listen[0]); err == nil {
+		m.Address = reachedAt(a)
+	}
+	switch {
+	case app.Leaving:
+		m.State, m.Why = members.Draining, "the app is being stopped"
+	case app.Pool.Ready > 0:
+	case len(app.Workers) > 0:
+		m.State, m.Why = members.Starting, "none of its workers is ready"
+	default:
+		m.State, m.Why = members.Down, "it has no worker"
+	}
+	return []members.Member{m}
+}
+
+// reachedAt is where this host reaches what listens on a.
+func reachedAt(a listen.Address) string {
+	host, port, err := net.SplitHostPort(a.Addr)
+	if a.Network == "unix" || err != nil {
+		return a.Addr
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+		if a.Network == "tcp6" || ip.Is6() {
+			host = "::1"
+		}
+	}
+	return net.JoinHostPort(host, port)
+}
