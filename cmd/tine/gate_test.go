@@ -36,15 +36,13 @@ func (b *backend) address() string { return b.Listener.Addr().String() }
 
 // gateConfig is a gateway before these servers.
 func gateConfig(servers ...string) string {
-	return fmt.Sprintf(`cache:
-  web: {members: ["%s"], every: 50ms}
-apps:
+	return fmt.Sprintf(`apps:
   gate:
-    command: [%s, gate, worker, --members, web, --pick, least]
+    gateway: {members: ["%s"], pick: least}
     listen: 127.0.0.1:0
     workers: 2
     $CALM
-`, strings.Join(servers, `", "`), tinePath)
+`, strings.Join(servers, `", "`))
 }
 
 // TestGate: a gateway before two servers loses no request when it is rolled, when a server stops listening, when one is added, and
@@ -83,6 +81,79 @@ func TestGate(t *testing.T) {
 	m.ended(0)
 }
 
+// TestGateOfValue: an app may be the gateway of a cached value that is a table of members.
+func TestGateOfValue(t *testing.T) {
+	a := newBackend(t, 1)
+	m := startReady(t, fmt.Sprintf(`cache:
+  web: {members: ["%s"], every: 50ms}
+apps:
+  gate:
+    command: [%s, gate, worker, --members, web, --pick, least]
+    listen: 127.0.0.1:0
+    workers: 1
+    $CALM
+`, a.address(), tinePath))
+	if got := m.who().PID; got != 1 {
+		t.Errorf("server %d answers", got)
+	}
+	if out, _ := m.tell(0, "gate", "members"); !strings.Contains(out, "web") || !strings.Contains(out, a.address()+"  ready") {
+		t.Errorf("members:\n%s", out)
+	}
+	m.stop()
+	m.ended(0)
+}
+
+// answers is the PID with which the workers of an app answer; 0: they do not.
+func answers(m *tine, app string) int {
+	m.t.Helper()
+	res, err := http.Get("http://" + m.addresses(app)[0] + "/")
+	if err != nil {
+		return 0
+	}
+	defer res.Body.Close()
+	var a about
+	_ = json.NewDecoder(res.Body).Decode(&a)
+	return a.PID
+}
+
+// TestGateToApp: an app of the same master is a member, and a policy that changes counts without a new worker.
+func TestGateToApp(t *testing.T) {
+	const config = `apps:
+  web:
+    command: $MEMBER
+    listen: 127.0.0.1:0
+    workers: 1
+    $CALM
+  gate:
+    gateway: {to: web, pick: %s}
+    listen: 127.0.0.1:0
+    workers: 1
+    $CALM
+`
+	m := startReady(t, fmt.Sprintf(config, "least"))
+	before := m.workers("gate")
+	own := m.workers("web")[0]
+	eventually.True(t, "the app answers by the gateway", func() bool { return answers(m, "gate") == own })
+	write(t, m.dir, "tine.yaml", fmt.Sprintf(config, "maglev"))
+	mark := m.mark()
+	m.signal(syscall.SIGHUP)
+	m.awaitFrom(mark, is("configuration applied"))
+	for _, args := range [][]string{{"cache", "set", "tine.gate.gate", "x"}, {"cache", "delete", "tine.gate.gate.policy"}} {
+		if _, stderr := m.tell(1, args...); !strings.Contains(stderr, "are those of gateways") {
+			t.Errorf("%v: %s", args, stderr)
+		}
+	}
+	eventually.True(t, "the policy is the new one", func() bool {
+		out, _ := m.tell(0, "cache", "get", "tine.gate.gate.policy")
+		return strings.Contains(out, `"pick":"maglev"`)
+	})
+	if answers(m, "gate") != own || fmt.Sprint(m.workers("gate")) != fmt.Sprint(before) {
+		t.Errorf("workers %v, then %v", before, m.workers("gate"))
+	}
+	m.stop()
+	m.ended(0)
+}
+
 // TestGateVerb: without a file a gateway is one line; what is wrong with that line is said before anything runs.
 func TestGateVerb(t *testing.T) {
 	a := newBackend(t, 1)
@@ -95,10 +166,10 @@ func TestGateVerb(t *testing.T) {
 		"-l: name the address":                   {"--to", "h:1"},
 		"--to: 0 members":                        {"-l", ":80"},
 		`--to: member "web" is not an address`:   {"-l", ":80", "--to", "web"},
-		`cannot pick by "best": one of`:          {"-l", ":80", "--to", "h:1", "--pick", "best"},
+		`--pick: "best" is not known`:            {"-l", ":80", "--to", "h:1", "--pick", "best"},
 		`cannot pick by the key "uid": ip, path`: {"-l", ":80", "--to", "h:1", "--pick", "maglev", "--key", "uid"},
 		`"10.0.0.1" is not a network`:            {"-l", ":80", "--to", "h:1", "--trust", "10.0.0.1"},
-		"cannot retry on status 500":             {"-l", ":80", "--to", "h:1", "--retry", "500"},
+		"--retry: 500 is not one of":             {"-l", ":80", "--to", "h:1", "--retry", "500"},
 		"runs no command: ./server":              {"-l", ":80", "--to", "h:1", "--", "./server"},
 	} {
 		if _, stderr := m.tell(2, append([]string{"gate"}, args...)...); !strings.Contains(stderr, want) {

@@ -20,7 +20,7 @@ var rules = map[string]string{
 
 	"worker/gate/formula": "ipc/members",
 
-	"worker/gate/history": "ipc ipc/decisions worker/gate",
+	"worker/gate/history": "ipc ipc/decisions ipc/policy worker/gate",
 
 	"worker/gate/queue": "ipc ipc/policy",
 
@@ -46,10 +46,10 @@ var rules = map[string]string{
 	"worker/gate/lookup": "ipc ipc/members worker/gate worker/gate/pending worker/gate/proxy worker/gate/route",
 
 	"cmd/demo": "worker",
-	"cmd/tine": `cmd/tine/internal/gateway cmd/tine/internal/pm2 cmd/tine/internal/target cmd/tine/internal/term cmd/tine/internal/top ipc ipc/decisions ipc/members supervisor supervisor/fleet/targets worker/gate worker/gate/history
+	"cmd/tine": `cmd/tine/internal/gateway cmd/tine/internal/pm2 cmd/tine/internal/target cmd/tine/internal/term cmd/tine/internal/top ipc ipc/decisions ipc/members ipc/policy supervisor supervisor/fleet/targets
 		supervisor/claim supervisor/config supervisor/config/file supervisor/control supervisor/control/api supervisor/control/metrics
 		supervisor/handover supervisor/host supervisor/keeper supervisor/listen supervisor/logs supervisor/master supervisor/signals`,
-	"cmd/tine/internal/gateway": "ipc ipc/decisions ipc/members worker worker/gate worker/gate/history worker/gate/proxy",
+	"cmd/tine/internal/gateway": "ipc ipc/decisions ipc/members ipc/policy worker worker/gate worker/gate/history worker/gate/proxy worker/gate/route",
 	"cmd/tine/internal/term":    "supervisor/control supervisor/control/api",
 	"cmd/tine/internal/target":  "cmd/tine/internal/term supervisor/claim supervisor/control supervisor/control/api",
 	"cmd/tine/internal/top":     "cmd/tine/internal/term supervisor/control supervisor/control/api",

@@ -188,9 +188,9 @@ func nameMaster(c *supervisor.Config) {
 }
 
 func (f *runFlags) source(flags *pflag.FlagSet, args []string) (*supervisor.Config, error) {
+	a := f.app
 	if f.gate != nil {
-		var err error
-		if args, err = f.gateCommand(args); err != nil {
+		if err := f.gateApp(&a, args); err != nil {
 			return nil, err
 		}
 	}
@@ -211,11 +211,10 @@ func (f *runFlags) source(flags *pflag.FlagSet, args []string) (*supervisor.Conf
 	if flags.Changed("env") {
 		return nil, term.Usagef("--env chooses an environment of a config file: give one with -c FILE")
 	}
-	if len(args) == 0 {
+	if len(args) == 0 && f.gate == nil {
 		return nil, term.Usagef("nothing to run: give a config with -c FILE, or a command after -- (see tine run --help)")
 	}
 	c := config.Single(f.name, f.listen, f.workers, args)
-	a := f.app
 	a.Name, a.Command, a.Listen, a.Workers = c.Apps[0].Name, args, f.listen, f.workers
 	c.Apps[0] = a
 	for _, text := range f.cache {
@@ -224,9 +223,6 @@ func (f *runFlags) source(flags *pflag.FlagSet, args []string) (*supervisor.Conf
 			return nil, term.Usage(err)
 		}
 		c.Cache = append(c.Cache, v)
-	}
-	if f.gate != nil {
-		c.Cache = append(c.Cache, f.gate.value())
 	}
 	return c, nil
 }

@@ -57,11 +57,15 @@ type Policy struct {
 
 	Queue Queue `json:"queue,omitzero"` // where requests wait that cannot be placed
 
-	Retry         []int         `json:"retry,omitempty"` // statuses of 502, 503 and 504
-	Trust         []string      `json:"trust,omitempty"` // networks of proxies before this one
+	Retry         []int         `json:"retry,omitempty"`   // statuses of 502, 503 and 504
+	Trust         []string      `json:"trust,omitempty"`   // networks of proxies before this one
+	History       int           `json:"history,omitempty"` // how many requests each worker remembers, up to MostHistory; 0: none
 	DialTimeout   time.Duration `json:"dial_timeout,omitempty"`
 	AnswerTimeout time.Duration `json:"answer_timeout,omitempty"`
 }
+
+// MostHistory bounds Policy.History.
+const MostHistory = 10_000
 
 // Encode writes p for Decode.
 func Encode(p Policy) ([]byte, error) {
@@ -117,6 +121,9 @@ func (p *Policy) Check() (all []Fault) {
 		if _, err := netip.ParsePrefix(text); err != nil {
 			fail("trust", "%q is not a network: write one as 10.0.0.0/8", text)
 		}
+	}
+	if p.History < 0 || p.History > MostHistory {
+		fail("history", "%d is out of range: write 0 to %d", p.History, MostHistory)
 	}
 	for field, d := range map[string]time.Duration{"dial_timeout": p.DialTimeout, "answer_timeout": p.AnswerTimeout} {
 		if d < 0 {

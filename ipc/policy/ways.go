@@ -50,6 +50,9 @@ const (
 // MostKeyBody bounds the body that is looked at for a key, in bytes.
 const MostKeyBody = 64 << 10
 
+// Keys are the keys that ParseKey reads, in words.
+const Keys = "ip, path, host, header:NAME, cookie:NAME, query:NAME, segment:N or json:FIELD"
+
 // ParseKey reads a key as a config has it: ip, path, host, header:NAME, cookie:NAME, query:NAME, segment:N or json:FIELD. "" is ip.
 func ParseKey(text string) (RequestKey, error) {
 	kind, name, named := strings.Cut(text, ":")
@@ -65,5 +68,5 @@ func ParseKey(text string) (RequestKey, error) {
 			return RequestKey{Kind: kind, N: n}, nil
 		}
 	}
-	return RequestKey{}, fmt.Errorf("cannot pick by the key %q: ip, path, host, header:NAME, cookie:NAME, query:NAME, segment:N or json:FIELD is expected", text)
+	return RequestKey{}, fmt.Errorf("cannot pick by the key %q: %s is expected", text, Keys)
 }

@@ -28,6 +28,7 @@ type Gateway struct {
 	Trust         []string      `json:",omitempty"`
 	DialTimeout   time.Duration `json:",omitempty"`
 	AnswerTimeout time.Duration `json:",omitempty"`
+	History       int           `json:",omitempty"`
 }
 
 // GatewayMember is a server that a config names.
@@ -60,7 +61,7 @@ func (m GatewayMember) Name() string {
 func (g *Gateway) Policy(app string) policy.Policy {
 	p := policy.Policy{
 		Version: policy.Version, Name: app, Pick: g.Pick, Key: g.Key, Bounded: g.Bounded, Signed: g.Signed,
-		Trust: g.Trust, DialTimeout: g.DialTimeout, AnswerTimeout: g.AnswerTimeout,
+		Trust: g.Trust, DialTimeout: g.DialTimeout, AnswerTimeout: g.AnswerTimeout, History: g.History,
 	}
 	for _, text := range g.Retry {
 		status := 0
@@ -68,6 +69,11 @@ func (g *Gateway) Policy(app string) policy.Policy {
 		p.Retry = append(p.Retry, status)
 	}
 	return p
+}
+
+// OwnGateway reports whether the workers of a gateway are Tine's own, so that its config names no command.
+func (a *App) OwnGateway() bool {
+	return a.Gateway != nil && (len(a.Command) == 0 || slices.Equal(a.Command, gatewayCommand()))
 }
 
 // gatewayCommand is the command of a gateway's workers, unless its config names another: this program's own. An error means that the

@@ -91,7 +91,7 @@ func Faults(c *Config) []*Problem {
 }
 
 func (c *checker) app(path string, a App) {
-	if len(a.Command) == 0 || a.Command[0] == "" {
+	if (len(a.Command) == 0 || a.Command[0] == "") && a.Gateway == nil {
 		c.fail(Join(path, "command"), "no command: write the program to run, such as [./server, -v]")
 	}
 	for i, w := range a.Command {

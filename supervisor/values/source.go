@@ -32,7 +32,9 @@ func (v *Values) begin(c config.CacheValue, resume bool) {
 		}
 	}
 	if c.Live != nil {
-		before.Release()
+		if before != nil {
+			before.Release() // a result that is the same is known as such when it is set
+		}
 		v.loop.Go(func() {
 			c.Live.Run(ctx, func(value []byte, err error) {
 				r := cache.Result{Key: c.Key, Err: err}

@@ -276,11 +276,8 @@ func (p *Picker) exploration(now int64) float64 {
 // newShare is how much of a share that is measured anew counts: a single report is of a moment.
 const newShare = 0.3
 
-// refreshEvery is the time between two calls of Refresh.
-const refreshEvery = 100 * time.Millisecond
-
-// RefreshEvery is how often a gateway calls Refresh.
-func (p *Picker) RefreshEvery() time.Duration { return refreshEvery }
+// RefreshEvery is the time between two calls of Refresh by a gateway.
+const RefreshEvery = 100 * time.Millisecond
 
 // Refresh takes in how time goes on: latencies decay, and members that are unknown, or were not picked for a second, get a trial.
 func (p *Picker) Refresh(now int64) {

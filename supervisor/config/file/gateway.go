@@ -5,6 +5,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/tinehq/tine/ipc/members"
+	"github.com/tinehq/tine/ipc/policy"
 	"github.com/tinehq/tine/supervisor/config"
 )
 
@@ -30,6 +31,7 @@ func (d *decoder) gatewayFields(g *config.Gateway) []field {
 		{"retry", d.list(&g.Retry, nil)},
 		{"trust", d.list(&g.Trust, nil)},
 		{"dial_timeout", d.duration(&g.DialTimeout).when(func() bool { return g.DialTimeout != 0 })},
+		{"history", d.integer(&g.History, 0, policy.MostHistory, "off")},
 		{"answer_timeout", d.duration(&g.AnswerTimeout).when(func() bool { return g.AnswerTimeout != 0 })},
 	}
 }

@@ -123,5 +123,6 @@ var keyDescriptions = map[string]string{
 	"apps.*.gateway.retry":                  "Statuses of 502, 503 and 504 with which a request that may be sent twice goes to another member. Default: none.",
 	"apps.*.gateway.trust":                  "Networks of proxies before this one, as 10.0.0.0/8, whose X-Forwarded headers are believed. Default: none.",
 	"apps.*.gateway.dial_timeout":           "For a connection to a member. Default: 1s.",
+	"apps.*.gateway.history":                "How many requests each worker remembers, for tine gate history and tine why. Default: off.",
 	"apps.*.gateway.answer_timeout":         "From the last byte of a request to the head of its answer. Default: 1m.",
 }

@@ -110,7 +110,7 @@ func (d *decoder) app(path string, a *config.App, n ast.Node) {
 // appFields are the keys of an app.
 func (d *decoder) appFields(a *config.App) []field {
 	return []field{
-		{"command", d.command(&a.Command)},
+		{"command", d.command(&a.Command).when(func() bool { return !a.OwnGateway() })},
 		{"dir", d.pathInto(&a.Dir)},
 		{"env", d.env(&a.Env)},
 		{"env_file", d.list(&a.EnvFiles, d.absolute)},

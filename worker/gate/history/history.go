@@ -10,11 +10,12 @@ import (
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/ipc/decisions"
+	"github.com/tinehq/tine/ipc/policy"
 	"github.com/tinehq/tine/worker/gate"
 )
 
 // Most bounds the requests that a History remembers.
-const Most = 10_000
+const Most = policy.MostHistory
 
 // History remembers the last requests of one worker. All methods may be called by all goroutines at once; those of nil do nothing.
 type History struct {

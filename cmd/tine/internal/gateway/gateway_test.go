@@ -4,34 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tinehq/tine/worker/gate/proxy"
 )
-
-func TestParseKey(t *testing.T) {
-	t.Parallel()
-	r, err := http.NewRequest("GET", "http://h/p?q=1", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("X-User", "7")
-	r.AddCookie(&http.Cookie{Name: "session", Value: "s"})
-	for text, want := range map[string]string{"path": "/p", "host": "h", "header:X-User": "7", "query:q": "1", "cookie:session": "s", "cookie:other": ""} {
-		key, err := ParseKey(text)
-		if err != nil || key(r) != want {
-			t.Errorf("%s: %v, want %q", text, err, want)
-		}
-	}
-	for _, text := range []string{"uid", "header:", "header", "ip:x"} {
-		if _, err := ParseKey(text); err == nil || !strings.Contains(err.Error(), "is expected") {
-			t.Errorf("%s: %v", text, err)
-		}
-	}
-}
 
 // TestFailures: each failure has its line, and a flood of them does not flood the log.
 func TestFailures(t *testing.T) {

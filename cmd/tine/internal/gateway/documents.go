@@ -1,0 +1,199 @@
+package gateway
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/members"
+	"github.com/tinehq/tine/ipc/policy"
+	"github.com/tinehq/tine/worker"
+	"github.com/tinehq/tine/worker/gate"
+)
+
+// documents has the newest table and policy be those that requests go by. One goroutine, run, changes it; requests read the assembly.
+type documents struct {
+	worker *worker.Worker
+	log    *slog.Logger
+	shared shared
+	fixed  bool   // the policy does not come from the master
+	key    string // of the value that has the table
+
+	now      atomic.Pointer[assembly]
+	tables   chan members.Table // the newest that was not taken
+	policies chan policy.Policy
+	table    members.Table
+	counters map[string]*gate.Counter // by member
+	before   map[string]members.Member
+}
+
+// newDocuments takes what there is, before the first request.
+func newDocuments(w *worker.Worker, o Options) (*documents, error) {
+	d := &documents{
+		worker: w, log: o.Log, fixed: o.Members != "", key: o.Members, tables: make(chan members.Table, 1), policies: make(chan policy.Policy, 1),
+		counters: map[string]*gate.Counter{},
+	}
+	d.shared = shared{counters: d.counter, failures: &failures{log: o.Log}, log: o.Log}
+	p := o.Policy
+	if !d.fixed {
+		d.key = policy.TableKey(w.App())
+		b, ok := worker.Cached[[]byte](w, policy.Key(w.App())).Get()
+		if !ok {
+			return nil, errors.New("cannot serve as a gateway: app " + w.App() + " has no gateway in its config")
+		}
+		var err error
+		if p, err = policy.Decode(b); err != nil {
+			return nil, err
+		}
+	}
+	if err := d.adopt(p); err != nil {
+		return nil, err
+	}
+	b, ok := worker.Cached[[]byte](w, d.key).Get()
+	table, err := members.Decode(b)
+	if !ok {
+		err = errors.New("there is no such cached value")
+	}
+	if err != nil {
+		d.log.Error("no member is known yet", "value", d.key, "error", err)
+		return d, nil
+	}
+	d.take(table)
+	return d, nil
+}
+
+func (d *documents) current() *assembly { return d.now.Load() }
+
+// ServeHTTP passes a request on by the newest policy.
+func (d *documents) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	d.current().proxy.ServeHTTP(w, r)
+}
+
+func (d *documents) close() { d.current().proxy.Close() }
+
+// counter is what all pickers count of one member. It is called by run's goroutine alone.
+func (d *documents) counter(id string) *gate.Counter {
+	c := d.counters[id]
+	if c == nil {
+		c = new(gate.Counter)
+		d.counters[id] = c
+	}
+	return c
+}
+
+// watch has each new document taken, until the returned func is called.
+func (d *documents) watch() (stop func()) {
+	of := func(key string, take func([]byte) error) func() {
+		return d.worker.Watch(key, func(c worker.Change) {
+			if c.Deleted {
+				d.log.Error("the cached value is gone: what it said stays", "value", key)
+				return
+			}
+			b, err := c.Bytes()
+			if err == nil {
+				err = take(b)
+			}
+			if err != nil {
+				d.log.Error("the cached value cannot be used: what it said before stays", "value", key, "error", err)
+			}
+		})
+	}
+	table := of(d.key, func(b []byte) error { return put(d.tables, b, members.Decode) })
+	if d.fixed {
+		return table
+	}
+	rules := of(policy.Key(d.worker.App()), func(b []byte) error { return put(d.policies, b, policy.Decode) })
+	return func() { table(); rules() }
+}
+
+// put leaves a document for run. One that has not been taken by then is old.
+func put[T any](to chan T, b []byte, decode func([]byte) (T, error)) error {
+	t, err := decode(b)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-to:
+	default:
+	}
+	to <- t
+	return nil
+}
+
+func (d *documents) run() {
+	tick := time.NewTicker(gate.RefreshEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case table := <-d.tables:
+			d.take(table)
+		case p := <-d.policies:
+			if err := d.adopt(p); err != nil {
+				d.log.Error("the policy stays as it was", "error", err)
+			}
+		case <-tick.C:
+			d.current().pools.Refresh(ipc.Monotonic())
+		case <-d.worker.Done():
+			return
+		}
+	}
+}
+
+// adopt has requests go by a policy, from the next one on.
+func (d *documents) adopt(p policy.Policy) error {
+	before := d.now.Load()
+	next, err := assemble(p, d.shared, before)
+	if err != nil {
+		return err
+	}
+	next.pools.Update(d.table, ipc.Monotonic())
+	d.now.Store(next)
+	if before != nil {
+		before.proxy.Close()
+	}
+	return nil
+}
+
+// take has requests go to the members of a table.
+func (d *documents) take(t members.Table) {
+	d.table = t
+	d.current().pools.Update(t, ipc.Monotonic())
+	listed := make(map[string]members.Member, len(t.Members))
+	for _, m := range t.Members {
+		listed[m.ID] = m
+	}
+	for id := range d.counters {
+		if _, ok := listed[id]; !ok {
+			delete(d.counters, id)
+		}
+	}
+	if d.fixed && d.worker.Slot() == 0 {
+		d.tell(t, d.before)
+	}
+	d.before = listed
+}
+
+// tell logs what has changed, once for all workers: the one in the first slot does. Of a gateway that has its policy from the master, the
+// master does.
+func (d *documents) tell(t members.Table, before map[string]members.Member) {
+	listed := make(map[string]bool, len(t.Members))
+	for _, m := range t.Members {
+		listed[m.ID] = true
+		old, known := before[m.ID]
+		switch {
+		case known && old.State == m.State, before == nil && m.State == members.Ready: // as all are, usually, at the start
+		case m.State == members.Ready:
+			d.log.Info("member is ready", "member", m.ID)
+		default:
+			d.log.Warn("member gets no request", "member", m.ID, "state", string(m.State), "why", m.Why)
+		}
+	}
+	for id := range before {
+		if !listed[id] {
+			d.log.Info("member is gone", "member", id)
+		}
+	}
+}
