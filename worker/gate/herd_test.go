@@ -91,7 +91,7 @@ func (h herd) p99(t testing.TB, way string) time.Duration {
 			}
 		}
 		if now >= refresh {
-			refresh += int64(refreshEvery)
+			refresh += int64(RefreshEvery)
 			for _, p := range gateways {
 				p.Refresh(now)
 			}
