@@ -31,6 +31,7 @@ type Metrics struct {
 // (GET /readyz). In a file it may be the address alone.
 type Health struct {
 	Listen string // TCP address, such as :8086; default: none
+	Agent  string // TCP address at which HAProxy's agent-check is answered; default: none
 }
 
 // StopTimeoutOff is the [Config.StopTimeout] of a master that nothing kills, also as PID 1 of a container, where the command
@@ -50,11 +51,14 @@ func (c *checker) console(config *Config, taken []claim) {
 		path := listen.Address{Network: "unix", Addr: config.Control}
 		c.free("control", claim{Place: path.Place(), address: path, text: config.Control, who: "the control socket"}, taken)
 	}
-	for _, s := range []struct{ name, address string }{{"dashboard", config.Dashboard.Listen}, {"metrics", config.Metrics.Listen}, {"health", config.Health.Listen}} {
+	for _, s := range []struct{ name, key, address string }{
+		{"dashboard", "listen", config.Dashboard.Listen}, {"metrics", "listen", config.Metrics.Listen},
+		{"health", "listen", config.Health.Listen}, {"health", "agent", config.Health.Agent},
+	} {
 		if s.address == "" {
 			continue
 		}
-		at := Join(s.name, "listen")
+		at := Join(s.name, s.key)
 		claim, err := parseClaim(s.address)
 		switch {
 		case err != nil:

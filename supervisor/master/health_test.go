@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/ipc/members"
 	"github.com/tinehq/tine/supervisor/config"
 )
@@ -35,9 +36,15 @@ func askProbe(t *testing.T, address, path string) (status int, body string) {
 // healthAddress is where the master that wrote this log can be asked.
 func healthAddress(t *testing.T, log *lockedBuffer) string {
 	t.Helper()
+	return loggedAddress(t, log, "health")
+}
+
+// loggedAddress is the address in the line of the log with a message.
+func loggedAddress(t *testing.T, log *lockedBuffer, message string) string {
+	t.Helper()
 	for line := range strings.Lines(log.String()) {
 		var l struct{ Message, Address string }
-		if json.Unmarshal([]byte(line), &l) == nil && l.Message == "health" {
+		if json.Unmarshal([]byte(line), &l) == nil && l.Message == message {
 			return l.Address
 		}
 	}
@@ -205,4 +212,41 @@ type holdLoop struct {
 func (h holdLoop) apply(*loop) {
 	close(h.held)
 	<-h.release
+}
+
+// TestAgentCheck: HAProxy is told how an app is, and that the master stops.
+func TestAgentCheck(t *testing.T) {
+	m := startMaster(t, func(c *config.Config) { c.Health.Agent, c.StopDelay = "127.0.0.1:0", time.Hour })
+	at := loggedAddress(t, m.log, "agent-check")
+	ask := func() string {
+		c, err := net.Dial("tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(eventually.Patience()))
+		if _, err := io.WriteString(c, "web\n"); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := io.ReadAll(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(answer)
+	}
+	if got := ask(); got != "ready up 100%\n" {
+		t.Errorf("%q", got)
+	}
+	if err := m.s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(); got != "up drain #tine is stopping\n" {
+		t.Errorf("%q", got)
+	}
+	if err := m.s.Stop(); err != nil { // skips the rest of the hour
+		t.Fatal(err)
+	}
+	if err := m.wait(); err != nil {
+		t.Error(err)
+	}
 }

@@ -9,6 +9,7 @@
 //	values.go      cached values, and calls of workers
 //	metrics.go     a snapshot as Prometheus reads it
 //	health.go      /healthz and /readyz; load.go, /v1/load for the gateway of another Tine
+//	agent.go       HAProxy's agent-check
 //	upgrade.go     an order to replace the binary: tried first, one at a time
 //	apply.go       an order to read the config again; drafts.go, whether the one on disk is another one
 //	tcp.go         listeners of TCP addresses; handover.go, how all listeners go to the next master

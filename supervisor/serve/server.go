@@ -111,7 +111,7 @@ func (s *Server) LogTo(log zerolog.Logger) { s.log, s.Handover.log = log, log }
 func (s *Server) Start(inherited Inherited) (close func()) {
 	s.Handover.inherited = inherited
 	log, page := s.log, s.Dashboard
-	if s.Path == "" && page.Listen == "" && s.Metrics.Listen == "" && s.Health.Listen == "" {
+	if s.Path == "" && page.Listen == "" && s.Metrics.Listen == "" && s.Health == (config.Health{}) {
 		return func() {}
 	}
 	server := control.New(endedCommander{s.Commander()}, control.Options{
@@ -122,6 +122,7 @@ func (s *Server) Start(inherited Inherited) (close func()) {
 	load := s.loadHandler()
 	server.Handle("GET "+reports.Path, load)
 	closeHealth := s.serveHealth(load)
+	closeAgent := s.serveAgent()
 	s.control.Store(server)
 	closePage := s.serveDashboard(server, page)
 	ended, stopWatching := make(chan struct{}, 1), func() {}
@@ -144,6 +145,7 @@ func (s *Server) Start(inherited Inherited) (close func()) {
 		closePage()
 		closeMetrics()
 		closeHealth()
+		closeAgent()
 		stopWatching()
 		if err := server.Close(); err != nil {
 			log.Warn().Str("path", s.Path).Err(err).Msg("control API was not closed in order")

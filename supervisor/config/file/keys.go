@@ -24,6 +24,7 @@ var keyDescriptions = map[string]string{
 	"metrics.listen":       "TCP address, such as 127.0.0.1:9464.",
 	"health":               "Where an orchestrator asks whether the master is alive (GET /healthz) and new connections are welcome (GET /readyz), and the gateway of another Tine how loaded this host is (GET /v1/load). Default: nowhere.",
 	"health.listen":        "TCP address, such as :8086.",
+	"health.agent":         "TCP address at which HAProxy's agent-check is answered: agent-send names the app. Default: none.",
 	"stop_delay":           "From the order to stop to the first drain; only /readyz changes in it, so that load balancers notice. A second order skips it. At most a quarter of stop_timeout. Default: 0s.",
 	"stop_timeout":         "After this time the service manager that stops Tine kills it: a stop ends before that, and drain_delay, drain_timeout and kill_after are shortened as far as is needed. At least 1s. Default: auto, which is 10s for PID 1 of a container, else off.",
 

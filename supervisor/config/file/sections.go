@@ -85,7 +85,10 @@ func (d *decoder) configFields(c *config.Config) []field {
 			{"token_file", d.pathInto(&c.Dashboard.TokenFile)},
 		})},
 		{"metrics", d.short("listen", []field{{"listen", d.textInto(&c.Metrics.Listen)}})},
-		{"health", d.short("listen", []field{{"listen", d.textInto(&c.Health.Listen)}})},
+		{"health", d.short("listen", []field{
+			{"listen", d.textInto(&c.Health.Listen)},
+			{"agent", d.textInto(&c.Health.Agent)},
+		})},
 		{"stop_delay", d.duration(&c.StopDelay)},
 		{"stop_timeout", d.stopTimeout(&c.StopTimeout)},
 	}

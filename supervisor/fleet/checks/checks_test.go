@@ -280,12 +280,27 @@ func TestAgent(t *testing.T) {
 	l := listen(t, "tcp", "127.0.0.1:0")
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- Respond(ctx, l, func() string { return Answer(App{Wanted: 4, Ready: 3}) }) }()
-	agent := Agent{Port: l.Addr().(*net.TCPAddr).Port, Send: "state of web?\n"}
+	go func() {
+		ended <- Respond(ctx, l, func(app string) string {
+			if app == "" {
+				return Answer(App{Draining: true})
+			}
+			return Answer(App{Wanted: 4, Ready: len(app)})
+		})
+	}()
+	agent := Agent{Port: l.Addr().(*net.TCPAddr).Port, Send: "web\n"}
 	for range 20 {
 		if got := once(t, agent, "127.0.0.1:80", eventually.Patience()); got != "advised" {
 			t.Fatal(got)
 		}
+	}
+	m := members.Member{ID: "a", Address: "127.0.0.1:80"}
+	if ev, err := agent.check(t.Context(), m); err != nil || *ev.(fleet.Advised).Weight != 0.75 {
+		t.Errorf("%+v, %v", ev, err)
+	}
+	agent.Send = "" // the answer comes all the same
+	if ev, err := agent.check(t.Context(), m); err != nil || ev.(fleet.Advised).Mode != members.Draining {
+		t.Errorf("%+v, %v", ev, err)
 	}
 	cancel()
 	if err := <-ended; err != nil {

@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -48,13 +49,14 @@ func Answer(a App) string {
 const (
 	// mostAsking bounds the connections that are answered at one time; a further one is closed.
 	mostAsking = 32
-	// askTime bounds one connection.
-	askTime = time.Second
+	// askTime bounds one connection, and nameTime the wait for what it sends: HAProxy sends at once, or nothing.
+	askTime, nameTime = time.Second, 200 * time.Millisecond
 )
 
-// Respond answers each connection to l with what say returns, until ctx is done; it closes l. say may be called by several goroutines
-// at once. The error is that of Accept where ctx is not done.
-func Respond(ctx context.Context, l net.Listener, say func() string) error {
+// Respond answers each connection to l with what say returns, until ctx is done; it closes l. sent is the line that the connection has sent
+// first, without blanks around it; "": none came at once. say may be called by several goroutines at once. The error is that of Accept where
+// ctx is not done.
+func Respond(ctx context.Context, l net.Listener, say func(sent string) string) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
 	defer l.Close()
@@ -80,19 +82,21 @@ func Respond(ctx context.Context, l net.Listener, say func() string) error {
 		}
 		select {
 		case places <- struct{}{}:
-			all.Go(func() { answer(c, say()); <-places })
+			all.Go(func() { answer(c, say); <-places })
 		default:
 			c.Close()
 		}
 	}
 }
 
-// answer says a text, and waits for the end of the other side: to close a connection with something unread would reset it, and with
-// that take the text back.
-func answer(c net.Conn, text string) {
+// answer answers one connection, and waits for the end of the other side: to close a connection with something unread would reset it, and
+// with that take the answer back.
+func answer(c net.Conn, say func(string) string) {
 	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(nameTime))
+	line, _ := bufio.NewReader(io.LimitReader(c, mostWords)).ReadString('\n') // an error: what came until then is the line
 	_ = c.SetDeadline(time.Now().Add(askTime))
-	if _, err := io.WriteString(c, text); err != nil {
+	if _, err := io.WriteString(c, say(strings.TrimSpace(line))); err != nil {
 		return
 	}
 	if half, ok := c.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
