@@ -51,7 +51,7 @@ func (b *bench) close() { os.RemoveAll(b.dir) }
 func (b *bench) build() error {
 	for to, packages := range map[string][]string{
 		filepath.Join(b.root, "bin"): {"./cmd/tine", "./cmd/demo"},
-		b.dir:                        {"./scripts/bench/prefork", "./scripts/bench/fanout", "./scripts/bench/waiter", "./scripts/bench/chatter"},
+		b.dir:                        {"./scripts/bench/prefork", "./scripts/bench/fanout", "./scripts/bench/waiter", "./scripts/bench/chatter", "./scripts/bench/reverseproxy"},
 	} {
 		c := exec.CommandContext(b.ctx, "go", append([]string{"build", "-trimpath", "-ldflags=-s -w", "-o", to + "/"}, packages...)...)
 		c.Dir, c.Env = b.root, append(os.Environ(), "CGO_ENABLED=0")

@@ -45,6 +45,7 @@ var sections = []section{
 	{"upgrade", "upgrades of Tine itself under load", (*bench).upgrade},
 	{"keeper", "the keeper at rest, and the binary", (*bench).keeper},
 	{"many", "hundreds of one-shot apps: start, crash of the master, stop", (*bench).many},
+	{"gateway", "what a request costs a gateway, beside other proxies", (*bench).gateway},
 	{"container", "kills and upgrades as PID 1 of a container", (*bench).container},
 }
 

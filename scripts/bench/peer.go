@@ -195,20 +195,11 @@ func (b *bench) node(workers int) command {
 
 func (b *bench) nginx(workers int) command {
 	return command{"nginx", func(addr string) (*exec.Cmd, error) {
-		dir, err := os.MkdirTemp(b.dir, "nginx-")
-		if err != nil {
-			return nil, err
-		}
-		config := filepath.Join(dir, "nginx.conf")
-		text := fmt.Sprintf(`daemon off; worker_processes %d; pid %s/pid; error_log stderr;
+		return b.withConfig("nginx", fmt.Sprintf(`daemon off; worker_processes %d; pid $DIR/pid; error_log stderr;
 events { worker_connections 1024; }
-http { access_log off; client_body_temp_path %[2]s/a; proxy_temp_path %[2]s/b; fastcgi_temp_path %[2]s/c; uwsgi_temp_path %[2]s/d; scgi_temp_path %[2]s/e;
+http { access_log off; client_body_temp_path $DIR/a; proxy_temp_path $DIR/b; fastcgi_temp_path $DIR/c; uwsgi_temp_path $DIR/d; scgi_temp_path $DIR/e;
 keepalive_requests 1000000000;
-server { listen %[3]s reuseport; location / { default_type text/plain; return 200 "Handled by process $pid.Cached value: none"; } } }
-`, workers, dir, addr)
-		if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-			return nil, err
-		}
-		return exec.Command("nginx", "-c", config), nil
+server { listen %s reuseport; location / { default_type text/plain; return 200 "Handled by process $pid.Cached value: none"; } } }
+`, workers, addr), "-c")
 	}}
 }

@@ -103,10 +103,16 @@ func (b *bench) rate(s *peer, keep, wrk bool, seconds int) (float64, error) {
 		t := r.end()
 		return float64(t.requests-t.failed) / t.took.Seconds(), err
 	}
-	args := []string{"-t2", "-c64", fmt.Sprintf("-d%ds", seconds)}
+	var more []string
 	if !keep {
-		args = append(args, "-H", "Connection: close")
+		more = []string{"-H", "Connection: close"}
 	}
+	return b.rateOf(s, 64, seconds, more...)
+}
+
+// rateOf is requests per second of some connections of wrk.
+func (b *bench) rateOf(s *peer, connections, seconds int, more ...string) (float64, error) {
+	args := append([]string{"-t2", fmt.Sprintf("-c%d", connections), fmt.Sprintf("-d%ds", seconds)}, more...)
 	out, err := exec.CommandContext(b.ctx, "wrk", append(args, "http://"+s.addr+"/")...).CombinedOutput()
 	if err != nil {
 		return 0, fmt.Errorf("wrk against %s: %w\n%s", s.name, err, out)
