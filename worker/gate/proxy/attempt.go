@@ -138,7 +138,9 @@ func (f *forwarding) exchange(u *upstream) (err error) {
 		if !stop() {
 			return &unanswered{err: context.Cause(f.r.Context()), sent: true}
 		}
-		return f.tunnel(u, res)
+		err := f.tunnel(u, res)
+		keep = f.tunnelled
+		return err
 	}
 	if slices.Contains(f.proxy.options.RetryStatus, res.StatusCode) && f.body.again() && idempotent(f.r.Method) {
 		return &unanswered{err: fmt.Errorf("it answered %s", res.Status), status: res.StatusCode, sent: true}

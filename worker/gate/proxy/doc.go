@@ -37,5 +37,6 @@
 // # Upgrades
 //
 // A WebSocket, or any other upgrade, becomes a tunnel once the member has answered 101. Bytes that the client has sent right behind its
-// request, or the member behind its answer, are passed on. An idle tunnel has no buffer: see tunnel.go.
+// request, or the member behind its answer, are passed on. An idle tunnel has no buffer, and it may move to another worker of the gateway:
+// see package tunnel.
 package proxy

@@ -15,6 +15,7 @@ import (
 	"github.com/tinehq/tine/worker/gate"
 	"github.com/tinehq/tine/worker/gate/history"
 	"github.com/tinehq/tine/worker/gate/queue"
+	"github.com/tinehq/tine/worker/gate/tunnel"
 )
 
 // Options say how a Proxy passes requests on. Only Picker, or Route in its place, is needed.
@@ -60,6 +61,9 @@ type Options struct {
 
 	// HTTP2 has members spoken to in HTTP/2 without TLS, by prior knowledge, but for upgrades, which are sent in HTTP/1.1.
 	HTTP2 bool
+
+	// Tunnels has those that upgrades become; nil: they end with this process.
+	Tunnels *tunnel.Set
 
 	// Trusted are the networks of proxies whose X-Forwarded-For, -Proto and -Host are believed and added to.
 	Trusted []netip.Prefix
@@ -111,6 +115,9 @@ func New(o Options) (*Proxy, error) {
 	if o.AnswerTimeout <= 0 {
 		o.AnswerTimeout = time.Minute
 	}
+	if o.Tunnels == nil {
+		o.Tunnels = tunnel.New(tunnel.Options{})
+	}
 	p := &Proxy{options: o, trust: o.Trusted}
 	if o.HTTP2 {
 		p.http2 = newConns(o.DialTimeout)
@@ -141,7 +148,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.decision = p.options.History.Begin(f.access.ID)
 	defer func() {
 		f.decision.End(f.access.Status, f.access.Err)
-		if p.options.Log != nil {
+		if p.options.Log != nil && !f.tunnelled {
 			f.access.Took = time.Since(began)
 			p.options.Log(f.access)
 		}
@@ -180,9 +187,11 @@ type forwarding struct {
 	choice   Choice
 	replays  int // how often a member had the request sent on
 
-	pick    gate.Pick // of the attempt that is being made
-	learned bool      // the picker knows how it went
-	stopped bool      // the reading of the client's body was ended here, and its context with it
+	pick      gate.Pick // of the attempt that is being made
+	learned   bool      // the picker knows how it went
+	tunnelled bool      // it has become a tunnel, which outlives ServeHTTP
+
+	stopped bool // the reading of the client's body was ended here, and its context with it
 }
 
 // gone reports whether the client has gone, as far as is known.
@@ -203,6 +212,9 @@ func (f *forwarding) deliver() {
 		f.decision.Tried(outcome, err)
 		if !f.learned || outcome == gate.Failed && err != nil {
 			f.conclude(outcome, err)
+		}
+		if f.tunnelled {
+			return // its end gives the place back
 		}
 		pick.Release()
 		if err == nil {

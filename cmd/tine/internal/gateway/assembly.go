@@ -8,6 +8,7 @@ import (
 	"github.com/tinehq/tine/worker/gate/history"
 	"github.com/tinehq/tine/worker/gate/proxy"
 	"github.com/tinehq/tine/worker/gate/route"
+	"github.com/tinehq/tine/worker/gate/tunnel"
 )
 
 // assembly is what one policy makes of requests.
@@ -22,6 +23,7 @@ type assembly struct {
 type shared struct {
 	counters func(id string) *gate.Counter
 	failures *failures
+	tunnels  *tunnel.Set
 	log      *slog.Logger
 }
 
@@ -43,7 +45,7 @@ func assemble(p policy.Policy, s shared, before *assembly) (*assembly, error) {
 	}
 	a.proxy, err = proxy.New(proxy.Options{
 		Route: router.Route, Trusted: p.Trusted(), RetryStatus: p.Retry, FailStatus: p.FailStatus,
-		DialTimeout: p.DialTimeout, AnswerTimeout: p.AnswerTimeout, History: a.history, Log: s.failures.tell,
+		DialTimeout: p.DialTimeout, AnswerTimeout: p.AnswerTimeout, History: a.history, Tunnels: s.tunnels, Log: s.failures.tell,
 	})
 	return a, err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/tinehq/tine/ipc/policy"
 	"github.com/tinehq/tine/worker"
 	"github.com/tinehq/tine/worker/gate"
+	"github.com/tinehq/tine/worker/gate/tunnel"
 )
 
 // documents has the newest table and policy be those that requests go by. One goroutine, run, changes it; requests read the assembly.
@@ -36,7 +37,7 @@ func newDocuments(w *worker.Worker, o Options) (*documents, error) {
 		worker: w, log: o.Log, fixed: o.Members != "", key: o.Members, tables: make(chan members.Table, 1), policies: make(chan policy.Policy, 1),
 		counters: map[string]*gate.Counter{},
 	}
-	d.shared = shared{counters: d.counter, failures: &failures{log: o.Log}, log: o.Log}
+	d.shared = shared{counters: d.counter, failures: &failures{log: o.Log}, tunnels: tunnel.New(tunnel.Options{Log: o.Log}), log: o.Log}
 	p := o.Policy
 	if !d.fixed {
 		d.key = policy.TableKey(w.App())

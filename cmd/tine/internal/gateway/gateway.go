@@ -10,6 +10,7 @@
 //	gateway.go   Run: the worker
 //	documents.go documents: takes each table and policy, in one goroutine
 //	assembly.go  assembly: what a policy makes of requests
+//	serve.go     what clients reach: listeners, server, tunnels
 //	failures.go  what is logged of requests
 package gateway
 
@@ -19,8 +20,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
-	"time"
 
 	"github.com/tinehq/tine/ipc/decisions"
 	"github.com/tinehq/tine/ipc/policy"
@@ -35,14 +34,6 @@ type Options struct {
 	Policy  policy.Policy
 	Log     *slog.Logger
 }
-
-const (
-	// headTime bounds how long a client takes for the head of its request, and idleTime how long a connection is kept without one.
-	headTime = 10 * time.Second
-	idleTime = 75 * time.Second
-	// mostHead bounds the head of a request, in bytes.
-	mostHead = 64 << 10
-)
 
 // Run serves until the worker's drain is over.
 func Run(o Options) error {
@@ -67,5 +58,5 @@ func Run(o Options) error {
 		}
 		return d.current().history.Find(q), nil
 	})
-	return w.ServeServer(&http.Server{Handler: d, ReadHeaderTimeout: headTime, IdleTimeout: idleTime, MaxHeaderBytes: mostHead})
+	return d.serve()
 }
