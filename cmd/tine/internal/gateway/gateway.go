@@ -20,6 +20,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"runtime/debug"
 
 	"github.com/tinehq/tine/ipc/decisions"
 	"github.com/tinehq/tine/ipc/policy"
@@ -35,8 +37,15 @@ type Options struct {
 	Log     *slog.Logger
 }
 
+// gcPercent is the GOGC of a gateway's worker. What lives is small, so that garbage is collected some 30 times a second with 100, for 6 % of
+// the CPU time; with 400 it takes some 10 MB more.
+const gcPercent = 400
+
 // Run serves until the worker's drain is over.
 func Run(o Options) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	w, err := worker.Start(worker.WithLogger(o.Log))
 	if err != nil {
 		return fmt.Errorf("cannot serve as a gateway: %w", err)
