@@ -137,7 +137,8 @@ listen gate
 
 func (b *bench) caddy(to string) command {
 	return command{"Caddy", func(addr string) (*exec.Cmd, error) {
-		cmd, err := b.withConfig("caddy", fmt.Sprintf("{\n\tadmin off\n\tauto_https off\n}\nhttp://%s {\n\treverse_proxy %s\n}\n", addr, to), "--config")
+		_, port, _ := strings.Cut(addr, ":") // for every host that is asked for
+		cmd, err := b.withConfig("caddy", fmt.Sprintf("{\n\tadmin off\n\tauto_https off\n}\nhttp://:%s {\n\treverse_proxy %s\n}\n", port, to), "--config")
 		if err == nil {
 			cmd.Args = slices.Insert(cmd.Args, 1, "run", "--adapter", "caddyfile")
 			cmd.Env = append(os.Environ(), "HOME="+b.dir, "XDG_CONFIG_HOME="+b.dir, "XDG_DATA_HOME="+b.dir)
