@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/tinehq/tine/cmd/tine/internal/k2"
 	"github.com/tinehq/tine/cmd/tine/internal/pm2"
 	"github.com/tinehq/tine/cmd/tine/internal/target"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
@@ -185,9 +186,14 @@ func newConfigImport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "import",
 		Short:   "Make a config of another tool's",
-		Example: "  tine config import pm2 ecosystem.json > tine.yaml",
+		Example: "  tine config import pm2 ecosystem.json > tine.yaml\n  tine config import k2 web.config > tine.yaml",
 	}
-	verbs(cmd, &cobra.Command{
+	verbs(cmd, newImportPM2(), newImportK2())
+	return cmd
+}
+
+func newImportPM2() *cobra.Command {
+	return &cobra.Command{
 		Use:   "pm2 FILE",
 		Short: "Make a config of a PM2 ecosystem file in JSON",
 		Long: `Make a config of a PM2 ecosystem file in JSON. The config goes to standard output,
@@ -197,19 +203,45 @@ what has no counterpart is listed on standard error.`,
 		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			text, notes, err := pm2.Import(args[0])
-			if err != nil {
-				return err
-			}
-			if _, err := cmd.OutOrStdout().Write(text); err != nil {
-				return err
-			}
-			for _, n := range notes {
-				fmt.Fprintln(cmd.ErrOrStderr(), n)
-			}
-			return nil
+			return printImport(cmd, text, notes, err)
 		},
-	})
+	}
+}
+
+func newImportK2() *cobra.Command {
+	var o k2.Options
+	cmd := &cobra.Command{
+		Use:   "k2 FILE",
+		Short: "Make a gateway's config of the settings of K2's Load Balancer, in XML or JSON",
+		Long: `Make a gateway's config of the settings of K2's Load Balancer, in XML or JSON: the
+whole file, its section, or lines such as <add server="." pipe="ScriptService"/> and
+<add uid="bscSystemCPUAvg" value="1"/>. The config goes to standard output, what is to be
+checked is listed on standard error.`,
+		Example: `  tine config import k2 web.config > tine.yaml
+  tine config import k2 appsettings.json --port 8080 --url 'http://{host}:8081/statistics' > tine.yaml`,
+		Args: arguments(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			text, notes, err := k2.Import(args[0], o)
+			return printImport(cmd, text, notes, err)
+		},
+	}
+	cmd.Flags().Var(whole(&o.Port), "port", "at which the servers serve HTTP (default 80)")
+	cmd.Flags().StringVar(&o.URL, "url", "", "`URL` at which a server tells its statistics (default http://{address}/statistics)")
 	return cmd
+}
+
+// printImport prints a config, and on standard error its notes.
+func printImport(cmd *cobra.Command, text []byte, notes []string, err error) error {
+	if err != nil {
+		return err
+	}
+	if _, err := cmd.OutOrStdout().Write(text); err != nil {
+		return err
+	}
+	for _, n := range notes {
+		fmt.Fprintln(cmd.ErrOrStderr(), n)
+	}
+	return nil
 }
 
 func summary(c *supervisor.Config) string {

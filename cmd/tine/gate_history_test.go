@@ -62,13 +62,15 @@ func getAs(t *testing.T, address, id string) {
 	t.Helper()
 	r, err := http.NewRequest(http.MethodGet, "http://"+address, nil)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return
 	}
 	r.Header.Set("X-Request-Id", id)
 	r.Close = true
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return
 	}
 	defer res.Body.Close()
 	if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != 200 || res.Header.Get("X-Request-Id") != id {

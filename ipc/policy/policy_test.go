@@ -81,7 +81,6 @@ func TestScore(t *testing.T) {
 		`"pick":"score","score":{"multipliers":{"memory_free":-1}}`:                                                     "score.multipliers.memory_free: -1 is out of range",
 		`"pick":"score","score":{"formula":"rtt_ms","raw":true}`:                                                        "score.formula: it takes the place",
 		`"pick":"score","score":{"highest_wins":true}`:                                                                  "score.best: it is for a formula",
-		`"pick":"score","score":{"multipliers":{"jbos":1}},"evaluate":{"url":"http://{address}","stats":{"jobs":"a"}}`:  "score.multipliers.jbos: no server is asked for it: evaluate.stats has jobs",
 		`"evaluate":{"url":"{address}"}`:                                                                                "evaluate: ",
 		`"evaluate":{"mode":"often","url":"http://{address}"}`:                                                          `evaluate.mode: "often" is not known: write one of on-request, continuous`,
 		`"evaluate":{"url":"http://{address}","valid_timeout":1}`:                                                       "evaluate.valid_timeout: 1ns is out of range: write 10ms to 1h0m0s",

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -49,23 +50,13 @@ const (
 	MaxEvaluate = time.Hour
 )
 
-// statistics are the names that a score may use: Tine's, those that Evaluate asks for, and, where it asks for whole reports or the master
-// does, any.
-func (p *Policy) statistics() (own []members.Stat, any bool) {
+// OwnStatistics are the statistics beside Tine's that the workers ask for. all: these and Tine's are all that members can have; else the
+// master, or whole reports, may bring others.
+func (p *Policy) OwnStatistics() (own []members.Stat, all bool) {
 	if p.Evaluate == nil || len(p.Evaluate.Stats) == 0 {
-		return nil, true
+		return nil, false
 	}
-	for stat := range p.Evaluate.Stats {
-		own = append(own, stat)
-	}
-	slices.Sort(own)
-	return own, false
-}
-
-// OwnStatistics are the statistics beside Tine's that a formula may use.
-func (p *Policy) OwnStatistics() []members.Stat {
-	own, _ := p.statistics()
-	return own
+	return slices.Sorted(maps.Keys(p.Evaluate.Stats)), true
 }
 
 func (p *Policy) checkScore(fail func(field, format string, args ...any)) {
@@ -80,12 +71,8 @@ func (p *Policy) checkScore(fail func(field, format string, args ...any)) {
 		fail("score.best", "it is for a formula: of multipliers the lowest sum is the best")
 	}
 	for stat, m := range s.Multipliers {
-		field := "score.multipliers." + string(stat)
 		if math.IsNaN(m) || math.IsInf(m, 0) || m < 0 && !s.Raw {
-			fail(field, "%v is out of range: write 0 or more; with raw: true it may be less", m)
-		}
-		if own, any := p.statistics(); !any && !slices.Contains(own, stat) && !slices.Contains(members.Stats, stat) {
-			fail(field, "no server is asked for it: evaluate.stats has %s", joined(own))
+			fail("score.multipliers."+string(stat), "%v is out of range: write 0 or more; with raw: true it may be less", m)
 		}
 	}
 	e := p.Evaluate
@@ -103,12 +90,4 @@ func (p *Policy) checkScore(fail func(field, format string, args ...any)) {
 			fail("evaluate."+field, "%s is out of range: write %s to %s", d, MinEvaluate, MaxEvaluate)
 		}
 	}
-}
-
-func joined(all []members.Stat) string {
-	words := make([]string, len(all))
-	for i, s := range all {
-		words[i] = string(s)
-	}
-	return strings.Join(words, ", ")
 }

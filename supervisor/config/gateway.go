@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tinehq/tine/ipc/members"
@@ -29,6 +30,9 @@ type Gateway struct {
 	DialTimeout   time.Duration `json:",omitempty"`
 	AnswerTimeout time.Duration `json:",omitempty"`
 	History       int           `json:",omitempty"`
+
+	Score    policy.Score     `json:",omitzero"`
+	Evaluate *policy.Evaluate `json:",omitempty"` // nil: the statistics are those that the master has
 }
 
 // GatewayMember is a server that a config names.
@@ -62,6 +66,7 @@ func (g *Gateway) Policy(app string) policy.Policy {
 	p := policy.Policy{
 		Version: policy.Version, Name: app, Pick: g.Pick, Key: g.Key, Bounded: g.Bounded, Signed: g.Signed,
 		Trust: g.Trust, DialTimeout: g.DialTimeout, AnswerTimeout: g.AnswerTimeout, History: g.History,
+		Score: g.Score, Evaluate: g.Evaluate,
 	}
 	for _, text := range g.Retry {
 		status := 0
@@ -129,8 +134,13 @@ func (c *checker) gateway(path string, a App, all []App) {
 	}
 	p := g.Policy(a.Name)
 	for _, f := range p.Check() {
-		c.fail(Join(path, f.Field), "%s", f.Text)
+		at := path
+		for key := range strings.SplitSeq(f.Field, ".") {
+			at = Join(at, key)
+		}
+		c.fail(at, "%s", f.Text)
 	}
+	c.score(Join(path, "score"), g)
 }
 
 func noSuchApp(name string, all []App) string {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -12,8 +13,9 @@ import (
 var bareVariable = regexp.MustCompile(`\$[A-Za-z_][A-Za-z0-9_]*`)
 
 // Warnings returns what would keep a valid config from starting on this machine as it is now: env files and tokens that cannot
-// be read, programs and folders that are not found. They are no errors, as the config may be for another machine. Each is one
-// line that begins with the path of a key.
+// be read, programs and folders that are not found. They are no errors, as the config may be for another machine. It also returns what
+// is likely to be meant otherwise: variables without braces, and scores of a gateway. Each is one line that begins with the path of a
+// key.
 func (c *Config) Warnings() []string {
 	var found []string
 	warn := func(path string, err error) { found = append(found, fmt.Sprintf("%s: %v", path, err)) }
@@ -41,6 +43,11 @@ func (c *Config) Warnings() []string {
 		bare(Join(at, "log.file"), a.Log.File)
 		bare(Join(at, "dump_dir"), a.DumpDir)
 		bare(Join(at, "watch"), a.Watch.Paths...)
+		if a.Gateway != nil {
+			for _, doubt := range a.Gateway.doubts() {
+				warn(Join(Join(at, "gateway"), "score"), errors.New(doubt))
+			}
+		}
 		for _, file := range a.EnvFiles {
 			if _, err := ReadEnvFile(file); err != nil {
 				warn(Join(at, "env_file"), err)

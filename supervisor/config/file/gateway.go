@@ -32,6 +32,8 @@ func (d *decoder) gatewayFields(g *config.Gateway) []field {
 		{"trust", d.list(&g.Trust, nil)},
 		{"dial_timeout", d.duration(&g.DialTimeout).when(func() bool { return g.DialTimeout != 0 })},
 		{"history", d.integer(&g.History, 0, policy.MostHistory, "off")},
+		{"score", d.score(&g.Score)},
+		{"evaluate", d.evaluate(&g.Evaluate)},
 		{"answer_timeout", d.duration(&g.AnswerTimeout).when(func() bool { return g.AnswerTimeout != 0 })},
 	}
 }

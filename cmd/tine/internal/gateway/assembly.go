@@ -2,7 +2,10 @@ package gateway
 
 import (
 	"log/slog"
+	"sync"
 
+	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/members"
 	"github.com/tinehq/tine/ipc/policy"
 	"github.com/tinehq/tine/worker/gate"
 	"github.com/tinehq/tine/worker/gate/history"
@@ -17,6 +20,9 @@ type assembly struct {
 	pools   *route.Pools
 	proxy   *proxy.Proxy
 	history *history.History // nil: nothing is remembered
+
+	mu       sync.Mutex  // of changes of pools
+	evaluate *evaluation // nil: members are picked by what the table says of them
 }
 
 // shared is what outlives an assembly: what is counted of members and requests goes on when a policy takes the place of another.
@@ -36,16 +42,62 @@ func assemble(p policy.Policy, s shared, before *assembly) (*assembly, error) {
 	} else if a.history, err = history.New(p.History); err != nil {
 		return nil, err
 	}
-	if a.pools, err = route.NewPools(p, gate.Options{Bounded: p.Bounded, Signed: p.Signed, Counters: s.counters}); err != nil {
+	score, err := scoreOf(&p)
+	if err != nil {
+		return nil, err
+	}
+	if a.pools, err = route.NewPools(p, gate.Options{Bounded: p.Bounded, Signed: p.Signed, Score: score, Counters: s.counters}); err != nil {
 		return nil, err
 	}
 	router, err := route.New(p, route.Options{Pools: a.pools})
 	if err != nil {
 		return nil, err
 	}
-	a.proxy, err = proxy.New(proxy.Options{
+	o := proxy.Options{
 		Route: router.Route, Trusted: p.Trusted(), RetryStatus: p.Retry, FailStatus: p.FailStatus,
 		DialTimeout: p.DialTimeout, AnswerTimeout: p.AnswerTimeout, History: a.history, Tunnels: s.tunnels, Log: s.failures.tell,
-	})
-	return a, err
+	}
+	if p.Evaluate != nil {
+		if a.evaluate, err = evaluating(p.Evaluate, a.publish, s.log); err != nil {
+			return nil, err
+		}
+		o.Evaluate = a.evaluate.await
+	}
+	if a.proxy, err = proxy.New(o); err != nil {
+		a.close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// update has requests go to the members of a table: at once, or when they have been asked.
+func (a *assembly) update(t members.Table) {
+	if a.evaluate != nil {
+		a.evaluate.Table(t)
+		return
+	}
+	a.publish(t)
+}
+
+func (a *assembly) publish(t members.Table) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.pools.Update(t, ipc.Monotonic())
+}
+
+// refresh has the pickers look at the time.
+func (a *assembly) refresh() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.pools.Refresh(ipc.Monotonic())
+}
+
+// close gives up what is not needed by requests that are under way.
+func (a *assembly) close() {
+	if a.proxy != nil {
+		a.proxy.Close()
+	}
+	if a.evaluate != nil {
+		a.evaluate.close()
+	}
 }

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/ipc/members"
 	"github.com/tinehq/tine/ipc/policy"
 	"github.com/tinehq/tine/worker"
@@ -27,8 +27,10 @@ type documents struct {
 	tables   chan members.Table // the newest that was not taken
 	policies chan policy.Policy
 	table    members.Table
-	counters map[string]*gate.Counter // by member
 	before   map[string]members.Member
+
+	mu       sync.Mutex               // of counters
+	counters map[string]*gate.Counter // by member
 }
 
 // newDocuments takes what there is, before the first request.
@@ -73,10 +75,12 @@ func (d *documents) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.current().proxy.ServeHTTP(w, r)
 }
 
-func (d *documents) close() { d.current().proxy.Close() }
+func (d *documents) close() { d.current().close() }
 
-// counter is what all pickers count of one member. It is called by run's goroutine alone.
+// counter is what all pickers count of one member.
 func (d *documents) counter(id string) *gate.Counter {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	c := d.counters[id]
 	if c == nil {
 		c = new(gate.Counter)
@@ -136,7 +140,7 @@ func (d *documents) run() {
 				d.log.Error("the policy stays as it was", "error", err)
 			}
 		case <-tick.C:
-			d.current().pools.Refresh(ipc.Monotonic())
+			d.current().refresh()
 		case <-d.worker.Done():
 			return
 		}
@@ -150,10 +154,10 @@ func (d *documents) adopt(p policy.Policy) error {
 	if err != nil {
 		return err
 	}
-	next.pools.Update(d.table, ipc.Monotonic())
+	next.update(d.table)
 	d.now.Store(next)
 	if before != nil {
-		before.proxy.Close()
+		before.close()
 	}
 	return nil
 }
@@ -161,16 +165,18 @@ func (d *documents) adopt(p policy.Policy) error {
 // take has requests go to the members of a table.
 func (d *documents) take(t members.Table) {
 	d.table = t
-	d.current().pools.Update(t, ipc.Monotonic())
+	d.current().update(t)
 	listed := make(map[string]members.Member, len(t.Members))
 	for _, m := range t.Members {
 		listed[m.ID] = m
 	}
+	d.mu.Lock()
 	for id := range d.counters {
 		if _, ok := listed[id]; !ok {
 			delete(d.counters, id)
 		}
 	}
+	d.mu.Unlock()
 	if d.fixed && d.worker.Slot() == 0 {
 		d.tell(t, d.before)
 	}
