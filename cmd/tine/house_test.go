@@ -24,7 +24,7 @@ var rules = map[string]string{
 
 	"worker/gate/queue": "ipc ipc/policy",
 
-	"worker/gate/proxy": "ipc ipc/members worker/gate worker/gate/history worker/gate/queue worker/gate/tunnel",
+	"worker/gate/proxy": "ipc ipc/members ipc/tickets worker/gate worker/gate/history worker/gate/queue worker/gate/tunnel",
 
 	"worker/gate/route": "ipc/members ipc/policy worker/gate worker/gate/proxy worker/gate/queue",
 
