@@ -3,6 +3,7 @@ package config
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -317,6 +318,16 @@ func (c *Config) WithDefaults() *Config {
 	for i, a := range c.Apps {
 		a.fill()
 		out.Apps[i] = a
+	}
+	for _, a := range out.Apps {
+		if a.Gateway == nil {
+			continue
+		}
+		for i := range out.Apps {
+			if slices.Contains(a.Gateway.To, out.Apps[i].Name) {
+				out.Apps[i].Inner = true
+			}
+		}
 	}
 	out.Cache = make([]CacheValue, len(c.Cache))
 	for i, v := range c.Cache {

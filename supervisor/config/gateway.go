@@ -110,8 +110,6 @@ func (c *checker) gateway(path string, a App, all []App) {
 			c.fail(at, "%s", noSuchApp(name, all))
 		case slices.Contains(g.To[:i], name):
 			c.fail(at, "app %s is there twice", name)
-		case len(all[target].Listen) == 0 && all[target].Gateway == nil:
-			c.fail(at, "app %s listens nowhere: write its listen", name)
 		}
 	}
 	names := map[string]bool{}

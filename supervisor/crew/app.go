@@ -198,8 +198,10 @@ func (a *App) InOrder() []*Worker {
 	return slices.SortedFunc(maps.Values(a.Members), func(m, n *Worker) int { return int(m.ID) - int(n.ID) })
 }
 
-// LooksAt says whether the app has addresses that a client should reach now.
-func (a *App) LooksAt() bool { return !a.Ended() && !a.Run.Waits() && a.Sockets.Listens() }
+// LooksAt says whether the app has addresses that a client, or inner sockets that a gateway, should reach now.
+func (a *App) LooksAt() bool {
+	return !a.Ended() && !a.Run.Waits() && (a.Sockets.Listens() || a.Sockets.Inner() != "")
+}
 
 // OpenHooks begins the time in which hooks run that only make sense while the app runs. It ends with ctx, or by CancelHooks.
 func (a *App) OpenHooks(ctx context.Context) {

@@ -26,6 +26,7 @@
 //	caught_up.go                   how far a worker came while no master heard it
 //	steer.go, watch.go, reach.go   which slots get connections; what is seen at the sockets, and by clients
 //	mend.go                        sockets that are of no use any more
+//	inner.go, tickets.go           what gateways of the same master need of an app: inner sockets, tickets
 //	limits.go, dump.go             limits that a master checks; what a worker does that stands still
 //	hook.go, files.go              hooks; watched files
 //	life.go, picture.go            an app starts and is closed; an app as readers see it

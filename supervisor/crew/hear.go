@@ -110,7 +110,7 @@ func (c *Crew) hello(m *Worker, f ipc.Hello) {
 	m.Talk.Step(talk.HelloHeard)
 	c.placeFirst(m)
 	if m.Adopted {
-		c.giveInner(m) // the last master may have been about to
+		c.giveGate(m) // the last master may have been about to
 	}
 	if m.Adopted && f.State != "" && m.Open() {
 		c.caughtUp(m, f)
@@ -224,6 +224,7 @@ func (c *Crew) Exited(m *Worker, f handle.Exited) {
 	// Last, when the record has the end: a record that still has the worker would miss its files.
 	defer c.estate.RemoveWorker(m)
 	a.Tally(m)
+	c.sweepAfter(m)
 	m.DropChannel("the worker ended")
 	a.LastExit = LastExit{ID: m.ID, Words: f.Exit.LastLine, Lines: f.Exit.LastLines}
 	c.logDropped(m, true)

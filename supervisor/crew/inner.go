@@ -14,8 +14,20 @@ import (
 // needs no other workers. A worker that serves it says so; one that does not is reached by the app's addresses as ever.
 
 // SetInner has the sockets of an app have inner ones where its config, or that of another app on the same sockets, says so, and none
-// elsewhere. The workers that are there get them.
+// elsewhere. The workers that are there get them, and the gateways' workers what they need beside. It is called when the config of the app
+// has changed.
 func (c *Crew) SetInner(a *App) {
+	if c.setInner(a) {
+		c.giveAllTickets()
+		return
+	}
+	if a.Config.Gateway != nil {
+		c.giveTicketsTo(a)
+	}
+}
+
+// setInner reports whether something has changed.
+func (c *Crew) setInner(a *App) bool {
 	s := a.Sockets
 	wanted := false
 	for b := range c.on(s) {
@@ -24,15 +36,15 @@ func (c *Crew) SetInner(a *App) {
 	before, prefix := s.Inner(), ""
 	switch {
 	case !wanted && before == "":
-		return
+		return false
 	case wanted && before != "" && !s.Shared():
-		return // where it is, whatever the environment of this master says
+		return false // where it is, whatever the environment of this master says
 	case wanted:
 		var why string
 		var err error
 		if prefix, why, err = c.inner(a.Name); err != nil {
 			c.logs.Error().Str("app", a.Name).Err(err).Msg("no inner sockets: gateways reach the app by its addresses")
-			return
+			return false
 		}
 		if why != "" && before == "" {
 			c.logs.Info().Str("app", a.Name).Msg(why)
@@ -40,7 +52,7 @@ func (c *Crew) SetInner(a *App) {
 	}
 	if err := s.SetInner(prefix); err != nil {
 		c.logs.Error().Str("app", a.Name).Err(proc.AsLimit(err)).Msg("no inner sockets: gateways reach the app by its addresses")
-		return
+		return false
 	}
 	for slot := range s.Slots() {
 		c.Mend(s, slot, nil) // tells of those that could not be made
@@ -49,11 +61,18 @@ func (c *Crew) SetInner(a *App) {
 		c.estate.Changed(b)
 		for _, m := range b.InOrder() {
 			if m.Talk.Place == talk.Placed {
-				c.giveInner(m)
+				c.giveGate(m)
 			}
 		}
 	}
 	c.estate.SaveSoon()
+	return true
+}
+
+// giveGate gives a worker what it needs to serve gateways, or to be the worker of one.
+func (c *Crew) giveGate(m *Worker) {
+	c.giveTickets(m) // first, so that no request comes before
+	c.giveInner(m)
 }
 
 // giveInner gives a worker its slot's inner socket, or tells it that there is none any more.
@@ -64,7 +83,7 @@ func (c *Crew) giveInner(m *Worker) {
 	path, f, err := m.App.Sockets.ShareInner(m.Slot)
 	switch {
 	case outOfFiles(err):
-		c.loop.Later(placeAgain, innerNow{m})
+		c.loop.Later(placeAgain, gateNow{m})
 	case errors.Is(err, listen.ErrDeaf): // it comes when it is mended
 	case err != nil:
 		m.In(c.logs.Error()).Err(err).Msg("cannot give worker its inner socket")
@@ -76,13 +95,12 @@ func (c *Crew) giveInner(m *Worker) {
 	}
 }
 
-// innerNow tries giveInner again, after an attempt for which there were no descriptors. While it is under way a worker may get another
-// one, which costs one more frame.
-type innerNow struct{ m *Worker }
+// gateNow tries giveGate again, after an attempt for which there were no descriptors.
+type gateNow struct{ m *Worker }
 
-func (n innerNow) Act(c *Crew) {
+func (n gateNow) Act(c *Crew) {
 	if n.m.App.Members[n.m.ID] == n.m && !n.m.App.Ended() {
-		c.giveInner(n.m)
+		c.giveGate(n.m)
 	}
 }
 
@@ -96,5 +114,22 @@ func (c *Crew) innerServed(m *Worker, serves bool) {
 		c.estate.TouchedWorker(m)
 		c.estate.SaveSoon()
 		c.loop.Stale()
+	}
+}
+
+// restoreInner makes inner sockets again whose files, and perhaps their folder, were removed.
+func (c *Crew) restoreInner(s *Sockets, lost []int) {
+	if len(lost) == 0 {
+		return
+	}
+	for a := range c.on(s) {
+		if _, _, err := c.inner(a.Name); err != nil {
+			c.logs.Error().Str("app", a.Name).Err(err).Msg("the inner sockets were removed, and cannot be made again for now")
+			return
+		}
+	}
+	for _, slot := range lost {
+		s.LoseInner(slot)
+		c.Mend(s, slot, nil)
 	}
 }

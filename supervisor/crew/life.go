@@ -70,6 +70,7 @@ func (c *Crew) Close(a *App, e apps.Close) {
 	a.Sockets.Release()
 	if strings.HasSuffix(folder, ".inner") {
 		os.Remove(folder) // if it was the last app's
+		c.giveAllTickets()
 	}
 	c.loop.Event(a, level, api.Event{Kind: api.EventAppEnded, Code: e.Code, Reason: e.Reason, Message: "app " + a.Name + " ended: " + e.Reason})
 	c.logs.WithLevel(level).Str("app", a.Name).Int("code", e.Code).Str("reason", e.Reason).Msg("app ended")

@@ -49,6 +49,7 @@ func (k looked) Act(c *Crew) {
 	for _, m := range k.sockets.Install(k.Looked) {
 		c.Mended(k.sockets, m, nil)
 	}
+	c.restoreInner(k.sockets, k.Lost)
 	changes := k.sockets.Tell(k.Looked)
 	for a := range c.on(k.sockets) {
 		c.loop.Show(a) // the record has nothing of it: a look must not have it written

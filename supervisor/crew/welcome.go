@@ -20,6 +20,7 @@ const placeAgain = 200 * time.Millisecond
 // Welcome sends a worker its name and ID, on a channel that is new. The snapshot and the slot follow, at once or when the values are
 // ready. The worker's own hello is not waited for: the worker finds everything on its channel when it opens that.
 func (c *Crew) Welcome(m *Worker) {
+	m.books = nil
 	c.send(m, ipc.Hello{
 		Protocol: ipc.Protocol, PID: os.Getpid(), Library: "tine",
 		App: m.App.Name, Worker: uint64(m.ID), Generation: uint64(m.Generation),
@@ -99,7 +100,7 @@ func (c *Crew) place(m *Worker) bool {
 		c.breakChannel(m, err.Error())
 		return false
 	}
-	c.giveInner(m) // first, so that a worker that is ready has said whether it serves it
+	c.giveGate(m) // first, so that a worker that is ready has said whether it serves it
 	if !c.send(m, assign) {
 		m.Talk.Step(talk.SlotLost)
 		return false

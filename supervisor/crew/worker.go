@@ -28,9 +28,10 @@ type Worker struct {
 	Adopted  bool             // from an earlier master
 	Unjudged *succession.Exit // it has ended, and the next master in charge judges that
 
-	Talk    talk.State // what was said so far
-	Greeted bool       // it got "Worker PID"
-	Inner   bool       // it has said that it serves its slot's inner socket
+	Talk    talk.State        // what was said so far
+	Greeted bool              // it got "Worker PID"
+	Inner   bool              // it has said that it serves its slot's inner socket
+	books   map[string]uint64 // listen.Set.Book of the tickets that it has, by app
 
 	Seat   *slots.Seat // its row of the scoreboard; nil: it has none
 	Stall  slots.Stall // who sees that it stands still

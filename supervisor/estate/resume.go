@@ -75,7 +75,9 @@ func (e *Estate) Resume(began time.Time) {
 	for _, a := range e.loop.Apps() {
 		e.crew.Greet(a) // the last master may have died before
 		a.Sockets.Mended = nil
+		a.Sockets.EndTickets()
 	}
+	e.crew.SweepTickets()
 	e.sayAdopted(began)
 	e.adopted = nil
 }

@@ -17,6 +17,7 @@
 //	source.go    Source, and what a config has for sources
 //	members.go   the source of members that a config names
 //	slots.go     the source of an app of the same master
+//	slot_members.go  its slots as members, each at its inner socket
 //
 // Nothing here waits for the loop, and the loop waits for nothing here.
 package gateways

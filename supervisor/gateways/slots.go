@@ -49,12 +49,18 @@ func find(m *snapshot.Master, name string) (found *snapshot.App) {
 	return found
 }
 
-// membersOf is the app as one member, at the first of its addresses. An app that does not run has none.
+// membersOf are the slots of the app, or the app as one member, at the first of its addresses. An app that does not run has none.
 func membersOf(app *snapshot.App) []members.Member {
-	if app == nil || len(app.Listen) == 0 {
+	if app == nil {
 		return nil
 	}
-	m := members.Member{ID: app.Name, Type: app.Name, Weight: 1, State: members.Ready}
+	if all, ok := slotMembers(app); ok {
+		return all
+	}
+	if len(app.Listen) == 0 {
+		return nil
+	}
+	m := members.Member{ID: app.Name, Type: app.Name, Weight: 1, State: members.Ready, MaxInFlight: app.MaxInFlight * app.Pool.Ready}
 	if a, err := listen.Parse(app.Listen[0]); err == nil {
 		m.Address = reachedAt(a)
 	}

@@ -84,6 +84,14 @@
 // To take a slot away: steer around it, let its worker accept until the queue is empty ([Set.Queue]) and a round trip
 // has passed for handshakes that were under way, end the worker, CloseSlot.
 //
+// # Inner sockets
+//
+// Beside its public sockets each slot may have an inner one ([Set.SetInner]): a Unix-domain socket in a folder of the master's, which its
+// gateways alone connect to, so that they choose the worker of each request. It outlives the worker and is kept for the next master as the
+// public ones are, but nothing steers there, no address names it, and a worker gets it, or another one, at any time. Its file is looked at
+// as the addresses are. With it comes the book of tickets ([Set.ShareBook]), in which gateways and workers agree on which requests have
+// begun.
+//
 // # Seats
 //
 // A slot has two workers for a moment when one replaces the other: each has a seat, and on the board a row of its own.

@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -85,6 +88,7 @@ func (s *Set) SetInner(prefix string) error {
 			g.renameInner(slot)
 		}
 	default:
+		removeStale(prefix)
 		g = &group{address: Address{Network: "unix", Addr: prefix, Mode: innerMode}}
 		for slot := range s.slots {
 			if err := g.openInner(slot); err != nil {
@@ -106,7 +110,7 @@ func (s *Set) SetInner(prefix string) error {
 func (s *Set) Inner() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.inner == nil {
+	if s.inner == nil || s.closed {
 		return ""
 	}
 	return s.inner.address.Addr
@@ -128,6 +132,18 @@ func (s *Set) ShareInner(slot int) (path string, f *os.File, err error) {
 		return "", nil, fmt.Errorf("cannot share the inner socket of slot %d: %w", slot, err)
 	}
 	return InnerPath(g.address.Addr, slot), f, nil
+}
+
+// removeStale removes the files of all slots that a master has left which was killed with its keeper.
+func removeStale(prefix string) {
+	files, _ := os.ReadDir(filepath.Dir(prefix))
+	for _, f := range files {
+		rest, is := strings.CutPrefix(f.Name(), filepath.Base(prefix))
+		slot, err := strconv.Atoi(strings.TrimSuffix(rest, innerSuffix))
+		if path := InnerPath(prefix, slot); is && err == nil && f.Name() == filepath.Base(path) && f.Type() == os.ModeSocket {
+			os.Remove(path)
+		}
+	}
 }
 
 // openInner adds the inner socket of the next slot, or one in its place that does not listen. The error is that there is no descriptor.
@@ -193,6 +209,9 @@ func (s *Set) mendInner(slot int) []Mended {
 		return nil
 	}
 	m := Mended{Slot: slot, Inner: true, What: fmt.Sprintf("the inner socket of slot %d", slot), Why: "it does not listen any more"}
+	if !isDeaf(g.sockets[slot]) {
+		m.Why = "its file was removed"
+	}
 	g.names[slot].remove()
 	f, name, err := g.listenInner(slot)
 	if err != nil {
@@ -205,6 +224,38 @@ func (s *Set) mendInner(slot int) []Mended {
 	s.changes++
 	m.New = []string{InnerName(slot)}
 	return []Mended{m}
+}
+
+// LookInner returns the slots whose inner socket listens and cannot be found by its path any more, as a program that tidies up has removed
+// it. It may wait for a disk, and holds no lock meanwhile.
+func (s *Set) LookInner() (lost []int) {
+	s.mu.Lock()
+	var names []socketFile
+	if s.inner != nil && !s.closed {
+		names = slices.Clone(s.inner.names)
+		for slot := range names {
+			if !s.inner.listens(slot) {
+				names[slot] = socketFile{} // it is mended in any case
+			}
+		}
+	}
+	s.mu.Unlock()
+	for slot, name := range names {
+		if name.path != "" && identify(name.path) != name {
+			lost = append(lost, slot)
+		}
+	}
+	return lost
+}
+
+// LoseInner gives up the inner socket of a slot that LookInner has returned: the next Mend makes another.
+func (s *Set) LoseInner(slot int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g := s.inner; g != nil && !s.closed && slot < len(g.sockets) {
+		g.lost(slot)
+		s.tell()
+	}
 }
 
 // saveInner is called with mu held.

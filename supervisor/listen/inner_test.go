@@ -186,10 +186,17 @@ func TestInnerSocketsReplaceThoseOfAnEarlierMaster(t *testing.T) {
 	prefix := innerPrefix(t)
 	s := mustOpen(t, 1)
 	mustSetInner(t, s, prefix)
+	if err := s.OpenSlot(1); err != nil {
+		t.Fatal(err)
+	}
+	others := prefix + "x.0.sock" // of app web.x
+	if err := os.WriteFile(others, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	old := innerListener(t, s, 0)
 	waitIn(t, prefix, 0, "before")
 	saved := s.Save()
-	saved.Inner = nil
+	saved.Inner, saved.Slots = nil, 1
 	next, err := adopt(saved, nil, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -200,6 +207,9 @@ func TestInnerSocketsReplaceThoseOfAnEarlierMaster(t *testing.T) {
 		t.Fatal("it has inner sockets")
 	}
 	mustSetInner(t, next, prefix)
+	if exists(InnerPath(prefix, 1)) || !exists(others) {
+		t.Error("a file of a slot that is not there is left, or one of another app is gone")
+	}
 	waitIn(t, prefix, 0, "after")
 	if got := accepted(t, innerListener(t, next, 0)); got != "after" {
 		t.Errorf("the new socket got %q", got)

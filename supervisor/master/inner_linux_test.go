@@ -177,6 +177,14 @@ func TestInnerSockets(t *testing.T) {
 			close(stop)
 			load.Wait()
 
+			if err := os.RemoveAll(filepath.Dir(prefix)); err != nil {
+				t.Fatal(err)
+			}
+			eventually.True(t, "inner sockets that were removed to be there again", func() bool {
+				_, err0 := askInner(listen.InnerPath(prefix, 0), "")
+				_, err1 := askInner(listen.InnerPath(prefix, 1), "")
+				return err0 == nil && err1 == nil
+			})
 			m.must(api.Order{Verb: api.VerbScale, App: "web", N: 4})
 			if got := innerFiles(t, prefix); len(got) != 4 || mustAskInner(t, prefix, 3) == 0 {
 				t.Errorf("with four slots the files are %v", got)
@@ -281,4 +289,70 @@ func TestInnerSocketsOutliveTheMaster(t *testing.T) {
 	if upgraded.PID == old.PID {
 		t.Error("there was no upgrade")
 	}
+}
+
+// The workers of a gateway have the tickets of its targets, and of no other app. What one held is given back when it is killed, and its
+// successor has the same tickets; so it is after a crash of the master. An app that is a target no more has no tickets.
+func TestTicketsOfAGateway(t *testing.T) {
+	t.Setenv("TINE_RUNTIME_DIR", t.TempDir())
+	m := startMaster(t, func(c *config.Config) {
+		web := c.Apps[0]
+		web.Inner = true
+		gate := testApp("gate", web.Env["TEST_BEHAVIOUR"], 2)
+		gate.Inner, gate.Gateway = true, &config.Gateway{To: []string{"web"}}
+		other := testApp("other", web.Env["TEST_BEHAVIOUR"], 1)
+		c.Apps = []config.App{web, gate, other}
+	})
+	prefix, _, err := control.InnerFolder("test", "gate", listen.FitsInner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(slot int, query string) int {
+		t.Helper()
+		n, err := askInner(listen.InnerPath(prefix, slot), query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for slot := range 2 {
+		if n := ask(slot, "?tickets=web"); n != 0 {
+			t.Fatalf("slot %d of the gateway sees %d tickets", slot, n)
+		}
+		if n := ask(slot, "?tickets=other"); n != -1 {
+			t.Fatalf("slot %d of the gateway has tickets of an app that is no target: %d", slot, n)
+		}
+	}
+	ask(0, "?tickets=web&reserve")
+	ask(0, "?tickets=web&reserve")
+	if n := ask(1, "?tickets=web&reserve"); n != 3 {
+		t.Errorf("of three reserved rows %d are taken", n)
+	}
+	killed := ask(0, "")
+	if err := syscall.Kill(killed, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually.True(t, "the rows of the killed worker to be free", func() bool { return ask(1, "?tickets=web") == 1 })
+	eventually.True(t, "the successor to have the tickets", func() bool { return ask(0, "?tickets=web") == 1 })
+	m.must(api.Order{Verb: api.VerbStop, App: "web"})
+	eventually.True(t, "the tickets of an app that is stopped to go", func() bool { return ask(0, "?tickets=web") == -1 })
+	m.must(api.Order{Verb: api.VerbStart, App: "web"})
+	eventually.True(t, "the workers to have the tickets of the next run", func() bool {
+		return ask(0, "?tickets=web") == 0 && ask(1, "?tickets=web") == 0
+	})
+	ask(0, "?tickets=web&reserve")
+	if n := ask(1, "?tickets=web"); n != 1 {
+		t.Errorf("one sees a row that the other has reserved as %d", n)
+	}
+	c := *m.s.config
+	c.Apps = slices.Clone(c.Apps)
+	c.Apps[0].Inner = false
+	c.Apps[1].Gateway = &config.Gateway{To: []string{"other"}}
+	c.Apps[2].Inner = true
+	if err := m.s.Apply(&c); err != nil {
+		t.Fatal(err)
+	}
+	eventually.True(t, "the tickets to be those of the new target", func() bool {
+		return ask(0, "?tickets=web") == -1 && ask(1, "?tickets=other") == 0
+	})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/tickets"
 	"github.com/tinehq/tine/worker"
 	"go.uber.org/goleak"
 )
@@ -33,6 +34,20 @@ func TestMain(m *testing.M) {
 		os.Exit(runKept(config))
 	}
 	goleak.VerifyTestMain(m)
+}
+
+// useTickets is what a gateway does with the tickets of an app: it reserves a row in slot 0, if that is asked for, and says how many are
+// taken there; -1: it has no tickets of the app.
+func useTickets(w *worker.Worker, rw http.ResponseWriter, r *http.Request, app string) {
+	b := w.Tickets(app)
+	if b == nil {
+		fmt.Fprint(rw, -1)
+		return
+	}
+	if r.URL.Query().Has("reserve") {
+		b.Slot(0).Reserve(tickets.OwnerOf(uint64(os.Getpid())), 4)
+	}
+	fmt.Fprint(rw, b.Slot(0).Taken(4))
 }
 
 // countAloud prints numbered lines until it is told to stop, and then which was the last.
@@ -76,6 +91,10 @@ func serveAsWorker() {
 	w.Handle("echo", func(_ context.Context, in []byte) (any, error) { return in, nil })
 	err = w.Serve(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		jobs.Add(1)
+		if app := r.URL.Query().Get("tickets"); app != "" {
+			useTickets(w, rw, r, app)
+			return
+		}
 		if d, err := time.ParseDuration(r.URL.Query().Get("sleep")); err == nil {
 			time.Sleep(d)
 		}

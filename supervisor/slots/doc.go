@@ -14,7 +14,7 @@
 //	seat.go      Seat: a worker's row of the scoreboard. A slot has two, for a worker and the one that takes over from it
 //	totals.go    Totals: what the workers of each slot have done that are gone
 //	steering.go  Steering: the slots that an app's core wants to get new connections, and those that do
-//	lookout.go   the look at the addresses from where clients come, and what it makes again
+//	lookout.go   the look at the addresses from where clients come, and at inner sockets, and what it makes again
 //	pace.go      how often a socket that cannot be made anew is tried, and told of
 //	stall.go     Stall: which witnesses see a worker stand still
 //

@@ -30,6 +30,7 @@ type lookout struct {
 type Looked struct {
 	seen    []listen.Sight
 	renewed []Renewal
+	Lost    []int // slots whose inner socket is to be made again: see listen.Set.LookInner
 }
 
 // Renewal is a socket that was made again, in the place of one that clients could not reach for a reason.
@@ -63,6 +64,7 @@ func (s *Sockets) StartLook(start func(func()), post func(Looked) bool) {
 // eyes are the part of a [listen.Set] that a look needs.
 type eyes interface {
 	Look(before []listen.Sight) []listen.Sight
+	LookInner() []int
 	Renew(index int) (*listen.Renewal, error)
 }
 
@@ -71,6 +73,7 @@ func (o *lookout) look(by eyes, now time.Time) (k Looked, news bool) {
 	before, found := o.seen, o.found
 	seen := by.Look(before)
 	o.found = slices.Clone(seen)
+	k.Lost = by.LookInner()
 	for i := range seen {
 		sight := &seen[i]
 		if !sight.Lost {
@@ -89,7 +92,8 @@ func (o *lookout) look(by eyes, now time.Time) (k Looked, news bool) {
 		*sight = listen.Sight{Address: sight.Address}
 	}
 	if len(k.renewed) == 0 && slices.Equal(seen, before) {
-		return k, false
+		k.seen = before
+		return k, len(k.Lost) > 0
 	}
 	o.seen, k.seen = seen, slices.Clone(seen)
 	return k, true

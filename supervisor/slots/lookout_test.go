@@ -14,10 +14,13 @@ import (
 // scene is what a look sees.
 type scene struct {
 	sights  []listen.Sight
+	lost    []int
 	renewed int // attempts
 }
 
 func (s *scene) Look([]listen.Sight) []listen.Sight { return append([]listen.Sight(nil), s.sights...) }
+
+func (s *scene) LookInner() []int { return s.lost }
 
 func (s *scene) Renew(int) (*listen.Renewal, error) {
 	s.renewed++
@@ -138,5 +141,23 @@ func TestOneLookAtATime(t *testing.T) {
 	s.StartLook(func(func()) { begun = true }, nil)
 	if !begun {
 		t.Error("no look after the first one")
+	}
+}
+
+// A look that finds inner sockets lost is told of each time, with what was seen of the addresses before.
+func TestLookFindsLostInnerSockets(t *testing.T) {
+	at := listen.Address{Network: "tcp", Addr: "127.0.0.1:80"}
+	s, of := &scene{sights: []listen.Sight{{Address: at}}}, &Sockets{}
+	k, _ := of.lookout.look(s, time.Now())
+	of.Tell(k)
+	s.lost = []int{2}
+	for range 2 {
+		k, news := of.lookout.look(s, time.Now())
+		if !news || len(k.Lost) != 1 || k.Lost[0] != 2 {
+			t.Errorf("news %t, lost %v", news, k.Lost)
+		}
+		if told := of.Tell(k); len(told) != 0 || len(of.Sights()) != 1 {
+			t.Errorf("told %v of the addresses, and seen %v", told, of.Sights())
+		}
 	}
 }
