@@ -39,11 +39,11 @@ var rules = map[string]string{
 
 	"worker/gate/pending": "ipc/members worker/gate",
 
-	"worker/gate/redirect": "ipc ipc/members worker/gate worker/gate/pending worker/gate/proxy",
+	"worker/gate/redirect": "ipc ipc/members worker/gate worker/gate/history worker/gate/pending worker/gate/proxy",
 
 	"worker/gate/outcomes": "ipc/members worker/gate",
 
-	"worker/gate/lookup": "ipc ipc/members worker/gate worker/gate/pending worker/gate/proxy worker/gate/route",
+	"worker/gate/lookup": "ipc ipc/members worker/gate worker/gate/history worker/gate/pending worker/gate/proxy worker/gate/route",
 
 	"cmd/demo": "worker",
 	"cmd/tine": `cmd/tine/internal/gateway cmd/tine/internal/k2 cmd/tine/internal/pm2 cmd/tine/internal/target cmd/tine/internal/term cmd/tine/internal/top ipc ipc/decisions ipc/members ipc/policy supervisor supervisor/fleet/targets worker/gate/formula

@@ -80,5 +80,6 @@ const (
 	Answered  Outcome = "answered"  // as it should
 	Failed    Outcome = "failed"    // the member could not answer, or answered that it has failed
 	Refused   Outcome = "refused"   // no connection was made
+	Told      Outcome = "told"      // the client was told of the member, by a redirect or a lookup
 	Cancelled Outcome = "cancelled" // the client has gone, or the request was taken back
 )

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -146,6 +147,32 @@ func (d *Decision) End(status int, err error) {
 	h := d.history
 	*d = Decision{history: h} // the pool keeps no report
 	h.pool.Put(d)
+}
+
+// Told notes that the client was told of the member that Picked has named, in place of an answer of it.
+func (d *Decision) Told() {
+	if d == nil || d.picks == 0 {
+		return
+	}
+	t := &d.tries[min(d.picks, keptTries)-1]
+	t.outcome, t.ended = decisions.Told, ipc.Monotonic()
+}
+
+// decisionKey is the key of a context that has a Decision.
+type decisionKey struct{}
+
+// With gives what answers a request in place of a member its decision: see Of. ctx as it is, if d is nil.
+func (d *Decision) With(ctx context.Context) context.Context {
+	if d == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, decisionKey{}, d)
+}
+
+// Of is the decision of With; nil: there is none.
+func Of(ctx context.Context) *Decision {
+	d, _ := ctx.Value(decisionKey{}).(*Decision)
+	return d
 }
 
 // keep copies the record into the ring, unless a later request has its place.

@@ -11,6 +11,7 @@ import (
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/ipc/members"
 	"github.com/tinehq/tine/worker/gate"
+	"github.com/tinehq/tine/worker/gate/history"
 	"github.com/tinehq/tine/worker/gate/pending"
 	"github.com/tinehq/tine/worker/gate/proxy"
 	"github.com/tinehq/tine/worker/gate/route"
@@ -55,7 +56,7 @@ func (e *NoServersError) Unwrap() error { return e.Err }
 
 // Member is the member of a type that is picked for a key. Nothing is reserved there. The error is a *NoServersError.
 func (l *Lookup) Member(kind, key string) (members.Member, error) {
-	k, err := l.pick(l.options.Pools.Of(kind), kind, key)
+	k, err := l.pick(l.options.Pools.Of(kind), kind, key, nil)
 	if err != nil {
 		return members.Member{}, err
 	}
@@ -63,14 +64,17 @@ func (l *Lookup) Member(kind, key string) (members.Member, error) {
 	return *k.Member(), nil
 }
 
-func (l *Lookup) pick(p *gate.Picker, kind, key string) (gate.Pick, error) {
+func (l *Lookup) pick(p *gate.Picker, kind, key string, decision *history.Decision) (gate.Pick, error) {
 	if p == nil {
 		return gate.Pick{}, &NoServersError{Type: kind, Routed: l.options.Routed(kind)}
 	}
-	k, err := p.Pick(gate.Request{Key: key, Now: ipc.Monotonic()})
+	now := ipc.Monotonic()
+	k, err := p.Pick(gate.Request{Key: key, Now: now, Seen: decision.Picking(now)})
 	if err != nil {
 		return gate.Pick{}, &NoServersError{Type: kind, Routed: l.options.Routed(kind), Err: err}
 	}
+	decision.Picked(k.Member().ID)
+	decision.Told()
 	return k, nil
 }
 
@@ -97,7 +101,7 @@ func (l *Lookup) Deliver(w http.ResponseWriter, r *http.Request, c proxy.Choice)
 	q, err := read(r, c)
 	found := answer{Code: http.StatusInternalServerError}
 	if err == nil {
-		found, err = l.client(q)
+		found, err = l.client(q, history.Of(r.Context()))
 	}
 	status := http.StatusOK
 	if err != nil {
@@ -116,9 +120,9 @@ func (l *Lookup) Deliver(w http.ResponseWriter, r *http.Request, c proxy.Choice)
 }
 
 // client picks a member for a client.
-func (l *Lookup) client(q question) (answer, error) {
+func (l *Lookup) client(q question, decision *history.Decision) (answer, error) {
 	failed := answer{Code: http.StatusInternalServerError}
-	k, err := l.pick(l.options.Pools.OfClients(q.kind), q.kind, q.key)
+	k, err := l.pick(l.options.Pools.OfClients(q.kind), q.kind, q.key, decision)
 	if err != nil {
 		return failed, err
 	}

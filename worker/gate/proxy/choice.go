@@ -74,6 +74,9 @@ func (f *forwarding) answerHere(asked *http.Request) {
 		return
 	}
 	w := &told{ResponseWriter: f.w}
+	if f.decision != nil {
+		asked = asked.WithContext(f.decision.With(asked.Context()))
+	}
 	f.choice.Handler.ServeHTTP(w, asked)
 	if f.access.Status = w.status; w.status == 0 {
 		f.access.Status = http.StatusOK // which the server sends for a handler that has written nothing

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tinehq/tine/ipc/decisions"
 	"github.com/tinehq/tine/ipc/eventually"
+	"github.com/tinehq/tine/worker/gate"
 	"github.com/tinehq/tine/worker/gate/history"
 )
 
@@ -38,5 +39,45 @@ func TestHistory(t *testing.T) {
 	}
 	if c := d.Candidates[0]; c.ID != "m0" || c.Picks || c.Why != "it was tried for this request" {
 		t.Errorf("%+v", c)
+	}
+}
+
+// TestHistoryOfHandler: what answers in place of a member finds the decision of its request, and what it says of it is remembered.
+func TestHistoryOfHandler(t *testing.T) {
+	t.Parallel()
+	h, err := history.New(8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := frontOf(t, func(o *Options) {
+		picker := o.Picker
+		o.History, o.Picker = h, nil
+		o.Route = func(*http.Request) Choice {
+			return Choice{Picker: picker, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				d := history.Of(r.Context())
+				k, err := picker.Pick(gate.Request{Now: 1, Seen: d.Picking(1)})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer k.Release()
+				d.Picked(k.Member().ID)
+				d.Told()
+				w.WriteHeader(http.StatusTemporaryRedirect)
+			})}
+		}
+	}, "10.0.0.1:80")
+	r := request(t, "GET", f.URL, nil)
+	r.Header.Set("X-Request-Id", "told-1")
+	if res, text := f.do(t, r); res.StatusCode != http.StatusTemporaryRedirect {
+		t.Fatalf("%s %q", res.Status, text)
+	}
+	<-f.log
+	all := h.Find(decisions.Query{ID: "told-1", Last: 1}).Decisions
+	if len(all) != 1 || all[0].Chosen != "m0" || all[0].Tries[0].Outcome != decisions.Told || all[0].Status != http.StatusTemporaryRedirect || all[0].Running {
+		t.Errorf("%+v", all)
+	}
+	if history.Of(t.Context()) != nil {
+		t.Error("a context without a decision has one")
 	}
 }

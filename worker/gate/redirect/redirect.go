@@ -11,6 +11,7 @@ import (
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/ipc/members"
 	"github.com/tinehq/tine/worker/gate"
+	"github.com/tinehq/tine/worker/gate/history"
 	"github.com/tinehq/tine/worker/gate/pending"
 	"github.com/tinehq/tine/worker/gate/proxy"
 )
@@ -59,11 +60,14 @@ func (d *Redirect) Deliver(w http.ResponseWriter, r *http.Request, c proxy.Choic
 		refuse(w, r, gate.ErrNoMember)
 		return
 	}
-	k, err := c.Picker.Pick(gate.Request{Key: c.Key, Now: ipc.Monotonic()})
+	now, decision := ipc.Monotonic(), history.Of(r.Context())
+	k, err := c.Picker.Pick(gate.Request{Key: c.Key, Now: now, Seen: decision.Picking(now)})
 	if err != nil {
 		refuse(w, r, err)
 		return
 	}
+	decision.Picked(k.Member().ID)
+	decision.Told()
 	d.options.Pending.Add(k, ipc.Monotonic())
 	to := d.location(r, k.Member())
 	w.Header().Add("Vary", "Sec-Fetch-Dest")
