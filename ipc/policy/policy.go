@@ -55,6 +55,8 @@ type Policy struct {
 	Score    Score     `json:"score,omitzero"`     // of ByScore
 	Evaluate *Evaluate `json:"evaluate,omitempty"` // nil: the statistics are those of the table
 
+	Edge Edge `json:"edge,omitzero"`
+
 	Queue Queue `json:"queue,omitzero"` // where requests wait that cannot be placed
 
 	Retry         []int         `json:"retry,omitempty"`   // statuses of 502, 503 and 504
@@ -104,6 +106,7 @@ func (p *Policy) Check() (all []Fault) {
 	checkWay(fail, p.Pick)
 	checkKey(fail, p.Key)
 	p.checkDelivery(fail)
+	p.Edge.faults(fail)
 	all = append(all, p.Queue.Faults()...)
 	if p.Bounded != 0 && (!(p.Bounded > 1) || math.IsInf(p.Bounded, 0)) {
 		fail("bounded", "%v is out of range: write more than 1, such as 1.25", p.Bounded)

@@ -16,5 +16,6 @@ func (c App) SteeredAs(other App) App {
 // replaces the workers.
 func StartedDifferently(a, b App) bool {
 	return !slices.Equal(a.Command, b.Command) || a.Dir != b.Dir || !maps.Equal(a.Env, b.Env) ||
-		!slices.Equal(a.EnvFiles, b.EnvFiles) || a.GOMAXPROCS != b.GOMAXPROCS || a.GOMEMLIMIT != b.GOMEMLIMIT || a.CPUAffinity != b.CPUAffinity
+		!slices.Equal(a.EnvFiles, b.EnvFiles) || a.GOMAXPROCS != b.GOMAXPROCS || a.GOMEMLIMIT != b.GOMEMLIMIT || a.CPUAffinity != b.CPUAffinity ||
+		!a.edge().Same(b.edge())
 }

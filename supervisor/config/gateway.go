@@ -33,6 +33,8 @@ type Gateway struct {
 
 	Score    policy.Score     `json:",omitzero"`
 	Evaluate *policy.Evaluate `json:",omitempty"` // nil: the statistics are those that the master has
+	// Edge is what it shows to clients. A change of it replaces the workers.
+	Edge policy.Edge `json:",omitzero"`
 }
 
 // GatewayMember is a server that a config names.
@@ -67,6 +69,7 @@ func (g *Gateway) Policy(app string) policy.Policy {
 		Version: policy.Version, Name: app, Pick: g.Pick, Key: g.Key, Bounded: g.Bounded, Signed: g.Signed,
 		Trust: g.Trust, DialTimeout: g.DialTimeout, AnswerTimeout: g.AnswerTimeout, History: g.History,
 		Score: g.Score, Evaluate: g.Evaluate,
+		Edge: g.Edge,
 	}
 	for _, text := range g.Retry {
 		status := 0
@@ -74,6 +77,14 @@ func (g *Gateway) Policy(app string) policy.Policy {
 		p.Retry = append(p.Retry, status)
 	}
 	return p
+}
+
+// edge is what the app shows to clients as a gateway.
+func (a *App) edge() policy.Edge {
+	if a.Gateway == nil {
+		return policy.Edge{}
+	}
+	return a.Gateway.Edge
 }
 
 // OwnGateway reports whether the workers of a gateway are Tine's own, so that its config names no command.
@@ -129,6 +140,11 @@ func (c *checker) gateway(path string, a App, all []App) {
 	}
 	if len(g.Members) > members.MostAddresses {
 		c.fail(Join(path, "members"), "%d members: at most %d are expected", len(g.Members), members.MostAddresses)
+	}
+	for _, address := range g.Edge.TLS.Listen {
+		if !slices.Contains(a.Listen, address) {
+			c.fail(Join(path, "tls.listen"), "%s is not one of the addresses of listen", address)
+		}
 	}
 	p := g.Policy(a.Name)
 	for _, f := range p.Check() {

@@ -15,7 +15,7 @@ func (d *decoder) gateway(to **config.Gateway) codec {
 	if g == nil {
 		g = &config.Gateway{}
 	}
-	c := d.sectionOf(d.gatewayFields(g)).then(func(string, ast.Node) { *to = g })
+	c := d.sectionOf(append(d.gatewayFields(g), d.edgeFields(&g.Edge)...)).then(func(string, ast.Node) { *to = g })
 	return c.when(func() bool { return *to != nil })
 }
 

@@ -137,4 +137,18 @@ var keyDescriptions = map[string]string{
 	"apps.*.gateway.evaluate.request_timeout": "In which a member must have answered; one that has not is left out until it does. Default: 1s.",
 	"apps.*.gateway.evaluate.valid_timeout":   "How long what was answered counts: on-request 0s, for the requests that wait for it; continuous 1s, which is the interval.",
 	"apps.*.gateway.answer_timeout":           "From the last byte of a request to the head of its answer. Default: 1m.",
+
+	"apps.*.gateway.http2":              "With whom HTTP/2 is spoken: off, clients, or members (and clients), as gRPC needs it. Without TLS it is spoken by prior knowledge. Default: clients.",
+	"apps.*.gateway.tls":                "Certificates, and where TLS is spoken. Default: nowhere.",
+	"apps.*.gateway.tls.certificates":   "Files of certificates, in PEM, each with its chain. The first that has the name that a client asks for is shown. They are read again when they change.",
+	"apps.*.gateway.tls.keys":           "Files of their keys, in the same order. Default: they are in the files of the certificates.",
+	"apps.*.gateway.tls.listen":         "Addresses of listen at which TLS is spoken. Default: all.",
+	"apps.*.gateway.limits":             "What clients can hold in each worker.",
+	"apps.*.gateway.limits.head":        "Bytes of the head of a request. Default: 64KiB.",
+	"apps.*.gateway.limits.head_time":   "For the head of a request, and for a handshake of TLS. Default: 10s.",
+	"apps.*.gateway.limits.idle_time":   "For which a connection is kept without a request. Default: 75s.",
+	"apps.*.gateway.limits.body":        "Bytes of the body of a request. Default: off.",
+	"apps.*.gateway.limits.rate":        "Bytes/s at which a client sends a body and reads an answer, after 5 s; off: it may be as slow as it likes. Default: 240.",
+	"apps.*.gateway.limits.connections": "Connections that are open at once; a further one is closed. Default: off.",
+	"apps.*.gateway.limits.per_client":  "Of those, from one address, or from one network of 64 bits with IPv6. Default: off.",
 }

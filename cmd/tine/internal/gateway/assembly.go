@@ -56,6 +56,7 @@ func assemble(p policy.Policy, s shared, before *assembly) (*assembly, error) {
 	o := proxy.Options{
 		Route: router.Route, Trusted: p.Trusted(), RetryStatus: p.Retry, FailStatus: p.FailStatus,
 		DialTimeout: p.DialTimeout, AnswerTimeout: p.AnswerTimeout, History: a.history, Tunnels: s.tunnels, Log: s.failures.tell,
+		HTTP2: p.Edge.HTTP2 == policy.HTTP2Members,
 	}
 	if p.Evaluate != nil {
 		if a.evaluate, err = evaluating(p.Evaluate, a.publish, s.log); err != nil {

@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 
+	"github.com/tinehq/tine/ipc/policy"
 	"github.com/tinehq/tine/worker/gate/edge"
 )
 
@@ -20,10 +22,39 @@ func (d *documents) serve() error {
 		d.log.Info("tunnels end with the drain of this worker", "why", err)
 	}
 	defer tunnels.Close()
-	e := edge.New(edge.Options{HTTP2: true, Log: d.log})
+	p := d.current().policy.Edge
+	e, err := d.edgeOf(p)
+	if err != nil {
+		return fmt.Errorf("cannot serve as a gateway: %w", err)
+	}
 	shown := make([]net.Listener, len(lns))
 	for i, ln := range lns {
-		shown[i] = e.Listen(ln, false)
+		shown[i] = e.Listen(ln, p.TLS.Speaks(ln.Addr()))
 	}
 	return w.ServeServer(e.Server(d), shown...)
+}
+
+// edgeOf is what clients reach.
+func (d *documents) edgeOf(p policy.Edge) (*edge.Edge, error) {
+	l := p.Limits
+	o := edge.Options{
+		HTTP2: p.HTTP2 != policy.HTTP2Off, Log: d.log,
+		Limits: edge.Limits{
+			Head: int(l.Head), HeadTime: l.HeadTime, IdleTime: l.IdleTime, Body: l.Body, Rate: l.Rate, Connections: l.Conns, PerClient: l.PerClient,
+		},
+	}
+	if t := p.TLS; len(t.Certificates) > 0 {
+		files := make([]edge.Files, len(t.Certificates))
+		for i, name := range t.Certificates {
+			files[i] = edge.Files{Certificate: name, Key: name}
+			if len(t.Keys) > 0 {
+				files[i].Key = t.Keys[i]
+			}
+		}
+		var err error
+		if o.Certificates, err = edge.LoadCertificates(files, d.log); err != nil {
+			return nil, err
+		}
+	}
+	return edge.New(o), nil
 }
