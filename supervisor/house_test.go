@@ -27,6 +27,7 @@ var house = []struct{ name, imports string }{
 	{"ipc/tickets", "ipc"},                     // whether a request has begun, in memory that processes share
 	{"ipc/policy", "ipc/members"},              // how a gateway treats requests, as it travels
 	{"ipc/decisions", "ipc/members"},           // how a gateway chose a server, as it is told
+	{"ipc/tallies", "ipc ipc/members"},         // what a gateway knows of its members, as it is told
 	{"supervisor/pool", ""},                    // decides about the workers of one app
 	{"supervisor/fleet", "ipc/members"},        // decides who is in the table of members
 	{"supervisor/fleet/rounds", "ipc/members"}, // asks each member again and again
@@ -42,7 +43,7 @@ var house = []struct{ name, imports string }{
 	{"supervisor/keeper", ""},
 	{"supervisor/handover", ""},
 	{"supervisor/claim", ""},
-	{"supervisor/control/api", "ipc/decisions"}, // the words, without the server
+	{"supervisor/control/api", "ipc/decisions ipc/tallies"}, // the words, without the server
 
 	{"supervisor/proc/output", "ipc"},
 	{"supervisor/proc", "ipc supervisor/proc/output"},
@@ -76,7 +77,7 @@ var house = []struct{ name, imports string }{
 	{"supervisor/values", "ipc ipc/policy supervisor/cache supervisor/config supervisor/control/api supervisor/fleet/targets"}, // and their sources
 	// tables and policies of gateways
 	{"supervisor/gateways", "ipc/members ipc/policy supervisor/config supervisor/fleet supervisor/fleet/targets supervisor/listen supervisor/pool supervisor/snapshot"},
-	{"supervisor/serve", `ipc ipc/decisions ipc/members supervisor/fleet/checks supervisor/fleet/machine supervisor/fleet/reports supervisor/handle supervisor/values supervisor/claim supervisor/handover supervisor/cache supervisor/control supervisor/control/api
+	{"supervisor/serve", `ipc ipc/decisions ipc/members ipc/policy ipc/tallies supervisor/fleet/checks supervisor/fleet/machine supervisor/fleet/reports supervisor/handle supervisor/values supervisor/claim supervisor/handover supervisor/cache supervisor/control supervisor/control/api
 		supervisor/control/dashboard supervisor/control/metrics supervisor/config supervisor/config/file supervisor/book supervisor/host
 		supervisor/listen supervisor/orders supervisor/pool supervisor/proc supervisor/snapshot`},
 	{"supervisor/handlers", "ipc supervisor/cache supervisor/logs"}, // the program's own functions

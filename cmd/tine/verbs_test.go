@@ -19,6 +19,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc/decisions"
 	"github.com/tinehq/tine/ipc/members"
+	"github.com/tinehq/tine/ipc/tallies"
 	"github.com/tinehq/tine/supervisor/claim"
 	"github.com/tinehq/tine/supervisor/control"
 	"github.com/tinehq/tine/supervisor/control/api"
@@ -225,6 +226,25 @@ func (a *actor) Decisions(_ context.Context, q api.DecisionQuery) (api.Decisions
 			Tries: []decisions.Try{{Member: "a:80", Outcome: decisions.Refused, Why: "connection refused"}, {Member: "b:80", Outcome: decisions.Answered, TookMS: 9}},
 		}}}
 	}
+	return all, nil
+}
+
+// Gateways are those of a master with a gateway, where an app has that name.
+func (a *actor) Gateways(context.Context, string) (api.Gateways, error) {
+	all := api.Gateways{}
+	if !slices.ContainsFunc(a.status.Apps, func(a api.App) bool { return a.Name == "gate" }) {
+		return all, nil
+	}
+	all.Silent = []api.SilentWorker{{App: "gate", Slot: 1, Worker: 8, Why: "no answer"}}
+	all.Gateways = []api.Gateway{{App: "gate", Workers: 1, Tally: tallies.Tally{
+		Version: 1, Listed: 3, Ready: 2, Requests: tallies.Requests{Answered: [5]uint64{1: 900, 4: 2}, Tries: 910, Resent: 8},
+		Pools: []tallies.Pool{{Way: "least", Members: 3, Ready: 2, Queue: &tallies.Queue{Waiting: 5, State: "overloaded", Admitted: 40, Full: 2}}},
+		Members: []tallies.Member{
+			{ID: "web/0", Type: "web", State: members.Ready, Weight: 1, MaxInFlight: 8, Local: true, InFlight: 3, Picks: 500, PicksSecond: 12.25, LatencyMS: 4.5, Picked: true, Why: "ready"},
+			{ID: "a:80", State: members.Ready, Weight: 2, InFlight: 1, Picks: 400, Failed: 3, PicksSecond: 9, ReportAgeMS: 420, Picked: true, Why: "not by 1 of 2 workers: it has refused 3 connections; for 80ms"},
+			{ID: "b:80", State: members.Down, Weight: 1, Why: "down: connection refused"},
+		},
+	}}}
 	return all, nil
 }
 

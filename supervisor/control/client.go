@@ -230,6 +230,15 @@ func (c *Client) Decisions(ctx context.Context, q api.DecisionQuery) (all api.De
 	return all, c.json(ctx, http.MethodGet, "/v1/gate/history", query, nil, &all)
 }
 
+// Gateways returns what gateways know of their members, pools and requests: of one app or, where that is "", of all.
+func (c *Client) Gateways(ctx context.Context, app string) (all api.Gateways, err error) {
+	query := url.Values{}
+	if app != "" {
+		query.Set("app", app)
+	}
+	return all, c.json(ctx, http.MethodGet, "/v1/gateways", query, nil, &all)
+}
+
 // Doctor returns what the machine can do for the master, as JSON.
 func (c *Client) Doctor(ctx context.Context) (json.RawMessage, error) {
 	return c.all(ctx, "/v1/doctor", nil, typeJSON)

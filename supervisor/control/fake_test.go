@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc/decisions"
 	"github.com/tinehq/tine/ipc/eventually"
+	"github.com/tinehq/tine/ipc/tallies"
 	"github.com/tinehq/tine/supervisor/control/api"
 	"go.uber.org/goleak"
 )
@@ -169,6 +170,17 @@ func (f *fake) Decisions(_ context.Context, q api.DecisionQuery) (api.Decisions,
 	}
 	d := decisions.Decision{ID: q.ID, Candidates: []decisions.Candidate{}, Tries: []decisions.Try{}}
 	return api.Decisions{Kept: q.Last, Decisions: []api.GateDecision{{App: "gate", Slot: 1, Worker: 7, Request: d}}}, nil
+}
+
+func (f *fake) Gateways(_ context.Context, app string) (api.Gateways, error) {
+	if app == "gone" {
+		return api.Gateways{}, api.Unknown("app", app, nil)
+	}
+	t := tallies.Sum([]tallies.Tally{{
+		Version: 1, Listed: 2, Ready: 1, Pools: []tallies.Pool{{Way: "least", Queue: &tallies.Queue{State: "calm"}}}, Members: []tallies.Member{{ID: "a"}},
+		Rest: &tallies.Rest{Members: 1},
+	}})
+	return api.Gateways{Gateways: []api.Gateway{{App: "gate", Workers: 1, Tally: t}}}, nil
 }
 
 func (f *fake) Call(context.Context, string, uint64, string, []byte) ([]byte, error) {

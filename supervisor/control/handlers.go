@@ -123,6 +123,15 @@ func getDecisions(rq *request) error {
 	return rq.answer(all)
 }
 
+func getGateways(rq *request) error {
+	all, err := rq.s.commander.Gateways(rq.r.Context(), rq.query.text("app"))
+	if err != nil {
+		return err
+	}
+	all.Gateways, all.Silent = list(all.Gateways), list(all.Silent)
+	return rq.answer(all)
+}
+
 func getHealth(rq *request) error {
 	st, err := rq.status()
 	if err != nil {

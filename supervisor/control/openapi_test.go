@@ -192,7 +192,7 @@ func schemaOf(t reflect.Type, docs map[string]string, schemas object) object {
 		return object{"type": "string", "format": "date-time"}
 	case t.Kind() == reflect.Pointer:
 		return schemaOf(t.Elem(), docs, schemas)
-	case t.Kind() == reflect.Slice:
+	case t.Kind() == reflect.Slice, t.Kind() == reflect.Array:
 		return object{"type": "array", "items": schemaOf(t.Elem(), docs, schemas)}
 	case t.Kind() == reflect.Bool:
 		return object{"type": "boolean"}
@@ -230,7 +230,7 @@ func schemaOf(t reflect.Type, docs map[string]string, schemas object) object {
 			property["description"] = doc
 		}
 		properties[tag] = property
-		if !strings.Contains(options, "omitempty") {
+		if !strings.Contains(options, "omit") {
 			required = append(required, tag)
 		}
 	}
@@ -246,7 +246,7 @@ func schemaOf(t reflect.Type, docs map[string]string, schemas object) object {
 // comments are those of the types and their fields in the source.
 func comments(t *testing.T) map[string]string {
 	all := map[string]string{}
-	for _, name := range []string{"api/types.go", "api/refusal.go", "wire.go", "../../ipc/decisions/decision.go"} {
+	for _, name := range []string{"api/types.go", "api/refusal.go", "wire.go", "../../ipc/decisions/decision.go", "../../ipc/tallies/tally.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

@@ -94,6 +94,8 @@ func routes() []route {
 				{name: "id", kind: paramText, help: "only the request with this X-Request-Id"},
 				{name: "last", kind: paramInt, min: 1, help: "at most the newest so many, up to 1000; 20 unless given"}},
 			answers: []answer{ok(typeJSON, api.Decisions{})}, serve: getDecisions},
+		route{method: "GET", path: "/v1/gateways", summary: "What gateways know of their members, pools and requests: state and why, in flight, picks, queues",
+			params: []param{paramApp}, answers: []answer{ok(typeJSON, api.Gateways{})}, serve: getGateways},
 		route{method: "GET", path: "/v1/config", summary: "The effective config", answers: []answer{ok(typeYAML, "")}, serve: getConfig},
 		route{method: "POST", path: "/v1/config/apply", summary: "Read the config again, and apply it unless dry",
 			params:  []param{{name: "dry", kind: paramBool, help: "only say what would change"}},

@@ -81,12 +81,13 @@ type Options struct {
 // Server answers for one master. All methods may be called from any goroutine.
 type Server struct {
 	Options
-	master  Master
-	log     zerolog.Logger // see LogTo
-	control atomic.Pointer[control.Server]
-	sampler sampler
-	drafts  drafts
-	look    chan bool // asks for a look at the control socket: see watchControl
+	master   Master
+	log      zerolog.Logger // see LogTo
+	control  atomic.Pointer[control.Server]
+	sampler  sampler
+	drafts   drafts
+	gateways *gateways
+	look     chan bool // asks for a look at the control socket: see watchControl
 
 	Handover *Handover
 
@@ -98,7 +99,7 @@ type Server struct {
 
 // New makes a Server that listens nowhere yet.
 func New(m Master, o Options) *Server {
-	s := &Server{Options: o, master: m, drafts: drafts{load: o.Load}, look: make(chan bool, 1), Handover: newHandover()}
+	s := &Server{Options: o, master: m, drafts: drafts{load: o.Load}, gateways: newGateways(), look: make(chan bool, 1), Handover: newHandover()}
 	s.upgrades, s.callOff = context.WithCancelCause(context.Background())
 	return s
 }

@@ -8,11 +8,13 @@ import (
 	"github.com/tinehq/tine/ipc/tickets"
 )
 
-// Counter is what all gateways that share it have sent to one member. It holds no pointer, so that it can lie in memory that
+// Counter is what all gateways that share it have sent to one member. Of a member that has a slot in a book of tickets InFlight is 0, as the
+// slot tells it. It holds no pointer, so that it can lie in memory that
 // processes share.
 type Counter struct {
 	InFlight atomic.Int64 // requests that were sent and are not answered
 	Sent     atomic.Int64 // requests ever
+	Failed   atomic.Int64 // of them, those that the member has refused, or failed in
 }
 
 // live is what is known of a member for as long as it is in the tables, whichever snapshot is current.

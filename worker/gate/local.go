@@ -37,7 +37,9 @@ func (m *member) inFlight() int64 {
 
 // reserveRow takes a row.
 func (m *member) reserveRow(r *Request) (ok bool) {
-	r.ticket, ok = m.slot.Reserve(m.owner, m.MaxInFlight)
+	if r.ticket, ok = m.slot.Reserve(m.owner, m.MaxInFlight); ok {
+		m.live.Sent.Add(1)
+	}
 	return ok
 }
 

@@ -207,6 +207,9 @@ func (k Pick) Release() {
 // last for long, as a stream does, Learn is called when it begins, and Release when it ends.
 func (k Pick) Learn(now int64, how Outcome) {
 	took, s := float64(max(now-k.at, 1)), k.picker.now.Load()
+	if how == Failed || how == Refused {
+		k.member.live.Failed.Add(1)
+	}
 	switch how {
 	case Cancelled:
 		return
@@ -300,12 +303,25 @@ type Reason struct {
 	Text  string // in words
 }
 
+// Way is how it picks: one of Ways.
+func (p *Picker) Way() string { return p.options.Way }
+
+// Candidates are all members as they are at now, in the order of the table.
+func (p *Picker) Candidates(now int64) []Candidate {
+	s := p.now.Load()
+	all := make([]Candidate, len(s.all))
+	for i := range s.all {
+		all[i] = s.candidate(p, &s.all[i], now, 0)
+	}
+	return all
+}
+
 // Explain says it of each member, in the order of the table.
 func (p *Picker) Explain(now int64) []Reason {
-	s := p.now.Load()
-	all := make([]Reason, 0, len(s.all))
-	for i := range s.all {
-		c := s.candidate(p, &s.all[i], now, 0)
+	candidates := p.Candidates(now)
+	all := make([]Reason, 0, len(candidates))
+	for i := range candidates {
+		c := &candidates[i]
 		picks, text := c.Reason()
 		if picks {
 			text += fmt.Sprintf("; %d in flight", c.InFlight)

@@ -46,6 +46,7 @@ type Candidate struct {
 	Latency    time.Duration // 0: it is not known
 	RefusedFor time.Duration // for so long it is passed over, as it has refused
 
+	Local      bool // a worker of this host that has a slot in a book of tickets: InFlight is that of all gateways
 	Stopped    bool // it has requests, and its worker does not run
 	Unknown    bool // what the way goes by is not known of it
 	AllUnknown bool // nor of any other member
@@ -60,7 +61,7 @@ func (s *snapshot) candidate(p *Picker, m *member, now, own int64) Candidate {
 		ID: m.ID, State: m.State, Why: m.Why, Weight: m.Weight,
 		InFlight: int32(min(m.inFlight()-own+m.stays, math.MaxInt32)), MaxInFlight: int32(m.MaxInFlight), Refusals: int32(m.live.refusals.Load()),
 		Sent: int64(m.sent()), Score: m.score, RefusedFor: max(time.Duration(m.live.refusedUntil.Load()-now), 0),
-		Stopped: m.stopped(now), Unknown: m.unknown, AllUnknown: s.known == 0, Report: m.Report,
+		Local: m.slot != nil, Stopped: m.stopped(now), Unknown: m.unknown, AllUnknown: s.known == 0, Report: m.Report,
 	}
 	if m.reported {
 		c.Sent -= own

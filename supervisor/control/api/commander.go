@@ -45,6 +45,9 @@ type Commander interface {
 	// Decisions asks the workers of gateways which requests they delivered how. It takes little more than a second,
 	// whatever the workers do.
 	Decisions(ctx context.Context, q DecisionQuery) (Decisions, error)
+	// Gateways asks the workers of gateways what they know of members, pools and requests, of one app or, where that is "", of all. It
+	// takes little more than a second, whatever the workers do.
+	Gateways(ctx context.Context, app string) (Gateways, error)
 
 	// Config returns the effective config as YAML, secrets left out.
 	Config(ctx context.Context) (yaml []byte, err error)

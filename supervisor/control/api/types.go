@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc/decisions"
+	"github.com/tinehq/tine/ipc/tallies"
 )
 
 // The documents of version 1. Times are RFC 3339 to the millisecond. A number's unit
@@ -284,7 +285,20 @@ type GateDecision struct {
 	Request decisions.Decision `json:"request"`
 }
 
-// SilentWorker is a worker that did not say what it remembers.
+// Gateways is what the workers of gateways know of their members, pools and requests.
+type Gateways struct {
+	Gateways []Gateway      `json:"gateways"` // in the order of the config
+	Silent   []SilentWorker `json:"silent"`   // what they know now is missing; what they had counted is not
+}
+
+// Gateway is what all workers of one gateway know together.
+type Gateway struct {
+	App     string        `json:"app"`
+	Workers int           `json:"workers"` // that have answered; 0: the members are those of the master's table
+	Tally   tallies.Tally `json:"tally"`
+}
+
+// SilentWorker is a worker of a gateway that did not answer.
 type SilentWorker struct {
 	App    string `json:"app"`
 	Slot   int    `json:"slot"`

@@ -28,6 +28,7 @@ type assembly struct {
 // shared is what outlives an assembly: what is counted of members and requests goes on when a policy takes the place of another.
 type shared struct {
 	counters func(id string) *gate.Counter
+	counts   *counts
 	failures *failures
 	tunnels  *tunnel.Set
 	log      *slog.Logger
@@ -55,7 +56,7 @@ func assemble(p policy.Policy, s shared, before *assembly) (*assembly, error) {
 	}
 	o := proxy.Options{
 		Route: router.Route, Trusted: p.Trusted(), RetryStatus: p.Retry, FailStatus: p.FailStatus,
-		DialTimeout: p.DialTimeout, AnswerTimeout: p.AnswerTimeout, History: a.history, Tunnels: s.tunnels, Log: s.failures.tell,
+		DialTimeout: p.DialTimeout, AnswerTimeout: p.AnswerTimeout, History: a.history, Tunnels: s.tunnels, Log: s.over,
 		HTTP2: p.Edge.HTTP2 == policy.HTTP2Members,
 	}
 	if p.Evaluate != nil {
@@ -101,4 +102,10 @@ func (a *assembly) close() {
 	if a.evaluate != nil {
 		a.evaluate.close()
 	}
+}
+
+// over is told of each request when it is over.
+func (s *shared) over(a proxy.Access) {
+	s.counts.over(a)
+	s.failures.tell(a)
 }

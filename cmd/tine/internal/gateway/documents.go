@@ -8,8 +8,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/ipc/members"
 	"github.com/tinehq/tine/ipc/policy"
+	"github.com/tinehq/tine/ipc/tallies"
 	"github.com/tinehq/tine/worker"
 	"github.com/tinehq/tine/worker/gate"
 	"github.com/tinehq/tine/worker/gate/tunnel"
@@ -28,6 +30,8 @@ type documents struct {
 	policies chan policy.Policy
 	table    members.Table
 	before   map[string]members.Member
+	paces    map[string]*pace // of the picks of members
+	asked    chan chan<- tallies.Tally
 
 	mu       sync.Mutex               // of counters
 	counters map[string]*gate.Counter // by member
@@ -37,9 +41,9 @@ type documents struct {
 func newDocuments(w *worker.Worker, o Options) (*documents, error) {
 	d := &documents{
 		worker: w, log: o.Log, fixed: o.Members != "", key: o.Members, tables: make(chan members.Table, 1), policies: make(chan policy.Policy, 1),
-		counters: map[string]*gate.Counter{},
+		counters: map[string]*gate.Counter{}, paces: map[string]*pace{}, asked: make(chan chan<- tallies.Tally),
 	}
-	d.shared = shared{counters: d.counter, failures: &failures{log: o.Log}, tunnels: tunnel.New(tunnel.Options{Log: o.Log}), log: o.Log}
+	d.shared = shared{counters: d.counter, counts: &counts{}, failures: &failures{log: o.Log}, tunnels: tunnel.New(tunnel.Options{Log: o.Log}), log: o.Log}
 	p := o.Policy
 	if !d.fixed {
 		d.key = policy.TableKey(w.App())
@@ -139,8 +143,11 @@ func (d *documents) run() {
 			if err := d.adopt(p); err != nil {
 				d.log.Error("the policy stays as it was", "error", err)
 			}
+		case reply := <-d.asked:
+			reply <- d.known(ipc.Monotonic())
 		case <-tick.C:
 			d.current().refresh()
+			d.mark(ipc.Monotonic())
 		case <-d.worker.Done():
 			return
 		}
@@ -174,6 +181,7 @@ func (d *documents) take(t members.Table) {
 	for id := range d.counters {
 		if _, ok := listed[id]; !ok {
 			delete(d.counters, id)
+			delete(d.paces, id)
 		}
 	}
 	d.mu.Unlock()

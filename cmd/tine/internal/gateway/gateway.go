@@ -12,6 +12,7 @@
 //	assembly.go  assembly: what a policy makes of requests
 //	serve.go     what clients reach: listeners, server, tunnels
 //	failures.go  what is logged of requests
+//	tally.go     what is counted of requests and members, for the master
 package gateway
 
 import (
@@ -25,6 +26,7 @@ import (
 
 	"github.com/tinehq/tine/ipc/decisions"
 	"github.com/tinehq/tine/ipc/policy"
+	"github.com/tinehq/tine/ipc/tallies"
 	"github.com/tinehq/tine/worker"
 )
 
@@ -67,5 +69,6 @@ func Run(o Options) error {
 		}
 		return d.current().history.Find(q), nil
 	})
+	w.Handle(tallies.Method, func(ctx context.Context, _ []byte) (any, error) { return d.tally(ctx) })
 	return d.serve()
 }
