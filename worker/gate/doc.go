@@ -28,7 +28,7 @@
 //   - A failed request counts as one of the 99th percentile of latency, if it was faster than that: a member that fails fast does
 //     not look like a fast member.
 //
-// [Picker.Explain] says of each member in words why it is picked or not.
+// [Picker.Explain] says of each member in words why it is picked or not, and a [Seen] what one pick saw: package history keeps the last ones.
 //
 // # The ways
 //

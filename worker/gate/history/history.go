@@ -102,13 +102,20 @@ func (d *Decision) Picking(now int64) *gate.Seen {
 	return &d.seen
 }
 
+// waited ends the wait for a member, if there is one: a request that is moved from one member to another has none.
+func (d *Decision) waited(now int64) {
+	if d.asked != 0 {
+		d.queued, d.asked = d.queued+max(now-d.asked, 0), 0
+	}
+}
+
 // Picked notes that the request goes to a member.
 func (d *Decision) Picked(member string) {
 	if d == nil {
 		return
 	}
 	now := ipc.Monotonic()
-	d.queued, d.asked = d.queued+max(now-d.asked, 0), 0
+	d.waited(now)
 	d.tries[min(d.picks, keptTries-1)] = try{member: member, outcome: decisions.Sent, began: now}
 	d.picks++
 	d.keep()
@@ -136,9 +143,7 @@ func (d *Decision) End(status int, err error) {
 		return
 	}
 	now := ipc.Monotonic()
-	if d.asked != 0 {
-		d.queued += max(now-d.asked, 0)
-	}
+	d.waited(now)
 	d.status, d.ended = status, max(now, 1)
 	if err != nil {
 		d.err = err.Error()

@@ -146,6 +146,22 @@ func TestHistoryRunning(t *testing.T) {
 	}
 }
 
+// TestHistoryMoved: a request that is moved to another member without a pick of its own has not waited for that one.
+func TestHistoryMoved(t *testing.T) {
+	t.Parallel()
+	h := history(t, 1)
+	d := h.Begin("moved")
+	for _, m := range []string{"a", "b", "c", "d", "e", "f"} {
+		d.Picked(m)
+		d.Tried(gate.Cancelled, nil)
+	}
+	d.End(200, nil)
+	got := h.Find(decisions.Query{ID: "moved", Last: 1}).Decisions[0]
+	if got.QueuedMS != 0 || got.Picks != 6 || len(got.Tries) != keptTries || got.Tries[2].Member != "c" || got.Tries[3].Member != "f" || got.Tries[0].Outcome != decisions.Cancelled {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestHistoryOff: without a history nothing is kept, and nothing is allocated.
 func TestHistoryOff(t *testing.T) {
 	h := history(t, 0)
