@@ -60,9 +60,6 @@ func runKept(cfg string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	for i, a := range conf.Apps {
-		conf.Apps[i].Inner = a.Env["TEST_INNER"] != "" // as a gateway's config would have it
-	}
 	opts := []Option{}
 	if began {
 		opts = append(opts, WithSuccession(c.Lead, func(context.Context) error { return followed(u, cfg) }))

@@ -239,7 +239,14 @@ log: {format: json, level: debug}
 apps:
   web:
     command: [PROGRAM]
-    env: {TEST_BEHAVIOUR: HOW, GOMAXPROCS: "1", TEST_INNER: "yes"}
+    env: {TEST_BEHAVIOUR: HOW, GOMAXPROCS: "1"}
+    workers: 2
+    drain_delay: 20ms
+  gate:
+    gateway: {to: web}
+    command: [PROGRAM]
+    env: {TEST_BEHAVIOUR: HOW, GOMAXPROCS: "1"}
+    listen: ["127.0.0.1:0"]
     workers: 2
     drain_delay: 20ms
 `
@@ -289,6 +296,76 @@ func TestInnerSocketsOutliveTheMaster(t *testing.T) {
 	if upgraded.PID == old.PID {
 		t.Error("there was no upgrade")
 	}
+}
+
+// The tickets are the next master's too: what lives goes on with them, what a gateway's worker held that was killed while there was no
+// master is given back, and workers that are new get the same tickets.
+func TestTicketsOutliveTheMaster(t *testing.T) {
+	t.Setenv("TINE_RUNTIME_DIR", t.TempDir())
+	m := startKept(t, innerConfig)
+	old := m.await("ready", allAppsReady)
+	gate := func(st api.Status) api.App {
+		return st.Apps[slices.IndexFunc(st.Apps, func(a api.App) bool { return a.Name == "gate" })]
+	}
+	address := addressOf(gate(old))
+	// of has a worker of the gateway asked, which may be any: new connections are steered.
+	of := func(pid int, query string) (taken int) {
+		t.Helper()
+		eventually.True(t, "that very worker to be asked", func() bool {
+			conn, err := net.Dial("tcp", address)
+			if err != nil {
+				return false
+			}
+			defer conn.Close()
+			client := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil }}}
+			defer client.CloseIdleConnections()
+			get := func(query string) int {
+				r, err := client.Get("http://gate/" + query)
+				if err != nil {
+					return 0
+				}
+				defer r.Body.Close()
+				b, _ := io.ReadAll(r.Body)
+				n, _ := strconv.Atoi(string(b))
+				return n
+			}
+			if get("") != pid {
+				return false
+			}
+			taken = get(query)
+			return true
+		})
+		return taken
+	}
+	first, second := gate(old).Workers[0].PID, gate(old).Workers[1].PID
+	of(first, "?tickets=web&reserve")
+	if n := of(second, "?tickets=web&reserve"); n != 2 {
+		t.Fatalf("of two reserved rows %d are taken", n)
+	}
+	if err := syscall.Kill(old.PID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	now, _ := m.crash(old)
+	now = m.await("all ready again", func(st api.Status) bool { return st.PID == now.PID && allAppsReady(st) })
+	if n := of(second, "?tickets=web"); n != 1 {
+		t.Errorf("after a crash %d rows are taken, want that of the worker that lives", n)
+	}
+	again := slices.IndexFunc(gate(now).Workers, func(w api.Worker) bool { return w.PID != second })
+	if n := of(gate(now).Workers[again].PID, "?tickets=web&reserve"); n != 2 {
+		t.Errorf("a new worker sees %d rows", n)
+	}
+	m.beginUpgrade(now)
+	now = m.await("the next master", func(st api.Status) bool { return st.PID != now.PID && allAppsReady(st) })
+	if n := of(second, "?tickets=web"); n != 2 {
+		t.Errorf("after an upgrade %d rows are taken", n)
+	}
+	if err := syscall.Kill(second, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually.True(t, "the rows of a killed worker to be free", func() bool { return of(gate(now).Workers[again].PID, "?tickets=web") == 1 })
 }
 
 // The workers of a gateway have the tickets of its targets, and of no other app. What one held is given back when it is killed, and its
