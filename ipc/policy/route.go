@@ -2,16 +2,18 @@ package policy
 
 import (
 	"cmp"
-	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
 
 // Route says where requests go. Those that it is for are the ones that fit all of Hosts, Path and Methods.
 type Route struct {
+	Name string `json:"name,omitempty"` // of letters, digits, - and _; for texts
+
 	Hosts   []string `json:"hosts,omitempty"`   // names, or *.example.com, which is for all names below; none: every host
 	Path    string   `json:"path,omitempty"`    // begins the path, by whole segments: /api is for /api and /api/x, and not for /apis; "": every path
 	Methods []string `json:"methods,omitempty"` // none: every method
@@ -129,7 +131,13 @@ func (p *Policy) checkDelivery(fail func(field, format string, args ...any)) {
 	ways := map[string]string{}
 	for i := range p.Routes {
 		r := &p.Routes[i]
-		in := func(field, format string, args ...any) { fail(fmt.Sprintf("routes[%d].%s", i, field), format, args...) }
+		if cookieName.MatchString(r.Name) {
+			fail("routes", "%q is not a name: write one of letters, digits, - and _", r.Name)
+			continue
+		}
+		in := func(field, format string, args ...any) {
+			fail("routes."+cmp.Or(r.Name, strconv.Itoa(i))+"."+field, format, args...)
+		}
 		r.check(in)
 		pool := r.To
 		if way := cmp.Or(r.Deliver, p.Deliver, DeliverProxy); way != DeliverProxy {

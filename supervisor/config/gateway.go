@@ -35,6 +35,8 @@ type Gateway struct {
 	Evaluate *policy.Evaluate `json:",omitempty"` // nil: the statistics are those that the master has
 	// Edge is what it shows to clients. A change of it replaces the workers.
 	Edge policy.Edge `json:",omitzero"`
+
+	Delivery
 }
 
 // GatewayMember is a server that a config names.
@@ -71,11 +73,8 @@ func (g *Gateway) Policy(app string) policy.Policy {
 		Score: g.Score, Evaluate: g.Evaluate,
 		Edge: g.Edge,
 	}
-	for _, text := range g.Retry {
-		status := 0
-		_, _ = fmt.Sscan(text, &status) // what is not a number is told by Check
-		p.Retry = append(p.Retry, status)
-	}
+	p.Retry = numbers(g.Retry)
+	g.into(&p)
 	return p
 }
 
@@ -146,6 +145,7 @@ func (c *checker) gateway(path string, a App, all []App) {
 			c.fail(Join(path, "tls.listen"), "%s is not one of the addresses of listen", address)
 		}
 	}
+	c.delivery(path, &g.Delivery)
 	p := g.Policy(a.Name)
 	for _, f := range p.Check() {
 		at := path

@@ -84,6 +84,7 @@ func (r *rules) Run(ctx context.Context, give func([]byte, error)) {
 type table struct {
 	of      *gateway
 	fleet   *fleet.Fleet
+	bounds  fleet.Options // of fleet
 	running []*running
 	wg      sync.WaitGroup
 	newest  *members.Table // nil: there is none yet
@@ -145,6 +146,10 @@ func (t *table) allHeard() bool {
 
 // use ends and begins sources, so that those of c run.
 func (t *table) use(ctx context.Context, c config.Gateway) {
+	if now := bounds(c); now != t.bounds {
+		t.bounds = now
+		t.fleet.Use(now)
+	}
 	before := t.running
 	t.running = nil
 	for _, s := range t.of.specs(c) {

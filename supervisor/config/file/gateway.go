@@ -21,7 +21,7 @@ func (d *decoder) gateway(to **config.Gateway) codec {
 
 // gatewayFields are the keys of a gateway.
 func (d *decoder) gatewayFields(g *config.Gateway) []field {
-	return []field{
+	return append([]field{
 		{"to", d.list(&g.To, nil)},
 		{"members", d.gatewayMembers(&g.Members)},
 		{"pick", d.textInto(&g.Pick)},
@@ -35,7 +35,7 @@ func (d *decoder) gatewayFields(g *config.Gateway) []field {
 		{"score", d.score(&g.Score)},
 		{"evaluate", d.evaluate(&g.Evaluate)},
 		{"answer_timeout", d.duration(&g.AnswerTimeout).when(func() bool { return g.AnswerTimeout != 0 })},
-	}
+	}, d.deliveryFields(&g.Delivery)...)
 }
 
 // gatewayMembers decodes one address, a list of addresses, or members by ID, each an address or a section.

@@ -11,6 +11,7 @@ import (
 	"github.com/tinehq/tine/worker/gate/history"
 	"github.com/tinehq/tine/worker/gate/proxy"
 	"github.com/tinehq/tine/worker/gate/route"
+	"github.com/tinehq/tine/worker/gate/sticky"
 	"github.com/tinehq/tine/worker/gate/tunnel"
 )
 
@@ -20,6 +21,9 @@ type assembly struct {
 	pools   *route.Pools
 	proxy   *proxy.Proxy
 	history *history.History // nil: nothing is remembered
+	router  *route.Router
+	sticky  *sticky.Sticky // nil: no cookie tells a user's member
+	shared  shared
 
 	mu       sync.Mutex  // of changes of pools
 	evaluate *evaluation // nil: members are picked by what the table says of them
@@ -30,13 +34,14 @@ type shared struct {
 	counters func(id string) *gate.Counter
 	counts   *counts
 	failures *failures
+	delivery *delivery
 	tunnels  *tunnel.Set
 	log      *slog.Logger
 }
 
 // assemble makes the parts of a policy. before, whose place it takes, may be nil.
 func assemble(p policy.Policy, s shared, before *assembly) (*assembly, error) {
-	a := &assembly{policy: p}
+	a := &assembly{policy: p, shared: s}
 	var err error
 	if before != nil && before.policy.History == p.History {
 		a.history = before.history
@@ -50,14 +55,12 @@ func assemble(p policy.Policy, s shared, before *assembly) (*assembly, error) {
 	if a.pools, err = route.NewPools(p, gate.Options{Bounded: p.Bounded, Signed: p.Signed, Score: score, Counters: s.counters}); err != nil {
 		return nil, err
 	}
-	router, err := route.New(p, route.Options{Pools: a.pools})
-	if err != nil {
-		return nil, err
-	}
 	o := proxy.Options{
-		Route: router.Route, Trusted: p.Trusted(), RetryStatus: p.Retry, FailStatus: p.FailStatus,
-		DialTimeout: p.DialTimeout, AnswerTimeout: p.AnswerTimeout, History: a.history, Tunnels: s.tunnels, Log: s.over,
+		RetryStatus: p.Retry, DialTimeout: p.DialTimeout, AnswerTimeout: p.AnswerTimeout, History: a.history, Tunnels: s.tunnels, Log: s.over,
 		HTTP2: p.Edge.HTTP2 == policy.HTTP2Members,
+	}
+	if err := s.delivery.assemble(a, &o); err != nil {
+		return nil, err
 	}
 	if p.Evaluate != nil {
 		if a.evaluate, err = evaluating(p.Evaluate, a.publish, s.log); err != nil {
@@ -84,14 +87,21 @@ func (a *assembly) update(t members.Table) {
 func (a *assembly) publish(t members.Table) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.pools.Update(t, ipc.Monotonic())
+	now := ipc.Monotonic()
+	a.pools.Update(t, now)
+	if a.sticky != nil {
+		a.sticky.Update(t)
+	}
+	a.shared.delivery.take(t, now)
 }
 
 // refresh has the pickers look at the time.
 func (a *assembly) refresh() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.pools.Refresh(ipc.Monotonic())
+	now := ipc.Monotonic()
+	a.pools.Refresh(now)
+	a.shared.delivery.pending.Refresh(now)
 }
 
 // close gives up what is not needed by requests that are under way.

@@ -11,6 +11,7 @@
 //	documents.go documents: takes each table and policy, in one goroutine
 //	assembly.go  assembly: what a policy makes of requests
 //	serve.go     what clients reach: listeners, server, tunnels
+//	delivery.go  what of routing and delivering outlives a policy
 //	failures.go  what is logged of requests
 //	tally.go     what is counted of requests and members, for the master
 package gateway
@@ -62,6 +63,7 @@ func Run(o Options) error {
 	defer d.close()
 	defer d.watch()()
 	go d.run()
+	go d.shared.delivery.run()
 	w.Handle(decisions.Method, func(_ context.Context, in []byte) (any, error) {
 		var q decisions.Query
 		if err := json.Unmarshal(in, &q); err != nil {

@@ -24,7 +24,7 @@ func TestFailures(t *testing.T) {
 	if n := strings.Count(out.String(), "request failed"); n != mostFailures || !strings.Contains(out.String(), `error="member m: refused"`) {
 		t.Errorf("%d lines:\n%s", n, out.String())
 	}
-	f.until = time.Time{}
+	f.limit.until = time.Time{}
 	f.tell(proxy.Access{Status: 502, Err: errors.New("again")})
 	if !strings.Contains(out.String(), "requests=90") {
 		t.Errorf("what was left out is not counted:\n%s", out.String())

@@ -1,0 +1,11 @@
+package gateways
+
+import (
+	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/fleet"
+)
+
+// bounds are those by which the members of a gateway are judged.
+func bounds(c config.Gateway) fleet.Options {
+	return fleet.Options{Failures: c.Eject.Failures, Ejected: c.Eject.For, Longest: c.Eject.Longest, Panic: c.Panic, SlowStart: c.SlowStart}
+}
