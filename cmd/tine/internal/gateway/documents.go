@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -157,6 +158,9 @@ func (d *documents) run() {
 // adopt has requests go by a policy, from the next one on.
 func (d *documents) adopt(p policy.Policy) error {
 	before := d.now.Load()
+	if before != nil && reflect.DeepEqual(before.policy, p) {
+		return nil // what was measured of members stays
+	}
 	next, err := assemble(p, d.shared, before)
 	if err != nil {
 		return err
