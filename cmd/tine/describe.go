@@ -54,6 +54,9 @@ func newDescribe() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("cannot read the log of %s: %w", app.Name, err)
 			}
+			if g, ok := gatewaysShown(cmd, r)[app.Name]; ok {
+				d.Gateway = &g
+			}
 			return answer(cmd, asJSON, d, d.print)
 		}),
 	}
@@ -71,9 +74,10 @@ type description struct {
 		UptimeS float64 `json:"uptime_s"`
 		Control string  `json:"control"`
 	} `json:"master"`
-	App    api.App       `json:"app"`
-	Events []api.Event   `json:"events"` // the newest
-	Logs   []api.LogLine `json:"logs"`   // the newest
+	App     api.App       `json:"app"`
+	Gateway *api.Gateway  `json:"gateway,omitempty"` // none: it is not a gateway, or did not answer
+	Events  []api.Event   `json:"events"`            // the newest
+	Logs    []api.LogLine `json:"logs"`              // the newest
 }
 
 func (d description) print(s term.Screen) {
@@ -91,6 +95,9 @@ func (d description) print(s term.Screen) {
 	line("", s.Paint(term.Yellow, paused(a, time.Now())))
 	line("ready", fmt.Sprintf("%d of %d", a.Ready, a.Desired))
 	line("listen", strings.Join(a.Listen, " "))
+	if d.Gateway != nil {
+		line("gateway", s.Paint(term.GatewayColour(*d.Gateway), term.GatewayText(*d.Gateway))+": tine gate members "+a.Name)
+	}
 	line("generation", fmt.Sprint(a.Generation))
 	if r := a.Rollout; r != nil && r.State == api.RolloutRunning {
 		text := fmt.Sprintf("%d of %d slots, because of %s", r.Done, r.Total, r.Reason)

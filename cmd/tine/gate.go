@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -10,12 +8,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/tinehq/tine/cmd/tine/internal/gateway"
-	"github.com/tinehq/tine/cmd/tine/internal/target"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/ipc/members"
 	"github.com/tinehq/tine/ipc/policy"
 	"github.com/tinehq/tine/supervisor/config"
-	"github.com/tinehq/tine/supervisor/fleet/targets"
 )
 
 // gateFlags say how a gateway picks and delivers. They are those of tine gate and, for a table of members that a config has among its
@@ -125,68 +121,5 @@ flags say what is done with requests.`,
 	}
 	g.define(cmd.Flags())
 	cmd.Flags().StringVar(&g.members, "members", "", "`KEY` of the cached value that has the servers, for an app without a gateway in its config")
-	return cmd
-}
-
-func newGateMembers() *cobra.Command {
-	var asJSON bool
-	var t target.Target
-	cmd := &cobra.Command{
-		Use:               "members [KEY]",
-		Short:             "Show the servers of a gateway, and which of them get requests",
-		Example:           "  tine gate members",
-		Args:              arguments(0, 1),
-		ValidArgsFunction: target.CompleteKeys,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return ask(cmd, &t, func(ctx context.Context, r *target.Running) error {
-				var keys []string
-				for _, v := range r.Seen.Cache.Values {
-					if len(args) == 1 && (v.Key == args[0] || v.Key == policy.TableKey(args[0])) {
-						keys = append(keys, v.Key)
-					}
-					if len(args) == 0 && v.Source == targets.Source {
-						keys = append(keys, v.Key)
-					}
-				}
-				switch {
-				case len(keys) == 0 && len(args) == 1:
-					keys = args // which is not known, as is told then
-				case len(keys) == 0:
-					return errors.New("no gateway runs here: no cached value is a table of members")
-				}
-				tables := map[string]members.Table{}
-				name := func(key string) string {
-					if app, ok := policy.GatewayOf(key); ok {
-						return app
-					}
-					return key
-				}
-				for _, key := range keys {
-					data, _, err := r.Value(ctx, key)
-					if err != nil {
-						return err
-					}
-					if tables[name(key)], err = members.Decode(data); err != nil {
-						return fmt.Errorf("cached value %s: %w", key, err)
-					}
-				}
-				return answer(cmd, asJSON, tables, func(s term.Screen) {
-					out := term.NewTable(term.Left("GATEWAY", 0), term.Left("MEMBER", 0), term.Left("STATE", 0), term.Right("WEIGHT", 2), term.Left("WHY", 1))
-					for _, key := range keys {
-						for _, m := range tables[name(key)].Members {
-							state := term.Green
-							if m.State != members.Ready {
-								state = term.Red
-							}
-							out.Add(name(key), m.ID, state.Cell(string(m.State)), m.Weight, term.Dash(m.Why))
-						}
-					}
-					out.Write(s, 0)
-				})
-			})
-		},
-	}
-	t.Define(cmd, false)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return cmd
 }

@@ -132,7 +132,11 @@ func newStatus() *cobra.Command {
 				return err
 			}
 			r.Seen.Apps = apps
-			return answer(cmd, asJSON, r.Seen, func(s term.Screen) { printStatus(s, r.Seen) })
+			var gateways map[string]api.Gateway
+			if !asJSON {
+				gateways = gatewaysShown(cmd, r)
+			}
+			return answer(cmd, asJSON, r.Seen, func(s term.Screen) { printStatus(s, r.Seen, gateways) })
 		}),
 	}
 	t.Define(cmd, true)
@@ -140,7 +144,7 @@ func newStatus() *cobra.Command {
 	return cmd
 }
 
-func printStatus(s term.Screen, st api.Status) {
+func printStatus(s term.Screen, st api.Status, gateways map[string]api.Gateway) {
 	processes := strconv.Itoa(st.PID)
 	if st.KeeperPID != 0 {
 		processes += fmt.Sprintf(" (keeper %d)", st.KeeperPID)
@@ -170,6 +174,9 @@ func printStatus(s term.Screen, st api.Status) {
 		}
 		if next := nextRun(a, time.Now()); next != "" {
 			fmt.Fprintln(s, "next run "+next)
+		}
+		if g, ok := gateways[a.Name]; ok {
+			fmt.Fprintln(s, s.Paint(term.GatewayColour(g), "gateway: "+term.GatewayText(g)))
 		}
 		if len(a.Workers)+len(a.Standbys) > 0 {
 			workerTable(a).Write(s, 0)

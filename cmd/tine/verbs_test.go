@@ -19,6 +19,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc/decisions"
 	"github.com/tinehq/tine/ipc/members"
+	"github.com/tinehq/tine/ipc/policy"
 	"github.com/tinehq/tine/ipc/tallies"
 	"github.com/tinehq/tine/supervisor/claim"
 	"github.com/tinehq/tine/supervisor/control"
@@ -95,6 +96,11 @@ func newActor(name string, apps []string) *actor {
 	}}
 	for i, app := range apps {
 		app, space, _ := strings.Cut(app, "@")
+		if app == "gate" {
+			a.values[policy.TableKey(app)] = `{"version":1,"members":[{"id":"web/0","type":"web","address":"/s","weight":1,"state":"ready","max_in_flight":8},
+				{"id":"a:80","address":"a:80","weight":2,"state":"ready"},{"id":"b:80","address":"b:80","weight":1,"state":"down","why":"connection refused"},
+				{"id":"new\u001b[2J:80","address":"new:80","weight":1,"state":"ready"}]}`
+		}
 		a.status.Apps = append(a.status.Apps, api.App{
 			Name: app, Namespace: space, State: api.AppRunning, Generation: 1, Desired: 2, Ready: 1,
 			Listen: []string{fmt.Sprintf("127.0.0.1:%d", 7000+i)}, Steering: "hash", Policy: "least",
@@ -119,7 +125,11 @@ func (a *actor) Status(context.Context) (api.Status, error) {
 			}
 		}
 	}) {
-		st.Cache.Values = append(st.Cache.Values, api.CacheValue{Key: key, Epoch: 1, Bytes: len(a.values[key]), AgeS: 5, Source: "exec"})
+		source := "exec"
+		if strings.HasPrefix(key, policy.Prefix) {
+			source = "members"
+		}
+		st.Cache.Values = append(st.Cache.Values, api.CacheValue{Key: key, Epoch: 1, Bytes: len(a.values[key]), AgeS: 5, Source: source})
 	}
 	return st, nil
 }

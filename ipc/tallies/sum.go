@@ -205,3 +205,29 @@ func (t *Tally) Continue(other *Tally) {
 		t.Rest.Failed += other.Rest.Failed
 	}
 }
+
+// Total is the sum of all members.
+func (t *Tally) Total() (all Rest) {
+	for _, m := range t.Members {
+		all.Add(m)
+	}
+	if r := t.Rest; r != nil {
+		all.InFlight += r.InFlight
+		all.Picks += r.Picks
+		all.Failed += r.Failed
+		all.PicksSecond += r.PicksSecond
+	}
+	all.Members, all.Ready = t.Listed, t.Ready
+	return all
+}
+
+// Queued is the sum of the queues of all pools. State is "" where there is none.
+func (t *Tally) Queued() (all Queue) {
+	for _, p := range t.Pools {
+		if p.Queue != nil {
+			all.add(p.Queue)
+		}
+	}
+	all.Measure()
+	return all
+}

@@ -16,12 +16,8 @@ import (
 	"github.com/tinehq/tine/supervisor/snapshot"
 )
 
-const (
-	// tallyTime bounds the wait for all workers of all gateways.
-	tallyTime = time.Second
-	// freshTally is how old an answer may be that another caller gets too.
-	freshTally = 200 * time.Millisecond
-)
+// tallyTime bounds the wait for all workers of all gateways.
+const tallyTime = time.Second
 
 // gateways knows what the workers of gateways tell, for all that ask. It asks them when it is asked, and remembers what must go on when a
 // worker has ended: what it had counted.
@@ -29,7 +25,7 @@ type gateways struct {
 	place chan struct{} // holds one token while workers are asked, and all below is that one's
 
 	all     api.Gateways
-	at      time.Time
+	began   time.Time           // when the workers were asked for it
 	counted map[string]*counted // by gateway
 	other   map[uint64]bool     // workers that are no gateway's, by ID
 }
@@ -52,9 +48,9 @@ type heard struct {
 	not   bool // it is no gateway's
 }
 
-// Gateways asks the workers of all gateways. Callers that come at the same time share one round of questions.
+// Gateways asks the workers of all gateways. Callers that come while others are answered share the next round of questions.
 func (c commander) Gateways(ctx context.Context, app string) (api.Gateways, error) {
-	g := c.s.gateways
+	g, came := c.s.gateways, time.Now()
 	select {
 	case g.place <- struct{}{}:
 		defer func() { <-g.place }()
@@ -68,7 +64,7 @@ func (c commander) Gateways(ctx context.Context, app string) (api.Gateways, erro
 	if app != "" && !slices.ContainsFunc(m.Listed, func(a *snapshot.App) bool { return a.Name == app }) {
 		return api.Gateways{}, api.Unknown("app", app, namesOf(m))
 	}
-	if g.at.IsZero() || time.Since(g.at) > freshTally {
+	if !g.began.After(came) {
 		g.ask(ctx, c.Master, m)
 	}
 	told := api.Gateways{}
@@ -94,8 +90,10 @@ func namesOf(m *snapshot.Master) (names []string) {
 
 // ask asks all workers that may be those of gateways, for tallyTime at most, and makes of it what is told.
 func (g *gateways) ask(ctx context.Context, master Master, m *snapshot.Master) {
-	ctx, cancel := context.WithTimeout(ctx, tallyTime)
+	// Others may share what comes of it, so that it does not end with the caller.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tallyTime)
 	defer cancel()
+	began := time.Now()
 	var mu sync.Mutex // of answers
 	var wg sync.WaitGroup
 	answers := map[uint64]heard{}
@@ -119,7 +117,7 @@ func (g *gateways) ask(ctx context.Context, master Master, m *snapshot.Master) {
 	}
 	wg.Wait()
 	maps.DeleteFunc(g.other, func(id uint64, _ bool) bool { return !there[id] })
-	g.all, g.at = api.Gateways{}, time.Now()
+	g.all, g.began = api.Gateways{}, began
 	listed := map[string]bool{}
 	for _, a := range m.Listed {
 		configured := isGateway(m, a.Name)

@@ -51,7 +51,7 @@ type pace struct {
 	counts, at [2]int64
 }
 
-func newPace(now, count int64) *pace { return &pace{[2]int64{count, count}, [2]int64{now, now}} }
+func newPace(now int64) *pace { return &pace{at: [2]int64{now, now}} }
 
 // mark moves on. It is called more often than once in paceTime.
 func (p *pace) mark(now, count int64) {
@@ -86,7 +86,7 @@ func (d *documents) mark(now int64) {
 		if p := d.paces[id]; p != nil {
 			p.mark(now, c.Sent.Load())
 		} else {
-			d.paces[id] = newPace(now, c.Sent.Load())
+			d.paces[id] = newPace(now) // its first picks came a moment ago
 		}
 	}
 }
@@ -164,9 +164,11 @@ func (d *documents) memberOf(m members.Member, seen map[string]gate.Candidate, n
 	if c := d.counters[m.ID]; c != nil {
 		one.InFlight += int(c.InFlight.Load())
 		one.Picks, one.Failed = uint64(c.Sent.Load()), uint64(c.Failed.Load())
-		if p := d.paces[m.ID]; p != nil {
-			one.PicksSecond = p.perSecond(now, c.Sent.Load())
+		p := d.paces[m.ID]
+		if p == nil {
+			p = newPace(now)
 		}
+		one.PicksSecond = p.perSecond(now, c.Sent.Load())
 	}
 	return one
 }
