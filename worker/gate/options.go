@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -67,6 +68,10 @@ type Options struct {
 	// Released is told of each place that is given up, and when it was taken, in nanoseconds of ipc.Monotonic. It is called by all that
 	// pick, at the same time. nil: nothing is told.
 	Released func(since int64)
+
+	// Elsewhere tells of places that other processes give up: it calls its function at once, and whenever there may be one, until its context
+	// ends. The picker does not call it: it is for who waits. nil: nobody tells.
+	Elsewhere func(ctx context.Context, freed func())
 
 	// Rand draws 64 random bits. It is called by all that pick, at the same time. nil: math/rand/v2's.
 	Rand func() uint64

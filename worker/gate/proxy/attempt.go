@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/tickets"
 	"github.com/tinehq/tine/worker/gate"
 )
 
@@ -29,15 +30,20 @@ const (
 // begun: it is told, and the request is over.
 func (f *forwarding) attempt(pick gate.Pick) (gate.Outcome, error) {
 	to, ctx := pick.Member().Address, f.r.Context()
-	f.pick, f.learned = pick, false
-	if f.proxy.options.HTTP2 && upgradeOf(f.r) == "" {
+	if _, f.ticketed = pick.Ticket(); f.ticketed {
+		f.body.most = max(f.body.most, inlineBody)
+	}
+	if f.proxy.options.HTTP2 && !f.ticketed && upgradeOf(f.r) == "" {
 		err := f.attemptHTTP2(to)
 		return f.outcome(err), err
 	}
 	u, err := f.proxy.pool.take(ctx, to, f.proxy.options.DialTimeout)
 	if err == nil {
 		err = f.exchange(u)
-		if early := (*unanswered)(nil); u.reused && errors.As(err, &early) && early.silent && f.body.rewind() && idempotent(f.r.Method) &&
+		if f.neverBegan(err) {
+			// What has ended was idle before, so that this says nothing of the member; or its worker has died, which is as if it had refused.
+			err = &unanswered{err: fmt.Errorf("it had not begun: %w", err), lost: true, idle: u.reused}
+		} else if early := (*unanswered)(nil); u.reused && !f.ticketed && errors.As(err, &early) && early.silent && f.body.rewind() && idempotent(f.r.Method) &&
 			!errors.Is(err, os.ErrDeadlineExceeded) && !f.gone() {
 			// The member has closed an idle connection at the very moment. That says nothing of the member.
 			if u, err = f.proxy.pool.dial(ctx, to, f.proxy.options.DialTimeout); err == nil {
@@ -57,7 +63,7 @@ func (f *forwarding) outcome(err error) gate.Outcome {
 	switch {
 	case errors.As(err, &wish):
 		return gate.Answered
-	case f.gone(), errors.As(err, &early) && early.client, errors.As(err, &cut) && cut.client:
+	case f.gone(), errors.As(err, &early) && (early.client || early.idle), errors.As(err, new(*withdrawn)), errors.As(err, &cut) && cut.client:
 		return gate.Cancelled
 	case errors.As(err, &early) && !early.sent:
 		return gate.Refused
@@ -76,6 +82,7 @@ func (f *forwarding) hasFailed(status int) bool {
 // tunnel lasts as long as it is wanted, and a download as long as the client needs for it.
 func (f *forwarding) learn() {
 	f.learned = true
+	f.access.Begun = f.ticketed && f.pick.State() == tickets.Begun
 	if f.hasFailed(f.access.Status) {
 		f.conclude(gate.Failed, nil)
 	} else {
@@ -123,7 +130,14 @@ func (f *forwarding) exchange(u *upstream) (err error) {
 	sending := f.send(u)
 	defer sending.end(u)
 	res, err := f.answer(u, sending)
+	if err == nil {
+		err = f.notBegun(res)
+	}
 	if err != nil {
+		if errors.As(err, new(*withdrawn)) && stop() {
+			keep, f.holds = true, false
+			f.proxy.follow(u, f.pick)
+		}
 		return err
 	}
 	// res.Body is never closed: that would read it to its end. What is not wanted of it ends with the connection.
@@ -167,11 +181,17 @@ type sending struct {
 	over     bool // all is sent, or cannot be
 	err      error
 	answered bool // the head of the answer is there
+
+	answerBy time.Time // zero: the request is not sent yet
+	lookAt   time.Time // when the ticket of a request that has not begun is looked at; zero: it is not
 }
 
 // send writes the request: at once, or, if its body is long, in a goroutine that ends with the exchange.
 func (f *forwarding) send(u *upstream) *sending {
 	s := &sending{of: f}
+	if f.ticketed {
+		s.look(u, time.Now().Add(withdrawAfter))
+	}
 	f.write(u.out, u.to)
 	n := f.r.ContentLength
 	if n >= 0 && n <= inlineBody {
@@ -247,12 +267,38 @@ func (s *sending) sent(u *upstream, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.over, s.err = true, err
-	if !s.answered {
-		_ = u.SetReadDeadline(time.Now().Add(s.of.proxy.options.AnswerTimeout))
+	s.answerBy = time.Now().Add(s.of.proxy.options.AnswerTimeout)
+	s.bound(u)
+}
+
+// bound sets the deadline of the answer. It is called with mu held.
+func (s *sending) bound(u *upstream) {
+	by := s.answerBy
+	if !s.lookAt.IsZero() && (by.IsZero() || s.lookAt.Before(by)) {
+		by = s.lookAt
 	}
+	if s.answered {
+		by = time.Time{}
+	}
+	_ = u.SetReadDeadline(by)
 	if s.of.body.failed.Load() || s.of.r.Context().Err() != nil { // the deadline that the client's end has set may just be lost
 		_ = u.SetReadDeadline(time.Unix(1, 0))
 	}
+}
+
+// look has a read of the answer end at a time, so that the ticket can be looked at; zero: it does not.
+func (s *sending) look(u *upstream, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lookAt = at
+	s.bound(u)
+}
+
+// untilLook reports whether it was for the look that a read has ended, and not as the time for the answer is over or the client is gone.
+func (s *sending) untilLook() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.lookAt.IsZero() && (s.answerBy.IsZero() || time.Now().Before(s.answerBy)) && !s.of.body.failed.Load() && s.of.r.Context().Err() == nil
 }
 
 func (s *sending) done() bool {
@@ -266,10 +312,7 @@ func (s *sending) headRead(u *upstream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answered = true
-	_ = u.SetReadDeadline(time.Time{})
-	if s.of.body.failed.Load() || s.of.r.Context().Err() != nil { // as in sent
-		_ = u.SetReadDeadline(time.Unix(1, 0))
-	}
+	s.bound(u)
 }
 
 const (
@@ -305,7 +348,16 @@ func (s *sending) end(u *upstream) {
 // answer reads the head of the answer, and passes on the interim ones before it.
 func (f *forwarding) answer(u *upstream, s *sending) (*http.Response, error) {
 	u.limit.N = mostHead
-	if _, err := u.in.Peek(1); err != nil {
+	err := error(nil)
+	if f.ticketed {
+		err = f.await(u, s)
+	} else {
+		_, err = u.in.Peek(1)
+	}
+	if err != nil {
+		if errors.As(err, new(*withdrawn)) {
+			return nil, err
+		}
 		if f.body.failed.Load() {
 			return nil, &unanswered{err: fmt.Errorf("the client's body ended early: %w", f.body.fault), sent: true, client: true}
 		}

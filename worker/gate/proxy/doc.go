@@ -13,6 +13,15 @@
 //	it ended before the first byte of the answer          GET, HEAD, OPTIONS, TRACE, PUT and DELETE: the member may have begun
 //	the member answered a status of Options.RetryStatus   the same methods
 //
+// Of a worker of this host it is known whether a request has begun (package ipc/tickets):
+//
+//	its worker has died, or has no use for it, and it has not begun    always, also to the slot's next worker
+//	not begun after 10 ms, and another worker runs and has fewer       always: it is withdrawn where it waits; at most a tenth of all
+//	                                                                   requests, and not where a key or the request names the member
+//	it has begun                                                       as above
+//
+// Up to 64 KiB of its body are kept for that.
+//
 // Where a member asks for it with the header Tine-Replay, and Options.Replay hears it, the request goes to another one, or to members of
 // another type, at most three times: see [Replay].
 //

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/tickets"
 	"github.com/tinehq/tine/worker/gate"
 	"github.com/tinehq/tine/worker/gate/history"
 	"github.com/tinehq/tine/worker/gate/queue"
@@ -83,7 +84,13 @@ type Access struct {
 	Tries  int    // members that it was sent to, or tried
 	Took   time.Duration
 	Queued time.Duration // for which it waited for a place
-	Err    error         // why it was not answered as it should; nil: it was
+
+	// Of members that are workers of this host.
+	Begun     bool // the last of them has begun it
+	Withdrawn int  // how often it was taken back from one that did not begin it, and sent to another
+	Resent    int  // how often it was sent again as one has ended, or had no use for it, before it began
+
+	Err error // why it was not answered as it should; nil: it was
 }
 
 // Proxy passes requests on. It may be used by all goroutines at once.
@@ -93,6 +100,9 @@ type Proxy struct {
 	http2   *conns // nil without Options.HTTP2
 	budget  budget
 	trust   Trust
+
+	withdrawals allowance
+	stragglers  stragglers
 }
 
 // New makes a Proxy. Close gives up its connections.
@@ -125,8 +135,10 @@ func New(o Options) (*Proxy, error) {
 	return p, nil
 }
 
-// Close closes the idle connections to members. Those in use are closed when their requests are over.
+// Close closes the idle connections to members. Those in use are closed when their requests are over. It is called when no request
+// comes any more.
 func (p *Proxy) Close() {
+	p.stragglers.close()
 	p.pool.close()
 	if p.http2 != nil {
 		p.http2.close()
@@ -145,6 +157,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.access.ID = requestID(r)
 	w.Header().Set("X-Request-Id", f.access.ID)
 	p.budget.request(began)
+	p.withdrawals.request()
 	f.decision = p.options.History.Begin(f.access.ID)
 	defer func() {
 		f.decision.End(f.access.Status, f.access.Err)
@@ -188,6 +201,8 @@ type forwarding struct {
 	replays  int // how often a member had the request sent on
 
 	pick      gate.Pick // of the attempt that is being made
+	holds     bool      // its place is to be released here
+	ticketed  bool      // it has a ticket
 	learned   bool      // the picker knows how it went
 	tunnelled bool      // it has become a tunnel, which outlives ServeHTTP
 
@@ -200,12 +215,22 @@ func (f *forwarding) gone() bool { return !f.stopped && f.r.Context().Err() != n
 // deliver tries members until one has answered, or none is left that may be tried.
 func (f *forwarding) deliver() {
 	var failed error
+	var moved *withdrawn // to where; nil: a member is to be picked
+	defer func() {       // where a handler of the program has panicked
+		if f.holds {
+			f.pick.Release()
+		}
+	}()
 	for {
-		pick, err := f.place()
-		if err != nil {
+		var pick gate.Pick
+		var err error
+		if moved != nil {
+			pick, moved = moved.to, nil
+		} else if pick, err = f.place(); err != nil {
 			f.refuse(failed, err)
 			return
 		}
+		f.pick, f.holds, f.learned = pick, true, false
 		f.access.Member, f.access.Tries = pick.Member().ID, f.access.Tries+1
 		f.decision.Picked(f.access.Member)
 		outcome, err := f.attempt(pick)
@@ -214,8 +239,20 @@ func (f *forwarding) deliver() {
 			f.conclude(outcome, err)
 		}
 		if f.tunnelled {
+			f.holds = false
 			return // its end gives the place back
 		}
+		f.access.Begun = f.ticketed && pick.State() == tickets.Begun
+		if errors.As(err, &moved) {
+			f.access.Withdrawn++
+			f.body.rewind()
+			f.tried = append(f.tried, pick)
+			if f.holds { // nobody follows it
+				pick.Release()
+			}
+			continue
+		}
+		f.holds = false
 		pick.Release()
 		if err == nil {
 			return
@@ -234,7 +271,13 @@ func (f *forwarding) deliver() {
 			panic(http.ErrAbortHandler) // the answer has begun: the client must see that it is not all
 		}
 		failed = fmt.Errorf("member %s: %w", pick.Member().ID, err)
-		f.tried = append(f.tried, pick)
+		lost := (*unanswered)(nil)
+		if errors.As(err, &lost) && lost.lost {
+			f.access.Resent++
+		}
+		if lost == nil || !lost.lost || f.access.Resent > mostLost { // else its slot has a worker again, or soon
+			f.tried = append(f.tried, pick)
+		}
 		if !f.mayRetry(err) {
 			f.refuse(failed, nil)
 			return
@@ -244,11 +287,16 @@ func (f *forwarding) deliver() {
 
 // ask picks a member.
 func (f *forwarding) ask() (gate.Pick, error) {
-	now := ipc.Monotonic()
-	return f.choice.Picker.Pick(gate.Request{
+	r := f.request(ipc.Monotonic())
+	r.Seen = f.decision.Picking(r.Now)
+	return f.choice.Picker.Pick(r)
+}
+
+// request is what a member is picked for at now.
+func (f *forwarding) request(now int64) gate.Request {
+	return gate.Request{
 		Key: cmp.Or(f.choice.Key, f.proxy.trust.ClientIP(f.r)), Now: now, Tried: f.tried, Prefer: f.choice.Prefer, Draining: f.choice.Draining,
-		Seen: f.decision.Picking(now),
-	})
+	}
 }
 
 // unanswered is why a member has not answered, and whether the request has reached it.
@@ -257,6 +305,8 @@ type unanswered struct {
 	status int  // that was answered, and is retried
 	sent   bool // it may have begun the request
 	silent bool // and not a byte of an answer came
+	idle   bool // the connection had been idle before, and was about to end
+	lost   bool // it has a ticket that did not begin, and never will
 	client bool // the fault is the client's: no other member would do better
 }
 

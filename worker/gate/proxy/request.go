@@ -12,13 +12,16 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/tinehq/tine/ipc/tickets"
 )
 
 // ofOneConnection are headers that are not sent on: RFC 9110, section 7.6.1.
 var ofOneConnection = map[string]bool{
 	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true, "Proxy-Authorization": true,
 	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true, "Http2-Settings": true,
-	replayHeader: true, // a member says it to this proxy alone
+	replayHeader: true, tickets.NotBegun: true, // a member says it to this proxy alone
+	tickets.Header: true,
 }
 
 // ofForwarding are headers by which proxies tell of a client: they are sent on only as they are written here.
@@ -109,6 +112,11 @@ func (f *forwarding) write(out *bufio.Writer, to string) {
 		header(out, "Host", to)
 	}
 	f.headers(wire{out})
+	if t, ok := f.pick.Ticket(); ok && f.ticketed {
+		out.WriteString(tickets.Header + ": ")
+		out.Write(t.AppendText(out.AvailableBuffer()))
+		out.WriteString("\r\n")
+	}
 	if protocol := upgradeOf(r); protocol != "" {
 		header(out, "Connection", "Upgrade")
 		header(out, "Upgrade", protocol)

@@ -106,7 +106,7 @@ func newPicker(o gate.Options) (*gate.Picker, error) {
 // pool makes one without members. A client that is to be sent to a member does not wait for a place.
 func (s *Pools) pool(name string) (one pool, err error) {
 	if one.Picker, err = newPicker(s.of(name)); err == nil && s.queue.Max != policy.NoQueue && !strings.HasPrefix(name, clients) {
-		one.queue, err = queue.New(s.queue, nil)
+		one.queue, err = queue.New(s.queue, s.rest.Elsewhere)
 	}
 	return one, err
 }

@@ -33,6 +33,7 @@ type assembly struct {
 type shared struct {
 	counters func(id string) *gate.Counter
 	counts   *counts
+	locals   *locals
 	failures *failures
 	delivery *delivery
 	tunnels  *tunnel.Set
@@ -52,7 +53,8 @@ func assemble(p policy.Policy, s shared, before *assembly) (*assembly, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.pools, err = route.NewPools(p, gate.Options{Bounded: p.Bounded, Signed: p.Signed, Score: score, Counters: s.counters}); err != nil {
+	if a.pools, err = route.NewPools(p, gate.Options{Bounded: p.Bounded, Signed: p.Signed, Score: score, Counters: s.counters,
+		Local: s.locals.slot, Owner: owner(), Elsewhere: s.locals.watch}); err != nil {
 		return nil, err
 	}
 	o := proxy.Options{

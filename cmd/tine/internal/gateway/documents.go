@@ -44,7 +44,7 @@ func newDocuments(w *worker.Worker, o Options) (*documents, error) {
 		worker: w, log: o.Log, fixed: o.Members != "", key: o.Members, tables: make(chan members.Table, 1), policies: make(chan policy.Policy, 1),
 		counters: map[string]*gate.Counter{}, paces: map[string]*pace{}, asked: make(chan chan<- tallies.Tally),
 	}
-	d.shared = shared{counters: d.counter, delivery: newDelivery(w, d.fixed, o.Log), counts: &counts{}, failures: &failures{log: o.Log}, tunnels: tunnel.New(tunnel.Options{Log: o.Log}), log: o.Log}
+	d.shared = shared{counters: d.counter, delivery: newDelivery(w, d.fixed, o.Log), counts: &counts{}, locals: &locals{book: w.Tickets}, failures: &failures{log: o.Log}, tunnels: tunnel.New(tunnel.Options{Log: o.Log}), log: o.Log}
 	p := o.Policy
 	if !d.fixed {
 		d.key = policy.TableKey(w.App())

@@ -32,7 +32,8 @@ func (c *counts) over(a proxy.Access) {
 		c.failed.Add(1)
 	}
 	c.tries.Add(uint64(a.Tries))
-	c.resent.Add(uint64(max(a.Tries-1, 0)))
+	c.resent.Add(uint64(max(a.Tries-1-a.Withdrawn, 0)))
+	c.withdrawn.Add(uint64(a.Withdrawn))
 }
 
 func (c *counts) requests() (r tallies.Requests) {

@@ -20,7 +20,9 @@ func TestKnown(t *testing.T) {
 	t.Parallel()
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	d := &documents{counters: map[string]*gate.Counter{}, paces: map[string]*pace{}, log: log}
-	d.shared = shared{counters: d.counter, counts: &counts{}, failures: &failures{log: log}, log: log}
+	d.shared = shared{
+		counters: d.counter, counts: &counts{}, delivery: newDelivery(nil, true, log), locals: &locals{}, failures: &failures{log: log}, log: log,
+	}
 	if err := d.adopt(policy.Policy{Version: policy.Version, Name: "gate", Pick: policy.Least}); err != nil {
 		t.Fatal(err)
 	}
