@@ -82,7 +82,7 @@ var house = []struct{ name, imports string }{
 		supervisor/listen supervisor/orders supervisor/pool supervisor/proc supervisor/snapshot`},
 	{"supervisor/handlers", "ipc supervisor/cache supervisor/logs"}, // the program's own functions
 	{"supervisor/talk", "ipc"},                                      // what a worker may say when
-	{"supervisor/crew", `ipc ipc/tickets supervisor/apps supervisor/book supervisor/cache supervisor/config supervisor/config/file supervisor/control
+	{"supervisor/crew", `ipc ipc/members ipc/tickets supervisor/apps supervisor/book supervisor/cache supervisor/config supervisor/config/file supervisor/control
 		supervisor/control/api supervisor/filewatch supervisor/handle supervisor/handlers supervisor/journal supervisor/wake supervisor/launch
 		supervisor/listen supervisor/logs supervisor/pool supervisor/proc supervisor/slots supervisor/snapshot
 		supervisor/succession supervisor/talk supervisor/values`}, // an app as its master runs it: the hand of its pool

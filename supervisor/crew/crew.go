@@ -28,6 +28,7 @@ type Crew struct {
 	values   *values.Values
 	inner    func(app string) (prefix, why string, err error)
 	handlers *handlers.Handlers
+	outcomes func(app string, message []byte)
 	starting int // workers whose Spawned or SpawnFailed is on its way
 
 	memory    memoryCheck
@@ -42,6 +43,9 @@ type Options struct {
 	Estate   Estate
 	Values   *values.Values     // of which the workers get all
 	Handlers *handlers.Handlers // of what the workers send and ask
+	// Outcomes takes a message by which a worker of a gateway tells how requests to members went. It waits for nothing. nil: such a message
+	// is the program's.
+	Outcomes func(app string, message []byte)
 	// Inner makes the folder for the inner sockets of an app and returns the prefix of their paths. why is what a person should know of
 	// that; "": nothing.
 	Inner func(app string) (prefix, why string, err error)
@@ -55,7 +59,7 @@ type Launch func(s *Starter, ctx context.Context, m *Worker, g *launch.Generatio
 
 // New makes the Crew of a loop.
 func New(l Loop, o Options) *Crew {
-	c := &Crew{loop: l, estate: o.Estate, logs: o.Logs, starter: &Starter{Inbox: l, logs: o.Logs, pins: o.Pins, keep: o.Estate.StoreWorker}, launch: o.Launch, values: o.Values, handlers: o.Handlers, inner: o.Inner, lookAt: time.Now()}
+	c := &Crew{loop: l, estate: o.Estate, logs: o.Logs, starter: &Starter{Inbox: l, logs: o.Logs, pins: o.Pins, keep: o.Estate.StoreWorker}, launch: o.Launch, values: o.Values, handlers: o.Handlers, inner: o.Inner, outcomes: o.Outcomes, lookAt: time.Now()}
 	if c.launch == nil {
 		c.launch = (*Starter).Start
 	}

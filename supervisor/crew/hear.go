@@ -1,10 +1,12 @@
 package crew
 
 import (
+	"bytes"
 	"errors"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/members"
 	"github.com/tinehq/tine/supervisor/cache"
 	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/handle"
@@ -81,7 +83,9 @@ func (c *Crew) frame(m *Worker, f ipc.Frame) {
 		epoch, err := c.values.Unset(f.Key)
 		c.replyEpoch(m, f.ID, epoch, err)
 	case ipc.Message:
-		c.handlers.Message(m.Caller(), f)
+		if !c.heardOutcomes(m, f) {
+			c.handlers.Message(m.Caller(), f)
+		}
 	case ipc.Call:
 		err := c.handlers.Call(&m.Calls, m.Caller(), f, func(r ipc.Reply) bool { return c.loop.Post(answered{m, r}) })
 		if err != nil {
@@ -97,6 +101,23 @@ func (c *Crew) frame(m *Worker, f ipc.Frame) {
 	default:
 		panic("crew: a frame that is not acted on")
 	}
+}
+
+// mostOutcomes bounds a message of outcomes, in bytes. A longer one is dropped.
+const mostOutcomes = 1 << 20
+
+// heardOutcomes takes in how requests of a gateway to members went. false: the message says something else.
+func (c *Crew) heardOutcomes(m *Worker, f ipc.Message) bool {
+	if f.Topic != members.OutcomesTopic || c.outcomes == nil || m.App.Config.Gateway == nil {
+		return false
+	}
+	defer ipc.Discard(f)
+	if f.Payload.Len() <= mostOutcomes {
+		if b, err := f.Payload.Bytes(); err == nil {
+			c.outcomes(m.App.Name, bytes.Clone(b))
+		}
+	}
+	return true
 }
 
 // breakChannel ends the channel of a worker that breaks its rules, and has the worker replaced.

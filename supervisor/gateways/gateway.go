@@ -37,6 +37,7 @@ type gateway struct {
 type event struct {
 	of *running
 	fleet.Event
+	outcomes []byte // of a worker, instead of an Event; nil: there are none
 }
 
 func newGateway(name string, see func() *snapshot.Master, pictures *bell, log *zerolog.Logger) *gateway {
@@ -167,7 +168,7 @@ func (t *table) use(ctx context.Context, c config.Gateway) {
 			defer cancel()
 			source.Run(ctx, func(ev fleet.Event) {
 				select {
-				case t.of.events <- event{r, ev}:
+				case t.of.events <- event{of: r, Event: ev}:
 				case <-ctx.Done():
 				}
 			})
@@ -190,6 +191,10 @@ func (t *table) use(ctx context.Context, c config.Gateway) {
 
 // hear takes in an event.
 func (t *table) hear(e event) {
+	if e.outcomes != nil {
+		t.hearOutcomes(e.outcomes)
+		return
+	}
 	if r := e.of; r != nil {
 		if r.cancel == nil {
 			return // it has ended
@@ -205,6 +210,23 @@ func (t *table) hear(e event) {
 		}
 	}
 	t.step(e.Event)
+}
+
+// hearOutcomes takes in how a worker says that requests went. Nothing of it is trusted but that it is said of requests: what is out of
+// bounds is dropped, and so is what is of a member that is not known.
+func (t *table) hearOutcomes(message []byte) {
+	all, err := members.DecodeOutcomes(message)
+	if err != nil {
+		t.of.log.Warn().Str("gateway", t.of.name).Err(err).Msg("message of a worker dropped")
+		return
+	}
+	for _, o := range all {
+		ev := fleet.Outcome{ID: o.ID, Failed: o.Failed, Why: o.Why}
+		if o.Answered {
+			ev.Answered = 1
+		}
+		t.step(ev)
+	}
 }
 
 // step gives the fleet an event and carries out what follows. The epoch of a table is left out: a value that is the same is not sent

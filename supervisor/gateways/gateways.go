@@ -12,7 +12,7 @@ import (
 	"github.com/tinehq/tine/supervisor/snapshot"
 )
 
-// Gateways are those of one master. Values, Pictured and Log are for its loop; Tell may be called from any goroutine.
+// Gateways are those of one master. Values, Pictured and LogTo are for its loop; Tell and Outcomes may be called from any goroutine.
 type Gateways struct {
 	see      func() *snapshot.Master
 	seen     *snapshot.Master // the newest picture that was told of
@@ -78,9 +78,24 @@ func (g *Gateways) Tell(ctx context.Context, app string, ev fleet.Event) bool {
 		return false
 	}
 	select {
-	case one.events <- event{nil, ev}:
+	case one.events <- event{Event: ev}:
 		return true
 	case <-ctx.Done():
 		return false
+	}
+}
+
+// Outcomes takes a message by which a worker of a gateway tells how requests to members went: see members.DecodeOutcomes. It waits for
+// nothing: where too much waits already, the message is dropped, and the next one tells more.
+func (g *Gateways) Outcomes(app string, message []byte) {
+	g.mu.Lock()
+	one := g.all[app]
+	g.mu.Unlock()
+	if one == nil || len(message) == 0 {
+		return
+	}
+	select {
+	case one.events <- event{outcomes: message}:
+	default:
 	}
 }

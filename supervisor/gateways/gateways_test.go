@@ -135,3 +135,24 @@ func TestBell(t *testing.T) {
 	default:
 	}
 }
+
+// TestOutcomes: what workers tell of requests ejects a member, and rubbish does nothing.
+func TestOutcomes(t *testing.T) {
+	var published snapshot.Published
+	published.Publish(&snapshot.Master{})
+	g, v := New(published.Newest), newValues(t)
+	two := []config.GatewayMember{config.NewGatewayMember("127.0.0.1:1"), config.NewGatewayMember("127.0.0.1:2")}
+	v.take(g.Values(gatewayConfig(config.Gateway{Members: two, Delivery: config.Delivery{Eject: config.Eject{Failures: 3}, Panic: config.PanicOff}})))
+	v.await("both are ready", func() bool { return v.states("gate") == "127.0.0.1:1=ready 127.0.0.1:2=ready" })
+	for _, rubbish := range []string{"", "{", `[{"id":"other","failed":9}]`, `[{"id":"","failed":9}]`, `[{"id":"127.0.0.1:2","failed":-9}]`} {
+		g.Outcomes("gate", []byte(rubbish))
+	}
+	g.Outcomes("other", []byte(`[{"id":"127.0.0.1:2","failed":9}]`))
+	g.Outcomes("gate", []byte(`[{"id":"127.0.0.1:1","failed":2}]`)) // of one worker
+	g.Outcomes("gate", []byte(`[{"id":"127.0.0.1:1","failed":1}]`)) // and of another
+	v.await("the member that fails is ejected", func() bool { return v.states("gate") == "127.0.0.1:1=ejected 127.0.0.1:2=ready" })
+
+	// Bounds that change count from then on.
+	v.take(g.Values(gatewayConfig(config.Gateway{Members: two, Delivery: config.Delivery{Panic: 1}})))
+	v.await("ejections do not count", func() bool { return v.states("gate") == "127.0.0.1:1=ready 127.0.0.1:2=ready" })
+}

@@ -28,7 +28,7 @@ func (m ofCrew) apply(l *loop) { m.Act(l.crew) }
 // newCrew makes the crew, the desk and the plans, for which the log is open.
 func (l *loop) newCrew() {
 	l.handlers = handlers.New(l.s.functions, l.logs)
-	l.crew = crew.New(inner{l}, crew.Options{Logs: l.logs, Pins: l.s.pins, Estate: l.estate, Launch: l.s.launch, Values: l.values, Handlers: l.handlers, Inner: l.innerPrefix})
+	l.crew = crew.New(inner{l}, crew.Options{Logs: l.logs, Pins: l.s.pins, Estate: l.estate, Launch: l.s.launch, Values: l.values, Handlers: l.handlers, Inner: l.innerPrefix, Outcomes: l.gates.Outcomes})
 	l.desk = desk.New(atDesk{inner{l}}, l.crew, l.logs)
 	l.plans = plan.New(planned{atDesk{inner{l}}}, l.s.config.WithDefaults(), plan.Options{
 		Folder: l.s.folder, Logs: l.logs, Crew: l.crew, Estate: l.estate, Follow: l.desk.Follow, Values: func(c *config.Config) { l.values.Apply(l.gates.Values(c)) },
