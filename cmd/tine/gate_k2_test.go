@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -129,7 +130,7 @@ func TestGateEvaluateOnRequest(t *testing.T) {
 				t.Errorf("%+v", c)
 			}
 		case dead.address():
-			if c.Picks || c.Why != "down: it is left out of the evaluation: no answer in 300ms" {
+			if c.Picks || c.Why != "it is left out of the evaluation: no answer in 300ms" {
 				t.Errorf("%+v", c)
 			}
 		}
@@ -215,6 +216,66 @@ func TestGateEvaluateNone(t *testing.T) {
 			t.Errorf("%s: %+v", gateway, d)
 		}
 	}
+	m.stop()
+	m.ended(0)
+}
+
+// TestGateEvaluateLogin: who logs in goes to the server that is best then, and stays there: later requests have no server asked, also
+// when it does not tell its statistics. When the server is gone the user is at another one, which is logged; the logout ends it.
+func TestGateEvaluateLogin(t *testing.T) {
+	a := newAppServer(t, 1, `{"bscSystemCPUAvg": 90}`).start(false)
+	b := newAppServer(t, 2, `{"bscSystemCPUAvg": 10}`).start(false)
+	m := startReady(t, "apps:"+k2Gate("gate", `        request_timeout: 300ms
+      score: {multipliers: {cpu_used: 1}}
+      sticky: {by: login, login: /login, logout: /logout}
+`, a, b), kept)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	user, visitor := &http.Client{Jar: jar}, http.DefaultClient
+	expect := func(c *http.Client, path string, want int) {
+		t.Helper()
+		res, err := c.Get("http://" + m.address() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		var who about
+		if err := json.NewDecoder(res.Body).Decode(&who); err != nil || who.PID != want {
+			t.Errorf("%s: server %d answers, want %d (%s, %v)", path, who.PID, want, res.Status, err)
+		}
+	}
+	expect(user, "/login", 2)
+	a.stats.Store(`{"bscSystemCPUAvg": 10}`)
+	b.stats.Store(`{"bscSystemCPUAvg": 90}`)
+	asked := b.asked.Load()
+	for range 5 {
+		expect(user, "/page", 2)
+	}
+	if now := b.asked.Load(); now != asked {
+		t.Errorf("the requests of a user have servers asked: %d times, then %d", asked, now)
+	}
+	expect(visitor, "/page", 1)
+	b.stats.Store("no")
+	expect(visitor, "/page", 1) // b is left out from here on
+	expect(user, "/page", 2)
+	expect(user, "/logout", 2)
+	expect(user, "/page", 1)
+	b.stats.Store(`{"bscSystemCPUAvg": 1}`)
+	eventually.True(t, "the login goes to the server that answers again", func() bool {
+		before := b.served.Load()
+		res, err := user.Get("http://" + m.address() + "/login")
+		if err != nil {
+			return false
+		}
+		res.Body.Close()
+		return b.served.Load() > before
+	})
+	mark := m.mark()
+	b.Close()
+	expect(user, "/page", 1)
+	m.awaitFrom(mark, func(e event) bool { return strings.Contains(e.Raw, "a user's member could not take a request") })
 	m.stop()
 	m.ended(0)
 }

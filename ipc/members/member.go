@@ -41,6 +41,9 @@ type Member struct {
 	State State  `json:"state"`
 	Why   string `json:"why,omitempty"` // of a state other than ready, in words
 
+	// Aside is why a member that is ready gets only requests that prefer it, such as those of its users; "": it gets any.
+	Aside string `json:"aside,omitempty"`
+
 	Report *Report `json:"report,omitempty"` // nil: it has not said anything of itself, or too long ago
 }
 

@@ -13,7 +13,7 @@ func (s *snapshot) preferred(r *Request) *member {
 		return nil
 	}
 	m := &s.all[i]
-	stays := r.Draining && m.State == members.Draining && m.Weight > 0
+	stays := m.Weight > 0 && (r.Draining && m.State == members.Draining || m.State == members.Ready && m.Aside != "")
 	if !(m.usable || stays) || m.full() || r.tried(m) || m.live.refusedUntil.Load() > r.Now || !m.reserve(r) {
 		return nil
 	}

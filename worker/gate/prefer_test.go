@@ -59,3 +59,24 @@ func TestPrefer(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// TestPreferAside: a member that is aside gets the requests that prefer it, and no other; one that is down gets none.
+func TestPreferAside(t *testing.T) {
+	t.Parallel()
+	p := picker(t, Options{Way: First}, table(3, func(i int, m *members.Member) {
+		switch i {
+		case 0:
+			m.Aside = "it is left out"
+		case 2:
+			m.State = members.Down
+		}
+	}))
+	for prefer, want := range map[string]string{"": "m1", "m0": "m0", "m2": "m1"} {
+		if got := mustPick(t, p, Request{Now: second, Prefer: prefer}).Member().ID; got != want {
+			t.Errorf("%q: %s, want %s", prefer, got, want)
+		}
+	}
+	if all := p.Explain(second); all[0].Picks || all[0].Text != "it is left out" {
+		t.Errorf("%+v", all)
+	}
+}

@@ -34,6 +34,7 @@ type Candidate struct {
 	ID     string
 	State  members.State
 	Why    string // of a state other than ready
+	Aside  string // why only requests that prefer it go to it
 	Weight float64
 
 	InFlight    int32 // requests that the gateways that share its counter have there, without the one that was picked for; and who stays (Options.Stays)
@@ -58,7 +59,7 @@ type Candidate struct {
 // candidate is m as it is at now. own is 1 where a request that was just picked is counted there, else 0.
 func (s *snapshot) candidate(p *Picker, m *member, now, own int64) Candidate {
 	c := Candidate{
-		ID: m.ID, State: m.State, Why: m.Why, Weight: m.Weight,
+		ID: m.ID, State: m.State, Why: m.Why, Aside: m.Aside, Weight: m.Weight,
 		InFlight: int32(min(m.inFlight()-own+m.stays, math.MaxInt32)), MaxInFlight: int32(m.MaxInFlight), Refusals: int32(m.live.refusals.Load()),
 		Sent: int64(m.sent()), Score: m.score, RefusedFor: max(time.Duration(m.live.refusedUntil.Load()-now), 0),
 		Local: m.slot != nil, Stopped: m.stopped(now), Unknown: m.unknown, AllUnknown: s.known == 0, Report: m.Report,
@@ -92,6 +93,8 @@ func (c *Candidate) Reason() (picks bool, text string) {
 		return false, string(c.State)
 	case c.Weight == 0:
 		return false, "its weight is 0"
+	case c.Aside != "":
+		return false, c.Aside
 	case c.Tried:
 		return false, "it was tried for this request"
 	case c.MaxInFlight > 0 && c.InFlight >= c.MaxInFlight:

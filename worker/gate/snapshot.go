@@ -21,7 +21,7 @@ type member struct {
 
 	scale   float64 // what one request of ours stands for, and
 	base    float64 // what is beside that: see load
-	usable  bool    // ready, and of a weight
+	usable  bool    // ready, not aside, and of a weight
 	stays   int64   // how many stay there, where Options.Stays counts them
 	unknown bool    // what the picker goes by is not known of it
 	latency float64 // in nanoseconds, as of the snapshot
@@ -83,7 +83,7 @@ func (p *Picker) snapshotOf(table []members.Member, now int64, before *snapshot)
 		}
 		s.equal = s.equal && (weight == 0 || weight == m.Weight)
 		weight = m.Weight
-		if m.State == members.Ready {
+		if m.State == members.Ready && m.Aside == "" {
 			m.usable = true
 			s.usable = append(s.usable, m)
 			s.weight += m.Weight

@@ -302,7 +302,7 @@ func (c *core) publish() {
 			r := p.report
 			m.Report = &r
 		default:
-			m.Report, m.State, m.Why = nil, members.Down, "it is left out of the evaluation: "+cmp.Or(p.why, "it has answered too late")
+			m.Report, m.Aside = nil, "it is left out of the evaluation: "+cmp.Or(p.why, "it has answered too late")
 		}
 	}
 	c.effects = append(c.effects, publish{t})

@@ -131,8 +131,8 @@ func (w *world) shows() string {
 	var all []string
 	for _, m := range w.shown[len(w.shown)-1].Members {
 		text := m.ID
-		if m.State != members.Ready {
-			text += "(" + m.Why + ")"
+		if m.State != members.Ready || m.Aside != "" {
+			text += "(" + m.Why + m.Aside + ")"
 		} else if m.Report == nil {
 			text += "(no report)"
 		}
@@ -392,7 +392,7 @@ func TestRandom(t *testing.T) {
 				continue
 			}
 			for i, m := range w.shown[len(w.shown)-1].Members {
-				if m.State == members.Ready && (m.Report == nil || w.core.table.Members[i].State != members.Ready) {
+				if m.State == members.Ready && m.Aside == "" && (m.Report == nil || w.core.table.Members[i].State != members.Ready) {
 					t.Fatalf("seed %d: shows %+v", seed, m)
 				}
 			}

@@ -16,7 +16,7 @@
 //
 // A pass asks every member that is ready in the table. It ends when all members that are live have answered, and at the latest after
 // RequestTimeout. A member that has not answered by then, or has failed, is silent: it is left out until it answers again, and it is asked
-// in each pass, but no pass waits for it. So a dead member costs one RequestTimeout in all, and not one for each request. Where no
+// in each pass, but no pass waits for it. It is aside (members.Member) and not down: its users stay. So a dead member costs one RequestTimeout in all, and not one for each request. Where no
 // member is live the pass waits for the first that answers.
 //
 // A member that is being asked is not asked again: a slow one has at most one question, which ends after RequestTimeout.

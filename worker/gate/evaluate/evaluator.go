@@ -33,7 +33,7 @@ type Options struct {
 
 	// Ask gets the statistics of a member. It is called in a goroutine of its own and returns soon after ctx ends.
 	Ask func(ctx context.Context, m *members.Member) (members.Report, error)
-	// Publish gets each table with the reports of the members that take part, and the others down. It is called in one goroutine, in
+	// Publish gets each table with the reports of the members that take part, and the others aside. It is called in one goroutine, in
 	// order, and before Await returns for the requests that it is for.
 	Publish func(members.Table)
 

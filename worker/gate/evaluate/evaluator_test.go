@@ -180,7 +180,7 @@ func TestDeadServer(t *testing.T) {
 	if took := time.Since(began); took < 200*time.Millisecond || took > 25*200*time.Millisecond { // and not 50 times
 		t.Errorf("50 requests take %s", took)
 	}
-	if all := p.Explain(ipc.Monotonic()); all[0].Picks || all[0].Text != "down: it is left out of the evaluation: no answer in 200ms" || !all[1].Picks {
+	if all := p.Explain(ipc.Monotonic()); all[0].Picks || all[0].Text != "it is left out of the evaluation: no answer in 200ms" || !all[1].Picks {
 		t.Errorf("%+v", all)
 	}
 }
