@@ -35,6 +35,7 @@ import (
 //	MEMBER_ORPHAN_GRACE=D  drain when there has been no master for so long
 //	MEMBER_COUNTS=1        print "count N" every other millisecond, and at the end "counted N"
 //	MEMBER_MODE=TEXT       told in the answers
+//	MEMBER_BEGUN=FILE      /begin writes a line with the id of each request there
 //
 // and requests to its own socket control it: see routes.
 func memberMain([]string) int {
@@ -192,6 +193,18 @@ func (m *member) routes() http.Handler {
 		http.NewResponseController(rw).Flush()
 		time.Sleep(time.Duration(ms) * time.Millisecond)
 		fmt.Fprint(rw, ".")
+	})
+	mux.HandleFunc("/begin", func(rw http.ResponseWriter, r *http.Request) {
+		f, err := os.OpenFile(os.Getenv("MEMBER_BEGUN"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err == nil {
+			_, err = fmt.Fprintln(f, r.FormValue("id"))
+			f.Close()
+		}
+		if err != nil {
+			http.Error(rw, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		time.Sleep(2 * time.Millisecond)
 	})
 	mux.HandleFunc("/block", func(http.ResponseWriter, *http.Request) { m.block.Lock() })
 	mux.HandleFunc("/unblock", func(http.ResponseWriter, *http.Request) { m.block.Unlock() })
