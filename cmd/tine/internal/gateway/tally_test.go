@@ -36,8 +36,8 @@ func TestKnown(t *testing.T) {
 	d.current().pools.Update(d.table, now)
 	d.mark(now)
 	picker := d.current().pools.Of("")
-	for range 3 {
-		k, err := picker.Pick(gate.Request{Now: now})
+	for _, prefer := range []string{"a", "", ""} {
+		k, err := picker.Pick(gate.Request{Now: now, Prefer: prefer})
 		if err != nil {
 			t.Fatal(err)
 		}
