@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -25,6 +26,7 @@ type gateFlags struct {
 	retry   []string
 	trust   []string
 	history int
+	queue   time.Duration
 }
 
 func (g *gateFlags) define(flags *pflag.FlagSet) {
@@ -33,12 +35,16 @@ func (g *gateFlags) define(flags *pflag.FlagSet) {
 	flags.Float64Var(&g.bounded, "bounded", 0, "for ways by key: so many times its share of the requests is what a server gets at most, as 1.25; 0: there is no bound")
 	flags.StringSliceVar(&g.retry, "retry", nil, "statuses of an answer, of 502, 503 and 504, with which a request that may be sent twice goes to another server")
 	flags.StringSliceVar(&g.trust, "trust", nil, "`NETWORK` of proxies before this one, as 10.0.0.0/8, whose X-Forwarded headers are believed")
+	flags.Var(optional(&g.queue), "queue", "how long at most a request waits while all servers are full, or none is ready; off: not at all")
 	flags.Var(whole(&g.history), "history", fmt.Sprintf("how many requests each worker remembers, for tine gate history and tine why: up to %d; 0: none", policy.MostHistory))
 }
 
 // gateway is what a config would have in place of the flags; an error is one of usage.
 func (g *gateFlags) gateway() (*config.Gateway, error) {
-	c := &config.Gateway{Pick: g.pick, Key: g.key, Bounded: g.bounded, Retry: g.retry, Trust: g.trust, History: g.history}
+	c := &config.Gateway{Pick: g.pick, Key: g.key, Bounded: g.bounded, Retry: g.retry, Trust: g.trust, History: g.history, Queue: policy.Queue{Timeout: g.queue}}
+	if g.queue == 0 {
+		c.Queue.Max = policy.NoQueue
+	}
 	for _, address := range g.to {
 		c.Members = append(c.Members, config.NewGatewayMember(address))
 	}

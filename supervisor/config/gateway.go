@@ -31,6 +31,7 @@ type Gateway struct {
 	AnswerTimeout time.Duration `json:",omitempty"`
 	History       int           `json:",omitempty"`
 
+	Queue    policy.Queue     `json:",omitzero"`
 	Score    policy.Score     `json:",omitzero"`
 	Evaluate *policy.Evaluate `json:",omitempty"` // nil: the statistics are those that the master has
 	// Edge is what it shows to clients. A change of it replaces the workers.
@@ -70,7 +71,7 @@ func (g *Gateway) Policy(app string) policy.Policy {
 	p := policy.Policy{
 		Version: policy.Version, Name: app, Pick: g.Pick, Key: g.Key, Bounded: g.Bounded, Signed: g.Signed,
 		Trust: g.Trust, DialTimeout: g.DialTimeout, AnswerTimeout: g.AnswerTimeout, History: g.History,
-		Score: g.Score, Evaluate: g.Evaluate,
+		Queue: g.Queue, Score: g.Score, Evaluate: g.Evaluate,
 		Edge: g.Edge,
 	}
 	p.Retry = numbers(g.Retry)

@@ -27,7 +27,7 @@ func (s *slots) Run(ctx context.Context, emit func(fleet.Event)) {
 		if m := s.see(); m != nil {
 			if app := find(m, s.app); first || app != told {
 				first, told = false, app
-				emit(fleet.Listed{Members: membersOf(app)})
+				emit(fleet.Listed{Members: paused(app, membersOf(app))})
 			}
 		}
 		select {

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"math"
 	"strconv"
 
 	"github.com/goccy/go-yaml/ast"
@@ -32,6 +33,7 @@ func (d *decoder) gatewayFields(g *config.Gateway) []field {
 		{"trust", d.list(&g.Trust, nil)},
 		{"dial_timeout", d.duration(&g.DialTimeout).when(func() bool { return g.DialTimeout != 0 })},
 		{"history", d.integer(&g.History, 0, policy.MostHistory, "off")},
+		{"queue", d.gatewayQueue(&g.Queue)},
 		{"score", d.score(&g.Score)},
 		{"evaluate", d.evaluate(&g.Evaluate)},
 		{"answer_timeout", d.duration(&g.AnswerTimeout).when(func() bool { return g.AnswerTimeout != 0 })},
@@ -118,4 +120,32 @@ func (d *decoder) number(to *float64) codec {
 			return *to
 		},
 	}
+}
+
+// gatewayQueue decodes the queue of a gateway: a section, or off.
+func (d *decoder) gatewayQueue(to *policy.Queue) codec {
+	lifo := !to.FIFO
+	most := d.integerAs(&to.Max, 1, math.MaxInt32, "write off or 1 to 2147483647")
+	c := d.sectionOf([]field{
+		{"max", most.when(func() bool { return to.Max > 0 })},
+		{"max_bytes", d.sizeAs(&to.MaxBytes, ParseSize).when(func() bool { return to.MaxBytes != 0 })},
+		{"timeout", d.duration(&to.Timeout).when(func() bool { return to.Timeout != 0 })},
+		{"target", d.duration(&to.Target).when(func() bool { return to.Target != 0 })},
+		{"interval", d.duration(&to.Interval).when(func() bool { return to.Interval != 0 })},
+		{"lifo", codec{
+			func(path string, n ast.Node) {
+				d.boolean(&lifo).decode(path, n)
+				to.FIFO = !lifo
+			},
+			d.boolean(&lifo).schema,
+			func() any {
+				if !to.FIFO {
+					return nil
+				}
+				return false
+			},
+		}},
+		{"priority_header", d.textInto(&to.PriorityHeader)},
+	})
+	return orWords(d, c, &to.Max, meaning[int]{"off", policy.NoQueue})
 }

@@ -38,6 +38,7 @@ type Stats struct {
 	Left     uint64          // their clients went
 	Shed     [reasons]uint64 // by Reason
 	Waits    ipc.Histogram   // of those that were admitted
+	Waited   time.Duration   // all of those together
 }
 
 // New makes a queue. An error says what is wrong with o. Close ends it.

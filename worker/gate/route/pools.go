@@ -43,7 +43,9 @@ func NewPools(p policy.Policy, base gate.Options) (*Pools, error) {
 		base.Way = way
 	}
 	s := &Pools{ways: map[string]gate.Options{}, rest: base, anywhere: p.Base != "", counters: map[string]*gate.Counter{}, queue: p.Queue}
-	s.rest.Released = s.released
+	if base.Released == nil {
+		s.rest.Released = s.Released
+	}
 	if base.Counters == nil {
 		s.rest.Counters = s.counter
 	}
@@ -122,8 +124,9 @@ func (s *Pools) use(pools map[string]pool) {
 	s.pools.Store(&pools)
 }
 
-// released tells all queues of a place that is free, as a member may be in several pools.
-func (s *Pools) released(since int64) {
+// Released tells all queues of a place that is free, as a member may be in several pools: see gate.Options. It is what the pickers tell, unless
+// base has told them otherwise.
+func (s *Pools) Released(since int64) {
 	for _, q := range *s.queues.Load() {
 		q.Freed(since)
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/ipc/members"
@@ -17,13 +18,14 @@ import (
 
 // assembly is what one policy makes of requests.
 type assembly struct {
-	policy  policy.Policy
-	pools   *route.Pools
-	proxy   *proxy.Proxy
-	history *history.History // nil: nothing is remembered
-	router  *route.Router
-	sticky  *sticky.Sticky // nil: no cookie tells a user's member
-	shared  shared
+	policy   policy.Policy
+	requests atomic.Int64 // that go by it
+	pools    *route.Pools
+	proxy    *proxy.Proxy
+	history  *history.History // nil: nothing is remembered
+	router   *route.Router
+	sticky   *sticky.Sticky // nil: no cookie tells a user's member
+	shared   shared
 
 	mu       sync.Mutex  // of changes of pools
 	evaluate *evaluation // nil: members are picked by what the table says of them
@@ -34,6 +36,7 @@ type shared struct {
 	counters func(id string) *gate.Counter
 	counts   *counts
 	locals   *locals
+	released func(since int64) // for gate.Options
 	failures *failures
 	delivery *delivery
 	tunnels  *tunnel.Set
@@ -53,12 +56,12 @@ func assemble(p policy.Policy, s shared, before *assembly) (*assembly, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.pools, err = route.NewPools(p, gate.Options{Bounded: p.Bounded, Signed: p.Signed, Score: score, Counters: s.counters,
+	if a.pools, err = route.NewPools(p, gate.Options{Bounded: p.Bounded, Signed: p.Signed, Score: score, Counters: s.counters, Released: s.released,
 		Local: s.locals.slot, Owner: owner(), Elsewhere: s.locals.watch}); err != nil {
 		return nil, err
 	}
 	o := proxy.Options{
-		RetryStatus: p.Retry, DialTimeout: p.DialTimeout, AnswerTimeout: p.AnswerTimeout, History: a.history, Tunnels: s.tunnels, Log: s.over,
+		Priority: p.Queue.PriorityHeader, RetryStatus: p.Retry, DialTimeout: p.DialTimeout, AnswerTimeout: p.AnswerTimeout, History: a.history, Tunnels: s.tunnels, Log: s.over,
 		HTTP2: p.Edge.HTTP2 == policy.HTTP2Members,
 	}
 	if err := s.delivery.assemble(a, &o); err != nil {

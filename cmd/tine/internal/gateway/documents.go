@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"reflect"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
@@ -26,7 +25,7 @@ type documents struct {
 	fixed  bool   // the policy does not come from the master
 	key    string // of the value that has the table
 
-	now      atomic.Pointer[assembly]
+	living   living
 	tables   chan members.Table // the newest that was not taken
 	policies chan policy.Policy
 	table    members.Table
@@ -44,7 +43,7 @@ func newDocuments(w *worker.Worker, o Options) (*documents, error) {
 		worker: w, log: o.Log, fixed: o.Members != "", key: o.Members, tables: make(chan members.Table, 1), policies: make(chan policy.Policy, 1),
 		counters: map[string]*gate.Counter{}, paces: map[string]*pace{}, asked: make(chan chan<- tallies.Tally),
 	}
-	d.shared = shared{counters: d.counter, delivery: newDelivery(w, d.fixed, o.Log), counts: &counts{}, locals: &locals{book: w.Tickets}, failures: &failures{log: o.Log}, tunnels: tunnel.New(tunnel.Options{Log: o.Log}), log: o.Log}
+	d.shared = shared{counters: d.counter, released: d.living.released, delivery: newDelivery(w, d.fixed, o.Log), counts: &counts{}, locals: &locals{book: w.Tickets}, failures: &failures{log: o.Log}, tunnels: tunnel.New(tunnel.Options{Log: o.Log}), log: o.Log}
 	p := o.Policy
 	if !d.fixed {
 		d.key = policy.TableKey(w.App())
@@ -73,14 +72,14 @@ func newDocuments(w *worker.Worker, o Options) (*documents, error) {
 	return d, nil
 }
 
-func (d *documents) current() *assembly { return d.now.Load() }
+func (d *documents) current() *assembly { return d.living.now() }
 
 // ServeHTTP passes a request on by the newest policy.
 func (d *documents) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	d.current().proxy.ServeHTTP(w, r)
+	d.living.serve(w, r)
 }
 
-func (d *documents) close() { d.current().close() }
+func (d *documents) close() { d.living.close() }
 
 // counter is what all pickers count of one member.
 func (d *documents) counter(id string) *gate.Counter {
@@ -148,6 +147,9 @@ func (d *documents) run() {
 			reply <- d.known(ipc.Monotonic())
 		case <-tick.C:
 			d.current().refresh()
+			for _, a := range d.living.before() {
+				a.refresh()
+			}
 			d.mark(ipc.Monotonic())
 		case <-d.worker.Done():
 			return
@@ -157,7 +159,7 @@ func (d *documents) run() {
 
 // adopt has requests go by a policy, from the next one on.
 func (d *documents) adopt(p policy.Policy) error {
-	before := d.now.Load()
+	before := d.current()
 	if before != nil && reflect.DeepEqual(before.policy, p) {
 		return nil // what was measured of members stays
 	}
@@ -166,7 +168,7 @@ func (d *documents) adopt(p policy.Policy) error {
 		return err
 	}
 	next.update(d.table)
-	d.now.Store(next)
+	d.living.begin(next)
 	if before != nil {
 		before.close()
 	}
@@ -177,6 +179,9 @@ func (d *documents) adopt(p policy.Policy) error {
 func (d *documents) take(t members.Table) {
 	d.table = t
 	d.current().update(t)
+	for _, a := range d.living.before() {
+		a.publish(t)
+	}
 	listed := make(map[string]members.Member, len(t.Members))
 	for _, m := range t.Members {
 		listed[m.ID] = m

@@ -12,6 +12,7 @@
 //	assembly.go  assembly: what a policy makes of requests
 //	serve.go     what clients reach: listeners, server, tunnels
 //	delivery.go  what of routing and delivering outlives a policy
+//	living.go    living: the assemblies that have requests
 //	failures.go  what is logged of requests
 //	tally.go     what is counted of requests and members, for the master
 package gateway
