@@ -27,7 +27,13 @@ type gateways struct {
 	all     api.Gateways
 	began   time.Time           // when the workers were asked for it
 	counted map[string]*counted // by gateway
-	other   map[uint64]bool     // workers that are no gateway's, by ID
+	other   map[worker]bool     // that are no gateway's
+}
+
+// worker is one of the master's: an ID is of one app.
+type worker struct {
+	app string
+	id  uint64
 }
 
 // counted is what the workers of one gateway have counted.
@@ -37,7 +43,7 @@ type counted struct {
 }
 
 func newGateways() *gateways {
-	return &gateways{place: make(chan struct{}, 1), counted: map[string]*counted{}, other: map[uint64]bool{}}
+	return &gateways{place: make(chan struct{}, 1), counted: map[string]*counted{}, other: map[worker]bool{}}
 }
 
 // heard is what one worker has answered.
@@ -96,19 +102,19 @@ func (g *gateways) ask(ctx context.Context, master Master, m *snapshot.Master) {
 	began := time.Now()
 	var mu sync.Mutex // of answers
 	var wg sync.WaitGroup
-	answers := map[uint64]heard{}
+	answers := map[worker]heard{}
 	places := make(chan struct{}, mostAsked)
-	there := map[uint64]bool{}
+	there := map[worker]bool{}
 	for _, a := range m.Listed {
 		for _, w := range a.Workers {
-			id := uint64(w.ID)
+			id := worker{a.Name, uint64(w.ID)}
 			if there[id] = true; w.Slot < 0 || g.other[id] {
 				continue
 			}
 			places <- struct{}{}
 			wg.Go(func() {
 				defer func() { <-places }()
-				h := hear(ctx, master, a.Name, id)
+				h := hear(ctx, master, id.app, id.id)
 				mu.Lock()
 				defer mu.Unlock()
 				answers[id] = h
@@ -116,18 +122,18 @@ func (g *gateways) ask(ctx context.Context, master Master, m *snapshot.Master) {
 		}
 	}
 	wg.Wait()
-	maps.DeleteFunc(g.other, func(id uint64, _ bool) bool { return !there[id] })
+	maps.DeleteFunc(g.other, func(w worker, _ bool) bool { return !there[w] })
 	g.all, g.began = api.Gateways{}, began
 	listed := map[string]bool{}
 	for _, a := range m.Listed {
 		configured := isGateway(m, a.Name)
 		var of []heard
 		for _, w := range a.Workers {
-			h, asked := answers[uint64(w.ID)]
+			h, asked := answers[worker{a.Name, uint64(w.ID)}]
 			switch {
 			case !asked:
 			case h.not:
-				g.other[uint64(w.ID)] = true
+				g.other[worker{a.Name, uint64(w.ID)}] = true
 			case h.err == nil:
 				of = append(of, h)
 			case configured || g.counted[a.Name] != nil || !missing(h.err):
