@@ -52,7 +52,7 @@ var house = []struct{ name, imports string }{
 	{"supervisor/cache", "ipc supervisor/record"},
 	{"supervisor/control", "ipc supervisor/claim supervisor/control/api"},
 	{"supervisor/control/dashboard", "supervisor/control supervisor/control/api"},
-	{"supervisor/control/metrics", "ipc supervisor/control supervisor/control/api"},
+	{"supervisor/control/metrics", "ipc ipc/members ipc/tallies supervisor/control supervisor/control/api"},
 
 	{"supervisor/config", "ipc ipc/members ipc/policy supervisor/civil supervisor/control/api supervisor/host supervisor/listen supervisor/proc"},
 	{"supervisor/config/file", "ipc/members ipc/policy supervisor/config supervisor/control/api supervisor/host"},

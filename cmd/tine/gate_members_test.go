@@ -3,8 +3,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -56,6 +59,11 @@ func TestGateMembers(t *testing.T) {
 		t.Errorf("status:\n%s", out)
 	}
 
+	if out := scraped(t, m); !strings.Contains(out, fmt.Sprintf(`tine_gateway_member_picks_total{gateway="gate",member=%q} `, a.address())) ||
+		!strings.Contains(out, `tine_gateway_requests_total{class="2xx",gateway="gate"} 20`) {
+		t.Errorf("metrics:\n%s", out)
+	}
+
 	m.roll()
 	get(5)
 	if n := picks(); n != 25 {
@@ -68,4 +76,22 @@ func TestGateMembers(t *testing.T) {
 	})
 	m.stop()
 	m.ended(0)
+}
+
+// scraped is what GET /v1/metrics answers.
+func scraped(t *testing.T, m *tine) string {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socketIn(m.dir))
+	}}}
+	res, err := client.Get("http://tine/v1/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

@@ -87,11 +87,11 @@ func (s *summing) pool(p Pool) {
 	}
 }
 
-// states of a queue, the best first.
-var states = []string{"calm", "recovering", "overloaded", "held"}
+// QueueStates are the states of a queue, the best first.
+var QueueStates = []string{"calm", "recovering", "overloaded", "held"}
 
 func (q *Queue) add(o *Queue) {
-	if slices.Index(states, o.State) > slices.Index(states, q.State) {
+	if slices.Index(QueueStates, o.State) > slices.Index(QueueStates, q.State) {
 		q.State = o.State
 	}
 	q.Waiting += o.Waiting

@@ -54,6 +54,11 @@ func (c measured) Snapshot(ctx context.Context) (*metrics.Snapshot, error) {
 	return s, nil
 }
 
+// Gateways is that of the control API.
+func (c measured) Gateways(ctx context.Context) (api.Gateways, error) {
+	return commander{c.s.master, c.s}.Gateways(ctx, "")
+}
+
 // Call is that of the control API.
 func (c measured) Call(ctx context.Context, app string, worker uint64, method string, in []byte) ([]byte, error) {
 	return c.s.master.Call(ctx, app, worker, method, in)

@@ -2,8 +2,8 @@
 // and merges the profiles of an app's workers into one.
 //
 // There are two kinds of metrics. Those that begin with tine_ are the master's own: of
-// itself, of apps, of slots as the scoreboard tells them, of steering and of cached
-// values. All others are the programs' own (worker.WithMetrics) and get the label app:
+// itself, of apps, of slots as the scoreboard tells them, of steering, of cached values
+// and of gateways as their workers tell them. All others are the programs' own (worker.WithMetrics) and get the label app:
 // at each scrape all workers are asked at once, for a second at most. Counters and
 // histograms are sums over an app's workers, those that are gone included, and never
 // go back; gauges are by slot. A label of the program that is called app or slot

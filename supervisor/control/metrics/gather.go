@@ -151,7 +151,13 @@ func (m *Metrics) gather() ([]*dto.MetricFamily, error) {
 	m.steady.begin()
 	b := builder{all, &m.steady}
 	b.own(s)
+	gateways := m.askGateways()
 	m.programs(b, s)
+	if g := <-gateways; g.err != nil {
+		m.failed("", "gateways", g.err.Error())
+	} else {
+		b.gateways(g.all)
+	}
 	for f, n := range m.failures {
 		b.counter("tine_scrape_failures_total", "What could not be told of the programs' own metrics, by reason: no answer, format, name, type, value, series.", n,
 			pair{"app", f.app}, pair{"reason", f.reason})
@@ -159,6 +165,25 @@ func (m *Metrics) gather() ([]*dto.MetricFamily, error) {
 	b.gauge("tine_scrape_duration_seconds", "How long it took to gather this.", time.Since(began).Seconds())
 	m.steady.end()
 	return all.list(), nil
+}
+
+// told is what gateways tell.
+type told struct {
+	all api.Gateways
+	err error
+}
+
+// askGateways asks while the programs are asked.
+func (m *Metrics) askGateways() <-chan told {
+	answer := make(chan told, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), snapshotTime)
+		defer cancel()
+		var g told
+		g.all, g.err = m.source.Gateways(ctx)
+		answer <- g
+	}()
+	return answer
 }
 
 // programs asks all workers of all apps at once and adds what they say.

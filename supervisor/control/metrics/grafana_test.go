@@ -10,6 +10,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/tinehq/tine/ipc/tallies"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // TestDashboardNamesOnlyWhatThereIs: and all of tine's own apps' and slots' metrics
@@ -33,6 +35,9 @@ func TestDashboardNamesOnlyWhatThereIs(t *testing.T) {
 	s.begin()
 	b := builder{all, &s}
 	b.own(&Snapshot{Apps: []App{{Name: "web", Slots: make([]Slot, 1)}}, Values: []Value{{Key: "k", Epoch: 1, Age: time.Second}}})
+	b.gateways(api.Gateways{Gateways: []api.Gateway{{App: "gate", Workers: 1, Tally: tallies.Tally{
+		Pools: []tallies.Pool{{Queue: &tallies.Queue{}}}, Members: []tallies.Member{{ID: "a", LatencyMS: 1, ReportAgeMS: 1}},
+	}}}})
 	for _, name := range []string{"tine_scrape_failures_total", "tine_scrape_duration_seconds", "tine_scrape_workers"} { // of gather
 		b.gauge(name, "", 0)
 	}
@@ -58,7 +63,9 @@ func TestDashboardNamesOnlyWhatThereIs(t *testing.T) {
 	}
 	shownElsewhere := map[string]bool{
 		"tine_app_state": true, "tine_steering_info": true, "tine_slot_untracked_requests_total": true,
-		"tine_cache_values": true, "tine_cache_value_epoch": true, "tine_cache_value_checked_age_seconds": true,
+		"tine_gateway_workers": true, "tine_gateway_queue_bytes": true, "tine_gateway_queue_state": true, "tine_gateway_queue_left_total": true,
+		"tine_gateway_member_weight": true,
+		"tine_cache_values":          true, "tine_cache_value_epoch": true, "tine_cache_value_checked_age_seconds": true,
 	}
 	for n := range all {
 		if strings.HasPrefix(n, prefix) && !used[n] && !shownElsewhere[n] {

@@ -5,12 +5,15 @@ import (
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/supervisor/control/api"
 )
 
 // Source is the master. Its methods are safe for concurrent use and end with ctx.
 type Source interface {
 	// Snapshot is what the master knows at one moment. The caller owns it.
 	Snapshot(ctx context.Context) (*Snapshot, error)
+	// Gateways is that of api.Commander, of all gateways.
+	Gateways(ctx context.Context) (api.Gateways, error)
 	// Call is that of api.Commander.
 	Call(ctx context.Context, app string, worker uint64, method string, in []byte) ([]byte, error)
 }

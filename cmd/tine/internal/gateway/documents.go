@@ -31,6 +31,7 @@ type documents struct {
 	table    members.Table
 	before   map[string]members.Member
 	paces    map[string]*pace // of the picks of members
+	past     tallies.Tally    // what the queues of earlier policies have counted
 	asked    chan chan<- tallies.Tally
 
 	mu       sync.Mutex               // of counters
@@ -170,6 +171,7 @@ func (d *documents) adopt(p policy.Policy) error {
 	next.update(d.table)
 	d.living.begin(next)
 	if before != nil {
+		d.replaced(before)
 		before.close()
 	}
 	return nil

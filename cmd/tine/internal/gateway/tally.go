@@ -94,26 +94,10 @@ func (d *documents) mark(now int64) {
 
 // known is what this worker knows. It is called by run's goroutine.
 func (d *documents) known(now int64) tallies.Tally {
-	t := tallies.Tally{
-		Version: tallies.Version, Listed: len(d.table.Members), Requests: d.shared.counts.requests(),
-		Pools: []tallies.Pool{}, Members: []tallies.Member{},
-	}
-	seen := map[string]gate.Candidate{}
-	d.current().pools.Each(func(kind string, p *gate.Picker, q *queue.Queue) {
-		candidates, ready := p.Candidates(now), 0
-		for _, c := range candidates {
-			if c.State == members.Ready && c.Weight > 0 {
-				ready++
-			}
-			if before, twice := seen[c.ID]; !twice || better(c, before) {
-				seen[c.ID] = c
-			}
-		}
-		if len(t.Pools) < tallies.MostPools && !slices.ContainsFunc(t.Pools, func(o tallies.Pool) bool { return o.Type == kind }) {
-			t.Pools = append(t.Pools, tallies.Pool{Type: cut(kind), Way: p.Way(), Members: len(candidates), Ready: ready, Queue: queueOf(q)})
-		}
-	})
-	slices.SortFunc(t.Pools, func(a, b tallies.Pool) int { return strings.Compare(a.Type, b.Type) })
+	t := tallies.Tally{Version: tallies.Version, Listed: len(d.table.Members), Requests: d.shared.counts.requests(), Members: []tallies.Member{}}
+	var seen map[string]gate.Candidate
+	t.Pools, seen = poolsOf(d.current(), now)
+	t.Continue(&d.past)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, m := range d.table.Members {
@@ -131,6 +115,41 @@ func (d *documents) known(now int64) tallies.Tally {
 		t.Rest.Add(one)
 	}
 	return t
+}
+
+// replaced keeps what the queues of an assembly have counted, as another takes its place.
+func (d *documents) replaced(a *assembly) {
+	past := tallies.Tally{}
+	past.Pools, _ = poolsOf(a, 0)
+	past.Continue(&d.past)
+	d.past = past
+}
+
+// poolsOf are the pools of an assembly by type, and the members as they see them.
+func poolsOf(a *assembly, now int64) ([]tallies.Pool, map[string]gate.Candidate) {
+	pools, seen := []tallies.Pool{}, map[string]gate.Candidate{}
+	a.pools.Each(func(kind string, p *gate.Picker, q *queue.Queue) {
+		candidates, ready := p.Candidates(now), 0
+		for _, c := range candidates {
+			if c.State == members.Ready && c.Weight > 0 {
+				ready++
+			}
+			if before, twice := seen[c.ID]; !twice || better(c, before) {
+				seen[c.ID] = c
+			}
+		}
+		kind = cut(kind)
+		one := tallies.Pool{Type: kind, Way: p.Way(), Members: len(candidates), Ready: ready, Queue: queueOf(q)}
+		i := slices.IndexFunc(pools, func(o tallies.Pool) bool { return o.Type == kind })
+		switch {
+		case i >= 0 && pools[i].Queue == nil:
+			pools[i] = one // of members that clients are sent to, which have no queue, and those of their type
+		case i < 0 && len(pools) < tallies.MostPools:
+			pools = append(pools, one)
+		}
+	})
+	slices.SortFunc(pools, func(a, b tallies.Pool) int { return strings.Compare(a.Type, b.Type) })
+	return pools, seen
 }
 
 // better reports whether a pool says more of a member than another pool that has it too: the one that is used knows the latency, or why the
