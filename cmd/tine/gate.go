@@ -98,7 +98,7 @@ What is changed there counts at once, and no worker is started anew.`,
   tine gate members`)
 	f.gate.define(cmd.Flags())
 	cmd.Flags().StringSliceVar(&f.gate.to, "to", nil, "`SERVERS`, each host:port or the path of a Unix socket; may be repeated")
-	cmd.AddCommand(newGateMembers(), newGateHistory(), newGateWorker())
+	cmd.AddCommand(newGateMembers(), newGatePick(), newGateDrain(false), newGateDrain(true), newGateHistory(), newGateWorker())
 	return cmd
 }
 

@@ -305,3 +305,53 @@ func TestGateEjects(t *testing.T) {
 	m.stop()
 	m.ended(0)
 }
+
+// TestGateDrain: a server that a person drains gets no more requests, and says why, until that is undone; and a key is told its server.
+func TestGateDrain(t *testing.T) {
+	a, b := newNamed(t, "a"), newNamed(t, "b")
+	m := startReady(t, fmt.Sprintf(`apps:
+  gate:
+    listen: 127.0.0.1:0
+    workers: 1
+    $CALM
+    gateway: {members: {a: "%s", b: "%s"}, pick: rendezvous, key: "query:uid"}
+`, a.address(), b.address()))
+	client := &browser{m: m}
+	for uid := range 8 {
+		path := fmt.Sprint("/?uid=", uid)
+		out, _ := m.tell(0, "gate", "pick", "gate", path)
+		if want := fmt.Sprintf("%s, by rendezvous of the key %q\n", client.server(path), fmt.Sprint(uid)); !strings.HasPrefix(out, want) || !strings.Contains(out, "a       may be") {
+			t.Errorf("%s:\n%s, want %s", path, out, want)
+		}
+	}
+	if out, _ := m.tell(0, "gate", "drain", "a", "--reason", "a new disk"); out != "a gets no more requests of gateway gate\n" {
+		t.Errorf("%q", out)
+	}
+	eventually.True(t, "the server drains", func() bool {
+		out, _ := m.tell(0, "gate", "members")
+		return strings.Contains(out, "draining") && strings.Contains(out, "a new disk")
+	})
+	eventually.True(t, "no request goes there", func() bool {
+		before := a.served.Load()
+		for uid := range 20 {
+			client.server(fmt.Sprint("/?uid=", uid))
+		}
+		return a.served.Load() == before
+	})
+	if _, stderr := m.tell(1, "gate", "drain", "c"); !strings.Contains(stderr, `member`) {
+		t.Errorf("%q", stderr)
+	}
+	if _, stderr := m.tell(1, "gate", "drain", "a", "--gateway", "gat"); !strings.Contains(stderr, "did you mean gate") {
+		t.Errorf("%q", stderr)
+	}
+	m.tell(0, "gate", "undrain", "a")
+	eventually.True(t, "requests go there again", func() bool {
+		before := a.served.Load()
+		for uid := range 20 {
+			client.server(fmt.Sprint("/?uid=", uid))
+		}
+		return a.served.Load() > before
+	})
+	m.stop()
+	m.ended(0)
+}

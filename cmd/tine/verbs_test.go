@@ -204,6 +204,8 @@ func (a *actor) SetValue(_ context.Context, key string, data []byte) (uint64, er
 	return 8, nil
 }
 
+func (a *actor) DrainMember(context.Context, api.MemberDrain) error { return nil }
+
 func (a *actor) DeleteValue(_ context.Context, key string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -202,6 +202,22 @@ func (c *Client) DeleteValue(ctx context.Context, key string) error {
 	return answer.Close()
 }
 
+// DrainMember has a gateway send no more requests to a member, or, with Undo, send them again.
+func (c *Client) DrainMember(ctx context.Context, d api.MemberDrain) error {
+	method, query := http.MethodPut, url.Values{}
+	if d.Undo {
+		method = http.MethodDelete
+	}
+	if d.Reason != "" {
+		query.Set("reason", d.Reason)
+	}
+	answer, err := c.send(ctx, method, "/v1/gateways/"+segment(d.Gateway)+"/drained/"+segment(d.Member), query, "", nil)
+	if err != nil {
+		return err
+	}
+	return answer.Close()
+}
+
 func valuePath(key string) string { return "/v1/cache/" + segment(key) }
 
 // Config returns the effective config as YAML.

@@ -36,6 +36,7 @@ type fake struct {
 	mu      sync.Mutex
 	orders  []api.Order
 	applied []api.ApplyRequest
+	drains  []api.MemberDrain
 	queries []api.LogQuery
 	values  map[string][]byte
 	epoch   uint64
@@ -142,6 +143,16 @@ func (f *fake) SetValue(_ context.Context, key string, data []byte) (uint64, err
 	f.values[key] = data
 	f.epoch++
 	return f.epoch, nil
+}
+
+func (f *fake) DrainMember(_ context.Context, d api.MemberDrain) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if d.Gateway != "gate" {
+		return api.Unknown("gateway", d.Gateway, []string{"gate"})
+	}
+	f.drains = append(f.drains, d)
+	return nil
 }
 
 func (f *fake) DeleteValue(_ context.Context, key string) error {

@@ -211,6 +211,21 @@ func deleteValue(rq *request) error {
 	return nil
 }
 
+func drainMember(rq *request) error {
+	d := api.MemberDrain{
+		Gateway: rq.r.PathValue("app"), Member: rq.r.PathValue("member"), Reason: rq.query.text("reason"), Undo: rq.r.Method == http.MethodDelete,
+	}
+	if d.Member == "" {
+		return api.Refuse(http.StatusBadRequest, "a member has a name: /v1/gateways/APP/drained/MEMBER")
+	}
+	rq.logOrder("drain member").Str("gateway", d.Gateway).Str("member", d.Member).Bool("undo", d.Undo).Msg("order")
+	if err := rq.s.commander.DrainMember(rq.r.Context(), d); err != nil {
+		return err
+	}
+	rq.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
 func getConfig(rq *request) error {
 	yaml, err := rq.s.commander.Config(rq.r.Context())
 	if err != nil {

@@ -75,6 +75,16 @@ func TestClientAndServer(t *testing.T) {
 			t.Fatalf("DeleteValue(%q): %v", key, err)
 		}
 	}
+	for _, d := range []api.MemberDrain{
+		{Gateway: "gate", Member: "10.0.0.1:80", Reason: "a new disk"}, {Gateway: "gate", Member: "/run/a b.sock", Undo: true},
+	} {
+		if err := c.DrainMember(ctx, d); err != nil || f.drains[len(f.drains)-1] != d {
+			t.Errorf("%+v became %+v, %v", d, f.drains, err)
+		}
+	}
+	if err := c.DrainMember(ctx, api.MemberDrain{Gateway: "gat", Member: "a"}); !errors.As(err, &refusal) || refusal.Suggestion != "gate" {
+		t.Errorf("an unknown gateway: %v", err)
+	}
 	if _, _, err := c.Value(ctx, "prise"); !errors.As(err, &refusal) || refusal.Suggestion != "price" {
 		t.Fatalf("Value(prise): %v", err)
 	}

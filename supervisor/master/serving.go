@@ -8,6 +8,8 @@ import (
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/desk"
+	"github.com/tinehq/tine/supervisor/fleet"
+	"github.com/tinehq/tine/supervisor/gateways"
 	"github.com/tinehq/tine/supervisor/plan"
 	"github.com/tinehq/tine/supervisor/snapshot"
 	"github.com/tinehq/tine/supervisor/values"
@@ -109,6 +111,20 @@ func (m serving) SetValue(ctx context.Context, key string, data []byte) (uint64,
 
 func (m serving) DeleteValue(ctx context.Context, key string) (values.Found, error) {
 	return ask(ctx, m.s, func(answer chan<- values.Found) message { return ofValues{values.Forget{Key: key, Answer: answer}} })
+}
+
+// whichGateways asks for the gateways of the loop, which may be told from any goroutine.
+type whichGateways chan<- *gateways.Gateways
+
+func (a whichGateways) apply(l *loop) { a <- l.gates }
+
+func (m serving) DrainMember(ctx context.Context, d api.MemberDrain) (known bool, err error) {
+	gates, err := ask(ctx, m.s, func(answer chan<- *gateways.Gateways) message { return whichGateways(answer) })
+	if err != nil {
+		return false, err
+	}
+	known = gates.Tell(ctx, d.Gateway, fleet.Drain{ID: d.Member, Reason: cmp.Or(d.Reason, "a person has drained it"), Undo: d.Undo})
+	return known, ctx.Err()
 }
 
 func (m serving) Call(ctx context.Context, app string, worker uint64, method string, in []byte) ([]byte, error) {

@@ -49,6 +49,10 @@ func (c endedCommander) DeleteValue(ctx context.Context, key string) error {
 	return ending(c.Commander.DeleteValue(ctx, key))
 }
 
+func (c endedCommander) DrainMember(ctx context.Context, d api.MemberDrain) error {
+	return ending(c.Commander.DrainMember(ctx, d))
+}
+
 func (c endedCommander) Decisions(ctx context.Context, q api.DecisionQuery) (api.Decisions, error) {
 	all, err := c.Commander.Decisions(ctx, q)
 	return all, ending(err)

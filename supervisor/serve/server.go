@@ -45,6 +45,8 @@ type Master interface {
 	Value(ctx context.Context, key string) (values.Found, error)
 	SetValue(ctx context.Context, key string, data []byte) (epoch uint64, err error)
 	DeleteValue(ctx context.Context, key string) (values.Found, error)
+	// DrainMember is that of api.Commander; false: there is no such gateway.
+	DrainMember(ctx context.Context, d api.MemberDrain) (known bool, err error)
 	// Call has a worker answer. Its error may be a handle.NoWorker, or a handle.NoHandler.
 	Call(ctx context.Context, app string, worker uint64, method string, in []byte) ([]byte, error)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
@@ -55,6 +56,24 @@ func (c commander) DeleteValue(ctx context.Context, key string) error {
 		return api.Refuse(http.StatusUnprocessableEntity, "%s", v.Err.Error())
 	}
 	return nil
+}
+
+// gatewayWait bounds the wait until a gateway has taken an order.
+const gatewayWait = 5 * time.Second
+
+func (c commander) DrainMember(ctx context.Context, d api.MemberDrain) error {
+	ctx, cancel := context.WithTimeout(ctx, gatewayWait)
+	defer cancel()
+	known, err := c.Master.DrainMember(ctx, d)
+	if known || err != nil {
+		return err
+	}
+	m, err := c.Master.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	gateways := slices.DeleteFunc(namesOf(m), func(app string) bool { return !isGateway(m, app) })
+	return api.Unknown("gateway", d.Gateway, gateways)
 }
 
 func (c commander) Call(ctx context.Context, app string, worker uint64, method string, in []byte) ([]byte, error) {

@@ -49,6 +49,9 @@ type Commander interface {
 	// takes little more than a second, whatever the workers do.
 	Gateways(ctx context.Context, app string) (Gateways, error)
 
+	// DrainMember has a gateway pick a member no more or, with Undo, again: see MemberDrain.
+	DrainMember(ctx context.Context, d MemberDrain) error
+
 	// Config returns the effective config as YAML, secrets left out.
 	Config(ctx context.Context) (yaml []byte, err error)
 	// Apply reads the config's files again. A config with errors changes nothing: 422.
