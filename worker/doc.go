@@ -39,6 +39,12 @@
 // are values. What cannot be decoded leaves the last good value in place and shows in Err. Large values are not copied
 // when read as a [Blob].
 //
+// # Gateways of the same master
+//
+// Where a gateway of the master passes requests on to the app, Serve also answers it on the slot's inner socket. The gateway's requests have
+// tickets: a row in shared memory, which says that the request has begun before its handler runs. What the gateway has taken back by then,
+// as the worker was stopped or stuck, is answered without a handler. Nothing is to be done for it.
+//
 // # Drain
 //
 // A drain begins by order of the master (rollout, scaling, stop) or by SIGTERM or SIGINT, and has two phases. In the

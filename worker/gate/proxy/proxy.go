@@ -135,8 +135,7 @@ func New(o Options) (*Proxy, error) {
 	return p, nil
 }
 
-// Close closes the idle connections to members. Those in use are closed when their requests are over. It is called when no request
-// comes any more.
+// Close closes the idle connections to members. Those in use are closed when their requests are over.
 func (p *Proxy) Close() {
 	p.stragglers.close()
 	p.pool.close()

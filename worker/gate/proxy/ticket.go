@@ -121,7 +121,7 @@ func (p *Proxy) follow(u *upstream, pick gate.Pick) {
 	s := &p.stragglers
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.over {
+	if s.over || u.SetDeadline(time.Now().Add(stragglerTime)) != nil {
 		u.Close()
 		pick.Release()
 		return
@@ -146,9 +146,6 @@ func (p *Proxy) follow(u *upstream, pick gate.Pick) {
 
 // sawWithdrawal waits for the answer that a request was not begun. It reports whether another one can be sent on the connection.
 func sawWithdrawal(u *upstream) bool {
-	if u.SetDeadline(time.Now().Add(stragglerTime)) != nil {
-		return false
-	}
 	u.limit.N = mostHead
 	res, err := http.ReadResponse(u.in, nil)
 	return err == nil && res.Header[tickets.NotBegun] != nil && res.ContentLength == 0 && !res.Close && u.in.Buffered() == 0 &&
