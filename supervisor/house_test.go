@@ -54,7 +54,7 @@ var house = []struct{ name, imports string }{
 	{"supervisor/control/dashboard", "supervisor/control supervisor/control/api"},
 	{"supervisor/control/metrics", "ipc ipc/members ipc/tallies supervisor/control supervisor/control/api"},
 
-	{"supervisor/config", "ipc ipc/members ipc/policy supervisor/civil supervisor/control/api supervisor/host supervisor/listen supervisor/proc"},
+	{"supervisor/config", "ipc supervisor/fleet/checks supervisor/fleet/dns ipc/members ipc/policy supervisor/civil supervisor/control/api supervisor/host supervisor/listen supervisor/proc"},
 	{"supervisor/config/file", "ipc/members ipc/policy supervisor/config supervisor/control/api supervisor/host"},
 	{"supervisor/signals", ""},
 	{"supervisor/wake", ""}, // the one timer of the loop
@@ -76,7 +76,8 @@ var house = []struct{ name, imports string }{
 	{"supervisor/slots", "ipc supervisor/listen supervisor/snapshot"},                                                          // the sockets of an app: who uses them, what is seen at them
 	{"supervisor/values", "ipc ipc/policy supervisor/cache supervisor/config supervisor/control/api supervisor/fleet/targets"}, // and their sources
 	// tables and policies of gateways
-	{"supervisor/gateways", "ipc/members ipc/policy supervisor/config supervisor/fleet supervisor/fleet/targets supervisor/listen supervisor/pool supervisor/snapshot"},
+	{"supervisor/gateways", `ipc/members ipc/policy supervisor/config supervisor/fleet supervisor/fleet/targets supervisor/listen supervisor/pool supervisor/snapshot
+		supervisor/fleet/checks supervisor/fleet/dns supervisor/fleet/processes supervisor/fleet/reports supervisor/fleet/rounds supervisor/fleet/topology`},
 	{"supervisor/serve", `ipc ipc/decisions ipc/members ipc/policy ipc/tallies supervisor/fleet/checks supervisor/fleet/machine supervisor/fleet/reports supervisor/handle supervisor/values supervisor/claim supervisor/handover supervisor/cache supervisor/control supervisor/control/api
 		supervisor/control/dashboard supervisor/control/metrics supervisor/config supervisor/config/file supervisor/book supervisor/host
 		supervisor/listen supervisor/orders supervisor/pool supervisor/proc supervisor/snapshot`},

@@ -19,6 +19,7 @@ type Gateway struct {
 	// is needed.
 	To      []string        `json:",omitempty"`
 	Members []GatewayMember `json:",omitempty"`
+	GatewaySources
 
 	// How a member is picked, and a request delivered: see [policy.Policy], whose fields have the same names.
 	Pick          string        `json:",omitempty"`
@@ -105,9 +106,10 @@ func gatewayCommand() []string {
 // gateway checks what makes app a a gateway. all are those of the config.
 func (c *checker) gateway(path string, a App, all []App) {
 	g := a.Gateway
-	if len(g.To) == 0 && len(g.Members) == 0 {
-		c.fail(path, "no members: write to: [APP] for an app of this config, or members: [HOST:PORT]")
+	if len(g.To) == 0 && len(g.Members) == 0 && g.none() {
+		c.fail(path, "no members: write to: [APP] for an app of this config, members: [HOST:PORT], topology: FILE, dns: [NAME:PORT], or processes")
 	}
+	c.gatewaySources(path, &g.GatewaySources)
 	for i, name := range g.To {
 		at := Join(path, "to")
 		if len(g.To) > 1 {

@@ -95,8 +95,10 @@ type table struct {
 // running is a source that runs.
 type running struct {
 	spec
+	source Source
+	list   []members.Member // the newest that it has listed
 	cancel context.CancelFunc
-	heard  bool // it has said something
+	heard  bool // it has said something, or says nothing by itself
 }
 
 // Source names it.
@@ -161,12 +163,11 @@ func (t *table) use(ctx context.Context, c config.Gateway) {
 			continue
 		}
 		ctx, cancel := context.WithCancel(ctx)
-		r := &running{spec: s, cancel: cancel}
+		r := &running{spec: s, source: s.make(), cancel: cancel, heard: s.sourceKind == asking}
 		t.running = append(t.running, r)
-		source := s.make()
 		t.wg.Go(func() {
 			defer cancel()
-			source.Run(ctx, func(ev fleet.Event) {
+			r.source.Run(ctx, func(ev fleet.Event) {
 				select {
 				case t.of.events <- event{of: r, Event: ev}:
 				case <-ctx.Done():
@@ -184,6 +185,8 @@ func (t *table) use(ctx context.Context, c config.Gateway) {
 			t.step(fleet.Listed{Source: r.name}) // else the list stays until the source in its place has listed
 		}
 	}
+	t.fleet.Use(fleet.Options{Fall: c.Check.Fall, Rise: c.Check.Rise})
+	t.step(fleet.Tick{})
 	if t.newest == nil && !t.given {
 		t.newest = &members.Table{Version: members.Version, Members: []members.Member{}}
 	}
@@ -203,7 +206,7 @@ func (t *table) hear(e event) {
 		switch ev := e.Event.(type) {
 		case fleet.Listed:
 			ev.Source = r.name
-			e.Event = ev
+			e.Event, r.list = ev, ev.Members
 		case fleet.Silent:
 			ev.Source = r.name
 			e.Event = ev
@@ -237,8 +240,32 @@ func (t *table) step(ev fleet.Event) {
 		case fleet.Publish:
 			e.Table.Epoch = 0
 			t.newest = &e.Table
+			t.follow()
 		case fleet.Record:
 			t.of.tell(e)
+		}
+	}
+}
+
+// follow tells the sources that ask members of those in the newest table whose own sources do not know how they are.
+func (t *table) follow() {
+	asked := map[string]bool{}
+	for _, r := range t.running {
+		if r.sourceKind == checked {
+			for _, m := range r.list {
+				asked[m.ID] = true
+			}
+		}
+	}
+	var all []members.Member
+	for _, m := range t.newest.Members {
+		if asked[m.ID] {
+			all = append(all, m)
+		}
+	}
+	for _, r := range t.running {
+		if f, follows := r.source.(follower); follows {
+			f.Update(all)
 		}
 	}
 }

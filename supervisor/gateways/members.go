@@ -13,7 +13,7 @@ import (
 // every is the time from one look at the members that a config names to the next.
 const every = time.Second
 
-// named is the source of the members that a config names: their names are looked up, and a connection to each is made, every second.
+// named is the source of the members that a config names: their names are looked up every second.
 type named struct{ targets *targets.Targets }
 
 func newNamed(all []config.GatewayMember) *named {

@@ -37,7 +37,7 @@ func (d *decoder) gatewayFields(g *config.Gateway) []field {
 		{"score", d.score(&g.Score)},
 		{"evaluate", d.evaluate(&g.Evaluate)},
 		{"answer_timeout", d.duration(&g.AnswerTimeout).when(func() bool { return g.AnswerTimeout != 0 })},
-	}, d.deliveryFields(&g.Delivery)...)
+	}, append(d.gatewaySources(&g.GatewaySources), d.deliveryFields(&g.Delivery)...)...)
 }
 
 // gatewayMembers decodes one address, a list of addresses, or members by ID, each an address or a section.

@@ -65,7 +65,9 @@ func Of(all []members.Member) *Targets {
 
 // Table looks once, and returns the table that follows, encoded. It fails where ctx is done, and as long as no name could be looked up.
 func (t *Targets) Table(ctx context.Context) (any, error) {
-	t.Look(ctx, func(ev fleet.Event) { t.take(time.Now(), ev) })
+	emit := func(ev fleet.Event) { t.take(time.Now(), ev) }
+	t.Look(ctx, emit)
+	t.check(ctx, emit)
 	if ctx.Err() != nil {
 		return nil, ctx.Err() // what was not finished says nothing
 	}
@@ -76,8 +78,8 @@ func (t *Targets) Table(ctx context.Context) (any, error) {
 	return members.Encode(t.table)
 }
 
-// Look looks names up, checks the members, and emits what it has found. For up to 256 members that takes as long as the slowest look-up
-// and check, at most 3 s; where more do not answer at all, it takes a second more for each further 256.
+// Look looks names up, and emits the members where they are others than before. It takes as long as the slowest look-up, at most 2 s for up
+// to 256 names.
 func (t *Targets) Look(ctx context.Context, emit func(fleet.Event)) {
 	var list []members.Member
 	var silent error
@@ -99,7 +101,12 @@ func (t *Targets) Look(ctx context.Context, emit func(fleet.Event)) {
 	if t.silent = silent != nil; t.silent {
 		emit(fleet.Silent{Source: Source, Why: silent.Error()})
 	}
-	results := each(list, func(m members.Member) error { return t.dialOne(ctx, m.Address) })
+}
+
+// check checks the members that Look has emitted last. For up to 256 members that takes as long as the slowest check, at most a second; where
+// more do not answer at all, it takes a second more for each further 256.
+func (t *Targets) check(ctx context.Context, emit func(fleet.Event)) {
+	results := each(t.listed, func(m members.Member) error { return t.dialOne(ctx, m.Address) })
 	if ctx.Err() != nil {
 		return
 	}
@@ -107,7 +114,7 @@ func (t *Targets) Look(ctx context.Context, emit func(fleet.Event)) {
 		if checks.Ours(err) {
 			continue
 		}
-		c := fleet.Checked{ID: list[i].ID, OK: err == nil}
+		c := fleet.Checked{ID: t.listed[i].ID, OK: err == nil}
 		if err != nil {
 			c.Why = checks.Reason(err)
 		}
