@@ -148,7 +148,7 @@ func (f *fake) SetValue(_ context.Context, key string, data []byte) (uint64, err
 func (f *fake) DrainMember(_ context.Context, d api.MemberDrain) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if d.Gateway != "gate" {
+	if d.Gateway == "gat" {
 		return api.Unknown("gateway", d.Gateway, []string{"gate"})
 	}
 	f.drains = append(f.drains, d)
