@@ -56,6 +56,14 @@ func (m *master) Logs(_ context.Context, _ api.LogQuery, yield func(api.LogLine)
 	return yield(api.LogLine{ID: 1, Text: "hello"})
 }
 
+func (m *master) Gateways(_ context.Context, app string) (api.Gateways, error) {
+	return api.Gateways{Gateways: []api.Gateway{{App: app}}}, nil
+}
+
+func (m *master) Decisions(context.Context, api.DecisionQuery) (api.Decisions, error) {
+	return api.Decisions{Kept: 5}, nil
+}
+
 // site is a dashboard that is served.
 type site struct {
 	*Server
@@ -150,6 +158,8 @@ func TestReads(t *testing.T) {
 		"/":                     "<!doctype html>",
 		"/v1/status":            `"name":"web"`,
 		"/v1/cache":             `"values":[]`,
+		"/v1/gateways?app=gate": `{"gateways":[{"app":"gate"`,
+		"/v1/gate/history":      `"kept":5`,
 		"/v1/events":            `"kind":"ready"`,
 		"/v1/logs?last=10":      `"text":"hello"`,
 		"/access":               `{"orders":false,"granted":false}`,

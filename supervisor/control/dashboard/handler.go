@@ -19,7 +19,7 @@ var policy = "default-src 'none'; script-src 'self' " + hashOf("theme.js") + "; 
 // reads are the requests that every client may make of the control API, and orders those that need the token.
 // Contents of cached values, the config and profiles are for the control socket.
 var (
-	reads  = []string{"/v1/status", "/v1/cache"}
+	reads  = []string{"/v1/status", "/v1/cache", "/v1/gateways", "/v1/gate/history"}
 	follow = []string{"/v1/events", "/v1/logs"}
 	orders = []string{api.VerbReload, api.VerbScale, api.VerbDrain, api.VerbStart}
 )

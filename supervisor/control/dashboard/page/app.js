@@ -4,6 +4,7 @@ import { byId, el, say, keyed, age, count, ms, announce } from "./dom.js";
 import { getJSON } from "./api.js";
 import { draw as drawApps } from "./tiles.js";
 import { draw as drawCache } from "./cache.js";
+import { Gateways } from "./gateways.js";
 import { History } from "./history.js";
 import { Chart } from "./chart.js";
 import { Timeline } from "./timeline.js";
@@ -14,7 +15,7 @@ const every = 1000; // milliseconds between two questions for the status
 const colours = ["--s0", "--s1", "--s2", "--s3", "--s4", "--s5"].map((name) => `var(${name})`);
 
 let status = null, app = "", lostAt = 0;
-const history = new History(), timeline = new Timeline(), logs = new Logs();
+const history = new History(), timeline = new Timeline(), logs = new Logs(), gateways = new Gateways();
 const orders = new Orders(() => draw());
 const charts = {
   rate: new Chart(byId("rate"), "Requests per second", count, 5),
@@ -39,6 +40,7 @@ function draw() {
   if (app && !status.apps.some((a) => a.name === app)) choose("");
   select.value = app;
   drawApps(shownApps(), act);
+  gateways.draw(app);
   drawCache(status.cache);
   drawCharts();
 }
@@ -95,6 +97,7 @@ async function poll() {
     byId("trouble").hidden = true;
     link("live", "live");
     draw();
+    gateways.ask(status, app, () => gateways.draw(app));
     wait = Math.max(every / 4, every - (Date.now() - began));
   } catch (e) {
     if (mine.signal.aborted) return;
