@@ -30,6 +30,13 @@
 // tried. Where it has reached one, at most a fifth of all requests and 10 more a second are sent again (see budget). What remains is
 // answered with 502, 503 (no member is ready, or all are full) or 504 (no answer in time), in one line that says what happened.
 //
+// # When a request waits
+//
+// Where Options.Queue or Choice.Queue is set, a request that finds all members full, or none ready of those that there are, waits there (see
+// package queue), and so does each that comes while others wait. One that is sent again comes before new ones. It goes on when its place is
+// free, with 503 when its wait is over, and not at all when its client has gone. A short body is read meanwhile, as only then the server of
+// HTTP/1 sees a client go. Without any member, or where all were tried, nothing is waited for.
+//
 // # What is changed
 //
 // Headers of one connection alone (Connection and what it names, Keep-Alive, TE, Transfer-Encoding, Upgrade and Proxy-*) are not sent on.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -275,11 +276,14 @@ func BenchmarkWake(b *testing.B) {
 	var took []time.Duration
 	for b.Loop() {
 		turn := q.Join(Request{Place: p.take})
-		at := make(chan time.Time)
+		at, waits := make(chan time.Time), make(chan struct{})
 		go func() {
+			close(waits)
 			<-turn.Done()
 			at <- time.Now()
 		}()
+		<-waits
+		runtime.Gosched() // it waits by then
 		began := time.Now()
 		p.give(q, 0)
 		took = append(took, (<-at).Sub(began))
