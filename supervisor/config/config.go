@@ -355,8 +355,13 @@ func (a *App) fill() {
 	if a.OneShot {
 		setDefault(&a.Workers, 1)
 	}
-	if a.Gateway != nil && len(a.Command) == 0 {
-		a.Command = gatewayCommand()
+	if a.Gateway != nil {
+		if len(a.Command) == 0 {
+			a.Command = gatewayCommand()
+		}
+		g := *a.Gateway
+		g.expand()
+		a.Gateway = &g
 	}
 	a.Hooks.fill()
 	a.Watch.fill()

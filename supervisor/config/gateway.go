@@ -15,6 +15,8 @@ import (
 // Gateway makes an app a gateway: its workers answer no request themselves but pass each on to a member, or tell the client where to go.
 // All of it reaches running workers as cached values (packages ipc/members and ipc/policy), so that a change of it restarts none.
 type Gateway struct {
+	Preset string `json:",omitempty"` // one of Presets, for what the config does not say itself; "": none
+
 	// To are apps of the same config whose workers are members, and Members are servers elsewhere. At least one of the sources of members
 	// is needed.
 	To      []string        `json:",omitempty"`
@@ -106,6 +108,9 @@ func gatewayCommand() []string {
 // gateway checks what makes app a a gateway. all are those of the config.
 func (c *checker) gateway(path string, a App, all []App) {
 	g := a.Gateway
+	if g.Preset != "" {
+		c.oneOf(Join(path, "preset"), g.Preset, Presets...)
+	}
 	if len(g.To) == 0 && len(g.Members) == 0 && g.none() {
 		c.fail(path, "no members: write to: [APP] for an app of this config, members: [HOST:PORT], topology: FILE, dns: [NAME:PORT], or processes")
 	}

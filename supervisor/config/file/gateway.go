@@ -23,6 +23,7 @@ func (d *decoder) gateway(to **config.Gateway) codec {
 // gatewayFields are the keys of a gateway.
 func (d *decoder) gatewayFields(g *config.Gateway) []field {
 	return append([]field{
+		{"preset", d.word(&g.Preset, config.Presets...)},
 		{"to", d.list(&g.To, nil)},
 		{"members", d.gatewayMembers(&g.Members)},
 		{"pick", d.textInto(&g.Pick)},
