@@ -1,6 +1,9 @@
 package config
 
 import (
+	"net"
+	"net/url"
+
 	"github.com/tinehq/tine/ipc/members"
 	"github.com/tinehq/tine/ipc/policy"
 )
@@ -25,10 +28,17 @@ func (g *Gateway) expand() {
 		setDefault(&g.Deliver, policy.DeliverRedirect)
 		setDefault(&g.Processes.Command, "R")
 		setDefault(&g.Processes.User, "shiny")
+		if u, err := url.Parse(g.Base); err == nil && u.Host != "" && len(g.Processes.Apps) > 0 {
+			port := u.Port()
+			if port == "" {
+				port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+			}
+			setDefault(&g.Processes.Address, net.JoinHostPort(u.Hostname(), port))
+		}
 		g.scoreBy(policy.Score{Multipliers: map[members.Stat]float64{members.Connections: 1}, Raw: true})
 	case PresetReverseProxy:
 		// What the document's formula is meant to say: more memory, more idle CPU and a shorter way are better.
-		setDefault(&g.Deliver, policy.DeliverTCP)
+		setDefault(&g.Deliver, "tcp")
 		g.scoreBy(policy.Score{Formula: "memory_free * cpu_idle / rtt_ms", HighestWins: true})
 		setDefault(&g.Reports.URL, "http://{host}:8888/")
 		if g.Reports.Stats == nil {

@@ -71,7 +71,7 @@ func main() {
 		all = all && s.Get("/").OK()
 	}
 	took := time.Since(began)
-	s.Holds(all && took < 3*time.Second, "a server that does not answer costs one request timeout in all: 20 requests in %s", took.Round(time.Millisecond))
+	s.Holds(all && took < 3*time.Second, "a server that does not answer costs each of the two workers one request timeout: 20 requests in %s", took.Round(time.Millisecond))
 	as[0].slow.Store(false)
 
 	// At login a user gets a server, and stays there.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"reflect"
@@ -30,6 +31,7 @@ type documents struct {
 	policies chan policy.Policy
 	table    members.Table
 	before   map[string]members.Member
+	last     []members.Member // of the table before, in its order
 	paces    map[string]*pace // of the picks of members
 	past     tallies.Tally    // what the queues of earlier policies have counted
 	asked    chan chan<- tallies.Tally
@@ -179,7 +181,7 @@ func (d *documents) adopt(p policy.Policy) error {
 
 // take has requests go to the members of a table.
 func (d *documents) take(t members.Table) {
-	d.table = t
+	d.last, d.table = d.table.Members, t
 	d.current().update(t)
 	for _, a := range d.living.before() {
 		a.publish(t)
@@ -196,10 +198,45 @@ func (d *documents) take(t members.Table) {
 		}
 	}
 	d.mu.Unlock()
-	if d.fixed && d.worker.Slot() == 0 {
-		d.tell(t, d.before)
+	if d.worker.Slot() == 0 {
+		if d.fixed {
+			d.tell(t, d.before)
+		}
+		d.tellMoved(t, d.before)
 	}
 	d.before = listed
+}
+
+// tellMoved logs how many keys go to another member now that the list of members is another one, by type.
+func (d *documents) tellMoved(t members.Table, before map[string]members.Member) {
+	same := len(before) == len(t.Members)
+	types := map[string][2][]members.Member{}
+	for _, m := range t.Members {
+		_, known := before[m.ID]
+		same = same && known
+		lists := types[m.Type]
+		lists[1] = append(lists[1], m)
+		types[m.Type] = lists
+	}
+	if same || before == nil {
+		return
+	}
+	for _, m := range d.last {
+		lists := types[m.Type]
+		lists[0] = append(lists[0], m)
+		types[m.Type] = lists
+	}
+	a := d.current()
+	for kind, lists := range types {
+		picker := a.pools.Of(kind)
+		if picker == nil {
+			continue
+		}
+		way := picker.Way()
+		if share, err := gate.Moved(gate.Options{Way: way, Signed: a.policy.Signed}, lists[0], lists[1]); err == nil && share > 0 {
+			d.log.Info("keys have moved", "type", kind, "pick", way, "before", len(lists[0]), "members", len(lists[1]), "moved", fmt.Sprintf("%.1f%%", 100*share))
+		}
+	}
 }
 
 // tell logs what has changed, once for all workers: the one in the first slot does. Of a gateway that has its policy from the master, the
