@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"reflect"
 	"time"
 )
@@ -13,6 +14,28 @@ type Edge struct {
 	HTTP2  string `json:"http2,omitempty"` // "": HTTP2Clients
 	TLS    TLS    `json:"tls,omitzero"`
 	Limits Limits `json:"limits,omitzero"`
+
+	Protocol  string   `json:"protocol,omitempty"`   // that clients speak; "": ProtocolHTTP
+	ProxyFrom []string `json:"proxy_from,omitempty"` // networks whose connections begin with a head of the PROXY protocol
+	ProxyTo   bool     `json:"proxy_to,omitempty"`   // connections to members do, of version 2; with ProtocolTCP
+}
+
+// The values of Edge.Protocol.
+const (
+	ProtocolHTTP = "http"
+	ProtocolTCP  = "tcp" // each connection is passed on as it is, to one member
+)
+
+// ProxiesFrom are the networks of ProxyFrom.
+func (e *Edge) ProxiesFrom() []netip.Prefix { return prefixes(e.ProxyFrom) }
+
+func prefixes(texts []string) (all []netip.Prefix) {
+	for _, text := range texts {
+		if p, err := netip.ParsePrefix(text); err == nil {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // The values of Edge.HTTP2: with whom HTTP/2 is spoken. Without TLS it is spoken by prior knowledge.
@@ -52,6 +75,17 @@ func (e *Edge) faults(fail func(field, format string, args ...any)) {
 	case "", HTTP2Off, HTTP2Clients, HTTP2Members:
 	default:
 		fail("http2", "%q is not known: write %s, %s or %s", e.HTTP2, HTTP2Off, HTTP2Clients, HTTP2Members)
+	}
+	if e.Protocol != "" && e.Protocol != ProtocolHTTP && e.Protocol != ProtocolTCP {
+		fail("protocol", "%q is not known: write %s or %s", e.Protocol, ProtocolHTTP, ProtocolTCP)
+	}
+	for _, text := range e.ProxyFrom {
+		if _, err := netip.ParsePrefix(text); err != nil {
+			fail("proxy_protocol.from", "%q is not a network: write one as 10.0.0.0/8", text)
+		}
+	}
+	if e.ProxyTo && e.Protocol != ProtocolTCP {
+		fail("proxy_protocol.to", "it is for protocol: tcp; in HTTP a member knows the client by X-Forwarded-For")
 	}
 	t := &e.TLS
 	if len(t.Keys) != 0 && len(t.Keys) != len(t.Certificates) {

@@ -107,6 +107,9 @@ func (p *Policy) Check() (all []Fault) {
 	checkKey(fail, p.Key)
 	p.checkDelivery(fail)
 	p.Edge.faults(fail)
+	if p.Edge.Protocol == ProtocolTCP && (len(p.Routes) > 0 || p.Sticky != nil || p.Deliver != "" && p.Deliver != DeliverProxy || p.Key != "" && p.Key != KeyIP) {
+		fail("protocol", "routes, sticky, deliver and keys other than ip are for HTTP: leave them out with tcp")
+	}
 	all = append(all, p.Queue.Faults()...)
 	if p.Bounded != 0 && (!(p.Bounded > 1) || math.IsInf(p.Bounded, 0)) {
 		fail("bounded", "%v is out of range: write more than 1, such as 1.25", p.Bounded)

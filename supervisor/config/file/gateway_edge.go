@@ -11,6 +11,11 @@ func (d *decoder) edgeFields(e *policy.Edge) []field {
 	t, l := &e.TLS, &e.Limits
 	return []field{
 		{"http2", d.word(&e.HTTP2, policy.HTTP2Off, policy.HTTP2Clients, policy.HTTP2Members)},
+		{"protocol", d.word(&e.Protocol, policy.ProtocolHTTP, policy.ProtocolTCP)},
+		{"proxy_protocol", d.sectionOf([]field{
+			{"from", d.list(&e.ProxyFrom, nil)},
+			{"to", d.boolean(&e.ProxyTo)},
+		}).when(func() bool { return len(e.ProxyFrom) > 0 || e.ProxyTo })},
 		{"tls", d.sectionOf([]field{
 			{"certificates", d.list(&t.Certificates, d.absolute)},
 			{"keys", d.list(&t.Keys, d.absolute)},

@@ -220,4 +220,9 @@ var keyDescriptions = map[string]string{
 	"apps.*.gateway.eject.longest":   "How long one lasts at most. Default: 5m.",
 	"apps.*.gateway.panic":           "Share of the members of a type that must be left for ejections to count. Default: 0.5.",
 	"apps.*.gateway.slow_start":      "Time in which the weight of a member that is up again grows to its own. Default: off.",
+
+	"apps.*.gateway.protocol":            "What clients speak: http, or tcp, with which each connection is passed on as it is, to one member. Default: http.",
+	"apps.*.gateway.proxy_protocol":      "Heads by which proxies tell of whom a TCP connection is. Default: there are none.",
+	"apps.*.gateway.proxy_protocol.from": "Networks of proxies, as 10.0.0.0/8, whose connections begin with such a head, of version 1 or 2. Default: none.",
+	"apps.*.gateway.proxy_protocol.to":   "Whether members get one, of version 2; for protocol: tcp. Default: false.",
 }

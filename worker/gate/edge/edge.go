@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 )
 
@@ -43,7 +44,13 @@ type Options struct {
 	Limits       Limits
 	Certificates *Certificates // nil: no listener speaks TLS
 	HTTP2        bool          // is spoken beside HTTP/1.1
-	Log          *slog.Logger  // nil: slog.Default
+
+	// Exempt are networks from which a client may have more than Limits.PerClient connections: those of proxies.
+	Exempt []netip.Prefix
+	// Wrap, unless it is nil, changes the listeners, below TLS.
+	Wrap func(net.Listener) net.Listener
+
+	Log *slog.Logger // nil: slog.Default
 }
 
 // Edge is what one worker of a gateway shows to clients. It may be used by all goroutines at once.
@@ -94,7 +101,10 @@ func (e *Edge) Server(next http.Handler) *http.Server {
 
 // Listen bounds the connections of a listener, and has them speak TLS if encrypted is set, for which the Edge must have certificates.
 func (e *Edge) Listen(ln net.Listener, encrypted bool) net.Listener {
-	bounded := &listener{Listener: ln, edge: e}
+	bounded := net.Listener(&listener{Listener: ln, edge: e})
+	if e.options.Wrap != nil {
+		bounded = e.options.Wrap(bounded)
+	}
 	if !encrypted {
 		return bounded
 	}

@@ -21,12 +21,24 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		client := clientOf(c.RemoteAddr())
+		client := l.edge.clientOf(c.RemoteAddr())
 		if l.edge.open.add(client) {
 			return &conn{Conn: c, edge: l.edge, client: client}, nil
 		}
 		c.Close()
 	}
+}
+
+// clientOf is what counts as the client of a connection from an address; the zero value: it is not counted.
+func (e *Edge) clientOf(a net.Addr) netip.Addr {
+	if at, ok := a.(*net.TCPAddr); ok {
+		for _, p := range e.options.Exempt {
+			if p.Contains(at.AddrPort().Addr().Unmap()) {
+				return netip.Addr{}
+			}
+		}
+	}
+	return clientOf(a)
 }
 
 // clientOf is the address that counts as one client: that of IPv4, or the network of 64 bits of IPv6. It is the zero value for a

@@ -15,7 +15,6 @@ import (
 	"github.com/tinehq/tine/ipc/tallies"
 	"github.com/tinehq/tine/worker"
 	"github.com/tinehq/tine/worker/gate"
-	"github.com/tinehq/tine/worker/gate/tunnel"
 )
 
 // documents has the newest table and policy be those that requests go by. One goroutine, run, changes it; requests read the assembly.
@@ -46,7 +45,7 @@ func newDocuments(w *worker.Worker, o Options) (*documents, error) {
 		worker: w, log: o.Log, fixed: o.Members != "", key: o.Members, tables: make(chan members.Table, 1), policies: make(chan policy.Policy, 1),
 		counters: map[string]*gate.Counter{}, paces: map[string]*pace{}, asked: make(chan chan<- tallies.Tally),
 	}
-	d.shared = shared{counters: d.counter, released: d.living.released, delivery: newDelivery(w, d.fixed, o.Log), counts: &counts{}, locals: &locals{book: w.Tickets}, failures: &failures{log: o.Log}, tunnels: tunnel.New(tunnel.Options{Log: o.Log}), log: o.Log}
+	d.shared = shared{counters: d.counter, released: d.living.released, delivery: newDelivery(w, d.fixed, o.Log), counts: &counts{}, locals: &locals{book: w.Tickets}, failures: &failures{log: o.Log}, log: o.Log}
 	p := o.Policy
 	if !d.fixed {
 		d.key = policy.TableKey(w.App())
@@ -59,6 +58,7 @@ func newDocuments(w *worker.Worker, o Options) (*documents, error) {
 			return nil, err
 		}
 	}
+	d.shared.tunnels = d.tunnelsOf(p.Edge)
 	if err := d.adopt(p); err != nil {
 		return nil, err
 	}
