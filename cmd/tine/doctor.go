@@ -33,6 +33,7 @@ type diagnosis struct {
 	Masters      string              `json:"masters,omitempty"` // where the masters of this user are looked for
 	Steering     string              `json:"steering"`          // the kind for steering: auto
 	Capabilities []listen.Capability `json:"capabilities"`
+	Gateway      []listen.Capability `json:"gateway"` // what a gateway can have here
 }
 
 func newDoctor() *cobra.Command {
@@ -41,8 +42,8 @@ func newDoctor() *cobra.Command {
 		Use:   "doctor [--json]",
 		Short: "Say what this machine can do for Tine, and what it would need for more",
 		Long: `Say what this machine can do for Tine, and what it would need for more: each kind
-of steering and what it rests on, the CPUs, the memory, the file descriptors. What a kernel lets a process
-do depends on its user and capabilities: run tine doctor as the user that tine runs as.
+of steering and what it rests on, the CPUs, the memory, the file descriptors, and what a gateway lacks.
+What a kernel lets a process do depends on its user and capabilities: run tine doctor as the user that tine runs as.
 
 The exit status is 0 whatever it finds.`,
 		Example: `  tine doctor
@@ -68,6 +69,7 @@ func diagnose(can []listen.Capability) diagnosis {
 	d.CPUQuota, _ = host.CPUQuota()
 	d.MemoryLimit, _ = host.MemoryLimit()
 	d.Descriptors = host.ShareDescriptors(keeper.RoomFor(keeper.DefaultMaxFiles))
+	d.Gateway = gatewayCan(d.Descriptors)
 	return d
 }
 
@@ -110,10 +112,17 @@ func (d diagnosis) print(w term.Screen) {
 		fmt.Fprintf(table, "masters\t%s\n", d.Masters)
 	}
 	fmt.Fprintf(table, "steering\t%s\n", meaning(d.Steering))
-	if len(d.Capabilities) > 0 {
-		fmt.Fprintln(table)
+	capabilities(table, "", d.Capabilities)
+	capabilities(table, "gateways\n", d.Gateway)
+	_ = table.Flush() // the screen remembers what fails
+}
+
+// capabilities prints one a line, below a head.
+func capabilities(table *tabwriter.Writer, head string, all []listen.Capability) {
+	if len(all) > 0 {
+		fmt.Fprintf(table, "\n%s", head)
 	}
-	for _, c := range d.Capabilities {
+	for _, c := range all {
 		word, text := "ok", c.Detail
 		if !c.OK {
 			word = "no"
@@ -123,7 +132,6 @@ func (d diagnosis) print(w term.Screen) {
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\n", word, c.Name, text)
 	}
-	_ = table.Flush() // the screen remembers what fails
 }
 
 func meaning(steering string) string {

@@ -1,11 +1,12 @@
 package main
 
 import (
-	"github.com/tinehq/tine/supervisor/host"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/tinehq/tine/cmd/tine/internal/term"
+	"github.com/tinehq/tine/supervisor/host"
 	"github.com/tinehq/tine/supervisor/listen"
 )
 
@@ -19,6 +20,7 @@ func TestDiagnosisAsText(t *testing.T) {
 			{Name: "cbpf", OK: true, Detail: "attached"},
 			{Name: "hash", OK: true, Detail: "by default"},
 		},
+		Gateway: []listen.Capability{{Name: "tickets", OK: true, Detail: "shared"}, {Name: "other processes", Detail: "permission denied", Needs: "root"}},
 	}
 	const want = `tine         v1.2.3, go1.26.0
 system       linux/amd64, kernel 6.1.0, user 1000
@@ -30,11 +32,37 @@ steering     cbpf: the kernel picks at random among the workers with room, which
 no  ebpf  operation not permitted; needs CAP_BPF
 ok  cbpf  attached
 ok  hash  by default
+
+gateways
+ok  tickets          shared
+no  other processes  permission denied; needs root
 `
 	var out strings.Builder
 	d.print(term.NewScreen(&out))
 	if got := out.String(); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// TestGatewayCan: what a gateway lacks is said with what it needs, and no file is left behind.
+func TestGatewayCan(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("XDG_RUNTIME_DIR", dir)
+	t.Setenv("TMPDIR", dir)
+	few, many := gatewayCan(host.Descriptors{Limit: 256}), gatewayCan(host.Descriptors{Limit: 100_000})
+	if len(many) != 6 || len(few) != 6 {
+		t.Fatalf("%+v", many)
+	}
+	for i, c := range many {
+		if c.Detail == "" || c.OK == (c.Needs != "") {
+			t.Errorf("%+v", c)
+		}
+		if c.Name == "connections" && (!c.OK || few[i].OK || !strings.Contains(few[i].Detail, "room for 96 clients")) {
+			t.Errorf("%+v, %+v", c, few[i])
+		}
+	}
+	if left, err := filepath.Glob(dir + "/*/*doctor*"); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
 	}
 }
 

@@ -46,7 +46,7 @@ var rules = map[string]string{
 	"worker/gate/lookup": "ipc ipc/members worker/gate worker/gate/history worker/gate/pending worker/gate/proxy worker/gate/route",
 
 	"cmd/demo": "worker",
-	"cmd/tine": `cmd/tine/internal/gateway cmd/tine/internal/k2 cmd/tine/internal/pm2 cmd/tine/internal/target cmd/tine/internal/term cmd/tine/internal/top ipc ipc/decisions ipc/members ipc/policy ipc/tallies supervisor supervisor/fleet/targets worker/gate/formula
+	"cmd/tine": `cmd/tine/internal/gateway cmd/tine/internal/k2 cmd/tine/internal/pm2 cmd/tine/internal/target cmd/tine/internal/term cmd/tine/internal/top ipc ipc/decisions ipc/members ipc/policy ipc/tallies ipc/tickets supervisor supervisor/fleet/processes supervisor/fleet/targets worker/gate/formula
 		supervisor/claim supervisor/config supervisor/config/file supervisor/control supervisor/control/api supervisor/control/metrics
 		supervisor/handover supervisor/host supervisor/keeper supervisor/listen supervisor/logs supervisor/master supervisor/signals worker/gate/proxy worker/gate/route worker/gate`,
 	"cmd/tine/internal/gateway": "ipc ipc/decisions ipc/members ipc/policy ipc/tallies ipc/tickets worker worker/gate worker/gate/evaluate worker/gate/formula worker/gate/history worker/gate/proxy worker/gate/queue worker/gate/route worker/gate/edge worker/gate/tunnel worker/gate/lookup worker/gate/outcomes worker/gate/pending worker/gate/redirect worker/gate/sticky worker/gate/proxyproto worker/gate/tcp",

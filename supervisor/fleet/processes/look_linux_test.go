@@ -3,8 +3,10 @@ package processes
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -247,5 +249,16 @@ func TestUnknownUser(t *testing.T) {
 	s.Run(ctx, func(ev fleet.Event) { told = append(told, ev); cancel() })
 	if silent, ok := told[0].(fleet.Silent); len(told) != 1 || !ok || !strings.Contains(silent.Why, "user no-such-user") {
 		t.Errorf("%+v", told)
+	}
+}
+
+// TestProbe: root may see all processes; another user is told what it may not.
+func TestProbe(t *testing.T) {
+	t.Parallel()
+	switch err := Probe(); {
+	case os.Geteuid() == 0 && err != nil:
+		t.Error(err)
+	case err != nil && !errors.Is(err, fs.ErrPermission):
+		t.Errorf("%v, which is not a permission that is missing", err)
 	}
 }
