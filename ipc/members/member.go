@@ -40,6 +40,8 @@ type Member struct {
 
 	State State  `json:"state"`
 	Why   string `json:"why,omitempty"` // of a state other than ready, in words
+	// Drained is why a person has drained it; "": none has. The next master goes by it.
+	Drained string `json:"drained,omitempty"`
 
 	// Aside is why a member that is ready gets only requests that prefer it, such as those of its users; "": it gets any.
 	Aside string `json:"aside,omitempty"`

@@ -236,8 +236,9 @@ type CacheValue struct {
 type Live interface {
 	// Source names it in logs and in status.
 	Source() string
-	// Run gives each new value, or why there is none, until ctx is done. give does not wait.
-	Run(ctx context.Context, give func(value []byte, err error))
+	// Run gives each new value, or why there is none, until ctx is done. give does not wait. before is the value that the last master had
+	// from this source; nil: there is none.
+	Run(ctx context.Context, before []byte, give func(value []byte, err error))
 }
 
 // SQL is a query of a database. A result of one row with one column is the value itself; any other is a JSON array of objects.

@@ -12,6 +12,12 @@ type (
 		Source  string
 		Members []members.Member
 	}
+	// Resumed is the table that an earlier fleet has left, before anything else. What persons have drained stays drained. With Checked,
+	// which says that members are checked, one that was down stays down until its checks pass, if its source lists it as ready.
+	Resumed struct {
+		Table   members.Table
+		Checked bool
+	}
 	// Silent: a source cannot be read now. What it has listed stays.
 	Silent struct{ Source, Why string }
 	// Reported is what a member has said of itself. One that is in no list is not known, and its report is dropped.
@@ -52,6 +58,7 @@ type (
 )
 
 func (Listed) event()   {}
+func (Resumed) event()  {}
 func (Silent) event()   {}
 func (Reported) event() {}
 func (Checked) event()  {}

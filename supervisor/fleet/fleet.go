@@ -57,6 +57,7 @@ type Fleet struct {
 	silent  map[string]bool
 	members map[string]*member // by ID: those of the first source that lists it
 	orders  map[string]string  // IDs that a person has drained, and why; they outlive a member's absence
+	wasDown map[string]string  // IDs of members that were down in the table of Resumed and were not listed since, and why
 	panics  map[string]bool    // types that are in panic
 	epoch   uint64
 	effects []Effect
@@ -70,7 +71,7 @@ type Fleet struct {
 func New(o Options) *Fleet {
 	return &Fleet{
 		options: o.withDefaults(), lists: map[string][]*member{}, silent: map[string]bool{}, members: map[string]*member{},
-		orders: map[string]string{}, panics: map[string]bool{},
+		orders: map[string]string{}, wasDown: map[string]string{}, panics: map[string]bool{},
 	}
 }
 
@@ -86,6 +87,15 @@ func (f *Fleet) Step(now time.Time, ev Event) []Effect {
 	switch e := ev.(type) {
 	case Listed:
 		f.listed(now, e)
+	case Resumed:
+		for _, m := range e.Table.Members {
+			if m.Drained != "" {
+				f.orders[m.ID] = m.Drained
+			}
+			if m.State == members.Down && e.Checked {
+				f.wasDown[m.ID] = m.Why
+			}
+		}
 	case Silent:
 		if !f.silent[e.Source] {
 			f.silent[e.Source] = true
@@ -212,6 +222,10 @@ func (f *Fleet) gather() {
 	}
 	for _, m := range f.inOrder() {
 		if before[m.ID] == nil {
+			if why, was := f.wasDown[m.ID]; was && m.State == members.Ready {
+				m.health, m.why = down, why
+			}
+			delete(f.wasDown, m.ID)
 			f.record(Record{Kind: KindJoined, ID: m.ID, Source: m.source})
 		}
 	}

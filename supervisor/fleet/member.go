@@ -167,6 +167,7 @@ func (m *member) shown(now time.Time, f *Fleet, panics string) members.Member {
 	s.Report = m.report
 	m.advice.apply(&s)
 	order, drained := f.orders[m.ID]
+	s.Drained = order
 	switch {
 	case s.State == members.Down:
 	case m.health == down:

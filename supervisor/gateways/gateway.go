@@ -17,8 +17,10 @@ import (
 const (
 	// mostEvents bounds the events that wait for a gateway's goroutine. What emits one more waits.
 	mostEvents = 256
-	// patience is how long the first table waits for sources that have not said anything yet.
-	patience = 500 * time.Millisecond
+	// patience is how long the first table waits for sources that have not said anything yet, and longPatience where there is the table of
+	// the last master, for those that have not listed.
+	patience     = 500 * time.Millisecond
+	longPatience = 5 * time.Second
 )
 
 // gateway is one gateway. Its table runs in a goroutine that owns the fleet and the sources.
@@ -70,7 +72,7 @@ type rules struct{ next chan policy.Policy }
 func (r *rules) Source() string { return "gateway" }
 
 // Run gives each policy.
-func (r *rules) Run(ctx context.Context, give func([]byte, error)) {
+func (r *rules) Run(ctx context.Context, _ []byte, give func([]byte, error)) {
 	for {
 		select {
 		case p := <-r.next:
@@ -90,6 +92,8 @@ type table struct {
 	wg      sync.WaitGroup
 	newest  *members.Table // nil: there is none yet
 	given   bool           // one was given
+	resumes []byte         // the table of the last master, until it was taken over
+	follows bool           // there was one
 }
 
 // running is a source that runs.
@@ -99,16 +103,22 @@ type running struct {
 	list   []members.Member // the newest that it has listed
 	cancel context.CancelFunc
 	heard  bool // it has said something, or says nothing by itself
+	listed bool // likewise: it has listed members
 }
 
 // Source names it.
 func (t *table) Source() string { return "members" }
 
-// Run gives each table, until ctx is done.
-func (t *table) Run(ctx context.Context, give func([]byte, error)) {
+// Run gives each table, until ctx is done. before is the table of the last master: the gateway's workers go by it until the sources have
+// listed.
+func (t *table) Run(ctx context.Context, before []byte, give func([]byte, error)) {
 	defer t.wg.Wait()
 	t.fleet = fleet.New(fleet.Options{})
-	late := time.NewTimer(patience)
+	wait := patience
+	if before != nil {
+		wait, t.resumes = longPatience, before
+	}
+	late := time.NewTimer(wait)
 	defer late.Stop()
 	tick := time.NewTimer(time.Hour)
 	defer tick.Stop()
@@ -131,20 +141,22 @@ func (t *table) Run(ctx context.Context, give func([]byte, error)) {
 		case <-ctx.Done():
 			return
 		}
-		if t.newest != nil && (!waits || t.given || t.allHeard()) {
+		if t.newest != nil && (!waits || t.given || t.allHeard()) && !(len(t.newest.Members) == 0 && t.lacks()) {
 			give(members.Encode(*t.newest))
 			t.newest, t.given = nil, true
 		}
 	}
 }
 
+// allHeard reports whether each source has listed members once, or, in a table that goes on with none, has said why it cannot.
 func (t *table) allHeard() bool {
-	for _, r := range t.running {
-		if !r.heard {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(t.running, func(r *running) bool { return !r.listed && !(r.heard && !t.follows) })
+}
+
+// lacks reports whether the workers go by the table of the last master and a source has not listed yet: an empty table would only say
+// that its file or server cannot be read now.
+func (t *table) lacks() bool {
+	return t.follows && slices.ContainsFunc(t.running, func(r *running) bool { return !r.listed })
 }
 
 // use ends and begins sources, so that those of c run.
@@ -152,6 +164,13 @@ func (t *table) use(ctx context.Context, c config.Gateway) {
 	if now := bounds(c); now != t.bounds {
 		t.bounds = now
 		t.fleet.Use(now)
+	}
+	if t.resumes != nil {
+		t.follows = true
+		if last, err := members.Decode(t.resumes); err == nil { // one that cannot be read is replaced
+			t.step(fleet.Resumed{Table: last, Checked: wayOf(c.Check) != nil})
+		}
+		t.resumes, t.newest = nil, nil
 	}
 	before := t.running
 	t.running = nil
@@ -163,7 +182,7 @@ func (t *table) use(ctx context.Context, c config.Gateway) {
 			continue
 		}
 		ctx, cancel := context.WithCancel(ctx)
-		r := &running{spec: s, source: s.make(), cancel: cancel, heard: s.sourceKind == asking}
+		r := &running{spec: s, source: s.make(), cancel: cancel, heard: s.sourceKind == asking, listed: s.sourceKind == asking}
 		t.running = append(t.running, r)
 		t.wg.Go(func() {
 			defer cancel()
@@ -185,7 +204,6 @@ func (t *table) use(ctx context.Context, c config.Gateway) {
 			t.step(fleet.Listed{Source: r.name}) // else the list stays until the source in its place has listed
 		}
 	}
-	t.fleet.Use(fleet.Options{Fall: c.Check.Fall, Rise: c.Check.Rise})
 	t.step(fleet.Tick{})
 	if t.newest == nil && !t.given {
 		t.newest = &members.Table{Version: members.Version, Members: []members.Member{}}
@@ -206,7 +224,7 @@ func (t *table) hear(e event) {
 		switch ev := e.Event.(type) {
 		case fleet.Listed:
 			ev.Source = r.name
-			e.Event, r.list = ev, ev.Members
+			e.Event, r.list, r.listed = ev, ev.Members, true
 		case fleet.Silent:
 			ev.Source = r.name
 			e.Event = ev

@@ -18,17 +18,19 @@ import (
 
 // values runs the live values of gateways as the master does, and has the newest of each.
 type values struct {
-	t      *testing.T
-	ctx    context.Context
-	wg     sync.WaitGroup
-	mu     sync.Mutex
-	newest map[string]string
-	gave   map[string]int
-	runs   map[string]config.Live
+	t       *testing.T
+	ctx     context.Context
+	wg      sync.WaitGroup
+	mu      sync.Mutex
+	newest  map[string]string
+	gave    map[string]int
+	emptied map[string]bool // a table without members was given
+	runs    map[string]config.Live
+	before  map[string][]byte // values of the last master
 }
 
 func newValues(t *testing.T) *values {
-	v := &values{t: t, newest: map[string]string{}, gave: map[string]int{}, runs: map[string]config.Live{}}
+	v := &values{t: t, newest: map[string]string{}, gave: map[string]int{}, emptied: map[string]bool{}, runs: map[string]config.Live{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	v.ctx = ctx
 	t.Cleanup(func() { cancel(); v.wg.Wait() })
@@ -42,7 +44,7 @@ func (v *values) take(all []config.CacheValue) {
 		}
 		v.runs[one.Key] = one.Live
 		v.wg.Go(func() {
-			one.Live.Run(v.ctx, func(b []byte, err error) {
+			one.Live.Run(v.ctx, v.before[one.Key], func(b []byte, err error) {
 				if err != nil {
 					v.t.Error(err)
 				}
@@ -50,6 +52,7 @@ func (v *values) take(all []config.CacheValue) {
 				defer v.mu.Unlock()
 				v.newest[one.Key] = string(b)
 				v.gave[one.Key]++
+				v.emptied[one.Key] = v.emptied[one.Key] || strings.Contains(string(b), `"members":[]`)
 			})
 		})
 	}

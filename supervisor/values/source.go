@@ -3,6 +3,7 @@ package values
 import (
 	"context"
 	"reflect"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -32,11 +33,15 @@ func (v *Values) begin(c config.CacheValue, resume bool) {
 		}
 	}
 	if c.Live != nil {
-		if before != nil {
-			before.Release() // a result that is the same is known as such when it is set
-		}
 		v.loop.Go(func() {
-			c.Live.Run(ctx, func(value []byte, err error) {
+			var last []byte
+			if before != nil {
+				if b, err := before.Bytes(); err == nil { // a value that cannot be read is as none
+					last = slices.Clone(b)
+				}
+				before.Release()
+			}
+			c.Live.Run(ctx, last, func(value []byte, err error) {
 				r := cache.Result{Key: c.Key, Err: err}
 				if err == nil {
 					r.Payload, r.Err = ipc.NewPayload(value)
