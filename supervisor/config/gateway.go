@@ -122,6 +122,8 @@ func (c *checker) gateway(path string, a App, all []App) {
 		}
 		target := slices.IndexFunc(all, func(a App) bool { return a.Name == name })
 		switch {
+		case g.Edge.Protocol == policy.ProtocolTCP:
+			c.fail(at, "app %s cannot be reached by protocol: tcp: a gateway of connections needs members, dns or a topology; an app of the same config has its own listen", name)
 		case name == a.Name:
 			c.fail(at, "a gateway cannot pass requests on to itself")
 		case target < 0:

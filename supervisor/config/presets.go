@@ -10,13 +10,14 @@ import (
 
 // The presets of a gateway. Each is a document that Tine was made from: worker/gate/documents.md says what it asks for and what Tine does.
 const (
-	PresetShiny = "shiny"
-	PresetPinus = "pinus"
-	PresetK2    = "k2"
+	PresetReverseProxy = "reverse-proxy"
+	PresetShiny        = "shiny"
+	PresetPinus        = "pinus"
+	PresetK2           = "k2"
 )
 
 // Presets are the names of all of them.
-var Presets = []string{PresetShiny, PresetPinus, PresetK2}
+var Presets = []string{PresetShiny, PresetReverseProxy, PresetPinus, PresetK2}
 
 // expand sets what the preset of g says and its config does not. It is called on a copy that shares maps with the config: they are not
 // written to.
@@ -35,6 +36,14 @@ func (g *Gateway) expand() {
 			setDefault(&g.Processes.Address, net.JoinHostPort(u.Hostname(), port))
 		}
 		g.scoreBy(policy.Score{Multipliers: map[members.Stat]float64{members.Connections: 1}, Raw: true})
+	case PresetReverseProxy:
+		// What the document's formula is meant to say: more memory, more idle CPU and a shorter way are better.
+		setDefault(&g.Edge.Protocol, policy.ProtocolTCP)
+		g.scoreBy(policy.Score{Formula: "memory_free * cpu_idle / rtt_ms", HighestWins: true})
+		setDefault(&g.Reports.URL, "http://{host}:8888/")
+		if g.Reports.Stats == nil {
+			g.Reports.Stats = map[string]string{string(members.MemoryFree): "RAM", string(members.CPUIdle): "CPU / 100"}
+		}
 	case PresetPinus:
 		setDefault(&g.Deliver, policy.DeliverLookup)
 		setDefault(&g.Pick, policy.CRC32Mod)

@@ -139,7 +139,7 @@ var keyDescriptions = map[string]string{
 	"apps.*.gateway.reports.timeout":    "Default: 1s.",
 
 	"apps.*.gateway":                          "Makes the app a gateway: it needs no command, and its workers pass each request on to a member.",
-	"apps.*.gateway.preset":                   "shiny, pinus or k2: what the other keys are where they are not written, so that the gateway does what that system's document says. Default: none.",
+	"apps.*.gateway.preset":                   "shiny, reverse-proxy, pinus or k2: what the other keys are where they are not written, so that the gateway does what that system's document says. Default: none.",
 	"apps.*.gateway.to":                       "Apps of this config whose workers are members.",
 	"apps.*.gateway.members":                  "Servers elsewhere, each host:port or the path of a Unix socket: a list, or by name with what is known of each.",
 	"apps.*.gateway.members.address":          "host:port or the path of a Unix socket. A name is looked up every second; each of its addresses is a member.",
