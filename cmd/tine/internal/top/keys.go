@@ -57,6 +57,8 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 		m.help = true
 	case "tab", "shift+tab":
 		m.inLog = !m.inLog
+	case "m":
+		m.showMembers()
 	case "up", "k":
 		return m.move(-1)
 	case "down", "j":
@@ -71,6 +73,8 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 		return m.move(len(m.rows) + len(m.log))
 	case "esc":
 		switch {
+		case m.gateways.shown:
+			m.showMembers()
 		case m.inLog:
 			m.inLog = false
 		case m.filter != "":
@@ -88,6 +92,10 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 
 // move goes up (by < 0) or down by a number of rows, or of lines of the log.
 func (m *model) move(by int) tea.Cmd {
+	if m.gateways.shown {
+		m.gateways.top = max(0, m.gateways.top+by)
+		return nil
+	}
 	if m.inLog {
 		m.logBack = max(0, min(m.logBack-by, len(m.log)-m.logHeight()))
 		return nil

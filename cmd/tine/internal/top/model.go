@@ -42,9 +42,12 @@ type model struct {
 	prompt        *prompt
 	filter        string
 
-	status  api.Status
-	apps    []api.App // those of the status that are shown
-	rates   rates
+	status api.Status
+	apps   []api.App // those of the status that are shown
+	rates  rates
+
+	gateways gateways
+
 	asking  bool
 	silent  int    // periods since the last answer
 	problem string // why there was none
@@ -117,6 +120,8 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, m.tick()
 	case statusMsg:
 		return m, m.answered(msg)
+	case gatewaysMsg:
+		m.heardGateways(msg)
 	case logDueMsg:
 		if msg.gen == m.logGen && !m.ended {
 			return m, m.followLog()
@@ -173,7 +178,7 @@ func (m *model) answered(msg statusMsg) tea.Cmd {
 	}
 	m.silent, m.problem = 0, ""
 	m.keep(msg.status)
-	return m.choose()
+	return tea.Batch(m.askGateways(), m.choose())
 }
 
 // keep makes st the status that is shown.

@@ -27,10 +27,18 @@ type fakeMaster struct {
 	fails  error
 	lines  []api.LogLine
 	events []api.Event
-	asked  []api.LogQuery
+
+	gateways api.Gateways
+	asked    []api.LogQuery
 }
 
 func (f *fakeMaster) Status(ctx context.Context) (api.Status, error) { return f.status(ctx) }
+
+func (f *fakeMaster) Gateways(context.Context, string) (api.Gateways, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.gateways, f.fails
+}
 
 func (f *fakeMaster) Do(_ context.Context, o api.Order, progress func(api.Progress)) error {
 	f.mu.Lock()

@@ -23,6 +23,7 @@ s                scale the app: to a number of workers, or by +N or -N
 d                drain the chosen worker: its slot stays empty until a start
 a                start what is stopped or drained
 S                stop all workers of the app, which stays listed
+m                the members of the gateway, and why each is picked; m, esc: back
 q ctrl+c         quit; an order that is under way goes on
 
 + is a standby. RST restarts, BUSY requests in flight, CONN connections. P50 and
@@ -124,7 +125,7 @@ func (m *model) room() int { return max(0, m.height-fixedLines) }
 
 func (m *model) listHeight() int {
 	room := m.room()
-	if m.help {
+	if m.help || m.gateways.shown {
 		return room
 	}
 	least := room / 3 // for the log
@@ -208,6 +209,9 @@ func (m *model) table() []string {
 		}
 		return lines[:height+1]
 	}
+	if m.gateways.shown {
+		return m.members(height)
+	}
 	shown, name, spark := m.columns()
 	titles := " " + pad("APP SLOT PID", name, false)
 	for i, c := range columns {
@@ -270,7 +274,10 @@ func (m *model) row(r row, chosen bool, shown []bool, name, spark int) string {
 			line += " " + paint(cells[i].Colour, pad(cells[i].Text, c.width, i > 0))
 		}
 	}
-	if spark > 0 {
+	if g, ok := m.gateways.by[r.app.Name]; ok && r.worker == nil && spark > 0 {
+		cell := gatewayCell(g)
+		line += " " + paint(cell.Colour, pad(cell.Text, spark, false))
+	} else if spark > 0 {
 		line += " " + paint(term.Plain, sparkline(rate.history, spark))
 	}
 	if chosen {
@@ -352,6 +359,9 @@ func (m *model) logHead() string {
 		}
 	} else {
 		a := row.app
+		if g, ok := m.gateways.by[a.Name]; ok {
+			facts = append(facts, term.GatewayText(g))
+		}
 		if why := a.Error; why != "" {
 			facts = append(facts, flat(why))
 		} else if a.Rollout != nil && a.Rollout.Error != "" {
@@ -418,5 +428,5 @@ func (m *model) foot() string {
 		}
 		return m.screen.Paint(term.Yellow, text)
 	}
-	return m.screen.Paint(term.Dim, keysText)
+	return m.screen.Paint(term.Dim, m.keysLine())
 }

@@ -48,6 +48,10 @@ func TestScreens(t *testing.T) {
 		{"log", 80, 24, func(s *stage) { s.keys("tab", "up", "up") }},
 		{"help", 80, 24, func(s *stage) { s.keys("?") }},
 		{"gave_up", 80, 24, func(s *stage) { s.keys("end", "a") }},
+		{"gateway", 160, 16, func(s *stage) { s.withGateway() }},
+		{"members", 80, 16, func(s *stage) { s.withGateway(); s.keys("m") }},
+		{"members_160", 160, 12, func(s *stage) { s.withGateway(); s.keys("m", "down") }},
+		{"members_40", 40, 12, func(s *stage) { s.withGateway(); s.keys("m") }},
 		{"wide_names", 80, 16, func(s *stage) {
 			st := shopStatus()
 			st.Name = "店"

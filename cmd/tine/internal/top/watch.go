@@ -40,6 +40,7 @@ func Watch(ctx context.Context, of Master, st api.Status, choose func(api.Status
 type Master interface {
 	Status(context.Context) (api.Status, error)
 	Do(context.Context, api.Order, func(api.Progress)) error
+	Gateways(ctx context.Context, app string) (api.Gateways, error)
 	Logs(context.Context, api.LogQuery, func(api.LogLine) error) error
 	EventsLast(ctx context.Context, after uint64, last int, follow bool, yield func(api.Event) error) error
 }
