@@ -3,6 +3,7 @@ package gateways
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -144,18 +145,28 @@ func TestOutcomes(t *testing.T) {
 	var published snapshot.Published
 	published.Publish(&snapshot.Master{})
 	g, v := New(published.Newest), newValues(t)
-	two := []config.GatewayMember{config.NewGatewayMember("127.0.0.1:1"), config.NewGatewayMember("127.0.0.1:2")}
+	var two []config.GatewayMember // which listen, as they are checked
+	for _, id := range []string{"a", "b"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		m := config.NewGatewayMember(l.Addr().String())
+		m.ID = id
+		two = append(two, m)
+	}
 	v.take(g.Values(gatewayConfig(config.Gateway{Members: two, Delivery: config.Delivery{Eject: config.Eject{Failures: 3}, Panic: config.PanicOff}})))
-	v.await("both are ready", func() bool { return v.states("gate") == "127.0.0.1:1=ready 127.0.0.1:2=ready" })
-	for _, rubbish := range []string{"", "{", `[{"id":"other","failed":9}]`, `[{"id":"","failed":9}]`, `[{"id":"127.0.0.1:2","failed":-9}]`} {
+	v.await("both are ready", func() bool { return v.states("gate") == "a=ready b=ready" })
+	for _, rubbish := range []string{"", "{", `[{"id":"other","failed":9}]`, `[{"id":"","failed":9}]`, `[{"id":"b","failed":-9}]`} {
 		g.Outcomes("gate", []byte(rubbish))
 	}
-	g.Outcomes("other", []byte(`[{"id":"127.0.0.1:2","failed":9}]`))
-	g.Outcomes("gate", []byte(`[{"id":"127.0.0.1:1","failed":2}]`)) // of one worker
-	g.Outcomes("gate", []byte(`[{"id":"127.0.0.1:1","failed":1}]`)) // and of another
-	v.await("the member that fails is ejected", func() bool { return v.states("gate") == "127.0.0.1:1=ejected 127.0.0.1:2=ready" })
+	g.Outcomes("other", []byte(`[{"id":"b","failed":9}]`))
+	g.Outcomes("gate", []byte(`[{"id":"a","failed":2}]`)) // of one worker
+	g.Outcomes("gate", []byte(`[{"id":"a","failed":1}]`)) // and of another
+	v.await("the member that fails is ejected", func() bool { return v.states("gate") == "a=ejected b=ready" })
 
 	// Bounds that change count from then on.
 	v.take(g.Values(gatewayConfig(config.Gateway{Members: two, Delivery: config.Delivery{Panic: 1}})))
-	v.await("ejections do not count", func() bool { return v.states("gate") == "127.0.0.1:1=ready 127.0.0.1:2=ready" })
+	v.await("ejections do not count", func() bool { return v.states("gate") == "a=ready b=ready" })
 }
