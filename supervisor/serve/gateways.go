@@ -133,7 +133,9 @@ func (g *gateways) ask(ctx context.Context, master Master, m *snapshot.Master) {
 			switch {
 			case !asked:
 			case h.not:
-				g.other[worker{a.Name, uint64(w.ID)}] = true
+				if w.Ready && !configured { // else it may only not have come so far
+					g.other[worker{a.Name, uint64(w.ID)}] = true
+				}
 			case h.err == nil:
 				of = append(of, h)
 			case configured || g.counted[a.Name] != nil || !missing(h.err):

@@ -89,6 +89,9 @@ func TestGateways(t *testing.T) {
 			},
 			table: table,
 		}
+		m.answers[5] = answersErr(fmt.Errorf("cannot call: %w", handle.NoHandler("no method"))) // it has only just started
+		m.shown.Listed[2].Workers = append(m.shown.Listed[2].Workers, snapshot.Worker{ID: 5, Slot: 1})
+		m.shown.Listed[0].Workers[0].Ready = true
 		c := New(m, Options{}).Commander()
 		look := func(app string) map[string]tallies.Tally {
 			t.Helper()
@@ -137,6 +140,10 @@ func TestGateways(t *testing.T) {
 		m.answers[2] = answersErr(fmt.Errorf("cannot call: %w", handle.NoWorker("it is gone")))
 		if by = look(""); by["gate"].Members[0].Picks != 31 || by["gate"].Members[0].InFlight != 0 || by["silent"].Listed != 2 {
 			t.Errorf("%+v", by)
+		}
+		m.answers[5] = picked(7)
+		if by = look(""); by["old"].Members[0].Picks != 10 {
+			t.Errorf("what a worker tells that was not ready before: %+v", by)
 		}
 		if web != 1 {
 			t.Errorf("the worker of an app that is no gateway was asked %d times", web)
