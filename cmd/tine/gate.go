@@ -1,18 +1,22 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/tinehq/tine/cmd/tine/internal/gateway"
+	"github.com/tinehq/tine/cmd/tine/internal/target"
 	"github.com/tinehq/tine/cmd/tine/internal/term"
 	"github.com/tinehq/tine/ipc/members"
 	"github.com/tinehq/tine/ipc/policy"
 	"github.com/tinehq/tine/supervisor/config"
+	"github.com/tinehq/tine/supervisor/listen"
 )
 
 // gateFlags say how a gateway picks and delivers. They are those of tine gate and, for a table of members that a config has among its
@@ -65,14 +69,59 @@ func (f *runFlags) gateApp(a *config.App, args []string) (err error) {
 	case len(f.listen) == 0:
 		return term.Usagef("-l: name the address on which the gateway listens, as :80")
 	}
-	if err := members.CheckAddresses(f.gate.to); err != nil {
+	var apps []config.GatewayMember
+	f.gate.to = slices.DeleteFunc(slices.Clone(f.gate.to), func(name string) bool {
+		if err != nil || !isAppName(name) {
+			return false
+		}
+		var m config.GatewayMember
+		if m, err = appMember(name); err == nil {
+			apps = append(apps, m)
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	if err := members.CheckAddresses(f.gate.to); err != nil && (len(apps) == 0 || len(f.gate.to) > 0) {
 		return term.Usagef("--to: %w", err)
 	}
 	if f.name == "" {
 		f.name = "gate"
 	}
-	a.Gateway, err = f.gate.gateway()
+	if a.Gateway, err = f.gate.gateway(); err == nil {
+		a.Gateway.Members = append(apps, a.Gateway.Members...)
+	}
 	return err
+}
+
+// isAppName tells the name of an app from an address.
+func isAppName(text string) bool {
+	return config.AppNamePattern.MatchString(text) && !strings.ContainsAny(text, ":/")
+}
+
+// appMember is a running app as a member, at the first of its addresses. Its workers are spread over by the kernel: a gateway in the config
+// of the app's own master picks among them.
+func appMember(name string) (config.GatewayMember, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), valueTimeout)
+	defer cancel()
+	m := config.GatewayMember{ID: name, Type: name, Weight: 1}
+	err := (&target.Target{}).On(ctx, []string{name}, func(r *target.Running) error {
+		app, err := r.Single(name, "gate")
+		if err != nil {
+			return err
+		}
+		if len(app.Listen) == 0 {
+			return fmt.Errorf("app %s listens nowhere: write its listen", name)
+		}
+		at, err := listen.Parse(app.Listen[0])
+		m.Address = at.Reach()
+		return err
+	})
+	if err != nil {
+		return m, fmt.Errorf("--to %s: no address, and no app that runs: %w", name, err)
+	}
+	return m, nil
 }
 
 func newGate() *cobra.Command {
@@ -97,7 +146,7 @@ What is changed there counts at once, and no worker is started anew.`,
   tine gate -l :80 --to web.internal:8080 --pick rendezvous --key cookie:session
   tine gate members`)
 	f.gate.define(cmd.Flags())
-	cmd.Flags().StringSliceVar(&f.gate.to, "to", nil, "`SERVERS`, each host:port or the path of a Unix socket; may be repeated")
+	cmd.Flags().StringSliceVar(&f.gate.to, "to", nil, "`SERVERS`, each host:port, the path of a Unix socket or an app that runs here; may be repeated")
 	cmd.AddCommand(newGateMembers(), newGatePick(), newGateDrain(false), newGateDrain(true), newGateHistory(), newGateWorker())
 	return cmd
 }

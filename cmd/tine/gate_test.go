@@ -165,7 +165,7 @@ func TestGateVerb(t *testing.T) {
 	for want, args := range map[string][]string{
 		"-l: name the address":                   {"--to", "h:1"},
 		"--to: 0 members":                        {"-l", ":80"},
-		`--to: member "web" is not an address`:   {"-l", ":80", "--to", "web"},
+		`--to: member "web:" is not an address`:  {"-l", ":80", "--to", "web:"},
 		`--pick: "best" is not known`:            {"-l", ":80", "--to", "h:1", "--pick", "best"},
 		`cannot pick by the key "uid": ip, path`: {"-l", ":80", "--to", "h:1", "--pick", "maglev", "--key", "uid"},
 		`"10.0.0.1" is not a network`:            {"-l", ":80", "--to", "h:1", "--trust", "10.0.0.1"},
@@ -176,6 +176,19 @@ func TestGateVerb(t *testing.T) {
 			t.Errorf("%v: %q, want %q", args, stderr, want)
 		}
 	}
+	// An app that runs, of whichever master.
+	dir := folder(t)
+	front := startIn(t, dir, []string{"gate", "-l", "127.0.0.1:0", "--to", "gate", "--name", "front", "-n", "1", "--control", socketIn(dir)},
+		withEnv("TINE_CONTROL="+socketIn(m.dir)))
+	front.await(is("all workers are ready"))
+	if got := front.who().PID; got != 1 {
+		t.Errorf("server %d answers behind two gateways", got)
+	}
+	if _, stderr := m.tell(1, "gate", "-l", ":80", "--to", "nothing"); !strings.Contains(stderr, "--to nothing: no address, and no app that runs") {
+		t.Errorf("an app that is not there: %s", stderr)
+	}
+	front.signal(syscall.SIGTERM)
+	front.ended(0)
 	m.stop()
 	m.ended(0)
 }

@@ -2,8 +2,6 @@ package gateways
 
 import (
 	"context"
-	"net"
-	"net/netip"
 
 	"github.com/tinehq/tine/ipc/members"
 	"github.com/tinehq/tine/supervisor/fleet"
@@ -62,7 +60,7 @@ func membersOf(app *snapshot.App) []members.Member {
 	}
 	m := members.Member{ID: app.Name, Type: app.Name, Weight: 1, State: members.Ready, MaxInFlight: app.MaxInFlight * app.Pool.Ready}
 	if a, err := listen.Parse(app.Listen[0]); err == nil {
-		m.Address = reachedAt(a)
+		m.Address = a.Reach()
 	}
 	switch {
 	case app.Leaving:
@@ -74,19 +72,4 @@ func membersOf(app *snapshot.App) []members.Member {
 		m.State, m.Why = members.Down, "it has no worker"
 	}
 	return []members.Member{m}
-}
-
-// reachedAt is where this host reaches what listens on a.
-func reachedAt(a listen.Address) string {
-	host, port, err := net.SplitHostPort(a.Addr)
-	if a.Network == "unix" || err != nil {
-		return a.Addr
-	}
-	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-		if a.Network == "tcp6" || ip.Is6() {
-			host = "::1"
-		}
-	}
-	return net.JoinHostPort(host, port)
 }
