@@ -32,5 +32,7 @@
 // A report counts from when it was received, for Options.ReportAge. One that comes out of order, or is of an earlier incarnation
 // of the member, is dropped. A member without a report that counts is unknown to the pickers; its state does not change by that.
 //
+// A fleet that takes the place of another begins with its table (Resumed).
+//
 // Reports alone have a new table at most every 100 ms; everything else has one at once.
 package fleet

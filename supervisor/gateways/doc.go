@@ -19,5 +19,8 @@
 //	slots.go     the source of an app of the same master
 //	slot_members.go  its slots as members, each at its inner socket
 //
+// The table is a cached value that outlives its master. The gateway of the next one takes over what it says: a member that was down stays
+// down until its checks pass, and what a person has drained stays drained.
+//
 // Nothing here waits for the loop, and the loop waits for nothing here.
 package gateways
