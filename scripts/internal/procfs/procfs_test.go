@@ -22,7 +22,9 @@ func TestThisProcess(t *testing.T) {
 	if n := OpenFiles(pid); before == 0 || n != before+1 {
 		t.Errorf("%d descriptors, and %d with one more", before, n)
 	}
-	if rss, pss := RSS(pid), Memory(pid, "Pss"); rss < 1<<20 || rss > 1<<32 || pss == 0 || pss > rss {
+	// The two are read one after the other while this process grows and shrinks, and the kernel counts the
+	// resident pages only approximately: twice as much is wrong in any case.
+	if rss, pss := RSS(pid), Memory(pid, "Pss"); rss < 1<<20 || rss > 1<<32 || pss == 0 || pss > 2*rss {
 		t.Errorf("%d bytes are resident, of which %d count for this process", rss, pss)
 	}
 	if Status(pid, "State") == "" || Status(pid, "Nothing") != "" || Name(pid) == "" {
