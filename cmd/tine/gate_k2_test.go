@@ -101,19 +101,20 @@ func TestGateEvaluateOnRequest(t *testing.T) {
 	a := newAppServer(t, 1, `{"bscSystemCPUAvg": 90, "bscSystemFreeMemory": 100}`).start(false)
 	b := newAppServer(t, 2, `{"bscSystemCPUAvg": 10, "bscSystemFreeMemory": 900}`).start(false)
 	dead := newAppServer(t, 3, `{"bscSystemCPUAvg": 1, "bscSystemFreeMemory": 999}`).start(true)
-	m := startReady(t, "apps:"+k2Gate("gate", `        request_timeout: 300ms
+	const timeout = 2 * time.Second // the live ones answer within it on a busy machine too
+	m := startReady(t, "apps:"+k2Gate("gate", `        request_timeout: 2s
       score: {multipliers: {cpu_used: 1, memory_free: 1, queue_wait_ms: 0}}
 `, a, b, dead), kept)
 	began := time.Now()
 	getAs(t, m.address(), "first")
-	if took := time.Since(began); took < 300*time.Millisecond {
+	if took := time.Since(began); took < timeout {
 		t.Errorf("the first request takes %s: the dead server is not waited for", took)
 	}
 	began = time.Now()
 	for i := range 20 {
 		getAs(t, m.address(), fmt.Sprint("r", i))
 	}
-	if took := time.Since(began); took > 10*300*time.Millisecond { // and not 20 times
+	if took := time.Since(began); took > 10*timeout { // and not 20 times
 		t.Errorf("20 requests take %s", took)
 	}
 	if n := b.asked.Load(); b.served.Load() != 21 || a.served.Load() != 0 || n != 21 {
@@ -126,16 +127,16 @@ func TestGateEvaluateOnRequest(t *testing.T) {
 	for _, c := range d.Candidates {
 		switch c.ID {
 		case a.address():
-			if c.Stats["cpu_used"] != 90 || c.Score != 1 || c.ReportAgeMS > 300 {
+			if c.Stats["cpu_used"] != 90 || c.Score != 1 || c.ReportAgeMS > float64(timeout.Milliseconds()) {
 				t.Errorf("%+v", c)
 			}
 		case dead.address():
-			if c.Picks || c.Why != "it is left out of the evaluation: no answer in 300ms" {
+			if c.Picks || c.Why != "it is left out of the evaluation: no answer in 2s" {
 				t.Errorf("%+v", c)
 			}
 		}
 	}
-	if out, _ := m.tell(0, "why", "r19"); !strings.Contains(out, "no answer in 300ms") || !strings.Contains(out, "cpu_used=10 memory_free=900") {
+	if out, _ := m.tell(0, "why", "r19"); !strings.Contains(out, "no answer in 2s") || !strings.Contains(out, "cpu_used=10 memory_free=900") {
 		t.Errorf("%s", out)
 	}
 	close(dead.silent)
@@ -153,6 +154,7 @@ func TestGateEvaluateContinuous(t *testing.T) {
 	a := newAppServer(t, 1, `{"bscAppPoolSpanAvg": 5}`).start(false)
 	b := newAppServer(t, 2, `{"bscAppPoolSpanAvg": 5}`).start(false)
 	m := startReady(t, "apps:"+k2Gate("gate", `        mode: continuous
+        request_timeout: 10s
         valid_timeout: 1h
       score: {multipliers: {queue_wait_ms: 1}}
 `, a, b), kept)
@@ -166,12 +168,13 @@ func TestGateEvaluateContinuous(t *testing.T) {
 		t.Errorf("served %d and %d, asked %d times", x, y, a.asked.Load())
 	}
 	write(t, m.dir, "tine.yaml", "apps:"+k2Gate("gate", `        mode: continuous
-        valid_timeout: 50ms
+        request_timeout: 10s
+        valid_timeout: 200ms
       score: queue_wait_ms * 2
 `, a, b))
 	before := m.workers("gate")
 	m.tell(0, "config", "apply")
-	eventually.True(t, "the servers are asked at the beat", func() bool { return a.asked.Load() > 20 && b.asked.Load() > 20 })
+	eventually.True(t, "the servers are asked at the beat", func() bool { return a.asked.Load() > 5 && b.asked.Load() > 5 })
 	if now := m.workers("gate"); fmt.Sprint(now) != fmt.Sprint(before) {
 		t.Errorf("workers %v, then %v: a new policy needs none", before, now)
 	}
@@ -180,7 +183,7 @@ func TestGateEvaluateContinuous(t *testing.T) {
 	b.stats.Store("no")
 	m.awaitFrom(mark, func(e event) bool { return strings.Contains(e.Raw, "picked by an old evaluation") })
 	getAs(t, m.address(), "old")
-	if d := decided(t, m, "gate"); d.Status != 200 || d.Candidates[0].ReportAgeMS < 150 || d.Candidates[0].Stats["queue_wait_ms"] != 5 {
+	if d := decided(t, m, "gate"); d.Status != 200 || d.Candidates[0].ReportAgeMS < 600 || d.Candidates[0].Stats["queue_wait_ms"] != 5 {
 		t.Errorf("%+v", d)
 	}
 	m.stop()
@@ -193,11 +196,11 @@ func TestGateEvaluateNone(t *testing.T) {
 	broken := newAppServer(t, 1, `{`).start(false)
 	low := newAppServer(t, 2, `{"bscSystemCPUAvg": 10, "bscSystemFreeMemory": 100}`).start(false)
 	free := newAppServer(t, 3, `{"bscSystemCPUAvg": 90, "bscSystemFreeMemory": 900}`).start(false)
-	m := startReady(t, "apps:"+k2Gate("one", "      score: {multipliers: {cpu_used: 1}}\n", broken)+
-		k2Gate("two", "      score: {multipliers: {cpu_used: 1}}\n", low, free)+
-		k2Gate("three", "      score: {multipliers: {cpu_used: 0, memory_free: 1}}\n", low, free)+
+	m := startReady(t, "apps:"+k2Gate("one", "        request_timeout: 10s\n      score: {multipliers: {cpu_used: 1}}\n", broken)+
+		k2Gate("two", "        request_timeout: 10s\n      score: {multipliers: {cpu_used: 1}}\n", low, free)+
+		k2Gate("three", "        request_timeout: 10s\n      score: {multipliers: {cpu_used: 0, memory_free: 1}}\n", low, free)+
 		// As K2 does it: free memory counts against a server.
-		k2Gate("four", "      score: {multipliers: {cpu_used: 1, memory_free: 1}, raw: true}\n", low, free), kept)
+		k2Gate("four", "        request_timeout: 10s\n      score: {multipliers: {cpu_used: 1, memory_free: 1}, raw: true}\n", low, free), kept)
 	res, err := http.Get("http://" + m.addresses("one")[0])
 	if err != nil {
 		t.Fatal(err)
@@ -225,7 +228,7 @@ func TestGateEvaluateNone(t *testing.T) {
 func TestGateEvaluateLogin(t *testing.T) {
 	a := newAppServer(t, 1, `{"bscSystemCPUAvg": 90}`).start(false)
 	b := newAppServer(t, 2, `{"bscSystemCPUAvg": 10}`).start(false)
-	m := startReady(t, "apps:"+k2Gate("gate", `        request_timeout: 300ms
+	m := startReady(t, "apps:"+k2Gate("gate", `        request_timeout: 10s
       score: {multipliers: {cpu_used: 1}}
       sticky: {by: login, login: /login, logout: /logout}
 `, a, b), kept)

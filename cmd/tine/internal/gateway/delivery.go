@@ -31,6 +31,7 @@ type delivery struct {
 	outcomes *outcomes.Outcomes // nil: there is no gateway in the config, and nobody to tell
 	moves    limiter
 	wanted   chan struct{} // a secret is
+	own      []byte        // the secret of this worker, and of all if it is the one that shares
 
 	mu      sync.Mutex     // of what follows
 	secrets [][]byte       // the newest first
@@ -38,7 +39,7 @@ type delivery struct {
 }
 
 func newDelivery(w *worker.Worker, fixed bool, log *slog.Logger) *delivery {
-	d := &delivery{worker: w, log: log, pending: pending.New(members.Connections), wanted: make(chan struct{}, 1)}
+	d := &delivery{worker: w, log: log, own: sticky.NewSecret(), pending: pending.New(members.Connections), wanted: make(chan struct{}, 1)}
 	if !fixed {
 		d.outcomes = outcomes.New(func(all []members.Outcome) error {
 			b, err := members.EncodeOutcomes(all)
@@ -168,7 +169,7 @@ func (d *delivery) run() {
 			continue
 		}
 		ctx, done := context.WithTimeout(ctx, shareTimeout)
-		if _, err := d.worker.Publish(ctx, key, sticky.NewSecret()); err != nil {
+		if _, err := d.worker.Publish(ctx, key, d.own); err != nil {
 			d.log.Error("users of this worker alone stay at a member: write a secret", "error", err)
 		}
 		done()
@@ -192,9 +193,11 @@ func (d *delivery) knows() bool {
 	return len(d.secrets) > 0
 }
 
-// use has the users' members be named by the secret that is shared. It is called with mu held.
+// use has the users' members be named by the secret that is shared, or by the worker's own one until there is one. The own one stays
+// known, so that a user who came before the secret was shared keeps the member. It is called with mu held.
 func (d *delivery) use() {
-	if d.sticky != nil && len(d.secrets) > 0 {
-		d.sticky.SetSecrets(d.secrets[0], d.secrets[1:]...)
+	if d.sticky != nil {
+		all := append(slices.Clone(d.secrets), d.own)
+		d.sticky.SetSecrets(all[0], all[1:]...)
 	}
 }
