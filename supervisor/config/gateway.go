@@ -152,7 +152,7 @@ func (c *checker) gateway(path string, a App, all []App) {
 	}
 	for _, address := range g.Edge.TLS.Listen {
 		if !slices.Contains(a.Listen, address) {
-			c.fail(Join(path, "tls.listen"), "%s is not one of the addresses of listen", address)
+			c.fail(Join(Join(path, "tls"), "listen"), "%s is not one of the addresses of listen", address)
 		}
 	}
 	c.delivery(path, &g.Delivery)

@@ -126,7 +126,7 @@ func (d *decoder) number(to *float64) codec {
 // gatewayQueue decodes the queue of a gateway: a section, or off.
 func (d *decoder) gatewayQueue(to *policy.Queue) codec {
 	lifo := !to.FIFO
-	most := d.integerAs(&to.Max, 1, math.MaxInt32, "write off or 1 to 2147483647")
+	most := d.integerAs(&to.Max, 1, math.MaxInt32, "write 1 to 2147483647")
 	c := d.sectionOf([]field{
 		{"max", most.when(func() bool { return to.Max > 0 })},
 		{"max_bytes", d.sizeAs(&to.MaxBytes, ParseSize).when(func() bool { return to.MaxBytes != 0 })},

@@ -307,6 +307,13 @@ func (s *sending) done() bool {
 	return s.over && s.err == nil
 }
 
+// late reports whether the time for the answer is over.
+func (s *sending) late() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.answerBy.IsZero() && !time.Now().Before(s.answerBy)
+}
+
 // headRead notes that the answer is there: its body may take its time, as long as the client is there and its own body is whole.
 func (s *sending) headRead(u *upstream) {
 	s.mu.Lock()
@@ -365,8 +372,12 @@ func (f *forwarding) answer(u *upstream, s *sending) (*http.Response, error) {
 	}
 	for range mostInterim {
 		res, err := http.ReadResponse(u.in, f.r)
-		if err != nil {
-			return nil, &unanswered{err: fmt.Errorf("its answer cannot be read: %w", err), sent: true}
+		switch {
+		case err == nil:
+		case s.late(): // net/http calls what has come by then malformed
+			return nil, &unanswered{err: fmt.Errorf("the head of its answer was not whole in time: %w", os.ErrDeadlineExceeded), sent: true}
+		default: // the text may quote the member, at length
+			return nil, &unanswered{err: fmt.Errorf("its answer cannot be read: %.200v", err), sent: true}
 		}
 		if res.StatusCode >= 200 || res.StatusCode == http.StatusSwitchingProtocols {
 			u.limit.N = math.MaxInt64

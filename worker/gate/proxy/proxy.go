@@ -155,6 +155,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	f.access.ID = requestID(r)
 	w.Header().Set("X-Request-Id", f.access.ID)
+	if !r.ProtoAtLeast(1, 1) {
+		// net/http drops a Transfer-Encoding of HTTP/1.0 unread, and takes the body for the next request.
+		w.Header().Set("Connection", "close")
+	}
 	p.budget.request(began)
 	p.withdrawals.request()
 	f.decision = p.options.History.Begin(f.access.ID)

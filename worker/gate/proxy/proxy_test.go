@@ -319,6 +319,10 @@ func TestRefused(t *testing.T) {
 func TestNone(t *testing.T) {
 	t.Parallel()
 	silent := raw(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+	begins := func(text string) string {
+		return raw(t, func(c net.Conn) { _, _ = io.WriteString(c, text); _, _ = io.Copy(io.Discard, c) })
+	}
+	half, rubbish := begins("HTTP/1"), begins(strings.Repeat("\x00", 10_000)+"\n")
 	for name, c := range map[string]struct {
 		addresses []string
 		status    int
@@ -327,13 +331,15 @@ func TestNone(t *testing.T) {
 		"no member":    {nil, 503, "no member is ready"},
 		"all refuse":   {[]string{closed(t), closed(t)}, 502, "the server did not answer"},
 		"none in time": {[]string{silent}, 504, "did not answer in time"},
+		"half a head":  {[]string{half, silent}, 504, "did not answer in time"}, // and it goes to no other
+		"rubbish":      {[]string{rubbish}, 502, "the server did not answer"},
 	} {
 		f := frontOf(t, func(o *Options) { o.AnswerTimeout = 50 * time.Millisecond }, c.addresses...)
 		res, text := f.do(t, request(t, "GET", f.URL, nil))
 		if res.StatusCode != c.status || !strings.Contains(text, c.want) || (c.status == 503) != (res.Header.Get("Retry-After") != "") {
 			t.Errorf("%s: %s %q", name, res.Status, text)
 		}
-		if a := <-f.log; a.Err == nil || a.Status != c.status || !strings.Contains(text, a.ID) {
+		if a := <-f.log; a.Err == nil || a.Status != c.status || !strings.Contains(text, a.ID) || name != "all refuse" && a.Tries > 1 || len(a.Err.Error()) > 400 {
 			t.Errorf("%s: %+v", name, a)
 		}
 	}
@@ -575,6 +581,7 @@ func TestSmuggling(t *testing.T) {
 		"a coding twice":              {"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + inner, ""},
 		"a bare line feed in a chunk": {"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\na\r\n0\r\n\r\n", ""},
 		"a chunk that is too long":    {"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\na", ""},
+		"chunks in HTTP/1.0":          {"POST /a HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n" + inner, `POST /a ""`},
 		"DELETE with chunks":          {"DELETE /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", `DELETE /a "abc"`},
 		"an absolute target":          {"GET http://other/a?b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", `GET /a?b ""`},
 		"no host":                     {"GET /a HTTP/1.1\r\n\r\n", ""},

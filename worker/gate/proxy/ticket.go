@@ -75,7 +75,10 @@ func (f *forwarding) await(u *upstream, s *sending) error {
 	for look := withdrawAfter; ; look = min(2*look, lookMost) {
 		_, err := u.in.Peek(1)
 		switch {
-		case err == nil, !errors.Is(err, os.ErrDeadlineExceeded), !s.untilLook():
+		case err == nil:
+			s.look(u, time.Time{}) // the rest of the head may take its time
+			return nil
+		case !errors.Is(err, os.ErrDeadlineExceeded), !s.untilLook():
 			return err
 		case f.pick.State() != tickets.Sent:
 			s.look(u, time.Time{}) // it runs, and takes its time

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/tinehq/tine/ipc"
 	"github.com/tinehq/tine/ipc/eventually"
@@ -201,6 +202,36 @@ func TestTicket(t *testing.T) {
 		t.Errorf("%d tickets, %d begun", n, all[0].slot.Begun())
 	}
 	empty(t, all)
+}
+
+// TestHeadInParts: once a worker has begun to answer, the time of a withdrawal does not bound the rest: neither the answer behind an
+// interim one, nor the second half of a head.
+func TestHeadInParts(t *testing.T) {
+	t.Parallel()
+	for _, first := range []string{"HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 200"} {
+		f, all, _ := localFront(t, 1, nil)
+		got := f.post(t, "body")
+		c, err := all[0].ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := http.ReadRequest(bufio.NewReader(c))
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, _ := tickets.Parse(r.Header.Get(tickets.Header))
+		if !all[0].slot.Begin(k, 0) {
+			t.Fatal("the request did not begin")
+		}
+		io.WriteString(c, first)
+		at := time.Now()
+		eventually.True(t, "the time of a withdrawal is over", func() bool { return time.Since(at) > 5*withdrawAfter })
+		io.WriteString(c, strings.TrimPrefix("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", first))
+		status(t, got, 200)
+		all[0].slot.End(k, 0)
+		c.Close()
+		empty(t, all)
+	}
 }
 
 // TestNeverBegan: a POST whose worker has died before it began goes to another worker, with its body.
