@@ -146,8 +146,7 @@ func TestFaults(t *testing.T) {
 	t.Parallel()
 	texts := []string{"", "no JSON", `[]`, "redirect", "big", `{"epoch":1,"sequence":1,"stats":{}}`}
 	var n atomic.Int64
-	var m members.Member
-	m = server(t, func(w http.ResponseWriter, _ *http.Request) {
+	m := server(t, func(w http.ResponseWriter, _ *http.Request) {
 		switch text := texts[min(int(n.Add(1))-1, 2*len(texts)-1)/2]; text {
 		case "":
 			http.Error(w, "no", http.StatusServiceUnavailable)

@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 the connections of http.Transport do not tell whether a member has begun a request
+
 package proxy
 
 import (

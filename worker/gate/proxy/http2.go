@@ -79,6 +79,7 @@ func (f *forwarding) exchangeHTTP2(to string) (reused bool, err error) {
 			_ = http.NewResponseController(f.w).EnableFullDuplex()
 		}
 	}
+	//lint:ignore SA1019 as in conns.go
 	res, err := f.proxy.http2.transport.RoundTrip(out.WithContext(ctx))
 	s.answered()
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -387,7 +386,7 @@ func FuzzOffer(f *testing.F) {
 			t.Fatal(err)
 		}
 		if p, err := decodeOffer(again); err != nil || !reflect.DeepEqual(o, p) {
-			t.Fatal(fmt.Sprintf("%+v became %+v: %v", o, p, err))
+			t.Fatalf("%+v became %+v: %v", o, p, err)
 		}
 	})
 }

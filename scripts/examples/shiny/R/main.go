@@ -9,6 +9,9 @@ import (
 	"os"
 )
 
+// users are the connections, which the garbage collector would close if nothing referred to them.
+var users []net.Conn
+
 func main() {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -16,7 +19,6 @@ func main() {
 		os.Exit(1)
 	}
 	fmt.Println(l.Addr())
-	var users []net.Conn
 	for {
 		c, err := l.Accept()
 		if err != nil {
