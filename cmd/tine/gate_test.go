@@ -154,6 +154,35 @@ func TestGateToApp(t *testing.T) {
 	m.ended(0)
 }
 
+// TestGateAdded: a gateway that a new config brings has its policy and its servers from the first request on, and its workers start once.
+func TestGateAdded(t *testing.T) {
+	const config = `apps:
+  web:
+    command: $MEMBER
+    listen: 127.0.0.1:0
+    workers: 1
+    $CALM
+`
+	m := startReady(t, config)
+	write(t, m.dir, "tine.yaml", config+`  gate:
+    gateway: {to: web}
+    listen: 127.0.0.1:0
+    workers: 2
+    $CALM
+`)
+	m.signal(syscall.SIGHUP)
+	m.await(func(e event) bool { return e.Message == "ready" && e.App == "gate" && e.Slot == 0 })
+	m.await(func(e event) bool { return e.Message == "ready" && e.App == "gate" && e.Slot == 1 })
+	if got, want := answers(m, "gate"), m.workers("web")[0]; got != want {
+		t.Errorf("worker %d answers, want %d", got, want)
+	}
+	if ended := m.since(0, func(e event) bool { return e.App == "gate" && e.Message == "exited" }); len(ended) > 0 {
+		t.Errorf("workers of the gateway have ended: %s", ended[0].Raw)
+	}
+	m.stop()
+	m.ended(0)
+}
+
 // TestGateVerb: without a file a gateway is one line; what is wrong with that line is said before anything runs.
 func TestGateVerb(t *testing.T) {
 	a := newBackend(t, 1)

@@ -49,7 +49,7 @@ func newDocuments(w *worker.Worker, o Options) (*documents, error) {
 	p := o.Policy
 	if !d.fixed {
 		d.key = policy.TableKey(w.App())
-		b, ok := worker.Cached[[]byte](w, policy.Key(w.App())).Get()
+		b, ok := await(w, policy.Key(w.App()), firstPolicy)
 		if !ok {
 			return nil, errors.New("cannot serve as a gateway: app " + w.App() + " has no gateway in its config")
 		}
@@ -62,7 +62,7 @@ func newDocuments(w *worker.Worker, o Options) (*documents, error) {
 	if err := d.adopt(p); err != nil {
 		return nil, err
 	}
-	b, ok := worker.Cached[[]byte](w, d.key).Get()
+	b, ok := await(w, d.key, firstTable)
 	table, err := members.Decode(b)
 	if !ok {
 		err = errors.New("there is no such cached value")
@@ -73,6 +73,42 @@ func newDocuments(w *worker.Worker, o Options) (*documents, error) {
 	}
 	d.take(table)
 	return d, nil
+}
+
+const (
+	// firstPolicy bounds the wait for a policy, and firstTable that for a table. When a config that brings a gateway is applied, its workers
+	// may be there before them. The master gives the first table half a second after the policy at the latest.
+	firstPolicy = 5 * time.Second
+	firstTable  = 2 * time.Second
+)
+
+// await waits for a cached value that is not there yet.
+func await(w *worker.Worker, key string, most time.Duration) ([]byte, bool) {
+	value := worker.Cached[[]byte](w, key)
+	if b, ok := value.Get(); ok {
+		return b, true
+	}
+	changed := make(chan struct{}, 1)
+	defer w.Watch(key, func(worker.Change) {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	})()
+	late := time.NewTimer(most)
+	defer late.Stop()
+	for {
+		select {
+		case <-changed:
+			if b, ok := value.Get(); ok {
+				return b, true
+			}
+		case <-late.C:
+			return value.Get()
+		case <-w.Draining():
+			return value.Get()
+		}
+	}
 }
 
 func (d *documents) current() *assembly { return d.living.now() }
