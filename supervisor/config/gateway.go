@@ -155,6 +155,12 @@ func (c *checker) gateway(path string, a App, all []App) {
 			c.fail(Join(Join(path, "tls"), "listen"), "%s is not one of the addresses of listen", address)
 		}
 	}
+	for _, r := range g.Routes {
+		// Only a source that finds members at run time may have ones of another type.
+		if r.To != "" && g.none() && !slices.Contains(g.To, r.To) && !slices.ContainsFunc(g.Members, func(m GatewayMember) bool { return m.Type == r.To }) {
+			c.fail(Join(Join(Join(path, "routes"), r.Name), "to"), "no member is of the type %s: write the name of an app in to, or the type of a member", Shorten(r.To))
+		}
+	}
 	c.delivery(path, &g.Delivery)
 	p := g.Policy(a.Name)
 	for _, f := range p.Check() {
