@@ -23,9 +23,10 @@ type Queue struct {
 // NoQueue is Queue.Max where no request waits.
 const NoQueue = -1
 
-// DefaultQueue is the queue of a policy that says nothing of it.
+// DefaultQueue is the queue of a policy that says nothing of it. CoDel drops packets after 5 ms; a person would rather wait for half a second
+// than be turned away, and a program that works on one request at a time has such queues as a rule.
 var DefaultQueue = Queue{
-	Max: 1000, MaxBytes: 64 << 20, Timeout: 10 * time.Second, Target: 5 * time.Millisecond, Interval: 100 * time.Millisecond,
+	Max: 1000, MaxBytes: 64 << 20, Timeout: 10 * time.Second, Target: 500 * time.Millisecond, Interval: 2 * time.Second,
 }
 
 // Bounds is q with its defaults in place of what is 0.

@@ -87,10 +87,14 @@ func (w *world) name(id ID) string {
 //	free [N] [took=DURATION]      N places are free beside those that are; without N: as many as there are, the queue looks itself
 //	ready   down   none           the members, from the next offer on
 //	show                          how many wait, and what of
+//
+// strict bounds waits as closely as CoDel does those of packets, so that scripts are short.
+var strict = Options{Target: 5 * time.Millisecond, Interval: 100 * time.Millisecond}
+
 func TestScripts(t *testing.T) {
 	begin := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 	script.Run(t, begin, func(t *testing.T) *script.Core[Event, string] {
-		w := &world{core: newCore(Options{}), names: map[string]ID{}, state: "ready"}
+		w := &world{core: newCore(strict), names: map[string]ID{}, state: "ready"}
 		return &script.Core[Event, string]{
 			Tick:     Tick{},
 			Step:     func(now time.Time, ev Event) ([]string, error) { return w.play(now, ev), w.check(now) },
@@ -104,7 +108,7 @@ func TestScripts(t *testing.T) {
 }
 
 func (w *world) command(now time.Time, verb string, words []string) (events []Event, text string, err error) {
-	o, j, n, nowhere := Options{}, Joined{Priority: DefaultPriority}, 0, false
+	o, j, n, nowhere := strict, Joined{Priority: DefaultPriority}, 0, false
 	f := Freed{}
 	for _, word := range words {
 		key, value, _ := strings.Cut(word, "=")

@@ -110,7 +110,7 @@ func TestOverload(t *testing.T) {
 		for _, places := range []int{1, 8} {
 			for _, fifo := range []bool{false, true} {
 				name := fmt.Sprintf("%s each, %d places, fifo %v", takes, places, fifo)
-				o := load{Options{FIFO: fifo}, places, takes, 3}.simulate(t)
+				o := load{Options{FIFO: fifo, Target: strict.Target, Interval: strict.Interval}, places, takes, 3}.simulate(t)
 				target, interval := max(5*time.Millisecond, 2*takes), max(100*time.Millisecond, 10*takes)
 				// The first overload is found out after an interval, in which requests wait for as long.
 				p95, slowest, told := o.percentile(o.waits, 95), o.percentile(o.waits, 99), o.percentile(o.sheds, 99)
@@ -126,7 +126,7 @@ func TestOverload(t *testing.T) {
 				}
 			}
 			// One place at 0.7 has a queue of two or three for most of the time, so that some wait for long.
-			if o := (load{Options{}, places, takes, 0.7}).simulate(t); float64(o.shed) > float64(o.offered)*map[int]float64{1: 0.06, 8: 0.005}[places] {
+			if o := (load{strict, places, takes, 0.7}).simulate(t); float64(o.shed) > float64(o.offered)*map[int]float64{1: 0.06, 8: 0.005}[places] {
 				t.Errorf("%s each, %d places, at 0.7: %d of %d were shed", takes, places, o.shed, o.offered)
 			}
 		}
