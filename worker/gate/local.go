@@ -19,12 +19,15 @@ func (p *Picker) localize(l *live, m *members.Member, now int64) {
 	}
 }
 
-// ever is how many requests were ever sent.
-func (l *live) ever() int64 {
-	if l.slot != nil {
-		return l.slot.Tickets()
+// ever is how many requests were ever sent. It is for the goroutine that gives the tables.
+func (l *live) ever() int64 { return everSent(l.slot, l.Counter) }
+
+// everSent is how many requests were ever sent to the member of a slot, or without a slot to that of a counter.
+func everSent(slot *tickets.Slot, c *Counter) int64 {
+	if slot != nil {
+		return slot.Tickets()
 	}
-	return l.Sent.Load()
+	return c.Sent.Load()
 }
 
 // inFlight is how many requests the gateways that share its counter have at the member.

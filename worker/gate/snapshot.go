@@ -239,7 +239,7 @@ func (m *member) sent() float64 {
 	if !m.reported {
 		return 0
 	}
-	return float64(m.live.ever() - m.sentThen)
+	return float64(everSent(m.slot, m.live.Counter) - m.sentThen)
 }
 
 // reserve takes a place, if there is one. A member that is unknown has one, as long as others are known.
