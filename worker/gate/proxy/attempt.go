@@ -39,11 +39,12 @@ func (f *forwarding) attempt(pick gate.Pick) (gate.Outcome, error) {
 	}
 	u, err := f.proxy.pool.take(ctx, to, f.proxy.options.DialTimeout)
 	if err == nil {
+		reused := u.reused // after the exchange u may already be another request's
 		err = f.exchange(u)
 		if f.neverBegan(err) {
 			// What has ended was idle before, so that this says nothing of the member; or its worker has died, which is as if it had refused.
-			err = &unanswered{err: fmt.Errorf("it had not begun: %w", err), lost: true, idle: u.reused}
-		} else if early := (*unanswered)(nil); u.reused && !f.ticketed && errors.As(err, &early) && early.silent && f.body.rewind() && idempotent(f.r.Method) &&
+			err = &unanswered{err: fmt.Errorf("it had not begun: %w", err), lost: true, idle: reused}
+		} else if early := (*unanswered)(nil); reused && !f.ticketed && errors.As(err, &early) && early.silent && f.body.rewind() && idempotent(f.r.Method) &&
 			!errors.Is(err, os.ErrDeadlineExceeded) && !f.gone() {
 			// The member has closed an idle connection at the very moment. That says nothing of the member.
 			if u, err = f.proxy.pool.dial(ctx, to, f.proxy.options.DialTimeout); err == nil {
