@@ -144,8 +144,11 @@ func (e *Estate) missing(names []string) (workers map[string]*crew.Worker, files
 func (e *Estate) tellMissing(look succession.Look, workers map[string]*crew.Worker) {
 	full := e.room.short.Full()
 	for _, name := range look.New {
+		const ofWorker = "nothing is kept of this worker: a crash of the master would lose it"
 		if m := workers[name]; m != nil {
-			line(e.logs.Error(), m).Str("store", full).Msg("nothing is kept of this worker: a crash of the master would lose it")
+			line(e.logs.Error(), m).Str("store", full).Msg(ofWorker)
+		} else if _, _, is := succession.ParseWorkerName(name); is { // the store was faster than the start of the worker
+			e.logs.Error().Str("file", name).Str("store", full).Msg(ofWorker)
 		} else {
 			e.logs.Error().Str("file", name).Str("store", full).Msg("a file is not kept: a crash of the master would lose what it is for")
 		}

@@ -92,8 +92,14 @@ func (s *Story) End() {
 
 func (s *Story) close() {
 	if s.cmd != nil {
-		_ = s.cmd.Process.Kill()
-		<-s.ended
+		// Asked first: the workers of a master that is killed would serve on.
+		_ = s.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-s.ended:
+		case <-time.After(10 * time.Second):
+			_ = s.cmd.Process.Kill()
+			<-s.ended
+		}
 		s.cmd = nil
 	}
 	for i := len(s.cleanup) - 1; i >= 0; i-- {
