@@ -141,10 +141,14 @@ func TestPauseAndResume(t *testing.T) {
 	}
 
 	began := time.Now()
-	m.tell(0, "pause", "web", "--for", "700ms")
+	m.tell(0, "pause", "web", "--for", "3s")
+	eventually.True(t, "the gateway knows", func() bool {
+		out, _ := m.tell(0, "gate", "members")
+		return strings.Contains(out, "paused")
+	})
 	third := m.sendHeld("third", 1)
 	third.answered(t)
-	if took := time.Since(began); took < 700*time.Millisecond {
+	if took := time.Since(began); took < 3*time.Second {
 		t.Errorf("it was held for %s", took)
 	}
 

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/tinehq/tine/ipc/eventually"
 	"github.com/tinehq/tine/supervisor/control/api"
 	"github.com/tinehq/tine/supervisor/handle"
 )
@@ -60,6 +61,15 @@ func TestDescriptorsOfWorkersThatDoNotListen(t *testing.T) {
 	count := func(n int) (master, keeper int) {
 		m := startKept(t, manyJobs(n))
 		st := m.await("all processes", allHaveProcesses)
+		// What the keeper does not have yet would be lost with the master: it has all when nothing more comes for a while.
+		last, same := 0, 0
+		eventually.True(t, "the keeper has all", func() bool {
+			if now := descriptorsOf(t, m.keeper.Process.Pid); now != last {
+				last, same = now, 0
+			}
+			same++
+			return same == 200
+		})
 		master, keeper = descriptorsOf(t, st.PID), descriptorsOf(t, m.keeper.Process.Pid)
 		if st.Steering != api.SteeringNone {
 			t.Errorf("steering is %q where nobody listens", st.Steering)
