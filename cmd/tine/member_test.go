@@ -204,7 +204,7 @@ func (m *member) routes() http.Handler {
 			http.Error(rw, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		time.Sleep(2 * time.Millisecond)
+		time.Sleep(2 * time.Millisecond) // what the request is about
 	})
 	mux.HandleFunc("/block", func(http.ResponseWriter, *http.Request) { m.block.Lock() })
 	mux.HandleFunc("/unblock", func(http.ResponseWriter, *http.Request) { m.block.Unlock() })

@@ -6,6 +6,7 @@
 // although the config is valid.
 //
 //	config.go       the types, their defaults
+//	cache_value.go  a cached value and its source
 //	life.go         hooks, schedules, dependencies, watched files
 //	log.go          log files
 //	console.go      control socket, dashboard, metrics, health

@@ -32,7 +32,7 @@ func local(b *tickets.Book, id uint64, o Options) Options {
 	return o
 }
 
-// TestLocalLimit: by every way two gateways together never have more at a worker than its limit, whoever ends first, and what has ended
+// TestLocalLimit: by every way two gateways together never have more at a worker than its limit, whichever ends first, and what has ended
 // makes room.
 func TestLocalLimit(t *testing.T) {
 	t.Parallel()

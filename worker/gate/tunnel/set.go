@@ -118,7 +118,7 @@ func (s *Set) adopt(t *tunnel) {
 	}()
 }
 
-// errStays is why a tunnel cannot move, whoever the successor is.
+// errStays is why a tunnel cannot move, to whichever successor.
 var errStays = errors.New("the tunnel cannot leave its process")
 
 // Drain gives the tunnels to the successor, and returns when none is left or ctx ends. Those that cannot move go on here meanwhile. Those

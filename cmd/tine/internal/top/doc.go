@@ -12,6 +12,7 @@
 //	rates.go     rates: numbers a second, from the counters of two status documents
 //	rows.go      row: one line of the list, an app or a worker; which row stays chosen
 //	view.go      the screen: as many lines as the terminal has, none wider than it
+//	table.go     the list of apps and workers in it
 //
 // The master is asked once a second, and only while this runs. After an order the status is asked for at once. A status
 // that takes more than 3 s is given up. A stream that fails is asked for again after 2 s.
