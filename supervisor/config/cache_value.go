@@ -16,7 +16,8 @@ type CacheValue struct {
 	// socket. The names are looked up and the members checked by a connection Every so often.
 	Members []string
 	Func    func(context.Context) (any, error) `yaml:"-" json:"-"` // only in Go
-	Live    Live                               `yaml:"-" json:"-"` // only of the master itself
+	Fixed   []byte                             `yaml:"-" json:"-"` // only of the master itself: the value, which changes with the config alone
+	Live    Live                               `yaml:"-" json:"-"` // likewise
 
 	Every   time.Duration     // from start to start; default 5s
 	Timeout time.Duration     // of one fetch; default 5s. A fetch longer than Every delays the next one

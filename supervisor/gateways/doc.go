@@ -9,6 +9,9 @@
 // workers tell of requests and what persons order come to it as events, and each new table that the fleet orders becomes a cached
 // value. The goroutine ends when the config has the gateway no more.
 //
+// The policy is made of the config alone. The loop sets it before it starts or rolls anything by that config, so that workers which the
+// config starts have it.
+//
 // A change of the config keeps what is known of the members: only sources that are new or changed are begun, and only those that are
 // gone or changed are ended.
 //

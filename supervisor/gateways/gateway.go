@@ -8,7 +8,6 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/tinehq/tine/ipc/members"
-	"github.com/tinehq/tine/ipc/policy"
 	"github.com/tinehq/tine/supervisor/config"
 	"github.com/tinehq/tine/supervisor/fleet"
 	"github.com/tinehq/tine/supervisor/snapshot"
@@ -32,7 +31,6 @@ type gateway struct {
 	events   chan event
 	pictures *bell
 	table    table
-	policy   rules
 }
 
 // event is one of a source, or, where that is nil, of the gateway's workers or a person.
@@ -46,41 +44,17 @@ func newGateway(name string, see func() *snapshot.Master, pictures *bell, log *z
 	g := &gateway{
 		name: name, see: see, log: log, configs: make(chan config.Gateway, 1), events: make(chan event, mostEvents), pictures: pictures,
 	}
-	g.table.of, g.policy.next = g, make(chan policy.Policy, 1)
+	g.table.of = g
 	return g
 }
 
 // use has the gateway be as a config has it, from soon on. It is called by one goroutine.
 func (g *gateway) use(c config.Gateway) {
-	replace(g.configs, c)
-	replace(g.policy.next, c.Policy(g.name))
-}
-
-// replace puts the newest into a channel with room for one. One goroutine does.
-func replace[T any](c chan T, newest T) {
 	select {
-	case <-c:
+	case <-g.configs: // an older one
 	default:
 	}
-	c <- newest
-}
-
-// rules is the source of a gateway's policy.
-type rules struct{ next chan policy.Policy }
-
-// Source names it.
-func (r *rules) Source() string { return "gateway" }
-
-// Run gives each policy.
-func (r *rules) Run(ctx context.Context, _ []byte, give func([]byte, error)) {
-	for {
-		select {
-		case p := <-r.next:
-			give(policy.Encode(p))
-		case <-ctx.Done():
-			return
-		}
-	}
+	g.configs <- c
 }
 
 // table is the source of a gateway's table.

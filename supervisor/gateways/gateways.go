@@ -49,15 +49,19 @@ func (g *Gateways) Values(c *config.Config) []config.CacheValue {
 		}
 		one.use(*a.Gateway)
 		g.all[a.Name] = one
-		values = append(values, liveValue(policy.Key(a.Name), &one.policy), liveValue(policy.TableKey(a.Name), &one.table))
+		rules := config.CacheValue{Key: policy.Key(a.Name)}
+		p, err := policy.Encode(a.Gateway.Policy(a.Name))
+		if err != nil {
+			g.log.Error().Err(err).Str("gateway", a.Name).Msg("the policy stays as it was") // of plain data: it cannot be
+			continue
+		}
+		rules.Fixed = p
+		rules.Fill()
+		table := config.CacheValue{Key: policy.TableKey(a.Name), Live: &one.table}
+		table.Fill()
+		values = append(values, rules, table)
 	}
 	return values
-}
-
-func liveValue(key string, of config.Live) config.CacheValue {
-	v := config.CacheValue{Key: key, Live: of}
-	v.Fill()
-	return v
 }
 
 // Pictured says which picture of the master is the newest.

@@ -40,6 +40,11 @@ func newValues(t *testing.T) *values {
 
 func (v *values) take(all []config.CacheValue) {
 	for _, one := range all {
+		if one.Fixed != nil {
+			v.mu.Lock()
+			v.newest[one.Key] = string(one.Fixed)
+			v.mu.Unlock()
+		}
 		if one.Live == nil || v.runs[one.Key] == one.Live {
 			continue
 		}
@@ -115,7 +120,7 @@ func TestGateways(t *testing.T) {
 	v.take(g.Values(gatewayConfig(config.Gateway{To: []string{"web"}, Members: []config.GatewayMember{config.NewGatewayMember("127.0.0.1:1")}, Pick: "maglev"})))
 	v.await("the member that was added is in the table", func() bool { return v.states("gate") == "web=draining 127.0.0.1:1=ready" })
 	v.await("the policy is the new one", func() bool { return strings.Contains(v.of(policy.Key("gate")), `"pick":"maglev"`) })
-	if len(v.runs) != 2 {
+	if len(v.runs) != 1 {
 		t.Errorf("%d live values", len(v.runs))
 	}
 	v.take(g.Values(gatewayConfig(config.Gateway{Members: []config.GatewayMember{config.NewGatewayMember("127.0.0.1:1")}})))

@@ -208,8 +208,8 @@ func (p *Planner) carryOut(n *plan) {
 	ev := apps.Configure{Apps: p.compare(n, true), New: p.loop.Enter(n.added...)}
 	p.o.Estate.SaveAllSoon() // which of them are listed may change too; and perhaps no app does, so that no step would write it
 	p.routeLogs(n)
+	p.o.Values(n.config) // first: the workers that are started now are to have what is of this config
 	p.loop.Decide(ev)
-	p.o.Values(n.config)
 	p.o.Logs.SetLevel(n.config.Log.Level)
 	if n.goesOn {
 		return

@@ -3,6 +3,7 @@ package plan
 import (
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,7 @@ type stage struct {
 	events  []string
 	entered []*crew.App
 	numbers int
+	steps   []string // what was done with a config, in order
 }
 
 func newStage(t *testing.T) *stage {
@@ -39,7 +41,7 @@ func newStage(t *testing.T) *stage {
 	}
 	t.Cleanup(l.Close)
 	s := &stage{t: t, state: apps.New(apps.Limits{}), inbox: make(chan Message, 4)}
-	s.Planner = New(s, &config.Config{}, Options{Logs: l, Estate: s, Values: func(*config.Config) {}, Follow: func(reason string, answer chan<- desk.Begun) func() {
+	s.Planner = New(s, &config.Config{}, Options{Logs: l, Estate: s, Values: func(*config.Config) { s.steps = append(s.steps, "values") }, Follow: func(reason string, answer chan<- desk.Begun) func() {
 		return func() { answer <- desk.Begun{} }
 	}})
 	return s
@@ -51,14 +53,19 @@ func (s *stage) Go(f func())                                     { go f() }
 func (s *stage) Event(_ *crew.App, _ zerolog.Level, e api.Event) { s.events = append(s.events, e.Kind) }
 func (s *stage) Stale()                                          {}
 func (s *stage) State() *apps.Apps                               { return s.state }
-func (s *stage) Decide(ev apps.Event)                            { s.state.Step(time.Now(), ev) }
-func (s *stage) Apps() []*crew.App                               { return nil }
-func (s *stage) App(apps.ID) *crew.App                           { return nil }
-func (s *stage) Given() *crew.Given                              { return &crew.Given{} }
-func (s *stage) Pins() *launch.Pins                              { return launch.NewPins(nil) }
-func (s *stage) Number(a *crew.App)                              { s.numbers++; a.Key = s.numbers }
-func (s *stage) Changed(*crew.App)                               {}
-func (s *stage) SaveAllSoon()                                    {}
+func (s *stage) Decide(ev apps.Event) {
+	if _, is := ev.(apps.Configure); is {
+		s.steps = append(s.steps, "apps")
+	}
+	s.state.Step(time.Now(), ev)
+}
+func (s *stage) Apps() []*crew.App     { return nil }
+func (s *stage) App(apps.ID) *crew.App { return nil }
+func (s *stage) Given() *crew.Given    { return &crew.Given{} }
+func (s *stage) Pins() *launch.Pins    { return launch.NewPins(nil) }
+func (s *stage) Number(a *crew.App)    { s.numbers++; a.Key = s.numbers }
+func (s *stage) Changed(*crew.App)     {}
+func (s *stage) SaveAllSoon()          {}
 func (s *stage) Enter(all ...*crew.App) (opened []apps.Opened) {
 	s.entered = append(s.entered, all...)
 	for _, a := range all {
@@ -98,6 +105,19 @@ func TestNewestWaits(t *testing.T) {
 	s.act()
 	if b := <-applied; b.Err != nil || s.Busy() || s.Config().Apps[0].Name != "c" || len(s.entered) != 2 || len(s.callers) != 0 {
 		t.Errorf("%v, busy: %v, %s runs, %d apps entered, %d callers left", b.Err, s.Busy(), s.Config().Apps[0].Name, len(s.entered), len(s.callers))
+	}
+	for _, a := range s.entered {
+		a.Sockets.Release()
+	}
+}
+
+// TestValuesBeforeApps: workers that a config starts are to have the values of that config.
+func TestValuesBeforeApps(t *testing.T) {
+	s := newStage(t)
+	s.Apply(with("a"))
+	s.act()
+	if !slices.Equal(s.steps, []string{"values", "apps"}) {
+		t.Errorf("%q", s.steps)
 	}
 	for _, a := range s.entered {
 		a.Sockets.Release()

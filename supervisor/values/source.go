@@ -32,6 +32,15 @@ func (v *Values) begin(c config.CacheValue, resume bool) {
 			r.Payload.Release()
 		}
 	}
+	if c.Fixed != nil {
+		if before != nil {
+			before.Release() // a result that is the same is known as such when it is set
+		}
+		r := cache.Result{Key: c.Key}
+		r.Payload, r.Err = ipc.NewPayload(c.Fixed)
+		v.take(feed, r) // at once: workers that the same config starts go by it
+		return
+	}
 	if c.Live != nil {
 		v.loop.Go(func() {
 			var last []byte
@@ -64,6 +73,8 @@ func (v *Values) begin(c config.CacheValue, resume bool) {
 // sourceOf makes the source of a value as the config has it.
 func sourceOf(c config.CacheValue) cache.Source {
 	switch {
+	case c.Fixed != nil:
+		return cache.Named("config", nil)
 	case c.Live != nil:
 		return cache.Named(c.Live.Source(), nil) // it is not asked
 	case c.Func != nil:
@@ -90,14 +101,19 @@ type fetched struct {
 }
 
 func (f fetched) Act(v *Values) {
-	c, changed, failed := v.Fetched(time.Now(), f.feed, f.result)
+	v.take(f.feed, f.result)
+	v.Tick(time.Now())
+}
+
+// take takes in a result of a source.
+func (v *Values) take(f *cache.Feed, r cache.Result) {
+	c, changed, failed := v.Fetched(time.Now(), f, r)
 	if failed != nil {
-		v.event(zerolog.WarnLevel, api.EventValueFailed, f.result.Key, failed.Error())
+		v.event(zerolog.WarnLevel, api.EventValueFailed, r.Key, failed.Error())
 	}
 	if changed {
 		v.spread(c)
 	}
-	v.Tick(time.Now())
 }
 
 // sameSource reports whether b asks what a asks, so that the source that runs may go on. Functions are the same when they are one
