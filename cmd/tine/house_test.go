@@ -29,9 +29,6 @@ var rules = map[string]string{
 	"worker/gate/route": "ipc/members ipc/policy worker/gate worker/gate/proxy worker/gate/queue",
 
 	"worker/gate/sticky":     "ipc/members ipc/policy worker/gate worker/gate/proxy worker/gate/route",
-	"worker/gate/access":     "worker/gate/proxy",
-	"worker/gate/acme":       "worker/gate/edge",
-	"worker/gate/compress":   "",
 	"worker/gate/edge":       "",
 	"worker/gate/proxyproto": "",
 	"worker/gate/tcp":        "ipc ipc/members worker/gate worker/gate/tunnel",

@@ -30,3 +30,11 @@ func CheckAddresses(all []string) error {
 	}
 	return nil
 }
+
+// Network is that of the address of a member, for a dial: unix for the path of a socket, else tcp.
+func Network(address string) string {
+	if filepath.IsAbs(address) {
+		return "unix"
+	}
+	return "tcp"
+}

@@ -157,14 +157,7 @@ func (s *summing) end() Tally {
 		default:
 			m.Why = fmt.Sprintf("not by %d of %d workers: %s", not, a.workers, a.whyNot)
 		}
-		if len(s.sum.Members) < MostMembers {
-			s.sum.Members = append(s.sum.Members, m)
-			continue
-		}
-		if s.sum.Rest == nil {
-			s.sum.Rest = &Rest{}
-		}
-		s.sum.Rest.Add(m)
+		s.sum.Add(m)
 	}
 	slices.SortStableFunc(s.sum.Pools, func(a, b Pool) int { return cmp.Compare(a.Type, b.Type) })
 	for i := range s.sum.Pools {
@@ -173,6 +166,23 @@ func (s *summing) end() Tally {
 		}
 	}
 	return s.sum
+}
+
+// Add adds a member: to Members or, where those are MostMembers, to Rest.
+func (t *Tally) Add(m Member) {
+	if len(t.Members) < MostMembers {
+		t.Members = append(t.Members, m)
+		return
+	}
+	t.Leave(m)
+}
+
+// Leave adds a member to Rest.
+func (t *Tally) Leave(m Member) {
+	if t.Rest == nil {
+		t.Rest = &Rest{}
+	}
+	t.Rest.Add(m)
 }
 
 // Continue adds what has happened by other, as counted by workers that have ended or are silent, and not what is. A member that t does not

@@ -245,14 +245,7 @@ func ofTable(ctx context.Context, master Master, app string) tallies.Tally {
 		case m.Weight > 0:
 			t.Ready++
 		}
-		if len(t.Members) < tallies.MostMembers {
-			t.Members = append(t.Members, one)
-			continue
-		}
-		if t.Rest == nil {
-			t.Rest = &tallies.Rest{}
-		}
-		t.Rest.Add(one)
+		t.Add(one)
 	}
 	return t
 }

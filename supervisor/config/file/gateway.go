@@ -73,11 +73,7 @@ func (d *decoder) gatewayMembers(to *[]config.GatewayMember) codec {
 			default:
 				list.decode(path, n)
 				for i, address := range *plain {
-					// The place of the address, for faults of it.
-					d.values[config.Join(path, address)] = d.values[path]
-					if at, ok := d.values[config.Index(path, i)]; ok {
-						d.values[config.Join(path, address)] = at
-					}
+					d.placeByName(path, i, address)
 					*to = append(*to, config.NewGatewayMember(address))
 				}
 			}

@@ -38,12 +38,7 @@ func (d *decoder) dependsOn(to *map[string]string) codec {
 				var names []string
 				d.list(&names, nil).decode(path, n)
 				for i, name := range names {
-					// The place of the name, for faults of it.
-					at, ok := d.values[config.Index(path, i)]
-					if !ok {
-						at = d.values[path]
-					}
-					d.values[config.Join(path, name)] = at
+					d.placeByName(path, i, name)
 					(*to)[name] = config.DependsReady
 				}
 			}
@@ -51,6 +46,15 @@ func (d *decoder) dependsOn(to *map[string]string) codec {
 		anyOf(textSchema(), listSchema(textSchema()), mapSchema(enumSchema(config.DependsReady, config.DependsExited))),
 		func() any { return showMap(*to) },
 	}
+}
+
+// placeByName has the faults of the entry i of a list told at its place, also by its name.
+func (d *decoder) placeByName(path string, i int, name string) {
+	at, ok := d.values[config.Index(path, i)]
+	if !ok {
+		at = d.values[path]
+	}
+	d.values[config.Join(path, name)] = at
 }
 
 // watch decodes a section, paths alone, or whether to watch the app's folder.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -82,12 +81,8 @@ func Reason(err error) string {
 
 // Dial connects to the address of a member: host:port, or the path of a Unix socket.
 func Dial(ctx context.Context, address string) (net.Conn, error) {
-	network := "tcp"
-	if filepath.IsAbs(address) {
-		network = "unix"
-	}
 	var d net.Dialer
-	return d.DialContext(ctx, network, address)
+	return d.DialContext(ctx, members.Network(address), address)
 }
 
 // talk connects to an address and has f talk, until ctx is done.

@@ -274,7 +274,7 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-// TestAgent: a Tine that answers, and one that asks. What the asking side has sent, and nobody has read, does not take the answer back.
+// TestAgent: one Tine answers the check of another. What the asking side has sent, and was not read, does not take the answer back.
 func TestAgent(t *testing.T) {
 	t.Parallel()
 	l := listen(t, "tcp", "127.0.0.1:0")

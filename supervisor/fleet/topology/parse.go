@@ -155,7 +155,7 @@ func (p *parser) skip() {
 func (p *parser) syntax(err error) {
 	p.broken = true
 	at, text := len(p.text), "the file ends too early, as one that is being written does"
-	if e := (*json.SyntaxError)(nil); errors.As(err, &e) && !strings.Contains(e.Error(), "unexpected end") {
+	if e := (*json.SyntaxError)(nil); errors.As(err, &e) {
 		at, text = min(int(e.Offset), len(p.text)), "the file is not JSON: "+e.Error()
 		// Token says where the wrong character is, Decode where it ends.
 		if at > 0 && (at == len(p.text) || !strings.Contains(text, strconv.QuoteRune(rune(p.text[at])))) {

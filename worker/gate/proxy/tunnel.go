@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bufio"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -27,7 +26,7 @@ func (f *forwarding) tunnel(u *upstream, res *http.Response) error {
 	if err != nil {
 		return &unanswered{err: fmt.Errorf("this connection of the client cannot change its protocol: %w", err), sent: true, client: true}
 	}
-	client := bare(held)
+	client := tunnel.Bare(held)
 	defer func() {
 		if !f.tunnelled {
 			held.Close()
@@ -48,18 +47,6 @@ func (f *forwarding) tunnel(u *upstream, res *http.Response) error {
 	f.tunnelled = true
 	go c.run(fromClient, fromMember)
 	return nil
-}
-
-// bare is the connection that a tunnel waits at: below wrappers that have nothing of it in hand, such as that of package edge, but not
-// below TLS.
-func bare(c net.Conn) net.Conn {
-	for {
-		below, ok := c.(interface{ NetConn() net.Conn })
-		if _, encrypted := c.(*tls.Conn); !ok || encrypted {
-			return c
-		}
-		c = below.NetConn()
-	}
 }
 
 // carrying is a tunnel, and what is to be done at its end. It runs in goroutines of its own: that of the server, with the request and its

@@ -5,11 +5,12 @@ import (
 	"context"
 	"io"
 	"net"
-	"path/filepath"
 	"slices"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/tinehq/tine/ipc/members"
 )
 
 const (
@@ -56,12 +57,8 @@ func (p *pool) take(ctx context.Context, to string, timeout time.Duration) (*ups
 }
 
 func (p *pool) dial(ctx context.Context, to string, timeout time.Duration) (*upstream, error) {
-	network := "tcp"
-	if filepath.IsAbs(to) {
-		network = "unix"
-	}
 	d := net.Dialer{Timeout: timeout}
-	conn, err := d.DialContext(ctx, network, to)
+	conn, err := d.DialContext(ctx, members.Network(to), to)
 	if err != nil {
 		return nil, err
 	}

@@ -1,16 +1,15 @@
 package tcp
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/members"
 	"github.com/tinehq/tine/worker/gate"
 	"github.com/tinehq/tine/worker/gate/tunnel"
 )
@@ -97,7 +96,7 @@ func (s *Server) serve(client net.Conn) {
 		member, err := dial(pick.Member().Address, s.options.DialTimeout)
 		if err == nil {
 			s.learn(pick, gate.Answered, "")
-			s.options.Tunnels.Run(tunnel.Info{Member: pick.Member().ID}, bare(client), member, first, nil)
+			s.options.Tunnels.Run(tunnel.Info{Member: pick.Member().ID}, tunnel.Bare(client), member, first, nil)
 			member.Close()
 			pick.Release()
 			return
@@ -128,11 +127,7 @@ func (s *Server) refuse(client net.Conn, why error) {
 }
 
 func dial(to string, timeout time.Duration) (net.Conn, error) {
-	network := "tcp"
-	if filepath.IsAbs(to) {
-		network = "unix"
-	}
-	return net.DialTimeout(network, to, timeout)
+	return net.DialTimeout(members.Network(to), to, timeout)
 }
 
 // ip is the address of a client, without its port.
@@ -142,15 +137,4 @@ func ip(c net.Conn) string {
 		return host
 	}
 	return at
-}
-
-// bare is the connection that a tunnel waits at, below wrappers that have nothing of it in hand. TLS is one that has.
-func bare(c net.Conn) net.Conn {
-	for {
-		below, ok := c.(interface{ NetConn() net.Conn })
-		if _, encrypted := c.(*tls.Conn); !ok || encrypted {
-			return c
-		}
-		c = below.NetConn()
-	}
 }

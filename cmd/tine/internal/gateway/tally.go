@@ -104,15 +104,11 @@ func (d *documents) known(now int64) tallies.Tally {
 		if m.State == members.Ready && m.Weight > 0 {
 			t.Ready++
 		}
-		one := d.memberOf(m, seen, now)
-		if len(t.Members) < tallies.MostMembers && len(m.ID) <= tallies.MostText {
-			t.Members = append(t.Members, one)
-			continue
+		if one := d.memberOf(m, seen, now); len(m.ID) <= tallies.MostText {
+			t.Add(one)
+		} else {
+			t.Leave(one)
 		}
-		if t.Rest == nil {
-			t.Rest = &tallies.Rest{}
-		}
-		t.Rest.Add(one)
 	}
 	return t
 }
