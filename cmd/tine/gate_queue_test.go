@@ -126,6 +126,9 @@ func TestPauseAndResume(t *testing.T) {
 			t.Errorf("after %s: %+v", args[0], p)
 		}
 	}
+	if all := m.since(0, is("this cannot happen; please report it")); len(all) > 0 {
+		t.Error(all[0].Raw)
+	}
 	if out, _ := m.tell(0, "status"); !strings.Contains(out, "until tine resume: migration. Gateways hold requests to it") {
 		t.Errorf("status:\n%s", out)
 	}

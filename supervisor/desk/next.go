@@ -114,10 +114,11 @@ func (d *Desk) exchange(e orders.Exchange) {
 		defer next.Sockets.Release()
 	}
 	id := d.loop.Enter(next)
-	if hold, held := old.Pool.RequestsHeld(time.Now()); held {
+	hold, held := old.Pool.RequestsHeld(time.Now())
+	d.loop.Decide(apps.Exchange{App: e.App, Next: id})
+	if held { // in the same turn: gateways see no app that is not paused
 		d.crew.Step(next, hold)
 	}
-	d.loop.Decide(apps.Exchange{App: e.App, Next: id})
 	if n.held { // a config may have made it smaller meanwhile
 		d.crew.CloseSurplus(old)
 	}
