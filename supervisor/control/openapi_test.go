@@ -246,7 +246,7 @@ func schemaOf(t reflect.Type, docs map[string]string, schemas object) object {
 // comments are those of the types and their fields in the source.
 func comments(t *testing.T) map[string]string {
 	all := map[string]string{}
-	for _, name := range []string{"api/types.go", "api/refusal.go", "wire.go", "../../ipc/decisions/decision.go", "../../ipc/tallies/tally.go"} {
+	for _, name := range []string{"api/types.go", "api/gateways.go", "api/refusal.go", "wire.go", "../../ipc/decisions/decision.go", "../../ipc/tallies/tally.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
