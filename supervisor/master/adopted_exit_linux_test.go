@@ -40,9 +40,7 @@ func TestExitOfAdoptedWorker(t *testing.T) {
 	st = m.await("the end of a worker is known", killed(1, victim.PID))
 
 	victim = onlyApp(st).Workers[0]
-	if err := syscall.Kill(st.PID, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	freeze(t, st.PID)
 	if err := syscall.Kill(victim.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}

@@ -8,13 +8,16 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/tinehq/tine/ipc"
+	"github.com/tinehq/tine/ipc/eventually"
 )
 
 // evilRole makes the test binary a worker that misuses what it shares with the master and with others: the value is how, and
@@ -221,6 +224,24 @@ func must(err error) {
 		fmt.Fprintln(os.Stderr, "evil worker:", err)
 		os.Exit(1)
 	}
+}
+
+// freeze stops a process, and returns when all its threads are: until then one may still reap a child or read a frame.
+func freeze(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	eventually.True(t, "the process is stopped", func() bool {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		for _, thread := range threads {
+			stat, _ := os.ReadFile(thread)
+			if _, rest, _ := strings.Cut(string(stat), ") "); !strings.HasPrefix(rest, "T") {
+				return false
+			}
+		}
+		return err == nil && len(threads) > 0
+	})
 }
 
 // isGone says whether a process has ended, whether it is reaped or not.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -86,9 +85,7 @@ func exitDuring(t *testing.T, when string, code int) {
 		leave()
 		do(word)
 	case "crash":
-		if err := syscall.Kill(st.PID, syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
+		freeze(t, st.PID)
 		leave()
 		m.crash(st)
 	default:

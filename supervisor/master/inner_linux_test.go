@@ -100,9 +100,7 @@ func (a *asking) answered(t *testing.T) {
 // killStopped kills a process that takes no request first.
 func killStopped(t *testing.T, pid int, while func()) {
 	t.Helper()
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	freeze(t, pid)
 	eventually.True(t, "the process to stand still", func() bool {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		return err == nil && strings.Contains(string(stat), ") T ")
@@ -342,9 +340,7 @@ func TestTicketsOutliveTheMaster(t *testing.T) {
 	if n := of(second, "?tickets=web&reserve"); n != 2 {
 		t.Fatalf("of two reserved rows %d are taken", n)
 	}
-	if err := syscall.Kill(old.PID, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	freeze(t, old.PID)
 	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}

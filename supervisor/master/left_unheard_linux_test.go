@@ -30,9 +30,7 @@ func TestWorkersThatLeaveUnheardAreReplaced(t *testing.T) {
 	m := startKept(t, keptConfig)
 	st := m.await("ready", allAppsReady)
 	old := onlyApp(st).Workers
-	if err := syscall.Kill(st.PID, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	freeze(t, st.PID)
 	for _, w := range old {
 		pidfd, err := unix.PidfdOpen(w.PID, 0)
 		if err != nil {

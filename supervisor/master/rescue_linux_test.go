@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/tinehq/tine/supervisor/control/api"
@@ -37,9 +36,7 @@ func recordOf(t *testing.T, pid int) *os.File {
 // spoil makes the record of a master unreadable for the next one, while it is stopped.
 func spoil(t *testing.T, pid int, how func(t *testing.T, f *os.File)) {
 	t.Helper()
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	freeze(t, pid)
 	how(t, recordOf(t, pid))
 }
 

@@ -285,9 +285,7 @@ func evilDuring(t *testing.T, how, during string) {
 		act()
 		proceed("go on")
 	case "crash":
-		if err := syscall.Kill(st.PID, syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
+		freeze(t, st.PID)
 		act()
 		m.crash(st)
 	default:

@@ -66,9 +66,7 @@ func TestUpgradeWhileTheKeeperIsStopped(t *testing.T) {
 	if err := os.WriteFile(m.dir+"/binary", []byte(os.Args[0]), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Kill(st.KeeperPID, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	freeze(t, st.KeeperPID)
 	goOn := func() { _ = syscall.Kill(st.KeeperPID, syscall.SIGCONT) }
 	t.Cleanup(goOn)
 	m.await("a keeper that is stopped", func(api.Status) bool { // until then it reads what is sent to it
